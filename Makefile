@@ -1,0 +1,68 @@
+# Needs make, git and a Python of 3.11 or newer; everything else goes into .venv.
+
+PYTHONS := python3.13 python3.12 python3.11 python3
+BIN := .venv/bin
+STAMP := .venv/installed
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test bench lint lock
+
+help: ## lists these targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 17
+
+install: $(STAMP) ## makes .venv with the patrol command in it
+
+demo: $(STAMP) ## runs the whole pipeline on this machine, e.g. make demo ARGS="--for 60"
+	$(BIN)/patrol demo $(ARGS)
+
+test: lint ## runs the linters and all tests, e.g. make test ARGS="-k stays"
+	$(BIN)/python -m pytest $(ARGS)
+
+bench: $(STAMP) ## measures what is fast and says how fast, e.g. make bench ARGS=places
+	$(BIN)/python -m tests.bench $(ARGS)
+
+lint: $(STAMP) ## checks style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+# Made again where the lock or the project's own metadata changed. The lock holds every version and its hashes,
+# the build backend's too, so nothing is resolved here.
+$(STAMP): requirements.lock pyproject.toml
+	@if ! $(BIN)/python -c 'import pip' 2>/dev/null; then \
+	  for python in $(PYTHONS); do \
+	    if $$python -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+	      echo "making .venv with $$($$python --version)"; exec $$python -m venv --clear .venv; \
+	    fi; \
+	  done; \
+	  echo "no Python 3.11 or newer with venv found: install one (Debian: apt-get install python3 python3-venv)" >&2; \
+	  exit 1; \
+	fi
+	$(PIP) install --require-hashes --no-deps -r requirements.lock
+	$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+# For Python 3.11 and later on any system; deploy's is the part that an image needs. uv comes from where the machine's pip takes its packages, into a folder
+# that goes again. Neither an address nor a path gets into the lock.
+lock: ## makes the locks anew from pyproject.toml, e.g. make lock ARGS=--upgrade
+	@set -e; folder=$$(mktemp -d); trap 'rm -rf "$$folder"' EXIT; \
+	uv=$$(command -v uv || true); \
+	if [ -z "$$uv" ]; then \
+	  for python in $(PYTHONS); do \
+	    if $$python -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+	      $$python -m venv "$$folder/venv"; break; \
+	    fi; \
+	  done; \
+	  "$$folder/venv/bin/python" -m pip --quiet --disable-pip-version-check install uv; uv="$$folder/venv/bin/uv"; \
+	fi; \
+	compile() { "$$uv" pip compile "$$@" --universal --python-version 3.11 --generate-hashes --no-header \
+	  --no-annotate --no-emit-index-url --no-emit-find-links --quiet $(ARGS) >/dev/null; }; \
+	printf 'hatchling\neditables\n' | compile pyproject.toml - --all-extras --output-file requirements.lock; \
+	printf 'hatchling\n' | compile pyproject.toml - --extra reports --constraint requirements.lock \
+	  --output-file deploy/requirements.lock; \
+	if grep -nE '://|^(-i|--index|--find|--extra)' requirements.lock deploy/requirements.lock; then \
+	  echo "a lock names an address: take it out" >&2; exit 1; \
+	fi; \
+	grep -c == requirements.lock deploy/requirements.lock

@@ -1,0 +1,108 @@
+"""Local days and ISO weeks as UTC intervals (rule 19).
+
+A core room: Europe/London comes with the ``tzdata`` package, so a machine without a time zone database counts
+the same. Days and weeks are half-open intervals of microseconds since 1970 UTC; in the weeks of the clock
+changes a week has 167 or 169 hours.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, date, datetime, time, timedelta
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+LOCAL = ZoneInfo("Europe/London")
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MICROSECOND = timedelta(microseconds=1)
+
+
+def microseconds(moment: datetime) -> int:
+    """An aware ``datetime`` as microseconds since 1970 UTC.
+
+    Raises:
+        ValueError: the moment has no offset.
+    """
+    if moment.tzinfo is None:
+        raise ValueError(f"{moment.isoformat()} has no offset: write for example {moment.isoformat()}Z")
+    return (moment - EPOCH) // MICROSECOND
+
+
+def moment(time_us: int) -> datetime:
+    """Microseconds since 1970 UTC as an aware ``datetime`` in UTC."""
+    return EPOCH + timedelta(microseconds=time_us)
+
+
+def rfc3339(time_us: int) -> str:
+    """Microseconds since 1970 UTC as RFC 3339 with six decimals, ``2026-11-23T08:15:03.250000Z``."""
+    return moment(time_us).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def parse_time(text: str) -> int:
+    """RFC 3339 with offset, or a local date (its midnight), as microseconds.
+
+    Raises:
+        ValueError: neither; the message shows both forms.
+    """
+    try:
+        if re.fullmatch(r"\d{4}-\d\d-\d\d", text):
+            return day_start(date.fromisoformat(text))
+        return microseconds(datetime.fromisoformat(text))
+    except ValueError as error:
+        raise ValueError(
+            f"'{text}' is not a time: write 2026-11-23 (local midnight) or 2026-11-23T08:15:03Z"
+        ) from error
+
+
+def day_start(day: date) -> int:
+    """Local midnight at the start of a day."""
+    return microseconds(datetime.combine(day, time(), LOCAL))
+
+
+def day_bounds(day: date) -> tuple[int, int]:
+    """A local day: 23, 24 or 25 hours."""
+    return day_start(day), day_start(day + timedelta(days=1))
+
+
+def week_bounds(week: str) -> tuple[int, int]:
+    """An ISO week named like ``2026-W47``, Monday 00:00 local to the next.
+
+    Raises:
+        ValueError: not the name of an ISO week.
+    """
+    match = re.fullmatch(r"(\d{4})-W(\d\d)", week)
+    if not match:
+        raise ValueError(f"'{week}' is not an ISO week: write it like 2026-W47")
+    monday = date.fromisocalendar(int(match[1]), int(match[2]), 1)
+    return day_start(monday), day_start(monday + timedelta(days=7))
+
+
+def local_day(time_us: int) -> date:
+    """The local day that an instant lies in."""
+    return moment(time_us).astimezone(LOCAL).date()
+
+
+def week_name(day: date) -> str:
+    """The ISO week of a day, like ``2026-W47``."""
+    year, week, _ = day.isocalendar()
+    return f"{year:04d}-W{week:02d}"
+
+
+def days(start: int, end: int) -> Iterator[tuple[int, int]]:
+    """The local days that ``[start, end)`` touches, in order, whole."""
+    day = local_day(start)
+    while day_start(day) < end:
+        yield day_bounds(day)
+        day += timedelta(days=1)
+
+
+def weeks(start: int, end: int) -> Iterator[tuple[int, int]]:
+    """The local ISO weeks that ``[start, end)`` touches, in order, whole."""
+    first = local_day(start)
+    monday = first - timedelta(days=first.weekday())
+    while day_start(monday) < end:
+        yield day_start(monday), day_start(monday + timedelta(days=7))
+        monday += timedelta(days=7)

@@ -1,0 +1,85 @@
+"""The ``patrol`` command: what each part does stands in its own room, here are words, options and exit codes.
+
+Exit 0 done, 1 the answer is no, 2 wrong use (or a file that cannot be used), 3 a server could not be reached.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from stream.cli.areas import areas
+from stream.cli.demo import demo
+from stream.cli.files import account, replay, simulate
+from stream.cli.serve import export, ingest, init, up, worker
+
+NO, WRONG_USE, UNREACHED = 1, 2, 3
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(package_name="patrol-visibility", prog_name="patrol")
+def patrol() -> None:
+    """How much of their booked-on time officers spend on their patch.
+
+    Servers and secrets are given as PATROL_* variables or in a file named by PATROL_CONFIG; `patrol up
+    --help` lists them. Each command's --help has an example.
+    """
+
+
+for command in (demo, up, init, ingest, worker, areas, account, simulate, replay, export):
+    patrol.add_command(command)
+
+
+def main() -> None:
+    """Runs the command and turns what went wrong into one line and an exit code."""
+    try:
+        patrol(standalone_mode=False)
+    except click.exceptions.Exit as exit_:
+        sys.exit(exit_.exit_code)
+    except click.Abort:
+        sys.exit(130)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(WRONG_USE)
+    except Exception as error:
+        code = exit_code(error)
+        if code is None:
+            raise
+        click.echo(f"patrol: {' '.join(str(error).split())}", err=True)
+        sys.exit(code)
+
+
+def exit_code(error: BaseException) -> int | None:
+    """2 or 3 for what a user can mend, None for a fault of the program."""
+    import psycopg
+    from aiokafka.errors import KafkaConnectionError
+    from kafka.errors import KafkaConnectionError as OtherKafkaConnectionError
+
+    from geo.files import AreaFileError
+    from stream.account import AccountError
+    from stream.embedded import EmbeddedError
+    from stream.settings import SettingsError
+    from stream.store.schema import SchemaError
+    from stream.topics import TopicError
+    from stream.tracks import TracksError
+
+    unreached = (
+        psycopg.OperationalError,
+        KafkaConnectionError,
+        OtherKafkaConnectionError,
+        ConnectionError,
+    )
+    if isinstance(error, unreached):
+        return UNREACHED
+    wrong = (
+        AreaFileError,
+        AccountError,
+        EmbeddedError,
+        SettingsError,
+        SchemaError,
+        TopicError,
+        TracksError,
+        OSError,
+    )
+    return WRONG_USE if isinstance(error, wrong) else None

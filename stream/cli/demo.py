@@ -1,0 +1,399 @@
+"""``patrol demo``: the whole pipeline on this machine, with an invented force and a simulated shift."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import tempfile
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from stream.calendar import LOCAL, moment, parse_time
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rich.console import Console
+    from rich.table import Table
+
+    from geo.areas import AreaSet
+    from stream.replay import Progress
+    from stream.settings import Settings
+    from stream.simulate import Simulation
+    from stream.store.live import Live
+    from stream.store.schema import Connection
+
+DEFAULT_FOR_S = 600.0
+SETTLE_S = 8.0
+"""Kept free at the end of ``--for``, so that what was sent last is counted too."""
+SHIFT = "2026-11-23T07:00:00Z"
+HOURS = 10.0
+BAR = 20
+ROLL_S = 1.0
+
+
+@click.command(epilog="Example: patrol demo --for 60")
+@click.option(
+    "--for",
+    "seconds",
+    type=click.FloatRange(20),
+    help="End after so many seconds, with the whole shift played by then.",
+)
+@click.option("--officers", type=click.IntRange(16, 20_000), default=60, show_default=True)
+@click.option(
+    "--speed",
+    type=click.FloatRange(1),
+    help="How many times faster than life (default: the shift fits into the time).",
+)
+@click.option("--seed", type=int, default=1, show_default=True, help="Another town, another shift.")
+def demo(seconds: float | None, officers: int, speed: float | None, seed: int) -> None:
+    """Runs the whole pipeline on this machine: embedded broker and database, a simulated shift as input.
+
+    Everything lives in a temporary folder and is gone at the end. Ctrl-C ends it cleanly.
+    """
+    from rich.console import Console
+
+    console = Console()
+    began = time.monotonic()
+    with ExitStack() as stack:
+        stage = _Stage(console, stack, began)
+        stage.prepare(seed, officers)
+        asyncio.run(stage.play(seconds, speed))
+
+
+@dataclass(slots=True)
+class _Parts:
+    settings: Settings
+    force: AreaSet
+    simulation: Simulation
+    connection: Connection
+    processes: list[subprocess.Popen[bytes]]
+    log: Path
+
+
+class _Stage:
+    def __init__(self, console: Console, stack: ExitStack, began: float) -> None:
+        self.console = console
+        self._stack = stack
+        self._began = began
+        self._reached = 0
+        self._sent = 0
+        self._parts: _Parts | None = None
+
+    def _say(self, text: str) -> None:
+        self.console.print(f"[dim]{time.monotonic() - self._began:5.1f} s[/]  {text}", highlight=False)
+
+    def prepare(self, seed: int, officers: int) -> None:
+        """Starts the servers and the pipeline's processes, publishes the areas, simulates the shift."""
+        from stream.cli.serve import initialise, start
+        from stream.embedded import EmbeddedBroker, EmbeddedDatabase
+        from stream.settings import Settings
+        from stream.simulate import demo_force, simulate
+        from stream.store import areas
+        from stream.store.schema import connect
+
+        broker = self._stack.enter_context(EmbeddedBroker())
+        database = self._stack.enter_context(EmbeddedDatabase())
+        settings = Settings(
+            kafka=broker.bootstrap,
+            database=database.dsn,
+            clock="events",
+            session_s=2.0,
+            publish_s=1.0,
+            partitions=4,
+        )
+        initialise(settings)
+        self._say("broker and database are up, in memory and in a temporary folder")
+        folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="patrol-demo-")))
+        log = folder / "log"
+        environment = {
+            **{name: value for name, value in os.environ.items() if not name.startswith("PATROL_")},
+            "PATROL_KAFKA": settings.kafka,
+            "PATROL_DATABASE": settings.database,
+            "PATROL_CLOCK": settings.clock,
+            "PATROL_SESSION_S": str(settings.session_s),
+            "PATROL_PUBLISH_S": str(settings.publish_s),
+        }
+        output = self._stack.enter_context(log.open("wb"))
+        processes = [
+            start(part, environment=environment, output=output.fileno()) for part in ("ingest", "worker")
+        ]
+        self._stack.callback(_end, processes)
+        connection = self._stack.enter_context(connect(settings.database, name="patrol demo"))
+        force = demo_force(seed)
+        for kind in sorted(set(force.kind)):
+            areas.publish(connection, force, kind, 0, file="demonstration", sha256="-", by="patrol demo")
+        simulation = simulate(
+            force, officers=officers, start=parse_time(SHIFT), hours=HOURS, interval_s=5, seed=seed
+        )
+        self._say(
+            f"an invented force: {sum(kind == 'neighbourhood' for kind in force.kind)} neighbourhoods, "
+            f"{officers} officers, {len(simulation.trackers.device_id)} trackers"
+        )
+        self._parts = _Parts(settings, force, simulation, connection, processes, log)
+
+    async def play(self, seconds: float | None, speed: float | None) -> None:
+        """Sends the shift and shows the figures until it is over, the time is up, or Ctrl-C."""
+        from stream.replay import send_simulation
+
+        parts = self._parts
+        assert parts is not None
+        stop = asyncio.Event()
+        for name in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(name, stop.set)
+        shift_s = (parts.simulation.end - parts.simulation.start) / 1e6
+        left = (DEFAULT_FOR_S if seconds is None else seconds) - (time.monotonic() - self._began) - SETTLE_S
+        # Late reports trail behind the shift's end by some minutes of shift time.
+        speed = speed or (shift_s + 900) / max(left, 5.0)
+        self._say(
+            f"a shift of {shift_s / 3600:.0f} h from {_clock(parts.simulation.start)}, "
+            f"{speed:,.0f} times faster than life"
+        )
+
+        def heard(progress: Progress) -> None:
+            self._reached, self._sent = progress.reached, progress.sent
+
+        sending = asyncio.create_task(
+            send_simulation(parts.simulation, parts.settings.kafka, speed=speed, stop=stop, on_progress=heard)
+        )
+        timer = asyncio.get_running_loop().call_later(left + SETTLE_S / 2, stop.set) if seconds else None
+        with _Screen(self.console) as screen:
+            rates = _Rates(self._began)
+            while True:
+                if failed := [process for process in parts.processes if process.poll() is not None]:
+                    raise click.ClickException(
+                        f"{failed[0].args[-1]!s} ended with exit code {failed[0].returncode}:\n"  # type: ignore[index]
+                        f"{parts.log.read_text(errors='replace')[-2000:]}"
+                    )
+                shown = await asyncio.to_thread(_look, parts.connection)
+                if shown.on_duty:
+                    screen.show(self._table(shown, rates, speed))
+                if sending.done():
+                    break
+                await asyncio.wait([sending], timeout=ROLL_S)
+            complete = not stop.is_set()
+            await sending
+            await self._settle(screen, rates, speed)
+        if timer:
+            timer.cancel()
+        self._summary(complete)
+
+    async def _settle(self, screen: _Screen, rates: _Rates, speed: float) -> None:
+        """Waits until everything sent is counted."""
+        from stream.lag import LagMeter
+
+        parts = self._parts
+        assert parts is not None
+        meter = await asyncio.to_thread(LagMeter, parts.settings)
+        deadline = time.monotonic() + 60
+        try:
+            while not (lag := await asyncio.to_thread(meter.measure, parts.connection)).none:
+                if time.monotonic() > deadline:
+                    raise click.ClickException(f"{lag.raw:,} messages are still not counted after 60 s")
+                shown = await asyncio.to_thread(_look, parts.connection)
+                if shown.on_duty:
+                    screen.show(self._table(shown, rates, speed))
+                await asyncio.sleep(ROLL_S / 5)
+        finally:
+            await asyncio.to_thread(meter.close)
+
+    def _table(self, shown: _Shown, rates: _Rates, speed: float) -> Table:
+        from rich import box
+        from rich.table import Table
+
+        rate = rates.of(shown.fixes)
+        now = f"{_clock(shown.newest)}" if shown.newest > 0 else "--:--:--"
+        age = max(0.0, (self._reached - shown.newest) / 1e6 / speed) if shown.newest > 0 else 0.0
+        table = Table(
+            title=f"{now}   {rate:,.0f} events/s   newest event {age:.1f} s old   {shown.fixes:,} counted",
+            caption=f"┃ the promise: {shown.target:.0%} of duty time on patch. Unknown time is not credited.",
+            box=box.SIMPLE_HEAD,
+            title_style="bold",
+        )
+        table.add_column("neighbourhood", no_wrap=True)
+        table.add_column("share of duty on patch", no_wrap=True)
+        for name in ("", "on patch", "unknown"):
+            table.add_column(name, justify="right", no_wrap=True)
+        for item in sorted(shown.figures, key=_by_need):
+            if item.figures.scope != "officer":
+                table.add_row(*_row(item), style="bold" if item.figures.scope == "force" else None)
+        return table
+
+    def _summary(self, complete: bool) -> None:
+        """The figures of the whole shift beside the simulator's own truth."""
+        from rich import box
+        from rich.table import Table
+
+        from stream.policy import Policies
+        from stream.shares import shares
+        from stream.store.exports import derived
+
+        parts = self._parts
+        assert parts is not None
+        found = derived(parts.connection)
+        start, end = parts.simulation.start, parts.simulation.end
+        figures = shares(found.slices, found.duties, found.places, start, end)
+        count = parts.connection.execute("select count(*) from fix").fetchone()
+        rejected = _dead_letters(parts.settings)
+        self._say(
+            f"{self._sent:,} messages sent, {int(str(count[0])) if count else 0:,} positions counted, "
+            f"{rejected:,} unusable ones kept in dead.letters; the others repeat one or are bookings and states"
+        )
+        truth = parts.simulation.truth()
+        patch = {duty.duty_id: duty.patch for duty in parts.simulation.duties}
+        names = {area.area_id: area.name for area in parts.force.areas()}
+        target = Policies().policies[0].target
+        table = Table(title="The shift, and the truth that only a simulator knows", box=box.SIMPLE_HEAD)
+        for name in ("neighbourhood", "counted", "truth", "off by", "unknown", "at least 80 %"):
+            table.add_column(name, justify="left" if name == "neighbourhood" else "right", no_wrap=True)
+        for item in figures:
+            if item.scope == "officer" or item.share is None:
+                continue
+            rows = [
+                number
+                for number, duty_id in enumerate(truth.duty_id)
+                if patch[duty_id] and (item.scope == "force" or item.id in patch[duty_id])
+            ]
+            true = truth.share(rows)
+            table.add_row(
+                names.get(item.id, "the force"),
+                f"{item.share:.1%}",
+                f"{true:.1%}" if complete else "–",
+                f"{abs(item.share - true) * 100:.1f} points" if complete else "–",
+                f"{item.unknown / item.duty:.1%}",
+                "yes" if item.share >= target else "no",
+                style="bold" if item.scope == "force" else None,
+            )
+        self.console.print(table)
+        self.console.print(
+            "counted: seconds on patch ÷ seconds on duty; unknown time is not credited."
+            if complete
+            else "Ended before the shift did: the simulator's truth is of the whole shift, so not shown.",
+            highlight=False,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    figures: list[Live]
+    newest: int
+    fixes: int
+    target: float
+
+    @property
+    def on_duty(self) -> bool:
+        """Whether there is anything to show: positions are counted, and somebody with a patch is on duty."""
+        return self.fixes > 0 and any(item.on_duty for item in self.figures)
+
+
+def _look(connection: Connection) -> _Shown:
+    from stream.policy import Policies
+    from stream.store.live import live, newest_event
+
+    newest, policies = newest_event(connection), Policies()
+    row = connection.execute(
+        "select coalesce(sum(n_tup_ins), 0) from pg_stat_user_tables where relname = 'fix'"
+    ).fetchone()
+    figures = live(connection, newest, policies) if newest > 0 else []
+    return _Shown(figures, newest, int(str(row[0])) if row else 0, policies.at(newest).target)
+
+
+class _Rates:
+    """Events a second over the last seconds."""
+
+    def __init__(self, began: float) -> None:
+        self._seen = [(began, 0)]
+
+    def of(self, count: int) -> float:
+        now = time.monotonic()
+        self._seen = [*self._seen[-8:], (now, count)]
+        first = self._seen[0]
+        return (count - first[1]) / max(now - first[0], 1e-3)
+
+
+class _Screen:
+    """A table that is drawn anew in a terminal, and printed now and then elsewhere."""
+
+    def __init__(self, console: Console) -> None:
+        from rich.live import Live as RichLive
+
+        self._console = console
+        self._live: Any = (
+            RichLive(console=console, auto_refresh=False, transient=True) if console.is_terminal else None
+        )
+        self._next = 0.0
+
+    def __enter__(self) -> _Screen:
+        if self._live:
+            self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._live:
+            self._live.stop()
+
+    def show(self, table: Table) -> None:
+        if self._live:
+            self._live.update(table, refresh=True)
+        elif time.monotonic() >= self._next:
+            self._console.print(table)
+            self._next = time.monotonic() + 10
+
+
+def _by_need(item: Live) -> tuple[bool, bool, float]:
+    share = item.figures.share
+    return (item.figures.scope == "force", share is None, 0.0 if share is None else share)
+
+
+def _row(item: Live) -> Iterator[str]:
+    share = item.figures.share
+    yield item.name
+    if share is None:
+        yield "[dim]no duty time[/]"
+        yield "–"
+    else:
+        mark = round(item.target * BAR)
+        full = round(share * BAR)
+        cells = ["█" if n < full else "░" if n < mark else " " for n in range(BAR)]
+        cells.insert(mark, "┃")
+        colour = "green" if share >= item.target else "yellow" if share >= item.target - 0.1 else "red"
+        yield f"[{colour}]{''.join(cells)}[/]"
+        yield f"{share:.1%}"
+    yield f"{item.on_patch} of {item.on_duty}"
+    yield f"{item.figures.unknown / item.figures.duty:.1%}" if item.figures.duty else "–"
+
+
+def _clock(time_us: int) -> str:
+    return f"{moment(time_us).astimezone(LOCAL):%H:%M:%S}"
+
+
+def _dead_letters(settings: Settings) -> int:
+    from kafka import KafkaConsumer, TopicPartition
+
+    from stream import topics
+
+    consumer: Any = KafkaConsumer(bootstrap_servers=settings.kafka, enable_auto_commit=False)
+    try:
+        where = [TopicPartition(topics.DEAD_LETTERS, 0)]
+        return int(sum(consumer.end_offsets(where).values()))
+    finally:
+        consumer.close()
+
+
+def _end(processes: list[subprocess.Popen[bytes]]) -> None:
+    for process in processes:
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+    for process in processes:
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()

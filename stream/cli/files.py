@@ -1,0 +1,211 @@
+"""Commands on files: account, simulate, replay."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from stream.cli.serve import moment_option, until_told
+from stream.settings import load, read_policies
+
+if TYPE_CHECKING:
+    from stream.account import Account
+    from stream.shares import Figures
+
+FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
+FOLDER = click.Path(path_type=Path, file_okay=False)
+
+
+@click.command(
+    epilog="Example: patrol account --areas wards.geojson:neighbourhood --areas stations.gpkg:premises "
+    "--positions radios.csv --duties duties.jsonl --out figures"
+)
+@click.option(
+    "--areas", "areas_", multiple=True, required=True, help="FILE or FILE:kind; may be given several times."
+)
+@click.option(
+    "--positions",
+    type=FILE,
+    multiple=True,
+    required=True,
+    help="CSV, JSON lines, Parquet, GPX or NMEA; may be given several times.",
+)
+@click.option("--duties", type=FILE, required=True, help="JSON lines, a booking each.")
+@click.option("--states", type=FILE, help="JSON lines or CSV of radio states.")
+@click.option("--policy", type=FILE, help="TOML with the accounting's settings.")
+@click.option(
+    "--by",
+    type=click.Choice(["all", "week", "day"]),
+    default="all",
+    show_default=True,
+    help="Periods of shares.csv.",
+)
+@click.option("--until", help="Count open duties up to this time (default: the last fact).")
+@click.option("--strict", is_flag=True, help="Exit 1 when the force's share misses the target.")
+@click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
+@click.option("--out", type=FOLDER, required=True, help="Folder for stays.csv, slices.csv and shares.csv.")
+@click.pass_context
+def account(
+    context: click.Context,
+    areas_: tuple[str, ...],
+    positions: tuple[Path, ...],
+    duties: Path,
+    states: Path | None,
+    policy: Path | None,
+    by: str,
+    until: str | None,
+    strict: bool,
+    as_json: bool,
+    out: Path,
+) -> None:
+    """Counts officer time from files alone: no Kafka, no database.
+
+    What could not be used is listed by reason and left out. Bounds and visits are not counted yet: share_low,
+    share_high, verdict and ambiguous_s stay empty, and there is no visits.csv.
+    """
+    from stream.account import account as count
+    from stream.account import read
+    from stream.tables import write
+
+    policies = read_policies(str(policy) if policy else "")
+    facts = read(areas_, positions, duties, states, policies)
+    found = count(facts, policies, by=by, until=moment_option(until))
+    tables = found.tables(policies)
+    write(tables, out)
+    rejected = {
+        name: dict(Counter(str(item.reason) for item in items))
+        for name, items in facts.rejects.items()
+        if items
+    }
+    force = [item for item in found.figures if item.scope == "force"]
+    if as_json:
+        click.echo(
+            json.dumps(
+                {
+                    "rows": {name: table.num_rows for name, table in tables.items()},
+                    "rejected": rejected,
+                    "force": [_figure(item) for item in force],
+                }
+            )
+        )
+    else:
+        for name, table in tables.items():
+            click.echo(f"{out / name}.csv: {table.num_rows:,} rows")
+        for name, reasons in rejected.items():
+            listed = ", ".join(f"{count_} {reason}" for reason, count_ in sorted(reasons.items()))
+            click.echo(f"{name}: left out {listed}", err=True)
+            first = facts.rejects[name][0]
+            click.echo(f"  the first: row {first.index}: {first.reason}: {first.detail}", err=True)
+        for item in force:
+            click.echo(_sentence(item, found))
+    missed = [
+        item for item in force if item.share is not None and item.share < policies.at(item.start).target
+    ]
+    if strict and missed:
+        context.exit(1)
+
+
+def _figure(item: Figures) -> dict[str, object]:
+    from stream.calendar import rfc3339
+
+    return {
+        "from": rfc3339(item.start),
+        "to": rfc3339(item.end),
+        "duty_s": item.duty / 1e6,
+        "share": item.share,
+    }
+
+
+def _sentence(item: Figures, found: Account) -> str:
+    from stream.calendar import LOCAL, moment
+
+    if item.share is None:
+        return "the force: no duty time, so no figure"
+    start, end = (moment(time_us).astimezone(LOCAL) for time_us in (item.start, item.end))
+    when = f"{start:%a %d %b %H:%M} to {end:%a %d %b %H:%M}"
+    unknown = item.unknown / item.duty
+    return (
+        f"the force, {when}: {item.share:.1%} of {item.duty / 3.6e9:,.1f} h on patch, {unknown:.1%} unknown"
+    )
+
+
+@click.command(epilog="Example: patrol simulate --officers 40 --hours 10 --interval 5 --seed 1 --out shift")
+@click.option("--officers", type=click.IntRange(1, 1_000_000), default=40, show_default=True)
+@click.option("--hours", type=click.FloatRange(0, 48, min_open=True), default=10.0, show_default=True)
+@click.option(
+    "--interval",
+    type=click.FloatRange(0.1, 3600),
+    default=5.0,
+    show_default=True,
+    help="Seconds between a device's reports.",
+)
+@click.option("--seed", type=int, default=1, show_default=True)
+@click.option("--start", default="2026-11-23T07:00:00Z", show_default=True, help="Start of the shift.")
+@click.option(
+    "--out",
+    type=FOLDER,
+    help="Folder for areas.geojson, positions.jsonl, duties.jsonl, states.jsonl, truth.csv.",
+)
+@click.option("--to-kafka", is_flag=True, help="Send the shift onto the raw topics, as fast as possible.")
+def simulate(
+    officers: int, hours: float, interval: float, seed: int, start: str, out: Path | None, to_kafka: bool
+) -> None:
+    """Lets officers patrol an invented town; writes what their trackers said and what truly happened."""
+    from stream.replay import send_simulation
+    from stream.simulate import demo_force, write
+    from stream.simulate import simulate as make
+
+    if out is None and not to_kafka:
+        raise click.UsageError("say where the shift goes: --out FOLDER, --to-kafka or both")
+    began = moment_option(start)
+    assert began is not None
+    made = make(demo_force(seed), officers=officers, start=began, hours=hours, interval_s=interval, seed=seed)
+    if out is not None:
+        write(made, out)
+        click.echo(f"wrote {out}: areas.geojson, positions.jsonl, duties.jsonl, states.jsonl, truth.csv")
+    if to_kafka:
+        settings = load()
+        settings.need("kafka")
+        sent = asyncio.run(send_simulation(made, settings.kafka, prefix=settings.topic_prefix, speed=0))
+        click.echo(f"sent {sent:,} messages")
+
+
+@click.command(epilog="Example: patrol replay tracks.gpx --speed 60")
+@click.argument("file", type=FILE)
+@click.option(
+    "--topic", help="The one topic for everything (default: radio.positions or vehicle.positions by kind)."
+)
+@click.option(
+    "--speed",
+    type=click.FloatRange(0),
+    default=1.0,
+    show_default=True,
+    help="60: an hour in a minute; 0: as fast as possible.",
+)
+def replay(file: Path, topic: str | None, speed: float) -> None:
+    """Sends the tracks of a CSV, JSON lines, Parquet, GPX or NMEA file onto Kafka with their own timing."""
+    from stream.replay import replay as send
+
+    settings = load()
+    settings.need("kafka")
+
+    async def work(stop: asyncio.Event) -> None:
+        done = await send(
+            file, settings.kafka, topic=topic, prefix=settings.topic_prefix, speed=speed, stop=stop
+        )
+        click.echo(f"sent {done.sent:,} messages")
+        if done.reordered:
+            click.echo(
+                f"{done.reordered:,} of them late: the file is long and not in the order of time", err=True
+            )
+        for reject in done.left_out[:20]:
+            click.echo(f"left out row {reject.index}: {reject.reason}: {reject.detail}", err=True)
+        if len(done.left_out) > 20:
+            click.echo(f"… and {len(done.left_out) - 20:,} more", err=True)
+
+    until_told(work)

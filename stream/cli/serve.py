@@ -1,0 +1,218 @@
+"""Commands that run against Kafka and PostgreSQL: init, ingest, worker, up, export."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from stream.settings import SETTINGS, load
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from stream.settings import Settings
+
+SETTINGS_HELP = "\b\nSettings:\n" + "\n".join(
+    f"  PATROL_{name.upper():<14} {text}" for name, text in SETTINGS.items()
+)
+
+
+def start_logging() -> None:
+    """Log lines with UTC times on standard error."""
+    logging.Formatter.converter = time.gmtime
+    logging.basicConfig(
+        level=logging.INFO,
+        format="%(asctime)sZ %(levelname)s %(name)s: %(message)s",
+        datefmt="%Y-%m-%dT%H:%M:%S",
+    )
+    for noisy in ("aiokafka", "kafka", "faust", "mode"):
+        logging.getLogger(noisy).setLevel(logging.ERROR)
+
+
+def until_told(work: Callable[[asyncio.Event], Awaitable[object]]) -> None:
+    """Runs something until it is done, or SIGINT or SIGTERM asks it to end cleanly."""
+
+    async def run() -> None:
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for name in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(name, stop.set)
+        await work(stop)
+
+    asyncio.run(run())
+
+
+def initialise(settings: Settings) -> list[str]:
+    """Makes topics and schema, or brings them up to date; says what was done, a line each."""
+    from stream.store.schema import connect, migrate
+    from stream.topics import ensure_topics, specs
+
+    done = []
+    outcomes = asyncio.run(
+        ensure_topics(
+            settings.kafka,
+            specs(settings.topic_prefix, partitions=settings.partitions, replication=settings.replication),
+        )
+    )
+    done += [f"topic {item.name}: {item.did} ({item.detail})" for item in outcomes]
+    with connect(settings.database, name="patrol init") as connection:
+        applied = migrate(connection)
+    done += [f"database: applied {name}" for name in applied] or ["database: up to date"]
+    return done
+
+
+@click.command(
+    epilog="Example: PATROL_KAFKA=localhost:9092 PATROL_DATABASE=postgresql://localhost/patrol patrol init"
+)
+def init() -> None:
+    """Creates topics and database schema, or brings them up to date; safe to repeat."""
+    settings = load()
+    settings.need("kafka", "database")
+    for line in initialise(settings):
+        click.echo(line)
+
+
+@click.command(epilog="Example: patrol ingest")
+def ingest() -> None:
+    """Raw topics to validated frames; what cannot be used goes to dead.letters with its reason."""
+    from stream.account import limits
+    from stream.ingest import IngestSettings, run
+
+    settings = load()
+    settings.need("kafka")
+    start_logging()
+    run_settings = IngestSettings(
+        settings.kafka,
+        limits(settings.policies()),
+        prefix=settings.topic_prefix,
+        group_id=f"{settings.topic_prefix}patrol-ingest",
+        session_timeout_s=settings.session_s,
+    )
+    until_told(lambda stop: run(run_settings, stop))
+
+
+@click.command(epilog="Example: patrol worker")
+def worker() -> None:
+    """Frames to stays, slices and shares; as many workers as there are partitions share the work."""
+    from stream.agents import run
+
+    settings = load()
+    settings.need("kafka", "database")
+    start_logging()
+    until_told(lambda stop: run(settings, stop))
+
+
+@click.command(
+    help=f"Runs ingest and worker on this machine until told to stop.\n\n{SETTINGS_HELP}",
+    epilog="Example: patrol up",
+)
+def up() -> None:
+    """Runs ingest and worker as two processes; one that dies is started again."""
+    from stream.store.schema import connect, require
+
+    settings = load()
+    settings.need("kafka", "database")
+    start_logging()
+    with connect(settings.database) as connection:
+        require(connection)
+    until_told(lambda stop: supervise([("ingest",), ("worker",)], stop))
+
+
+async def supervise(parts: list[tuple[str, ...]], stop: asyncio.Event) -> None:
+    """Keeps processes of this program running; asks them to end, and waits for them, when told."""
+    log = logging.getLogger(__name__)
+
+    async def keep(part: tuple[str, ...]) -> None:
+        backoff = 0.5
+        while not stop.is_set():
+            began = time.monotonic()
+            process = await asyncio.create_subprocess_exec(*command(*part))
+            ended = asyncio.ensure_future(process.wait())
+            told = asyncio.ensure_future(stop.wait())
+            await asyncio.wait([ended, told], return_when=asyncio.FIRST_COMPLETED)
+            told.cancel()
+            if not stop.is_set():
+                backoff = 0.5 if time.monotonic() - began > 30 else min(backoff * 2, 30.0)
+                log.error("%s ended with exit code %s; starting it again", part[0], ended.result())
+                try:
+                    await asyncio.wait_for(stop.wait(), backoff)
+                except TimeoutError:
+                    continue
+            if process.returncode is None:
+                process.send_signal(signal.SIGTERM)
+                await ended
+
+    await asyncio.gather(*(keep(part) for part in parts))
+
+
+def command(*words: str) -> list[str]:
+    """This program with other words, for a process of its own."""
+    return [sys.executable, "-m", "stream.cli.run", *words]
+
+
+def start(*words: str, environment: dict[str, str], output: int | None = None) -> subprocess.Popen[bytes]:
+    """Starts this program with other words in a process of its own."""
+    return subprocess.Popen(command(*words), env=environment, stdout=output, stderr=output)
+
+
+@click.command(epilog="Example: patrol export --out week47")
+@click.option(
+    "--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder for the files."
+)
+@click.option(
+    "--by",
+    type=click.Choice(["all", "week", "day"]),
+    default="all",
+    show_default=True,
+    help="Periods of shares.csv.",
+)
+@click.option("--until", help="Count open duties up to this time (default: the last closed slice).")
+def export(out: Path, by: str, until: str | None) -> None:
+    """Writes stays.csv, slices.csv and shares.csv from the database, as `patrol account` does from files."""
+    from stream.account import figures
+    from stream.store.exports import derived
+    from stream.store.schema import connect, require
+    from stream.tables import last_known, shares_table, slices_table, stays_table, write
+
+    settings = load()
+    settings.need("database")
+    policies = settings.policies()
+    limit = moment_option(until)
+    with connect(settings.database, name="patrol export") as connection:
+        require(connection)
+        found = derived(connection)
+    end = last_known(found.slices, found.duties) if limit is None else limit
+    tables = {
+        "stays": stays_table(found.stays, found.device_ids, found.places),
+        "slices": slices_table(
+            found.slices, found.duties, found.device_ids, found.places, policies, until=end
+        ),
+        "shares": shares_table(figures(found.slices, found.duties, found.places, by, end), policies),
+    }
+    write(tables, out)
+    for name, table in tables.items():
+        click.echo(f"{out / name}.csv: {table.num_rows:,} rows")
+
+
+def moment_option(text: str | None) -> int | None:
+    """A time given on the command line, microseconds.
+
+    Raises:
+        click.BadParameter: it is none.
+    """
+    from stream.calendar import parse_time
+
+    if text is None:
+        return None
+    try:
+        return parse_time(text)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error

@@ -1,0 +1,91 @@
+"""Small tools over sorted columns, shared by the rooms that follow.
+
+A core room: pure functions on numpy arrays, nothing of the accounting itself.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+
+def ranges(start: NDArray[np.int64], end: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """All integers of the ranges ``[start[i], end[i])``, one after another.
+
+    Returns:
+        ``(row, value)``, both ``int64[sum of the lengths]``: which range, and the integer.
+    """
+    count = np.maximum(end - start, 0)
+    row = np.repeat(np.arange(len(start), dtype=np.int64), count)
+    first = np.cumsum(count) - count
+    return row, np.arange(len(row), dtype=np.int64) - first[row] + start[row]
+
+
+def offsets(group: NDArray[np.integer], groups: int) -> NDArray[np.int64]:
+    """Where each group starts in a column sorted by group: ``int64[groups + 1]``."""
+    return np.searchsorted(group, np.arange(groups + 1)).astype(np.int64)
+
+
+def search(
+    values: NDArray[np.int64],
+    low: NDArray[np.int64],
+    high: NDArray[np.int64],
+    wanted: NDArray[np.int64],
+    *,
+    right: bool = False,
+) -> NDArray[np.int64]:
+    """``searchsorted`` of each wanted value within its own sorted slice ``values[low:high]``.
+
+    Args:
+        values: sorted within every slice asked about.
+        right: like numpy's ``side="right"``.
+
+    Returns:
+        ``int64[n]``, positions in ``values``.
+    """
+    low, high = low.copy(), high.copy()
+    while True:
+        active = np.flatnonzero(low < high)
+        if not len(active):
+            return low
+        middle = (low[active] + high[active]) // 2
+        before = values[middle] <= wanted[active] if right else values[middle] < wanted[active]
+        low[active] = np.where(before, middle + 1, low[active])
+        high[active] = np.where(before, high[active], middle)
+
+
+def changes(*columns: NDArray[np.generic]) -> NDArray[np.bool_]:
+    """Whether a row differs from the one before it in any column: ``bool[n]``, the first is True."""
+    changed = np.ones(len(columns[0]), np.bool_)
+    if len(changed):
+        changed[1:] = False
+        for column in columns:
+            changed[1:] |= column[1:] != column[:-1]
+    return changed
+
+
+def coalesce(
+    start: NDArray[np.int64], end: NDArray[np.int64], same: Sequence[NDArray[np.generic]]
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Joins touching intervals that are alike in all columns of ``same``; empty intervals vanish.
+
+    Args:
+        start: sorted within each run of what is alike.
+        end: ends, exclusive.
+        same: the columns that must agree (the key among them).
+
+    Returns:
+        ``(row, start, end)``: for each joined interval a row that it came from, and its bounds.
+    """
+    kept = np.flatnonzero(start < end)
+    first = changes(*(column[kept] for column in same))
+    first[1:] |= start[kept][1:] != end[kept][:-1]
+    at = np.flatnonzero(first)
+    last = np.append(at[1:], len(kept)) - 1 if len(at) else at
+    return kept[at], start[kept[at]], end[kept[last]]

@@ -1,0 +1,91 @@
+"""How far behind the pipeline is: what waits in Kafka for ingest, and what waits for the worker.
+
+A shell room: it asks Kafka and the database, and changes nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
+
+from stream import topics
+
+if TYPE_CHECKING:
+    from stream.settings import Settings
+    from stream.store.schema import Connection
+
+
+@dataclass(frozen=True, slots=True)
+class Lag:
+    """Messages not yet settled.
+
+    Attributes:
+        raw: on the raw topics, not yet in frames or dead letters.
+        frames: on the internal topics, not yet in the database.
+    """
+
+    raw: int
+    frames: int
+
+    @property
+    def none(self) -> bool:
+        """Whether everything sent so far is counted."""
+        return self.raw == 0 and self.frames == 0
+
+
+class LagMeter:
+    """Asks over and over with one connection; not for several threads at once."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._admin: Any = KafkaAdminClient(bootstrap_servers=settings.kafka)
+        self._consumer: Any = KafkaConsumer(
+            bootstrap_servers=settings.kafka, enable_auto_commit=False, fetch_max_wait_ms=50
+        )
+        self._group = f"{settings.topic_prefix}patrol-ingest"
+
+    def measure(self, connection: Connection) -> Lag:
+        """The lag now. Ingest's is asked first: what leaves it is then seen at the worker."""
+        ends = self._ends(topics.RAW)
+        settled = self._admin.list_group_offsets([self._group])
+        offsets = {
+            (found.topic, found.partition): int(value.offset)
+            for found, value in dict(settled.get(self._group, {})).items()
+        }
+        raw = sum(max(0, end - max(offsets.get(key, 0), 0)) for key, end in ends.items())
+        ends = self._ends(topics.INTERNAL)
+        counted = {
+            (str(topic), int(str(partition))): int(str(offset))
+            for topic, partition, offset in connection.execute(
+                "select topic, partition, next_offset from frame_offset"
+            ).fetchall()
+        }
+        return Lag(raw, sum(max(0, end - counted.get(key, 0)) for key, end in ends.items()))
+
+    def _ends(self, names: tuple[str, ...]) -> dict[tuple[str, int], int]:
+        consumer = self._consumer
+        partitions = [
+            TopicPartition(name, partition)
+            for name in (topics.named(name, self._settings.topic_prefix) for name in names)
+            for partition in sorted(consumer.partitions_for_topic(name) or ())
+        ]
+        ends = {item: int(end) for item, end in consumer.end_offsets(partitions).items()}
+        # The embedded broker tells where the last batch begins, not where it ends: so look into it.
+        filled = [item for item, end in ends.items() if end > 0]
+        consumer.assign(filled)
+        for item in filled:
+            consumer.seek(item, ends[item] - 1)
+        unseen = set(filled)
+        while records := consumer.poll(timeout_ms=1000 if unseen else 0, max_records=100_000):
+            unseen -= set(records)
+            for item, found in records.items():
+                ends[item] = max(ends[item], found[-1].offset + 1)
+        consumer.unsubscribe()
+        return {(item.topic, item.partition): end for item, end in ends.items()}
+
+    def close(self) -> None:
+        """Closes the connections to Kafka."""
+        self._consumer.close()
+        self._admin.close()

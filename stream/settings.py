@@ -1,0 +1,148 @@
+"""Settings of the running processes: environment variables ``PATROL_*``, or a TOML file named by ``PATROL_CONFIG``.
+
+A variable of the environment goes before the file. What is secret may be given as ``…_FILE``: the name of a file
+whose content, without the newline at its end, is the value. The settings of the accounting are not here but in a
+policy (``stream.policy``), because a figure depends on them.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from stream.policy import Policies, PolicyError, parse_policies
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+WALL, EVENTS = "wall", "events"
+
+
+class SettingsError(ValueError):
+    """A setting is missing or makes no sense; the message names it and says what to write."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All settings; ``SETTINGS`` says what each means.
+
+    Attributes:
+        kafka: bootstrap servers.
+        database: PostgreSQL's DSN.
+        topic_prefix: goes before every topic's name.
+        partitions: of the topics that carry positions, duties and states.
+        replication: copies of each partition.
+        policy: the policy file; empty for the accounting rules' defaults.
+        clock: ``wall``, or ``events``: the newest event's time is now, for replays.
+        publish_s: seconds between live figures.
+        session_s: Kafka's session timeout, seconds.
+        batch_fixes: the most fixes of one transaction.
+    """
+
+    kafka: str = ""
+    database: str = ""
+    topic_prefix: str = ""
+    partitions: int = 8
+    replication: int = 1
+    policy: str = ""
+    clock: str = WALL
+    publish_s: float = 2.0
+    session_s: float = 10.0
+    batch_fixes: int = 200_000
+
+    def need(self, *names: str) -> None:
+        """Checks that settings without a default are there.
+
+        Raises:
+            SettingsError: one is empty.
+        """
+        for name in names:
+            if not getattr(self, name):
+                raise SettingsError(f"PATROL_{name.upper()} is not set: {SETTINGS[name]}")
+
+    def policies(self) -> Policies:
+        """The policies of the file named, or the defaults.
+
+        Raises:
+            SettingsError: the file cannot be read or used.
+        """
+        return read_policies(self.policy)
+
+
+SETTINGS: Mapping[str, str] = {
+    "kafka": "Kafka's bootstrap servers, for example kafka1:9092,kafka2:9092",
+    "database": "PostgreSQL's DSN, for example postgresql://patrol@db/patrol (or PATROL_DATABASE_FILE)",
+    "topic_prefix": "goes before every topic's name, for several forces on one Kafka",
+    "partitions": "partitions of the topics for positions, duties and states; workers beyond it stand idle",
+    "replication": "copies Kafka keeps of each partition: 3 where there are three brokers",
+    "policy": "a TOML file with the accounting's settings (stream/README.md); without it the rules' defaults",
+    "clock": "what is now for live figures: wall, or events (the newest event's time, for replays)",
+    "publish_s": "seconds between live figures on visibility.shares",
+    "session_s": "seconds after which Kafka gives a silent process's partitions to another",
+    "batch_fixes": "the most fixes that one transaction takes",
+}
+"""Every setting with its meaning, as help and documentation print it."""
+
+
+def read_policies(path: str) -> Policies:
+    """The policies of a TOML file; the defaults where the path is empty.
+
+    Raises:
+        SettingsError: the file cannot be read or used.
+    """
+    if not path:
+        return Policies()
+    try:
+        return parse_policies(Path(path).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, PolicyError) as error:
+        raise SettingsError(f"policy file {path}: {error}") from error
+
+
+def load(environment: Mapping[str, str] | None = None) -> Settings:
+    """Settings from the environment and the file that it names.
+
+    Raises:
+        SettingsError: an unknown setting in the file, or a value that makes no sense.
+    """
+    environment = os.environ if environment is None else environment
+    given: dict[str, Any] = {}
+    if path := environment.get("PATROL_CONFIG"):
+        try:
+            given = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise SettingsError(f"PATROL_CONFIG={path}: {error}") from error
+        unknown = sorted(set(given) - set(SETTINGS))
+        if unknown:
+            raise SettingsError(f"{path}: unknown setting '{unknown[0]}'; known: {', '.join(SETTINGS)}")
+    for name in SETTINGS:
+        variable = f"PATROL_{name.upper()}"
+        if variable in environment:
+            given[name] = environment[variable]
+        elif file := environment.get(f"{variable}_FILE"):
+            try:
+                given[name] = Path(file).read_text(encoding="utf-8").rstrip("\r\n")
+            except (OSError, UnicodeDecodeError) as error:
+                raise SettingsError(f"{variable}_FILE={file}: {error}") from error
+    return _typed(given)
+
+
+def _typed(given: Mapping[str, Any]) -> Settings:
+    values: dict[str, Any] = {}
+    for item in fields(Settings):
+        if item.name not in given:
+            continue
+        kind = {"int": int, "float": float, "str": str}[str(item.type)]
+        try:
+            values[item.name] = kind(given[item.name])
+        except (TypeError, ValueError):
+            raise SettingsError(
+                f"PATROL_{item.name.upper()}={given[item.name]!r} is not a number: {SETTINGS[item.name]}"
+            ) from None
+        if kind is not str and values[item.name] <= 0:
+            raise SettingsError(f"PATROL_{item.name.upper()} must be above 0: {SETTINGS[item.name]}")
+    if values.get("clock", WALL) not in (WALL, EVENTS):
+        raise SettingsError(f"PATROL_CLOCK={values['clock']!r}: write wall or events")
+    return Settings(**values)

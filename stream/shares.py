@@ -1,0 +1,201 @@
+"""Slices → figures: seconds by activity, and the share of duty time on patch (accounting rules 13, 15 and 19).
+
+A core room: columns in, values out; no Kafka, no database, no clock. Sums are whole microseconds, so a sum does
+not depend on the order of its parts. Bounds and verdict (rule 14), visits (17) and crewing (18) have their
+places in the figures and are ``None`` until they are counted: nothing is put there that was not.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from geo.history import FOREVER, UNKNOWN
+from stream.facts import SECOND
+from stream.slices import HIDDEN, OFF_PATCH, ON_BREAK, ON_PATCH, UNSEEN
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from numpy.typing import NDArray
+
+    from geo.places import Place
+    from stream.facts import Duty
+    from stream.slices import Slices
+
+OFFICER, NEIGHBOURHOOD, FORCE = "officer", "neighbourhood", "force"
+SCOPES = (FORCE, NEIGHBOURHOOD, OFFICER)
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """The figures of one scope and period, in microseconds.
+
+    Attributes:
+        scope: ``officer``, ``neighbourhood`` or ``force``.
+        id: the officer's or the area's id; for the force ``force``.
+        start: the period's start, microseconds since 1970 UTC.
+        end: its end, exclusive.
+        on_patch, off_patch, not_visible, unknown, on_break: time by activity (rule 11).
+        priority: the part of ``on_patch`` spent inside at least one priority area.
+        has_share: whether any of the duties counted has a home patch (rule 8).
+        share_low, share_high, verdict: rule 14, None until bounds are counted.
+    """
+
+    scope: str
+    id: str
+    start: int
+    end: int
+    on_patch: int = 0
+    off_patch: int = 0
+    not_visible: int = 0
+    unknown: int = 0
+    on_break: int = 0
+    priority: int = 0
+    has_share: bool = True
+    share_low: float | None = None
+    share_high: float | None = None
+    verdict: str | None = None
+
+    @property
+    def duty(self) -> int:
+        """Time in duty less breaks (rule 13), microseconds."""
+        return self.on_patch + self.off_patch + self.not_visible + self.unknown
+
+    @property
+    def share(self) -> float | None:
+        """``on_patch / duty`` (rule 13); None where there is no duty time or no home patch, never 0 or 1."""
+        return self.on_patch / self.duty if self.duty and self.has_share else None
+
+
+PRIORITY = 5
+"""The column of ``totals`` behind the activities' own."""
+
+
+def clip(slices: Slices, start: int, end: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Bounds of the slices cut to a period; those outside it have length zero or less."""
+    return np.maximum(slices.start, start), np.minimum(slices.end, end)
+
+
+def totals(slices: Slices, duties: int, places: Sequence[Place], start: int, end: int) -> NDArray[np.int64]:
+    """Time of each duty by activity within a period: ``int64[duties, 6]`` microseconds.
+
+    The columns are those of ``ACTIVITIES``, then the part of on-patch time within priority areas.
+
+    Args:
+        slices: any slices; an open end needs a period that ends.
+        duties: how many duties there are.
+        places: the places behind ``slices.place``.
+        start: the period's start, microseconds.
+        end: its end, exclusive.
+    """
+    low, high = clip(slices, start, end)
+    length = np.maximum(high - low, 0)
+    table = np.zeros((duties, 6), np.int64)
+    np.add.at(table, (slices.duty, slices.activity), length)
+    prioritised = np.array([bool(place.priorities) for place in places] + [False], np.bool_)
+    inside = (slices.activity == ON_PATCH) & prioritised[np.where(slices.place == UNKNOWN, -1, slices.place)]
+    np.add.at(table[:, PRIORITY], slices.duty[inside], length[inside])
+    return table
+
+
+def period(slices: Slices, duties: Sequence[Duty]) -> tuple[int, int]:
+    """The period that holds all closed slices and duties; ``(0, 0)`` where there are none."""
+    starts = [duty.start for duty in duties if not duty.cancelled]
+    ends = [duty.end for duty in duties if not duty.cancelled and duty.end is not None]
+    closed = slices.end[slices.end < FOREVER]
+    ends += [int(closed.max())] if len(closed) else []
+    return (min(starts), max(ends, default=max(starts))) if starts else (0, 0)
+
+
+def shares(
+    slices: Slices,
+    duties: Sequence[Duty],
+    places: Sequence[Place],
+    start: int,
+    end: int,
+    *,
+    neighbourhoods: Iterable[str] = (),
+) -> list[Figures]:
+    """The figures of the force, of neighbourhoods and of officers for a period (rule 15).
+
+    A neighbourhood's figure is the sum over the duties whose patch contains it; the force counts each duty that
+    has a patch once. An officer's figure is the sum over the duties with a patch; an officer who has none in
+    the period is listed with all duty time and no share.
+
+    Args:
+        neighbourhoods: ids to list even where no duty has them in its patch.
+
+    Returns:
+        figures sorted by scope (force, neighbourhood, officer) and id; only officers and neighbourhoods that
+        have a duty in the period, and those asked for.
+    """
+    table = totals(slices, len(duties), places, start, end)
+    present = {
+        number
+        for number, duty in enumerate(duties)
+        if not duty.cancelled and max(duty.start, start) < min(FOREVER if duty.end is None else duty.end, end)
+    }
+    return gather(table, duties, sorted(present), start, end, neighbourhoods=neighbourhoods)
+
+
+def gather(
+    table: NDArray[np.int64],
+    duties: Sequence[Duty],
+    present: Sequence[int],
+    start: int,
+    end: int,
+    *,
+    neighbourhoods: Iterable[str] = (),
+) -> list[Figures]:
+    """Sums the duties' totals into the figures of each scope (see ``shares``)."""
+    members: dict[tuple[str, str], list[int]] = {(FORCE, FORCE): []}
+    members |= {(NEIGHBOURHOOD, area): [] for area in neighbourhoods}
+    without: dict[str, list[int]] = {}
+    for number in present:
+        duty = duties[number]
+        if not duty.patch:
+            without.setdefault(duty.officer_id, []).append(number)
+            continue
+        for key in (
+            (FORCE, FORCE),
+            (OFFICER, duty.officer_id),
+            *((NEIGHBOURHOOD, area) for area in duty.patch),
+        ):
+            members.setdefault(key, []).append(number)
+    found = []
+    for scope, name in sorted(members, key=lambda key: (SCOPES.index(key[0]), key[1])):
+        found.append(
+            _figures(scope, name, start, end, table[members[scope, name]].sum(axis=0), has_share=True)
+        )
+    for name in sorted(without):
+        if (OFFICER, name) not in members:
+            found.append(
+                _figures(OFFICER, name, start, end, table[without[name]].sum(axis=0), has_share=False)
+            )
+    return sorted(found, key=lambda item: (SCOPES.index(item.scope), item.id))
+
+
+def _figures(
+    scope: str, name: str, start: int, end: int, row: NDArray[np.int64], *, has_share: bool
+) -> Figures:
+    return Figures(
+        scope,
+        name,
+        start,
+        end,
+        on_patch=int(row[ON_PATCH]),
+        off_patch=int(row[OFF_PATCH]),
+        not_visible=int(row[HIDDEN]),
+        unknown=int(row[UNSEEN]),
+        on_break=int(row[ON_BREAK]),
+        priority=int(row[PRIORITY]),
+        has_share=has_share,
+    )
+
+
+def seconds(microseconds: int) -> float:
+    """Microseconds as seconds for people and JSON; exact for any figure below 285 years."""
+    return microseconds / SECOND

@@ -1,0 +1,134 @@
+"""Boundary versions in the database: published, listed, read back as a history."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import shapely
+
+from geo.areas import Area, AreaSet, Kind
+from geo.history import AreaHistory
+from stream.calendar import microseconds, moment
+from stream.store.schema import AREAS_LOCK
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from geo.places import Place
+    from stream.store.schema import Connection
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """One published version of the areas of one kind."""
+
+    version: int
+    kind: Kind
+    valid_from: int
+    loaded_at: int
+    loaded_by: str
+    file: str
+    sha256: str
+    areas: int
+
+
+def hold(connection: Connection, *, publishing: bool = False) -> None:
+    """Until the transaction ends, no version is published (or, when ``publishing``, nothing is counted)."""
+    kind = "" if publishing else "_shared"
+    connection.execute(f"select pg_advisory_xact_lock{kind}({AREAS_LOCK})".encode())
+
+
+def newest(connection: Connection) -> str:
+    """A word that changes whenever a version is published or withdrawn."""
+    row = connection.execute("select max(version), max(withdrawn) from area_version").fetchone()
+    return str(row)
+
+
+def publish(
+    connection: Connection, areas: AreaSet, kind: Kind, valid_from: int, *, file: str, sha256: str, by: str
+) -> int:
+    """Writes a new version of all areas of one kind, in force from a time (microseconds); returns its number."""
+    row = connection.execute(
+        "insert into area_version (kind, valid_from, file, sha256, loaded_by) values (%s, %s, %s, %s, %s) "
+        "returning version",
+        [kind.value, moment(valid_from), file, sha256, by],
+    ).fetchone()
+    version = int(str(row[0])) if row else 0
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            "insert into area (version, area_id, name, geometry, attributes) values (%s, %s, %s, %s, %s::jsonb)",
+            [
+                [
+                    version,
+                    area.area_id,
+                    area.name,
+                    shapely.to_wkb(area.geometry),
+                    json.dumps(dict(area.attributes)),
+                ]
+                for area in areas.only(kind).areas()
+            ],
+        )
+    return version
+
+
+def versions(connection: Connection) -> list[Version]:
+    """All published versions that were not withdrawn, the oldest first."""
+    found = connection.execute(
+        "select version, kind, valid_from, loaded_at, loaded_by, file, sha256, "
+        "(select count(*) from area where area.version = area_version.version) "
+        "from area_version where withdrawn is null order by version"
+    ).fetchall()
+    return [
+        Version(
+            int(str(row[0])),
+            Kind(row[1]),
+            _us(row[2]),
+            _us(row[3]),
+            str(row[4]),
+            str(row[5]),
+            str(row[6]),
+            int(str(row[7])),
+        )
+        for row in found
+    ]
+
+
+def _us(value: object) -> int:
+    found: datetime = value  # type: ignore[assignment]
+    return microseconds(found)
+
+
+def read(connection: Connection, version: int, kind: Kind) -> AreaSet:
+    """The areas of one version."""
+    return AreaSet.of(
+        Area(kind, str(area_id), str(name), shapely.from_wkb(bytes(geometry)), attributes)  # type: ignore[arg-type]
+        for area_id, name, geometry, attributes in connection.execute(
+            "select area_id, name, geometry, attributes from area where version = %s", [version]
+        ).fetchall()
+    )
+
+
+def in_force(published: Sequence[Version], time_us: int) -> list[Version]:
+    """The version of each kind that is in force at a time: the one that began last; of equals the newest."""
+    chosen: dict[Kind, Version] = {}
+    for item in sorted(published, key=lambda entry: (entry.valid_from, entry.version)):
+        if item.valid_from <= time_us:
+            chosen[item.kind] = item
+    return [chosen[kind] for kind in Kind if kind in chosen]
+
+
+def history(connection: Connection, places: Sequence[Place]) -> AreaHistory:
+    """All versions as one history; ``places`` keep their numbers."""
+    published = versions(connection)
+    sets = {item.version: read(connection, item.version, item.kind) for item in published}
+    starts = sorted({item.valid_from for item in published})
+    return AreaHistory(
+        [
+            (start, AreaSet.union(*(sets[item.version] for item in in_force(published, start))))
+            for start in starts
+        ],
+        places=places,
+    )

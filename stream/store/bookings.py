@@ -1,0 +1,212 @@
+"""Duties, allocations and radio states in the database, and a program's copy of them.
+
+The copy is checked against a counter on each officer's and each device's row, which goes up in the transaction
+that changes them; whoever holds the row's lock and finds the counter unchanged may use the copy.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from geo.history import FOREVER
+from stream.calendar import microseconds, moment
+from stream.facts import Allocation, Duty, StateReport
+from stream.slices import newest
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping, Sequence
+
+    from stream.store.registry import Registry
+    from stream.store.schema import Connection
+
+
+@dataclass(slots=True)
+class Officer:
+    """What an officer is booked for and keyed: duties by key, states, and the counter they were read at."""
+
+    facts: int = -1
+    duties: dict[int, Duty] = field(default_factory=dict)
+    states: list[StateReport] = field(default_factory=list)
+
+
+def lock_officers(connection: Connection, officers: Collection[int]) -> dict[int, int]:
+    """Locks officers' rows in the order of their keys until the transaction ends; gives their counters."""
+    found = connection.execute(
+        "select officer, facts from officer where officer = any(%s) order by officer for update",
+        [sorted(officers)],
+    ).fetchall()
+    return {int(str(officer)): int(str(facts)) for officer, facts in found}
+
+
+def read_officers(connection: Connection, officers: Collection[int], since: int) -> dict[int, Officer]:
+    """Duties that end after a time (microseconds), and the states from the first of these duties on.
+
+    Returns:
+        by officer's key, duties by duty's key.
+    """
+    wanted = sorted(officers)
+    found: dict[int, Officer] = {officer: Officer() for officer in wanted}
+    names = {
+        int(str(key)): str(name)
+        for key, name in connection.execute(
+            "select officer, officer_id from officer where officer = any(%s)", [wanted]
+        ).fetchall()
+    }
+    after = moment(max(since, 0))
+    devices: dict[int, list[Allocation]] = defaultdict(list)
+    for duty, device_id, kind, start, end in _objects(
+        connection,
+        "select duty, device_id, kind, a.start_at, a.end_at from allocation a join device using (device) "
+        "join duty using (duty) where officer = any(%s) and (duty.end_at is null or duty.end_at > %s) "
+        "order by duty, position",
+        [wanted, after],
+    ):
+        devices[duty].append(
+            Allocation(
+                device_id,
+                kind,
+                None if start is None else microseconds(start),
+                None if end is None else microseconds(end),
+            )
+        )
+    first: dict[int, int] = {}
+    for key, duty_id, officer, revision, start, end, patch, cancelled, name, role, team in _objects(
+        connection,
+        "select duty, duty_id, officer, revision, start_at, end_at, patch, cancelled, name, role, team from duty "
+        "where officer = any(%s) and (end_at is null or end_at > %s)",
+        [wanted, after],
+    ):
+        start_us = microseconds(start)
+        found[officer].duties[key] = Duty(
+            duty_id=duty_id,
+            revision=revision,
+            officer_id=names[officer],
+            start=start_us,
+            end=None if end is None else microseconds(end),
+            patch=tuple(patch),
+            devices=tuple(devices[key]),
+            cancelled=cancelled,
+            name=name,
+            role=role,
+            team=team,
+        )
+        first[officer] = min(first.get(officer, FOREVER), start_us)
+    if first:
+        for officer, time, state in _objects(
+            connection,
+            "select officer, time, state from state join unnest(%s::int[], %s::timestamptz[]) as w(officer, since) "
+            "using (officer) where time >= since",
+            [list(first), [moment(value) for value in first.values()]],
+        ):
+            found[officer].states.append(StateReport(names[officer], microseconds(time), state))
+    return found
+
+
+def _objects(connection: Connection, query: str, parameters: Sequence[object]) -> list[tuple[Any, ...]]:
+    return connection.execute(query.encode(), parameters).fetchall()
+
+
+def read_duties(connection: Connection, duty_ids: Collection[str]) -> dict[str, tuple[int, int, Duty]]:
+    """Duties by ``duty_id`` as they count now: ``(duty's key, officer's key, duty)``."""
+    rows = _objects(
+        connection,
+        "select duty_id, duty, officer from duty where duty_id = any(%s)",
+        [sorted(duty_ids)],
+    )
+    officers = read_officers(connection, {officer for _, _, officer in rows}, 0)
+    return {name: (key, officer, officers[officer].duties[key]) for name, key, officer in rows}
+
+
+def record_revisions(connection: Connection, duties: Iterable[Duty]) -> None:
+    """Keeps every revision as it was received; a repetition changes nothing."""
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            "insert into duty_revision (duty_id, revision, digest, body) values (%s, %s, %s, %s::jsonb) "
+            "on conflict do nothing",
+            [
+                [duty.duty_id, duty.revision, hashlib.sha256(body).hexdigest(), body.decode()]
+                for duty in duties
+                for body in [msgspec.json.encode(duty)]
+            ],
+        )
+
+
+def record_states(
+    connection: Connection, states: Iterable[StateReport], officers: Mapping[str, int]
+) -> list[StateReport]:
+    """Keeps states; gives those that were not known yet."""
+    new = []
+    for report in states:
+        done = connection.execute(
+            "insert into state (officer, time, state) values (%s, %s, %s) on conflict do nothing",
+            [officers[report.officer_id], moment(report.time), report.state],
+        )
+        if done.rowcount:
+            new.append(report)
+    return new
+
+
+def write_duties(
+    connection: Connection, registry: Registry, duties: Sequence[Duty], officers: Mapping[str, int]
+) -> dict[str, int]:
+    """Writes the revisions that count, with their allocations; gives the duties' keys by ``duty_id``."""
+    keys: dict[str, int] = {}
+    touched: set[int] = set()
+    for duty in duties:
+        row = connection.execute(
+            "insert into duty (duty_id, officer, revision, start_at, end_at, patch, cancelled, name, role, team) "
+            "values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s) on conflict (duty_id) do update set "
+            "officer = excluded.officer, revision = excluded.revision, start_at = excluded.start_at, "
+            "end_at = excluded.end_at, patch = excluded.patch, cancelled = excluded.cancelled, "
+            "name = excluded.name, role = excluded.role, team = excluded.team returning duty",
+            [
+                duty.duty_id,
+                officers[duty.officer_id],
+                duty.revision,
+                moment(duty.start),
+                None if duty.end is None else moment(duty.end),
+                list(duty.patch),
+                duty.cancelled,
+                duty.name,
+                duty.role,
+                duty.team,
+            ],
+        ).fetchone()
+        key = keys[duty.duty_id] = int(str(row[0])) if row else 0
+        connection.execute("insert into slice_end (duty) values (%s) on conflict do nothing", [key])
+        gone = connection.execute("delete from allocation where duty = %s returning device", [key]).fetchall()
+        touched.update(int(str(device)) for (device,) in gone)
+        held = registry.devices(connection, [item.device_id for item in duty.devices]).tolist()
+        touched.update(held)
+        with connection.cursor() as cursor:
+            cursor.executemany(
+                "insert into allocation (duty, position, device, kind, start_at, end_at) values (%s, %s, %s, %s, %s, %s)",
+                [
+                    [
+                        key,
+                        position,
+                        device,
+                        item.kind,
+                        None if item.start is None else moment(item.start),
+                        None if item.end is None else moment(item.end),
+                    ]
+                    for position, (device, item) in enumerate(zip(held, duty.devices, strict=True))
+                ],
+            )
+    connection.execute("update stay_end set booked = booked + 1 where device = any(%s)", [sorted(touched)])
+    return keys
+
+
+def raise_counters(connection: Connection, officers: Iterable[int]) -> None:
+    """Tells every program's copy that these officers' duties or states changed."""
+    connection.execute("update officer set facts = facts + 1 where officer = any(%s)", [sorted(officers)])
+
+
+def counting(known: Duty | None, received: Iterable[Duty]) -> Duty:
+    """Of one duty's revisions, stored and received, the one that counts (rule 8)."""
+    return newest([*([known] if known else []), *received])[0]

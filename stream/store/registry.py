@@ -1,0 +1,133 @@
+"""Names and their keys: devices, officers and places stand once in the database and are integers elsewhere."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from geo.history import UNKNOWN
+from geo.places import Place
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from numpy.typing import NDArray
+
+    from geo.history import AreaHistory
+    from stream.store.schema import Connection
+
+
+class Registry:
+    """A program's copy of the keys; what is missing is looked up or made.
+
+    Keys never change, so a copy is never stale; but one made in a transaction that did not commit must be
+    forgotten (``forget``).
+    """
+
+    def __init__(self) -> None:
+        self._devices: dict[str, int] = {}
+        self._officers: dict[str, int] = {}
+        self.forget()
+
+    def forget(self) -> None:
+        """Drops everything known."""
+        self._devices.clear()
+        self._officers.clear()
+        self._place_keys = np.empty(0, np.int32)
+        self._place_numbers = np.empty(0, np.int32)
+
+    def devices(self, connection: Connection, names: Sequence[str]) -> NDArray[np.int32]:
+        """Keys of devices, new ones made with the row that their growing end lives in: ``int32[n]``."""
+        if not all(name in self._devices for name in names):
+            missing = sorted({name for name in names if name not in self._devices})
+            connection.execute(
+                "insert into device (device_id) select unnest(%s::text[]) on conflict do nothing", [missing]
+            )
+            for key, name in connection.execute(
+                "select device, device_id from device where device_id = any(%s)", [missing]
+            ).fetchall():
+                self._devices[str(name)] = int(str(key))
+            keys = [self._devices[name] for name in missing]
+            connection.execute(
+                "insert into stay_end (device) select unnest(%s::int[]) on conflict do nothing", [keys]
+            )
+        return np.array([self._devices[name] for name in names], np.int32)
+
+    def officers(self, connection: Connection, names: Iterable[str]) -> dict[str, int]:
+        """Keys of officers, new ones made."""
+        wanted = sorted(set(names))
+        missing = [name for name in wanted if name not in self._officers]
+        if missing:
+            connection.execute(
+                "insert into officer (officer_id) select unnest(%s::text[]) on conflict do nothing", [missing]
+            )
+            for key, name in connection.execute(
+                "select officer, officer_id from officer where officer_id = any(%s)", [missing]
+            ).fetchall():
+                self._officers[str(name)] = int(str(key))
+        return {name: self._officers[name] for name in wanted}
+
+    def to_keys(
+        self, connection: Connection, places: Sequence[Place], numbers: NDArray[np.int32]
+    ) -> NDArray[np.int32]:
+        """Place numbers (of an ``AreaHistory``) → keys; ``UNKNOWN`` stays what it is."""
+        if len(places) > len(self._place_keys):
+            self._meet(connection, places)
+        return np.append(self._place_keys, np.int32(UNKNOWN))[numbers]
+
+    def to_numbers(self, keys: NDArray[np.integer]) -> NDArray[np.int32]:
+        """Keys of places that were loaded (``places``) → numbers; ``UNKNOWN`` stays what it is."""
+        return np.append(self._place_numbers, np.int32(UNKNOWN))[keys]
+
+    def meet(self, connection: Connection, history: AreaHistory, keys: NDArray[np.integer]) -> None:
+        """Makes sure that all these places have numbers: another program may have met them first."""
+        if keys.max(initial=UNKNOWN) < len(self._place_numbers) and not np.any(
+            self.to_numbers(keys)[keys != UNKNOWN] == UNKNOWN
+        ):
+            return
+        for place in _place_keys(connection):
+            history.number(place)
+        self._meet(connection, history.places)
+
+    def places(self, connection: Connection, known: Sequence[Place]) -> list[Place]:
+        """All places of the database behind those already numbered, in an order that may only grow."""
+        places = list(known) or [Place(None, None, ())]
+        met = set(places)
+        for neighbourhood, premises, priorities in connection.execute(
+            "select neighbourhood, premises, priorities from place order by place"
+        ).fetchall():
+            place = Place(neighbourhood, premises, tuple(priorities))  # type: ignore[arg-type]
+            if place not in met:
+                places.append(place)
+                met.add(place)
+        self._meet(connection, places)
+        return places
+
+    def _meet(self, connection: Connection, places: Sequence[Place]) -> None:
+        keys = _place_keys(connection)
+        # Sorted, so that two workers that meet the same new places wait for each other in one order.
+        new = sorted(
+            (place for place in places if place not in keys),
+            key=lambda place: (place.neighbourhood or "", place.premises or "", place.priorities),
+        )
+        if new:
+            with connection.cursor() as cursor:
+                cursor.executemany(
+                    "insert into place (neighbourhood, premises, priorities) values (%s, %s, %s) "
+                    "on conflict do nothing",
+                    [[place.neighbourhood, place.premises, list(place.priorities)] for place in new],
+                )
+            keys = _place_keys(connection)
+        self._place_keys = np.array([keys[place] for place in places], np.int32)
+        self._place_numbers = np.full(max(keys.values(), default=-1) + 1, UNKNOWN, np.int32)
+        self._place_numbers[self._place_keys] = np.arange(len(places), dtype=np.int32)
+
+
+def _place_keys(connection: Connection) -> dict[Place, int]:
+    return {
+        Place(neighbourhood, premises, tuple(priorities)): int(key)  # type: ignore[arg-type, call-overload]
+        for key, neighbourhood, premises, priorities in connection.execute(
+            "select place, neighbourhood, premises, priorities from place"
+        ).fetchall()
+    }

@@ -1,0 +1,202 @@
+"""Stays and slices in the database: closed rows in constrained tables, the growing end in one narrow row.
+
+Both are *tracks*: for each key (a device, a duty) intervals that do not overlap, in order. A steady stream of
+positions only rewrites the ends; a row enters the constrained table once nothing in order can change it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from geo.history import UNKNOWN
+from stream.columns import offsets
+from stream.store.columns import Column, copy_in, copy_out, literal
+from stream.windows import Rows, difference
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from stream.store.schema import Connection
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """How one kind of track is laid out: tables and columns.
+
+    Attributes:
+        table: closed rows.
+        ends: the growing ends, with the rows of each key flattened in an array column named like the view.
+        view: the array column.
+        key: the key's column.
+        values: names of the value columns.
+        types: their types in binary COPY.
+        nullable: value columns that are NULL where the place is unknown.
+    """
+
+    table: str
+    ends: str
+    view: str
+    key: str
+    values: tuple[str, ...]
+    types: tuple[str, ...]
+    nullable: frozenset[str]
+
+    @property
+    def width(self) -> int:
+        """Numbers a row takes in the array column: start, end and the values."""
+        return 2 + len(self.values)
+
+    def empty(self) -> Rows:
+        """No rows."""
+        kinds = {"int2": np.int16, "int4": np.int32, "int8": np.int64}
+        nothing = np.empty(0, np.int64)
+        return (nothing, nothing, nothing, *(np.empty(0, kinds[name]) for name in self.types))
+
+
+STAYS = Layout("stay", "stay_end", "stays", "device", ("place",), ("int4",), frozenset({"place"}))
+SLICES = Layout(
+    "slice",
+    "slice_end",
+    "slices",
+    "duty",
+    ("activity", "state", "place", "device"),
+    ("int2", "int2", "int4", "int4"),
+    frozenset({"place", "device"}),
+)
+
+
+def unpack(layout: Layout, flat: Sequence[Sequence[int]]) -> Rows:
+    """Array columns of keys 0, 1, 2, … → rows."""
+    count = np.array([len(row) // layout.width for row in flat], np.int64)
+    table = np.array([value for row in flat for value in row], np.int64).reshape(-1, layout.width)
+    values = [table[:, 2 + number].astype(column.dtype) for number, column in enumerate(layout.empty()[3:])]
+    key = np.repeat(np.arange(len(flat), dtype=np.int64), count)
+    return (key, np.ascontiguousarray(table[:, 0]), np.ascontiguousarray(table[:, 1]), *values)
+
+
+def pack(rows: Rows, keys: int) -> list[str]:
+    """Rows → for each key the text of its array column."""
+    table = np.stack([column.astype(np.int64) for column in rows[1:]], axis=1)
+    bounds = offsets(rows[0], keys).tolist()
+    return [
+        f"{{{','.join(map(str, table[low:high].ravel().tolist()))}}}"
+        for low, high in zip(bounds[:-1], bounds[1:], strict=True)
+    ]
+
+
+def closed(
+    connection: Connection,
+    layout: Layout,
+    keys: NDArray[np.integer],
+    low: NDArray[np.int64],
+    high: NDArray[np.int64],
+) -> Rows:
+    """Closed rows that overlap or touch windows.
+
+    Args:
+        keys: ``int[n]``, database keys.
+        low: ``int64[n]``, microseconds.
+        high: ``int64[n]``.
+
+    Returns:
+        rows with keys 0 … n-1, in order.
+    """
+    if not len(keys):
+        return layout.empty()
+    values = ", ".join(
+        f"coalesce({name}, {UNKNOWN})" if name in layout.nullable else name for name in layout.values
+    )
+    found = copy_out(
+        connection,
+        f"select w.i, start_at, end_at, {values} from unnest({literal(np.arange(len(keys)))}, "
+        f"{literal(keys, 'int4')}, {literal(low)}, {literal(high)}) w (i, k, low, high), lateral (select * from "
+        f"{layout.table} t where t.{layout.key} = w.k and end_at >= from_us(w.low) and start_at <= from_us(w.high) "
+        f"offset 0) t order by w.i, start_at",
+        ["int8", "time", "time", *layout.types],
+    )
+    return tuple(found)
+
+
+def replace_closed(
+    connection: Connection,
+    layout: Layout,
+    keys: NDArray[np.integer],
+    old: Rows,
+    new: Rows,
+    *,
+    extra: Sequence[Column] = (),
+) -> None:
+    """Writes the difference between the closed rows as they were and as they are.
+
+    Args:
+        keys: database keys behind the rows' keys 0 … n-1.
+        old: rows as ``closed`` gave them.
+        new: rows as they should be.
+        extra: further columns of the table for ``new``, such as the officer.
+    """
+    gone, added = difference(old, new)
+    if gone.any():
+        connection.execute(
+            f"delete from {layout.table} t using unnest({literal(keys[old[0][gone]], 'int4')}, "
+            f"{literal(old[2][gone])}) w (k, until) where t.{layout.key} = w.k and t.end_at = from_us(w.until)".encode()
+        )
+    if added.any():
+        columns = [
+            Column(layout.key, "int4", keys[new[0][added]]),
+            Column("start_at", "time", new[1][added]),
+            Column("end_at", "time", new[2][added]),
+            *(
+                Column(name, kind, values[added])
+                for name, kind, values in zip(layout.values, layout.types, new[3:], strict=True)
+            ),
+            *(Column(column.name, column.type, column.values[added]) for column in extra),
+        ]
+        place = new[3 + layout.values.index("place")][added]
+        copy_in(connection, layout.table, columns, null_where=place == UNKNOWN, nullable=layout.nullable)
+
+
+def settled_before(rows: Rows, frontier: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Rows that nothing in order can change: those before the first that reaches its key's frontier."""
+    reaches = rows[2] >= frontier[rows[0]]
+    seen = np.zeros(len(reaches), np.bool_)
+    if len(reaches):
+        count = np.cumsum(reaches)
+        first = np.searchsorted(rows[0], rows[0])
+        seen = count - np.where(first > 0, count[first - 1], 0) > 0
+    return ~seen
+
+
+def rewrite_ends(connection: Connection, layout: Layout, lines: Sequence[str], columns: str) -> None:
+    """Updates the growing ends from lines in COPY text format (tab-separated, the key first)."""
+    if not lines:
+        return
+    staging = f"new_{layout.ends}"
+    names = [name.strip() for name in columns.split(",")]
+    connection.execute(
+        f"create temp table if not exists {staging} on commit delete rows as "
+        f"select {layout.key}, {columns} from {layout.ends} limit 0".encode()
+    )
+    with connection.cursor().copy(f"copy {staging} ({layout.key}, {columns}) from stdin".encode()) as copy:
+        copy.write("".join(lines).encode())
+    assignments = ", ".join(f"{name} = n.{name}" for name in names)
+    connection.execute(
+        f"update {layout.ends} e set {assignments} from {staging} n where e.{layout.key} = n.{layout.key}".encode()
+    )
+    connection.execute(f"delete from {staging}".encode())
+
+
+def concatenate(*tables: Rows) -> Rows:
+    """Rows of several tables, in order of key and start."""
+    table: list[NDArray[Any]] = [np.concatenate(columns) for columns in zip(*tables, strict=True)]
+    order = np.lexsort((table[1], table[0]))
+    return tuple(column[order] for column in table)
+
+
+def pick(rows: Rows, which: NDArray[np.bool_] | NDArray[np.integer]) -> Rows:
+    """Some rows."""
+    return tuple(column[which] for column in rows)

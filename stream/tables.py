@@ -1,0 +1,208 @@
+"""Stays, slices and shares as the CSV files of the public contract.
+
+One writer for both roads: what ``patrol account`` counts from files, and what ``patrol export`` reads from the
+database. Rows come in a fixed order and times with six decimals, so that equal facts give equal bytes.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+
+from geo.history import FOREVER, UNKNOWN
+from stream.shares import seconds
+from stream.slices import ACTIVITIES, HIDDEN, NO_DEVICE, OFF_PATCH, reason
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from geo.places import Place
+    from stream.facts import Duty
+    from stream.policy import Policies
+    from stream.shares import Figures
+    from stream.slices import Slices
+    from stream.stays import Stays
+
+
+def stays_table(stays: Stays, device_ids: Sequence[str], places: Sequence[Place]) -> pa.Table:
+    """``stays.csv``: by ``device_id`` and start; ``known`` is false where nobody knows."""
+    name, order = _by_name(device_ids, stays.device, stays.start)
+    place = stays.place[order]
+    return pa.table(
+        {
+            "device_id": name,
+            "start": _times(stays.start[order]),
+            "end": _times(stays.end[order]),
+            "known": np.where(place == UNKNOWN, "false", "true"),
+            **_places(places, place),
+        }
+    )
+
+
+def slices_table(
+    slices: Slices,
+    duties: Sequence[Duty],
+    device_ids: Sequence[str],
+    places: Sequence[Place],
+    policies: Policies,
+    *,
+    until: int,
+) -> pa.Table:
+    """``slices.csv``: by officer, start and duty; slices without an end are cut at ``until``.
+
+    ``ambiguous_s`` is empty until bounds are counted (rule 14).
+    """
+    rows = np.flatnonzero(slices.start < np.minimum(slices.end, until))
+    officers = [duty.officer_id for duty in duties]
+    rank = {name: number for number, name in enumerate(sorted(set(officers)))}
+    officer = np.array([rank[name] for name in officers] or [0], np.int64)
+    duty_rank = np.argsort(np.argsort([duty.duty_id for duty in duties] or [""]))
+    order = rows[np.lexsort((duty_rank[slices.duty[rows]], slices.start[rows], officer[slices.duty[rows]]))]
+    duty, place, device = slices.duty[order], slices.place[order], slices.device[order]
+    return pa.table(
+        {
+            "officer_id": _named(officers, duty),
+            "duty_id": _named([item.duty_id for item in duties], duty),
+            "start": _times(slices.start[order]),
+            "end": _times(np.minimum(slices.end[order], until)),
+            "activity": _named(ACTIVITIES, slices.activity[order]),
+            "reason": _reasons(slices, order, duties, places, policies),
+            **_places(places, place),
+            "device_id": _named([*device_ids, ""], np.where(device == NO_DEVICE, len(device_ids), device)),
+            "ambiguous_s": pa.nulls(len(order), pa.string()),
+        }
+    )
+
+
+def shares_table(figures: Sequence[Figures], policies: Policies) -> pa.Table:
+    """``shares.csv``: the force, then neighbourhoods, then officers; empty where there is no figure."""
+
+    def column(values: Sequence[int]) -> list[str]:
+        return [f"{value // 1_000_000}.{value % 1_000_000:06d}" for value in values]
+
+    return pa.table(
+        {
+            "scope": [item.scope for item in figures],
+            "id": [item.id for item in figures],
+            "from": _times(np.array([item.start for item in figures], np.int64)),
+            "to": _times(np.array([item.end for item in figures], np.int64)),
+            "duty_s": column([item.duty for item in figures]),
+            "on_patch_s": column([item.on_patch for item in figures]),
+            "off_patch_s": column([item.off_patch for item in figures]),
+            "not_visible_s": column([item.not_visible for item in figures]),
+            "unknown_s": column([item.unknown for item in figures]),
+            "break_s": column([item.on_break for item in figures]),
+            "priority_s": column([item.priority for item in figures]),
+            "share": [_ratio(item.share) for item in figures],
+            "share_low": [_ratio(item.share_low) for item in figures],
+            "share_high": [_ratio(item.share_high) for item in figures],
+            "target": [_ratio(policies.at(item.start).target) for item in figures],
+            "verdict": [item.verdict or "" for item in figures],
+        }
+    )
+
+
+def share_event(
+    item: Figures, name: str, target: float, on_duty: int, on_patch: int, place: Any
+) -> dict[str, Any]:
+    """A figure as published on ``visibility.shares``; ``place`` turns microseconds into the event's time text."""
+    return {
+        "scope": item.scope,
+        "id": item.id,
+        "name": name,
+        "from": place(item.start),
+        "to": place(item.end),
+        "duty_s": seconds(item.duty),
+        "on_patch_s": seconds(item.on_patch),
+        "off_patch_s": seconds(item.off_patch),
+        "not_visible_s": seconds(item.not_visible),
+        "unknown_s": seconds(item.unknown),
+        "break_s": seconds(item.on_break),
+        "priority_s": seconds(item.priority),
+        "share": None if item.share is None else round(item.share, 6),
+        "share_low": item.share_low,
+        "share_high": item.share_high,
+        "target": target,
+        "verdict": item.verdict,
+        "officers_on_duty": on_duty,
+        "officers_on_patch": on_patch,
+    }
+
+
+def write(tables: dict[str, pa.Table], folder: Path) -> None:
+    """Writes each table as ``NAME.csv`` into a folder, made where it is missing."""
+    folder.mkdir(parents=True, exist_ok=True)
+    options = pyarrow.csv.WriteOptions(quoting_style="needed")
+    for name, table in tables.items():
+        # Text columns throughout: how a number or a time looks is decided above, not by a library's version.
+        pyarrow.csv.write_csv(table, folder / f"{name}.csv", options)
+
+
+def _ratio(value: float | None) -> str:
+    return "" if value is None else f"{value:.9f}"
+
+
+def _times(us: NDArray[np.int64]) -> pa.Array:
+    text = pc.strftime(pa.array(us, pa.timestamp("us")), "%Y-%m-%dT%H:%M:%S")
+    return pc.binary_join_element_wise(text, "Z", "")
+
+
+def _named(names: Sequence[str], number: NDArray[np.integer]) -> pa.Array:
+    return pa.DictionaryArray.from_arrays(
+        pa.array(number.astype(np.int32)), pa.array(list(names) or [""], pa.string())
+    ).cast(pa.string())
+
+
+def _by_name(
+    names: Sequence[str], number: NDArray[np.integer], start: NDArray[np.int64]
+) -> tuple[pa.Array, NDArray[np.int64]]:
+    rank = np.argsort(np.argsort(np.array(names or [""], dtype=object)))
+    order = np.lexsort((start, rank[number]))
+    return _named(names, number[order]), order
+
+
+def _places(places: Sequence[Place], number: NDArray[np.integer]) -> dict[str, pa.Array]:
+    at = np.where(number == UNKNOWN, len(places), number)
+    return {
+        "neighbourhood": _named([*(place.neighbourhood or "" for place in places), ""], at),
+        "premises": _named([*(place.premises or "" for place in places), ""], at),
+        "priorities": _named([*(";".join(place.priorities) for place in places), ""], at),
+    }
+
+
+def _reasons(
+    slices: Slices,
+    order: NDArray[np.int64],
+    duties: Sequence[Duty],
+    places: Sequence[Place],
+    policies: Policies,
+) -> list[str]:
+    texts = [""] * len(order)
+    explained = np.flatnonzero((slices.activity[order] == HIDDEN) | (slices.activity[order] == OFF_PATCH))
+    names = [{code: state.name for code, state in policy.states.items()} for policy in policies.policies]
+    policy_of = policies.number_at(np.array([duty.start for duty in duties], np.int64)).tolist()
+    for at in explained.tolist():
+        row = order[at]
+        number = int(slices.place[row])
+        texts[at] = reason(
+            int(slices.activity[row]),
+            int(slices.state[row]),
+            None if number == UNKNOWN else places[number],
+            names[policy_of[int(slices.duty[row])]],
+        )
+    return texts
+
+
+def last_known(slices: Slices, duties: Sequence[Duty]) -> int:
+    """The end of the last closed slice or duty: up to here open duties are listed, where nobody says otherwise."""
+    ends = [duty.end for duty in duties if duty.end is not None and not duty.cancelled]
+    starts = [int(slices.start.max())] if len(slices) else []
+    closed = slices.end[slices.end < FOREVER]
+    return max([*ends, *starts, *([int(closed.max())] if len(closed) else [])], default=0)

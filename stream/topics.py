@@ -1,0 +1,207 @@
+"""The Kafka topics: their names, how they are kept, and how they come into being.
+
+A shell room: it speaks to Kafka's administration only. What stands in the messages is for the others.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
+from aiokafka.errors import IncompatibleBrokerVersion, KafkaError, TopicAlreadyExistsError, for_code
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+# In: what outside systems send.
+RADIO_POSITIONS: Final = "radio.positions"
+VEHICLE_POSITIONS: Final = "vehicle.positions"
+DUTY_BOOKINGS: Final = "duty.bookings"
+DUTY_STATES: Final = "duty.states"
+# Between the project's own parts.
+FIXES: Final = "patrol.fixes"
+"""Frames of valid fixes (``stream.frames``), everything of a device in one partition."""
+DUTIES: Final = "patrol.duties"
+"""Valid bookings and states, original JSON, an event a line, everything of an officer in one partition."""
+# Out: what others may read.
+SHARES: Final = "visibility.shares"
+ALERTS: Final = "visibility.alerts"
+DEAD_LETTERS: Final = "dead.letters"
+
+RAW: Final = (RADIO_POSITIONS, VEHICLE_POSITIONS, DUTY_BOOKINGS, DUTY_STATES)
+INTERNAL: Final = (FIXES, DUTIES)
+OUT: Final = (SHARES, ALERTS, DEAD_LETTERS)
+
+KIND_HEADER: Final = "kind"
+"""The header of a message on ``patrol.duties`` that tells what its lines are."""
+KIND_DUTIES: Final = "duties"
+KIND_STATES: Final = "states"
+DEAD_LETTER_HEADERS: Final = ("reason", "detail", "topic", "partition", "offset", "time")
+
+MAX_MESSAGE_BYTES: Final = 8 * 2**20
+"""What the topics for frames and for dead letters take; Kafka's own default, 1 MiB, holds 20,000 fixes."""
+
+_DAY_MS: Final = 86_400_000
+_NAME: Final = re.compile(r"[a-zA-Z0-9._-]{1,249}")
+
+
+class TopicError(RuntimeError):
+    """A topic cannot be named or created so; the message says which and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class TopicSpec:
+    """A topic as it should be: its full name, the least number of partitions, copies, and settings."""
+
+    name: str
+    partitions: int
+    replication: int
+    config: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class TopicOutcome:
+    """What became of a topic: created, given more partitions, or left as it was."""
+
+    name: str
+    did: Literal["created", "raised", "kept"]
+    detail: str
+
+
+def named(topic: str, prefix: str = "") -> str:
+    """A topic's full name under the common prefix (for several forces, or tests, on one Kafka).
+
+    Raises:
+        TopicError: Kafka would not take the name.
+    """
+    name = prefix + topic
+    if not _NAME.fullmatch(name):
+        raise TopicError(
+            f"topic prefix {prefix!r}: use at most 200 letters, digits, dots, dashes, underscores"
+        )
+    return name
+
+
+def specs(
+    prefix: str = "", *, partitions: int = 8, replication: int = 1, retention_days: int = 7
+) -> tuple[TopicSpec, ...]:
+    """All topics as the project wants them.
+
+    Args:
+        prefix: goes before every name.
+        partitions: of the topics that carry positions, duties and states, raw and internal. ``patrol.fixes``
+            and ``patrol.duties`` always have the same number.
+        replication: copies of each partition; 1 on one broker, 3 where there are so many.
+        retention_days: how long messages are kept. The facts stay in the database, not here.
+    """
+    kept = {"cleanup.policy": "delete", "retention.ms": str(retention_days * _DAY_MS)}
+    large = {"max.message.bytes": str(MAX_MESSAGE_BYTES)}
+    # The newest figure of each key stays; figures of what is gone for long leave.
+    newest = {"cleanup.policy": "compact,delete", "retention.ms": str(retention_days * _DAY_MS)}
+    wanted = {
+        **dict.fromkeys(RAW, (partitions, kept)),
+        FIXES: (partitions, {**kept, **large}),
+        DUTIES: (partitions, {**kept, **large}),
+        SHARES: (1, newest),
+        ALERTS: (1, newest),
+        # Somebody has to look at these, and may be on leave.
+        DEAD_LETTERS: (1, {**kept, **large, "retention.ms": str(max(retention_days, 30) * _DAY_MS)}),
+    }
+    return tuple(
+        TopicSpec(named(topic, prefix), count, replication, MappingProxyType(config))
+        for topic, (count, config) in wanted.items()
+    )
+
+
+async def ensure_topics(
+    bootstrap: str,
+    wanted: Sequence[TopicSpec],
+    *,
+    client: Mapping[str, Any] | None = None,
+    patience_s: float = 30.0,
+) -> list[TopicOutcome]:
+    """Creates the topics that are missing and gives the others the partitions they lack; safe to repeat.
+
+    Partitions are never taken away, and settings of a topic that exists are left to its owner.
+
+    Args:
+        bootstrap: Kafka's addresses, ``host:port`` separated by commas.
+        wanted: what should be.
+        client: further settings of the Kafka client (security).
+        patience_s: how long to wait until every new partition has a leader.
+
+    Returns:
+        One outcome a topic, in the order of ``wanted``.
+
+    Raises:
+        TopicError: Kafka refused; the message has its reason.
+        aiokafka.errors.KafkaConnectionError: no broker could be reached.
+    """
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, **(client or {}))
+    try:
+        await admin.start()
+        found = await _leaders(admin)
+        outcomes = [await _ensure(admin, spec, found.get(spec.name)) for spec in wanted]
+        async with asyncio.timeout(patience_s):
+            while not await _ready(admin, outcomes, wanted):
+                await asyncio.sleep(0.05)
+    except TimeoutError:
+        raise TopicError(f"new topics have no leader after {patience_s:g} s: look at the brokers") from None
+    finally:
+        await admin.close()
+    return outcomes
+
+
+async def _ensure(
+    admin: AIOKafkaAdminClient, spec: TopicSpec, leaders: Sequence[bool] | None
+) -> TopicOutcome:
+    if leaders is None:
+        new = NewTopic(spec.name, spec.partitions, spec.replication, topic_configs=dict(spec.config))
+        answer = await admin.create_topics([new])
+        for _, code, *message in answer.topic_errors:
+            if code == TopicAlreadyExistsError.errno:  # somebody else was quicker
+                return TopicOutcome(spec.name, "kept", "was there")
+            if code:
+                why = next(filter(None, message), None) or for_code(code).__name__
+                raise TopicError(f"topic {spec.name} could not be created: {why}")
+        return TopicOutcome(spec.name, "created", _count(spec.partitions))
+    found = len(leaders)
+    if found >= spec.partitions:
+        return TopicOutcome(spec.name, "kept", f"has {_count(found)}")
+    try:
+        await admin.create_partitions({spec.name: NewPartitions(spec.partitions)})
+    except IncompatibleBrokerVersion:
+        short = f"has {_count(found)}, {spec.partitions} wanted: this broker cannot add any"
+        return TopicOutcome(spec.name, "kept", short)
+    except KafkaError as failure:
+        raise TopicError(
+            f"topic {spec.name} could not be given {spec.partitions} partitions: {failure}"
+        ) from None
+    return TopicOutcome(spec.name, "raised", f"from {found} to {_count(spec.partitions)}")
+
+
+async def _leaders(admin: AIOKafkaAdminClient) -> dict[str, list[bool]]:
+    """The topics that exist, and of each partition whether it has a leader."""
+    # Asked about by name, a missing topic may be made on the spot with the broker's own settings.
+    return {
+        topic["topic"]: [partition["leader"] >= 0 for partition in topic["partitions"]]
+        for topic in await admin.describe_topics()
+    }
+
+
+async def _ready(
+    admin: AIOKafkaAdminClient, outcomes: Sequence[TopicOutcome], wanted: Sequence[TopicSpec]
+) -> bool:
+    made = {outcome.name for outcome in outcomes if outcome.did != "kept"}
+    if not made:
+        return True
+    found = await _leaders(admin)
+    return all(sum(found.get(spec.name, ())) >= spec.partitions for spec in wanted if spec.name in made)
+
+
+def _count(partitions: int) -> str:
+    return f"{partitions} partition{'s' if partitions != 1 else ''}"

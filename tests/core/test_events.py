@@ -1,0 +1,526 @@
+"""What comes from outside is accepted or rejected with a reason, each message exactly once."""
+
+from __future__ import annotations
+
+import json
+import math
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from stream.events import (
+    KNOT,
+    MAX_TEXT,
+    Limits,
+    Reason,
+    decode_duties,
+    decode_positions,
+    decode_states,
+    parse_time,
+    parse_times,
+)
+from stream.facts import SECOND, Allocation, Duty, StateReport
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from stream.events import Decoded
+
+LIMITS = Limits(retention_s=400 * 86_400)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+POSITION = (  # as it stands in the contract
+    b'{"device_id": "2345678", "time": "2026-11-23T08:15:03.250Z", "lon": -1.1398, "lat": 52.6369,\n'
+    b' "error_m": 8.0, "speed_mps": 1.3, "heading_deg": 270, "received": "2026-11-23T08:15:04.100Z",'
+    b' "reason": "max interval"}'
+)
+DUTY = (
+    b'{"duty_id": "D-1001-20261123", "revision": 1, "officer_id": "1001", "name": "PC 1001", "role": "npt",'
+    b' "team": "NC04",\n "patch": ["E05001784"], "start": "2026-11-23T07:00:00Z",'
+    b' "end": "2026-11-23T17:00:00Z", "cancelled": false,\n'
+    b' "devices": [{"device_id": "2345678", "kind": "radio"},\n'
+    b'             {"device_id": "FX12ABC", "kind": "vehicle", "start": "2026-11-23T09:00:00Z",'
+    b' "end": "2026-11-23T12:00:00Z"}]}'
+)
+STATE = b'{"officer_id": "1001", "time": "2026-11-23T12:00:00Z", "state": 4}'
+TRACCAR = json.dumps(
+    {
+        "position": {
+            "id": 8, "deviceId": 3, "protocol": "osmand", "valid": True, "outdated": False,
+            "serverTime": "2026-11-23T08:15:05.000+00:00", "deviceTime": "2026-11-23T08:15:03.000+00:00",
+            "fixTime": "2026-11-23T08:15:03.000+00:00", "latitude": 52.6369, "longitude": -1.1398,
+            "altitude": 61.0, "speed": 10.0, "course": 90.0, "accuracy": 0.0, "address": None,
+            "attributes": {"ignition": True},
+        },
+        "device": {"id": 3, "name": "Van 3", "uniqueId": "FX12ABC", "status": "online"},
+    }
+).encode()  # fmt: skip
+AT = int((datetime(2026, 11, 23, 8, 15, 3, tzinfo=UTC) - EPOCH) / timedelta(microseconds=1))
+
+
+def _micros(at: datetime) -> int:
+    return (at - EPOCH) // timedelta(microseconds=1)
+
+
+def _message(**fields: object) -> bytes:
+    sound = {"device_id": "r1", "time": AT // 1000, "lon": -1.1, "lat": 52.6}
+    return json.dumps({**sound, **fields}).encode()
+
+
+def _without(name: str) -> bytes:
+    whole = json.loads(_message())
+    del whole[name]
+    return json.dumps(whole).encode()
+
+
+def _received(*times: int) -> np.ndarray[Any, np.dtype[np.int64]]:
+    return np.array(times, np.int64)
+
+
+def _rows(decoded: Decoded) -> list[tuple[object, ...]]:
+    """What was accepted, NaN as None, so that it can be compared."""
+    fixes = decoded.fixes
+    columns = (fixes.lon, fixes.lat, fixes.error_m, fixes.speed_mps, fixes.heading_deg)
+    numbers = [tuple(None if math.isnan(v) else float(v) for v in row) for row in zip(*columns, strict=True)]
+    names = [fixes.device_ids[code] for code in fixes.device.tolist()]
+    return list(zip(decoded.index.tolist(), names, fixes.time.tolist(), numbers, strict=True))
+
+
+# --- Properties ------------------------------------------------------------------------------------------
+
+_OFFSETS = st.sampled_from(["Z", "z"]) | st.integers(-1439, 1439).map(
+    lambda minutes: f"{'+-'[minutes < 0]}{abs(minutes) // 60:02}:{abs(minutes) % 60:02}"
+)
+
+
+@st.composite
+def _times(draw: st.DrawFn) -> tuple[str, int]:
+    """A time as text, and what it means, known from how it was made."""
+    second = draw(st.integers(-62_000_000_000, 253_000_000_000))  # the years 5 to 9987
+    local = EPOCH + timedelta(seconds=second)
+    digits = draw(st.text("0123456789", max_size=12))
+    offset = draw(_OFFSETS)
+    text = local.strftime("%m-%dT%H:%M:%S").replace("T", draw(st.sampled_from("Tt")))
+    text = f"{local.year:04}-{text}{'.' if digits else ''}{digits}{offset}"
+    minutes = 0 if offset in "Zz" else int(offset[0] + "1") * (int(offset[1:3]) * 60 + int(offset[4:]))
+    at = (second - minutes * 60) * SECOND
+    return text, at + int((digits + "000000")[:6])
+
+
+@given(st.lists(_times(), max_size=12))
+@example([("2024-02-29T23:59:59.5Z", _micros(datetime(2024, 2, 29, 23, 59, 59, 500_000, UTC)))])
+@example([("0001-01-01T00:00:00Z", _micros(datetime(1, 1, 1, tzinfo=UTC)))])
+@example([("9999-12-31T23:59:59.9999999Z", _micros(datetime(9999, 12, 31, 23, 59, 59, 999_999, UTC)))])
+def test_times_of_all_layouts_are_read_exactly(times: list[tuple[str, int]]) -> None:
+    """A time is read to the microsecond whatever its offset, letters and digits; further digits are cut."""
+    read, ok = parse_times([text for text, _ in times])
+    assert ok.all()
+    assert read.tolist() == [at for _, at in times]
+
+
+@st.composite
+def _spoilt_times(draw: st.DrawFn) -> str:
+    text, _ = draw(_times())
+    at = draw(st.integers(0, len(text) - 1))
+    odd = draw(st.one_of(st.text("0123456789-+:.TtZz ", max_size=2), st.characters()))
+    return text[:at] + odd + text[at + 1 :]
+
+
+_TEXTS = _times().map(lambda time: time[0])
+
+
+@given(st.lists(st.one_of(_TEXTS, _spoilt_times(), st.integers(), st.none()), max_size=20))
+def test_many_times_are_read_like_one(values: list[object]) -> None:
+    """The fast reader of many times and the plain reader of one agree on every text, spoilt or not."""
+    read, ok = parse_times(values)
+    singly = [parse_time(value) for value in values]
+    assert [at if good else None for at, good in zip(read.tolist(), ok.tolist(), strict=True)] == singly
+
+
+_ANYTHING = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.text(max_size=5),
+    st.sampled_from([[], {}, [1, [2]], {"a": {"b": None}}, 10**30, 10**400]),
+)
+_FIELDS: dict[str, st.SearchStrategy[object]] = {
+    "device_id": st.sampled_from(["r1", "r2", "ü-3", "", "a\x00b", "x" * (MAX_TEXT + 1)]) | _ANYTHING,
+    "time": st.one_of(
+        _TEXTS,
+        st.integers(-400 * 86_400_000, 301_000).map(lambda ms: AT // 1000 + ms),
+        _spoilt_times(),
+        _ANYTHING,
+    ),
+    "lon": st.one_of(st.floats(-181, 181), st.just(0), st.just(-0.0), _ANYTHING),
+    "lat": st.one_of(st.floats(-91, 91), st.just(0), _ANYTHING),
+    "error_m": st.one_of(st.floats(-1, 300), st.none(), _ANYTHING),
+    "speed_mps": st.one_of(st.floats(-1, 90), st.none(), st.floats(1e5, 1e300), _ANYTHING),
+    "heading_deg": st.one_of(st.floats(-10, 400), st.none(), _ANYTHING),
+    "received": st.one_of(st.just("2026-11-23T08:15:04.100Z"), st.just(AT // 1000), st.none(), _ANYTHING),
+    "reason": _ANYTHING,
+}
+_SOUND = st.fixed_dictionaries(
+    {
+        "device_id": st.sampled_from(["r1", "r2"]),
+        "time": st.integers(-3_600_000, 400_000).map(lambda ms: AT // 1000 + ms),
+        "lon": st.floats(-180, 180),
+        "lat": st.floats(-90, 90),
+    },
+    optional={name: _FIELDS[name] for name in ("error_m", "received", "reason")},
+)
+_FIELD = st.sampled_from(sorted(_FIELDS)).flatmap(lambda name: st.tuples(st.just(name), _FIELDS[name]))
+
+
+@st.composite
+def _events(draw: st.DrawFn) -> dict[str, object]:
+    """A sound event, of which a field or two may be missing or odd."""
+    event = {**draw(_SOUND), **dict(draw(st.lists(_FIELD, max_size=2)))}
+    if draw(st.integers(0, 9)) == 0:
+        del event[draw(st.sampled_from(sorted(event)))]
+    return event
+
+
+def _expected(event: Mapping[str, Any], received: int, limits: Limits) -> Reason | tuple[object, ...]:
+    """The rules on one event, as plainly as they can be written (the oracle)."""
+    if any(event.get(name) is None for name in ("device_id", "time", "lon", "lat")):
+        return Reason.MISSING_FIELD
+    numbers: dict[str, float | None] = {}
+    for name in ("lon", "lat", "error_m", "speed_mps", "heading_deg"):
+        value = event.get(name)
+        if isinstance(value, bool) or not isinstance(value, int | float | None):
+            return Reason.BAD_VALUE
+        try:
+            numbers[name] = None if value is None else float(value)
+        except OverflowError:
+            return Reason.BAD_VALUE
+    device, when = event["device_id"], event["time"]
+    if not isinstance(device, str) or isinstance(when, bool) or not isinstance(when, int | str):
+        return Reason.BAD_VALUE
+    at = parse_time(when)
+    control = any(ord(sign) < 32 or ord(sign) == 127 for sign in device)
+    if at is None or not 1 <= len(device) <= MAX_TEXT or control:
+        return Reason.BAD_VALUE
+    lon, lat, error, speed, heading = numbers.values()
+    assert lon is not None
+    assert lat is not None
+    if abs(lon) > 180 or abs(lat) > 90:
+        return Reason.OUT_OF_RANGE
+    if lon == lat == 0:
+        return Reason.ZERO_POSITION
+    if error is not None and error > limits.max_error_m:
+        return Reason.ERROR_TOO_LARGE
+    own = None if isinstance(event.get("received"), bool) else parse_time(event.get("received"))
+    known = [receipt for receipt in (own, received) if receipt is not None and receipt >= 0]
+    if known and at - min(known) > limits.max_ahead_s * SECOND:
+        return Reason.IN_FUTURE
+    if known and min(known) - at > limits.retention_s * SECOND:
+        return Reason.TOO_OLD
+    if error is not None and error < 0:
+        error = None
+    if speed is not None:
+        speed = float(np.float32(speed)) if 0 <= speed < 1e6 else None
+    if heading is not None:
+        heading = float(np.float32(heading)) if 0 <= heading <= 360 else None
+    return device, at, (lon, lat, error, speed, heading)
+
+
+def _texts_encodable(value: object) -> bool:
+    """Whether JSON text of the value is valid UTF-8 (halves of surrogate pairs are not)."""
+    return not any("\ud800" <= sign <= "\udfff" for sign in json.dumps(value, ensure_ascii=False))
+
+
+_RECEIPTS = st.one_of(st.just(-1), st.integers(AT - 401 * 86_400 * SECOND, AT + 401 * 86_400 * SECOND))
+
+
+@given(st.lists(st.tuples(_events().filter(_texts_encodable), _RECEIPTS), max_size=8))
+@settings(max_examples=300)
+def test_positions_are_judged_as_the_rules_say(cases: list[tuple[dict[str, Any], int]]) -> None:
+    """Every event is accepted with its values, or rejected with the first reason of rule 2 that applies."""
+    values = [json.dumps(event, ensure_ascii=False).encode() for event, _ in cases]
+    decoded = decode_positions(values, _received(*(at for _, at in cases)), limits=LIMITS)
+    found: list[Reason | tuple[object, ...] | None] = [None] * len(cases)
+    for reject in decoded.rejects:
+        found[reject.index] = reject.reason
+    for index, *row in _rows(decoded):
+        assert isinstance(index, int)
+        found[index] = tuple(row)
+    assert found == [_expected(event, at, LIMITS) for event, at in cases]
+
+
+_NEARLY = st.sampled_from([POSITION, TRACCAR, DUTY, STATE, _message(), _message(time="2026-11-23T08:15:03")])
+
+
+@st.composite
+def _spoilt(draw: st.DrawFn) -> bytes:
+    """A sound message with a piece taken out, put in twice, or replaced by any bytes."""
+    value = draw(_NEARLY)
+    low = draw(st.integers(0, len(value)))
+    high = draw(st.integers(low, min(len(value), low + 30)))
+    return (
+        value[:low] + draw(st.sampled_from([b"", value[low:high] * 2]) | st.binary(max_size=4)) + value[high:]
+    )
+
+
+_NASTY = [
+    *(b'{"a":"', b'"}', b'{"a":[{}', b"{}]}", b"{}{}", b"{}\n{}", b"[1]", b"1e999", b"\xef\xbb\xbf{}"),
+    *(b'{"lon":1e999}', b'{"device_id":"\xff"}', b'{"x":"\xff"}', b'{"device_id":"\\ud800"}'),
+    b'{"device_id":"\\udc00","time":1,"lon":1,"lat":1}',
+    *(b"[" * 5000, b'{"x":' * 5000, b"1" * 5000),
+    *(b'{"position":1,"device":2}', b'{"position":{},"device":{}}'),
+]
+_MESSAGES = st.lists(
+    st.one_of(_NEARLY, _spoilt(), st.binary(max_size=30), st.none(), st.sampled_from(_NASTY)), max_size=12
+)
+
+
+@given(_MESSAGES, st.booleans())
+@settings(max_examples=300)
+def test_every_message_comes_out_once(values: list[bytes | None], traccar: bool) -> None:
+    """Whatever the bytes, nothing is raised, and each message is accepted or rejected, exactly once."""
+    for index, rejects in (
+        *((d.index, d.rejects) for d in [decode_positions(values, None, limits=LIMITS, traccar=traccar)]),
+        decode_duties(values)[1:],
+        decode_states(values)[1:],
+    ):
+        assert sorted([*index.tolist(), *(reject.index for reject in rejects)]) == list(range(len(values)))
+        assert index.tolist() == sorted(index.tolist())
+        assert all(reject.detail for reject in rejects)
+
+
+@given(_MESSAGES, st.booleans())
+def test_a_message_is_judged_alike_in_any_company(values: list[bytes | None], traccar: bool) -> None:
+    """Decoded in a batch or alone, a message comes to the same fix or the same reject."""
+    together = decode_positions(values, None, limits=LIMITS, traccar=traccar)
+    rows, rejects = _rows(together), [(r.index, r.reason, r.detail) for r in together.rejects]
+    for i, value in enumerate(values):
+        alone = decode_positions([value], None, limits=LIMITS, traccar=traccar)
+        assert [row[1:] for row in rows if row[0] == i] == [row[1:] for row in _rows(alone)]
+        assert [r[1:] for r in rejects if r[0] == i] == [(r.reason, r.detail) for r in alone.rejects]
+
+
+@given(_MESSAGES)
+def test_device_names_are_those_of_the_fixes(values: list[bytes | None]) -> None:
+    """The table of names holds each accepted device once, and nothing of what was rejected."""
+    fixes = decode_positions(values, None, limits=LIMITS, traccar=True).fixes
+    assert set(fixes.device.tolist()) == set(range(len(fixes.device_ids)))
+    assert len(set(fixes.device_ids)) == len(fixes.device_ids)
+
+
+# --- The contract's examples -----------------------------------------------------------------------------
+
+
+def test_the_contracts_position() -> None:
+    """The contract's position event is accepted with all that it says."""
+    decoded = decode_positions([POSITION], _received(AT + 60 * SECOND), limits=LIMITS)
+    heading, speed = 270.0, float(np.float32(1.3))
+    assert _rows(decoded) == [(0, "2345678", AT + 250_000, (-1.1398, 52.6369, 8.0, speed, heading))]
+    assert decoded.rejects == []
+
+
+def test_what_traccar_forwards() -> None:
+    """Traccar's form is taken where asked for: knots become metres a second, accuracy 0 means unknown."""
+    own = _message(device_id="v2")
+    decoded = decode_positions([own, TRACCAR, own, TRACCAR], None, limits=LIMITS, traccar=True)
+    speed = float(np.float32(10 * KNOT))
+    assert decoded.rejects == []
+    assert [row[1] for row in _rows(decoded)] == ["v2", "FX12ABC", "v2", "FX12ABC"]
+    assert _rows(decoded)[1][2:] == (AT, (-1.1398, 52.6369, None, speed, 90.0))
+    refused = decode_positions([TRACCAR], None, limits=LIMITS).rejects
+    assert [(r.reason, r.detail) for r in refused] == [(Reason.MISSING_FIELD, "device_id is missing")]
+
+
+def test_the_contracts_duty() -> None:
+    """The contract's booking is accepted with all that it says."""
+    hour = 3600 * SECOND
+    seven = _micros(datetime(2026, 11, 23, 7, tzinfo=UTC))
+    duties, index, rejects = decode_duties([DUTY])
+    assert duties == [
+        Duty(
+            duty_id="D-1001-20261123",
+            revision=1,
+            officer_id="1001",
+            start=seven,
+            end=seven + 10 * hour,
+            patch=("E05001784",),
+            devices=(
+                Allocation("2345678", "radio"),
+                Allocation("FX12ABC", "vehicle", seven + 2 * hour, seven + 5 * hour),
+            ),
+            name="PC 1001",
+            role="npt",
+            team="NC04",
+        )
+    ]
+    assert (index.tolist(), rejects) == ([0], [])
+
+
+def test_the_contracts_state() -> None:
+    """The contract's radio state is accepted."""
+    noon = _micros(datetime(2026, 11, 23, 12, tzinfo=UTC))
+    states, index, rejects = decode_states([STATE])
+    assert (states, index.tolist(), rejects) == ([StateReport("1001", noon, 4)], [0], [])
+
+
+# --- Each reason of rule 2 -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("value", "reason", "detail"),
+    [
+        (None, Reason.NOT_JSON, "no value"),
+        (b"", Reason.NOT_JSON, ""),
+        (b"lat=52.6&lon=-1.1", Reason.NOT_JSON, "malformed"),
+        (b"[" * 100_000, Reason.NOT_JSON, "too deeply"),
+        (b'{"device_id": "\xff"}', Reason.NOT_JSON, "UTF-8"),
+        (b'["r1"]', Reason.NOT_JSON, "not a JSON object"),
+        (_without("device_id"), Reason.MISSING_FIELD, "device_id is missing"),
+        (_without("time"), Reason.MISSING_FIELD, "time is missing"),
+        (_without("lon"), Reason.MISSING_FIELD, "lon is missing"),
+        (_without("lat"), Reason.MISSING_FIELD, "lat is missing"),
+        (_message(lon=None), Reason.MISSING_FIELD, "lon is missing"),
+        (_message(lon="-1.1"), Reason.BAD_VALUE, "$.lon"),
+        (_message(lat=True), Reason.BAD_VALUE, "$.lat"),
+        (_message(device_id=5), Reason.BAD_VALUE, "$.device_id"),
+        (_message(device_id=""), Reason.BAD_VALUE, "device_id is empty"),
+        (_message(device_id="r\x00"), Reason.BAD_VALUE, "no text"),
+        (_message(device_id="r" * 201), Reason.BAD_VALUE, "201 characters"),
+        (_message(error_m="8"), Reason.BAD_VALUE, "$.error_m"),
+        (_message(time="2026-11-23T08:15:03"), Reason.BAD_VALUE, "offset"),
+        (_message(time="2026-02-29T08:15:03Z"), Reason.BAD_VALUE, "offset"),
+        (_message(time=1.5), Reason.BAD_VALUE, "$.time"),
+        (_message(time=10**17), Reason.BAD_VALUE, "milliseconds"),
+        (b'{"device_id": "r1", "time": 1, "lon": 1e999, "lat": 1}', Reason.BAD_VALUE, "range"),
+        (_message(lon=180.1), Reason.OUT_OF_RANGE, "lon 180.1"),
+        (_message(lat=-90.5), Reason.OUT_OF_RANGE, "lat -90.5"),
+        (_message(lon=0, lat=-0.0), Reason.ZERO_POSITION, "no position"),
+        (_message(error_m=200.1), Reason.ERROR_TOO_LARGE, "error_m 200.1 is over 200"),
+        (_message(time=AT // 1000 + 300_001), Reason.IN_FUTURE, "300.001 s ahead"),
+        (_message(time=AT // 1000 - 400 * 86_400_000 - 1), Reason.TOO_OLD, "before receipt"),
+    ],
+)
+def test_each_reason(value: bytes | None, reason: Reason, detail: str) -> None:
+    """An unusable position is rejected with its reason and a line that says what was wrong."""
+    decoded = decode_positions([_message(), value, _message()], _received(AT, AT, AT), limits=LIMITS)
+    assert [(r.index, r.reason) for r in decoded.rejects] == [(1, reason)]
+    assert detail in decoded.rejects[0].detail
+    assert decoded.index.tolist() == [0, 2]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        _message(error_m=200),
+        _message(time=AT // 1000 + 300_000),
+        _message(time=AT // 1000 - 400 * 86_400_000),
+        _message(lon=180, lat=-90),
+        _message(lon=0, lat=51.48),
+        _message(time="2026-11-23 08:15:03+0000"),
+        _message(surprise={"nested": [1, 2]}),
+        _message() + b"\n",
+    ],
+)
+def test_what_is_just_within_the_limits(value: bytes) -> None:
+    """What lies exactly on a limit is accepted."""
+    assert decode_positions([value], _received(AT), limits=LIMITS).rejects == []
+
+
+@pytest.mark.parametrize("error_m", [None, -1, -0.5])
+def test_an_error_that_says_nothing_is_missing(error_m: float | None) -> None:
+    """A null or negative ``error_m`` counts as not given."""
+    decoded = decode_positions([_message(error_m=error_m)], None, limits=LIMITS)
+    assert np.isnan(decoded.fixes.error_m).tolist() == [True]
+
+
+@pytest.mark.parametrize(
+    ("own", "record", "ahead_s"),
+    [
+        (None, AT, 301),
+        (AT // 1000, AT + 3600 * SECOND, 301),
+        (AT // 1000 + 3_600_000, AT, 301),
+        ("2026-11-23T08:15:03Z", -1, 301),
+        ("yesterday", AT, 301),
+        ({"when": "now"}, -1, 10**9),
+    ],
+)
+def test_receipt_is_the_earlier_of_what_is_known(own: object, record: int, ahead_s: int) -> None:
+    """The event's own receipt and Kafka's: the earlier counts; nonsense is ignored; with none, no check."""
+    value = _message(time=AT // 1000 + ahead_s * 1000, received=own)
+    rejects = decode_positions([value], _received(record), limits=LIMITS).rejects
+    known = record >= 0 or own in (AT // 1000, "2026-11-23T08:15:03Z")
+    assert [r.reason for r in rejects] == ([Reason.IN_FUTURE] if known else [])
+
+
+# --- Duties and states -----------------------------------------------------------------------------------
+
+
+def _booking(**fields: object) -> bytes:
+    sound = {"duty_id": "D1", "revision": 0, "officer_id": "1001", "start": AT // 1000}
+    return json.dumps({**sound, **fields}).encode()
+
+
+def test_a_duty_may_leave_out_what_is_usual() -> None:
+    """A booking without end, patch and devices is an officer still on duty with an empty patch."""
+    duties, _, rejects = decode_duties([_booking(), _booking(end=None, patch=None, devices=None, name="")])
+    assert rejects == []
+    assert duties == [Duty("D1", 0, "1001", AT, None)] * 2
+
+
+def test_a_patch_is_sorted_and_each_area_stands_in_it_once() -> None:
+    """The patch is a set: its order and repeats in the message do not matter."""
+    duties, _, _ = decode_duties([_booking(patch=["b", "a", "b"])])
+    assert duties[0].patch == ("a", "b")
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason", "detail"),
+    [
+        ({"start": None}, Reason.MISSING_FIELD, "start is missing"),
+        ({"revision": -1}, Reason.BAD_VALUE, "$.revision"),
+        ({"revision": 1.5}, Reason.BAD_VALUE, "$.revision"),
+        ({"end": AT // 1000}, Reason.BAD_VALUE, "is not after start"),
+        ({"end": "noon"}, Reason.BAD_VALUE, "end 'noon'"),
+        ({"patch": ["a", ""]}, Reason.BAD_VALUE, "patch is empty"),
+        ({"name": "P\x00C"}, Reason.BAD_VALUE, "name"),
+        ({"devices": [{"device_id": "r1", "kind": "boat"}]}, Reason.BAD_VALUE, "boat"),
+        ({"devices": [{"device_id": "r1"}]}, Reason.BAD_VALUE, "kind"),
+        (
+            {"devices": [{"device_id": "r1", "kind": "radio", "start": 5, "end": 5}]},
+            Reason.BAD_VALUE,
+            "is not after start",
+        ),
+    ],
+)
+def test_a_duty_that_cannot_be_is_rejected(fields: dict[str, object], reason: Reason, detail: str) -> None:
+    """A booking that contradicts itself or the contract is rejected with the reason, and no other suffers."""
+    duties, index, rejects = decode_duties([_booking(), _booking(**fields), _booking()])
+    assert [(r.index, r.reason) for r in rejects] == [(1, reason)]
+    assert detail in rejects[0].detail
+    assert (len(duties), index.tolist()) == (2, [0, 2])
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"state": 256}, Reason.BAD_VALUE),
+        ({"state": -1}, Reason.BAD_VALUE),
+        ({"state": "4"}, Reason.BAD_VALUE),
+        ({"state": None}, Reason.MISSING_FIELD),
+        ({"time": "12:00"}, Reason.BAD_VALUE),
+        ({"officer_id": ""}, Reason.BAD_VALUE),
+    ],
+)
+def test_a_state_that_cannot_be_is_rejected(fields: Mapping[str, object], reason: Reason) -> None:
+    """A radio state outside 0 to 255, or without officer or time, is rejected with the reason."""
+    sound = {"officer_id": "1001", "time": AT // 1000, "state": 0}
+    values: Sequence[bytes] = [
+        json.dumps({**sound, **more}).encode() for more in ({}, fields, {"state": 255})
+    ]
+    states, _, rejects = decode_states(values)
+    assert [(r.index, r.reason) for r in rejects] == [(1, reason)]
+    assert [state.state for state in states] == [0, 255]

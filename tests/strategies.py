@@ -1,0 +1,372 @@
+"""Small random worlds that provoke trouble, for properties of the accounting rules.
+
+A world is everything that the rules look at: fixes, versions of boundaries, duties, radio states, and the
+instants at which somebody looks. Boundaries lie on a grid of some 130 by 220 m, so that edges are shared,
+fixes fall on edges and corners, and things happen at the same instant. Only facts may come in here, none of
+the rules.
+
+On the binary grid every coordinate is a short binary fraction: differences and products of coordinates are
+then exact in doubles, and two right programs agree to the microsecond. On the decimal grid they are not, and
+a crossing may be off by one microsecond, or a point on a slanted edge fall to the other side.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias, TypeVar
+
+import numpy as np
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from shapely import MultiPolygon, Polygon
+from shapely.geometry import MultiPoint
+
+from stream.facts import SECOND, Allocation, Duty, Fixes, StateReport
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_T = TypeVar("_T")
+
+Shape: TypeAlias = "Polygon | MultiPolygon"
+Area: TypeAlias = "tuple[str, str, Shape]"
+"""``(kind, area_id, polygon)``."""
+
+Fix: TypeAlias = tuple[str, int, float, float, "float | None"]
+"""``(device_id, time in µs, lon, lat, error_m)``."""
+
+Version: TypeAlias = "tuple[int | None, tuple[Area, ...]]"
+"""``(valid_from in µs, areas)``; ``None`` means from the beginning of time."""
+
+NEIGHBOURHOODS = ("N1", "N10", "N2", "N3")
+PREMISES = ("B1", "B2")
+PRIORITIES = ("P1", "P10", "P2")
+RADIOS = ("R1", "R2")
+VEHICLES = ("V1", "V2")
+OFFICERS = ("O1", "O2")
+STATES = (1, 4, 11, 8, 9, 10, 6, 0)
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def many(examples: int) -> settings:
+    """So many examples, and no limit on the time of one: the machine may be busy."""
+    return settings(max_examples=examples, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+
+def micros(text: str) -> int:
+    """Microseconds since 1970 of an ISO time with offset."""
+    return (datetime.fromisoformat(text) - EPOCH) // timedelta(microseconds=1)
+
+
+OPENINGS = (
+    micros("2026-11-23T08:00:00+00:00"),
+    micros("2026-11-22T23:50:00+00:00"),  # ten minutes before a Monday
+    micros("2026-10-25T00:40:00+00:00"),  # the clocks go back at 01:00
+    micros("2026-11-23T08:00:00.250001+00:00"),
+)
+"""When a world begins."""
+
+GAPS = (
+    30 * SECOND,
+    300 * SECOND,
+    300 * SECOND + 1,
+    300 * SECOND - 1,
+    1800 * SECOND,
+    1800 * SECOND + 1,
+    1800 * SECOND - 1,
+    10 * SECOND,
+    7,
+    1,
+)
+"""Times between fixes at which a rule turns over, µs."""
+
+
+class Grid(NamedTuple):
+    """Where the grid's corner is and how wide a unit is, in degrees."""
+
+    lon: float
+    lat: float
+    unit: float
+
+    def at(self, x: float, y: float) -> tuple[float, float]:
+        """The lon and lat of a point given in units."""
+        return self.lon + x * self.unit, self.lat + y * self.unit
+
+
+BINARY = Grid(-1.125, 52.625, 2.0**-9)
+DECIMAL = Grid(-1.14, 52.63, 0.002)
+
+
+@dataclass(frozen=True)
+class World:
+    """Everything that the rules look at.
+
+    Attributes:
+        fixes: reports of every device, in any order, with repeated identities.
+        versions: boundaries, the first in force from the beginning of time, no two from the same instant.
+        duties: revisions of duties, in any order, some delivered twice.
+        states: radio states, in any order.
+        as_of: the instant up to which open duties are counted, µs.
+        period: ``(from, to)``, µs.
+    """
+
+    fixes: tuple[Fix, ...]
+    versions: tuple[Version, ...]
+    duties: tuple[Duty, ...]
+    states: tuple[StateReport, ...]
+    as_of: int
+    period: tuple[int, int]
+
+
+def fix_columns(fixes: Sequence[Fix]) -> Fixes:
+    """Fix tuples as columns, rows in the same order; speed and heading are missing."""
+    device_ids = tuple(sorted({fix[0] for fix in fixes}))
+    return Fixes(
+        device=np.array([device_ids.index(fix[0]) for fix in fixes], dtype=np.int32),
+        time=np.array([fix[1] for fix in fixes], dtype=np.int64),
+        lon=np.array([fix[2] for fix in fixes], dtype=np.float64),
+        lat=np.array([fix[3] for fix in fixes], dtype=np.float64),
+        error_m=np.array([np.nan if fix[4] is None else fix[4] for fix in fixes], dtype=np.float64),
+        speed_mps=np.full(len(fixes), np.nan, dtype=np.float32),
+        heading_deg=np.full(len(fixes), np.nan, dtype=np.float32),
+        device_ids=device_ids,
+    )
+
+
+def world_fixes(world: World) -> Fixes:
+    """The world's fixes as columns."""
+    return fix_columns(world.fixes)
+
+
+# Shapes, in grid units. Each strategy begins with the plainest, which is what a failure shrinks to.
+
+
+def _ring(grid: Grid, corners: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    return [grid.at(x, y) for x, y in corners]
+
+
+def _box(x: int, y: int, w: int, h: int) -> list[tuple[float, float]]:
+    return [(x, y), (x + w, y), (x + w, y + h), (x, y + h)]
+
+
+@st.composite
+def rectangles(draw: st.DrawFn, grid: Grid) -> Shape:
+    """Rectangles on grid lines: many share an edge or a corner."""
+    x, y = draw(st.integers(0, 4)), draw(st.integers(0, 4))
+    return Polygon(_ring(grid, _box(x, y, draw(st.integers(1, 4)), draw(st.integers(1, 4)))))
+
+
+@st.composite
+def holed(draw: st.DrawFn, grid: Grid) -> Shape:
+    """A square with a hole: a box inside it, or a triangle that touches its west edge in one point."""
+    x, y, size = draw(st.integers(0, 2)), draw(st.integers(0, 2)), draw(st.integers(3, 5))
+    hole = _box(x + 1, y + 1, 1, 1)
+    if draw(st.booleans()):
+        hole = [(x, y + 1), (x + 1, y + 2), (x + 2, y + 1)]
+    return Polygon(_ring(grid, _box(x, y, size, size)), [_ring(grid, hole)])
+
+
+@st.composite
+def islands(draw: st.DrawFn, grid: Grid) -> Shape:
+    """Two boxes of one area, apart or touching in a corner."""
+    x, y = draw(st.integers(0, 2)), draw(st.integers(0, 2))
+    dx, dy = draw(st.integers(1, 3)), draw(st.integers(1, 3))
+    boxes = (_box(x, y, 1, 1), _box(x + dx, y + dy, 1, 1))
+    return MultiPolygon([Polygon(_ring(grid, box)) for box in boxes])
+
+
+@st.composite
+def stars(draw: st.DrawFn, grid: Grid) -> Shape:
+    """Eight corners around a centre, each nearer or farther: slanted edges, mostly not convex."""
+    x, y = draw(st.integers(2, 4)), draw(st.integers(2, 4))
+    around = ((1, 0), (1, 1), (0, 1), (-1, 1), (-1, 0), (-1, -1), (0, -1), (1, -1))
+    reach = draw(st.lists(st.integers(1, 8), min_size=8, max_size=8))
+    return Polygon(
+        _ring(grid, [(x + dx * r / 4, y + dy * r / 4) for (dx, dy), r in zip(around, reach, strict=True)])
+    )
+
+
+@st.composite
+def hulls(draw: st.DrawFn, grid: Grid) -> Shape:
+    """The convex hull of a few points, at any slant."""
+    sixteenths = st.tuples(st.integers(0, 96), st.integers(0, 96))
+    corners = draw(st.lists(sixteenths, min_size=3, max_size=6, unique=True))
+    hull = MultiPoint(corners).convex_hull
+    if hull.geom_type != "Polygon":  # they lie on one line
+        (x, y), *_ = corners
+        return Polygon(_ring(grid, [(x / 16, y / 16), (x / 16 + 1, y / 16), (x / 16, y / 16 + 1)]))
+    return Polygon(_ring(grid, [(x / 16, y / 16) for x, y in hull.exterior.coords]))
+
+
+def shapes(grid: Grid) -> st.SearchStrategy[Shape]:
+    """Any one shape."""
+    return st.one_of(rectangles(grid), stars(grid), holed(grid), hulls(grid), islands(grid))
+
+
+@st.composite
+def tilings(draw: st.DrawFn, grid: Grid) -> tuple[Shape, Shape]:
+    """A rectangle cut in two by a line, mostly slanted: two shapes that share just that edge."""
+    low, high = draw(st.integers(1, 5)), draw(st.integers(1, 5))
+    return (
+        Polygon(_ring(grid, [(0, 0), (low, 0), (high, 4), (0, 4)])),
+        Polygon(_ring(grid, [(low, 0), (6, 0), (6, 4), (high, 4)])),
+    )
+
+
+@st.composite
+def areas(draw: st.DrawFn, grid: Grid = BINARY) -> tuple[Area, ...]:
+    """One version's areas: neighbourhoods that touch or overlap, premises, overlapping priority areas."""
+    ids = draw(st.permutations(NEIGHBOURHOODS))
+    grounds = list(draw(st.one_of(tilings(grid), st.just(()))))
+    grounds += draw(st.lists(shapes(grid), min_size=0 if grounds else 1, max_size=4 - len(grounds)))
+    found: list[Area] = [("neighbourhood", area_id, shape) for area_id, shape in zip(ids, grounds)]  # noqa: B905
+    for kind, names in (("premises", PREMISES), ("priority", PRIORITIES)):
+        more = draw(
+            st.lists(st.tuples(st.sampled_from(names), shapes(grid)), max_size=len(names), unique_by=_first)
+        )
+        found += [(kind, area_id, shape) for area_id, shape in more]
+    return tuple(found)
+
+
+def _first(pair: tuple[str, Shape]) -> str:
+    return pair[0]
+
+
+def _lists(elements: st.SearchStrategy[_T], most: int, usual: int) -> st.SearchStrategy[list[_T]]:
+    """Lists that are shorter than usual only now and then."""
+    usually = st.lists(elements, min_size=usual, max_size=most)
+    return st.one_of(usually, usually, st.lists(elements, max_size=usual))
+
+
+# Fixes.
+
+
+def gaps() -> st.SearchStrategy[int]:
+    """Times between fixes, µs: at and around the limits, on and off whole seconds."""
+    return st.one_of(
+        st.sampled_from(GAPS),
+        st.integers(1, 40).map(lambda s: s * 10 * SECOND),
+        st.integers(1, 400 * SECOND),
+        st.integers(1, 2000 * SECOND),
+    )
+
+
+def spots() -> st.SearchStrategy[tuple[float, float]]:
+    """Points in grid units: corners and edges of the grid, quarters, and sixteenths (some 8 by 14 m)."""
+    return st.one_of(
+        st.tuples(st.integers(0, 6), st.integers(0, 6)),
+        st.tuples(st.integers(-4, 28), st.integers(-4, 28)).map(lambda p: (p[0] / 4, p[1] / 4)),
+        st.tuples(st.integers(-16, 112), st.integers(-16, 112)).map(lambda p: (p[0] / 16, p[1] / 16)),
+    )
+
+
+@st.composite
+def tracks(
+    draw: st.DrawFn, device_id: str, opening: int, grid: Grid = BINARY, max_size: int = 8
+) -> list[Fix]:
+    """The fixes of one device in order of time, with far jumps out and back and with repeated identities."""
+    time = opening + draw(st.sampled_from((0, 60 * SECOND, 1, -300 * SECOND)))
+    x, y = draw(spots())
+    fixes: list[Fix] = []
+    moves = st.sampled_from(("go", "rest", "nudge", "spike", "again"))
+    for move in draw(_lists(moves, max_size, usual=3)):
+        far = 0.0
+        if move == "go":
+            x, y = draw(spots())
+        elif move == "nudge":
+            x, y = x + draw(st.integers(-6, 6)) / 16, y + draw(st.integers(-6, 6)) / 16
+        elif move == "spike":
+            far = draw(st.sampled_from((64.0, 6.0, -20.0)))
+        if not (move == "again" and fixes):
+            time += draw(gaps())
+        elif draw(st.booleans()):
+            x, y = draw(spots())
+        fixes.append((device_id, time, *grid.at(x + far, y), draw(st.sampled_from((10.0, None, 5.0, 60.0)))))
+    return fixes
+
+
+# Duties and states.
+
+
+@st.composite
+def _allocations(draw: st.DrawFn, moments: st.SearchStrategy[int]) -> Allocation:
+    device_id = draw(st.sampled_from(RADIOS + VEHICLES))
+    edges = st.one_of(st.none(), st.none(), moments)
+    return Allocation(
+        device_id,
+        "radio" if device_id in RADIOS else "vehicle",
+        draw(edges),
+        draw(edges),
+    )
+
+
+@st.composite
+def _duties(
+    draw: st.DrawFn, duty_id: str, starts: st.SearchStrategy[int], moments: st.SearchStrategy[int]
+) -> list[Duty]:
+    """Every revision of one duty: perhaps moved, given to another, cancelled or brought back."""
+    patches = st.one_of(
+        st.just(NEIGHBOURHOODS),
+        st.just(NEIGHBOURHOODS[:2]),
+        st.sets(st.sampled_from((*NEIGHBOURHOODS, "N9")), max_size=3).map(lambda ids: tuple(sorted(ids))),
+    )
+    revisions: list[Duty] = []
+    for revision in range(1, 1 + draw(st.sampled_from((1, 1, 1, 2, 3)))):
+        start = draw(starts)
+        lengths = st.sampled_from((3600 * SECOND, 600 * SECOND, 7200 * SECOND, 1, 0))
+        ends = st.one_of(lengths.map(start.__add__), st.none(), moments)
+        end = draw(ends)
+        revisions.append(
+            Duty(
+                duty_id=duty_id,
+                revision=revision,
+                officer_id=draw(st.sampled_from(OFFICERS)),
+                start=start,
+                end=None if end is None else max(start, end),
+                patch=draw(patches),
+                devices=tuple(draw(_lists(_allocations(moments), 3, usual=1))),
+                cancelled=revision > 1 and draw(st.booleans()),
+            )
+        )
+    return revisions
+
+
+@st.composite
+def worlds(draw: st.DrawFn, grid: Grid = BINARY) -> World:
+    """A whole world on a grid; ``BINARY`` where equality to the microsecond is asked."""
+    opening = draw(st.sampled_from(OPENINGS))
+    fixes = [fix for device_id in RADIOS + VEHICLES for fix in draw(tracks(device_id, opening, grid))]
+    pool = sorted({opening + k * 300 * SECOND for k in range(-2, 14)} | {fix[1] for fix in fixes})
+    moments = st.builds(int.__add__, st.sampled_from(pool), st.sampled_from((0, 0, 1, -1, 500_000)))
+
+    starts = st.one_of(st.sampled_from(pool[:6]), moments)
+
+    versions: list[Version] = [(None, draw(areas(grid)))]
+    for valid_from in draw(st.lists(moments, max_size=2, unique=True)):
+        again = draw(st.sampled_from(("new", "same", "fewer")))
+        last = versions[-1][1]
+        versions.append(
+            (valid_from, draw(areas(grid)) if again == "new" else last if again == "same" else last[1:])
+        )
+
+    duties = [
+        duty for k in range(draw(st.integers(1, 3))) for duty in draw(_duties(f"D{k + 1}", starts, moments))
+    ]
+    duties += draw(st.lists(st.sampled_from(duties), max_size=1))
+    states = draw(
+        _lists(
+            st.builds(StateReport, st.sampled_from(OFFICERS), moments, st.sampled_from(STATES)), 8, usual=3
+        )
+    )
+    wide = (pool[0], pool[-1] + 3600 * SECOND)
+    cut = st.tuples(moments, moments).map(lambda pair: (min(pair), max(pair)))
+    return World(
+        fixes=tuple(draw(st.permutations(fixes))),
+        versions=tuple(versions),
+        duties=tuple(draw(st.permutations(duties))),
+        states=tuple(draw(st.permutations(states))),
+        as_of=draw(st.one_of(st.just(wide[1]), moments)),
+        period=draw(st.one_of(st.just(wide), cut)),
+    )
