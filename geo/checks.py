@@ -299,8 +299,6 @@ def _located(raw: RawLayer, crs: str | None, outline: Any, found: list[Finding])
     west, south, east, north = (float(value) for value in shapely.total_bounds(raw.geometry))
     look = looks_like((west, south, east, north))
     named = crs if crs is not None else raw.crs
-    if look is Look.NOTHING:  # no numbers to judge a system by; the rows will say so one by one
-        return raw.geometry
     try:
         system = system_of(raw, crs)
         shapes = locate(raw, crs)

@@ -64,7 +64,7 @@ class AreaHistory:
         return start, end
 
     def locate(self, version: int, lon: NDArray[np.float64], lat: NDArray[np.float64]) -> NDArray[np.int32]:
-        """Common place numbers of points (degrees) under a version: ``int32[n]``, ``UNKNOWN`` under version -1."""
+        """Common place numbers of points (degrees): ``int32[n]``, ``UNKNOWN`` under version -1."""
         if version < 0:
             return np.full(len(lon), UNKNOWN, np.int32)
         return self._common_numbers(version, self.indexes[version].locate(lon, lat))
@@ -77,7 +77,10 @@ class AreaHistory:
         lon1: NDArray[np.float64],
         lat1: NDArray[np.float64],
     ) -> Pieces:
-        """Straight legs divided where they cross a boundary, with common place numbers (see ``PlaceIndex``)."""
+        """Straight legs divided where they cross a boundary (see ``PlaceIndex``), with common place numbers.
+
+        Under version -1 each leg is one piece, ``UNKNOWN``.
+        """
         if version < 0:
             legs = np.arange(len(lon0), dtype=np.int64)
             return Pieces(legs, np.zeros(len(legs)), np.full(len(legs), UNKNOWN, np.int32))

@@ -45,7 +45,9 @@ class Facts:
     """Everything read from the files.
 
     Attributes:
+        areas: the boundaries in force from the beginning.
         rejects: by file, what was not usable and why.
+        later: boundaries that come into force at a time (microseconds): all areas of the kinds among them.
     """
 
     areas: AreaSet
@@ -53,6 +55,7 @@ class Facts:
     duties: list[Duty]
     states: list[StateReport]
     rejects: dict[str, list[Reject]] = field(default_factory=dict)
+    later: tuple[tuple[int, AreaSet], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -89,13 +92,18 @@ def read(
     """Reads the files of ``patrol account``.
 
     Args:
-        areas: file names, each perhaps with ``:kind`` behind it.
+        areas: file names, each perhaps with ``:kind`` behind it; a later version with ``@2026-11-25`` last,
+            the time from which it is in force.
+        positions: files of positions, of any kind that ``stream.tracks`` reads.
+        duties: JSON lines or CSV of bookings.
+        states: JSON lines or CSV of radio states; None: nobody keyed any.
+        policies: they set what is usable (rule 2).
 
     Raises:
         AccountError, AreaFileError, TracksError, OSError: a file cannot be read or used.
     """
     rejects: dict[str, list[Reject]] = {}
-    found = AreaSet.union(*(_areas(item) for item in areas))
+    found, later = _versions(areas)
     parts: list[Fixes] = []
     for path in positions:
         bad: list[Reject] = []
@@ -108,14 +116,61 @@ def read(
     keyed: list[StateReport] = []
     if states is not None:
         keyed, _, rejects[str(states)] = decode_states(_lines(states))
-    return Facts(found, frames.join(parts), booked, keyed, rejects)
+    return Facts(found, frames.join(parts), booked, keyed, rejects, later)
 
 
-def _areas(item: str) -> AreaSet:
+def _versions(items: Sequence[str]) -> tuple[AreaSet, tuple[tuple[int, AreaSet], ...]]:
+    """The boundaries from the beginning, and the later ones in the order of their times."""
+    found: dict[int, list[AreaSet]] = {BEGINNING: []}
+    for item in items:
+        start, areas = _areas(item)
+        found.setdefault(start, []).append(areas)
+    sets = {}
+    for start, parts in found.items():
+        try:
+            sets[start] = AreaSet.union(*parts)
+        except ValueError as error:
+            raise AccountError(
+                f"--areas: {error}; or give a version's file its time: FILE@2026-11-25"
+            ) from error
+    first = sets.pop(BEGINNING)
+    return first, tuple(sorted(sets.items()))
+
+
+def _areas(item: str) -> tuple[int, AreaSet]:
+    """One ``FILE[:kind][@time]``: from when, and the areas."""
+    start, name = BEGINNING, item
+    before, at, text = item.rpartition("@")
+    if at:
+        try:
+            start, name = calendar.parse_time(text), before
+        except ValueError as error:
+            if not _file(item)[0].exists():  # the @ may be the file's own
+                raise AccountError(f"--areas {item}: {error}") from error
+    path, kind = _file(name)
+    return start, read_areas(path, kind)
+
+
+def _file(item: str) -> tuple[Path, Kind | None]:
+    """One ``FILE[:kind]``."""
     path, _, kind = item.rpartition(":")
-    if path and kind in set(Kind):
-        return read_areas(Path(path), Kind(kind))
-    return read_areas(Path(item))
+    return (Path(path), Kind(kind)) if path and kind in set(Kind) else (Path(item), None)
+
+
+def history_of(areas: AreaSet, later: Sequence[tuple[int, AreaSet]] = ()) -> AreaHistory:
+    """Boundaries by the time from which they are in force (rule 6).
+
+    Args:
+        areas: those in force from the beginning.
+        later: those that come later, in the order of their times (microseconds): each replaces all areas of
+            the kinds among its own, as a published version does.
+    """
+    current = {kind: areas.only(kind) for kind in Kind}
+    versions = [(BEGINNING, areas)]
+    for start, found in later:
+        current |= {kind: found.only(kind) for kind in Kind if kind in found.kind}
+        versions.append((start, AreaSet.union(*current.values())))
+    return AreaHistory(versions)
 
 
 def _lines(path: Path) -> list[bytes]:
@@ -138,10 +193,12 @@ def account(facts: Facts, policies: Policies, *, by: str = "all", until: int | N
     """Counts stays, slices and shares from facts.
 
     Args:
+        facts: what ``read`` gave.
+        policies: the settings of every rule.
         by: a key of ``PERIODS``.
         until: open duties are counted up to here (microseconds); None: the last closed slice or duty.
     """
-    history = AreaHistory([(BEGINNING, facts.areas)])
+    history = history_of(facts.areas, facts.later)
     duties = newest(facts.duties)
     found = stays(facts.fixes, history, policies)
     counted = slices(duties, found, facts.fixes.device_ids, facts.states, history.places, policies)

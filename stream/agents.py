@@ -293,6 +293,8 @@ class Publisher:
             now = time.time_ns() // 1000
             if self._settings.clock == EVENTS:
                 now = min(now, newest_event(self._connection))
+                if now < 0:
+                    return []  # no event yet, so no now
             return [
                 message for item in live(self._connection, now, self._policies) for message in self._new(item)
             ]

@@ -43,7 +43,10 @@ def search(
     """``searchsorted`` of each wanted value within its own sorted slice ``values[low:high]``.
 
     Args:
-        values: sorted within every slice asked about.
+        values: ``int64[m]``, sorted within every slice asked about.
+        low: ``int64[n]``, where each slice starts.
+        high: ``int64[n]``, where it ends, exclusive.
+        wanted: ``int64[n]``.
         right: like numpy's ``side="right"``.
 
     Returns:

@@ -3,9 +3,9 @@
 A core room: pure functions between columns and bytes. No Kafka, no JSON parsing, no judgement of what the
 fixes say: only whether the bytes are whole.
 
-A frame is ``MAGIC``, the version, the header's length, and the CRC-32 of all that follows it (``uint32`` each);
-the header (msgpack: number of fixes, device names, meta), zero bytes up to a multiple of eight, and the columns
-one after another. All numbers are little-endian.
+A frame is ``MAGIC``, the version, the header's length, and the CRC-32 of all that follows it (``uint32``
+each); the header (msgpack: number of fixes, device names, meta), zero bytes up to a multiple of eight, and
+the columns one after another. All numbers are little-endian.
 """
 
 from __future__ import annotations

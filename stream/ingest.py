@@ -191,6 +191,8 @@ async def _open_consumer(settings: IngestSettings, stack: contextlib.AsyncExitSt
         rebalance_timeout_ms=session_ms,
         heartbeat_interval_ms=max(session_ms // 4, 100),
         max_partition_fetch_bytes=4 * 2**20,
+        # A fetch under way does not ask for the partitions that were just read: it must not wait for long.
+        fetch_max_wait_ms=50,
         **settings.client,
     )
     stack.push_async_callback(_close, consumer)

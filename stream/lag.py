@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
+from kafka.errors import RetriableError
 
 from stream import topics
 
@@ -49,18 +50,27 @@ class LagMeter:
     def measure(self, connection: Connection) -> Lag:
         """The lag now. Ingest's is asked first: what leaves it is then seen at the worker."""
         ends = self._ends(topics.RAW)
-        settled = self._admin.list_group_offsets([self._group])
+        try:
+            settled = self._admin.list_group_offsets([self._group])
+        except RetriableError:
+            settled = {}  # nobody has committed anything yet, or Kafka is finding out who keeps the group
         offsets = {
             (found.topic, found.partition): int(value.offset)
             for found, value in dict(settled.get(self._group, {})).items()
         }
         raw = sum(max(0, end - max(offsets.get(key, 0), 0)) for key, end in ends.items())
         ends = self._ends(topics.INTERNAL)
+        # The record of a topic that was deleted and made again says nothing of the new one.
+        present = {
+            (str(found["name"]), str(found["topic_id"]))
+            for found in self._admin.describe_topics(sorted({topic for topic, _ in ends}))
+        }
         counted = {
             (str(topic), int(str(partition))): int(str(offset))
-            for topic, partition, offset in connection.execute(
-                "select topic, partition, next_offset from frame_offset"
+            for topic, partition, incarnation, offset in connection.execute(
+                "select topic, partition, incarnation, next_offset from frame_offset"
             ).fetchall()
+            if (topic, incarnation) in present
         }
         return Lag(raw, sum(max(0, end - counted.get(key, 0)) for key, end in ends.items()))
 

@@ -1,8 +1,8 @@
 """The rules' settings, effective-dated.
 
-A core room: values only. Every threshold of the accounting rules is a setting here, with the rule's number. A
-*policy* is in force from a date until the next one's: a leg is judged by the policy at its start, a duty by the
-policy at its start, so a later change never rewrites what was counted under an earlier one.
+A core room: values only. Every threshold of the accounting rules is a setting here, with the rule's number.
+A *policy* is in force from a date until the next one's: a leg is judged by the policy at its start, a duty by
+the policy at its start, so a later change never rewrites what was counted under an earlier one.
 """
 
 from __future__ import annotations
@@ -67,7 +67,8 @@ class Policy:
         retention_days: rule 2, facts older than this at receipt are rejected, days.
         jump_speed_mps: rule 3, metres a second.
         max_gap_s: rule 4, the longest leg on which the device is held to have moved straight, seconds.
-        parked_gap_s: rule 4, the longest leg on which a device that did not move is held to have stayed, seconds.
+        parked_gap_s: rule 4, the longest leg on which a device that did not move is held to have stayed,
+            seconds.
         parked_distance_m: rule 4, metres.
         default_error_m: rule 14, the error of a fix that does not state one, metres.
         target: rule 13, the share promised, 0 to 1.
@@ -131,7 +132,8 @@ def parse_policies(text: str) -> Policies:
     ``states.8 = { name = "unavailable", counts = "not_visible" }``.
 
     Raises:
-        PolicyError: text that is not TOML, an unknown setting, a value that makes no sense, dates out of order.
+        PolicyError: text that is not TOML, an unknown setting, a value that makes no sense, or dates out of
+            order.
     """
     try:
         document = tomllib.loads(text)
@@ -139,11 +141,13 @@ def parse_policies(text: str) -> Policies:
         raise PolicyError(f"the policy file is not TOML: {error}") from error
     tables: Sequence[dict[str, Any]] = document.get("policy", [])
     unknown = sorted(set(document) - {"policy"})
-    if unknown or not isinstance(tables, list) or not tables:
+    if unknown or not isinstance(tables, list) or not tables or not all(isinstance(t, dict) for t in tables):
         raise PolicyError("a policy file holds [[policy]] tables and nothing else; see stream/README.md")
     starts: list[int] = []
     policies: list[Policy] = []
     for number, table in enumerate(tables):
+        if number == 0 and len(tables) > 1 and "from" in table:
+            raise PolicyError("policy 1 holds from the beginning: leave its 'from' out")
         start = _start(table.pop("from", None), first=number == 0)
         if starts and start <= starts[-1]:
             raise PolicyError(f"policy {number + 1}: its 'from' must be later than the one before it")
@@ -167,8 +171,14 @@ def _start(value: object, *, first: bool) -> int:
 
 def _policy(table: dict[str, Any], number: int) -> Policy:
     states = dict(DEFAULT_STATES)
-    for code, meaning in table.pop("states", {}).items():
-        if not (code.isdigit() and int(code) <= MAX_STATE and isinstance(meaning, dict)):
+    given = table.pop("states", {})
+    if not isinstance(given, dict):
+        raise PolicyError(
+            f"policy {number}: states must be a table of radio statuses, like states.8 = {{ … }}"
+        )
+    for code, meaning in given.items():
+        numbered = code.isascii() and code.isdigit() and int(code) <= MAX_STATE
+        if not (numbered and isinstance(meaning, dict) and set(meaning) <= {"name", "counts"}):
             raise PolicyError(
                 f"policy {number}: states.{code} must be a status from 0 to {MAX_STATE} = {{ name, counts }}"
             )

@@ -1,8 +1,9 @@
 """Replay: tracks from files and simulated shifts onto Kafka topics, with their own timing.
 
 A shell room: what is sent is made by ``stream.tracks`` and ``stream.simulate``; here it waits for its moment
-and goes out. The clock is an argument. Messages carry their own time as the record's timestamp, so that a
-replay at any speed is judged and counted as the original was.
+and goes out. The clock is an argument. Records are stamped when they are sent, as any sender's are: stamped
+with the tracks' own times, Kafka would refuse the future's and soon delete the past's. What says itself when
+it was ``received`` is judged by that, and so is counted as the original was.
 """
 
 from __future__ import annotations
@@ -227,9 +228,8 @@ class Sender:
     async def send(self, messages: Outgoing) -> None:
         """Sends messages; returns when Kafka has all but the last few batches."""
         building: dict[tuple[int, int], Any] = {}
-        stamps = (messages.send // 1000).tolist()
-        rows = zip(messages.topic.tolist(), stamps, messages.key, messages.value, strict=True)
-        for topic, stamp, key, value in rows:
+        stamp = time.time_ns() // 1_000_000
+        for topic, key, value in zip(messages.topic.tolist(), messages.key, messages.value, strict=True):
             home = self._homes[topic].get(key)
             if home is None:
                 home = self._homes[topic][key] = zlib.crc32(key) % self._partitions[topic]
@@ -271,8 +271,8 @@ async def send_simulation(
 ) -> int:
     """Sends a simulated shift, each message at its moment.
 
-    Kafka refuses what is stamped more than an hour ahead of its own clock: let a shift that is sent faster
-    than it happens have happened already.
+    Positions of the future are rejected (rule 2), whenever they say they were received: let a shift that is
+    sent faster than it happens have happened already.
 
     Args:
         simulation: what is sent: positions, bookings and states.

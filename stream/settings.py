@@ -1,12 +1,15 @@
-"""Settings of the running processes: environment variables ``PATROL_*``, or a TOML file named by ``PATROL_CONFIG``.
+"""Settings of the running processes: variables ``PATROL_*``, or a TOML file named by ``PATROL_CONFIG``.
 
-A variable of the environment goes before the file. What is secret may be given as ``…_FILE``: the name of a file
-whose content, without the newline at its end, is the value. The settings of the accounting are not here but in a
-policy (``stream.policy``), because a figure depends on them.
+A shell: it reads the environment and files. A variable of the environment goes before the file. What is
+secret may be given as ``…_FILE``: the name of a file whose content, without the newline at its end, is the
+value. The settings of the accounting are not here but in a policy (``stream.policy``), because a figure
+depends on them.
 """
 
 from __future__ import annotations
 
+import contextlib
+import math
 import os
 import tomllib
 from dataclasses import dataclass, fields
@@ -135,13 +138,16 @@ def _typed(given: Mapping[str, Any]) -> Settings:
         if item.name not in given:
             continue
         kind = {"int": int, "float": float, "str": str}[str(item.type)]
-        try:
-            values[item.name] = kind(given[item.name])
-        except (TypeError, ValueError):
-            raise SettingsError(
-                f"PATROL_{item.name.upper()}={given[item.name]!r} is not a number: {SETTINGS[item.name]}"
-            ) from None
-        if kind is not str and values[item.name] <= 0:
+        value = given[item.name]
+        # From a file, a number of the wrong kind is a mistake too, not something to round.
+        fits = kind is str or not (isinstance(value, bool) or (kind is int and isinstance(value, float)))
+        with contextlib.suppress(TypeError, ValueError):
+            if fits:
+                values[item.name] = kind(value)
+        if item.name not in values:
+            what = "a whole number" if kind is int else "a number"
+            raise SettingsError(f"PATROL_{item.name.upper()}={value!r} is not {what}: {SETTINGS[item.name]}")
+        if kind is not str and not 0 < values[item.name] < math.inf:
             raise SettingsError(f"PATROL_{item.name.upper()} must be above 0: {SETTINGS[item.name]}")
     if values.get("clock", WALL) not in (WALL, EVENTS):
         raise SettingsError(f"PATROL_CLOCK={values['clock']!r}: write wall or events")

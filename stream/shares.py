@@ -1,8 +1,8 @@
-"""Slices → figures: seconds by activity, and the share of duty time on patch (accounting rules 13, 15 and 19).
+"""Slices → figures: seconds by activity, and the share of duty time on patch (rules 13, 15 and 19).
 
-A core room: columns in, values out; no Kafka, no database, no clock. Sums are whole microseconds, so a sum does
-not depend on the order of its parts. Bounds and verdict (rule 14), visits (17) and crewing (18) have their
-places in the figures and are ``None`` until they are counted: nothing is put there that was not.
+A core room: columns in, values out; no Kafka, no database, no clock. Sums are whole microseconds, so a sum
+does not depend on the order of its parts. Bounds and verdict (rule 14) have their places in the figures and
+are ``None`` until they are counted: nothing is put there that was not.
 """
 
 from __future__ import annotations
@@ -121,16 +121,21 @@ def shares(
 ) -> list[Figures]:
     """The figures of the force, of neighbourhoods and of officers for a period (rule 15).
 
-    A neighbourhood's figure is the sum over the duties whose patch contains it; the force counts each duty that
-    has a patch once. An officer's figure is the sum over the duties with a patch; an officer who has none in
-    the period is listed with all duty time and no share.
+    A neighbourhood's figure is the sum over the duties whose patch contains it; the force counts each duty
+    that has a patch once. An officer's figure is the sum over the duties with a patch; an officer who has
+    none in the period is listed with all duty time and no share.
 
     Args:
+        slices: the slices of the duties; those that reach beyond the period are cut.
+        duties: the duties behind ``slices.duty``.
+        places: the places behind ``slices.place``.
+        start: the period's start, microseconds.
+        end: its end, exclusive.
         neighbourhoods: ids to list even where no duty has them in its patch.
 
     Returns:
         figures sorted by scope (force, neighbourhood, officer) and id; only officers and neighbourhoods that
-        have a duty in the period, and those asked for.
+            have a duty in the period, and those asked for.
     """
     table = totals(slices, len(duties), places, start, end)
     present = {
@@ -165,16 +170,15 @@ def gather(
             *((NEIGHBOURHOOD, area) for area in duty.patch),
         ):
             members.setdefault(key, []).append(number)
-    found = []
-    for scope, name in sorted(members, key=lambda key: (SCOPES.index(key[0]), key[1])):
-        found.append(
-            _figures(scope, name, start, end, table[members[scope, name]].sum(axis=0), has_share=True)
-        )
-    for name in sorted(without):
-        if (OFFICER, name) not in members:
-            found.append(
-                _figures(OFFICER, name, start, end, table[without[name]].sum(axis=0), has_share=False)
-            )
+    found = [
+        _figures(scope, name, start, end, table[numbers].sum(axis=0), has_share=True)
+        for (scope, name), numbers in members.items()
+    ]
+    found += [
+        _figures(OFFICER, name, start, end, table[numbers].sum(axis=0), has_share=False)
+        for name, numbers in without.items()
+        if (OFFICER, name) not in members
+    ]
     return sorted(found, key=lambda item: (SCOPES.index(item.scope), item.id))
 
 

@@ -1,12 +1,13 @@
 """Stays + duties + states → slices of officer time (accounting rules 8 to 12).
 
-A core room: columns in, columns out; no Kafka, no database, no clock. Every instant of a duty is judged on its
-own, from the stays, states and allocations at that instant, so a window of a duty can be counted anew and put
-into the rest.
+A core room: columns in, columns out; no Kafka, no database, no clock. Every instant of a duty is judged on
+its own, from the stays, states and allocations at that instant, so a window of a duty can be counted anew and
+put into the rest.
 
 The steps: duties are cut into *spans* (an officer is on one duty at a time); each allocation of a device lays
-*claims* on the time in which the device's place is known; claims, states and spans cut the duty into elementary
-intervals; each of them gets its best claim, its state and by these its activity; alike neighbours are joined.
+*claims* on the time in which the device's place is known; claims, states and spans cut the duty into
+elementary intervals; each of them gets its best claim, its state and by these its activity; alike neighbours
+are joined.
 """
 
 from __future__ import annotations
@@ -156,7 +157,7 @@ def slices(
         windows: by duty number, the interval asked about; None: every duty, whole.
     """
     duty, opens, closes = spans(duties, windows)
-    claim = _claims(duties, duty, opens, closes, stays, device_ids)
+    claim = _claims(duties, duty, opens, closes, stays=stays, device_ids=device_ids)
     changed = _state_changes(duties, duty, opens, closes, states)
 
     # Elementary intervals: every instant at which anything may change, per span.
@@ -195,7 +196,7 @@ def slices(
     device = np.where(seen, claim.device[best] if len(claim.device) else NO_DEVICE, NO_DEVICE).astype(
         np.int32
     )
-    activity, state = _activities(duties, owner, code, place, places, policies)
+    activity, state = _activities(duties, owner, code, place, places=places, policies=policies)
 
     counted = np.flatnonzero(activity >= 0)
     row, start, end = coalesce(
@@ -224,6 +225,7 @@ def _claims(
     duty: NDArray[np.int32],
     opens: NDArray[np.int64],
     closes: NDArray[np.int64],
+    *,
     stays: Stays,
     device_ids: Sequence[str],
 ) -> _Claims:
@@ -232,25 +234,25 @@ def _claims(
     for span, (number, low, high) in enumerate(
         zip(duty.tolist(), opens.tolist(), closes.tolist(), strict=True)
     ):
-        for rank, (device_id, start, end) in enumerate(_allocations(duties[number])):
-            device = numbers.get(device_id)
-            if device is not None and max(low, start) < min(high, end):
-                rows.append((span, max(low, start), min(high, end), rank, device))
+        for rank, (device_id, held, until) in enumerate(_allocations(duties[number])):
+            known_as = numbers.get(device_id)
+            if known_as is not None and max(low, held) < min(high, until):
+                rows.append((span, max(low, held), min(high, until), rank, known_as))
     table = np.array(rows, np.int64).reshape(-1, 5)
-    span, start, end, rank, device = (np.ascontiguousarray(table[:, column]) for column in range(5))
+    owner, start, end, best, device = (np.ascontiguousarray(table[:, column]) for column in range(5))
     bounds = offsets(stays.device, len(device_ids))
-    low, high = bounds[device], bounds[device + 1]
+    first, last = bounds[device], bounds[device + 1]
     row, stay = ranges(
-        search(stays.end, low, high, start, right=True),  # the first stay that ends after the claim's start
-        search(stays.start, low, high, end),  # up to the first that starts at or after its end
+        search(stays.end, first, last, start, right=True),  # the first stay that ends after the claim's start
+        search(stays.start, first, last, end),  # up to the first that starts at or after its end
     )
     known = np.flatnonzero(stays.place[stay] != UNKNOWN)
     row, stay = row[known], stay[known]
     return _Claims(
-        span[row],
+        owner[row],
         np.maximum(start[row], stays.start[stay]),
         np.minimum(end[row], stays.end[stay]),
-        rank[row],
+        best[row],
         device[row].astype(np.int32),
         stays.place[stay],
     )
@@ -289,7 +291,7 @@ def _state_changes(
         [officers.setdefault(duties[n].officer_id, len(officers)) for n in duty.tolist()], np.int64
     )
     began = np.array([duties[number].start for number in duty.tolist()], np.int64)
-    # Of several states keyed at one instant the largest code counts: a rule that no order of arrival can change.
+    # Of several states keyed at one instant the largest code counts: no order of arrival can change that.
     reports = np.array(
         [
             (officers[r.officer_id], r.time, min(r.state, MAX_STATE))
@@ -318,6 +320,7 @@ def _activities(
     duty: NDArray[np.int32],
     code: NDArray[np.int64],
     place: NDArray[np.int32],
+    *,
     places: Sequence[Place],
     policies: Policies,
 ) -> tuple[NDArray[np.int8], NDArray[np.int16]]:

@@ -59,7 +59,8 @@ def distance_m(
     """
     lon0, lat0, lon1, lat1 = (np.ascontiguousarray(np.radians(c)) for c in (lon0, lat0, lon1, lat1))
     chord = np.sin((lat1 - lat0) / 2) ** 2 + np.cos(lat0) * np.cos(lat1) * np.sin((lon1 - lon0) / 2) ** 2
-    return 2 * EARTH_RADIUS_M * np.arcsin(np.sqrt(np.minimum(chord, 1.0)))
+    metres: NDArray[np.float64] = 2 * EARTH_RADIUS_M * np.arcsin(np.sqrt(np.minimum(chord, 1.0)))
+    return metres
 
 
 def take(fixes: Fixes, rows: NDArray[np.integer] | NDArray[np.bool_]) -> Fixes:
@@ -76,8 +77,8 @@ def take(fixes: Fixes, rows: NDArray[np.integer] | NDArray[np.bool_]) -> Fixes:
 def in_order(fixes: Fixes) -> Fixes:
     """Fixes sorted by device and time, one an identity (rule 1).
 
-    Of several reports of one identity the one with the smallest ``error_m`` stays (missing is worst), then the
-    smallest lon, then lat, then (so that nothing depends on the order of arrival) speed and heading.
+    Of several reports of one identity the one with the smallest ``error_m`` stays (missing is worst), then
+    the smallest lon, then lat, then (so that nothing depends on the order of arrival) speed and heading.
     """
     device, time = fixes.device, fixes.time
     if bool(np.all((device[1:] > device[:-1]) | ((device[1:] == device[:-1]) & (time[1:] > time[:-1])))):
@@ -152,7 +153,9 @@ def legs_to_stays(kept: Fixes, history: AreaHistory, policies: Policies) -> Stay
     ]
 
     version, last_version = history.version_at(start), history.version_at(end - 1)
-    leg, when, place = [], [], []
+    leg: list[NDArray[np.int64]] = []
+    when: list[NDArray[np.int64]] = []
+    place: list[NDArray[np.int32]] = []
 
     def add(legs: NDArray[np.int64], times: NDArray[np.int64], places: NDArray[np.int32]) -> None:
         leg.append(legs)
@@ -177,7 +180,7 @@ def legs_to_stays(kept: Fixes, history: AreaHistory, policies: Policies) -> Stay
         # To the nearest microsecond, ties to the even one: of the time itself, hence the odd start's detour.
         odd = start[owner] & 1
         times = start[owner] + np.rint(pieces.start * gap[owner] + odd).astype(np.int64) - odd
-        add(*_clipped(owner, times, pieces.place, end, opens, closes))
+        add(*_clipped(owner, times, pieces.place, end, opens=opens, closes=closes))
 
         stood = near[during[near]]
         i = a[stood]
@@ -185,14 +188,10 @@ def legs_to_stays(kept: Fixes, history: AreaHistory, policies: Policies) -> Stay
         there = history.locate(number, kept.lon[i + 1], kept.lat[i + 1])
         add(stood, np.maximum(start[stood], opens), np.where(here == there, here, np.int32(UNKNOWN)))
 
-    legs, times, places = _joined(leg, np.int64), _joined(when, np.int64), _joined(place, np.int32)
+    legs, times, places = np.concatenate(leg), np.concatenate(when), np.concatenate(place)
     order = np.lexsort((times, legs)) if high > low else np.argsort(legs, kind="stable")
     legs, times, places = legs[order], times[order], places[order]
     return _runs(kept.device[a], end, legs, times, places)
-
-
-def _joined(parts: list[NDArray[np.generic]], dtype: type) -> NDArray[np.generic]:
-    return np.concatenate(parts) if parts else np.empty(0, dtype)
 
 
 def _clipped(
@@ -200,6 +199,7 @@ def _clipped(
     time: NDArray[np.int64],
     place: NDArray[np.int32],
     leg_end: NDArray[np.int64],
+    *,
     opens: int,
     closes: int,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int32]]:

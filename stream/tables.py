@@ -1,7 +1,8 @@
 """Stays, slices and shares as the CSV files of the public contract.
 
-One writer for both roads: what ``patrol account`` counts from files, and what ``patrol export`` reads from the
-database. Rows come in a fixed order and times with six decimals, so that equal facts give equal bytes.
+A shell: columns and values in, Arrow tables and CSV files out; nothing is counted here. One writer for both
+roads: what ``patrol account`` counts from files, and what ``patrol export`` reads from the database. Rows
+come in a fixed order and times with six decimals, so that equal facts give equal bytes.
 """
 
 from __future__ import annotations
@@ -11,14 +12,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.csv
 
 from geo.history import FOREVER, UNKNOWN
 from stream.shares import seconds
 from stream.slices import ACTIVITIES, HIDDEN, NO_DEVICE, OFF_PATCH, reason
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -110,15 +110,24 @@ def shares_table(figures: Sequence[Figures], policies: Policies) -> pa.Table:
 
 
 def share_event(
-    item: Figures, name: str, target: float, on_duty: int, on_patch: int, place: Any
+    item: Figures, name: str, target: float, on_duty: int, on_patch: int, text: Callable[[int], str]
 ) -> dict[str, Any]:
-    """A figure as published on ``visibility.shares``; ``place`` turns microseconds into the event's time text."""
+    """A figure as published on ``visibility.shares``.
+
+    Args:
+        item: the figure; times become seconds.
+        name: of the neighbourhood, the officer or the force.
+        target: rule 13, 0 to 1.
+        on_duty: officers now on duty.
+        on_patch: those of them now on their patch.
+        text: turns microseconds since 1970 into the event's time text.
+    """
     return {
         "scope": item.scope,
         "id": item.id,
         "name": name,
-        "from": place(item.start),
-        "to": place(item.end),
+        "from": text(item.start),
+        "to": text(item.end),
         "duty_s": seconds(item.duty),
         "on_patch_s": seconds(item.on_patch),
         "off_patch_s": seconds(item.off_patch),
@@ -139,10 +148,28 @@ def share_event(
 def write(tables: dict[str, pa.Table], folder: Path) -> None:
     """Writes each table as ``NAME.csv`` into a folder, made where it is missing."""
     folder.mkdir(parents=True, exist_ok=True)
-    options = pyarrow.csv.WriteOptions(quoting_style="needed")
     for name, table in tables.items():
-        # Text columns throughout: how a number or a time looks is decided above, not by a library's version.
-        pyarrow.csv.write_csv(table, folder / f"{name}.csv", options)
+        with (folder / f"{name}.csv").open("wb") as file:
+            file.write(f"{','.join(table.column_names)}\n".encode())
+            for batch in table.to_batches(max_chunksize=LINES):
+                file.write("".join(f"{line}\n" for line in _lines(batch)).encode())
+
+
+LINES = 100_000
+"""Lines that are written at a time."""
+
+
+def _lines(batch: pa.RecordBatch) -> list[str]:
+    """Rows as lines of CSV (RFC 4180): only what holds a comma, a quote or a line's end stands in quotes."""
+    columns = []
+    for column in batch.columns:
+        text = pc.fill_null(column.cast(pa.string()), "")
+        special = pc.match_substring_regex(text, '[",\r\n]')
+        if pc.any(special).as_py():
+            inside = pc.replace_substring(text, '"', '""')
+            text = pc.if_else(special, pc.binary_join_element_wise('"', inside, '"', ""), text)
+        columns.append(text)
+    return list(pc.binary_join_element_wise(*columns, ",").to_pylist())
 
 
 def _ratio(value: float | None) -> str:
@@ -201,7 +228,7 @@ def _reasons(
 
 
 def last_known(slices: Slices, duties: Sequence[Duty]) -> int:
-    """The end of the last closed slice or duty: up to here open duties are listed, where nobody says otherwise."""
+    """The end of the last closed slice or duty: open duties are listed up to here, unless told otherwise."""
     ends = [duty.end for duty in duties if duty.end is not None and not duty.cancelled]
     starts = [int(slices.start.max())] if len(slices) else []
     closed = slices.end[slices.end < FOREVER]

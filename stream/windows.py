@@ -1,24 +1,24 @@
 """A stretch counted anew and put into the rest: what late and repeated facts need.
 
-A core room: pure functions on columns. Stays depend on a fix and its neighbours, slices on single instants; so
-a changed fact changes a *window* of a track, and everything outside it stands. ``rejudged`` finds that window,
-``splice`` puts the newly counted rows into the old ones, ``difference`` tells which rows really changed.
+A core room: pure functions on columns. Stays depend on a fix and its neighbours, slices on single instants;
+so a changed fact changes a *window* of a track, and everything outside it stands. ``rejudged`` finds that
+window, ``splice`` puts the newly counted rows into the old ones, ``difference`` tells which rows really
+changed.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from geo.history import FOREVER
 from stream.columns import coalesce
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-Rows = tuple["NDArray[np.generic]", ...]
+Rows: TypeAlias = "tuple[NDArray[Any], ...]"
 """Columns of one table: key, start, end, then values. Keys are small integers, sorted with start."""
 
 
@@ -29,8 +29,8 @@ class Window:
     Attributes:
         first: ``int64[tracks]``, row of the first fix to count from.
         last: ``int64[tracks]``, row of the last fix to count to.
-        low: ``int64[tracks]``, the window's start, microseconds; minus ``FOREVER`` at the beginning of the track.
-        high: ``int64[tracks]``, its end; ``FOREVER`` at the end of the track.
+        low: ``int64[tracks]``, the window's start, microseconds.
+        high: ``int64[tracks]``, its end.
         short: ``bool[tracks]``, too few neighbours were at hand: load more and ask again.
     """
 
@@ -51,8 +51,9 @@ def rejudged(
 ) -> Window:
     """The windows in which changed fixes may change stays (rules 3 and 4).
 
-    A changed fix changes whether itself and its two neighbours are jumps; so the nearest fixes that surely are
-    what they were, and are not jumps, lie at least two places away. Their own judgement needs one neighbour more.
+    A changed fix changes whether itself and its two neighbours are jumps; so the nearest fixes that surely
+    are what they were, and are not jumps, lie at least two places away. Their own judgement needs one
+    neighbour more.
 
     Args:
         bounds: ``int64[tracks + 1]``, rows of each track's fixes, which are in order.
@@ -81,9 +82,8 @@ def rejudged(
     short = (at_start & more_before) | (at_end & more_after)
     first = np.where(at_start, start, first)
     last = np.where(at_end, end - 1, last)
-    low = np.where(at_start, -FOREVER, time[first] if len(time) else start)
-    high = np.where(at_end, FOREVER, time[last] if len(time) else start)
-    return Window(first, last, low, high, short)
+    # Before the first fix and after the last one nothing was known, and nothing is.
+    return Window(first, last, time[first], time[last], short)
 
 
 def splice(old: Rows, new: Rows, low: NDArray[np.int64], high: NDArray[np.int64]) -> Rows:

@@ -5,6 +5,7 @@ Exit 0 done, 1 the answer is no, 2 wrong use (or a file that cannot be used), 3 
 
 from __future__ import annotations
 
+import logging
 import sys
 
 import click
@@ -13,6 +14,7 @@ from stream.cli.areas import areas
 from stream.cli.demo import demo
 from stream.cli.files import account, replay, simulate
 from stream.cli.serve import export, ingest, init, up, worker
+from stream.cli.web import web
 
 NO, WRONG_USE, UNREACHED = 1, 2, 3
 
@@ -27,16 +29,18 @@ def patrol() -> None:
     """
 
 
-for command in (demo, up, init, ingest, worker, areas, account, simulate, replay, export):
+for command in (demo, up, init, ingest, worker, web, areas, account, simulate, replay, export):
     patrol.add_command(command)
 
 
 def main() -> None:
     """Runs the command and turns what went wrong into one line and an exit code."""
+    for client in ("aiokafka", "kafka"):
+        # Where a command sets no log up, Python would print a client's errors beside the one line below.
+        logging.getLogger(client).addHandler(logging.NullHandler())
     try:
-        patrol(standalone_mode=False)
-    except click.exceptions.Exit as exit_:
-        sys.exit(exit_.exit_code)
+        # Without its standalone mode click hands an exit code back in place of leaving with it.
+        sys.exit(patrol(standalone_mode=False))
     except click.Abort:
         sys.exit(130)
     except click.ClickException as error:

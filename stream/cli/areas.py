@@ -1,4 +1,8 @@
-"""``patrol areas``: boundaries into the database, and what is there."""
+"""``patrol areas``: boundaries published and taken back, and what is on record of them.
+
+Words, options and tables only: the checks stand in ``geo.checks``, the publication in
+``stream.store.publications``. What needs a file but no database stands in ``stream.cli.boundary_files``.
+"""
 
 from __future__ import annotations
 
@@ -6,15 +10,35 @@ import getpass
 import hashlib
 import json
 import time
-from pathlib import Path
+from functools import wraps
+from typing import TYPE_CHECKING, Any, ParamSpec
 
 import click
 
 from geo.areas import Kind
+from stream.cli.boundary_files import (
+    check,
+    diff,
+    export,
+    file_options,
+    findings_table,
+    print_table,
+    read_checked,
+)
 from stream.cli.serve import moment_option
 from stream.settings import load as load_settings
 
-FILE = click.Path(path_type=Path, exists=True)
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
+    from stream.store.publications import Outcome
+    from stream.store.records import Record, Restated, Times
+
+P = ParamSpec("P")
+
+SHOWN = 40
+"""How many figures a table of a restatement shows; ``--json`` has all."""
 
 
 @click.group()
@@ -22,64 +46,207 @@ def areas() -> None:
     """Boundaries: neighbourhoods, priority areas and premises."""
 
 
+for command in (check, diff, export):
+    areas.add_command(command)
+
+
+def now_us() -> int:
+    """The wall clock, microseconds since 1970."""
+    return time.time_ns() // 1000
+
+
 @areas.command(epilog="Example: patrol areas load wards.shp.zip --kind neighbourhood --from 2026-11-23")
-@click.argument("file", type=FILE)
-@click.option(
-    "--kind", type=click.Choice([kind.value for kind in Kind]), required=True, help="What the areas are for."
-)
+@file_options
 @click.option(
     "--from",
     "start",
     required=True,
     help="When they come into force: 2026-11-23 (local midnight) or a time with offset.",
 )
-@click.option("--layer", help="The layer of a file that has several.")
-@click.option("--id-column", help="The column with the areas' ids.")
-@click.option("--name-column", help="The column with their names.")
-@click.option("--crs", help="The reference system, where the file does not name it: EPSG:27700 or EPSG:4326.")
+@click.option("--dry-run", is_flag=True, help="Show what would change, and change nothing.")
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+@click.pass_context
 def load(
-    file: Path,
-    kind: str,
-    start: str,
-    layer: str | None,
-    id_column: str | None,
-    name_column: str | None,
-    crs: str | None,
+    context: click.Context, /, file: Path, start: str, dry_run: bool, as_json: bool, **options: Any
 ) -> None:
     """Publishes a file as a new version of all areas of one kind.
 
-    What was counted after --from is counted anew under the new version.
+    The file is checked first: errors refuse it (exit 1), warnings are listed. What was counted after --from
+    is counted anew under the new version; figures that change by that are put on record, with the reason
+    that --why gives.
     """
-    from geo.files import read_areas
-    from stream.store import areas as tables
-    from stream.store.ledger import Ledger
+    from geo.checks import Severity, findings_rows
+    from stream.store.publications import publish
+    from stream.store.records import in_force_at
     from stream.store.schema import connect, require
 
     settings = load_settings()
     settings.need("database")
     valid_from = moment_option(start)
     assert valid_from is not None
-    found = read_areas(file, Kind(kind), layer=layer, id_column=id_column, name_column=name_column, crs=crs)
     with connect(settings.database, name="patrol areas load") as connection:
         require(connection)
-        with connection.transaction():
-            tables.hold(connection, publishing=True)
-            version = tables.publish(
-                connection,
-                found,
-                Kind(kind),
-                valid_from,
-                file=file.name,
-                sha256=digest(file),
-                by=getpass.getuser(),
-            )
-            began = time.monotonic()
-            devices = Ledger(connection, settings.policies()).recount(valid_from)
-    click.echo(f"version {version}: {len(found):,} areas of kind {kind}, in force from {start}")
-    if devices:
-        click.echo(
-            f"counted {devices:,} devices anew in {time.monotonic() - began:.1f} s: they had fixes after that time"
+        checked = read_checked(file, in_force_at(connection, valid_from), **options)
+        rows = findings_rows(checked.findings)
+        if checked.stops or checked.areas is None:
+            if as_json:
+                click.echo(json.dumps({"published": False, "findings": rows}, indent=1, ensure_ascii=False))
+            else:
+                findings_table(checked.findings)
+                errors = sum(item.severity is Severity.ERROR for item in checked.findings)
+                click.echo(
+                    f"not published: {errors} {'errors' if errors != 1 else 'error'}; mend the file, "
+                    "or accept what is meant so with --accept CODE --why TEXT"
+                )
+            context.exit(1)
+        began = time.monotonic()
+        outcome = said(publish)(
+            connection,
+            settings.policies(),
+            checked.areas,
+            valid_from,
+            file=file.name,
+            sha256=digest(file),
+            by=getpass.getuser(),
+            why=options["why"],
+            findings=rows,
+            now=now_us(),
+            dry_run=dry_run,
         )
+    took = time.monotonic() - began
+    if as_json:
+        told = {"published": not dry_run, **outcome_json(outcome), "findings": rows}
+        click.echo(json.dumps(told, indent=1, ensure_ascii=False))
+        return
+    findings_table(checked.findings)
+    would = "would be " if dry_run else ""
+    for version, kind in zip(outcome.versions, kinds_of(checked.areas.kind), strict=True):
+        count = sum(each == kind for each in checked.areas.kind)
+        click.echo(f"version {version}: {would}{count:,} areas of kind {kind}, in force from {start}")
+    tell(outcome, took, dry_run=dry_run)
+
+
+def said(work: Callable[P, Outcome]) -> Callable[P, Outcome]:
+    """The same work, whose refusal becomes a line for the user."""
+
+    @wraps(work)
+    def run(*args: P.args, **kwargs: P.kwargs) -> Outcome:
+        from stream.store.publications import PublicationError
+
+        try:
+            return work(*args, **kwargs)
+        except PublicationError as error:
+            raise click.ClickException(str(error)) from error
+
+    return run
+
+
+def kinds_of(kinds: Sequence[Kind]) -> list[Kind]:
+    """The kinds that occur, in their order."""
+    return [kind for kind in Kind if kind in kinds]
+
+
+@areas.command(epilog='Example: patrol areas rollback --kind neighbourhood --why "wrong file"')
+@click.option("--kind", type=click.Choice([kind.value for kind in Kind]), help="Only a version of this kind.")
+@click.option("--why", help="The reason, for the record; needed where figures change.")
+@click.option("--dry-run", is_flag=True, help="Show what would change, and change nothing.")
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+def rollback(kind: str | None, why: str | None, dry_run: bool, as_json: bool) -> None:
+    """Takes the newest version back: the one before it is in force again.
+
+    The version stays readable (`patrol areas list --all`, `patrol areas export --version`). What was counted
+    under it is counted anew, and figures that change by that are put on record.
+    """
+    from stream.store.publications import withdraw
+    from stream.store.schema import connect, require
+
+    settings = load_settings()
+    settings.need("database")
+    began = time.monotonic()
+    with connect(settings.database, name="patrol areas rollback") as connection:
+        require(connection)
+        outcome = said(withdraw)(
+            connection,
+            settings.policies(),
+            Kind(kind) if kind else None,
+            by=getpass.getuser(),
+            why=why,
+            now=now_us(),
+            dry_run=dry_run,
+        )
+    if as_json:
+        click.echo(json.dumps({"withdrawn": not dry_run, **outcome_json(outcome)}, indent=1))
+        return
+    click.echo(f"version {outcome.versions[0]} {'would be' if dry_run else 'is'} withdrawn")
+    tell(outcome, time.monotonic() - began, dry_run=dry_run)
+
+
+def tell(outcome: Outcome, took: float, *, dry_run: bool) -> None:
+    """What was counted anew and which figures it changed, for people."""
+    if outcome.devices:
+        click.echo(
+            f"counted {outcome.devices:,} devices anew in {took:.1f} s: they had fixes after that time"
+        )
+    if not outcome.restated:
+        return
+    click.echo(
+        f"{len(outcome.restated):,} figures {'would change' if dry_run else 'changed'}"
+        + (f", on record as restatement {outcome.restatement}" if outcome.restatement else "")
+        + ":"
+    )
+    print_table(
+        ("week", "whose", "on patch before", "after", "share before", "after"),
+        [restated_row(item) for item in outcome.restated[:SHOWN]],
+        right=(2, 3, 4, 5),
+    )
+    if len(outcome.restated) > SHOWN:
+        click.echo(f"… and {len(outcome.restated) - SHOWN:,} more; --json has all of them")
+    if dry_run:
+        click.echo("nothing was changed: it was a dry run")
+
+
+def restated_row(item: Restated) -> tuple[str, ...]:
+    """One figure before and after, for a table."""
+    whose = item.scope if item.id == item.scope else f"{item.scope} {item.id}"
+    before, after = (figure(times) for times in (item.before, item.after))
+    return (item.week, whose, before[0], after[0], before[1], after[1])
+
+
+def figure(times: Times | None) -> tuple[str, str]:
+    """Hours on patch, and their share of duty less breaks (rule 13)."""
+    if times is None:
+        return "–", "–"
+    duty = sum(times[1:5])
+    return f"{times[3] / 3.6e9:,.2f} h", f"{times[3] / duty:.1%}" if duty else "–"
+
+
+def outcome_json(outcome: Outcome) -> dict[str, object]:
+    """An outcome as JSON; times in seconds."""
+    from stream.calendar import rfc3339
+
+    return {
+        "versions": list(outcome.versions),
+        "counted_anew_from": rfc3339(outcome.since),
+        "devices": outcome.devices,
+        "restatement": outcome.restatement,
+        "restated": [restated_json(item) for item in outcome.restated],
+    }
+
+
+def restated_json(item: Restated) -> dict[str, object]:
+    """One figure before and after as JSON; times in seconds."""
+    names = ("break_s", "not_visible_s", "unknown_s", "on_patch_s", "off_patch_s", "priority_s")
+
+    def times(row: Times | None) -> Mapping[str, float] | None:
+        return None if row is None else {name: us / 1e6 for name, us in zip(names, row, strict=True)}
+
+    return {
+        "week": item.week,
+        "scope": item.scope,
+        "id": item.id,
+        "before": times(item.before),
+        "after": times(item.after),
+    }
 
 
 def digest(path: Path) -> str:
@@ -91,45 +258,129 @@ def digest(path: Path) -> str:
     return whole.hexdigest()
 
 
-@areas.command("list", epilog="Example: patrol areas list")
-@click.option("--json", "as_json", is_flag=True, help="As JSON.")
-def list_(as_json: bool) -> None:
+@areas.command("list", epilog="Example: patrol areas list --all")
+@click.option("--all", "everything", is_flag=True, help="Versions that were taken back, too.")
+@click.option("--json", "as_json", is_flag=True, help="As JSON, with the findings that were accepted.")
+def list_(everything: bool, as_json: bool) -> None:
     """Lists the published versions; the one of each kind that is in force now is marked."""
-    from stream.calendar import LOCAL, moment, rfc3339
     from stream.store import areas as tables
+    from stream.store.records import records
     from stream.store.schema import connect, require
 
     settings = load_settings()
     settings.need("database")
     with connect(settings.database, name="patrol areas list") as connection:
         require(connection)
-        published = tables.versions(connection)
-    current = {item.version for item in tables.in_force(published, time.time_ns() // 1000)}
+        found = records(connection, withdrawn=everything)
+    standing = [item.version for item in found if item.withdrawn_at is None]
+    current = {item.version for item in tables.in_force(standing, now_us())}
     if as_json:
-        rows = [
-            {
-                "version": item.version,
-                "kind": item.kind.value,
-                "valid_from": rfc3339(item.valid_from),
-                "areas": item.areas,
-                "file": item.file,
-                "sha256": item.sha256,
-                "loaded_at": rfc3339(item.loaded_at),
-                "loaded_by": item.loaded_by,
-                "in_force": item.version in current,
-            }
-            for item in published
-        ]
-        click.echo(json.dumps(rows, indent=1))
+        click.echo(json.dumps([record_json(item, current) for item in found], indent=1, ensure_ascii=False))
         return
-    if not published:
+    if not found:
         click.echo(
             "no areas yet: publish some with 'patrol areas load FILE --kind neighbourhood --from DATE'"
         )
-    for item in published:
-        mark = "in force" if item.version in current else ""
-        since = moment(item.valid_from).astimezone(LOCAL)
-        click.echo(
-            f"{item.version:>4}  {item.kind.value:<13} {item.areas:>6,} areas  from {since:%Y-%m-%d %H:%M}  "
-            f"{mark:<8}  {item.file} ({item.loaded_by}, sha256 {item.sha256[:12]})"
-        )
+        return
+    print_table(
+        ("version", "kind", "areas", "from", "", "file", "by", "why"),
+        [record_row(item, current) for item in found],
+        right=(0, 2),
+    )
+
+
+def record_row(item: Record, current: set[int]) -> tuple[str, ...]:
+    """A version for the table of versions."""
+    from stream.calendar import LOCAL, moment
+
+    version = item.version
+    mark = "in force" if version.version in current else ""
+    why = item.why or ""
+    if item.withdrawn_at is not None:
+        mark = "withdrawn"
+        taken = f"withdrawn {moment(item.withdrawn_at).astimezone(LOCAL):%Y-%m-%d} by {item.withdrawn_by}"
+        why = "; ".join(text for text in (why, taken, item.withdrawn_why) if text)
+    return (
+        str(version.version),
+        version.kind.value,
+        f"{version.areas:,}",
+        f"{moment(version.valid_from).astimezone(LOCAL):%Y-%m-%d %H:%M}",
+        mark,
+        f"{version.file} (sha256 {version.sha256[:12]})",
+        f"{version.loaded_by} {moment(version.loaded_at).astimezone(LOCAL):%Y-%m-%d %H:%M}",
+        why,
+    )
+
+
+def record_json(item: Record, current: set[int]) -> dict[str, object]:
+    """A version with everything on record of it as JSON."""
+    from stream.calendar import rfc3339
+
+    version = item.version
+    return {
+        "version": version.version,
+        "kind": version.kind.value,
+        "valid_from": rfc3339(version.valid_from),
+        "areas": version.areas,
+        "file": version.file,
+        "sha256": version.sha256,
+        "loaded_at": rfc3339(version.loaded_at),
+        "loaded_by": version.loaded_by,
+        "why": item.why,
+        "findings": list(item.findings),
+        "in_force": version.version in current,
+        "withdrawn_at": None if item.withdrawn_at is None else rfc3339(item.withdrawn_at),
+        "withdrawn_by": item.withdrawn_by,
+        "withdrawn_why": item.withdrawn_why,
+    }
+
+
+@areas.command(epilog="Example: patrol areas restatements")
+@click.option("--json", "as_json", is_flag=True, help="As JSON, with each figure before and after.")
+def restatements(as_json: bool) -> None:
+    """Lists what published areas, late facts and corrected duties changed in figures already counted."""
+    from stream.calendar import LOCAL, moment, rfc3339
+    from stream.store.records import restatements as read
+    from stream.store.schema import connect, require
+
+    settings = load_settings()
+    settings.need("database")
+    with connect(settings.database, name="patrol areas restatements") as connection:
+        require(connection)
+        found = read(connection)
+    if as_json:
+        rows = [
+            {
+                "restatement": item.number,
+                "cause": item.cause,
+                "version": item.version,
+                "counted_anew_from": rfc3339(item.since),
+                "recorded_at": rfc3339(item.recorded_at),
+                "recorded_by": item.recorded_by,
+                "why": item.why,
+                "restated": [restated_json(row) for row in item.restated],
+            }
+            for item in found
+        ]
+        click.echo(json.dumps(rows, indent=1, ensure_ascii=False))
+        return
+    if not found:
+        click.echo("no figure was ever restated")
+        return
+    print_table(
+        ("number", "cause", "version", "when", "by", "weeks", "figures", "why"),
+        [
+            (
+                str(item.number),
+                item.cause,
+                str(item.version or ""),
+                f"{moment(item.recorded_at).astimezone(LOCAL):%Y-%m-%d %H:%M}",
+                item.recorded_by,
+                f"{item.restated[0].week} to {item.restated[-1].week}" if item.restated else "",
+                f"{len(item.restated):,}",
+                item.why,
+            )
+            for item in found
+        ],
+        right=(0, 2, 6),
+    )

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 DEFAULT_FOR_S = 600.0
 SETTLE_S = 8.0
 """Kept free at the end of ``--for``, so that what was sent last is counted too."""
-SHIFT = "2026-11-23T07:00:00Z"
+SHIFT = "2026-11-16T07:00:00Z"
 HOURS = 10.0
 BAR = 20
 ROLL_S = 1.0
@@ -244,7 +244,7 @@ class _Stage:
         rejected = _dead_letters(parts.settings)
         self._say(
             f"{self._sent:,} messages sent, {int(str(count[0])) if count else 0:,} positions counted, "
-            f"{rejected:,} unusable ones kept in dead.letters; the others repeat one or are bookings and states"
+            f"{rejected:,} unusable ones kept in dead.letters; the rest repeat one or are bookings and states"
         )
         truth = parts.simulation.truth()
         patch = {duty.duty_id: duty.patch for duty in parts.simulation.duties}

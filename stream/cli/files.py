@@ -26,7 +26,11 @@ FOLDER = click.Path(path_type=Path, file_okay=False)
     "--positions radios.csv --duties duties.jsonl --out figures"
 )
 @click.option(
-    "--areas", "areas_", multiple=True, required=True, help="FILE or FILE:kind; may be given several times."
+    "--areas",
+    "areas_",
+    multiple=True,
+    required=True,
+    help="FILE, FILE:kind, or a later version FILE:kind@2026-11-25; may be given several times.",
 )
 @click.option(
     "--positions",
@@ -145,7 +149,7 @@ def _sentence(item: Figures, found: Account) -> str:
     help="Seconds between a device's reports.",
 )
 @click.option("--seed", type=int, default=1, show_default=True)
-@click.option("--start", default="2026-11-23T07:00:00Z", show_default=True, help="Start of the shift.")
+@click.option("--start", default="2026-11-16T07:00:00Z", show_default=True, help="Start of the shift.")
 @click.option(
     "--out",
     type=FOLDER,

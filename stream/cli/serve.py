@@ -33,8 +33,10 @@ def start_logging() -> None:
         format="%(asctime)sZ %(levelname)s %(name)s: %(message)s",
         datefmt="%Y-%m-%dT%H:%M:%S",
     )
-    for noisy in ("aiokafka", "kafka", "faust", "mode"):
+    for noisy in ("kafka", "faust", "mode"):
         logging.getLogger(noisy).setLevel(logging.ERROR)
+    # Its errors come as exceptions too, and are told in our own words.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
 
 
 def until_told(work: Callable[[asyncio.Event], Awaitable[object]]) -> None:

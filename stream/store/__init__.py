@@ -4,12 +4,19 @@ A shell: it does input and output and calls the core; no rule of the accounting 
 
 Reading list for the newcomer:
 
-* ``schema``    connecting, and the migrations of ``deploy/migrations``
-* ``columns``   numpy columns to and from binary COPY
-* ``registry``  names of devices, officers and places and their keys
-* ``areas``     boundary versions
-* ``bookings``  duties, allocations and states
-* ``tracks``    stays and slices: closed rows and the growing end
-* ``ledger``    one batch, one transaction: the order of a commit, step by step
-* ``exports``   the tables as columns again
+* ``schema``        connecting, and the migrations of ``deploy/migrations``
+* ``columns``       numpy columns to and from binary COPY
+* ``registry``      names of devices, officers and places and their keys
+* ``areas``         boundary versions
+* ``bookings``      duties, allocations and states
+* ``tracks``        stays and slices: closed rows and the growing end
+* ``ledger``        one batch, one transaction: the order of a commit, step by step
+* ``desk``          what a program keeps at hand while it counts
+* ``gathering``     new fixes among their neighbours (steps 3 and 4)
+* ``positions``     from fixes to stays (steps 5 and 6)
+* ``duties``        from stays, bookings and states to slices (steps 7 to 9)
+* ``live``          the figures of the duties now running
+* ``exports``       the tables as columns again
+* ``publications``  boundaries published and taken back, and what that changes
+* ``records``       what was published, accepted and restated
 """

@@ -1,4 +1,7 @@
-"""Boundary versions in the database: published, listed, read back as a history."""
+"""Boundary versions in the database: published, listed, read back as a history.
+
+A shell: which version is in force when is said here; what lies in it is ``geo``'s.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,6 @@ from stream.store.schema import AREAS_LOCK
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import datetime
 
     from geo.places import Place
     from stream.store.schema import Connection
@@ -50,16 +52,20 @@ def newest(connection: Connection) -> str:
 def publish(
     connection: Connection, areas: AreaSet, kind: Kind, valid_from: int, *, file: str, sha256: str, by: str
 ) -> int:
-    """Writes a new version of all areas of one kind, in force from a time (microseconds); returns its number."""
-    row = connection.execute(
+    """Writes a new version of all areas of one kind, in force from a time (microseconds).
+
+    Returns:
+        the version's number.
+    """
+    [(version,)] = connection.execute(
         "insert into area_version (kind, valid_from, file, sha256, loaded_by) values (%s, %s, %s, %s, %s) "
         "returning version",
         [kind.value, moment(valid_from), file, sha256, by],
-    ).fetchone()
-    version = int(str(row[0])) if row else 0
+    ).fetchall()
     with connection.cursor() as cursor:
         cursor.executemany(
-            "insert into area (version, area_id, name, geometry, attributes) values (%s, %s, %s, %s, %s::jsonb)",
+            "insert into area (version, area_id, name, geometry, attributes) "
+            "values (%s, %s, %s, %s, %s::jsonb)",
             [
                 [
                     version,
@@ -71,7 +77,7 @@ def publish(
                 for area in areas.only(kind).areas()
             ],
         )
-    return version
+    return int(version)
 
 
 def versions(connection: Connection) -> list[Version]:
@@ -83,28 +89,16 @@ def versions(connection: Connection) -> list[Version]:
     ).fetchall()
     return [
         Version(
-            int(str(row[0])),
-            Kind(row[1]),
-            _us(row[2]),
-            _us(row[3]),
-            str(row[4]),
-            str(row[5]),
-            str(row[6]),
-            int(str(row[7])),
+            number, Kind(kind), microseconds(valid_from), microseconds(loaded_at), by, file, sha256, areas
         )
-        for row in found
+        for number, kind, valid_from, loaded_at, by, file, sha256, areas in found
     ]
-
-
-def _us(value: object) -> int:
-    found: datetime = value  # type: ignore[assignment]
-    return microseconds(found)
 
 
 def read(connection: Connection, version: int, kind: Kind) -> AreaSet:
     """The areas of one version."""
     return AreaSet.of(
-        Area(kind, str(area_id), str(name), shapely.from_wkb(bytes(geometry)), attributes)  # type: ignore[arg-type]
+        Area(kind, area_id, name, shapely.from_wkb(bytes(geometry)), attributes)
         for area_id, name, geometry, attributes in connection.execute(
             "select area_id, name, geometry, attributes from area where version = %s", [version]
         ).fetchall()

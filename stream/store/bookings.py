@@ -1,7 +1,8 @@
 """Duties, allocations and radio states in the database, and a program's copy of them.
 
-The copy is checked against a counter on each officer's and each device's row, which goes up in the transaction
-that changes them; whoever holds the row's lock and finds the counter unchanged may use the copy.
+A shell: it reads and writes; which revision counts is the core's word. The copy is checked against a counter
+on each officer's and each device's row, which goes up in the transaction that changes them; whoever holds the
+row's lock and finds the counter unchanged may use the copy.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -36,11 +37,12 @@ class Officer:
 
 def lock_officers(connection: Connection, officers: Collection[int]) -> dict[int, int]:
     """Locks officers' rows in the order of their keys until the transaction ends; gives their counters."""
-    found = connection.execute(
-        "select officer, facts from officer where officer = any(%s) order by officer for update",
-        [sorted(officers)],
-    ).fetchall()
-    return {int(str(officer)): int(str(facts)) for officer, facts in found}
+    return dict(
+        connection.execute(
+            "select officer, facts from officer where officer = any(%s) order by officer for update",
+            [sorted(officers)],
+        ).fetchall()
+    )
 
 
 def read_officers(connection: Connection, officers: Collection[int], since: int) -> dict[int, Officer]:
@@ -51,16 +53,14 @@ def read_officers(connection: Connection, officers: Collection[int], since: int)
     """
     wanted = sorted(officers)
     found: dict[int, Officer] = {officer: Officer() for officer in wanted}
-    names = {
-        int(str(key)): str(name)
-        for key, name in connection.execute(
+    names: dict[int, str] = dict(
+        connection.execute(
             "select officer, officer_id from officer where officer = any(%s)", [wanted]
         ).fetchall()
-    }
+    )
     after = moment(max(since, 0))
     devices: dict[int, list[Allocation]] = defaultdict(list)
-    for duty, device_id, kind, start, end in _objects(
-        connection,
+    for duty, device_id, kind, start, end in connection.execute(
         "select duty, device_id, kind, a.start_at, a.end_at from allocation a join device using (device) "
         "join duty using (duty) where officer = any(%s) and (duty.end_at is null or duty.end_at > %s) "
         "order by duty, position",
@@ -75,10 +75,9 @@ def read_officers(connection: Connection, officers: Collection[int], since: int)
             )
         )
     first: dict[int, int] = {}
-    for key, duty_id, officer, revision, start, end, patch, cancelled, name, role, team in _objects(
-        connection,
-        "select duty, duty_id, officer, revision, start_at, end_at, patch, cancelled, name, role, team from duty "
-        "where officer = any(%s) and (end_at is null or end_at > %s)",
+    for key, duty_id, officer, revision, start, end, patch, cancelled, name, role, team in connection.execute(
+        "select duty, duty_id, officer, revision, start_at, end_at, patch, cancelled, name, role, team "
+        "from duty where officer = any(%s) and (end_at is null or end_at > %s)",
         [wanted, after],
     ):
         start_us = microseconds(start)
@@ -97,27 +96,20 @@ def read_officers(connection: Connection, officers: Collection[int], since: int)
         )
         first[officer] = min(first.get(officer, FOREVER), start_us)
     if first:
-        for officer, time, state in _objects(
-            connection,
-            "select officer, time, state from state join unnest(%s::int[], %s::timestamptz[]) as w(officer, since) "
-            "using (officer) where time >= since",
+        for officer, time, state in connection.execute(
+            "select officer, time, state from state join unnest(%s::int[], %s::timestamptz[]) "
+            "as w(officer, since) using (officer) where time >= since",
             [list(first), [moment(value) for value in first.values()]],
         ):
             found[officer].states.append(StateReport(names[officer], microseconds(time), state))
     return found
 
 
-def _objects(connection: Connection, query: str, parameters: Sequence[object]) -> list[tuple[Any, ...]]:
-    return connection.execute(query.encode(), parameters).fetchall()
-
-
 def read_duties(connection: Connection, duty_ids: Collection[str]) -> dict[str, tuple[int, int, Duty]]:
     """Duties by ``duty_id`` as they count now: ``(duty's key, officer's key, duty)``."""
-    rows = _objects(
-        connection,
-        "select duty_id, duty, officer from duty where duty_id = any(%s)",
-        [sorted(duty_ids)],
-    )
+    rows = connection.execute(
+        "select duty_id, duty, officer from duty where duty_id = any(%s)", [sorted(duty_ids)]
+    ).fetchall()
     officers = read_officers(connection, {officer for _, _, officer in rows}, 0)
     return {name: (key, officer, officers[officer].duties[key]) for name, key, officer in rows}
 
@@ -158,8 +150,9 @@ def write_duties(
     keys: dict[str, int] = {}
     touched: set[int] = set()
     for duty in duties:
-        row = connection.execute(
-            "insert into duty (duty_id, officer, revision, start_at, end_at, patch, cancelled, name, role, team) "
+        [(key,)] = connection.execute(
+            "insert into duty "
+            "(duty_id, officer, revision, start_at, end_at, patch, cancelled, name, role, team) "
             "values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s) on conflict (duty_id) do update set "
             "officer = excluded.officer, revision = excluded.revision, start_at = excluded.start_at, "
             "end_at = excluded.end_at, patch = excluded.patch, cancelled = excluded.cancelled, "
@@ -176,16 +169,17 @@ def write_duties(
                 duty.role,
                 duty.team,
             ],
-        ).fetchone()
-        key = keys[duty.duty_id] = int(str(row[0])) if row else 0
+        ).fetchall()
+        keys[duty.duty_id] = key
         connection.execute("insert into slice_end (duty) values (%s) on conflict do nothing", [key])
         gone = connection.execute("delete from allocation where duty = %s returning device", [key]).fetchall()
-        touched.update(int(str(device)) for (device,) in gone)
+        touched.update(device for (device,) in gone)
         held = registry.devices(connection, [item.device_id for item in duty.devices]).tolist()
         touched.update(held)
         with connection.cursor() as cursor:
             cursor.executemany(
-                "insert into allocation (duty, position, device, kind, start_at, end_at) values (%s, %s, %s, %s, %s, %s)",
+                "insert into allocation (duty, position, device, kind, start_at, end_at) "
+                "values (%s, %s, %s, %s, %s, %s)",
                 [
                     [
                         key,

@@ -1,4 +1,7 @@
-"""The tables as columns again: what the database holds, in the core's own forms."""
+"""The tables as columns again: what the database holds, in the core's own forms.
+
+A shell that only reads.
+"""
 
 from __future__ import annotations
 
@@ -46,9 +49,9 @@ def derived(connection: Connection) -> Derived:
         registry = Registry()
         places = registry.places(connection, ())
         devices = connection.execute("select device, device_id from device order by device_id").fetchall()
-        keys, names = [int(str(key)) for key, _ in devices], tuple(str(name) for _, name in devices)
+        keys, names = [key for key, _ in devices], tuple(name for _, name in devices)
         officers = connection.execute("select officer from officer").fetchall()
-        booked = bookings.read_officers(connection, [int(str(key)) for (key,) in officers], 0)
+        booked = bookings.read_officers(connection, [key for (key,) in officers], 0)
         duties = sorted(
             ((key, duty) for item in booked.values() for key, duty in item.duties.items()),
             key=lambda pair: pair[1].duty_id,
@@ -64,7 +67,8 @@ def derived(connection: Connection) -> Derived:
         stays = Stays(stays.device[order], stays.start[order], stays.end[order], stays.place[order])
         duty, start, end, activity, state, place, device = copy_out(
             connection,
-            "select duty, start_at, end_at, activity, state, coalesce(place, -1), coalesce(device, -1) from slices",
+            "select duty, start_at, end_at, activity, state, coalesce(place, -1), coalesce(device, -1) "
+            "from slices",
             ["int4", "time", "time", "int2", "int2", "int4", "int4"],
         )
         of_duty = _renumber([key for key, _ in duties])

@@ -1,4 +1,7 @@
-"""Names and their keys: devices, officers and places stand once in the database and are integers elsewhere."""
+"""Names and their keys: devices, officers and places stand once in the database, elsewhere as integers.
+
+A shell: it looks keys up and makes those that are missing.
+"""
 
 from __future__ import annotations
 
@@ -44,10 +47,11 @@ class Registry:
             connection.execute(
                 "insert into device (device_id) select unnest(%s::text[]) on conflict do nothing", [missing]
             )
-            for key, name in connection.execute(
-                "select device, device_id from device where device_id = any(%s)", [missing]
-            ).fetchall():
-                self._devices[str(name)] = int(str(key))
+            self._devices.update(
+                connection.execute(
+                    "select device_id, device from device where device_id = any(%s)", [missing]
+                )
+            )
             keys = [self._devices[name] for name in missing]
             connection.execute(
                 "insert into stay_end (device) select unnest(%s::int[]) on conflict do nothing", [keys]
@@ -62,10 +66,11 @@ class Registry:
             connection.execute(
                 "insert into officer (officer_id) select unnest(%s::text[]) on conflict do nothing", [missing]
             )
-            for key, name in connection.execute(
-                "select officer, officer_id from officer where officer_id = any(%s)", [missing]
-            ).fetchall():
-                self._officers[str(name)] = int(str(key))
+            self._officers.update(
+                connection.execute(
+                    "select officer_id, officer from officer where officer_id = any(%s)", [missing]
+                )
+            )
         return {name: self._officers[name] for name in wanted}
 
     def to_keys(
@@ -74,11 +79,14 @@ class Registry:
         """Place numbers (of an ``AreaHistory``) → keys; ``UNKNOWN`` stays what it is."""
         if len(places) > len(self._place_keys):
             self._meet(connection, places)
-        return np.append(self._place_keys, np.int32(UNKNOWN))[numbers]
+        keys: NDArray[np.int32] = np.append(self._place_keys, np.int32(UNKNOWN))
+        return keys[numbers]
 
     def to_numbers(self, keys: NDArray[np.integer]) -> NDArray[np.int32]:
         """Keys of places that were loaded (``places``) → numbers; ``UNKNOWN`` stays what it is."""
-        return np.append(self._place_numbers, np.int32(UNKNOWN))[keys]
+        numbers: NDArray[np.int32] = np.append(self._place_numbers, np.int32(UNKNOWN))
+        found: NDArray[np.int32] = numbers[keys]
+        return found
 
     def meet(self, connection: Connection, history: AreaHistory, keys: NDArray[np.integer]) -> None:
         """Makes sure that all these places have numbers: another program may have met them first."""
@@ -97,7 +105,7 @@ class Registry:
         for neighbourhood, premises, priorities in connection.execute(
             "select neighbourhood, premises, priorities from place order by place"
         ).fetchall():
-            place = Place(neighbourhood, premises, tuple(priorities))  # type: ignore[arg-type]
+            place = Place(neighbourhood, premises, tuple(priorities))
             if place not in met:
                 places.append(place)
                 met.add(place)
@@ -126,7 +134,7 @@ class Registry:
 
 def _place_keys(connection: Connection) -> dict[Place, int]:
     return {
-        Place(neighbourhood, premises, tuple(priorities)): int(key)  # type: ignore[arg-type, call-overload]
+        Place(neighbourhood, premises, tuple(priorities)): key
         for key, neighbourhood, premises, priorities in connection.execute(
             "select place, neighbourhood, premises, priorities from place"
         ).fetchall()

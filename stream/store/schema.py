@@ -1,4 +1,7 @@
-"""Connecting to the database, and bringing its schema up to date."""
+"""Connecting to the database, and bringing its schema up to date.
+
+A shell: it runs the SQL of ``deploy/migrations`` and nothing else.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psycopg
+from psycopg.rows import TupleRow
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-Connection = psycopg.Connection[tuple[object, ...]]
+Connection = psycopg.Connection[TupleRow]
 
 MIGRATION_LOCK = 0x7061_7472_0001
 AREAS_LOCK = 0x7061_7472_0002
@@ -56,7 +60,7 @@ def migrate(connection: Connection) -> list[str]:
             "create table if not exists migration (name text primary key, sha256 text not null, "
             "applied_at timestamptz not null default now())"
         )
-        known = dict(connection.execute("select name, sha256 from migration").fetchall())
+        known: dict[str, str] = dict(connection.execute("select name, sha256 from migration").fetchall())
         for name, text in migrations():
             digest = hashlib.sha256(text.encode()).hexdigest()
             if name not in known:
@@ -65,7 +69,8 @@ def migrate(connection: Connection) -> list[str]:
                 applied.append(name)
             elif known[name] != digest:
                 raise SchemaError(
-                    f"the database was made with another {name}: use the program that made it, or a new database"
+                    f"the database was made with another {name}: "
+                    "use the program that made it, or a new database"
                 )
     return applied
 

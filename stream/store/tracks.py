@@ -1,17 +1,19 @@
 """Stays and slices in the database: closed rows in constrained tables, the growing end in one narrow row.
 
-Both are *tracks*: for each key (a device, a duty) intervals that do not overlap, in order. A steady stream of
-positions only rewrites the ends; a row enters the constrained table once nothing in order can change it.
+A shell. Both are *tracks*: for each key (a device, a duty) intervals that do not overlap, in order. A steady
+stream of positions only rewrites the ends; a row enters the constrained table once nothing in order can
+change it.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from geo.history import UNKNOWN
+from geo.history import FOREVER, UNKNOWN
 from stream.columns import offsets
 from stream.store.columns import Column, copy_in, copy_out, literal
 from stream.windows import Rows, difference
@@ -83,10 +85,7 @@ def pack(rows: Rows, keys: int) -> list[str]:
     """Rows → for each key the text of its array column."""
     table = np.stack([column.astype(np.int64) for column in rows[1:]], axis=1)
     bounds = offsets(rows[0], keys).tolist()
-    return [
-        f"{{{','.join(map(str, table[low:high].ravel().tolist()))}}}"
-        for low, high in zip(bounds[:-1], bounds[1:], strict=True)
-    ]
+    return [f"{{{','.join(map(str, table[low:high].ravel().tolist()))}}}" for low, high in pairwise(bounds)]
 
 
 def closed(
@@ -99,6 +98,8 @@ def closed(
     """Closed rows that overlap or touch windows.
 
     Args:
+        connection: in the transaction that holds the locks.
+        layout: which kind of track.
         keys: ``int[n]``, database keys.
         low: ``int64[n]``, microseconds.
         high: ``int64[n]``.
@@ -114,9 +115,9 @@ def closed(
     found = copy_out(
         connection,
         f"select w.i, start_at, end_at, {values} from unnest({literal(np.arange(len(keys)))}, "
-        f"{literal(keys, 'int4')}, {literal(low)}, {literal(high)}) w (i, k, low, high), lateral (select * from "
-        f"{layout.table} t where t.{layout.key} = w.k and end_at >= from_us(w.low) and start_at <= from_us(w.high) "
-        f"offset 0) t order by w.i, start_at",
+        f"{literal(keys, 'int4')}, {literal(low)}, {literal(high)}) w (i, k, low, high), "
+        f"lateral (select * from {layout.table} t where t.{layout.key} = w.k "
+        f"and end_at >= from_us(w.low) and start_at <= from_us(w.high) offset 0) t order by w.i, start_at",
         ["int8", "time", "time", *layout.types],
     )
     return tuple(found)
@@ -134,6 +135,8 @@ def replace_closed(
     """Writes the difference between the closed rows as they were and as they are.
 
     Args:
+        connection: in the transaction that holds the locks.
+        layout: which kind of track.
         keys: database keys behind the rows' keys 0 … n-1.
         old: rows as ``closed`` gave them.
         new: rows as they should be.
@@ -143,7 +146,8 @@ def replace_closed(
     if gone.any():
         connection.execute(
             f"delete from {layout.table} t using unnest({literal(keys[old[0][gone]], 'int4')}, "
-            f"{literal(old[2][gone])}) w (k, until) where t.{layout.key} = w.k and t.end_at = from_us(w.until)".encode()
+            f"{literal(old[2][gone])}) w (k, until) "
+            f"where t.{layout.key} = w.k and t.end_at = from_us(w.until)".encode()
         )
     if added.any():
         columns = [
@@ -160,15 +164,20 @@ def replace_closed(
         copy_in(connection, layout.table, columns, null_where=place == UNKNOWN, nullable=layout.nullable)
 
 
+def firsts(rows: Rows, keys: int) -> NDArray[np.int64]:
+    """Start of each key's first row: ``int64[keys]``, ``FOREVER`` where it has none."""
+    first = np.full(keys, FOREVER, np.int64)
+    np.minimum.at(first, rows[0], rows[1])
+    return first
+
+
 def settled_before(rows: Rows, frontier: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Rows that nothing in order can change: those before the first that reaches its key's frontier."""
     reaches = rows[2] >= frontier[rows[0]]
-    seen = np.zeros(len(reaches), np.bool_)
-    if len(reaches):
-        count = np.cumsum(reaches)
-        first = np.searchsorted(rows[0], rows[0])
-        seen = count - np.where(first > 0, count[first - 1], 0) > 0
-    return ~seen
+    count = np.append(np.cumsum(reaches), 0)  # the last is what stands before the first row
+    first = np.searchsorted(rows[0], rows[0])
+    settled: NDArray[np.bool_] = count[:-1] == count[first - 1]
+    return settled
 
 
 def rewrite_ends(connection: Connection, layout: Layout, lines: Sequence[str], columns: str) -> None:
@@ -185,7 +194,8 @@ def rewrite_ends(connection: Connection, layout: Layout, lines: Sequence[str], c
         copy.write("".join(lines).encode())
     assignments = ", ".join(f"{name} = n.{name}" for name in names)
     connection.execute(
-        f"update {layout.ends} e set {assignments} from {staging} n where e.{layout.key} = n.{layout.key}".encode()
+        f"update {layout.ends} e set {assignments} from {staging} n "
+        f"where e.{layout.key} = n.{layout.key}".encode()
     )
     connection.execute(f"delete from {staging}".encode())
 

@@ -1,8 +1,8 @@
 """Ingest against merely reading: ``python -m tests.bench.bench_ingest``.
 
-On the embedded broker, the same messages are read in two ways: with aiokafka's ``getmany`` and msgspec, one by one,
-and by ingest, which also judges them and writes frames. Both in one run, so that the ratio holds on any
-machine.
+On the embedded broker, the same messages are read in two ways: with aiokafka's ``getmany`` and msgspec, one
+by one, and by ingest, which also judges them and writes frames. Both in one run, so that the ratio holds on
+any machine.
 """
 
 from __future__ import annotations
@@ -141,9 +141,8 @@ async def _ingest(bootstrap: str, count: int, group: str) -> tuple[float, int]:
         if progress.messages >= count:
             stop.set()
 
-    done = await ingest(
-        IngestSettings(bootstrap, LIMITS, session_timeout_s=2.0, idempotent=False), stop, look
-    )
+    settings = IngestSettings(bootstrap, LIMITS, group_id=group, session_timeout_s=2.0, idempotent=False)
+    done = await ingest(settings, stop, look)
     # From the first cycle's end to the last one's: before that, the group had to form.
     (began, first), (ended, last) = settled[0], max(settled, key=lambda at: (at[1], -at[0]))
     return (last - first) / (ended - began), done.frames

@@ -74,7 +74,7 @@ def plain_slices(found: Slices, world: World, fixes: Fixes, history: AreaHistory
                     None if found.device[at] == NO_DEVICE else fixes.device_ids[found.device[at]],
                 )
             )
-    return sorted((row for row in rows if row[2] < row[3]), key=lambda row: (row[0], row[2]))  # type: ignore[operator, return-value]
+    return sorted((row for row in rows if row[2] < row[3]), key=lambda row: (row[0], row[2]))  # type: ignore[operator]
 
 
 @many(200)
@@ -161,7 +161,7 @@ def test_the_order_of_facts_cannot_matter(world: World, random: object) -> None:
 @many(120)
 @given(worlds(DECIMAL))
 def test_the_slices_of_a_duty_tile_it_exactly(world: World) -> None:
-    """The slices of a duty neither overlap nor leave a hole: what is missing is state 11 or another duty's."""
+    """The slices of a duty neither overlap nor leave a hole: what is missing is state 11 or another's."""
     fixes, history, policies = world_fixes(world), history_of(world), Policies()
     duties = newest(world.duties)
     counted = slices(

@@ -227,6 +227,29 @@ def _layer(*shapes: Any) -> RawLayer:
     )
 
 
+def test_a_corner_on_a_long_edge_makes_no_gap() -> None:
+    """Areas drawn on the grid, with a corner of one on a 12 km edge of the other, have no gap in degrees."""
+    east, north = 450_000, 300_000
+    hole = shapely.box(2_000, 1_000, 14_000, 3_000)
+    frame = Polygon(shapely.box(0, 0, 16_000, 9_000).exterior, [hole.exterior])
+    halves = [shapely.box(2_000, 1_000, 8_000, 3_000), shapely.box(8_000, 1_000, 14_000, 3_000)]
+    shapes = [translate(shape, east, north) for shape in (frame, *halves)]
+    checked = check(replace(_layer(*shapes), crs="EPSG:27700"), Kind.NEIGHBOURHOOD)
+    assert [finding.text for finding in checked.findings] == []
+
+
+def test_a_moat_is_one_gap_of_its_own_size() -> None:
+    """Ground around an island of another area is one gap, less the island, and is not told twice."""
+    hole = shapely.box(0.01, 0.01, 0.04, 0.04)
+    frame = Polygon(shapely.box(0, 0, 0.05, 0.05).exterior, [hole.exterior])
+    island = shapely.box(0.02, 0.02, 0.03, 0.03)
+    frame, island, hole = (translate(shape, WEST, SOUTH) for shape in (frame, island, hole))
+    outline = shapely.box(*frame.bounds)
+    [finding] = check(_layer(frame, island), Kind.NEIGHBOURHOOD, outline=outline).findings
+    assert finding.code == "gap"
+    assert finding.size_m2 == pytest.approx(area_m2(hole)[0] - area_m2(island)[0])
+
+
 @given(st.floats(0.05, 20.0))
 def test_a_hairline_is_told_from_a_real_gap_by_its_width(width_m: float) -> None:
     """A strip nowhere wider than a metre is a hairline and a warning; a wider one is an error."""

@@ -104,6 +104,17 @@ def test_areas_added_and_removed_have_flows() -> None:
     assert {(flow.from_id, flow.to_id) for flow in found.flows} == {("C", "B"), ("C", None)}
 
 
+def test_ground_that_is_kept_does_not_flow() -> None:
+    """A new area drawn over an old one that stays as it is takes nothing from it."""
+    shape = shapely.box(WEST, SOUTH, WEST + 0.02, SOUTH + 0.02)
+    over = shapely.box(WEST, SOUTH, WEST + 0.01, SOUTH + 0.01)
+    old = AreaSet.of([Area(Kind.PRIORITY, "A", "A", shape)])
+    new = AreaSet.union(old, AreaSet.of([Area(Kind.PRIORITY, "B", "B", over)]))
+    found = diff(old, new)
+    assert found.added == ((Kind.PRIORITY, "B"),)
+    assert (found.moved, found.flows) == ((), ())
+
+
 def test_names_and_attributes_are_told_apart_from_ground() -> None:
     """A new name is renamed, new hours are changed, and neither has moved."""
     shape = shapely.box(WEST, SOUTH, WEST + 0.01, SOUTH + 0.01)

@@ -314,7 +314,7 @@ def test_areas_that_fit_on_the_grid_fit_in_degrees(length_m: float, cuts: list[f
     assert shapely.is_valid(made).all()
     assert (
         shapely.hausdorff_distance(made, plain).max() / METRE_DEG
-        < 0.002 + (max(length_m, 3_000) / 2_000) ** 2 / 8
+        < 0.002 + (max(length_m, 3_000) / 2_000) ** 2 / 5
     )
     between = shapely.intersection(made[0], shapely.union_all(made[1:-1]))
     assert area_m2(between)[0] < 0.01

@@ -290,7 +290,7 @@ def test_change_of_version() -> None:
     parked = oracle.stays([fix(0, -10), fix(900, 10)], [(None, ()), (100 * SECOND, (PATCH_B,))])["R1"]
     assert parked == [(0, 100 * SECOND, OUTSIDE), (100 * SECOND, 900 * SECOND, None)]
     assert oracle.stays([fix(0, -10), fix(9, -10)], [(5 * SECOND, (PATCH_A,))])["R1"] == [
-        (0, 5 * SECOND, OUTSIDE),
+        (0, 5 * SECOND, None),
         (5 * SECOND, 9 * SECOND, IN_A),
     ]
 

@@ -91,13 +91,13 @@ def without_jumps(fixes: Sequence[Fix], jump_mps: float) -> list[Fix]:
 
 def in_force(
     start: int, end: int, versions: Sequence[tuple[int | None, Areas]]
-) -> list[tuple[int, int, Areas]]:
-    """Rule 6: ``[start, end)`` divided among the versions. Before the first version there are no areas."""
+) -> list[tuple[int, int, Areas | None]]:
+    """Rule 6: ``[start, end)`` divided among the versions; ``None`` before the first: nothing is known."""
     ordered = sorted(versions, key=lambda version: -math.inf if version[0] is None else version[0])
     changes = [at for at, _ in ordered if at is not None and start < at < end]
-    parts: list[tuple[int, int, Areas]] = []
+    parts: list[tuple[int, int, Areas | None]] = []
     for begin, stop in pairwise([start, *changes, end]):
-        areas = Areas([])
+        areas = None
         for at, candidate in ordered:
             if at is None or at <= begin:
                 areas = candidate
@@ -135,7 +135,9 @@ def _leg(
     at_a, at_b = point(a[2], a[3]), point(b[2], b[3])
     pieces: list[Stay] = []
     for start, end, areas in in_force(a[1], b[1], versions):
-        if dt <= max_gap_s * SECOND:
+        if areas is None:
+            pieces.append((start, end, None))
+        elif dt <= max_gap_s * SECOND:
             pieces.extend(_moving((a[1], at_a), (b[1], at_b), start, end, areas))
         elif (
             dt <= parked_gap_s * SECOND

@@ -1,0 +1,415 @@
+"""``patrol areas check``, ``diff`` and ``export``: boundary files in and out, and tables of what was found.
+
+Words, options and tables only. A database is asked only where a version, or what is published, is asked for.
+"""
+
+from __future__ import annotations
+
+import getpass
+import json
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from geo.areas import AreaSet, Kind
+from stream.cli.serve import moment_option
+from stream.settings import load as load_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from geo.checks import Acceptance, Checked, Finding
+    from geo.diffs import Diff
+    from stream.store.records import Touched
+    from stream.store.schema import Connection
+
+FILE = click.Path(path_type=Path, exists=True)
+OUT = click.Path(path_type=Path, dir_okay=False, writable=True)
+KINDS = click.Choice([kind.value for kind in Kind])
+FORMATS = {"gpkg": ".gpkg", "geojson": ".geojson", "kml": ".kml", "shp": ".zip"}
+PUBLISHED = "published"
+
+Found = TypeVar("Found")
+
+
+def file_options(command: Callable[..., None]) -> Callable[..., None]:
+    """The options of commands that read and check one boundary file."""
+    for option in reversed(
+        (
+            click.argument("file", type=FILE),
+            click.option(
+                "--kind", type=KINDS, help="What the areas are for (or the file has a kind column)."
+            ),
+            click.option("--outline", type=FILE, help="A file with the force's own boundary."),
+            click.option("--layer", help="The layer of a file that has several."),
+            click.option("--id-column", help="The column with the areas' ids."),
+            click.option("--name-column", help="The column with their names."),
+            click.option(
+                "--crs",
+                help="The reference system, where the file does not name it: EPSG:27700 or EPSG:4326.",
+            ),
+            click.option(
+                "--accept",
+                multiple=True,
+                metavar="CODE",
+                help="Let an error pass: CODE or CODE:AREA with --why, or CODE=WHO: WHY. May be repeated.",
+            ),
+            click.option("--why", help="Why, for the record."),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+def acceptances(accept: Sequence[str], why: str | None, who: str) -> dict[str, Acceptance]:
+    """What ``--accept`` and ``--why`` say, by code.
+
+    Raises:
+        click.UsageError: there is no reason.
+    """
+    from geo.checks import Acceptance
+
+    found = {}
+    for item in accept:
+        code, given, said = item.partition("=")
+        name, _, reason = said.partition(":")
+        if given and name.strip() and reason.strip():
+            found[code] = Acceptance(name.strip(), reason.strip())
+        elif given:
+            raise click.UsageError(f"--accept {item}: say who and why: --accept '{code}=NAME: REASON'")
+        elif why:
+            found[code] = Acceptance(who, why)
+        else:
+            raise click.UsageError(f"--accept {item}: say why with --why TEXT")
+    return found
+
+
+def read_checked(file: Path, against: AreaSet | None, **options: Any) -> Checked:
+    """A file, checked as the options of ``file_options`` say.
+
+    Raises:
+        click.UsageError: an option makes no sense.
+        AreaFileError: the outline cannot be used.
+    """
+    from geo.checks import check as run
+
+    accept = acceptances(options["accept"], options["why"], getpass.getuser())
+    outline = None if options["outline"] is None else outline_of(options["outline"])
+    try:
+        return run(
+            file,
+            Kind(options["kind"]) if options["kind"] else None,
+            against,
+            outline,
+            layer=options["layer"],
+            id_column=options["id_column"],
+            name_column=options["name_column"],
+            crs=options["crs"],
+            accept=accept,
+        )
+    except ValueError as error:
+        if accept and "accepted" in str(error):
+            raise click.UsageError(str(error)) from error
+        raise
+
+
+def outline_of(path: Path) -> Any:
+    """The one shape that all rows of a file make together, WGS84 degrees.
+
+    Raises:
+        AreaFileError: the file cannot be used, or has no areas.
+    """
+    import shapely
+
+    from geo.files import AreaFileError, locate, mend, read_layer
+
+    shapes = [mend(shape) for shape in locate(read_layer(path))]
+    whole = shapely.union_all([shape for shape in shapes if shape is not None])
+    if whole.is_empty:
+        raise AreaFileError(f"{path.name}: has no area in it; give a file with the force's boundary")
+    return whole
+
+
+# ── Tables ────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, right: Sequence[int] = ()) -> None:
+    """Prints a table as wide as the terminal, or wide enough where the output goes elsewhere."""
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for number, name in enumerate(columns):
+        table.add_column(name, justify="right" if number in right else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(text) for text in row))
+    Console(file=sys.stdout, width=None if sys.stdout.isatty() else 200, highlight=False).print(table)
+
+
+def findings_table(findings: Sequence[Finding]) -> None:
+    """Prints findings, worst first, each with what was done."""
+    from geo.checks import findings_rows
+
+    if not findings:
+        return
+    rows = []
+    for item in findings_rows(findings):
+        where = "" if item["lon"] is None else f"{item['lat']}, {item['lon']}"
+        rows.append((str(item["severity"]), str(item["code"]), str(item["text"]), str(item["done"]), where))
+    print_table(("how bad", "code", "what", "what happens", "where (lat, lon)"), rows)
+
+
+def counted(findings: Sequence[Finding]) -> str:
+    """How many errors, warnings and notes."""
+    from geo.checks import Severity
+
+    counts = [(kind, sum(item.severity is kind for item in findings)) for kind in Severity]
+    return ", ".join(f"{count} {kind}{'' if count == 1 else 's'}" for kind, count in counts)
+
+
+# ── Commands ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@click.command(epilog="Example: patrol areas check beats.zip --kind neighbourhood --map beats.html")
+@file_options
+@click.option(
+    "--against",
+    type=click.Choice([PUBLISHED]),
+    help="Look for priority areas and premises in the neighbourhoods published.",
+)
+@click.option("--map", "map_", type=OUT, help="Write the findings on a map: one HTML file.")
+@click.option("--geojson", type=OUT, help="Write the findings for a GIS.")
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+@click.pass_context
+def check(
+    context: click.Context,
+    /,
+    file: Path,
+    against: str | None,
+    map_: Path | None,
+    geojson: Path | None,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Says what is wrong with a boundary file, where and how badly; exit 1 if it must not be published so."""
+    from geo.checks import findings_geojson, findings_html, findings_rows
+
+    published = None
+    if against == PUBLISHED:
+        published = with_database(lambda connection: _in_force(connection, None))
+    checked = read_checked(file, published, **options)
+    if map_ is not None:
+        map_.write_text(findings_html(checked, file.name), encoding="utf-8")
+    if geojson is not None:
+        geojson.write_text(findings_geojson(checked.findings), encoding="utf-8")
+    areas = 0 if checked.areas is None else len(checked.areas)
+    if as_json:
+        told = {
+            "file": file.name,
+            "areas": areas,
+            "may_be_published": not checked.stops,
+            "findings": findings_rows(checked.findings),
+        }
+        click.echo(json.dumps(told, indent=1, ensure_ascii=False))
+    else:
+        findings_table(checked.findings)
+        verdict = "must not be published as it is" if checked.stops else "may be published"
+        click.echo(f"{file.name}: {areas:,} areas, {counted(checked.findings)}: it {verdict}")
+    if checked.stops:
+        context.exit(1)
+
+
+@click.command(epilog="Example: patrol areas diff 3 4 --map changes.html")
+@click.argument("a")
+@click.argument("b")
+@click.option("--kind", type=KINDS, help="What the areas of a file are for.")
+@click.option("--from", "start", help="When B comes into force, where it is a file (default: now).")
+@click.option("--map", "map_", type=OUT, help="Write the changes on a map: one HTML file.")
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+def diff(a: str, b: str, kind: str | None, start: str | None, map_: Path | None, as_json: bool) -> None:
+    """Says what changed from A to B: numbers of versions, files, or `published` for what is in force now.
+
+    With a database it also says whose patches that touches, and in which weeks.
+    """
+    from geo.diff_map import diff_html, diff_rows
+    from geo.diffs import diff as compare
+
+    wanted = Kind(kind) if kind else None
+    old, _ = side(a, wanted)
+    if wanted is None and a.isdigit() and len(old):
+        wanted = old.kind[0]
+    new, period = side(b, wanted)
+    if wanted is not None:
+        old, new = old.only(wanted), new.only(wanted)
+    found = compare(old, new)
+    begins = moment_option(start)
+    reached = touched_by(found, period if begins is None else (begins, period[1]))
+    remarks = [touched_text(item) for item in reached]
+    if map_ is not None:
+        map_.write_text(diff_html(found, old, new, f"{a} → {b}", remarks), encoding="utf-8")
+    if as_json:
+        click.echo(json.dumps(diff_json(found, reached), indent=1, ensure_ascii=False))
+        return
+    if not found:
+        click.echo(f"{a} and {b}: no difference")
+        return
+    print_table(("what", "kind", "area", "how much"), diff_rows(found, old, new))
+    for remark in remarks:
+        click.echo(remark)
+
+
+def touched_text(item: Touched) -> str:
+    """Whose patch a changed neighbourhood is, in a line."""
+    officers = ", ".join(item.officers[:8]) + (
+        f" and {len(item.officers) - 8} more" if len(item.officers) > 8 else ""
+    )
+    weeks = f"week {item.weeks[0]}" if len(item.weeks) == 1 else f"weeks {item.weeks[0]} to {item.weeks[-1]}"
+    whose = "1 officer" if len(item.officers) == 1 else f"{len(item.officers):,} officers"
+    return f"{item.area_id} is on the patch of {whose} ({officers}) in {weeks}"
+
+
+def touched_by(found: Diff, period: tuple[int, int]) -> list[Touched]:
+    """Whose patches the changed neighbourhoods are; nothing where no database is set."""
+    from stream.store.records import touched
+
+    keys = {*found.added, *found.removed, *((item.kind, item.area_id) for item in found.moved)}
+    ids = sorted(area_id for kind, area_id in keys if kind is Kind.NEIGHBOURHOOD)
+    if not ids or not load_settings().database:
+        return []
+    return with_database(lambda connection: touched(connection, ids, *period, now=time.time_ns() // 1000))
+
+
+def diff_json(found: Diff, reached: Sequence[Touched]) -> dict[str, object]:
+    """A difference as JSON; sizes in square metres."""
+
+    def change(item: Any) -> dict[str, object]:
+        return {
+            "kind": item.kind,
+            "area_id": item.area_id,
+            "name_before": item.before,
+            "name_after": item.after,
+            "gained_m2": round(item.gained_m2, 1),
+            "lost_m2": round(item.lost_m2, 1),
+            "attributes": [{"key": key, "before": was, "after": now} for key, was, now in item.attributes],
+        }
+
+    return {
+        "added": [{"kind": key, "area_id": area_id} for key, area_id in found.added],
+        "removed": [{"kind": key, "area_id": area_id} for key, area_id in found.removed],
+        "renamed": [change(item) for item in found.renamed],
+        "moved": [change(item) for item in found.moved],
+        "changed": [change(item) for item in found.changed],
+        "ground": [
+            {"kind": flow.kind, "from": flow.from_id, "to": flow.to_id, "size_m2": round(flow.size_m2, 1)}
+            for flow in found.flows
+        ],
+        "touched": [
+            {"area_id": item.area_id, "officers": list(item.officers), "weeks": list(item.weeks)}
+            for item in reached
+        ],
+    }
+
+
+def side(text: str, kind: Kind | None) -> tuple[AreaSet, tuple[int, int]]:
+    """One side of a comparison, and the time in which it is in force (microseconds).
+
+    Raises:
+        click.UsageError: no such version or file.
+        AreaFileError: the file cannot be used.
+    """
+    from geo.files import read_areas
+    from geo.history import FOREVER
+
+    if text == PUBLISHED:
+        return with_database(lambda connection: (_in_force(connection, kind), (_now(), FOREVER)))
+    if text.isdigit():
+        return with_database(lambda connection: _version(connection, int(text)))
+    if not Path(text).exists():
+        raise click.UsageError(f"{text!r} is neither the number of a version nor a file")
+    return read_areas(text, kind), (_now(), FOREVER)
+
+
+def _now() -> int:
+    return time.time_ns() // 1000
+
+
+def _in_force(connection: Connection, kind: Kind | None, at: int | None = None) -> AreaSet:
+    from stream.store.records import in_force_at
+
+    return in_force_at(connection, _now() if at is None else at, kind)
+
+
+def _version(connection: Connection, number: int) -> tuple[AreaSet, tuple[int, int]]:
+    from geo.history import FOREVER
+    from stream.store import areas
+    from stream.store.records import records
+
+    found = {item.version.version: item for item in records(connection)}
+    if number not in found:
+        raise click.UsageError(f"there is no version {number}; see 'patrol areas list --all'")
+    version = found[number].version
+    after = [
+        item.version.valid_from
+        for item in found.values()
+        if item.withdrawn_at is None
+        and item.version.kind == version.kind
+        and item.version.valid_from > version.valid_from
+    ]
+    period = (version.valid_from, min(after, default=FOREVER))
+    return areas.read(connection, number, version.kind), period
+
+
+def with_database(work: Callable[[Connection], Found]) -> Found:
+    """Does something with a connection to the database that the settings name.
+
+    Raises:
+        SettingsError: no database is set.
+        SchemaError: its schema is not up to date.
+    """
+    from stream.store.schema import connect, require
+
+    settings = load_settings()
+    settings.need("database")
+    with connect(settings.database, name="patrol areas") as connection:
+        require(connection)
+        return work(connection)
+
+
+@click.command(epilog="Example: patrol areas export --format gpkg --crs 27700 --out beats.gpkg")
+@click.option("--version", "version", type=click.IntRange(1), help="A version, withdrawn or not.")
+@click.option("--at", help="What is in force at a time (default: now).")
+@click.option("--kind", type=KINDS, help="Only areas of this kind.")
+@click.option("--format", "format_", type=click.Choice(list(FORMATS)), default="gpkg", show_default=True)
+@click.option(
+    "--crs",
+    type=click.Choice(["4326", "27700"]),
+    default="4326",
+    show_default=True,
+    help="WGS84 degrees, or British National Grid through OSTN15.",
+)
+@click.option("--out", type=OUT, help="The file (default: areas, or the kind, with the format's ending).")
+def export(
+    version: int | None, at: str | None, kind: str | None, format_: str, crs: str, out: Path | None
+) -> None:
+    """Writes published areas to a file for a GIS."""
+    from geo.files import write_areas
+
+    if version is not None and at is not None:
+        raise click.UsageError("give --version or --at, not both")
+    wanted = Kind(kind) if kind else None
+    if version is not None:
+        found, _ = with_database(lambda connection: _version(connection, version))
+        found = found if wanted is None else found.only(wanted)
+    else:
+        when = moment_option(at)
+        found = with_database(lambda connection: _in_force(connection, wanted, when))
+    if not len(found):
+        raise click.UsageError("there are no such areas; see 'patrol areas list --all'")
+    path = out or Path(f"{kind or 'areas'}{FORMATS[format_]}")
+    write_areas(found, path, "shapefile" if format_ == "shp" else format_, f"EPSG:{crs}")
+    click.echo(f"{path}: {len(found):,} areas in EPSG:{crs}")

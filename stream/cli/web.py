@@ -1,0 +1,73 @@
+"""``patrol web``: areas and health over HTTP, on this machine only."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import click
+
+from stream.settings import load
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@click.command(epilog="Example: patrol web --port 8080")
+@click.option(
+    "--host", default="127.0.0.1", show_default=True, help="The address to listen on: loopback only."
+)
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=8080,
+    show_default=True,
+    help="0: any that is free; it is printed.",
+)
+def web(host: str, port: int) -> None:
+    """Serves the published areas as OGC API Features: opens in QGIS with the address that is printed."""
+    import asyncio
+    import socket
+
+    import uvicorn
+
+    from stream.cli.serve import start_logging, until_told
+    from stream.web.app import AddressError, create_app, refuse_open
+
+    class Server(uvicorn.Server):
+        """Uvicorn without its own signal handlers: ``until_told`` has them, as for every other part."""
+
+        @contextmanager
+        def capture_signals(self) -> Iterator[None]:
+            yield
+
+    try:
+        refuse_open(host)
+    except AddressError as error:
+        raise click.ClickException(str(error)) from error
+    app = create_app(load())
+    start_logging()
+    plain = host.strip("[]")
+    family = socket.AF_INET6 if ":" in plain else socket.AF_INET
+    # Named TCP, or asyncio would leave Nagle's delay on: 40 ms for every answer on a connection kept alive.
+    with socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listening:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((plain, port))
+        listening.listen(128)  # whoever reads the address may ask at once, and is answered when all is up
+        shown = f"[{plain}]" if family == socket.AF_INET6 else plain
+        # Nothing stands before it: no header may tell it another name or address.
+        config = uvicorn.Config(
+            app, log_config=None, access_log=False, proxy_headers=False, server_header=False
+        )
+        server = Server(config)
+
+        async def work(stop: asyncio.Event) -> None:
+            serving = asyncio.ensure_future(server.serve(sockets=[listening]))
+            told = asyncio.ensure_future(stop.wait())
+            click.echo(f"http://{shown}:{listening.getsockname()[1]}/")
+            await asyncio.wait([serving, told], return_when=asyncio.FIRST_COMPLETED)
+            told.cancel()
+            server.should_exit = True
+            await serving
+
+        until_told(work)

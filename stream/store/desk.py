@@ -1,0 +1,147 @@
+"""What one program keeps at hand while it counts: its connection, and copies that spare it reading.
+
+A shell, without any step of the counting. A copy is right only under the locks that guard it: the boundaries'
+while they are held, allocations and bookings while the row with their counter is locked.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from geo.history import FOREVER
+from stream.calendar import microseconds
+from stream.store import areas, bookings
+from stream.store.registry import Registry
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from geo.history import AreaHistory
+    from stream.policy import Policies
+    from stream.store.schema import Connection
+    from stream.windows import Rows
+
+MARGIN_US = 36 * 3600 * 1_000_000
+"""How much further back than asked duties are kept at hand, so that a fact slightly late needs no reading."""
+
+
+@dataclass(slots=True)
+class Booked:
+    """A copy of one device's allocations: duty, officer, start, end; complete from ``since`` on."""
+
+    counter: int
+    since: int
+    rows: list[tuple[int, int, int, int]] = field(default_factory=list)
+
+
+class Desk:
+    """A connection, the policies, and the copies of keys, boundaries, allocations and bookings.
+
+    Attributes:
+        connection: the program's own; not for several threads at once.
+        policies: by which everything is counted.
+        registry: names and keys.
+        booked: by device's key, its allocations.
+        officers: by officer's key, since when the copy is complete (microseconds), and the copy.
+    """
+
+    def __init__(self, connection: Connection, policies: Policies) -> None:
+        self.connection = connection
+        self.policies = policies
+        self.registry = Registry()
+        self.booked: dict[int, Booked] = {}
+        self.officers: dict[int, tuple[int, bookings.Officer]] = {}
+        self._history: AreaHistory | None = None
+        self._areas = ""
+
+    def forget(self) -> None:
+        """Drops every copy: nothing that a failed transaction left behind is believed."""
+        self.registry.forget()
+        self._history = None
+        self._areas = ""
+        self.forget_bookings()
+
+    def forget_bookings(self) -> None:
+        """Drops the copies of allocations and bookings."""
+        self.booked.clear()
+        self.officers.clear()
+
+    def open(self) -> None:
+        """Step 2 of every transaction: the boundaries hold still, and the copy is of the newest."""
+        areas.hold(self.connection)
+        newest = areas.newest(self.connection)
+        if self._history is None or newest != self._areas:
+            known = self._history.places if self._history else ()
+            places = self.registry.places(self.connection, known)
+            self._history, self._areas = areas.history(self.connection, places), newest
+
+    @property
+    def history(self) -> AreaHistory:
+        """The boundaries in force, as ``open`` found them.
+
+        Raises:
+            RuntimeError: no transaction was opened.
+        """
+        if self._history is None:
+            raise RuntimeError("the boundaries are not at hand: call open() first in the transaction")
+        return self._history
+
+    def fetch(self, query: str, parameters: Sequence[object]) -> list[tuple[Any, ...]]:
+        """The rows of a query, sent in binary: for wide arrays and bytes."""
+        return self.connection.cursor(binary=True).execute(query.encode(), parameters).fetchall()
+
+    def numbers(self, keys: NDArray[np.integer]) -> NDArray[np.int32]:
+        """Places' keys → numbers of ``history.places``."""
+        self.registry.meet(self.connection, self.history, keys)
+        return self.registry.to_numbers(keys)
+
+    def keys(self, numbers: NDArray[np.int32]) -> NDArray[np.int32]:
+        """Numbers of ``history.places`` → places' keys."""
+        return self.registry.to_keys(self.connection, self.history.places, numbers)
+
+    def with_numbers(self, rows: Rows, column: int) -> Rows:
+        """Rows whose places are keys, with numbers instead."""
+        return (*rows[:column], self.numbers(rows[column]), *rows[column + 1 :])
+
+    def with_keys(self, rows: Rows, column: int) -> Rows:
+        """Rows whose places are numbers, with keys instead."""
+        return (*rows[:column], self.keys(rows[column]), *rows[column + 1 :])
+
+    def refresh_allocations(self, counters: Mapping[int, int], since: int) -> None:
+        """Reads the allocations of those devices whose copy is stale, or does not reach back to a time."""
+        stale = [
+            key
+            for key, counter in counters.items()
+            if (copy := self.booked.get(key)) is None or copy.counter != counter or copy.since > since
+        ]
+        if not stale:
+            return
+        since = max(since - MARGIN_US, -FOREVER) if since > -FOREVER else since
+        for key in stale:
+            self.booked[key] = Booked(counters[key], since)
+        for device, duty, officer, start, end in self.connection.execute(
+            "select a.device, duty, officer, coalesce(a.start_at, d.start_at), coalesce(a.end_at, d.end_at) "
+            "from allocation a join duty d using (duty) where a.device = any(%s) and not cancelled "
+            "and (d.end_at is null or d.end_at > from_us(%s))",
+            [stale, since],
+        ).fetchall():
+            until = FOREVER if end is None else microseconds(end)
+            self.booked[device].rows.append((duty, officer, microseconds(start), until))
+
+    def refresh_officers(self, counters: Mapping[int, int], since: int) -> None:
+        """Reads the bookings of those officers whose copy is stale, or does not reach back to a time."""
+        stale = [
+            officer
+            for officer, facts in counters.items()
+            if (copy := self.officers.get(officer)) is None or copy[1].facts != facts or copy[0] > since
+        ]
+        if not stale:
+            return
+        margin = max(since - MARGIN_US, -FOREVER)
+        for officer, found in bookings.read_officers(self.connection, stale, margin).items():
+            found.facts = counters[officer]
+            self.officers[officer] = (margin, found)

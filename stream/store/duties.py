@@ -1,0 +1,356 @@
+"""Steps 7 to 9 of a commit: from stays, bookings and states to slices, closed rows and growing ends.
+
+A shell: the core counts the slices (``stream.slices``); here the duties are found, and slices read and
+written.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from geo.history import FOREVER
+from stream.shares import totals
+from stream.slices import Slices, slices
+from stream.stays import Stays
+from stream.store import bookings, gathering
+from stream.store.columns import Column
+from stream.store.tracks import (
+    SLICES,
+    STAYS,
+    closed,
+    concatenate,
+    firsts,
+    pack,
+    pick,
+    replace_closed,
+    rewrite_ends,
+    settled_before,
+    unpack,
+)
+from stream.windows import splice
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from stream.facts import Duty, StateReport
+    from stream.store.desk import Desk
+    from stream.store.positions import Moved
+    from stream.windows import Rows
+
+PLACE = 5
+"""The column of a slice's rows that holds its place."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Windows:
+    """Duties to be counted anew.
+
+    Attributes:
+        duties: by key the window's start, its end, and the frontier (microseconds).
+        officers: their officers' keys.
+        moved: the stays just counted; None where bookings or states changed, and no stays.
+    """
+
+    duties: dict[int, tuple[int, int, int]]
+    officers: Collection[int]
+    moved: Moved | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Booked:
+    """All duties of the officers that are touched, and which of them are counted anew.
+
+    Attributes:
+        keys, duties, officers: of one length, the officers' by key.
+        states: the officers'.
+        touched: ``int64[n]``, positions of the duties to be counted anew.
+    """
+
+    keys: NDArray[np.int32]
+    duties: list[Duty]
+    officers: NDArray[np.int32]
+    states: list[StateReport]
+    touched: NDArray[np.int64]
+
+
+# ── which duties, from devices or from bookings ───────────────────────────────────────────────────────────
+
+
+def touched_by(desk: Desk, moved: Moved) -> Windows:
+    """Step 7: the duties that held the devices in the windows."""
+    keys, window = moved.keys.tolist(), moved.window
+    since = int(max(window.low.min(initial=FOREVER), -FOREVER))
+    desk.refresh_allocations(dict(zip(keys, moved.booked, strict=True)), since)
+    windows: dict[int, tuple[int, int, int]] = {}
+    officers: set[int] = set()
+    for key, low, high, frontier in zip(
+        keys, window.low.tolist(), window.high.tolist(), moved.frontier.tolist(), strict=True
+    ):
+        for duty, officer, start, end in desk.booked[key].rows:
+            if start < high and end > low:
+                known = windows.get(duty, (FOREVER, -FOREVER, FOREVER))
+                windows[duty] = (min(known[0], low), max(known[1], high), min(known[2], frontier))
+                officers.add(officer)
+    return Windows(windows, officers, moved)
+
+
+def book(
+    desk: Desk,
+    changed: Sequence[Duty],
+    states: Sequence[StateReport],
+    stored: Mapping[str, tuple[int, int, Duty]],
+    officers: Mapping[str, int],
+) -> Windows:
+    """Step 7 for bookings and states: writes what changed, and gives the duties to be counted anew.
+
+    Args:
+        desk: whose transaction holds the locks.
+        changed: the revisions that count from now on.
+        states: new radio states.
+        stored: by ``duty_id``, the duty's key, its officer's key, and what counted until now.
+        officers: keys by ``officer_id``.
+    """
+    connection = desk.connection
+    affected: dict[int, tuple[int, int]] = {}
+
+    def affect(officer: int, duty: Duty) -> None:
+        low, high = affected.get(officer, (FOREVER, -FOREVER))
+        affected[officer] = (min(low, duty.start), max(high, _end(duty)))
+
+    for duty in changed:
+        affect(officers[duty.officer_id], duty)
+        if known := stored.get(duty.duty_id):
+            affect(known[1], known[2])
+            if known[1] != officers[duty.officer_id]:
+                # Another officer's now: the slices are written afresh under the new name.
+                connection.execute("delete from slice where duty = %s", [known[0]])
+                connection.execute(
+                    "update slice_end set slices = default, settled = default, closed = default "
+                    "where duty = %s",
+                    [known[0]],
+                )
+    keyed: dict[int, list[int]] = {}
+    for report in states:
+        keyed.setdefault(officers[report.officer_id], []).append(report.time)
+    touched = affected.keys() | keyed.keys()
+    bookings.write_duties(connection, desk.registry, changed, officers)
+    bookings.raise_counters(connection, touched)
+    desk.forget_bookings()
+
+    windows: dict[int, tuple[int, int, int]] = {}
+    since = min([low for low, _ in affected.values()] + [report.time for report in states], default=0)
+    for officer, copy in bookings.read_officers(connection, touched, since).items():
+        low, high = affected.get(officer, (FOREVER, -FOREVER))
+        for key, duty in copy.duties.items():
+            if duty.start < high and _end(duty) > low:
+                windows[key] = (-FOREVER, FOREVER, -FOREVER)
+                continue
+            within = [time for time in keyed.get(officer, ()) if duty.start <= time < _end(duty)]
+            if within:
+                windows[key] = (min(within), FOREVER, -FOREVER)
+    return Windows(windows, touched, None)
+
+
+def _end(duty: Duty) -> int:
+    return FOREVER if duty.end is None else duty.end
+
+
+# ── counting them ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+def count(desk: Desk, windows: Windows) -> None:
+    """Steps 7 (locks), 8 and 9: counts the windows' slices anew."""
+    if not windows.duties:
+        return
+    counters = bookings.lock_officers(desk.connection, windows.officers)
+    desk.refresh_officers(counters, min(low for low, _, _ in windows.duties.values()))
+    held = [
+        (key, duty, officer)
+        for officer in sorted(counters)
+        for key, duty in desk.officers[officer][1].duties.items()
+    ]
+    booked = _Booked(
+        np.array([key for key, _, _ in held], np.int32),
+        [duty for _, duty, _ in held],
+        np.array([officer for _, _, officer in held], np.int32),
+        [report for officer in sorted(counters) for report in desk.officers[officer][1].states],
+        np.array([at for at, (key, _, _) in enumerate(held) if key in windows.duties], np.int64),
+    )
+    bounds = [windows.duties[key] for key in booked.keys[booked.touched].tolist()]
+    low, high, frontier = (np.array([row[column] for row in bounds], np.int64) for column in range(3))
+    touched = [booked.duties[at] for at in booked.touched.tolist()]
+    stays, names = _stays_for(desk, touched, low, high, windows.moved)
+    if windows.moved is None:
+        frontier = _newest_starts(touched, stays, names)
+    new = _counted(desk, booked, low, high, stays, names)
+    _write(desk, booked, low, high, frontier, new)
+
+
+def _counted(
+    desk: Desk,
+    booked: _Booked,
+    low: NDArray[np.int64],
+    high: NDArray[np.int64],
+    stays: Stays,
+    names: list[str],
+) -> Rows:
+    """Step 8: the slices within the windows, as rows whose keys count the duties touched."""
+    windows = zip(booked.touched.tolist(), low.tolist(), high.tolist(), strict=True)
+    found = slices(
+        booked.duties,
+        stays,
+        names,
+        booked.states,
+        desk.history.places,
+        desk.policies,
+        windows={number: (start, end) for number, start, end in windows},
+    )
+    track = np.full(len(booked.duties), -1, np.int64)
+    track[booked.touched] = np.arange(len(booked.touched))
+    device = np.append(desk.registry.devices(desk.connection, names), np.int32(-1))[found.device]
+    return (
+        track[found.duty],
+        found.start,
+        found.end,
+        found.activity.astype(np.int16),
+        found.state,
+        found.place,
+        device,
+    )
+
+
+def _write(
+    desk: Desk,
+    booked: _Booked,
+    low: NDArray[np.int64],
+    high: NDArray[np.int64],
+    frontier: NDArray[np.int64],
+    new: Rows,
+) -> None:
+    """Step 9: the new slices are spliced into the old ones, and what changed is written."""
+    keys = booked.keys[booked.touched]
+    found = desk.fetch(
+        "select duty, slices, closed, settled from slice_end where duty = any(%s)", [keys.tolist()]
+    )
+    by_key = {row[0]: row for row in found}
+    rows = [by_key[key] for key in keys.tolist()]
+    ends = desk.with_numbers(unpack(SLICES, [row[1] for row in rows]), PLACE)
+    until = np.array([row[2] for row in rows], np.int64)
+    settled = np.array([row[3] for row in rows], np.int64).reshape(-1, 6)
+    ask = np.flatnonzero((low <= until) & (until > -FOREVER))
+    was = closed(desk.connection, SLICES, keys[ask], low[ask], high[ask])
+    was = desk.with_numbers((ask[was[0]], *was[1:]), PLACE)
+    with_end = high >= firsts(ends, len(keys))
+    with_end |= ~np.isin(np.arange(len(keys)), ends[0])
+    table = splice(concatenate(was, pick(ends, with_end[ends[0]])), new, low, high)
+    done = settled_before(table, frontier) | ~with_end[table[0]]
+    shut, growing = pick(table, done), pick(table, ~done)
+
+    settled = settled + _sums(desk, shut, len(keys)) - _sums(desk, was, len(keys))
+    replace_closed(
+        desk.connection,
+        SLICES,
+        keys,
+        desk.with_keys(was, PLACE),
+        desk.with_keys(shut, PLACE),
+        extra=[Column("officer", "int4", booked.officers[booked.touched][shut[0]])],
+    )
+    np.maximum.at(until, shut[0], shut[2])
+    texts = pack(desk.with_keys(growing, PLACE), len(keys))
+    lines = [
+        f"{key}\t{texts[at] if with_end[at] else _array(rows[at][1])}\t{limit}\t{_array(sums)}\n"
+        for at, (key, limit, sums) in enumerate(
+            zip(keys.tolist(), until.tolist(), settled.tolist(), strict=True)
+        )
+    ]
+    rewrite_ends(desk.connection, SLICES, lines, "slices, closed, settled")
+
+
+def _sums(desk: Desk, rows: Rows, duties: int) -> NDArray[np.int64]:
+    table = Slices(
+        rows[0].astype(np.int32), rows[1], rows[2], rows[3].astype(np.int8), rows[4], rows[5], rows[6]
+    )
+    return totals(table, duties, desk.history.places, -FOREVER, FOREVER)
+
+
+def _array(values: Sequence[int]) -> str:
+    return f"{{{','.join(map(str, values))}}}"
+
+
+# ── the stays they are counted from ───────────────────────────────────────────────────────────────────────
+
+
+def _stays_for(
+    desk: Desk,
+    duties: Sequence[Duty],
+    low: NDArray[np.int64],
+    high: NDArray[np.int64],
+    moved: Moved | None,
+) -> tuple[Stays, list[str]]:
+    """The stays of all devices allocated in the windows: those just counted, the others' from the tables."""
+    wanted: dict[str, tuple[int, int]] = {}
+    for duty, start, end in zip(duties, low.tolist(), high.tolist(), strict=True):
+        for item in duty.devices:
+            known = wanted.get(item.device_id, (FOREVER, -FOREVER))
+            wanted[item.device_id] = (
+                min(known[0], max(start, duty.start)),
+                max(known[1], min(end, _end(duty))),
+            )
+    names = sorted(wanted)
+    keys = desk.registry.devices(desk.connection, names)
+    opens = np.array([wanted[name][0] for name in names], np.int64)
+    closes = np.array([wanted[name][1] for name in names], np.int64)
+    rows = STAYS.empty()
+    absent = np.ones(len(names), np.bool_)
+    if moved is not None:
+        track = {key: number for number, key in enumerate(moved.keys.tolist())}
+        number = np.array([track.get(key, -1) for key in keys.tolist()], np.int64)
+        first = np.append(firsts(moved.stays, len(moved.keys)), FOREVER)
+        at_hand = (number >= 0) & np.append(moved.complete, np.False_)[number] & (first[number] <= opens)
+        absent = ~at_hand
+        name_of = np.full(len(moved.keys), -1, np.int64)
+        name_of[number[at_hand]] = np.flatnonzero(at_hand)
+        rows = pick(moved.stays, name_of[moved.stays[0]] >= 0)
+        rows = (name_of[rows[0]], *rows[1:])
+    where = np.flatnonzero(absent)
+    rows = concatenate(rows, _stored_stays(desk, keys[where], opens[where], closes[where], where))
+    return Stays(rows[0].astype(np.int32), rows[1], rows[2], rows[3]), names
+
+
+def _stored_stays(
+    desk: Desk,
+    keys: NDArray[np.int32],
+    low: NDArray[np.int64],
+    high: NDArray[np.int64],
+    track: NDArray[np.int64],
+) -> Rows:
+    """Stays from the tables, closed ones only within ``[low, high]``; their keys are those of ``track``."""
+    if not len(keys):
+        return STAYS.empty()
+    found = desk.fetch("select device, stays, closed from stay_end where device = any(%s)", [keys.tolist()])
+    by_key = {row[0]: row for row in found}
+    ends = unpack(STAYS, [by_key[key][1] for key in keys.tolist()])
+    until = np.array([by_key[key][2] for key in keys.tolist()], np.int64)
+    ask = np.flatnonzero((until > -FOREVER) & (low <= until))
+    shut = closed(desk.connection, STAYS, keys[ask], low[ask], high[ask])
+    rows = concatenate((ask[shut[0]], *shut[1:]), ends)
+    return desk.with_numbers((track[rows[0]], *rows[1:]), gathering.PLACE)
+
+
+def _newest_starts(duties: Sequence[Duty], stays: Stays, names: Sequence[str]) -> NDArray[np.int64]:
+    """For each duty the start of the newest stay of its devices: nothing before it will grow."""
+    newest = np.full(len(names), -FOREVER, np.int64)
+    np.maximum.at(newest, stays.device, stays.start)
+    number = {name: at for at, name in enumerate(names)}
+    return np.array(
+        [
+            max((int(newest[number[item.device_id]]) for item in duty.devices), default=-FOREVER)
+            for duty in duties
+        ],
+        np.int64,
+    )

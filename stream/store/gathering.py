@@ -1,0 +1,279 @@
+"""Steps 3 and 4 of a commit: growing ends are locked, and new fixes put among their neighbours.
+
+A shell: it reads what the core needs to judge new fixes; it judges nothing but which report of one identity
+stays (rule 1).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from geo.history import FOREVER
+from stream.columns import offsets
+from stream.facts import Fixes
+from stream.stays import take
+from stream.store.columns import copy_out, literal
+from stream.store.tracks import STAYS, firsts, pick, unpack
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from stream.store.desk import Desk
+    from stream.windows import Rows
+
+CONTEXT = np.dtype([("time", "<i8"), ("lon", "<f8"), ("lat", "<f8")])
+"""A fix in ``stay_end.fixes``."""
+
+NEIGHBOURS = (4, 64, 1_000_000)
+"""How many fixes before and after late ones are loaded, until they suffice."""
+
+PLACE = 3
+"""The column of a stay's rows that holds its place."""
+
+COLUMNS = ("device", "time", "lon", "lat", "error_m", "speed_mps", "heading_deg")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Ends:
+    """Growing ends of devices, locked.
+
+    Attributes:
+        stays: rows with keys 0 … n-1.
+        first: ``int64[n]``, start of the first of them, ``FOREVER`` where there is none.
+        closed: ``int64[n]``, no closed stay ends after this.
+        context: ``CONTEXT[m]``, the last fixes.
+        bounds: ``int64[n + 1]``, whose they are.
+        whole: ``bool[n]``, whether these are all fixes there are.
+        booked: counters of the devices' allocations.
+    """
+
+    stays: Rows
+    first: NDArray[np.int64]
+    closed: NDArray[np.int64]
+    context: NDArray[Any]
+    bounds: NDArray[np.int64]
+    whole: NDArray[np.bool_]
+    booked: list[int]
+
+    def only(self, which: NDArray[np.bool_]) -> Ends:
+        """The ends of some devices, numbered anew."""
+        size = np.diff(self.bounds)
+        renumber = np.cumsum(which) - 1
+        rows = pick(self.stays, which[self.stays[0]])
+        return Ends(
+            (renumber[rows[0]], *rows[1:]),
+            self.first[which],
+            self.closed[which],
+            self.context[np.repeat(which, size)],
+            np.concatenate([np.zeros(1, np.int64), np.cumsum(size[which])]),
+            self.whole[which],
+            [counter for counter, kept in zip(self.booked, which.tolist(), strict=True) if kept],
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Gathered:
+    """New fixes among their neighbours, in order, with what ``stream.windows.rejudged`` asks.
+
+    Attributes:
+        fixes: devices are 0 … n-1.
+        changed: ``bool[m]``, fixes that were not stored, or are better than what was.
+        replaced: ``bool[m]``, the latter.
+        bounds: ``int64[n + 1]``, rows of each device's fixes.
+        more_before: ``bool[n]``, there may be earlier fixes that are not at hand.
+        more_after: ``bool[n]``, there may be later ones.
+    """
+
+    fixes: Fixes
+    changed: NDArray[np.bool_]
+    replaced: NDArray[np.bool_]
+    bounds: NDArray[np.int64]
+    more_before: NDArray[np.bool_]
+    more_after: NDArray[np.bool_]
+
+    def stirred(self) -> NDArray[np.bool_]:
+        """Devices with a changed fix: where all are repetitions there is nothing to count."""
+        if len(self.bounds) == 1:
+            return np.empty(0, np.bool_)
+        return np.add.reduceat(self.changed, self.bounds[:-1]) > 0
+
+    def only(self, which: NDArray[np.bool_]) -> Gathered:
+        """The fixes of some devices, numbered anew."""
+        row = which[self.fixes.device]
+        fixes = _only(self.fixes, which)
+        return Gathered(
+            fixes,
+            self.changed[row],
+            self.replaced[row],
+            offsets(fixes.device, int(which.sum())),
+            self.more_before[which],
+            self.more_after[which],
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Batch:
+    """Devices by database key, in order, and the fixes that came for them (None: they are to be recounted).
+
+    Attributes:
+        keys: ``int32[n]``.
+        fixes: devices are 0 … n-1; sorted by device and time, one an identity.
+        low: ``int64[n]``, time of the first fix, or where the recount starts.
+        high: ``int64[n]``, time of the last one, or where the recount ends.
+    """
+
+    keys: NDArray[np.int32]
+    fixes: Fixes | None
+    low: NDArray[np.int64]
+    high: NDArray[np.int64]
+
+    def only(self, which: NDArray[np.bool_]) -> Batch:
+        """Some devices, numbered anew."""
+        fixes = None if self.fixes is None else _only(self.fixes, which)
+        return Batch(self.keys[which], fixes, self.low[which], self.high[which])
+
+
+def lock(desk: Desk, keys: NDArray[np.int32]) -> Ends:
+    """Step 3: locks the growing ends of devices, in the order of their keys, until the transaction ends."""
+    found = desk.fetch(
+        "select stays, fixes, whole, closed, booked from stay_end where device = any(%s) "
+        "order by device for update",
+        [keys.tolist()],
+    )
+    rows = desk.with_numbers(unpack(STAYS, [row[0] for row in found]), PLACE)
+    context = np.frombuffer(b"".join(row[1] for row in found), CONTEXT)
+    size = np.array([len(row[1]) // CONTEXT.itemsize for row in found], np.int64)
+    return Ends(
+        rows,
+        firsts(rows, len(keys)),
+        np.array([row[3] for row in found], np.int64),
+        context,
+        np.concatenate([np.zeros(1, np.int64), np.cumsum(size)]),
+        np.array([row[2] for row in found], np.bool_),
+        [row[4] for row in found],
+    )
+
+
+def gather(desk: Desk, batch: Batch, ends: Ends, neighbours: int) -> Gathered:
+    """Step 4: the new fixes among their neighbours.
+
+    Args:
+        desk: whose transaction holds the locks.
+        batch: the new fixes, or the stretches to be recounted.
+        ends: of the same devices.
+        neighbours: how many fixes before and after late ones are loaded.
+    """
+    low, high = batch.low, batch.high
+    tracks = len(batch.keys)
+    size = np.diff(ends.bounds)
+    filled = size > 0
+    last = np.full(tracks, -FOREVER, np.int64)
+    last[filled] = ends.context["time"][ends.bounds[1:][filled] - 1]
+    oldest = np.full(tracks, FOREVER, np.int64)
+    oldest[filled] = ends.context["time"][ends.bounds[:-1][filled]]
+    late = low <= last
+    if neighbours > NEIGHBOURS[0]:
+        late |= filled  # the growing end did not suffice: ask the facts
+    more_before, more_after = ~late & ~ends.whole, np.zeros(tracks, np.bool_)
+
+    track = np.repeat(np.arange(tracks, dtype=np.int32), size)
+    simple = ~late[track]
+    parts = [_context_fixes(track[simple], ends.context[simple])]
+    if late.any():
+        where = np.flatnonzero(late)
+        until = np.where(high[where] >= oldest[where], FOREVER, high[where])
+        known, before, after = _stored(desk, batch.keys[where], low[where], until, neighbours)
+        more_before[where] = before == neighbours
+        more_after[where] = after == neighbours
+        parts.append(with_device(known, where[known.device].astype(np.int32)))
+    merged = _merge(*parts)
+    if batch.fixes is None:
+        changed = (merged.time >= low[merged.device]) & (merged.time <= high[merged.device])
+        replaced = np.zeros(len(merged), np.bool_)
+    else:
+        merged, changed, replaced = _overlay(merged, batch.fixes)
+    return Gathered(merged, changed, replaced, offsets(merged.device, tracks), more_before, more_after)
+
+
+def with_device(fixes: Fixes, device: NDArray[np.int32]) -> Fixes:
+    """The same fixes with devices numbered anew; their names are left behind."""
+    return Fixes(
+        device, fixes.time, fixes.lon, fixes.lat, fixes.error_m, fixes.speed_mps, fixes.heading_deg, ()
+    )
+
+
+def _only(fixes: Fixes, which: NDArray[np.bool_]) -> Fixes:
+    kept = take(fixes, which[fixes.device])
+    renumber = np.cumsum(which, dtype=np.int32) - np.int32(1)
+    return with_device(kept, renumber[kept.device])
+
+
+def _context_fixes(device: NDArray[np.int32], context: NDArray[Any]) -> Fixes:
+    nothing = np.full(len(context), np.nan)
+    missing = nothing.astype(np.float32)
+    return Fixes(device, context["time"], context["lon"], context["lat"], nothing, missing, missing, ())
+
+
+def _stored(
+    desk: Desk, keys: NDArray[np.int32], low: NDArray[np.int64], high: NDArray[np.int64], neighbours: int
+) -> tuple[Fixes, NDArray[np.int64], NDArray[np.int64]]:
+    """Stored fixes of ``[low, high]`` with some before and after; how many before and after."""
+    row = (
+        "select {}::int2 as side, time, lon, lat, error_m, speed_mps, heading_deg "
+        "from fix f where f.device = w.k"
+    )
+    columns = copy_out(
+        desk.connection,
+        f"select w.i, f.* from unnest({literal(np.arange(len(keys)), 'int4')}, {literal(keys, 'int4')}, "
+        f"{literal(low)}, {literal(high)}) w (i, k, low, high), lateral ("
+        f"({row.format(0)} and time < from_us(w.low) order by time desc limit {neighbours}) union all "
+        f"({row.format(1)} and time >= from_us(w.low) and time <= from_us(w.high)) union all "
+        f"({row.format(2)} and time > from_us(w.high) order by time limit {neighbours})) f",
+        ["int4", "int2", "time", "float8", "float8", "float8", "float4", "float4"],
+    )
+    track, side = columns[0], columns[1]
+    before = np.bincount(track[side == 0], minlength=len(keys))
+    after = np.bincount(track[side == 2], minlength=len(keys))
+    time, lon, lat, error_m, speed_mps, heading_deg = columns[2:]
+    found = Fixes(track, time, lon, lat, error_m, speed_mps, heading_deg, ())
+    return _merge(found), before, after
+
+
+def _join(*parts: Fixes) -> Fixes:
+    return Fixes(
+        **{name: np.concatenate([getattr(part, name) for part in parts]) for name in COLUMNS}, device_ids=()
+    )
+
+
+def _merge(*parts: Fixes) -> Fixes:
+    """Fixes of several parts by device and time; no identity occurs twice."""
+    joined = _join(*parts)
+    return take(joined, np.lexsort((joined.time, joined.device)))
+
+
+def _overlay(stored: Fixes, new: Fixes) -> tuple[Fixes, NDArray[np.bool_], NDArray[np.bool_]]:
+    """Stored and new fixes in order, one an identity: ``(fixes, changed, replaced)`` as in ``Gathered``."""
+    joined = _join(stored, new)
+    order = np.lexsort((joined.time, joined.device))
+    device, time = joined.device[order], joined.time[order]
+    twice = np.zeros(len(order), np.bool_)
+    twice[1:] = (device[1:] == device[:-1]) & (time[1:] == time[:-1])
+    second = np.flatnonzero(twice)
+    is_new = order >= len(stored)
+    # Each pair is a stored and a new fix (the sort is stable, so stored first); the new one must be better.
+    a, b = order[second - 1], order[second]
+    better = np.zeros(len(second), np.bool_)
+    equal = np.ones(len(second), np.bool_)
+    for name in ("error_m", "lon", "lat", "speed_mps", "heading_deg"):
+        values = np.nan_to_num(getattr(joined, name), nan=np.inf)
+        better |= equal & (values[b] < values[a])
+        equal &= values[b] == values[a]
+    keep = np.ones(len(order), np.bool_)
+    keep[second[~better]] = False
+    keep[second[better] - 1] = False
+    replaced = np.zeros(len(order), np.bool_)
+    replaced[second[better]] = True
+    return take(joined, order[keep]), is_new[keep], replaced[keep]

@@ -1,0 +1,178 @@
+"""Steps 3 to 6 of a commit: from new fixes to stays, closed rows and growing ends.
+
+A shell: the core counts the stays (``stream.stays``) and says which of them (``stream.windows``); here they
+are read and written.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from geo.history import FOREVER
+from stream.columns import ranges
+from stream.stays import jumps, legs_to_stays, take
+from stream.store.columns import Column, copy_in, literal
+from stream.store.gathering import CONTEXT, NEIGHBOURS, PLACE, gather, lock
+from stream.store.tracks import (
+    STAYS,
+    closed,
+    concatenate,
+    pack,
+    pick,
+    replace_closed,
+    rewrite_ends,
+    settled_before,
+)
+from stream.windows import rejudged, splice
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from stream.store.desk import Desk
+    from stream.store.gathering import Batch, Ends, Gathered
+    from stream.windows import Rows, Window
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Moved:
+    """Devices whose stays were counted anew, and what of it the duties need.
+
+    Attributes:
+        changed: how many fixes were new, or better than the ones they replaced.
+        keys: ``int32[n]``, database keys.
+        booked: counters of the devices' allocations.
+        window: what was counted anew.
+        frontier: ``int64[n]``, nothing that comes in order changes a stay that ends before it.
+        stays: rows from before the window on.
+        complete: ``bool[n]``, whether these rows reach to the end.
+    """
+
+    changed: int
+    keys: NDArray[np.int32]
+    booked: Sequence[int]
+    window: Window
+    frontier: NDArray[np.int64]
+    stays: Rows
+    complete: NDArray[np.bool_]
+
+
+def count(desk: Desk, batch: Batch) -> Moved | None:
+    """Steps 3 to 6: counts the windows that new fixes, or a recount, touch; None where nothing changed."""
+    ends = lock(desk, batch.keys)
+    for neighbours in NEIGHBOURS:
+        found = gather(desk, batch, ends, neighbours)
+        stir = found.stirred()
+        if not stir.all():
+            batch, ends, found = batch.only(stir), ends.only(stir), found.only(stir)
+        if not len(batch.keys):
+            return None
+        ignored = jumps(found.fixes, desk.policies)
+        window = rejudged(
+            found.bounds, found.fixes.time, ignored, found.changed, found.more_before, found.more_after
+        )
+        if not window.short.any():
+            break
+    if batch.fixes is not None:
+        _write_fixes(desk, batch.keys, found)
+    return _write_stays(desk, batch.keys, ends, found, ignored, window)
+
+
+def _write_stays(
+    desk: Desk,
+    keys: NDArray[np.int32],
+    ends: Ends,
+    found: Gathered,
+    ignored: NDArray[np.bool_],
+    window: Window,
+) -> Moved:
+    """Steps 5 and 6."""
+    _, rows = ranges(window.first, window.last + 1)
+    fresh = legs_to_stays(take(found.fixes, rows[~ignored[rows]]), desk.history, desk.policies)
+    new: Rows = (fresh.device.astype(np.int64), fresh.start, fresh.end, fresh.place)
+
+    with_end = ~found.more_after | (window.high >= ends.first)
+    ask = np.flatnonzero((window.low <= ends.closed) & (ends.closed > -FOREVER))
+    was = closed(desk.connection, STAYS, keys[ask], window.low[ask], window.high[ask])
+    was = desk.with_numbers((ask[was[0]], *was[1:]), PLACE)
+    table = splice(concatenate(was, pick(ends.stays, with_end[ends.stays[0]])), new, window.low, window.high)
+
+    # The frontier: what comes in order changes nothing before the last fix that surely is no jump.
+    row = np.arange(len(found.fixes), dtype=np.int64)
+    start, end = found.bounds[:-1], found.bounds[1:]
+    track = found.fixes.device
+    sure = ~ignored & ((row > start[track]) | ~found.more_before[track]) & (row <= end[track] - 2)
+    anchor = np.maximum.reduceat(np.where(sure, row, -1), start)
+    frontier = np.where(anchor >= 0, found.fixes.time[anchor], -FOREVER)
+    frontier = np.where(found.more_after, window.high, frontier)
+
+    settled = settled_before(table, frontier) | ~with_end[table[0]]
+    shut, growing = pick(table, settled), pick(table, ~settled)
+    replace_closed(desk.connection, STAYS, keys, desk.with_keys(was, PLACE), desk.with_keys(shut, PLACE))
+    until = ends.closed.copy()
+    np.maximum.at(until, shut[0], shut[2])
+    _write_ends(desk, keys, ends, found, anchor, with_end, growing, until)
+    return Moved(int(found.changed.sum()), keys, ends.booked, window, frontier, table, with_end)
+
+
+def _write_fixes(desk: Desk, keys: NDArray[np.int32], found: Gathered) -> None:
+    better = np.flatnonzero(found.replaced)
+    if len(better):
+        desk.connection.execute(
+            f"delete from fix using unnest({literal(keys[found.fixes.device[better]], 'int4')}, "
+            f"{literal(found.fixes.time[better])}) w (k, t) "
+            "where device = w.k and time = from_us(w.t)".encode()
+        )
+    new = take(found.fixes, found.changed)
+    copy_in(
+        desk.connection,
+        "fix",
+        [
+            Column("device", "int4", keys[new.device]),
+            Column("time", "time", new.time),
+            Column("lon", "float8", new.lon),
+            Column("lat", "float8", new.lat),
+            Column("error_m", "float8", new.error_m),
+            Column("speed_mps", "float4", new.speed_mps),
+            Column("heading_deg", "float4", new.heading_deg),
+        ],
+    )
+
+
+def _write_ends(
+    desk: Desk,
+    keys: NDArray[np.int32],
+    ends: Ends,
+    found: Gathered,
+    anchor: NDArray[np.int64],
+    with_end: NDArray[np.bool_],
+    growing: Rows,
+    until: NDArray[np.int64],
+) -> None:
+    """Writes the growing ends, with the fixes that later ones need as context: from before the anchor on."""
+    context = np.empty(len(found.fixes), CONTEXT)
+    context["time"], context["lon"], context["lat"] = found.fixes.time, found.fixes.lon, found.fixes.lat
+    data, old, size = context.tobytes(), ends.context.tobytes(), CONTEXT.itemsize
+    texts = pack(desk.with_keys(growing, PLACE), len(keys))
+    start = np.maximum(np.where(anchor >= 0, anchor - 1, found.bounds[:-1]), found.bounds[:-1])
+    whole = (start == found.bounds[:-1]) & ~found.more_before
+    lines = []
+    for number, (key, low, high, closed_until) in enumerate(
+        zip(keys.tolist(), start.tolist(), found.bounds[1:].tolist(), until.tolist(), strict=True)
+    ):
+        if not with_end[number]:
+            # Only closed stays before the growing end changed: it stands, and so does the end of the last.
+            continue
+        if found.more_after[number]:
+            piece = old[ends.bounds[number] * size : ends.bounds[number + 1] * size]
+            all_of_it = ends.whole[number]
+        else:
+            piece, all_of_it = data[low * size : high * size], whole[number]
+        newest = int.from_bytes(piece[-size:][:8], "little", signed=True)
+        flag = "t" if all_of_it else "f"
+        lines.append(f"{key}\t{texts[number]}\t\\\\x{piece.hex()}\t{flag}\t{closed_until}\t{newest}\n")
+    rewrite_ends(desk.connection, STAYS, lines, "stays, fixes, whole, closed, newest")

@@ -1,0 +1,352 @@
+"""Publishing boundaries and taking them back, with everything that follows counted anew and put on record.
+
+A shell: one transaction a publication. While it runs nobody counts, so no second is counted under both
+versions or under neither; as soon as it is committed, every worker's next batch uses the new version
+(``areas.newest``). What it did to figures that were counted already is a *restatement* (rule 20): what
+changed, when, why, and each week's figures before and after. A dry run does all of it, and takes it back.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import psycopg
+
+from geo.areas import AreaSet, Kind
+from geo.history import FOREVER
+from stream import calendar
+from stream.calendar import microseconds, moment
+from stream.facts import Duty
+from stream.shares import Figures, shares
+from stream.slices import Slices
+from stream.store import areas
+from stream.store.columns import copy_out
+from stream.store.ledger import Ledger
+from stream.store.live import newest_event
+from stream.store.records import Restated, Times
+from stream.store.registry import Registry
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from datetime import datetime
+
+    from stream.policy import Policies
+    from stream.store.schema import Connection
+
+PUBLISHED, WITHDRAWN = "areas published", "areas withdrawn"
+
+WeekFigures = dict[tuple[str, str, str], Times]
+"""Figures by ``(week, scope, id)``."""
+
+
+class PublicationError(ValueError):
+    """A publication that cannot be; the message says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a publication, or taking one back, amounted to.
+
+    Attributes:
+        versions: the versions published or withdrawn.
+        since: from when on everything was counted anew, microseconds.
+        devices: how many devices had fixes after that.
+        restatement: the number under which it stands in the records; None where no figure changed.
+        restated: the figures that changed, by week, scope and id.
+    """
+
+    versions: tuple[int, ...]
+    since: int
+    devices: int
+    restatement: int | None
+    restated: tuple[Restated, ...]
+
+
+def publish(
+    connection: Connection,
+    policies: Policies,
+    found: AreaSet,
+    valid_from: int,
+    *,
+    file: str,
+    sha256: str,
+    by: str,
+    why: str | None,
+    findings: Sequence[Mapping[str, object]] = (),
+    now: int,
+    dry_run: bool = False,
+) -> Outcome:
+    """Publishes areas, a version for each kind among them, and counts anew what they touch.
+
+    Args:
+        connection: to the database.
+        policies: the rules' settings.
+        found: the areas.
+        valid_from: when they come into force, microseconds.
+        file: the name of the file they came from.
+        sha256: of the file.
+        by: who publishes.
+        why: the reason; needed where figures change that were counted already.
+        findings: what the checks said, as rows.
+        now: microseconds; the week that it lies in is counted up to here.
+        dry_run: take everything back in the end.
+
+    Raises:
+        PublicationError: there are no areas, or figures change and no reason was given; nothing was written.
+    """
+    kinds = [kind for kind in Kind if kind in found.kind]
+    if not kinds:
+        raise PublicationError(f"{file}: has no areas that could be published")
+
+    def write() -> tuple[int, ...]:
+        numbers = []
+        for kind in kinds:
+            number = areas.publish(connection, found, kind, valid_from, file=file, sha256=sha256, by=by)
+            rows = [row for row in findings if row.get("kind") in (None, kind.value)]
+            connection.execute(
+                "update area_version set why = %s, findings = %s::jsonb where version = %s",
+                [why, json.dumps(rows, ensure_ascii=False), number],
+            )
+            numbers.append(number)
+        return tuple(numbers)
+
+    return _carry_out(
+        connection,
+        policies,
+        write,
+        valid_from,
+        cause=PUBLISHED,
+        by=by,
+        why=why,
+        now=now,
+        dry_run=dry_run,
+    )
+
+
+def withdraw(
+    connection: Connection,
+    policies: Policies,
+    kind: Kind | None = None,
+    *,
+    by: str,
+    why: str | None,
+    now: int,
+    dry_run: bool = False,
+) -> Outcome:
+    """Takes the newest version (of one kind, or of all) back: it stays readable, and counts for nothing.
+
+    Args:
+        connection: to the database.
+        policies: the rules' settings.
+        kind: which kind's newest version.
+        by: who takes it back.
+        why: the reason; needed where figures change.
+        now: microseconds.
+        dry_run: leave everything as it is in the end.
+
+    Raises:
+        PublicationError: there is no version to take back, or figures change and no reason was given.
+    """
+    with connection.transaction():
+        areas.hold(connection, publishing=True)
+        chosen = [item for item in areas.versions(connection) if kind is None or item.kind == kind]
+        if not chosen:
+            of = f" of kind {kind}" if kind else ""
+            raise PublicationError(f"there is no version{of} to take back; see 'patrol areas list --all'")
+        last = chosen[-1]
+
+        def write() -> tuple[int, ...]:
+            # The wall clock: two versions withdrawn in one transaction must not look like one.
+            connection.execute(
+                "update area_version set withdrawn = clock_timestamp(), withdrawn_by = %s, "
+                "withdrawn_why = %s where version = %s",
+                [by, why, last.version],
+            )
+            return (last.version,)
+
+        return _carry_out(
+            connection,
+            policies,
+            write,
+            last.valid_from,
+            cause=WITHDRAWN,
+            by=by,
+            why=why,
+            now=now,
+            dry_run=dry_run,
+        )
+
+
+def _carry_out(
+    connection: Connection,
+    policies: Policies,
+    write: Callable[[], tuple[int, ...]],
+    since: int,
+    *,
+    cause: str,
+    by: str,
+    why: str | None,
+    now: int,
+    dry_run: bool,
+) -> Outcome:
+    """Figures before; the change; everything counted anew; figures after; the record."""
+    with connection.transaction() as transaction:
+        areas.hold(connection, publishing=True)
+        until = max(now, newest_event(connection))
+        before = week_figures(connection, since, until)
+        last = _last_number(connection)
+        versions = write()
+        devices = Ledger(connection, policies).recount(since)
+        after = week_figures(connection, since, until)
+        restated = tuple(_difference(before, after))
+        if restated and not why and not dry_run:
+            _give_back(connection, last)
+            weeks = sorted({item.week for item in restated})
+            raise PublicationError(
+                f"{len(restated):,} figures of {_listed(weeks)} would change: say why with --why TEXT "
+                "(--dry-run shows them)"
+            )
+        number = None
+        if restated and not dry_run:
+            number = _record(connection, cause, versions[0], since, by, why or "", restated)
+        outcome = Outcome(versions, since, devices, number, restated)
+        if dry_run:
+            _give_back(connection, last)
+            raise psycopg.Rollback(transaction)
+    return outcome
+
+
+def _last_number(connection: Connection) -> tuple[int, bool]:
+    row = connection.execute("select last_value, is_called from area_version_version_seq").fetchone()
+    assert row is not None
+    return int(row[0]), bool(row[1])
+
+
+def _give_back(connection: Connection, last: tuple[int, bool]) -> None:
+    """What came to nothing uses up no numbers: a sequence does not roll back, and nobody else draws now."""
+    connection.execute("select setval('area_version_version_seq', %s, %s)", list(last))
+
+
+def _listed(weeks: Sequence[str]) -> str:
+    return f"week {weeks[0]}" if len(weeks) == 1 else f"the {len(weeks)} weeks {weeks[0]} to {weeks[-1]}"
+
+
+def _record(
+    connection: Connection,
+    cause: str,
+    version: int | None,
+    since: int,
+    by: str,
+    why: str,
+    restated: Sequence[Restated],
+) -> int:
+    row = connection.execute(
+        "insert into restatement (cause, version, since, recorded_by, why) values (%s, %s, %s, %s, %s) "
+        "returning restatement",
+        [cause, version, moment(since), by, why],
+    ).fetchone()
+    number = int(str(row[0])) if row else 0
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            "insert into restated (restatement, scope, id, week, before, after) "
+            "values (%s, %s, %s, %s, %s, %s)",
+            [
+                [
+                    number,
+                    item.scope,
+                    item.id,
+                    item.week,
+                    None if item.before is None else list(item.before),
+                    None if item.after is None else list(item.after),
+                ]
+                for item in restated
+            ],
+        )
+    return number
+
+
+def _difference(before: WeekFigures, after: WeekFigures) -> Iterator[Restated]:
+    for week, scope, name in sorted(before.keys() | after.keys()):
+        was, now = before.get((week, scope, name)), after.get((week, scope, name))
+        if was != now:
+            yield Restated(week, scope, name, was, now)
+
+
+def week_figures(connection: Connection, since: int, until: int) -> WeekFigures:
+    """The figures of every scope for each local week from the one that a time lies in (rules 15 and 19).
+
+    Args:
+        connection: to the database.
+        since: microseconds.
+        until: open duties and the last week are counted up to here, microseconds.
+    """
+    since = max(since, _first_duty(connection))
+    if since >= until:
+        return {}
+    bounds = list(calendar.weeks(since, until))
+    low = bounds[0][0]
+    registry = Registry()
+    places = registry.places(connection, ())
+    keys, duties = _duties(connection, low)
+    number = np.full(max(keys, default=-1) + 2, -1, np.int32)
+    number[keys] = np.arange(len(keys), dtype=np.int32)
+    duty, start, end, activity, state, place = copy_out(
+        connection,
+        "select s.duty, s.start_at, s.end_at, activity, state, coalesce(place, -1) from slices s "
+        f"join duty d on d.duty = s.duty and not d.cancelled where s.end_at > from_us({int(low)})",
+        ["int4", "time", "time", "int2", "int2", "int4"],
+    )
+    counted = Slices(
+        number[duty],
+        start,
+        end,
+        activity.astype(np.int8),
+        state,
+        registry.to_numbers(place),
+        np.full(len(duty), -1, np.int32),
+    )
+    found: WeekFigures = {}
+    for opens, closes in bounds:
+        week = calendar.week_name(calendar.local_day(opens))
+        for item in shares(counted, duties, places, opens, min(closes, until)):
+            found[week, item.scope, item.id] = _times(item)
+    return found
+
+
+def _times(item: Figures) -> Times:
+    return (item.on_break, item.not_visible, item.unknown, item.on_patch, item.off_patch, item.priority)
+
+
+def _first_duty(connection: Connection) -> int:
+    row = connection.execute("select min(start_at) from duty where not cancelled").fetchone()
+    return FOREVER if row is None or row[0] is None else _us(row[0])
+
+
+def _duties(connection: Connection, after: int) -> tuple[list[int], list[Duty]]:
+    """Duties that count and end after a time, with their keys."""
+    found = connection.execute(
+        "select duty, duty_id, revision, officer_id, start_at, end_at, patch from duty "
+        "join officer using (officer) where not cancelled and (end_at is null or end_at > from_us(%s)) "
+        "order by duty_id",
+        [after],
+    ).fetchall()
+    duties = [
+        Duty(
+            str(duty_id),
+            int(str(revision)),
+            str(officer_id),
+            _us(start),
+            None if end is None else _us(end),
+            tuple(patch),
+        )
+        for _, duty_id, revision, officer_id, start, end, patch in found
+    ]
+    return [int(str(row[0])) for row in found], duties
+
+
+def _us(value: object) -> int:
+    found: datetime = value  # type: ignore[assignment]
+    return microseconds(found)

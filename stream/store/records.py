@@ -1,0 +1,185 @@
+"""What is on record of boundaries: versions, who published them and why, what that restated (rule 20).
+
+A shell: it reads. Nothing is published, taken back or counted here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from geo.areas import AreaSet, Kind
+from stream import calendar
+from stream.calendar import microseconds
+from stream.store import areas
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
+
+    from stream.store.schema import Connection
+
+Times = tuple[int, int, int, int, int, int]
+"""Microseconds: break, not visible, unknown, on patch, off patch, and on patch within priority areas."""
+
+
+@dataclass(frozen=True, slots=True)
+class Restated:
+    """One figure of one week before and after; None where there was, or is, none."""
+
+    week: str
+    scope: str
+    id: str
+    before: Times | None
+    after: Times | None
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A version with all that is on record of it."""
+
+    version: areas.Version
+    why: str | None
+    findings: tuple[Mapping[str, object], ...]
+    withdrawn_at: int | None
+    withdrawn_by: str | None
+    withdrawn_why: str | None
+
+
+def records(connection: Connection, *, withdrawn: bool = True) -> list[Record]:
+    """All versions with what is on record of them, the oldest first; those withdrawn only if asked for."""
+    found = connection.execute(
+        "select version, kind, valid_from, loaded_at, loaded_by, file, sha256, "
+        "(select count(*) from area where area.version = area_version.version), "
+        "why, findings, withdrawn, withdrawn_by, withdrawn_why from area_version "
+        "where withdrawn is null or %s order by version",
+        [withdrawn],
+    ).fetchall()
+    return [
+        Record(
+            areas.Version(
+                int(str(row[0])),
+                Kind(row[1]),
+                _us(row[2]),
+                _us(row[3]),
+                str(row[4]),
+                str(row[5]),
+                str(row[6]),
+                int(str(row[7])),
+            ),
+            None if row[8] is None else str(row[8]),
+            tuple(row[9]),
+            None if row[10] is None else _us(row[10]),
+            None if row[11] is None else str(row[11]),
+            None if row[12] is None else str(row[12]),
+        )
+        for row in found
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Restatement:
+    """One entry of the record (rule 20)."""
+
+    number: int
+    cause: str
+    version: int | None
+    since: int
+    recorded_at: int
+    recorded_by: str
+    why: str
+    restated: tuple[Restated, ...]
+
+
+def restatements(connection: Connection) -> list[Restatement]:
+    """All restatements with the figures that they changed, the oldest first."""
+    changed: dict[int, list[Restated]] = {}
+    for number, week, scope, name, before, after in connection.execute(
+        "select restatement, week, scope, id, before, after from restated "
+        "order by restatement, week, scope, id"
+    ).fetchall():
+        row = Restated(str(week), str(scope), str(name), _row(before), _row(after))
+        changed.setdefault(int(str(number)), []).append(row)
+    return [
+        Restatement(
+            int(str(number)),
+            str(cause),
+            None if version is None else int(str(version)),
+            _us(since),
+            _us(recorded_at),
+            str(by),
+            str(why),
+            tuple(changed.get(int(str(number)), ())),
+        )
+        for number, cause, version, since, recorded_at, by, why in connection.execute(
+            "select restatement, cause, version, since, recorded_at, recorded_by, why from restatement "
+            "order by restatement"
+        ).fetchall()
+    ]
+
+
+def _row(value: object) -> Times | None:
+    if value is None:
+        return None
+    found: list[int] = value  # type: ignore[assignment]
+    return (found[0], found[1], found[2], found[3], found[4], found[5])
+
+
+@dataclass(frozen=True, slots=True)
+class Touched:
+    """A neighbourhood that differs between two versions, and whose patch it is in a period.
+
+    Attributes:
+        officers: ids of officers with a duty that has it in its patch.
+        weeks: local ISO weeks in which they have, like ``2026-W47``.
+    """
+
+    area_id: str
+    officers: tuple[str, ...]
+    weeks: tuple[str, ...]
+
+
+def touched(
+    connection: Connection, area_ids: Sequence[str], start: int, end: int, *, now: int
+) -> list[Touched]:
+    """Whose patches hold the neighbourhoods asked for, and in which weeks, from the duties that count.
+
+    Args:
+        connection: to the database.
+        area_ids: neighbourhoods.
+        start: microseconds.
+        end: exclusive; ``FOREVER`` for no end.
+        now: open duties are looked at up to here, microseconds.
+    """
+    officers: dict[str, set[str]] = {name: set() for name in area_ids}
+    weeks: dict[str, set[str]] = {name: set() for name in area_ids}
+    for officer, patch, opens, closes in connection.execute(
+        "select officer_id, patch, start_at, end_at from duty join officer using (officer) "
+        "where not cancelled and patch && %s::text[] and start_at < from_us(%s) "
+        "and (end_at is null or end_at > from_us(%s))",
+        [list(area_ids), end, start],
+    ).fetchall():
+        low = max(start, _us(opens))
+        high = min(end, max(now, low + 1) if closes is None else _us(closes))
+        names = {calendar.week_name(calendar.local_day(monday)) for monday, _ in calendar.weeks(low, high)}
+        for area_id in officers.keys() & set(patch):
+            officers[area_id].add(str(officer))
+            weeks[area_id] |= names
+    return [
+        Touched(area_id, tuple(sorted(officers[area_id])), tuple(sorted(weeks[area_id])))
+        for area_id in sorted(officers)
+        if officers[area_id]
+    ]
+
+
+def in_force_at(connection: Connection, time_us: int, kind: Kind | None = None) -> AreaSet:
+    """The areas in force at a time (microseconds), of one kind or of all."""
+    chosen = areas.in_force(areas.versions(connection), time_us)
+    return AreaSet.union(
+        *(areas.read(connection, item.version, item.kind) for item in chosen if kind in (None, item.kind))
+    )
+
+
+def _us(value: object) -> int:
+    found: datetime = value  # type: ignore[assignment]
+    return microseconds(found)

@@ -1,0 +1,127 @@
+"""The web application: its parts, its health, and who may ask.
+
+A shell. There is no access control yet, so the program answers on this machine only: ``patrol web`` refuses
+any other address, and the application refuses requests that name another host (a page from elsewhere that
+makes the browser ask here under its own name).
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import time
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+import psycopg
+from fastapi import FastAPI, Request, Response
+from starlette.exceptions import HTTPException
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+
+from stream.store.schema import SchemaError
+from stream.web import description, features
+from stream.web.boundaries import Boundaries
+from stream.web.features import OPENAPI, answer
+from stream.web.parameters import ProblemError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from stream.settings import Settings
+
+HOSTS = ("127.0.0.1", "localhost", "::1", "[::1]")
+"""Names under which this machine may be asked."""
+
+
+class AddressError(ValueError):
+    """An address that must not be listened on; the message says which may."""
+
+
+def refuse_open(host: str) -> None:
+    """Refuses an address that other machines can reach.
+
+    Raises:
+        AddressError: it is not a loopback address.
+    """
+    try:
+        loopback = host == "localhost" or ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        loopback = False
+    if not loopback:
+        raise AddressError(
+            f"--host {host}: other machines could read this, and there is no access control yet; "
+            "leave --host out, or give 127.0.0.1, and reach it through a tunnel"
+        )
+
+
+def wall_clock() -> int:
+    """Microseconds since 1970."""
+    return time.time_ns() // 1000
+
+
+def create_app(settings: Settings, *, now: Callable[[], int] = wall_clock) -> FastAPI:
+    """The web application over the database that the settings name.
+
+    Args:
+        settings: ``database`` is needed.
+        now: the clock, microseconds since 1970.
+
+    Raises:
+        SettingsError: no database is set.
+    """
+    settings.need("database")
+    boundaries = Boundaries(settings.database)
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        yield
+        boundaries.close()
+
+    app = FastAPI(
+        title=features.TITLE,
+        description=features.ABOUT,
+        version=version("patrol-visibility"),
+        # The pages that FastAPI would show its description on load scripts from elsewhere.
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        lifespan=lifespan,
+    )
+    app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(HOSTS), www_redirect=False)
+    app.include_router(features.router(boundaries, now))
+
+    @app.get("/healthz", **description.operation("healthz", "The process is up", description.HEALTH))
+    def healthz() -> Response:
+        return answer({"status": "up"})
+
+    @app.get("/readyz", **description.operation("readyz", "It can serve", description.HEALTH))
+    def readyz() -> Response:
+        boundaries.ready()
+        return answer({"status": "ready"})
+
+    @app.get("/api", include_in_schema=False)
+    @app.get("/api/v1/openapi.json", include_in_schema=False)
+    def openapi() -> Response:
+        return answer(description.document(app), OPENAPI)
+
+    def problem(_request: Request, error: Exception) -> Response:
+        status, code, said = _problem(error)
+        response = answer({"code": code, "description": said})
+        response.status_code = status
+        return response
+
+    for kind in (ProblemError, HTTPException, psycopg.OperationalError, SchemaError):
+        app.add_exception_handler(kind, problem)
+    return app
+
+
+def _problem(error: Exception) -> tuple[int, str, str]:
+    """Status, word and line for what went wrong."""
+    if isinstance(error, ProblemError):
+        return error.status, error.code, error.description
+    if isinstance(error, HTTPException):
+        return error.status_code, "NotFound" if error.status_code == 404 else "Refused", str(error.detail)
+    if isinstance(error, SchemaError):
+        return 503, "NotReady", str(error)
+    # What the driver says may name servers and users: that is for the log, not for the caller.
+    return 503, "NotReady", "the database cannot be reached now; try again"

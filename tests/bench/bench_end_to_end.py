@@ -1,0 +1,102 @@
+"""From raw JSON on Kafka to committed rows: ingest and one worker as users run them.
+
+Broker and database run beside them. A simulated shift lies on the raw topics before the two processes start;
+the clock runs from the moment they are started, so their start is in the figure, until everything is counted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import resource
+import sys
+import tempfile
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+from stream.cli.serve import initialise, start
+from stream.embedded import EmbeddedBroker, EmbeddedDatabase
+from stream.lag import LagMeter
+from stream.replay import send_simulation
+from stream.settings import Settings
+from stream.store import areas
+from stream.store.schema import connect
+from tests.bench import Row, show
+from tests.bench.bench_core import shift
+from tests.shell.kafka import RealKafka, unavailable_reason
+
+OFFICERS, HOURS = 600, 2.0
+
+
+def measure(
+    broker: EmbeddedBroker | RealKafka, name: str, officers: int = OFFICERS, hours: float = HOURS
+) -> list[Row]:
+    """One run on a broker that is up."""
+    with ExitStack() as stack:
+        database = stack.enter_context(EmbeddedDatabase())
+        settings = Settings(kafka=broker.bootstrap, database=database.dsn, session_s=2.0, partitions=4)
+        initialise(settings)
+        connection = stack.enter_context(connect(database.dsn))
+        simulation = shift(officers, hours)
+        for kind in sorted(set(simulation.force.kind)):
+            areas.publish(connection, simulation.force, kind, 0, file="bench", sha256="", by="bench")
+        sent = asyncio.run(send_simulation(simulation, broker.bootstrap, speed=0))
+        environment = {
+            **os.environ,
+            "PATROL_KAFKA": settings.kafka,
+            "PATROL_DATABASE": settings.database,
+            "PATROL_SESSION_S": str(settings.session_s),
+            "PATROL_CLOCK": "events",
+        }
+        log = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "log"
+        output = stack.enter_context(log.open("wb"))
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        began = time.monotonic()
+        processes = [
+            start(part, environment=environment, output=output.fileno()) for part in ("ingest", "worker")
+        ]
+        meter = LagMeter(settings)
+        stack.callback(meter.close)
+        first, counted = began, 0
+        try:
+            while not meter.measure(connection).none:
+                if any(process.poll() is not None for process in processes):
+                    sys.exit(log.read_text())
+                if not counted:
+                    row = connection.execute("select count(*) from fix").fetchone()
+                    counted, first = int(str(row[0])) if row else 0, time.monotonic()
+                time.sleep(0.1)
+            ended = time.monotonic()
+            rows = connection.execute(
+                "select (select count(*) from fix), (select count(*) from stays), "
+                "(select count(*) from slices)"
+            ).fetchone()
+        finally:
+            for process in processes:
+                process.terminate()
+            for process in processes:
+                process.wait()
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    processor = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    fixes, stays, slices = (int(str(value)) for value in rows or (0, 0, 0))
+    note = f"{sent:,} messages to {fixes:,} fixes, {stays:,} stays, {slices:,} slices"
+    return [
+        Row(f"end to end, {name}, start of the processes included", sent / (ended - began), "events/s", note),
+        Row("  from the first rows on", (fixes - counted) / (ended - first), "fixes/s"),
+        Row("  processor time of ingest and worker", processor / sent * 1e6, "µs/event"),
+    ]
+
+
+def run() -> list[Row]:
+    """Measures on the embedded broker, and on the real Kafka where that is to be had."""
+    with EmbeddedBroker() as broker:
+        rows = measure(broker, "embedded broker")
+    if unavailable_reason() is None:
+        with RealKafka() as kafka:
+            rows += measure(kafka, "Apache Kafka")
+    return rows
+
+
+if __name__ == "__main__":
+    print(show(run()))

@@ -1,0 +1,126 @@
+"""Settings: the environment before the file, secrets from files, nonsense refused by name."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stream.policy import Policies
+from stream.settings import EVENTS, SETTINGS, Settings, SettingsError, load, read_policies
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_every_setting_has_its_meaning_and_no_other() -> None:
+    """What help and documentation print is exactly what there is to set."""
+    assert list(SETTINGS) == [item.name for item in fields(Settings)]
+    assert all(SETTINGS.values())
+
+
+def test_without_anything_the_defaults_hold() -> None:
+    """An empty environment gives the defaults, and the rules' own policy."""
+    assert load({}) == Settings()
+    assert load({}).policies() == Policies()
+
+
+@given(
+    st.integers(1, 10_000),
+    st.floats(0.001, 1e6),
+    st.text(st.characters(codec="ascii", exclude_categories=["C"])),
+)
+def test_a_variable_is_read_with_its_type(partitions: int, publish_s: float, prefix: str) -> None:
+    """Whole numbers, numbers and texts come back as what they are."""
+    found = load(
+        {
+            "PATROL_PARTITIONS": str(partitions),
+            "PATROL_PUBLISH_S": repr(publish_s),
+            "PATROL_TOPIC_PREFIX": prefix,
+        }
+    )
+    assert (found.partitions, found.publish_s, found.topic_prefix) == (partitions, publish_s, prefix)
+
+
+def test_the_environment_goes_before_the_file(tmp_path: Path) -> None:
+    """A variable overrides the file; what only the file says holds."""
+    file = tmp_path / "patrol.toml"
+    file.write_text('kafka = "file:9092"\npartitions = 4\nclock = "events"\n')
+    found = load({"PATROL_CONFIG": str(file), "PATROL_KAFKA": "environment:9092"})
+    assert found == Settings(kafka="environment:9092", partitions=4, clock=EVENTS)
+
+
+@pytest.mark.parametrize("end", ["", "\n", "\r\n"])
+def test_a_secret_is_the_content_of_its_file(tmp_path: Path, end: str) -> None:
+    """``…_FILE`` names a file; its content without the newline at the end is the value."""
+    secret = tmp_path / "dsn"
+    secret.write_text(f"postgresql://patrol:p w@db/patrol{end}", newline="")
+    assert load({"PATROL_DATABASE_FILE": str(secret)}).database == "postgresql://patrol:p w@db/patrol"
+    both = {"PATROL_DATABASE_FILE": str(secret), "PATROL_DATABASE": "postgresql://other"}
+    assert load(both).database == "postgresql://other"
+
+
+@pytest.mark.parametrize(
+    ("environment", "message"),
+    [
+        ({"PATROL_PARTITIONS": "many"}, "PATROL_PARTITIONS='many' is not a number: partitions of the topics"),
+        ({"PATROL_PARTITIONS": "2.5"}, "PATROL_PARTITIONS='2.5' is not a number"),
+        ({"PATROL_PARTITIONS": "0"}, "PATROL_PARTITIONS must be above 0"),
+        ({"PATROL_PUBLISH_S": "-1"}, "PATROL_PUBLISH_S must be above 0: seconds between live figures"),
+        ({"PATROL_CLOCK": "sun"}, "PATROL_CLOCK='sun': write wall or events"),
+        ({"PATROL_CONFIG": "/nowhere/patrol.toml"}, "PATROL_CONFIG=/nowhere/patrol.toml: "),
+        ({"PATROL_DATABASE_FILE": "/nowhere/dsn"}, "PATROL_DATABASE_FILE=/nowhere/dsn: "),
+    ],
+)
+def test_nonsense_is_refused_with_the_setting_s_name(environment: dict[str, str], message: str) -> None:
+    """A value that makes no sense is refused in one line that names the variable and says what it is."""
+    with pytest.raises(SettingsError) as caught:
+        load(environment)
+    assert str(caught.value).startswith(message)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("kafak = 'a'", "unknown setting 'kafak'; known: kafka, database"), ("kafka =", "PATROL_CONFIG=")],
+)
+def test_a_file_with_nonsense_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    """A misspelt setting, or a file that is not TOML, is refused."""
+    file = tmp_path / "patrol.toml"
+    file.write_text(text)
+    with pytest.raises(SettingsError, match=message):
+        load({"PATROL_CONFIG": str(file)})
+
+
+@pytest.mark.parametrize(
+    "text", ["partitions = 8.7", "partitions = true", "publish_s = nan", "publish_s = inf"]
+)
+def test_a_number_of_the_wrong_kind_is_refused(tmp_path: Path, text: str) -> None:
+    """8.7 partitions, a truth value, and what is no finite number are refused, not rounded or believed."""
+    file = tmp_path / "patrol.toml"
+    file.write_text(text)
+    with pytest.raises(SettingsError):
+        load({"PATROL_CONFIG": str(file)})
+
+
+def test_what_is_needed_and_missing_is_named() -> None:
+    """A command that needs a server says which variable to set, with an example."""
+    settings = Settings(kafka="k:9092")
+    settings.need("kafka")
+    with pytest.raises(SettingsError, match=r"PATROL_DATABASE is not set: PostgreSQL's DSN, for example"):
+        settings.need("kafka", "database")
+
+
+def test_a_policy_file_is_read_and_a_bad_one_named(tmp_path: Path) -> None:
+    """Policies come from the file named; one that is missing or makes no sense is named in the message."""
+    file = tmp_path / "policy.toml"
+    file.write_text("[[policy]]\ntarget = 0.7\n")
+    assert load({"PATROL_POLICY": str(file)}).policies().at(0).target == 0.7
+    file.write_text("[[policy]]\ntarget = 7\n")
+    with pytest.raises(SettingsError, match=r"policy file .*policy.toml: policy 1: .*target at most 1"):
+        read_policies(str(file))
+    with pytest.raises(SettingsError, match="policy file /nowhere: "):
+        read_policies("/nowhere")

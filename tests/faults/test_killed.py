@@ -1,0 +1,126 @@
+"""Processes killed at any moment: what is counted is what would have been counted without."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from tests.shell.pipeline import (
+    INGEST,
+    WORKER,
+    Pipeline,
+    assert_same,
+    bootstrap_of,
+    both,
+    demo_facts,
+    offline,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+KILLS = 20
+STARTING, SENT, TAKEN, WRITING, COUNTED = "starting", "sent", "taken", "writing", "counted"
+
+WRITES = (
+    "select count(*) from pg_stat_activity "
+    "where application_name = 'patrol worker' and datname = current_database() and backend_xid is not null"
+)
+# A killed process's own connection may still be there for a moment: the newest one tells.
+CONNECTED = (
+    "select coalesce(max(extract(epoch from backend_start) * 1000000)::int8, 0) from pg_stat_activity "
+    "where application_name = 'patrol worker' and datname = current_database()"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Kill:
+    """Whom to kill, and when.
+
+    Attributes:
+        victims: processes killed together.
+        when: just started; messages just sent; ingest has settled some; the worker's transaction has written;
+            the worker has counted some.
+    """
+
+    victims: tuple[str, ...]
+    when: str
+
+
+def plan(seed: int) -> list[Kill]:
+    """Kills from a seed, each kind among them."""
+    kinds = [
+        Kill((INGEST,), STARTING),
+        Kill((INGEST,), SENT),
+        Kill((INGEST,), TAKEN),
+        Kill((WORKER,), STARTING),
+        Kill((WORKER,), TAKEN),
+        Kill((WORKER,), WRITING),
+        Kill((WORKER,), WRITING),
+        Kill((WORKER,), COUNTED),
+        Kill((INGEST, WORKER), SENT),
+        Kill((INGEST, WORKER), COUNTED),
+    ]
+    chance = random.Random(seed)
+    kills = [*kinds, *chance.choices(kinds, k=KILLS - len(kinds))]
+    chance.shuffle(kills)
+    return kills
+
+
+@pytest.fixture
+def bootstrap(broker: str, request: pytest.FixtureRequest) -> str:
+    """The address of the broker that the test is run on."""
+    return bootstrap_of(broker, request)
+
+
+@pytest.mark.slow
+@both
+def test_killed_processes_lose_nothing_and_count_nothing_twice(
+    bootstrap: str, database: str, tmp_path: Path
+) -> None:
+    """Ingest and worker, killed twenty times while messages flow: the tables are those of the files."""
+    facts = demo_facts(tmp_path)
+    kills = plan(seed=1)
+    portions = [
+        [facts.messages[at] for at in part.tolist()]
+        for part in np.array_split(np.arange(len(facts.messages)), KILLS + 1)
+    ]
+    with Pipeline(bootstrap, database, tmp_path, batch_fixes=100) as pipeline:
+        pipeline.load_areas(facts)
+        for kill, portion in zip(kills, portions, strict=False):
+            reached = moment(pipeline, kill)
+            pipeline.post(portion)
+            pipeline.wait(reached, f"the moment for {kill}")
+            pipeline.kill(*kill.victims)
+            for victim in kill.victims:
+                pipeline.start(victim)
+        pipeline.post(portions[-1])
+        pipeline.settle()
+        assert_same(pipeline.export(facts.until), offline(facts, tmp_path / "offline"))
+
+
+def moment(pipeline: Pipeline, kill: Kill) -> Callable[[], bool]:
+    """Tells whether the moment for a kill has come, asked again and again from now on."""
+    settled, counted, connected = pipeline.settled(), pipeline.counted(), pipeline.ask(CONNECTED)
+    match kill.when:
+        case "starting":
+            pipeline.kill(*kill.victims)
+            for victim in kill.victims:
+                pipeline.start(victim)
+            if kill.victims == (WORKER,):
+                return lambda: pipeline.ask(CONNECTED) > connected
+            return lambda: True
+        case "sent":
+            return lambda: True
+        case "taken":
+            return lambda: pipeline.settled() > settled
+        case "writing":
+            # A transaction may be too short to be seen: then what it has counted is.
+            return lambda: pipeline.ask(WRITES) > 0 or pipeline.counted() > counted
+        case _:
+            return lambda: pipeline.counted() > counted

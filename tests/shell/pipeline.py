@@ -1,0 +1,441 @@
+"""The pipeline as its users run it, and facts to send through it: for tests of the whole.
+
+Two processes of the ``patrol`` command between a broker and a database that are there already; topics, tables
+and logs are the test's own. What a process wrote is attached to the failure of a test.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import os
+import signal
+import subprocess
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from aiokafka import AIOKafkaProducer
+from click.testing import CliRunner
+from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
+from kafka.errors import RetriableError
+
+from stream import topics
+from stream.calendar import parse_time, rfc3339
+from stream.cli import patrol
+from stream.cli.serve import initialise, start
+from stream.facts import SECOND
+from stream.lag import LagMeter
+from stream.settings import Settings
+from stream.simulate import TOPICS, areas_geojson, demo_force, simulate
+from stream.store.schema import connect
+from tests.shell.test_ledger import assert_consistent
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
+    from types import TracebackType
+    from typing import Self
+
+    from geo.areas import AreaSet
+    from stream.embedded import EmbeddedBroker
+    from stream.store.schema import Connection
+    from tests.shell.kafka import RealKafka
+
+PATIENCE_S = 60.0
+LOG_TAIL = 6000
+PRODUCER: Mapping[str, Any] = {"acks": "all", "linger_ms": 5}
+INGEST, WORKER = "ingest", "worker"
+TABLES = ("stays.csv", "slices.csv", "shares.csv")
+_numbers = itertools.count(1)
+
+both = pytest.mark.parametrize(
+    "broker", ["embedded_broker", pytest.param("real_kafka", marks=pytest.mark.kafka)]
+)
+"""Runs a test on the embedded broker and again on the real Kafka."""
+
+
+def bootstrap_of(broker: str, request: pytest.FixtureRequest) -> str:
+    """The address of the broker that a test is run on."""
+    server: EmbeddedBroker | RealKafka = request.getfixturevalue(broker)
+    return server.bootstrap
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What an outside system sends: a topic of the contract, a value, the record's time (microseconds)."""
+
+    topic: str
+    value: bytes
+    stamp: int
+    key: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Everything that a pipeline is told.
+
+    Attributes:
+        areas: boundary files, each with the kind of its areas.
+        messages: in some order.
+        until: where open duties are cut, microseconds since 1970.
+    """
+
+    areas: tuple[tuple[Path, str], ...]
+    messages: tuple[Message, ...]
+    until: int
+
+
+SHIFT = "2026-01-26T15:00:00Z"
+
+
+def demo_facts(folder: Path, *, hours: float = 1.0, interval_s: float = 10.0, seed: int = 1) -> Facts:
+    """A simulated shift of sixteen officers, with late, doubled and unusable reports, in sending order."""
+    force = demo_force(seed)
+    made = simulate(
+        force, officers=16, start=parse_time(SHIFT), hours=hours, interval_s=interval_s, seed=seed
+    )
+    messages = [
+        Message(TOPICS[topic], value, send, key)
+        for batch in made.messages()
+        for topic, value, send, key in zip(
+            batch.topic.tolist(), batch.value, batch.send.tolist(), batch.key, strict=True
+        )
+    ]
+    return Facts(write_areas(force, folder), tuple(messages), made.end + 600 * SECOND)
+
+
+def write_areas(force: AreaSet, folder: Path) -> tuple[tuple[Path, str], ...]:
+    """A boundary file for each kind of area."""
+    folder.mkdir(parents=True, exist_ok=True)
+    files = []
+    for kind in sorted(set(force.kind)):
+        path = folder / f"{kind}.geojson"
+        path.write_bytes(areas_geojson(force.only(kind)))
+        files.append((path, str(kind)))
+    return tuple(files)
+
+
+def offline(facts: Facts, folder: Path) -> dict[str, bytes]:
+    """The tables that ``patrol account`` makes of the facts as files."""
+    folder.mkdir(parents=True, exist_ok=True)
+    files = {name: folder / f"{name}.jsonl" for name in ("positions", "duties", "states")}
+    lines: dict[str, list[bytes]] = {name: [] for name in files}
+    home = {topics.DUTY_BOOKINGS: "duties", topics.DUTY_STATES: "states"}
+    for message in facts.messages:
+        lines[home.get(message.topic, "positions")].append(message.value + b"\n")
+    for name, path in files.items():
+        path.write_bytes(b"".join(lines[name]))
+    words = ["account", "--until", rfc3339(facts.until), "--out", str(folder / "figures")]
+    for path, kind in facts.areas:
+        words += ["--areas", f"{path}:{kind}"]
+    for name, path in files.items():
+        words += [f"--{name}", str(path)]
+    invoke(words)
+    return tables(folder / "figures")
+
+
+def invoke(words: Sequence[str], environment: dict[str, str] | None = None) -> str:
+    """Runs the patrol command in this process; returns what it printed."""
+    done = CliRunner().invoke(patrol, words, env=environment or {}, catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    return done.output
+
+
+def tables(folder: Path) -> dict[str, bytes]:
+    """The tables in a folder."""
+    return {name: (folder / name).read_bytes() for name in TABLES}
+
+
+def assert_same(found: dict[str, bytes], wanted: dict[str, bytes]) -> None:
+    """Byte for byte; where they differ, the first lines that do."""
+    for name in TABLES:
+        if found[name] == wanted[name]:
+            continue
+        have, want = found[name].decode().splitlines(), wanted[name].decode().splitlines()
+        lines = [
+            f"line {number}:\n  live    {one}\n  offline {other}"
+            for number, (one, other) in enumerate(itertools.zip_longest(have, want), 1)
+            if one != other
+        ]
+        shown = "\n".join(lines[:5])
+        raise AssertionError(f"{name}: {len(lines)} of {len(want)} lines differ\n{shown}")
+
+
+class Pipeline:
+    """Ingest and worker on topics and a database of a test's own.
+
+    As a context it makes topics and schema and starts both processes; at the end it asks them to end, and
+    expects that they do so cleanly.
+
+    Args:
+        bootstrap: the broker's address.
+        database: an empty database's DSN.
+        folder: for logs and exports.
+        changes: settings other than usual here.
+    """
+
+    def __init__(self, bootstrap: str, database: str, folder: Path, **changes: Any) -> None:
+        usual = Settings(
+            kafka=bootstrap,
+            database=database,
+            topic_prefix=f"pipeline{next(_numbers)}.",
+            partitions=3,
+            clock="events",
+            session_s=1.0,
+            publish_s=0.2,
+        )
+        self.settings = replace(usual, **changes)
+        self.folder = folder
+        self.sent = 0
+        self._logs: dict[str, Path] = {part: folder / f"{part}.log" for part in (INGEST, WORKER)}
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._open = contextlib.ExitStack()
+
+    # ── life ──────────────────────────────────────────────────────────────────────────────────────────────
+
+    def __enter__(self) -> Self:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.prepare()
+        for part in (INGEST, WORKER):
+            self.start(part)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if error is None:
+                self.stop()
+        except BaseException as failure:
+            failure.add_note(self.logs())
+            raise
+        finally:
+            for process in self._processes.values():
+                process.kill()
+                process.wait()
+            self._open.close()
+            if error is not None:
+                error.add_note(self.logs())
+
+    def prepare(self) -> None:
+        """Makes topics and schema; what is sent may be old, so Kafka is told to keep it."""
+        wanted = [
+            replace(spec, config={**spec.config, "retention.ms": "-1"})
+            for spec in topics.specs(self.settings.topic_prefix, partitions=self.settings.partitions)
+        ]
+        asyncio.run(topics.ensure_topics(self.settings.kafka, wanted))
+        initialise(self.settings)
+
+    def forget_topics(self) -> None:
+        """Deletes all topics and returns when they are gone."""
+        names = {spec.name for spec in topics.specs(self.settings.topic_prefix)}
+        self._admin.delete_topics(sorted(names))
+        self.wait(lambda: names.isdisjoint(self._admin.list_topics()), "the topics are gone")
+        self.sent = 0
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The environment that the processes run in."""
+        given = {name: value for name, value in os.environ.items() if not name.startswith("PATROL_")}
+        ours = {
+            f"PATROL_{name.upper()}": str(value) for name, value in asdict(self.settings).items() if value
+        }
+        return given | ours
+
+    def start(self, part: str) -> None:
+        """Starts a process; its log goes on where the former one's ended."""
+        with self._logs[part].open("ab") as log:
+            self._processes[part] = start(part, environment=self.environment, output=log.fileno())
+
+    def kill(self, *parts: str) -> None:
+        """Kills processes (SIGKILL) and returns when they are gone."""
+        for part in parts:
+            self._processes[part].kill()
+        for part in parts:
+            assert self._processes.pop(part).wait() == -signal.SIGKILL, (
+                f"{part} had ended before it was killed"
+            )
+
+    def stop(self) -> None:
+        """Asks the processes to end (SIGTERM) and expects that they do, without a fault in their logs."""
+        for process in self._processes.values():
+            process.terminate()
+        for part, process in self._processes.items():
+            try:
+                assert process.wait(20) == 0, f"{part} ended with exit code {process.returncode}"
+            except subprocess.TimeoutExpired:
+                raise AssertionError(f"{part} did not end within 20 s of SIGTERM") from None
+            assert "Traceback" not in self.log(part), f"{part} logged a fault"
+        self._processes.clear()
+
+    # ── waiting ───────────────────────────────────────────────────────────────────────────────────────────
+
+    def wait(self, done: Callable[[], object], what: str) -> None:
+        """Asks again and again until something is so; a process that ends meanwhile is a failure."""
+        deadline = time.monotonic() + PATIENCE_S
+        while not done():
+            if time.monotonic() > deadline:
+                raise AssertionError(f"after {PATIENCE_S:.0f} s still not: {what}")
+            self._pause()
+
+    def _pause(self) -> None:
+        """A moment's rest, unless a process ends."""
+        for part, process in self._processes.items():
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                raise AssertionError(f"{part} ended with exit code {process.wait(0.01)}")
+
+    def settle(self) -> None:
+        """Waits until everything sent is counted, and looks whether the tables agree with each other."""
+        self.wait(self.taken, f"all {self.sent} messages taken by ingest")
+        self.wait(lambda: self._meter.measure(self.connection).none, "everything sent is counted")
+        assert_consistent(self.connection)
+
+    def taken(self) -> bool:
+        """Whether ingest has settled everything sent."""
+        return self.settled() >= self.sent
+
+    def settled(self) -> int:
+        """How many raw messages ingest has settled (all topics are read from offset 0)."""
+        group = f"{self.settings.topic_prefix}patrol-ingest"
+        try:
+            found: dict[Any, Any] = dict(self._admin.list_group_offsets([group]).get(group, {}))
+        except RetriableError:  # Kafka is finding out who keeps the group
+            return 0
+        return sum(max(0, int(value.offset)) for value in found.values())
+
+    def counted(self) -> int:
+        """How many frames the worker has counted."""
+        return self.ask("select coalesce(sum(next_offset), 0) from frame_offset")
+
+    def ask(self, query: str) -> int:
+        """One number from the database."""
+        row = self.connection.execute(query.encode()).fetchone()
+        assert row is not None
+        return int(str(row[0]))
+
+    # ── in and out ────────────────────────────────────────────────────────────────────────────────────────
+
+    def load_areas(self, facts: Facts) -> None:
+        """Publishes the boundaries, in force from long ago."""
+        for path, kind in facts.areas:
+            words = ["areas", "load", str(path), "--kind", kind, "--from", "2000-01-01"]
+            invoke(words, self._variables)
+
+    def send(self, messages: Sequence[Message], *, portions: int = 1) -> None:
+        """Sends messages, each portion when ingest has taken the one before."""
+        for part in np.array_split(np.arange(len(messages)), portions):
+            self.wait(self.taken, "the former portion taken by ingest")
+            self.post([messages[at] for at in part.tolist()])
+
+    def post(self, messages: Sequence[Message]) -> None:
+        """Sends messages; returns when the broker has them."""
+
+        async def work() -> None:
+            async with AIOKafkaProducer(bootstrap_servers=self.settings.kafka, **PRODUCER) as producer:
+                await self._hand_over(producer, messages)
+
+        asyncio.run(work())
+        self.sent += len(messages)
+
+    def post_around(self, messages: Sequence[Message], event: Callable[[], None]) -> None:
+        """Sends messages with one producer; between two halves something happens to the broker."""
+        half = len(messages) // 2
+        begun = threading.Event()
+
+        async def work() -> None:
+            async with AIOKafkaProducer(bootstrap_servers=self.settings.kafka, **PRODUCER) as producer:
+                await self._hand_over(producer, messages[:half])
+                begun.set()
+                await self._hand_over(producer, messages[half:])
+
+        with ThreadPoolExecutor(1) as thread:
+            sending = thread.submit(asyncio.run, work())
+            sending.add_done_callback(lambda _: begun.set())
+            begun.wait()
+            event()
+            sending.result()
+        self.sent += len(messages)
+
+    async def _hand_over(self, producer: AIOKafkaProducer, messages: Sequence[Message]) -> None:
+        """As outside systems do it: each message by itself, stamped with its time."""
+        waiting = [
+            await producer.send(
+                topics.named(message.topic, self.settings.topic_prefix),
+                message.value,
+                key=message.key,
+                timestamp_ms=message.stamp // 1000,
+            )
+            for message in messages
+        ]
+        await asyncio.gather(*waiting)
+
+    def export(self, until: int) -> dict[str, bytes]:
+        """The tables that ``patrol export`` makes of the database."""
+        folder = self.folder / "export"
+        invoke(["export", "--until", rfc3339(until), "--out", str(folder)], self._variables)
+        return tables(folder)
+
+    def records(self, topic: str) -> Iterator[list[Any]]:
+        """All records of a topic so far, again and again, for ``next``: each time with what came since."""
+        consumer: Any = KafkaConsumer(
+            bootstrap_servers=self.settings.kafka, enable_auto_commit=False, fetch_max_wait_ms=20
+        )
+        self._open.callback(consumer.close)
+        name = topics.named(topic, self.settings.topic_prefix)
+        consumer.assign([TopicPartition(name, each) for each in sorted(consumer.partitions_for_topic(name))])
+        consumer.seek_to_beginning()
+        found: list[Any] = []
+        while True:
+            for records in consumer.poll(timeout_ms=20).values():
+                found += records
+            yield found
+
+    def log(self, part: str) -> str:
+        """What a process, and those before it, wrote."""
+        path = self._logs[part]
+        return path.read_text(errors="replace") if path.exists() else ""
+
+    def logs(self) -> str:
+        """The ends of both logs, for people."""
+        return "\n".join(f"── {part} ──\n{self.log(part)[-LOG_TAIL:]}" for part in self._logs)
+
+    # ── connections ───────────────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def _variables(self) -> dict[str, str]:
+        return {"PATROL_DATABASE": self.settings.database, "PATROL_KAFKA": self.settings.kafka}
+
+    @cached_property
+    def connection(self) -> Connection:
+        """A connection to the database."""
+        return self._open.enter_context(connect(self.settings.database, name="test of the whole"))
+
+    @cached_property
+    def _meter(self) -> LagMeter:
+        meter = LagMeter(self.settings)
+        self._open.callback(meter.close)
+        return meter
+
+    @cached_property
+    def _admin(self) -> Any:
+        admin: Any = KafkaAdminClient(bootstrap_servers=self.settings.kafka)
+        self._open.callback(admin.close)
+        return admin
+
+    def hang_up(self) -> None:
+        """Closes the test's own connections, which do not outlive their servers; new ones are made later."""
+        self._open.close()
+        for name in ("connection", "_meter", "_admin"):
+            self.__dict__.pop(name, None)
+
+
+def keyed(messages: Iterable[Message], key: Callable[[], bytes]) -> list[Message]:
+    """The messages with other keys, so that they come to lie in other partitions."""
+    return [replace(message, key=key()) for message in messages]
