@@ -29,10 +29,12 @@ path{vector-effect:non-scaling-stroke;fill-rule:evenodd}
 .area{fill:#fff;stroke:#5b6b7b;stroke-width:1}
 .was{fill:none;stroke:#9a5b00;stroke-width:1;stroke-dasharray:4 3}
 .flow{fill:#1f6fb277;stroke:#1b5e96;stroke-width:2}.won{fill:#2e8b5777;stroke:#1d6b40;stroke-width:2}
-.lost{fill:#d0021b55;stroke:#b00117;stroke-width:2}
+.lost{fill:#d0021b55;stroke:#b00117;stroke-width:2;stroke-dasharray:6 3}
 td,th{text-align:left;vertical-align:top;padding:.35rem .7rem .35rem 0;border-top:1px solid #c9d1d9}
 table{border-collapse:collapse;margin:1rem 0}td.n{text-align:right;font-variant-numeric:tabular-nums}
 .key{display:inline-block;width:1em;height:1em;margin:0 .3em 0 1em;vertical-align:-.15em;border:2px solid}
+.key.flow{background:#1f6fb277;border-color:#1b5e96}.key.won{background:#2e8b5777;border-color:#1d6b40}
+.key.lost{background:#d0021b55;border:2px dashed #b00117}
 """
 
 

@@ -170,6 +170,11 @@ def gather(
             *((NEIGHBOURHOOD, area) for area in duty.patch),
         ):
             members.setdefault(key, []).append(number)
+    spent = np.asarray(table[:, :PRIORITY].any(axis=1))
+    for name, numbers in without.items():
+        # Booked with a patch, but off duty (state 11) all that time: what was worked had none.
+        if spent[numbers].any() and not spent[members.get((OFFICER, name), [])].any():
+            members.pop((OFFICER, name), None)
     found = [
         _figures(scope, name, start, end, table[numbers].sum(axis=0), has_share=True)
         for (scope, name), numbers in members.items()

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
+    from stream.store.areas import Version
     from stream.store.publications import Outcome
     from stream.store.records import Record, Restated, Times
 
@@ -76,6 +77,8 @@ def load(
     that --why gives.
     """
     from geo.checks import Severity, findings_rows
+    from stream import calendar
+    from stream.store.areas import versions
     from stream.store.publications import publish
     from stream.store.records import in_force_at
     from stream.store.schema import connect, require
@@ -113,6 +116,7 @@ def load(
             now=now_us(),
             dry_run=dry_run,
         )
+        standing = versions(connection)
     took = time.monotonic() - began
     if as_json:
         told = {"published": not dry_run, **outcome_json(outcome), "findings": rows}
@@ -123,7 +127,16 @@ def load(
     for version, kind in zip(outcome.versions, kinds_of(checked.areas.kind), strict=True):
         count = sum(each == kind for each in checked.areas.kind)
         click.echo(f"version {version}: {would}{count:,} areas of kind {kind}, in force from {start}")
+        if (later := follower(standing, kind, valid_from)) is not None:
+            until = f"{calendar.moment(later.valid_from).astimezone(calendar.LOCAL):%Y-%m-%d %H:%M}"
+            click.echo(f"until {until} only: then version {later.version} takes over, published before")
     tell(outcome, took, dry_run=dry_run)
+
+
+def follower(standing: Sequence[Version], kind: Kind, start: int) -> Version | None:
+    """The version of a kind that comes into force next after a time, None where none does."""
+    after = [item for item in standing if item.kind == kind and item.valid_from > start]
+    return min(after, key=lambda item: (item.valid_from, -item.version), default=None)
 
 
 def said(work: Callable[P, Outcome]) -> Callable[P, Outcome]:

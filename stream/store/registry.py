@@ -42,36 +42,40 @@ class Registry:
 
     def devices(self, connection: Connection, names: Sequence[str]) -> NDArray[np.int32]:
         """Keys of devices, new ones made with the row that their growing end lives in: ``int32[n]``."""
-        if not all(name in self._devices for name in names):
-            missing = sorted({name for name in names if name not in self._devices})
+        if missing := self._unmet(connection, self._devices, "device", names):
             connection.execute(
-                "insert into device (device_id) select unnest(%s::text[]) on conflict do nothing", [missing]
+                "with made as (insert into device (device_id) select unnest(%s::text[]) "
+                "on conflict do nothing returning device) "
+                "insert into stay_end (device) select device from made",
+                [missing],
             )
-            self._devices.update(
-                connection.execute(
-                    "select device_id, device from device where device_id = any(%s)", [missing]
-                )
-            )
-            keys = [self._devices[name] for name in missing]
-            connection.execute(
-                "insert into stay_end (device) select unnest(%s::int[]) on conflict do nothing", [keys]
-            )
+            self._unmet(connection, self._devices, "device", missing)
         return np.array([self._devices[name] for name in names], np.int32)
 
     def officers(self, connection: Connection, names: Iterable[str]) -> dict[str, int]:
         """Keys of officers, new ones made."""
         wanted = sorted(set(names))
-        missing = [name for name in wanted if name not in self._officers]
-        if missing:
+        if missing := self._unmet(connection, self._officers, "officer", wanted):
             connection.execute(
                 "insert into officer (officer_id) select unnest(%s::text[]) on conflict do nothing", [missing]
             )
-            self._officers.update(
+            self._unmet(connection, self._officers, "officer", missing)
+        return {name: self._officers[name] for name in wanted}
+
+    @staticmethod
+    def _unmet(connection: Connection, known: dict[str, int], table: str, names: Iterable[str]) -> list[str]:
+        """Looks up names not known yet; those the database has not met either, sorted.
+
+        Only they are written: an insert that finds its row there waits for whoever holds it.
+        """
+        missing = sorted({name for name in names if name not in known})
+        if missing:
+            known.update(
                 connection.execute(
-                    "select officer_id, officer from officer where officer_id = any(%s)", [missing]
+                    f"select {table}_id, {table} from {table} where {table}_id = any(%s)".encode(), [missing]
                 )
             )
-        return {name: self._officers[name] for name in wanted}
+        return [name for name in missing if name not in known]
 
     def to_keys(
         self, connection: Connection, places: Sequence[Place], numbers: NDArray[np.int32]

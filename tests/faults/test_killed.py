@@ -58,6 +58,8 @@ def plan(seed: int) -> list[Kill]:
         Kill((INGEST,), STARTING),
         Kill((INGEST,), SENT),
         Kill((INGEST,), TAKEN),
+        Kill((INGEST,), TAKEN),
+        Kill((INGEST,), TAKEN),
         Kill((WORKER,), STARTING),
         Kill((WORKER,), TAKEN),
         Kill((WORKER,), WRITING),
@@ -95,7 +97,7 @@ def test_killed_processes_lose_nothing_and_count_nothing_twice(
         for kill, portion in zip(kills, portions, strict=False):
             reached = moment(pipeline, kill)
             pipeline.post(portion)
-            pipeline.wait(reached, f"the moment for {kill}")
+            pipeline.wait(reached, f"the moment for {kill}", rest_s=0)
             pipeline.kill(*kill.victims)
             for victim in kill.victims:
                 pipeline.start(victim)

@@ -277,19 +277,21 @@ class Pipeline:
 
     # ── waiting ───────────────────────────────────────────────────────────────────────────────────────────
 
-    def wait(self, done: Callable[[], object], what: str) -> None:
-        """Asks again and again until something is so; a process that ends meanwhile is a failure."""
+    def wait(self, done: Callable[[], object], what: str, *, rest_s: float = 0.01) -> None:
+        """Asks again and again until something is so; a process that ends meanwhile is a failure.
+
+        Args:
+            done: whether it is so.
+            what: what is waited for, for people.
+            rest_s: seconds between questions and for each process; 0 to miss no moment.
+        """
         deadline = time.monotonic() + PATIENCE_S
         while not done():
             if time.monotonic() > deadline:
                 raise AssertionError(f"after {PATIENCE_S:.0f} s still not: {what}")
-            self._pause()
-
-    def _pause(self) -> None:
-        """A moment's rest, unless a process ends."""
-        for part, process in self._processes.items():
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                raise AssertionError(f"{part} ended with exit code {process.wait(0.01)}")
+            for part, process in self._processes.items():
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    raise AssertionError(f"{part} ended with exit code {process.wait(rest_s)}")
 
     def settle(self) -> None:
         """Waits until everything sent is counted, and looks whether the tables agree with each other."""

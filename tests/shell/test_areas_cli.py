@@ -244,6 +244,15 @@ def test_who_when_which_file_and_what_was_accepted_are_on_record(served: Patrol,
     assert "in force" in served("areas", "list").out
 
 
+def test_a_version_dated_before_another_is_told_when_it_ends(served: Patrol) -> None:
+    """Whoever publishes for a time before a version that stands reads that it is in force until then only."""
+    write_areas(squares("A"), "beats.geojson")
+    first = served("areas", "load", "beats.geojson", "--from", "2026-06-01")
+    assert "takes over" not in first.out
+    second = served("areas", "load", "beats.geojson", "--from", "2026-01-01")
+    assert "until 2026-06-01 00:00 only: then version 1 takes over" in second.out
+
+
 def test_a_file_of_several_kinds_becomes_a_version_of_each(served: Patrol) -> None:
     """Without --kind each feature's own kind counts."""
     write_areas(AreaSet.union(squares("A", "B"), squares("P", kind=Kind.PRIORITY)), "all.gpkg")

@@ -388,7 +388,7 @@ def regimes(draw: st.DrawFn) -> tuple[World, list[bool]]:
     return world, [draw(st.booleans()) for _ in world.versions[1:]]
 
 
-@many(40)
+@many(30)
 @given(made=regimes(), random=st.randoms(use_true_random=False), count=st.integers(1, 5))
 def test_the_tables_are_those_of_the_versions_that_stand(
     dsn: str, made: tuple[World, list[bool]], random: random.Random, count: int

@@ -116,7 +116,7 @@ def test_the_tables_do_not_depend_on_order_batches_or_repetition(
 
 
 def wandering(seed: int) -> World:
-    """Twelve devices for two hours over four neighbourhoods: walks, gaps, jumps, duties that end in between."""
+    """Twelve devices over four neighbourhoods: walks, gaps, jumps, duties that end in between."""
     random = np.random.default_rng(seed)
     start = 1_795_420_800_000_000
     box = [(0, 0), (4, 0), (0, 4), (4, 4)]
@@ -214,7 +214,7 @@ def test_a_stream_with_late_facts_closes_rows_and_mends_them(connection: Connect
 
 
 def assert_consistent(connection: Connection) -> None:
-    """What SQL alone can see: nothing overlaps, closed or growing, duties are tiled, settled sums are sums."""
+    """What SQL alone can see: nothing overlaps, duties are tiled, settled sums are sums."""
     for query in CHECKS:
         assert connection.execute(query.encode()).fetchall() == [], query
 
