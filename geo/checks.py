@@ -902,12 +902,15 @@ def findings_geojson(findings: Iterable[Finding]) -> str:
 
 _STYLE = """
 body{font:16px/1.45 system-ui,sans-serif;margin:1.5rem auto;max-width:75rem;padding:0 1rem;color:#14213d}
-svg{background:#f4f6f8;border:1px solid #c9d1d9}svg.whole{width:100%;height:auto}
+h1{font-size:1.6rem;overflow-wrap:anywhere}
+svg{background:#f4f6f8;border:1px solid #c9d1d9}svg.whole{width:100%;height:auto;max-height:55vh}
 svg.near{width:11rem;height:11rem}path,circle{vector-effect:non-scaling-stroke}
 .area{fill:#fff;stroke:#5b6b7b;stroke-width:1}.error{fill:#d0021b55;stroke:#d0021b;stroke-width:2}
 .warning{fill:#e0860055;stroke:#b86a00;stroke-width:2}.note{fill:#1f6fb255;stroke:#1f6fb2;stroke-width:2}
 td,th{text-align:left;vertical-align:top;padding:.5rem;border-top:1px solid #c9d1d9}
-table{border-collapse:collapse}.tag{color:#fff;border-radius:.2rem;padding:.1rem .4rem}
+table{border-collapse:collapse;width:100%}@media(max-width:40rem){thead{display:none}
+td{display:block;border:0;padding:.15rem 0}tr{display:block;border-top:1px solid #c9d1d9;padding:.5rem 0}}
+.tag{color:#fff;border-radius:.2rem;padding:.1rem .4rem}
 .tag.error{background:#b00117}.tag.warning{background:#8f5200}.tag.note{background:#1b5e96}
 """
 
@@ -953,7 +956,8 @@ def findings_html(checked: Checked, title: str) -> str:
         )
     verdict = "must not be published as it is" if checked.stops else "may be published"
     return (
-        f'<!doctype html><html lang="en-GB"><head><meta charset="utf-8"><title>{html.escape(title)}</title>'
+        f'<!doctype html><html lang="en-GB"><head><meta charset="utf-8">'
+        f'<meta name="viewport" content="width=device-width"><title>{html.escape(title)}</title>'
         f"<style>{_STYLE}</style></head><body><h1>{html.escape(title)}</h1>"
         f"<p>{len(shapes)} areas, {len(checked.findings)} findings: it {verdict}.</p>"
         f'<svg class="whole" role="img" aria-label="Map of the areas and findings" viewBox="{frame.view}">'
