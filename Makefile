@@ -18,7 +18,7 @@ demo: $(STAMP) ## runs the whole pipeline on this machine, e.g. make demo ARGS="
 	$(BIN)/patrol demo $(ARGS)
 
 test: lint ## runs the linters and all tests, e.g. make test ARGS="-k stays"
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
 
 bench: $(STAMP) ## measures what is fast and says how fast, e.g. make bench ARGS=places
 	$(BIN)/python -m tests.bench $(ARGS)

@@ -304,7 +304,7 @@ class EmbeddedDatabase(ThrowawayServer):
             "work_mem": "16MB",
             "max_wal_size": "2GB",
             "checkpoint_timeout": "30min",
-            "wal_level": "minimal",
+            "wal_level": "replica",
             "max_wal_senders": 0,
             "fsync": "off",
             "synchronous_commit": "on",  # a commit has left the process, so a crash of the server keeps it

@@ -6,6 +6,7 @@ Exit 0 done, 1 the answer is no, 2 wrong use (or a file that cannot be used), 3 
 from __future__ import annotations
 
 import logging
+import os
 import sys
 
 import click
@@ -50,8 +51,20 @@ def main() -> None:
         code = exit_code(error)
         if code is None:
             raise
-        click.echo(f"patrol: {' '.join(str(error).split())}", err=True)
+        click.echo(f"patrol: {told(error)}", err=True)
         sys.exit(code)
+
+
+def told(error: BaseException) -> str:
+    """What went wrong, in one line."""
+    from aiokafka.errors import KafkaConnectionError
+    from kafka.errors import KafkaConnectionError as OtherKafkaConnectionError
+
+    if isinstance(error, KafkaConnectionError | OtherKafkaConnectionError):
+        # The clients' own words are about sockets and address families.
+        where = os.environ.get("PATROL_KAFKA", "the servers given")
+        return f"Kafka cannot be reached at {where}: is it up, and is PATROL_KAFKA right?"
+    return " ".join(str(error).split())
 
 
 def exit_code(error: BaseException) -> int | None:

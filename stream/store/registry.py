@@ -127,7 +127,7 @@ class Registry:
             with connection.cursor() as cursor:
                 cursor.executemany(
                     "insert into place (neighbourhood, premises, priorities) values (%s, %s, %s) "
-                    "on conflict do nothing",
+                    "on conflict (neighbourhood, premises, priorities) do nothing",
                     [[place.neighbourhood, place.premises, list(place.priorities)] for place in new],
                 )
             keys = _place_keys(connection)

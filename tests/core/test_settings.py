@@ -66,7 +66,10 @@ def test_a_secret_is_the_content_of_its_file(tmp_path: Path, end: str) -> None:
 @pytest.mark.parametrize(
     ("environment", "message"),
     [
-        ({"PATROL_PARTITIONS": "many"}, "PATROL_PARTITIONS='many' is not a whole number: partitions of the topics"),
+        (
+            {"PATROL_PARTITIONS": "many"},
+            "PATROL_PARTITIONS='many' is not a whole number: partitions of the topics",
+        ),
         ({"PATROL_PARTITIONS": "2.5"}, "PATROL_PARTITIONS='2.5' is not a whole number"),
         ({"PATROL_PARTITIONS": "0"}, "PATROL_PARTITIONS must be above 0"),
         ({"PATROL_PUBLISH_S": "-1"}, "PATROL_PUBLISH_S must be above 0: seconds between live figures"),

@@ -97,8 +97,7 @@ class RealKafka(ThrowawayServer):
             format_it = [
                 "kafka.tools.StorageTool",
                 "format",
-                "-t",
-                cluster,
+                f"--cluster-id={cluster}",  # as one word: an id may begin with a dash
                 "-c",
                 str(properties),
                 "--standalone",
