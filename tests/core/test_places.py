@@ -312,3 +312,28 @@ def test_the_real_wards_agree() -> None:
         ]
     )
     assert places_by_index(PlaceIndex(areas), points) == places_by_comparison(areas, points)
+
+
+def test_a_million_random_points_are_where_comparison_puts_them() -> None:
+    """A million points over a force of 300 wiggly areas: each in the neighbourhood that brute force finds."""
+    areas = wiggly_world(11, 300, 30_000).only(Kind.NEIGHBOURHOOD)
+    index = PlaceIndex(areas)
+    west, south, east, north = shapely.total_bounds(areas.geometry)
+    random = np.random.default_rng(11)
+    lon, lat = random.uniform(west, east, 1_000_000), random.uniform(south, north, 1_000_000)
+    # Areas in the order of their ids: the first that covers a point keeps it (rule 5).
+    expected = np.full(len(lon), -1)
+    for number, shape in enumerate(areas.geometry):
+        box = shapely.bounds(shape)
+        near = np.flatnonzero(
+            (expected < 0) & (lon >= box[0]) & (lon <= box[2]) & (lat >= box[1]) & (lat <= box[3])
+        )
+        shapely.prepare(shape)
+        expected[near[shapely.intersects_xy(shape, lon[near], lat[near])]] = number
+    number_of = {name: number for number, name in enumerate(areas.area_id)}
+    numbers = index.locate(lon, lat)  # which may meet new places, so it comes before they are listed
+    found = np.array(
+        [-1 if place.neighbourhood is None else number_of[place.neighbourhood] for place in index.places]
+    )[numbers]
+    assert np.array_equal(found, expected)
+    assert np.count_nonzero(expected >= 0) > 500_000

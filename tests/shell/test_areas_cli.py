@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from geo.areas import Area, AreaSet, Kind
+from geo.checks import CODES, Severity
 from geo.crs import area_m2
 from geo.diff_map import diff_html
 from geo.diffs import diff
@@ -26,6 +27,7 @@ from stream.policy import Policies
 from stream.store import areas as tables
 from stream.store.ledger import Ledger
 from stream.store.schema import connect, migrate
+from tests.core.boundary_corpus import CASES
 from tests.strategies import many, micros
 
 if TYPE_CHECKING:
@@ -224,6 +226,31 @@ def test_a_file_with_errors_is_not_published(served: Patrol) -> None:
         served("areas", "load", "beats.geojson", "--from", "2026-01-01", "--json").json["published"] is False
     )
     assert served("areas", "list", "--all", "--json").json == []
+
+
+def test_no_broken_file_changes_what_is_published(served: Patrol, tmp_path: Path) -> None:
+    """Each file of the corpus that stops a publication is refused with a line, and nothing is published."""
+    write_areas(squares("A", "B"), tmp_path / "good.geojson")
+    assert (
+        served("areas", "load", "good.geojson", "--kind", "neighbourhood", "--from", "2020-01-01").code == 0
+    )
+    before = served("areas", "list", "--all", "--json").out
+    refused = 0
+    for number, case in enumerate(CASES):
+        # One of them is read for the full minute that a file may take; tests/core/test_checks.py has it.
+        stops = any(CODES[code] is Severity.ERROR for code in case.codes)
+        if "never ends" in case.name or case.options or not stops:
+            continue
+        folder = tmp_path / f"case-{number}"
+        folder.mkdir()
+        path = case.make(folder)
+        said = served("areas", "load", path, "--from", "2021-01-01")
+        assert said.code in {1, 2}, case.name
+        assert said.out + said.err, case.name
+        assert "Traceback" not in said.err, case.name
+        refused += 1
+    assert refused >= 60
+    assert served("areas", "list", "--all", "--json").out == before
 
 
 def test_who_when_which_file_and_what_was_accepted_are_on_record(served: Patrol, tmp_path: Path) -> None:
