@@ -5,12 +5,13 @@ A shell: it reads files and calls the core. What it counts is what the pipeline 
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from geo.areas import AreaSet, Kind
-from geo.files import read_areas
+from geo.files import AreaFileError, read_areas
 from geo.history import AreaHistory
 from stream import calendar, frames
 from stream.events import Limits, Reject, decode_duties, decode_states
@@ -111,12 +112,38 @@ def read(
             parts.append(chunk.fixes)
             bad += chunk.rejects
         rejects[str(path)] = bad
+        if bad and not any(len(part) for part in parts):
+            raise AccountError(f"{path}: no usable position; {_first(bad)}")
     booked, _, bad = decode_duties(_lines(duties))
-    rejects[str(duties)] = bad
+    rejects[str(duties)] = _rows(bad)
+    if not booked:
+        why = _first(_rows(bad)) if bad else "it is empty"
+        raise AccountError(f"{duties}: no usable duty, so there is nothing to count; {why}")
     keyed: list[StateReport] = []
     if states is not None:
-        keyed, _, rejects[str(states)] = decode_states(_lines(states))
+        keyed, _, bad = decode_states(_lines(states))
+        rejects[str(states)] = _rows(bad)
     return Facts(found, frames.join(parts), booked, keyed, rejects, later)
+
+
+def _rows(rejects: Sequence[Reject]) -> list[Reject]:
+    """Rejects by the row of the file, the first being 1, instead of their place in a batch."""
+    return [Reject(reject.index + 1, reject.reason, reject.detail) for reject in rejects]
+
+
+def _first(rejects: Sequence[Reject]) -> str:
+    return f"row {rejects[0].index}: {rejects[0].reason}: {rejects[0].detail}"
+
+
+def strangers(facts: Facts) -> dict[str, int]:
+    """Home neighbourhoods that no area file has, with the number of duties: nobody can ever be on them."""
+    known = {
+        area.area_id
+        for areas in (facts.areas, *(areas for _, areas in facts.later))
+        for area in areas.areas()
+        if area.kind == Kind.NEIGHBOURHOOD
+    }
+    return dict(Counter(area for duty in facts.duties for area in duty.patch if area not in known))
 
 
 def _versions(items: Sequence[str]) -> tuple[AreaSet, tuple[tuple[int, AreaSet], ...]]:
@@ -148,7 +175,14 @@ def _areas(item: str) -> tuple[int, AreaSet]:
             if not _file(item)[0].exists():  # the @ may be the file's own
                 raise AccountError(f"--areas {item}: {error}") from error
     path, kind = _file(name)
-    return start, read_areas(path, kind)
+    try:
+        return start, read_areas(path, kind)
+    except AreaFileError as error:
+        if "--" not in str(error):
+            raise
+        raise AccountError(
+            f"{error} (an option of 'patrol areas'; here, write FILE:kind and give a file that needs no more)"
+        ) from error
 
 
 def _file(item: str) -> tuple[Path, Kind | None]:

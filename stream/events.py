@@ -36,6 +36,9 @@ UNKNOWN: Final = -1
 MAX_TEXT: Final = 200
 """Identifiers and names may have so many characters; what is longer is a mistake, and no index holds it."""
 MAX_REVISION: Final = 2**31 - 1
+EARLIEST: Final = 0
+LATEST: Final = 4_102_444_800_000_000
+"""1970 and 2100: one duty with a mistyped year would drown the force's figure."""
 
 
 class Reason(StrEnum):
@@ -203,8 +206,9 @@ def judge(
     known = receipt >= 0
     age = np.where(known, receipt, time) - time
     # Written from the last reason to the first, so that the first one stays.
-    verdict[age > round(limits.retention_s * SECOND)] = REASONS.index(Reason.TOO_OLD)
-    verdict[-age > round(limits.max_ahead_s * SECOND)] = REASONS.index(Reason.IN_FUTURE)
+    verdict[(age > round(limits.retention_s * SECOND)) | (time < EARLIEST)] = REASONS.index(Reason.TOO_OLD)
+    ahead = (-age > round(limits.max_ahead_s * SECOND)) | (time >= LATEST)
+    verdict[ahead] = REASONS.index(Reason.IN_FUTURE)
     verdict[error_m > limits.max_error_m] = REASONS.index(Reason.ERROR_TOO_LARGE)
     verdict[(lon == 0) & (lat == 0)] = REASONS.index(Reason.ZERO_POSITION)
     verdict[~((np.abs(lon) <= 180) & (np.abs(lat) <= 90))] = REASONS.index(Reason.OUT_OF_RANGE)
@@ -617,6 +621,8 @@ def _time(field: str, value: str | int) -> int:
     time = parse_time(value)
     if time is None:
         raise _BadValueError(f"{field} {_short(value)} is {_TIME_WANTED}")
+    if not EARLIEST <= time < LATEST:
+        raise _BadValueError(f"{field} {_short(value)} lies outside the years 1970 to 2099")
     return time
 
 

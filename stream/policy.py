@@ -128,7 +128,8 @@ class Policies:
 def parse_policies(text: str) -> Policies:
     """Policies from TOML: one ``[[policy]]`` table each, with ``from`` (a local date or a time with offset).
 
-    Only what differs from the default needs to be said; the first may leave ``from`` out. States are given as
+    Only what differs from the default needs to be said. The first may leave ``from`` out: it then holds from
+    the beginning; with it, the defaults hold until then. States are given as
     ``states.8 = { name = "unavailable", counts = "not_visible" }``.
 
     Raises:
@@ -146,14 +147,15 @@ def parse_policies(text: str) -> Policies:
     starts: list[int] = []
     policies: list[Policy] = []
     for number, table in enumerate(tables):
-        if number == 0 and len(tables) > 1 and "from" in table:
-            raise PolicyError("policy 1 holds from the beginning: leave its 'from' out")
+        if number == 0 and "from" in table:
+            # Only a change is given: what was counted before it stays as the rules' defaults have it.
+            starts.append(BEGINNING)
+            policies.append(Policy())
         start = _start(table.pop("from", None), first=number == 0)
         if starts and start <= starts[-1]:
             raise PolicyError(f"policy {number + 1}: its 'from' must be later than the one before it")
         starts.append(start)
         policies.append(_policy(table, number + 1))
-    starts[0] = BEGINNING
     return Policies(tuple(starts), tuple(policies))
 
 
@@ -193,6 +195,8 @@ def _policy(table: dict[str, Any], number: int) -> Policy:
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < float("inf"):
             raise PolicyError(f"policy {number}: {name} must be a number, zero or more")
     policy = replace(Policy(), states=states, **{name: float(value) for name, value in table.items()})
-    if policy.parked_gap_s < policy.max_gap_s or policy.target > 1:
-        raise PolicyError(f"policy {number}: parked_gap_s must be at least max_gap_s, and target at most 1")
+    if policy.parked_gap_s < policy.max_gap_s:
+        raise PolicyError(f"policy {number}: parked_gap_s must be at least max_gap_s")
+    if policy.target > 1:
+        raise PolicyError(f"policy {number}: target is a share from 0 to 1: write 0.8 for 80 %")
     return policy

@@ -16,6 +16,9 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from psycopg import ProgrammingError
+from psycopg.conninfo import conninfo_to_dict
+
 from stream.policy import Policies, PolicyError, parse_policies
 
 if TYPE_CHECKING:
@@ -111,6 +114,11 @@ def load(environment: Mapping[str, str] | None = None) -> Settings:
         SettingsError: an unknown setting in the file, or a value that makes no sense.
     """
     environment = os.environ if environment is None else environment
+    names = {f"PATROL_{name.upper()}" for name in SETTINGS}
+    allowed = names | {f"{name}_FILE" for name in names} | {"PATROL_CONFIG"}
+    for name in sorted(environment):
+        if name.startswith("PATROL_") and name not in allowed:
+            raise SettingsError(f"unknown setting {name}; known: {', '.join(sorted(names))}")
     given: dict[str, Any] = {}
     if path := environment.get("PATROL_CONFIG"):
         try:
@@ -149,6 +157,14 @@ def _typed(given: Mapping[str, Any]) -> Settings:
             raise SettingsError(f"PATROL_{item.name.upper()}={value!r} is not {what}: {SETTINGS[item.name]}")
         if kind is not str and not 0 < values[item.name] < math.inf:
             raise SettingsError(f"PATROL_{item.name.upper()} must be above 0: {SETTINGS[item.name]}")
+    for address in filter(None, values.get("kafka", "").split(",")):
+        host, _, port = address.strip().rpartition(":")
+        if not (host and port.isascii() and port.isdigit() and int(port) < 65_536):
+            raise SettingsError(f"PATROL_KAFKA={values['kafka']!r} is not host:port: {SETTINGS['kafka']}")
+    try:
+        conninfo_to_dict(values.get("database", ""))
+    except ProgrammingError as error:
+        raise SettingsError(f"PATROL_DATABASE is no DSN ({error}): {SETTINGS['database']}") from None
     if values.get("clock", WALL) not in (WALL, EVENTS):
         raise SettingsError(f"PATROL_CLOCK={values['clock']!r}: write wall or events")
     return Settings(**values)

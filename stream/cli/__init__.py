@@ -13,7 +13,7 @@ import click
 
 from stream.cli.areas import areas
 from stream.cli.demo import demo
-from stream.cli.files import account, replay, simulate
+from stream.cli.files import account, printable, replay, simulate
 from stream.cli.serve import export, ingest, init, up, worker
 from stream.cli.web import web
 
@@ -42,7 +42,7 @@ def main() -> None:
     try:
         # Without its standalone mode click hands an exit code back in place of leaving with it.
         sys.exit(patrol(standalone_mode=False))
-    except click.Abort:
+    except (click.Abort, KeyboardInterrupt):
         sys.exit(130)
     except click.ClickException as error:
         error.show()
@@ -64,7 +64,7 @@ def told(error: BaseException) -> str:
         # The clients' own words are about sockets and address families.
         where = os.environ.get("PATROL_KAFKA", "the servers given")
         return f"Kafka cannot be reached at {where}: is it up, and is PATROL_KAFKA right?"
-    return " ".join(str(error).split())
+    return printable(" ".join(str(error).split()))
 
 
 def exit_code(error: BaseException) -> int | None:

@@ -167,11 +167,7 @@ class _Stage:
         with _Screen(self.console) as screen:
             rates = _Rates(self._began)
             while True:
-                if failed := [process for process in parts.processes if process.poll() is not None]:
-                    raise click.ClickException(
-                        f"{failed[0].args[-1]!s} ended with exit code {failed[0].returncode}:\n"  # type: ignore[index]
-                        f"{parts.log.read_text(errors='replace')[-2000:]}"
-                    )
+                self._check_processes()
                 shown = await asyncio.to_thread(_look, parts.connection)
                 if shown.on_duty:
                     screen.show(self._table(shown, rates, speed))
@@ -185,6 +181,15 @@ class _Stage:
             timer.cancel()
         self._summary(complete)
 
+    def _check_processes(self) -> None:
+        parts = self._parts
+        assert parts is not None
+        if failed := [process for process in parts.processes if process.poll() is not None]:
+            raise click.ClickException(
+                f"{failed[0].args[-1]!s} ended with exit code {failed[0].returncode}:\n"  # type: ignore[index]
+                f"{parts.log.read_text(errors='replace')[-2000:]}"
+            )
+
     async def _settle(self, screen: _Screen, rates: _Rates, speed: float) -> None:
         """Waits until everything sent is counted."""
         from stream.lag import LagMeter
@@ -195,6 +200,7 @@ class _Stage:
         deadline = time.monotonic() + 60
         try:
             while not (lag := await asyncio.to_thread(meter.measure, parts.connection)).none:
+                self._check_processes()
                 if time.monotonic() > deadline:
                     raise click.ClickException(f"{lag.raw:,} messages are still not counted after 60 s")
                 shown = await asyncio.to_thread(_look, parts.connection)
@@ -234,11 +240,14 @@ class _Stage:
         from stream.policy import Policies
         from stream.shares import shares
         from stream.store.exports import derived
+        from stream.store.live import newest_event
 
         parts = self._parts
         assert parts is not None
         found = derived(parts.connection)
         start, end = parts.simulation.start, parts.simulation.end
+        if not complete:
+            end = max(start, min(end, newest_event(parts.connection)))  # what was not played is not unknown
         figures = shares(found.slices, found.duties, found.places, start, end)
         count = parts.connection.execute("select count(*) from fix").fetchone()
         rejected = _dead_letters(parts.settings)
@@ -250,10 +259,11 @@ class _Stage:
         patch = {duty.duty_id: duty.patch for duty in parts.simulation.duties}
         names = {area.area_id: area.name for area in parts.force.areas()}
         target = Policies().policies[0].target
-        table = Table(title="The shift, and the truth that only a simulator knows", box=box.SIMPLE_HEAD)
+        title = "The shift, and the truth that only a simulator knows" if complete else "The shift so far"
+        table = Table(title=title, box=box.SIMPLE_HEAD)
         for name in ("neighbourhood", "counted", "truth", "off by", "unknown", "at least 80 %"):
             table.add_column(name, justify="left" if name == "neighbourhood" else "right", no_wrap=True)
-        for item in figures:
+        for item in sorted(figures, key=lambda item: (item.scope == "force", item.share or 0.0)):
             if item.scope == "officer" or item.share is None:
                 continue
             rows = [
@@ -275,7 +285,7 @@ class _Stage:
         self.console.print(
             "counted: seconds on patch ÷ seconds on duty; unknown time is not credited."
             if complete
-            else "Ended before the shift did: the simulator's truth is of the whole shift, so not shown.",
+            else "Ended before the shift did: figures up to the last event; the truth is of the whole shift.",
             highlight=False,
         )
 

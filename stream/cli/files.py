@@ -15,6 +15,7 @@ from stream.settings import load, read_policies
 
 if TYPE_CHECKING:
     from stream.account import Account
+    from stream.settings import Settings
     from stream.shares import Figures
 
 FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
@@ -73,7 +74,7 @@ def account(
     share_high, verdict and ambiguous_s stay empty, and there is no visits.csv.
     """
     from stream.account import account as count
-    from stream.account import read
+    from stream.account import read, strangers
     from stream.tables import write
 
     policies = read_policies(str(policy) if policy else "")
@@ -104,7 +105,13 @@ def account(
             listed = ", ".join(f"{count_} {reason}" for reason, count_ in sorted(reasons.items()))
             click.echo(f"{name}: left out {listed}", err=True)
             first = facts.rejects[name][0]
-            click.echo(f"  the first: row {first.index}: {first.reason}: {first.detail}", err=True)
+            click.echo(f"  the first: row {first.index}: {first.reason}: {printable(first.detail)}", err=True)
+        for area, count_ in sorted(strangers(facts).items()):
+            click.echo(
+                f"no area file has the neighbourhood {printable(area)}, the patch of {count_} duties: "
+                "their time cannot be on patch",
+                err=True,
+            )
         for item in force:
             click.echo(_sentence(item, found))
     missed = [
@@ -112,6 +119,11 @@ def account(
     ]
     if strict and missed:
         context.exit(1)
+
+
+def printable(text: str) -> str:
+    """Text from a file without what would move a terminal's cursor."""
+    return "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in text)
 
 
 def _figure(item: Figures) -> dict[str, object]:
@@ -131,7 +143,7 @@ def _sentence(item: Figures, found: Account) -> str:
     if item.share is None:
         return "the force: no duty time, so no figure"
     start, end = (moment(time_us).astimezone(LOCAL) for time_us in (item.start, item.end))
-    when = f"{start:%a %d %b %H:%M} to {end:%a %d %b %H:%M}"
+    when = f"{start:%a %d %b %Y %H:%M} to {end:%a %d %b %Y %H:%M}"
     unknown = item.unknown / item.duty
     return (
         f"the force, {when}: {item.share:.1%} of {item.duty / 3.6e9:,.1f} h on patch, {unknown:.1%} unknown"
@@ -199,6 +211,7 @@ def replay(file: Path, topic: str | None, speed: float) -> None:
     settings.need("kafka")
 
     async def work(stop: asyncio.Event) -> None:
+        await require_topics(settings, [topic] if topic else None)
         done = await send(
             file, settings.kafka, topic=topic, prefix=settings.topic_prefix, speed=speed, stop=stop
         )
@@ -213,3 +226,30 @@ def replay(file: Path, topic: str | None, speed: float) -> None:
             click.echo(f"… and {len(done.left_out) - 20:,} more", err=True)
 
     until_told(work)
+
+
+async def require_topics(settings: Settings, names: list[str] | None) -> None:
+    """Checks that topics exist: some brokers would make them up, and nobody would read them.
+
+    Args:
+        settings: where Kafka is.
+        names: the topics; None: those that positions go to by kind.
+
+    Raises:
+        TopicError: one does not exist.
+    """
+    from aiokafka.admin import AIOKafkaAdminClient
+
+    from stream import topics
+
+    by_kind = (topics.RADIO_POSITIONS, topics.VEHICLE_POSITIONS)
+    wanted = names or [topics.named(name, settings.topic_prefix) for name in by_kind]
+    admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka)
+    try:
+        await admin.start()
+        present = set(await admin.list_topics())
+    finally:
+        await admin.close()
+    for name in wanted:
+        if name not in present:
+            raise topics.TopicError(f"Kafka has no topic {name}: run 'patrol init', or look at --topic")

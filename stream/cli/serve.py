@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
 import subprocess
 import sys
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from stream.settings import Settings
+
+CHILD = "PVCHILD_OF"
+"""Tells a process of this program who started it, so that it ends when that one is gone."""
 
 SETTINGS_HELP = "\b\nSettings:\n" + "\n".join(
     f"  PATROL_{name.upper():<14} {text}" for name, text in SETTINGS.items()
@@ -123,24 +127,47 @@ def up() -> None:
     settings = load()
     settings.need("kafka", "database")
     start_logging()
+    settings.policies()
     with connect(settings.database) as connection:
         require(connection)
+    asyncio.run(reach(settings))
     until_told(lambda stop: supervise([("ingest",), ("worker",)], stop))
+
+
+async def reach(settings: Settings) -> None:
+    """Asks Kafka for anything at all.
+
+    Raises:
+        aiokafka.errors.KafkaConnectionError: no broker answers.
+    """
+    from aiokafka.admin import AIOKafkaAdminClient
+
+    admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka)
+    try:
+        await admin.start()
+    finally:
+        await admin.close()
 
 
 async def supervise(parts: list[tuple[str, ...]], stop: asyncio.Event) -> None:
     """Keeps processes of this program running; asks them to end, and waits for them, when told."""
     log = logging.getLogger(__name__)
+    refused: list[str] = []
 
     async def keep(part: tuple[str, ...]) -> None:
         backoff = 0.5
         while not stop.is_set():
             began = time.monotonic()
-            process = await asyncio.create_subprocess_exec(*command(*part))
+            process = await asyncio.create_subprocess_exec(
+                *command(*part), env={**os.environ, CHILD: str(os.getpid())}
+            )
             ended = asyncio.ensure_future(process.wait())
             told = asyncio.ensure_future(stop.wait())
             await asyncio.wait([ended, told], return_when=asyncio.FIRST_COMPLETED)
             told.cancel()
+            if not stop.is_set() and ended.result() == 2:
+                refused.append(part[0])
+                stop.set()
             if not stop.is_set():
                 backoff = 0.5 if time.monotonic() - began > 30 else min(backoff * 2, 30.0)
                 log.error("%s ended with exit code %s; starting it again", part[0], ended.result())
@@ -153,6 +180,8 @@ async def supervise(parts: list[tuple[str, ...]], stop: asyncio.Event) -> None:
                 await ended
 
     await asyncio.gather(*(keep(part) for part in parts))
+    if refused:
+        raise click.ClickException(f"{refused[0]} cannot run as it is set up: it said why above")
 
 
 def command(*words: str) -> list[str]:
@@ -162,7 +191,14 @@ def command(*words: str) -> list[str]:
 
 def start(*words: str, environment: dict[str, str], output: int | None = None) -> subprocess.Popen[bytes]:
     """Starts this program with other words in a process of its own."""
-    return subprocess.Popen(command(*words), env=environment, stdout=output, stderr=output)
+    # In a session of its own, so that Ctrl-C reaches it through us, once what it holds is settled.
+    return subprocess.Popen(
+        command(*words),
+        env={**environment, CHILD: str(os.getpid())},
+        stdout=output,
+        stderr=output,
+        start_new_session=True,
+    )
 
 
 @click.command(epilog="Example: patrol export --out week47")

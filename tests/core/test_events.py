@@ -217,9 +217,10 @@ def _expected(event: Mapping[str, Any], received: int, limits: Limits) -> Reason
         return Reason.ERROR_TOO_LARGE
     own = None if isinstance(event.get("received"), bool) else parse_time(event.get("received"))
     known = [receipt for receipt in (own, received) if receipt is not None and receipt >= 0]
-    if known and at - min(known) > limits.max_ahead_s * SECOND:
+    # Whatever is known of its receipt, a fix is of the years 1970 to 2099.
+    if at >= 4_102_444_800 * SECOND or (known and at - min(known) > limits.max_ahead_s * SECOND):
         return Reason.IN_FUTURE
-    if known and min(known) - at > limits.retention_s * SECOND:
+    if at < 0 or (known and min(known) - at > limits.retention_s * SECOND):
         return Reason.TOO_OLD
     if error is not None and error < 0:
         error = None
@@ -524,3 +525,13 @@ def test_a_state_that_cannot_be_is_rejected(fields: Mapping[str, object], reason
     states, _, rejects = decode_states(values)
     assert [(r.index, r.reason) for r in rejects] == [(1, reason)]
     assert [state.state for state in states] == [0, 255]
+
+
+@pytest.mark.parametrize("start", ["0001-01-01T00:00:00Z", "9999-01-01T00:00:00Z", -1, 4_102_444_800_000])
+def test_a_booking_of_another_age_is_refused(start: object) -> None:
+    """A duty that would begin before 1970 or after 2099 is a mistyped year: one such would drown a figure."""
+    duties, _, rejects = decode_duties(
+        [json.dumps({"duty_id": "D", "revision": 1, "officer_id": "O", "start": start, "end": None}).encode()]
+    )
+    assert duties == []
+    assert [reject.reason for reject in rejects] == [Reason.BAD_VALUE]

@@ -57,8 +57,8 @@ def test_the_environment_goes_before_the_file(tmp_path: Path) -> None:
 def test_a_secret_is_the_content_of_its_file(tmp_path: Path, end: str) -> None:
     """``…_FILE`` names a file; its content without the newline at the end is the value."""
     secret = tmp_path / "dsn"
-    secret.write_text(f"postgresql://patrol:p w@db/patrol{end}", newline="")
-    assert load({"PATROL_DATABASE_FILE": str(secret)}).database == "postgresql://patrol:p w@db/patrol"
+    secret.write_text(f"postgresql://patrol:p%20w@db/patrol{end}", newline="")
+    assert load({"PATROL_DATABASE_FILE": str(secret)}).database == "postgresql://patrol:p%20w@db/patrol"
     both = {"PATROL_DATABASE_FILE": str(secret), "PATROL_DATABASE": "postgresql://other"}
     assert load(both).database == "postgresql://other"
 
@@ -123,7 +123,27 @@ def test_a_policy_file_is_read_and_a_bad_one_named(tmp_path: Path) -> None:
     file.write_text("[[policy]]\ntarget = 0.7\n")
     assert load({"PATROL_POLICY": str(file)}).policies().at(0).target == 0.7
     file.write_text("[[policy]]\ntarget = 7\n")
-    with pytest.raises(SettingsError, match=r"policy file .*policy.toml: policy 1: .*target at most 1"):
+    with pytest.raises(
+        SettingsError, match=r"policy file .*policy.toml: policy 1: target is a share from 0 to 1"
+    ):
         read_policies(str(file))
     with pytest.raises(SettingsError, match="policy file /nowhere: "):
         read_policies("/nowhere")
+
+
+@pytest.mark.parametrize(
+    ("environment", "message"),
+    [
+        ({"PATROL_FOO": "1"}, "unknown setting PATROL_FOO; known: "),
+        ({"PATROL_KAFKA": "localhost:abc"}, "PATROL_KAFKA='localhost:abc' is not host:port"),
+        ({"PATROL_KAFKA": "kafka1:9092,kafka2"}, "PATROL_KAFKA='kafka1:9092,kafka2' is not host:port"),
+        ({"PATROL_DATABASE": "nonsense dsn"}, "PATROL_DATABASE is no DSN"),
+    ],
+)
+def test_what_no_server_could_understand_is_refused_at_once(
+    environment: dict[str, str], message: str
+) -> None:
+    """A setting nobody knows, an address without a port, a DSN that is none: one line, at once."""
+    with pytest.raises(SettingsError) as caught:
+        load(environment)
+    assert str(caught.value).startswith(message)
