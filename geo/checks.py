@@ -11,10 +11,14 @@ from __future__ import annotations
 import html
 import json
 import math
+import pickle
 import re
+import subprocess
+import sys
 from collections import defaultdict
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +40,7 @@ from geo.crs import (
 )
 from geo.files import (
     LIMITS,
+    LONGEST,
     AreaFileError,
     Limits,
     RawLayer,
@@ -46,13 +51,15 @@ from geo.files import (
     kinds_of,
     locate,
     mend,
+    printable,
     read_layer,
     system_of,
+    tangled,
+    unfit,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -77,7 +84,10 @@ CODES: Mapping[str, Severity] = MappingProxyType(
         "crs-missing": _E,
         "crs-wrong": _E,
         "axes-swapped": _E,
+        "heaped": _E,
         # The file as a whole: it can.
+        "abroad": _E,
+        "far-from-published": _E,
         "crs-replaced": _N,
         "kind-replaced": _W,
         "heights-dropped": _N,
@@ -86,16 +96,19 @@ CODES: Mapping[str, Severity] = MappingProxyType(
         "reader-remark": _N,
         # One area.
         "id-missing": _E,
+        "id-unfit": _E,
         "id-twice": _E,
         "id-nearly-twice": _W,
         "name-missing": _W,
         "name-twice": _W,
         "name-garbled": _W,
+        "name-unfit": _W,
         "shape-missing": _E,
         "shape-not-area": _E,
         "shape-mixed": _W,
         "shape-broken": _E,
         "shape-crossing": _E,
+        "shape-tangled": _E,
         "shape-mended": _W,
         "ring-open": _W,
         "part-tiny": _W,
@@ -141,7 +154,13 @@ _FATAL = (
     "crs-missing",
     "crs-wrong",
     "axes-swapped",
+    "heaped",
 )
+
+MOST_OVERLAPS = 500
+"""More findings of overlaps than this say one thing only: areas lie on top of each other in layers."""
+
+_MOST_PAIRS = 1_000_000  # areas that touch each other; a hundred thousand wards have a third of that
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -206,6 +225,7 @@ def check(
     id_column: str | None = None,
     name_column: str | None = None,
     crs: str | None = None,
+    encoding: str | None = None,
     accept: Mapping[str, Acceptance] | None = None,
     limits: Limits = LIMITS,
 ) -> Checked:
@@ -221,6 +241,7 @@ def check(
         id_column: the column with the ids, where it cannot be found.
         name_column: the column with the names, where it cannot be found.
         crs: the reference system, in place of the file's.
+        encoding: how its texts are written, in place of what the file says.
         accept: errors that are let pass, by code or by ``code:area_id``; those of a file that cannot be used
             at all cannot be.
         limits: how much the file may ask for.
@@ -229,28 +250,151 @@ def check(
         ValueError: ``accept`` names a code that is none, or one that cannot be accepted.
     """
     accept = accept or {}
+    _refuse_acceptances(accept)
+    areas: AreaSet | None = None
+    found: list[Finding] = []
+    try:
+        raw = source if isinstance(source, RawLayer) else _read(source, layer, encoding, limits)
+        shapes = _located(raw, crs, outline, found)
+        rows = _rows(raw, kind, shapes, id_column=id_column, name_column=name_column, found=found)
+        areas = AreaSet.of(rows) if rows else None
+        if areas is not None:
+            _abroad(areas, found)
+            for each in Kind:
+                _against_each_other(areas.only(each), each, found)
+            _against_outline(areas, outline, found)
+            _against_published(areas, against, found)
+            if outline is None:
+                _far_from_published(areas, against, found)
+    except _StopError as stop:
+        areas = None
+        found.append(stop.finding)
+    except (shapely.errors.ShapelyError, MemoryError, RecursionError) as error:
+        areas = None
+        said = " ".join(str(error).split())[:120] or "no memory"
+        text = (
+            f"{_source(source)}: its shapes cannot be worked with ({said}); simplify them and export it again"
+        )
+        found.append(_finding("unreadable", text, "nothing can be published from it"))
+    order = {code: at for at, code in enumerate(CODES)}
+    judged = [_accepted(finding, accept) for finding in found]
+    judged.sort(
+        key=lambda f: (list(Severity).index(f.severity), order[f.code], -(f.size_m2 or 0.0), f.area_id or "")
+    )
+    return Checked(areas, tuple(judged))
+
+
+def _refuse_acceptances(accept: Mapping[str, Acceptance]) -> None:
     for key in accept:
         code = key.split(":", 1)[0]
         if code not in CODES or code in _FATAL:
             raise ValueError(f"{key!r} is no finding that can be accepted; see the table in geo/README.md")
-    areas: AreaSet | None = None
-    found: list[Finding] = []
+
+
+_PLAIN = 2_000  # corners; so few cannot cross more than a million times
+
+
+def check_apart(
+    path: str | Path,
+    kind: Kind | None = None,
+    against: AreaSet | None = None,
+    outline: Any = None,
+    *,
+    layer: str | None = None,
+    encoding: str | None = None,
+    limits: Limits = LIMITS,
+    **options: Any,
+) -> Checked:
+    """:func:`check` of a file in a process of its own with limited memory and time.
+
+    What people never draw may still ask for any amount of either, and only a process of its own can be
+    stopped then. A file of few corners cannot, and is checked here.
+
+    Args:
+        path: the file.
+        kind: as for :func:`check`, as are all others.
+        against: what is published.
+        outline: the force's area.
+        layer: which layer of the file.
+        encoding: how its texts are written.
+        limits: ``memory_bytes`` and ``seconds`` hold for the check as they do for the reading.
+        options: the others of :func:`check`.
+
+    Raises:
+        ValueError: as :func:`check`.
+    """
+    _refuse_acceptances(options.get("accept") or {})
     try:
-        raw = source if isinstance(source, RawLayer) else _read(source, layer, limits)
-        shapes = _located(raw, crs, outline, found)
-        rows = _rows(raw, kind, shapes, id_column=id_column, name_column=name_column, found=found)
-        areas = AreaSet.of(rows) if rows else None
+        raw = _read(path, layer, encoding, limits)
     except _StopError as stop:
-        found.append(stop.finding)
-    if areas is not None:
-        for each in Kind:
-            _against_each_other(areas.only(each), each, found)
-        _against_outline(areas, outline, found)
-        _against_published(areas, against, found)
-    order = {code: at for at, code in enumerate(CODES)}
-    judged = [_accepted(finding, accept) for finding in found]
-    judged.sort(key=lambda f: (list(Severity).index(f.severity), order[f.code], f.area_id or ""))
-    return Checked(areas, tuple(judged))
+        return Checked(None, (stop.finding,))
+    if int(shapely.get_num_coordinates(raw.geometry).sum()) <= _PLAIN:
+        return check(raw, kind, against, outline, limits=limits, **options)
+    request = pickle.dumps((raw, kind, _plain(against), outline, limits, options))
+    packages = [place for place in sys.path if Path(place).is_absolute()]
+    program = f"import sys; sys.path[:0] = {packages!r}; from geo.checks import _answer; _answer()"
+    try:
+        done = subprocess.run(
+            [sys.executable, "-I", "-c", program],
+            input=request,
+            capture_output=True,
+            timeout=limits.seconds + 30,  # a busy machine; the processor's time is limited in the child
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        done = None
+    if done is None or done.returncode != 0:
+        text = (
+            f"{_source(path)}: cannot be checked within {limits.memory_bytes >> 20:,} MB of memory and "
+            f"{limits.seconds:g} s; its shapes are far too detailed or lie on each other: simplify them"
+        )
+        return Checked(None, (_finding("unreadable", text, "nothing can be published from it"),))
+    rows, findings = pickle.loads(done.stdout)
+    return Checked(_sorted(rows), findings)
+
+
+_Rows = list[tuple[Kind, str, str, Any, dict[str, str]]]
+
+
+def _plain(areas: AreaSet | None) -> _Rows | None:
+    """Areas as values that go from one process to another."""
+    if areas is None:
+        return None
+    return [(row.kind, row.area_id, row.name, row.geometry, dict(row.attributes)) for row in areas.areas()]
+
+
+def _sorted(rows: _Rows | None) -> AreaSet | None:
+    return None if rows is None else AreaSet.of(Area(*row) for row in rows)
+
+
+def _answer() -> None:
+    """The other process's whole work: a request on standard input, the findings on standard output."""
+    raw, kind, against, outline, limits, options = pickle.load(sys.stdin.buffer)
+    _limit(limits)
+    checked = check(raw, kind, _sorted(against), outline, limits=limits, **options)
+    pickle.dump((_plain(checked.areas), checked.findings), sys.stdout.buffer)
+
+
+def _limit(limits: Limits) -> None:
+    """Bind this process: so much memory beyond what it has, so much time of a processor."""
+    try:
+        import resource
+    except ImportError:  # not on Windows; the parent's clock still holds
+        return
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    spent = math.ceil(used.ru_utime + used.ru_stime + limits.seconds)
+    _, most = resource.getrlimit(resource.RLIMIT_CPU)
+    resource.setrlimit(resource.RLIMIT_CPU, (spent if most < 0 else min(spent, most), most))
+    pages = Path("/proc/self/statm")
+    if pages.exists():
+        room = int(pages.read_text().split()[0]) * resource.getpagesize() + limits.memory_bytes
+        now, most = resource.getrlimit(resource.RLIMIT_AS)
+        resource.setrlimit(resource.RLIMIT_AS, (room if now < 0 else min(room, now), most))
+
+
+def _source(source: str | Path | RawLayer) -> str:
+    return source.source if isinstance(source, RawLayer) else Path(source).name
 
 
 class _StopError(Exception):
@@ -271,7 +415,9 @@ def _finding(
     size_m2: float | None = None,
     severity: Severity | None = None,
 ) -> Finding:
-    return Finding(code, severity or CODES[code], area[1], area[0], place, size_m2, text, done)
+    ident = None if area[1] is None else printable(area[1])
+    how_bad = severity or CODES[code]
+    return Finding(code, how_bad, ident, area[0], place, size_m2, printable(text), printable(done))
 
 
 def _accepted(finding: Finding, accept: Mapping[str, Acceptance]) -> Finding:
@@ -285,9 +431,9 @@ def _accepted(finding: Finding, accept: Mapping[str, Acceptance]) -> Finding:
 # The file as a whole --------------------------------------------------------------------------------------
 
 
-def _read(source: str | Path, layer: str | None, limits: Limits) -> RawLayer:
+def _read(source: str | Path, layer: str | None, encoding: str | None, limits: Limits) -> RawLayer:
     try:
-        return read_layer(source, layer, limits=limits)
+        return read_layer(source, layer, encoding=encoding, limits=limits)
     except AreaFileError as error:
         raise _StopError("unreadable", str(error)) from error
 
@@ -391,6 +537,12 @@ def _rows(
     for at, shape in enumerate(shapes):
         who = (kinds[at], ids[at])
         which = f"{kinds[at]} {ids[at]}" if ids[at] else f"row {at + 1}"
+        if unfit(ids[at] or ""):
+            who = (kinds[at], None)
+            what = f"longer than {LONGEST} characters" if len(ids[at] or "") > LONGEST else "that is no text"
+            text = f"row {at + 1} has an id {what}: {(ids[at] or '')[:40]!r}"
+            found.append(_finding("id-unfit", text, "left out", who))
+            continue
         if ids[at] is None:
             found.append(
                 _finding("id-missing", f"{which} has no id", "left out", who, place=_spot(mend(shape)))
@@ -453,6 +605,10 @@ def _shape(
             )
         )
         return None
+    if not shape.is_valid and tangled(shape):
+        text = f"{which} crosses itself too often to be mended, or has too many corners"
+        found.append(_finding("shape-tangled", text, "left out; draw it again", who, place=_first(shape)))
+        return None
     mended = mend(shape)
     if mended is None:
         drawn = shape.geom_type.lower()
@@ -483,6 +639,10 @@ def _shape(
         _crossing(which, who, shape, mended, found)
     _size(which, who, mended, found)
     return mended
+
+
+def _first(shape: Any) -> Any:
+    return shapely.Point(shapely.get_coordinates(shape)[0])
 
 
 def _crossing(
@@ -592,16 +752,25 @@ def _name(
                 _finding("name-missing", f"{which} has no name", "called by its id", who, place=place)
             )
         return who[1] or ""
-    whole = ungarbled(name)
-    if whole is None:
+    if unfit(ungarbled(name) or name):
+        whole = "".join(char for char in ungarbled(name) or name if printable(char) == char)
+        whole = whole.strip()[:LONGEST] or who[1] or ""
+        what = (
+            f"longer than {LONGEST} characters" if len(name) > LONGEST else "with characters that are no text"
+        )
+        text = f"{which} has a name {what}: {name[:40]!r}"
+        found.append(_finding("name-unfit", text, f"read as {whole[:40]!r}", who, place=place))
+        return whole
+    read = ungarbled(name)
+    if read is None:
         return name
-    done = f"read as {whole!r}" if whole != name else "kept; type the name again in the file"
+    done = f"read as {read!r}" if read != name else "kept; type the name again in the file"
     found.append(
         _finding(
             "name-garbled", f"{which} has the name {name!r}, in a wrong encoding", done, who, place=place
         )
     )
-    return whole
+    return read
 
 
 def _look_alikes(rows: Sequence[Area], found: list[Finding]) -> None:
@@ -702,6 +871,9 @@ def _when(
 # Areas against each other ---------------------------------------------------------------------------------
 
 
+_ROWS_AT_ONCE, _PAIRS_AT_ONCE = 64, 1_000
+
+
 def _against_each_other(areas: AreaSet, kind: Kind, found: list[Finding]) -> None:
     """Overlaps, and for neighbourhoods the gaps between them."""
     if len(areas) < 2:
@@ -709,14 +881,27 @@ def _against_each_other(areas: AreaSet, kind: Kind, found: list[Finding]) -> Non
             _gaps(areas, found)
         return
     tree = shapely.STRtree(areas.geometry)
-    one, other = tree.query(areas.geometry, predicate="intersects")
-    # By id, so that the pairs and the winner come in order.
-    one, other = one[one < other], other[one < other]
-    shared = shapely.intersection(areas.geometry[one], areas.geometry[other])
-    sizes, wholes = area_m2(shared), area_m2(areas.geometry)
-    for a, b, piece, size in zip(one.tolist(), other.tolist(), shared, sizes.tolist(), strict=True):
-        if size > _IGNORED_M2:
-            _overlap(areas, kind, (a, b), piece, (size, float(wholes[a]), float(wholes[b])), found=found)
+    wholes, overlaps, pairs = area_m2(areas.geometry), list[Finding](), 0
+    for at in range(0, len(areas), _ROWS_AT_ONCE):
+        one, other = tree.query(areas.geometry[at : at + _ROWS_AT_ONCE], predicate="intersects")
+        # By id, so that the pairs and the winner come in order.
+        one, other = (one + at)[one + at < other], other[one + at < other]
+        pairs += len(one)
+        for low in range(0, len(one), _PAIRS_AT_ONCE):
+            some, others = one[low : low + _PAIRS_AT_ONCE], other[low : low + _PAIRS_AT_ONCE]
+            shared = shapely.intersection(areas.geometry[some], areas.geometry[others])
+            sizes = area_m2(shared).tolist()
+            for a, b, piece, size in zip(some.tolist(), others.tolist(), shared, sizes, strict=True):
+                if size > _IGNORED_M2:
+                    whole = (size, float(wholes[a]), float(wholes[b]))
+                    _overlap(areas, kind, (a, b), piece, whole, found=overlaps)
+            if len(overlaps) > MOST_OVERLAPS or pairs > _MOST_PAIRS:
+                raise _StopError(
+                    "heaped",
+                    f"more than {MOST_OVERLAPS} overlaps between areas of kind {kind}: the file holds "
+                    "several layers of areas on top of each other; export only one of them",
+                )
+    found.extend(overlaps)
     if kind is Kind.NEIGHBOURHOOD:
         _gaps(areas, found)
 
@@ -838,6 +1023,47 @@ def _against_outline(areas: AreaSet, outline: Any, found: list[Finding]) -> None
                 found.append(_finding("force-uncovered", text, done, place=part, size_m2=size))
 
 
+def _abroad(areas: AreaSet, found: list[Finding]) -> None:
+    """One error in place of a warning an area, where most of the file lies outside Great Britain."""
+    away = [finding for finding in found if finding.code == "outside-britain"]
+    if 2 * len(away) <= len(areas):
+        return
+    found[:] = [finding for finding in found if finding.code != "outside-britain"]
+    spot = next((finding.place for finding in away if finding.place is not None), None)
+    where = "" if spot is None else f", the first at latitude {spot.y:.4f}, longitude {spot.x:.4f}"
+    found.append(
+        _finding(
+            "abroad",
+            f"{len(away):,} of {len(areas):,} areas lie outside Great Britain{where}",
+            "the coordinate system is probably wrong: name the right one with --crs, or accept this for a "
+            "force abroad",
+            place=spot,
+        )
+    )
+
+
+def _far_from_published(areas: AreaSet, against: AreaSet | None, found: list[Finding]) -> None:
+    """An error where nothing of a file lies where the neighbourhoods published lie."""
+    homes = None if against is None else against.only(Kind.NEIGHBOURHOOD)
+    if homes is None or not len(homes) or (Kind.NEIGHBOURHOOD not in areas.kind and len(areas) < 2):
+        return
+    if any(finding.code == "abroad" for finding in found):
+        return
+    if shapely.intersects(areas.geometry, shapely.box(*shapely.total_bounds(homes.geometry))).any():
+        return
+    here, there = _spot(areas.geometry[0]), _spot(homes.geometry[0])
+    found.append(
+        _finding(
+            "far-from-published",
+            f"nothing in the file lies where the neighbourhoods published lie: it is at latitude "
+            f"{here.y:.4f}, longitude {here.x:.4f}, they are at {there.y:.4f}, {there.x:.4f}",
+            f"perhaps northing stands before easting: try --crs {BNG}{REVERSED}; or accept this if the "
+            "force has moved",
+            place=here,
+        )
+    )
+
+
 def _against_published(areas: AreaSet, against: AreaSet | None, found: list[Finding]) -> None:
     """Priority areas and premises that no neighbourhood holds."""
     sets = [each.only(Kind.NEIGHBOURHOOD) for each in (areas, against) if each is not None]
@@ -915,12 +1141,13 @@ td{display:block;border:0;padding:.15rem 0}tr{display:block;border-top:1px solid
 """
 
 
-def findings_html(checked: Checked, title: str) -> str:
+def findings_html(checked: Checked, title: str, below: AreaSet | None = None) -> str:
     """The findings on a map, as one page that needs nothing from anywhere: no script, no request.
 
     Args:
         checked: what :func:`check` gave.
         title: the heading, say the file's name.
+        below: areas to draw under those of the file, say the neighbourhoods published.
     """
     shapes = [] if checked.areas is None else list(checked.areas.geometry)
     names = [] if checked.areas is None else list(zip(checked.areas.area_id, checked.areas.name, strict=True))
@@ -936,7 +1163,10 @@ def findings_html(checked: Checked, title: str) -> str:
     frame = _Frame.around(near_by or shapes or places)
     base = "".join(
         f'<path class="area" d="{frame.path(shape)}"><title>{html.escape(f"{ident} {name}")}</title></path>'
-        for (ident, name), shape in zip(names, shapes, strict=True)
+        for (ident, name), shape in (
+            *(((row.area_id, row.name), row.geometry) for row in (below.areas() if below else ())),
+            *zip(names, shapes, strict=True),
+        )
     )
     marks, rows = [], []
     for number, finding in enumerate(checked.findings, 1):
@@ -955,11 +1185,14 @@ def findings_html(checked: Checked, title: str) -> str:
             f"{html.escape(finding.done)}</small></td><td>{near}</td></tr>"
         )
     verdict = "must not be published as it is" if checked.stops else "may be published"
+    counts = ", ".join(
+        _count(sum(finding.severity is each for finding in checked.findings), str(each)) for each in Severity
+    )
     return (
         f'<!doctype html><html lang="en-GB"><head><meta charset="utf-8">'
         f'<meta name="viewport" content="width=device-width"><title>{html.escape(title)}</title>'
         f"<style>{_STYLE}</style></head><body><h1>{html.escape(title)}</h1>"
-        f"<p>{len(shapes)} areas, {len(checked.findings)} findings: it {verdict}.</p>"
+        f"<p>{_count(len(shapes), 'area')}, {counts}: it {verdict}.</p>"
         f'<svg class="whole" role="img" aria-label="Map of the areas and findings" viewBox="{frame.view}">'
         f'<g id="areas">{base}</g>{"".join(reversed(marks))}</svg>'
         "<table><thead><tr><th>No.<th>How bad<th>What<th>Where</tr></thead>"

@@ -9,6 +9,7 @@ line says what to do. What is wrong with a file's contents in detail is for ``ch
 
 from __future__ import annotations
 
+import codecs
 import inspect
 import json
 import math
@@ -51,8 +52,29 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+_UNPRINTABLE = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\u2028-\\u202e\\u2066-\\u2069]")
+"""Characters that steer a terminal or turn the direction of writing; no name needs them."""
+
+
+def printable(text: str) -> str:
+    """A text that may be shown anywhere: control characters are written out, as Python writes them."""
+    return _UNPRINTABLE.sub(lambda found: ascii(found[0])[1:-1], text)
+
+
+LONGEST = 200
+"""Characters of an id or a name."""
+
+
+def unfit(text: str) -> bool:
+    """Whether an id or a name is too long, or has characters that steer a terminal or the way of writing."""
+    return len(text) > LONGEST or printable(text) != text
+
+
 class AreaFileError(ValueError):
     """A boundary file that cannot be used; the text is one line that says what to do."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(printable(text))
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,9 +206,13 @@ def areas_of(
         which = f"{raw.source}: row {at + 1}" + (f" ({label!r})" if label else "")
         if not label:
             raise AreaFileError(f"{which} has no id; fill its id column, or name another with --id-column")
+        if unfit(label):
+            raise AreaFileError(f"{raw.source}: row {at + 1} has an id that is too long or no text; mend it")
         mended = mend(shape)
         if mended is None:
-            what = "no shape" if shape is None or shape.is_empty else f"a {shape.geom_type}, no polygon"
+            what = (
+                "no shape" if shape is None or shape.is_empty else f"a {shape.geom_type}, no usable polygon"
+            )
             raise AreaFileError(f"{which} has {what}; draw it as a polygon or take the row out")
         if not shape.is_valid and abs(change_m2(shape, mended)) > 1.0:
             reason = shapely.is_valid_reason(shape)
@@ -342,6 +368,9 @@ def locate(raw: RawLayer, crs: str | None = None) -> NDArray[np.object_]:
         raise AreaFileError(f"{raw.source}: {error}") from error
 
 
+_CORNERS_AT_ONCE = 10_000
+
+
 def with_shared_corners(geometry: NDArray[np.object_], within: float = 0.001) -> NDArray[np.object_]:
     """Give edges the corners of other areas that lie on them, so that what fits together goes on fitting.
 
@@ -362,7 +391,16 @@ def with_shared_corners(geometry: NDArray[np.object_], within: float = 0.001) ->
     starts = np.flatnonzero(ring_of_corner[1:] == ring_of_corner[:-1])
     corners = np.unique(xy, axis=0)
     edges = shapely.linestrings(np.stack((xy[starts], xy[starts + 1]), axis=1))
-    corner, edge = shapely.STRtree(edges).query(shapely.points(corners), predicate="dwithin", distance=within)
+    tree, found, pairs = shapely.STRtree(edges), [], 0
+    for at in range(0, len(corners), _CORNERS_AT_ONCE):
+        near = tree.query(
+            shapely.points(corners[at : at + _CORNERS_AT_ONCE]), predicate="dwithin", distance=within
+        )
+        found.append(near + np.array([[at], [0]]))
+        pairs += near.shape[1]
+        if pairs > 100 * (len(corners) + _CORNERS_AT_ONCE):
+            return geometry  # areas heaped on one another: the checks will say so
+    corner, edge = np.concatenate(found, axis=1) if found else np.empty((2, 0), dtype=np.int64)
     start, end, on = xy[starts[edge]], xy[starts[edge] + 1], corners[corner]
     inner = np.minimum(np.hypot(*(on - start).T), np.hypot(*(on - end).T)) > 2 * within
     if not inner.any():
@@ -391,6 +429,8 @@ def mend(shape: Any) -> Any:
     if shape is None or shape.is_empty or not np.isfinite(shapely.get_coordinates(shape)).all():
         return None
     if not shape.is_valid:
+        if tangled(shape):
+            return None
         shape = shapely.make_valid(shape, method="structure", keep_collapsed=False)
     if shape.geom_type == "GeometryCollection":
         parts = [part for part in shapely.get_parts(shape) if part.geom_type in ("Polygon", "MultiPolygon")]
@@ -398,6 +438,45 @@ def mend(shape: Any) -> Any:
     if shape is None or shape.geom_type not in ("Polygon", "MultiPolygon") or shape.is_empty:
         return None
     return shape.geoms[0] if shape.geom_type == "MultiPolygon" and len(shape.geoms) == 1 else shape
+
+
+_TANGLE = 1_000  # crossings; what people draw has a few
+_TANGLE_VERTICES = 1_000_000
+_TANGLE_STEP = 5_000_000  # pairs looked at in one go, 80 MB
+_TANGLE_PAIRS = 50_000_000  # pairs looked at in all
+
+
+def tangled(shape: Any) -> bool:
+    """Whether an invalid shape crosses itself so often that mending it would take memory without end.
+
+    Mending needs memory by the crossings, and their number may grow with the square of the corners: 20,000
+    corners at random have a hundred million. Counting stops as soon as there are too many, and looks at pairs
+    of edges in pieces.
+    """
+    xy, ring = shapely.get_coordinates(
+        shapely.get_rings(shapely.get_parts(shapely.get_parts([shape]))[_polygonal(shape)]), return_index=True
+    )
+    starts = np.flatnonzero(ring[1:] == ring[:-1])
+    if len(starts) > _TANGLE_VERTICES:
+        return True
+    edges = shapely.linestrings(np.stack((xy[starts], xy[starts + 1]), axis=1))
+    tree = shapely.STRtree(edges)
+    most = max(1, min(4_096, _TANGLE_STEP // max(1, len(edges))))
+    at, step, pairs, crossings = 0, 1, 0, 0
+    while at < len(edges):
+        one, other = tree.query(edges[at : at + step])
+        one, other = one[one + at < other], other[one + at < other]
+        pairs += len(one)
+        crossings += int(shapely.crosses(edges[at + one], edges[other]).sum())
+        if crossings > _TANGLE or pairs > _TANGLE_PAIRS:
+            return True
+        at, step = at + step, min(2 * step, most)
+    return False
+
+
+def _polygonal(shape: Any) -> NDArray[np.bool_]:
+    parts = shapely.get_parts(shapely.get_parts([shape]))
+    return np.asarray(shapely.get_type_id(parts) == shapely.GeometryType.POLYGON, dtype=np.bool_)
 
 
 def change_m2(shape: Any, mended: Any) -> float:
@@ -408,21 +487,33 @@ def change_m2(shape: Any, mended: Any) -> float:
 # Reading --------------------------------------------------------------------------------------------------
 
 
-def read_layer(path: str | Path, layer: str | None = None, *, limits: Limits = LIMITS) -> RawLayer:
+def read_layer(
+    path: str | Path, layer: str | None = None, *, encoding: str | None = None, limits: Limits = LIMITS
+) -> RawLayer:
     """Read one layer of a file just as it stands, in bounded time and memory.
+
+    ``encoding`` says how its texts are written, as ``latin-1``, in place of what the file or format says.
 
     Raises:
         AreaFileError: the file is missing, damaged, too big, hostile or of no known format, or it has several
             layers and none was chosen.
     """
     path = Path(path)
+    try:
+        known = None if encoding is None else codecs.lookup(encoding).name
+    except LookupError:
+        raise AreaFileError(
+            f"there is no encoding {(encoding or '')[:40]!r}; give --encoding latin-1, cp1252 or utf-8"
+        ) from None
+    if known is not None:  # GDAL spells it with another hyphen than Python
+        encoding = re.sub("^iso8859-", "ISO-8859-", known)
     if not path.exists():
         raise AreaFileError(f"{path.name}: there is no such file; check the path")
     try:
         with _unpacked(path, limits) as folder:
             dataset, layer = _choose(folder or path, path.name, layer)
             _refuse_damaged(dataset, path.name, limits)
-            answer, blob = _ask_gdal(dataset, path.name, layer, limits)
+            answer, blob = _ask_gdal(dataset, path.name, layer, limits, encoding)
     except OSError as error:
         raise AreaFileError(f"{path.name}: cannot be opened: {error.strerror}") from error
     return _raw(answer, blob, path.name)
@@ -661,11 +752,14 @@ def _refuse_entities(file: Path, source: str) -> None:
 # GDAL in a child ------------------------------------------------------------------------------------------
 
 
-def _ask_gdal(dataset: Path, source: str, layer: str | None, limits: Limits) -> tuple[dict[str, Any], bytes]:
+def _ask_gdal(
+    dataset: Path, source: str, layer: str | None, limits: Limits, encoding: str | None = None
+) -> tuple[dict[str, Any], bytes]:
     """Let a child process read a layer: a header of JSON, and the shapes as WKB one after the other."""
     request = {
         "path": str(dataset.resolve()),
         "layer": layer,
+        "encoding": encoding,
         "never": _NEVER,
         "features": limits.features,
         "vertices": limits.vertices,
@@ -715,6 +809,11 @@ def _explained(answer: dict[str, Any]) -> str:
     if answer["error"] == "detailed":
         return "is far too detailed to be boundaries; simplify it and export it again"
     said = " ".join(str(answer["error"]).split())
+    if "codec can't decode" in said:
+        return (
+            "its texts are in another encoding than it says; give --encoding latin-1 (or cp1252), "
+            "or save it again as UTF-8"
+        )
     if "not recognized" in said:
         return f"is in no format that I know; export it as {_SAFE}"
     said = re.sub(r"'?/\S*/", "'", said)  # no temporary folders in messages
@@ -796,7 +895,9 @@ def _child() -> None:
             info = pyogrio.read_info(path, layer=layer, force_feature_count=False)
             if info["features"] > request["features"]:
                 return send({"error": "many", "features": int(info["features"])}, [])
-            meta, _, shapes, fields = pyogrio.raw.read(path, layer=layer, datetime_as_string=True)
+            meta, _, shapes, fields = pyogrio.raw.read(
+                path, layer=layer, datetime_as_string=True, encoding=request["encoding"]
+            )
             curved = False
             if info["driver"] in (
                 "GPKG",

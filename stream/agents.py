@@ -307,7 +307,9 @@ class Publisher:
         key = scope if scope == "force" else f"{scope}:{item.figures.id}"
         event = share_event(item.figures, item.name, item.target, item.on_duty, item.on_patch, rfc3339)
         # The end of the period moves with the clock: a figure that differs in nothing else has not changed.
-        lasting = {name: value for name, value in event.items() if name not in ("from", "to")}
+        lasting = {name: value for name, value in event.items() if name != "to"}
+        if not item.on_duty:
+            del lasting["from"]  # nobody's period begins now, whenever that is
         if self._sent.get(key) == lasting:
             return []
         self._sent[key] = lasting

@@ -9,6 +9,7 @@ import getpass
 import json
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -31,6 +32,8 @@ OUT = click.Path(path_type=Path, dir_okay=False, writable=True)
 KINDS = click.Choice([kind.value for kind in Kind])
 FORMATS = {"gpkg": ".gpkg", "geojson": ".geojson", "kml": ".kml", "shp": ".zip"}
 PUBLISHED = "published"
+ALIKE = 20
+"""How many findings of one code the table for people shows; JSON, GeoJSON and the map have all."""
 
 Found = TypeVar("Found")
 
@@ -50,6 +53,9 @@ def file_options(command: Callable[..., None]) -> Callable[..., None]:
             click.option(
                 "--crs",
                 help="The reference system, where the file does not name it: EPSG:27700 or EPSG:4326.",
+            ),
+            click.option(
+                "--encoding", help="How its texts are written, where the file says it wrongly: latin-1."
             ),
             click.option(
                 "--accept",
@@ -94,7 +100,7 @@ def read_checked(file: Path, against: AreaSet | None, **options: Any) -> Checked
         click.UsageError: an option makes no sense.
         AreaFileError: the outline cannot be used.
     """
-    from geo.checks import check as run
+    from geo.checks import check_apart as run
 
     accept = acceptances(options["accept"], options["why"], getpass.getuser())
     outline = None if options["outline"] is None else outline_of(options["outline"])
@@ -108,6 +114,7 @@ def read_checked(file: Path, against: AreaSet | None, **options: Any) -> Checked
             id_column=options["id_column"],
             name_column=options["name_column"],
             crs=options["crs"],
+            encoding=options["encoding"],
             accept=accept,
         )
     except ValueError as error:
@@ -143,22 +150,32 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, right:
     from rich.table import Table
     from rich.text import Text
 
+    from geo.files import printable
+
     table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for number, name in enumerate(columns):
         table.add_column(name, justify="right" if number in right else "left", overflow="fold")
     for row in rows:
-        table.add_row(*(Text(text) for text in row))
+        table.add_row(*(Text(printable(text)) for text in row))
     Console(file=sys.stdout, width=None if sys.stdout.isatty() else 200, highlight=False).print(table)
 
 
 def findings_table(findings: Sequence[Finding]) -> None:
-    """Prints findings, worst first, each with what was done."""
+    """Prints findings, worst first, each with what was done; of many alike, the first few."""
     from geo.checks import findings_rows
 
     if not findings:
         return
-    rows = []
+    rows: list[tuple[str, ...]] = []
+    alike = Counter((str(item.severity), item.code) for item in findings)
+    seen: Counter[tuple[str, str]] = Counter()
     for item in findings_rows(findings):
+        key = (str(item["severity"]), str(item["code"]))
+        seen[key] += 1
+        if seen[key] == ALIKE + 1:
+            rows.append((*key, f"and {alike[key] - ALIKE:,} more like these", "--json shows all", ""))
+        if seen[key] > ALIKE:
+            continue
         where = "" if item["lon"] is None else f"{item['lat']}, {item['lon']}"
         rows.append((str(item["severity"]), str(item["code"]), str(item["text"]), str(item["done"]), where))
     print_table(("how bad", "code", "what", "what happens", "where (lat, lon)"), rows)
@@ -204,7 +221,8 @@ def check(
         published = with_database(lambda connection: _in_force(connection, None))
     checked = read_checked(file, published, **options)
     if map_ is not None:
-        map_.write_text(findings_html(checked, file.name), encoding="utf-8")
+        below = None if published is None else published.only(Kind.NEIGHBOURHOOD)
+        map_.write_text(findings_html(checked, file.name, below), encoding="utf-8")
     if geojson is not None:
         geojson.write_text(findings_geojson(checked.findings), encoding="utf-8")
     areas = 0 if checked.areas is None else len(checked.areas)
@@ -241,10 +259,10 @@ def diff(a: str, b: str, kind: str | None, start: str | None, map_: Path | None,
 
     wanted = Kind(kind) if kind else None
     old, _ = side(a, wanted)
-    if wanted is None and a.isdigit() and len(old):
-        wanted = old.kind[0]
     new, period = side(b, wanted)
-    if wanted is not None:
+    if wanted is None:
+        old, new = comparable(a, old, b, new)
+    else:
         old, new = old.only(wanted), new.only(wanted)
     found = compare(old, new)
     begins = moment_option(start)
@@ -261,6 +279,24 @@ def diff(a: str, b: str, kind: str | None, start: str | None, map_: Path | None,
     print_table(("what", "kind", "area", "how much"), diff_rows(found, old, new))
     for remark in remarks:
         click.echo(remark)
+
+
+def comparable(a: str, old: AreaSet, b: str, new: AreaSet) -> tuple[AreaSet, AreaSet]:
+    """Both sides without the kinds of what is published that a version or file beside it does not hold.
+
+    Raises:
+        click.UsageError: two versions of different kinds.
+    """
+    if a.isdigit() and b.isdigit() and set(old.kind).isdisjoint(new.kind):
+        raise click.UsageError(
+            f"version {a} holds areas of kind {', '.join(sorted(set(old.kind)))} and version {b} of kind "
+            f"{', '.join(sorted(set(new.kind)))}; choose two of one kind, see 'patrol areas list'"
+        )
+    if a == PUBLISHED and b != PUBLISHED:
+        old = AreaSet.of(area for area in old.areas() if area.kind in new.kind)
+    elif b == PUBLISHED and a != PUBLISHED:
+        new = AreaSet.of(area for area in new.areas() if area.kind in old.kind)
+    return old, new
 
 
 def touched_text(item: Touched) -> str:
@@ -322,7 +358,7 @@ def side(text: str, kind: Kind | None) -> tuple[AreaSet, tuple[int, int]]:
         click.UsageError: no such version or file.
         AreaFileError: the file cannot be used.
     """
-    from geo.files import read_areas
+    from geo.files import AreaFileError, areas_of, column, read_layer
     from geo.history import FOREVER
 
     if text == PUBLISHED:
@@ -331,7 +367,16 @@ def side(text: str, kind: Kind | None) -> tuple[AreaSet, tuple[int, int]]:
         return with_database(lambda connection: _version(connection, int(text)))
     if not Path(text).exists():
         raise click.UsageError(f"{text!r} is neither the number of a version nor a file")
-    return read_areas(text, kind), (_now(), FOREVER)
+    raw = read_layer(text)
+    # A file that says of each area what it is for is asked for those of one kind; any other is told.
+    own = any(name.lower() == "kind" and any(column(raw, name)) for name in raw.columns)
+    try:
+        found = areas_of(raw, None if own else kind)
+    except AreaFileError:
+        if kind is None or not own:
+            raise
+        found = areas_of(raw, kind)  # its words are no kinds of ours
+    return found, (_now(), FOREVER)
 
 
 def _now() -> int:
@@ -410,6 +455,8 @@ def export(
         found = with_database(lambda connection: _in_force(connection, wanted, when))
     if not len(found):
         raise click.UsageError("there are no such areas; see 'patrol areas list --all'")
+    if format_ == "shp" and out is not None and out.suffix.lower() != ".zip":
+        raise click.UsageError(f"a Shapefile is written as a zip of its parts: give --out {out.stem}.zip")
     path = out or Path(f"{kind or 'areas'}{FORMATS[format_]}")
     write_areas(found, path, "shapefile" if format_ == "shp" else format_, f"EPSG:{crs}")
     click.echo(f"{path}: {len(found):,} areas in EPSG:{crs}")

@@ -5,7 +5,7 @@ A shell that only reads; what is a figure is said in ``stream.shares``.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -32,7 +32,7 @@ class Live:
     """One live figure with what stands beside it.
 
     Attributes:
-        figures: from the start of the earliest duty counted to now.
+        figures: from the start of the earliest of its own duties to now.
         name: of the neighbourhood or the officer.
         on_duty: officers now on duty.
         on_patch: those whose newest stay, not older than ``max_gap``, is on their patch (provisional,
@@ -144,15 +144,17 @@ def _with_officers(
     policies: Policies,
 ) -> Live:
     if item.scope == OFFICER:
-        who = {item.id}
+        own = [duty for duty in duties if duty.officer_id == item.id and bool(duty.patch) == item.has_share]
     elif item.scope == FORCE:
-        who = {duty.officer_id for duty in duties if duty.patch}
+        own = [duty for duty in duties if duty.patch]
     else:
-        who = {duty.officer_id for duty in duties if item.id in duty.patch}
+        own = [duty for duty in duties if item.id in duty.patch]
+    who = {duty.officer_id for duty in own}
+    start = min((duty.start for duty in own), default=item.end)
     return Live(
-        item,
+        replace(item, start=start),
         names.get((item.scope, item.id), item.id),
-        policies.at(item.start).target,
+        policies.at(start).target,
         len(who),
         len(who & here),
     )

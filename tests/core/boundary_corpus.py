@@ -16,6 +16,7 @@ import zipfile
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pyogrio.raw
 import shapely
 from shapely import GeometryCollection, LineString, MultiPolygon, Point, Polygon, box
@@ -87,6 +88,12 @@ S, H = SIDE, SIDE / 2
 _CORNERS: list[tuple[float, ...]] = [(0, 0), (S, 0), (S, S), (0, S), (0, 0)]
 _FRAME = Polygon(square(0, 0, 3 * S).exterior, [square(1, 1).exterior])
 
+
+def _tangle(corners: int) -> Polygon:
+    """A ring through places at random: its crossings grow with the square of its corners."""
+    return Polygon(np.random.default_rng(7).uniform(0, S, (corners, 2)))
+
+
 FAULTS: tuple[Fault, ...] = (
     _fault(
         "bow tie", "shape-crossing", feature("bow", Polygon([(0, 0), (S, S), (S, 0), (0, 0.9 * S), (0, 0)]))
@@ -148,6 +155,13 @@ FAULTS: tuple[Fault, ...] = (
     ),
     _fault("UTF-8 read as Windows-1252", "name-garbled", feature("moji", square(), name="CafÃ© Quarter")),
     _fault("letters lost for good", "name-garbled", feature("lost", square(), name="Caf\ufffd Quarter")),
+    _fault("an id that steers a terminal", "id-unfit", feature("a\x1b[31mb", square())),
+    _fault("an id that turns the writing", "id-unfit", feature("a\u202eb", square())),
+    _fault("an id without end", "id-unfit", feature("x" * 201, square())),
+    _fault("a name that steers a terminal", "name-unfit", feature("esc", square(), name="A\x1b[31mB")),
+    _fault("a name that turns the writing", "name-unfit", feature("rlo", square(), name="A\u202eB")),
+    _fault("a name without end", "name-unfit", feature("long", square(), name="x" * 201)),
+    _fault("3,000 corners at random", "shape-tangled", feature("tangle", _tangle(3_000))),
     _fault("an overlap", "overlap", feature("o1", square()), feature("o2", square(0.5))),
     _fault(
         "a hairline overlap",
@@ -183,6 +197,8 @@ FAULTS: tuple[Fault, ...] = (
         "outside Great Britain",
         "outside-britain outside-force",
         feature("paris", translate(square(), 3.6, -3.6)),
+        feature("here", square(45, 45)),
+        feature("there", square(47, 45)),
         fixed=True,
     ),
     _fault("no such days", "days-unreadable", feature("d1", square(), days="Mon-Sut"), kind=Kind.PRIORITY),
@@ -314,6 +330,38 @@ def accented(folder: Path) -> Path:
     shutil.unpack_archive(write_areas(AreaSet.of([area]), folder / "areas.zip"), folder / "loose")
     (folder / "loose" / "areas.cpg").unlink()
     return folder / "loose" / "areas.shp"
+
+
+def latin(folder: Path) -> Path:
+    """A GeoJSON file with a name in Latin-1."""
+    path = write(folder / "areas.geojson", [feature("Y1", _here(square()), name="Ynys Mon")])
+    path.write_bytes(path.read_bytes().replace(b"Ynys Mon", "Ynys Môn".encode("latin-1")))
+    return path
+
+
+def latin_table(folder: Path) -> Path:
+    """A Shapefile with a name in Latin-1 whose .cpg says UTF-8."""
+    table = accented(folder).with_suffix(".dbf")
+    table.write_bytes(table.read_bytes().replace("ô".encode(), "ô".encode("latin-1") + b" "))
+    table.with_suffix(".cpg").write_text("UTF-8")
+    return table.with_suffix(".shp")
+
+
+def abroad(folder: Path) -> Path:
+    """Two areas near Paris."""
+    return write(
+        folder / "areas.geojson",
+        [feature(f"F{at}", _here(translate(square(at), 3.6, -3.6))) for at in (0, 1)],
+    )
+
+
+def heap(folder: Path) -> Path:
+    """5,000 areas with one shape."""
+    return write(folder / "areas.geojson", [feature(f"H{at}", _here(square())) for at in range(5_000)])
+
+
+def _here(shape: Any) -> Any:
+    return translate(shape, WEST, SOUTH)
 
 
 def tab(folder: Path) -> Path:
@@ -707,6 +755,18 @@ CASES: tuple[Case, ...] = (
         codes=_codes("crs-replaced"),
         options={"crs": "EPSG:27700", **N},
     ),
+    Case(
+        "areas in another country", abroad, codes=_codes("abroad"), says="2 of 2 areas.*latitude", options=N
+    ),
+    Case(
+        "5,000 squares on top of each other",
+        heap,
+        codes=_codes("heaped"),
+        says="more than 500 overlaps",
+        options=N,
+    ),
+    Case("GeoJSON in Latin-1", latin, says="--encoding|UTF-8", options=N),
+    Case("a table in Latin-1 that says UTF-8", latin_table, says="--encoding latin-1"),
     Case("UTF-8 that nothing names", accented, codes=_codes("name-garbled"), says="Ynys MÃ´n"),
     Case("arcs", curved, codes=_codes("curves-straightened"), options=N),
 )

@@ -22,7 +22,17 @@ from geo import checks
 from geo.areas import Area, AreaSet, Kind
 from geo.checks import CODES, Acceptance, Checked, Severity, check, days_of, hours_of, ungarbled
 from geo.crs import area_m2
-from geo.files import Limits, RawLayer, areas_of, mend, read_areas, read_layer, write_areas
+from geo.files import (
+    Limits,
+    RawLayer,
+    areas_of,
+    mend,
+    printable,
+    read_areas,
+    read_layer,
+    tangled,
+    write_areas,
+)
 from tests.core import boundary_corpus as corpus
 from tests.core.boundary_corpus import CASES, FAULTS, OUTLINE, SOUTH, WEST, Case, Fault, feature, square
 
@@ -456,6 +466,13 @@ def test_the_map_shows_names_as_text() -> None:
     assert "&lt;script&gt;" in made
 
 
+def test_the_map_counts_and_shows_what_lies_below() -> None:
+    """The page's head counts errors, warnings and notes; areas told to lie below are drawn."""
+    made = checks.findings_html(check(layer([FAULTS[0]])), "a.geojson", corpus.homes())
+    assert "1 area, 1 error, 0 warnings, 0 notes: it must not be published" in made
+    assert "<title>home Home</title>" in made
+
+
 def test_an_unreadable_file_has_a_page_too() -> None:
     """A file that cannot be read gets a page that says so."""
     checked = check(Path("nowhere.gpkg"))
@@ -524,6 +541,90 @@ def test_what_the_reader_remarks_is_passed_on() -> None:
     assert (finding.code, finding.severity, finding.text) == ("reader-remark", Severity.NOTE, "Hm.")
 
 
+def test_a_file_that_lies_elsewhere_than_what_is_published_is_an_error() -> None:
+    """Nothing of the file where the published neighbourhoods lie: an error, until somebody accepts it."""
+    elsewhere = AreaSet.of(
+        Area(Kind.NEIGHBOURHOOD, row.area_id, row.name, translate(row.geometry, -2, 1))
+        for row in corpus.sound().areas()
+    )
+    made = layer([fault for fault in FAULTS if fault.name == "heights"])
+    assert "far-from-published" in errors(check(made, None, elsewhere))
+    assert "far-from-published" not in codes(check(made, None, corpus.homes()))
+    accepted = check(made, None, elsewhere, accept={"far-from-published": Acceptance("R", "moved")})
+    assert not accepted.stops
+
+
+def test_a_check_apart_says_the_same(tmp_path: Path) -> None:
+    """In a process of its own a file gets the findings and areas that it gets here."""
+    path = corpus.write(tmp_path / "a.geojson", corpus.placed(list(FAULTS)))
+    here, apart = check(path, outline=OUTLINE), checks.check_apart(path, outline=OUTLINE)
+    assert [(f.code, f.text) for f in here.findings] == [(f.code, f.text) for f in apart.findings]
+    assert here.areas is not None
+    assert apart.areas is not None
+    assert (here.areas.area_id, here.areas.attributes) == (apart.areas.area_id, apart.areas.attributes)
+    with pytest.raises(ValueError, match="accepted"):
+        checks.check_apart(path, accept={"unreadable": Acceptance("R", "no")})
+
+
+def _combs(folder: Path) -> Path:
+    """Two sound combs of 3,000 teeth across each other: nine million crossings."""
+    edge = [(x / 300_000, y * 0.01) for x in range(3_000) for y in ((0, 1) if x % 2 else (1, 0))]
+    comb = Polygon([*edge, (0.011, 0), (0.011, -0.001), (-0.001, -0.001), (-0.001, 0.01)])
+    other = Polygon([(y, x) for x, y in comb.exterior.coords])
+    here = [translate(shape, WEST, SOUTH) for shape in (comb, other)]
+    return corpus.write(folder / "combs.geojson", [feature("a", here[0]), feature("b", here[1])])
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="memory can be limited on Linux only")
+def test_a_check_apart_ends_within_its_memory(tmp_path: Path) -> None:
+    """Sound areas whose overlap needs more memory than there may be get one error, not a crash."""
+    checked = checks.check_apart(
+        _combs(tmp_path), Kind.NEIGHBOURHOOD, limits=Limits(memory_bytes=1 << 29, seconds=20)
+    )
+    assert "unreadable" in errors(checked)
+    assert checked.areas is None
+
+
+def test_northing_first_is_found_by_what_is_published(tmp_path: Path) -> None:
+    """A file in metres with northing before easting and no outline is an error against what is published."""
+    swapped = corpus.in_system("EPSG:27700", ".geojson", told="urn:ogc:def:crs:EPSG::27700", swap=True)
+    checked = check(swapped(tmp_path), Kind.NEIGHBOURHOOD, corpus.homes())
+    assert errors(checked) & {"far-from-published", "abroad"}
+    assert any("--crs" in f.done for f in checked.findings if f.severity is Severity.ERROR)
+
+
+def test_a_force_abroad_may_accept_where_it_is(tmp_path: Path) -> None:
+    """Areas outside Great Britain are one error, which can be accepted like others."""
+    path = corpus.abroad(tmp_path)
+    assert errors(check(path, Kind.NEIGHBOURHOOD)) == {"abroad"}
+    assert not check(path, Kind.NEIGHBOURHOOD, accept={"abroad": Acceptance("R", "we are there")}).stops
+
+
+def test_an_encoding_is_taken_as_told(tmp_path: Path) -> None:
+    """A table in Latin-1 that says it is UTF-8 is read rightly with the encoding named."""
+    areas = check(corpus.latin_table(tmp_path), encoding="latin-1").areas
+    assert areas is not None
+    assert areas.name == ("Ynys Mô n",)
+    assert "there is no encoding 'x'" in check(tmp_path, encoding="x").findings[0].text
+
+
+def test_crossings_are_counted_only_as_far_as_needed() -> None:
+    """A bow tie is no tangle; 20,000 corners at random are one, found without mending them."""
+    places = np.random.default_rng(1).uniform(0, 0.01, (20_000, 2))
+    assert tangled(Polygon(places))
+    assert not tangled(Polygon([(0, 0), (1, 1), (1, 0), (0, 0.9), (0, 0)]))
+    assert mend(Polygon(places)) is None
+
+
+def test_no_text_of_a_finding_steers_a_terminal() -> None:
+    """Escapes in ids and names come out written out, and the areas published have none in their names."""
+    checked = check(layer([fault for fault in FAULTS if "steers" in fault.name or "turns" in fault.name]))
+    assert checked.areas is not None
+    texts = [text for f in checked.findings for text in (f.text, f.done, f.area_id or "")]
+    texts += [*checked.areas.area_id, *checked.areas.name]
+    assert [text for text in texts if printable(text) != text] == []
+
+
 def test_the_readme_explains_every_code() -> None:
     """Each code stands in the table of geo/README.md with its severity, and the table has no other."""
     readme = (Path(checks.__file__).resolve().parent / "README.md").read_text(encoding="utf-8")
@@ -538,7 +639,13 @@ def test_the_corpus_is_big_enough() -> None:
     covered = {code for fault in FAULTS for code in fault.codes} | {
         code for case in CASES for code in case.codes
     }
-    own_tests = {"shape-broken", "force-uncovered", "outside-force-hairline", "reader-remark"}
+    own_tests = {
+        "far-from-published",
+        "shape-broken",
+        "force-uncovered",
+        "outside-force-hairline",
+        "reader-remark",
+    }
     assert set(CODES) - covered == own_tests
 
 

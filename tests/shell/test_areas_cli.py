@@ -545,3 +545,61 @@ def test_every_areas_command_shows_an_example(patrol: Patrol) -> None:
     assert set(names) == {"check", "diff", "export", "list", "load", "restatements", "rollback"}
     for name in names:
         assert "Example: patrol areas" in patrol("areas", name, "--help").out
+
+
+def test_many_findings_alike_are_told_in_a_few_lines(patrol: Patrol) -> None:
+    """Of thirty overlaps the table has twenty and a line for the rest; JSON has all."""
+    heap = AreaSet.of(
+        Area(Kind.PREMISES, f"P{at}", f"p{at}", shapely.box(WEST, SOUTH, WEST + 0.001, SOUTH + 0.001))
+        for at in range(9)
+    )
+    write_areas(heap, "heap.geojson")
+    table = patrol("areas", "check", "heap.geojson").out
+    assert table.count("have the same shape") == 20
+    assert "and 16 more like these" in table
+    found = patrol("areas", "check", "heap.geojson", "--json").json["findings"]
+    assert sum(row["code"] == "same-shape" for row in found) == 36
+
+
+def test_no_escape_reaches_the_terminal(patrol: Patrol) -> None:
+    """Ids and names with escapes are shown written out, by check as by diff."""
+    area = Area(Kind.NEIGHBOURHOOD, "A", "Beat \x1b[31m", shapely.box(WEST, SOUTH, WEST + SIDE, SOUTH + SIDE))
+    write_areas(AreaSet.of([area]), "one.geojson")
+    write_areas(squares("A"), "two.geojson")
+    for words in (("check", "one.geojson"), ("diff", "one.geojson", "two.geojson")):
+        said = patrol("areas", *words)
+        assert "\x1b[31m" not in said.out + said.err
+        assert "Beat" in said.out
+
+
+def test_what_a_file_does_not_hold_is_no_difference(served: Patrol) -> None:
+    """Published areas of kinds that a file does not hold are not removed; two versions must be alike."""
+    write_areas(squares("A"), "beats.geojson")
+    write_areas(squares("P", kind=Kind.PRIORITY), "hot.geojson")
+    for name in ("beats", "hot"):
+        served("areas", "load", f"{name}.geojson", "--from", "2026-01-01")
+    said = served("areas", "diff", "published", "hot.geojson")
+    assert (said.code, said.out) == (0, "published and hot.geojson: no difference\n")
+    other = served("areas", "diff", "1", "2")
+    assert other.code == 2
+    assert "choose two of one kind" in other.err
+
+
+def test_a_kind_chooses_among_a_files_areas(patrol: Patrol) -> None:
+    """With --kind two files with a kind column are compared in that kind only."""
+    hot = squares("P", kind=Kind.PRIORITY)
+    write_areas(AreaSet.union(squares("A"), hot), "old.geojson")
+    write_areas(AreaSet.union(squares("A", "B"), hot), "new.geojson")
+    said = patrol("areas", "diff", "old.geojson", "new.geojson", "--kind", "priority")
+    assert said.out == "old.geojson and new.geojson: no difference\n"
+    assert "added" in patrol("areas", "diff", "old.geojson", "new.geojson", "--kind", "neighbourhood").out
+
+
+def test_a_shapefile_goes_out_as_a_zip_only(served: Patrol) -> None:
+    """An --out that does not end in .zip is refused for a Shapefile, with the name to give."""
+    write_areas(squares("A"), "beats.geojson")
+    served("areas", "load", "beats.geojson", "--from", "2026-01-01")
+    said = served("areas", "export", "--format", "shp", "--out", "beats.shp")
+    assert said.code == 2
+    assert "beats.zip" in said.err
+    assert not Path("beats.shp").exists()

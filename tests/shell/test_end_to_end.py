@@ -440,9 +440,9 @@ def figures(slices: bytes, messages: list[Message], now: int) -> dict[str, dict[
             sums = found.setdefault(key, dict.fromkeys((*ACTIVITIES, "priority", "officers", "patch"), 0.0))
             sums["officers"] += 1  # nobody has two duties at a time here
             sums["patch"] += bool(duty["patch"])
-    # Every figure is told from the start of the earliest duty that is running.
-    for sums in found.values():
-        sums["start"] = min(parse_time(duty["start"]) for duty in running.values())
+    # Every figure is told from the start of the earliest of its own duties that are running.
+    for key, sums in found.items():
+        sums["start"] = min(parse_time(duty["start"]) for name, duty in running.items() if key in keys[name])
     for row in csv.DictReader(slices.decode().splitlines()):
         for key in keys.get(row["duty_id"], ()):
             length = (parse_time(row["end"]) - parse_time(row["start"])) / SECOND
