@@ -38,6 +38,7 @@ from geo.crs import (
     metric,
     to_wgs84,
 )
+from geo.drawing import Frame
 from geo.files import (
     LIMITS,
     LONGEST,
@@ -1201,52 +1202,18 @@ def findings_html(checked: Checked, title: str, below: AreaSet | None = None) ->
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Frame:
-    """Degrees to a drawing 1,000 wide, north up, as broad as it is on the ground."""
+class _Frame(Frame):
+    """A drawing with dots for what is too small to be seen, and close-ups."""
 
-    west: float
-    north: float
-    x: float
-    y: float
-    view: str
-
-    @classmethod
-    def around(cls, shapes: Sequence[Any]) -> _Frame:
-        bounds = shapely.total_bounds(np.array(shapes, dtype=object)) if shapes else (0.0, 0.0, 1.0, 1.0)
-        west, south, east, north = (float(value) for value in bounds)
-        if not math.isfinite(west):
-            west, south, east, north = 0.0, 0.0, 1.0, 1.0
-        squeeze = max(0.01, math.cos(math.radians((south + north) / 2)))
-        scale = 1_000 / max((east - west) * squeeze, north - south, 1e-6)
-        x, y = scale * squeeze, scale
-        width, height = max(1.0, (east - west) * x), max(1.0, (north - south) * y)
-        return cls(west, north, x, y, f"-10 -10 {width + 20:.1f} {height + 20:.1f}")
-
-    def _xy(self, shape: Any) -> NDArray[np.float64]:
-        moved = shapely.get_coordinates(shape) - (self.west, self.north)
-        return np.asarray(moved * (self.x, -self.y), dtype=np.float64)
-
-    def path(self, shape: Any) -> str:
-        """The lines of a shape; nothing for points, which a circle shows."""
-        steps = []
-        lines = shapely.get_parts(shapely.get_parts([shape]))
-        for part in lines:
-            rings = shapely.get_rings(part) if part.geom_type == "Polygon" else [part]
-            steps += [
-                "M" + "L".join(f"{x:.3f} {y:.3f}" for x, y in self._xy(ring))
-                for ring in rings
-                if ring.geom_type in ("LineString", "LinearRing")
-            ]
-        return "".join(steps)
+    __slots__ = ()
 
     def spots(self, shape: Any, radius: float, style: str, *, seen: float = 0.0) -> str:
         """Dots for points; a ring around any other shape that is smaller than what can be seen."""
         points = [part for part in shapely.get_parts(shapely.get_parts([shape])) if part.geom_type == "Point"]
         if points:
-            centres = self._xy(shapely.MultiPoint(points))
+            centres = self.xy(shapely.MultiPoint(points))
         else:
-            xy = self._xy(shape)
+            xy = self.xy(shape)
             centres = (xy.min(axis=0) + xy.max(axis=0))[np.newaxis] / 2
             if float(np.ptp(xy, axis=0).max()) >= seen:
                 return ""
@@ -1256,7 +1223,7 @@ class _Frame:
 
     def near(self, shape: Any) -> tuple[str, float]:
         """A square view of a shape with some ground around it, and how wide it is."""
-        xy = self._xy(shape)
+        xy = self.xy(shape)
         low, high = xy.min(axis=0), xy.max(axis=0)
         (x, y), width = (low + high) / 2, max(6.0, 1.6 * float((high - low).max()))
         return f"{x - width / 2:.2f} {y - width / 2:.2f} {width:.2f} {width:.2f}", width

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import shapely
@@ -41,7 +41,7 @@ class Frame:
     view: str
 
     @classmethod
-    def around(cls, shapes: Sequence[Any]) -> Frame:
+    def around(cls, shapes: Sequence[Any]) -> Self:
         """A frame that holds all shapes (WGS84 degrees); one degree square where there are none."""
         bounds = shapely.total_bounds(np.array(shapes, dtype=object)) if shapes else np.full(4, np.nan)
         west, south, east, north = (float(value) for value in bounds)
@@ -59,8 +59,15 @@ class Frame:
         return np.asarray(moved * (self.x, -self.y), dtype=np.float64)
 
     def path(self, shape: Any) -> str:
-        """The ``d`` of a ``path``: all rings of a shape's polygons."""
-        rings = shapely.get_rings(
-            [part for part in shapely.get_parts(shapely.get_parts([shape])) if part.geom_type == "Polygon"]
-        )
-        return "".join("M" + "L".join(f"{x:.3f} {y:.3f}" for x, y in self.xy(ring)) + "Z" for ring in rings)
+        """The ``d`` of a ``path``: the rings of a shape's polygons and its lines; nothing for points."""
+        steps = []
+        for part in shapely.get_parts(shapely.get_parts([shape])):
+            rings = shapely.get_rings(part) if part.geom_type == "Polygon" else [part]
+            steps += [
+                "M"
+                + "L".join(f"{x:.3f} {y:.3f}" for x, y in self.xy(ring))
+                + ("Z" if ring.geom_type == "LinearRing" else "")
+                for ring in rings
+                if ring.geom_type in ("LineString", "LinearRing")
+            ]
+        return "".join(steps)
