@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test bench lint lock
+.PHONY: help install demo test bench accuracy lint lock
 
 help: ## lists these targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 17
@@ -22,6 +22,9 @@ test: lint ## runs the linters and all tests, e.g. make test ARGS="-k stays"
 
 bench: $(STAMP) ## measures what is fast and says how fast, e.g. make bench ARGS=places
 	$(BIN)/python -m tests.bench $(ARGS)
+
+accuracy: $(STAMP) ## measures how far the figures are from the truth, e.g. make accuracy ARGS=--quick
+	$(BIN)/python -m tests.accuracy $(ARGS)
 
 lint: $(STAMP) ## checks style and types
 	$(BIN)/ruff check .

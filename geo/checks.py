@@ -58,6 +58,8 @@ from geo.files import (
     tangled,
     unfit,
 )
+from geo.hours import days_of as days_of  # noqa: PLC0414 (asked for here too)
+from geo.hours import hours_of as hours_of  # noqa: PLC0414
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -804,49 +806,6 @@ def _look_alikes(rows: Sequence[Area], found: list[Finding]) -> None:
 
 
 # An area's own days and hours -----------------------------------------------------------------------------
-
-_DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
-
-
-def days_of(text: str) -> tuple[int, ...]:
-    """The days of the week that a priority area names: ``Mon-Sat``, ``Fri,Sun``, ``Fri-Mon``.
-
-    Returns:
-        Days in order, Monday 0 to Sunday 6.
-
-    Raises:
-        ValueError: a word is no day.
-    """
-    days: set[int] = set()
-    for part in re.split(r"[,;]", text):
-        ends = [_day(word.strip(), text) for word in re.split("[-–]", part)]
-        if len(ends) > 2:
-            raise ValueError(f"{text!r} names no days; write them as Mon-Sat or Fri,Sun")
-        days |= {(ends[0] + step) % 7 for step in range((ends[-1] - ends[0]) % 7 + 1)}
-    return tuple(sorted(days))
-
-
-def _day(word: str, text: str) -> int:
-    hits = [at for at, name in enumerate(_DAYS) if len(word) >= 3 and name.startswith(word.lower())]
-    if len(hits) != 1:
-        raise ValueError(f"{text!r} names no days; write them as Mon-Sat or Fri,Sun")
-    return hits[0]
-
-
-def hours_of(text: str) -> tuple[int, int]:
-    """The hours that a priority area names: ``20:00-04:00``, local time.
-
-    Returns:
-        Minutes after midnight from and to; an end at or before the start lies on the next day.
-
-    Raises:
-        ValueError: it is not two times with a dash between them, or both are one.
-    """
-    match = re.fullmatch(r"\s*(\d{1,2})[:.](\d\d)\s*[-–]\s*(\d{1,2})[:.](\d\d)\s*", text)
-    start, end = (int(match[1]) * 60 + int(match[2]), int(match[3]) * 60 + int(match[4])) if match else (0, 0)
-    if match is None or max(int(match[2]), int(match[4])) > 59 or start >= 1440 or end > 1440 or start == end:
-        raise ValueError(f"{text!r} names no hours; write them as 20:00-04:00")
-    return start, end
 
 
 def _when(

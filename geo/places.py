@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -16,6 +17,7 @@ import shapely
 
 from geo.areas import AreaSet, Kind
 from geo.cells import CellMap
+from geo.deciding import DecidingEdges
 from geo.edges import Edges
 from geo.grid import Grid
 from geo.legs import meets
@@ -29,6 +31,9 @@ if TYPE_CHECKING:
 OUTSIDE = 0
 """The place number of "in no area at all", in every index."""
 
+ELSEWHERE = ""
+"""The decision class of a point that no patch can hold: outside every neighbourhood, or inside premises."""
+
 _SLIVER = 2.0**-50
 """Intervals of a leg that are shorter than this fraction of it are an accident of rounding."""
 
@@ -40,17 +45,29 @@ _AT_ONCE = 1 << 16
 
 
 class Place(NamedTuple):
-    """What a point lies in (rule 5).
+    """What a point lies in (rule 5), and what it may lie in for all that its error allows (rule 14).
 
     Attributes:
         neighbourhood: ``area_id`` of the neighbourhood, the smallest where several cover the point.
         premises: ``area_id`` of the premises, likewise.
         priorities: ``area_id`` of all priority areas, sorted.
+        near: the other decision classes within the error of the position, sorted; empty where no error was
+            asked about.
     """
 
     neighbourhood: str | None
     premises: str | None
     priorities: tuple[str, ...]
+    near: tuple[str, ...] = ()
+
+    @property
+    def decides(self) -> str:
+        """The decision class: the neighbourhood whose patch holds the point, or ``ELSEWHERE``."""
+        return ELSEWHERE if self.premises is not None else self.neighbourhood or ELSEWHERE
+
+    def exact(self) -> Place:
+        """The same without what is near."""
+        return self._replace(near=()) if self.near else self
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -127,6 +144,17 @@ class PlaceIndex:
     def nbytes(self) -> int:
         """Bytes held by the index besides the areas themselves."""
         return self.cells.nbytes + sum(column.nbytes for column in self._known)
+
+    @cached_property
+    def deciding(self) -> DecidingEdges:
+        """The edges that decide what time counts as (rule 14); found when first asked for."""
+        return DecidingEdges(self.areas, self._classes)
+
+    def _classes(self, lon: NDArray[np.float64], lat: NDArray[np.float64]) -> list[str]:
+        """The decision classes of points."""
+        number = self.locate(lon, lat)
+        classes = [place.decides for place in self.places]
+        return [classes[at] for at in number.tolist()]
 
     def place(self, number: int) -> Place:
         """What a place number stands for.

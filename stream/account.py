@@ -14,12 +14,13 @@ from geo.areas import AreaSet, Kind
 from geo.files import AreaFileError, read_areas
 from geo.history import AreaHistory
 from stream import calendar, frames
+from stream.crowd import stays_of_all
 from stream.events import Limits, Reject, decode_duties, decode_states
 from stream.policy import BEGINNING
 from stream.shares import shares
-from stream.slices import newest, slices
-from stream.stays import stays
-from stream.tables import last_known, shares_table, slices_table, stays_table
+from stream.sheets import Counted, sheets
+from stream.slices import newest, slices, up_to
+from stream.tables import last_known
 from stream.tracks import TracksError, read_fixes, read_rows
 
 if TYPE_CHECKING:
@@ -72,13 +73,20 @@ class Account:
     until: int
 
     def tables(self, policies: Policies) -> dict[str, pa.Table]:
-        """The files of the public contract by name."""
-        names, places = self.facts.fixes.device_ids, self.history.places
-        return {
-            "stays": stays_table(self.stays, names, places),
-            "slices": slices_table(self.slices, self.duties, names, places, policies, until=self.until),
-            "shares": shares_table(self.figures, policies),
-        }
+        """The files by name: those of the public contract and what came to them (``stream.sheets``)."""
+        return sheets(
+            Counted(
+                self.stays,
+                self.slices,
+                self.facts.fixes.device_ids,
+                self.duties,
+                self.history.places,
+                self.history.versions,
+                self.figures,
+                self.until,
+            ),
+            policies,
+        )
 
 
 def limits(policies: Policies) -> Limits:
@@ -105,14 +113,15 @@ def read(
     """
     rejects: dict[str, list[Reject]] = {}
     found, later = _versions(areas)
-    parts: list[Fixes] = []
+    joining, usable = frames.Joining(), 0
     for path in positions:
         bad: list[Reject] = []
         for chunk in read_fixes(path, limits=limits(policies)):
-            parts.append(chunk.fixes)
+            joining.add(chunk.fixes)
+            usable += len(chunk.fixes)
             bad += chunk.rejects
         rejects[str(path)] = bad
-        if bad and not any(len(part) for part in parts):
+        if bad and not usable:
             raise AccountError(f"{path}: no usable position; {_first(bad)}")
     booked, _, bad = decode_duties(_lines(duties))
     rejects[str(duties)] = _rows(bad)
@@ -123,7 +132,7 @@ def read(
     if states is not None:
         keyed, _, bad = decode_states(_lines(states))
         rejects[str(states)] = _rows(bad)
-    return Facts(found, frames.join(parts), booked, keyed, rejects, later)
+    return Facts(found, joining.done(), booked, keyed, rejects, later)
 
 
 def _rows(rejects: Sequence[Reject]) -> list[Reject]:
@@ -223,18 +232,21 @@ PERIODS: dict[str, Callable[[int, int], list[tuple[int, int]]]] = {
 """How figures may be split: over everything, by local ISO week, by local day (rule 19)."""
 
 
-def account(facts: Facts, policies: Policies, *, by: str = "all", until: int | None = None) -> Account:
+def account(
+    facts: Facts, policies: Policies, *, by: str = "all", until: int | None = None, jobs: int = 1
+) -> Account:
     """Counts stays, slices and shares from facts.
 
     Args:
         facts: what ``read`` gave.
         policies: the settings of every rule.
         by: a key of ``PERIODS``.
-        until: open duties are counted up to here (microseconds); None: the last closed slice or duty.
+        until: everything is counted up to here (microseconds); None: the last closed slice or duty.
+        jobs: how many threads count stays.
     """
     history = history_of(facts.areas, facts.later)
     duties = newest(facts.duties)
-    found = stays(facts.fixes, history, policies)
+    found = stays_of_all(facts.fixes, history, policies, jobs=jobs)
     counted = slices(duties, found, facts.fixes.device_ids, facts.states, history.places, policies)
     until = last_known(counted, duties) if until is None else until
     return Account(
@@ -247,10 +259,13 @@ def figures(
 ) -> list[Figures]:
     """The figures of all scopes for each period that the duties touch.
 
-    A single period runs from the first duty's start to the last one's end.
+    A single period runs from the first duty's start to the last one's end; nothing is counted behind
+    ``until``.
     """
-    starts = [duty.start for duty in duties if not duty.cancelled]
-    ends = [until if duty.end is None else duty.end for duty in duties if not duty.cancelled]
+    counted = up_to(counted, until)
+    begun = [duty for duty in duties if not duty.cancelled and duty.start < until]
+    starts = [duty.start for duty in begun]
+    ends = [until if duty.end is None else min(duty.end, until) for duty in begun]
     if not starts:
         return []
     found: list[Figures] = []

@@ -38,6 +38,7 @@ from stream.facts import SECOND
 from stream.settings import EVENTS
 from stream.store.ledger import Counted, Ledger, Offset
 from stream.store.live import Live, live, newest_event
+from stream.store.policies import keep
 from stream.store.schema import SchemaError, connect, require
 from stream.tables import share_event
 
@@ -132,8 +133,10 @@ class Desk:
         if self.ledger is None:
             self.connection = connect(self.settings.database, name="patrol worker")
             require(self.connection)
+            policies = self.settings.policies()
+            keep(self.connection, policies)
             # A batch is lost with a crash of the server at most, and then comes again from Kafka.
-            self.ledger = Ledger(self.connection, self.settings.policies())
+            self.ledger = Ledger(self.connection, policies)
         return work(self.ledger)
 
     def _drop(self) -> None:

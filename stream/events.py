@@ -129,9 +129,7 @@ def decode_positions(
             times += [row.position.time for row in part.rows]
             own += [None] * len(part.rows)
     lon, lat, error, speed, heading = np.concatenate([_numbers(part) for part in parts], axis=1)
-    error[error < 0] = math.nan
-    speed[~((speed >= 0) & (speed < 1e6))] = math.nan
-    heading[~((heading >= 0) & (heading <= 360))] = math.nan
+    sensible(error, speed, heading)
 
     names = tuple(dict.fromkeys(ids))
     code_of = {name: code for code, name in enumerate(names)}
@@ -139,7 +137,7 @@ def decode_positions(
     time, time_ok = parse_times(times)
     record = np.full(len(ids), UNKNOWN, np.int64) if received is None else received[index]
     receipt = _earlier(_received(own), record)
-    faults = {code: fault for code, name in enumerate(names) if (fault := _text_fault(name))}
+    faults = {code: fault for code, name in enumerate(names) if (fault := text_fault(name))}
     device_ok = ~np.isin(device, list(faults)) if faults else np.True_
 
     verdict = judge(time, lon, lat, error, receipt, limits=limits)
@@ -178,6 +176,15 @@ def decode_positions(
     )
     # The names of rejected messages do not travel on: they may be bad ones.
     return Decoded(select(fixes, good), index[good], rejects)
+
+
+def sensible(
+    error_m: NDArray[np.float64], speed_mps: NDArray[np.float64], heading_deg: NDArray[np.float64]
+) -> None:
+    """Lets go, in place, of what makes no sense beside a position: it becomes NaN, as if it were missing."""
+    error_m[error_m < 0] = math.nan
+    speed_mps[~((speed_mps >= 0) & (speed_mps < 1e6))] = math.nan
+    heading_deg[~((heading_deg >= 0) & (heading_deg <= 360))] = math.nan
 
 
 def judge(
@@ -631,7 +638,7 @@ def _time_or_none(field: str, value: str | int | None) -> int | None:
 
 
 def _text(field: str, value: str) -> str:
-    if fault := _text_fault(value):
+    if fault := text_fault(value):
         raise _BadValueError(f"{field} {fault}")
     return value
 
@@ -644,7 +651,7 @@ _TEXT: Final = re.compile(rf"[^\x00-\x1f\x7f\ud800-\udfff]{{1,{MAX_TEXT}}}")
 """No control characters and no halves of surrogate pairs: a database would refuse them."""
 
 
-def _text_fault(value: str) -> str:
+def text_fault(value: str) -> str:
     """What is wrong with an identifier or name; empty where nothing is."""
     if _TEXT.fullmatch(value):
         return ""

@@ -177,16 +177,32 @@ def compact(fixes: Fixes) -> Fixes:
 
 def join(parts: Sequence[Fixes]) -> Fixes:
     """Several batches of fixes as one, in their order; a device's name stands there once."""
-    code_of: dict[str, int] = {}
-    devices = [np.empty(0, np.int32)]
+    joining = Joining()
     for part in parts:
-        codes = [code_of.setdefault(name, len(code_of)) for name in part.device_ids]
-        devices.append(np.array(codes, np.int32)[part.device])
-    columns: dict[str, Any] = {
-        name: np.concatenate([np.empty(0, kind), *(getattr(part, name) for part in parts)])
-        for name, kind in _COLUMNS[:-1]
-    }
-    return Fixes(device=np.concatenate(devices), **columns, device_ids=tuple(code_of))
+        joining.add(part)
+    return joining.done()
+
+
+class Joining:
+    """Batches of fixes on the way to one, column by column, so that at the end little is there twice."""
+
+    def __init__(self) -> None:
+        self._code_of: dict[str, int] = {}
+        self._columns: dict[str, list[Any]] = {
+            name: [np.empty(0, kind)] for name, kind in (("device", np.int32), *_COLUMNS[:-1])
+        }
+
+    def add(self, part: Fixes) -> None:
+        """Takes one more batch."""
+        codes = [self._code_of.setdefault(name, len(self._code_of)) for name in part.device_ids]
+        self._columns["device"].append(np.array(codes, np.int32)[part.device])
+        for name, _ in _COLUMNS[:-1]:
+            self._columns[name].append(getattr(part, name))
+
+    def done(self) -> Fixes:
+        """All of them as one; what was taken is let go."""
+        joined = {name: np.concatenate(self._columns.pop(name)) for name in list(self._columns)}
+        return Fixes(**joined, device_ids=tuple(self._code_of))
 
 
 def encode_lines(values: Sequence[bytes]) -> bytes:

@@ -74,6 +74,9 @@ class Policy:
         target: rule 13, the share promised, 0 to 1.
         visit_join_s: rule 17, absences up to this long are joined, seconds.
         visit_min_s: rule 17, the shortest visit, seconds.
+        team_months: how many whole months in one team make an officer experienced in it.
+        lent_days: an absence from a team up to this long, in days, is a loan and no change of team.
+        unseen_days: an officer without a duty for this long, in days, is listed as not seen.
         states: rule 10, what each radio status means; a status not named here counts as visible.
     """
 
@@ -88,6 +91,9 @@ class Policy:
     target: float = 0.80
     visit_join_s: float = 60.0
     visit_min_s: float = 120.0
+    team_months: float = 12.0
+    lent_days: float = 14.0
+    unseen_days: float = 28.0
     states: Mapping[int, State] = field(default_factory=lambda: dict(DEFAULT_STATES))
 
     def state(self, code: int) -> State:

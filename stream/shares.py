@@ -1,8 +1,7 @@
-"""Slices → figures: seconds by activity, and the share of duty time on patch (rules 13, 15 and 19).
+"""Slices → figures: seconds by activity, the share of duty time on patch, its bounds (rules 13 to 15, 19).
 
 A core room: columns in, values out; no Kafka, no database, no clock. Sums are whole microseconds, so a sum
-does not depend on the order of its parts. Bounds and verdict (rule 14) have their places in the figures and
-are ``None`` until they are counted: nothing is put there that was not.
+does not depend on the order of its parts; a share divides once, at the very end.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ import numpy as np
 
 from geo.history import FOREVER, UNKNOWN
 from stream.facts import SECOND
-from stream.slices import HIDDEN, OFF_PATCH, ON_BREAK, ON_PATCH, UNSEEN
+from stream.slices import HIDDEN, OFF_PATCH, ON_BREAK, ON_PATCH, UNSEEN, ambiguous
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -41,7 +40,8 @@ class Figures:
         on_patch, off_patch, not_visible, unknown, on_break: time by activity (rule 11).
         priority: the part of ``on_patch`` spent inside at least one priority area.
         has_share: whether any of the duties counted has a home patch (rule 8).
-        share_low, share_high, verdict: rule 14, None until bounds are counted.
+        ambiguous_on: the part of ``on_patch`` that the error of the positions leaves open (rule 14).
+        ambiguous_off: the part of ``off_patch``, and of ``not_visible`` inside premises, that it leaves open.
     """
 
     scope: str
@@ -55,9 +55,8 @@ class Figures:
     on_break: int = 0
     priority: int = 0
     has_share: bool = True
-    share_low: float | None = None
-    share_high: float | None = None
-    verdict: str | None = None
+    ambiguous_on: int = 0
+    ambiguous_off: int = 0
 
     @property
     def duty(self) -> int:
@@ -69,9 +68,38 @@ class Figures:
         """``on_patch / duty`` (rule 13); None where there is no duty time or no home patch, never 0 or 1."""
         return self.on_patch / self.duty if self.duty and self.has_share else None
 
+    @property
+    def share_low(self) -> float | None:
+        """The share without ambiguous on-patch time (rule 14); None where there is no share."""
+        proven = self.on_patch - self.ambiguous_on
+        return proven / self.duty if self.duty and self.has_share else None
 
-PRIORITY = 5
-"""The column of ``totals`` behind the activities' own."""
+    @property
+    def share_high(self) -> float | None:
+        """The share with all time that may have been on patch: unknown, or ambiguous (rule 14)."""
+        possible = self.on_patch + self.unknown + self.ambiguous_off
+        return possible / self.duty if self.duty and self.has_share else None
+
+    def verdict(self, target: float) -> str | None:
+        """``met``, ``missed`` or ``not proven`` (rule 14); None where there is no share.
+
+        Args:
+            target: the share promised, 0 to 1.
+        """
+        if self.share_low is None or self.share_high is None:
+            return None
+        # Quotients of whole numbers are rounded correctly, and so was the target as it was read: a share that
+        # is exactly the target compares as equal.
+        return MET if self.share_low >= target else MISSED if self.share_high < target else NOT_PROVEN
+
+
+MET, MISSED, NOT_PROVEN = "met", "missed", "not proven"
+VERDICTS = (MET, MISSED, NOT_PROVEN)
+
+PRIORITY, AMBIGUOUS_ON, AMBIGUOUS_OFF = 5, 6, 7
+"""The columns of ``totals`` behind the activities' own."""
+TOTALS = 8
+"""How many columns there are."""
 
 
 def clip(slices: Slices, start: int, end: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -79,25 +107,32 @@ def clip(slices: Slices, start: int, end: int) -> tuple[NDArray[np.int64], NDArr
     return np.maximum(slices.start, start), np.minimum(slices.end, end)
 
 
-def totals(slices: Slices, duties: int, places: Sequence[Place], start: int, end: int) -> NDArray[np.int64]:
-    """Time of each duty by activity within a period: ``int64[duties, 6]`` microseconds.
+def totals(
+    slices: Slices, duties: Sequence[Duty], places: Sequence[Place], start: int, end: int
+) -> NDArray[np.int64]:
+    """Time of each duty by activity within a period: ``int64[duties, TOTALS]`` microseconds.
 
-    The columns are those of ``ACTIVITIES``, then the part of on-patch time within priority areas.
+    The columns are those of ``ACTIVITIES``; then the part of on-patch time within priority areas, the part of
+    it that is ambiguous, and ambiguous time off patch or in premises (rule 14).
 
     Args:
         slices: any slices; an open end needs a period that ends.
-        duties: how many duties there are.
+        duties: the duties behind ``slices.duty``.
         places: the places behind ``slices.place``.
         start: the period's start, microseconds.
         end: its end, exclusive.
     """
     low, high = clip(slices, start, end)
     length = np.maximum(high - low, 0)
-    table = np.zeros((duties, 6), np.int64)
+    table = np.zeros((len(duties), TOTALS), np.int64)
     np.add.at(table, (slices.duty, slices.activity), length)
     prioritised = np.array([bool(place.priorities) for place in places] + [False], np.bool_)
     inside = (slices.activity == ON_PATCH) & prioritised[np.where(slices.place == UNKNOWN, -1, slices.place)]
     np.add.at(table[:, PRIORITY], slices.duty[inside], length[inside])
+    open_ = np.flatnonzero(ambiguous(duties, slices.duty, slices.place, places))
+    on_patch = slices.activity[open_] == ON_PATCH
+    for column, rows in ((AMBIGUOUS_ON, open_[on_patch]), (AMBIGUOUS_OFF, open_[~on_patch])):
+        np.add.at(table[:, column], slices.duty[rows], length[rows])
     return table
 
 
@@ -137,7 +172,7 @@ def shares(
         figures sorted by scope (force, neighbourhood, officer) and id; only officers and neighbourhoods that
             have a duty in the period, and those asked for.
     """
-    table = totals(slices, len(duties), places, start, end)
+    table = totals(slices, duties, places, start, end)
     present = {
         number
         for number, duty in enumerate(duties)
@@ -201,6 +236,8 @@ def _figures(
         unknown=int(row[UNSEEN]),
         on_break=int(row[ON_BREAK]),
         priority=int(row[PRIORITY]),
+        ambiguous_on=int(row[AMBIGUOUS_ON]),
+        ambiguous_off=int(row[AMBIGUOUS_OFF]),
         has_share=has_share,
     )
 

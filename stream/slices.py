@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from geo.history import FOREVER, UNKNOWN
+from geo.history import FOREVER, UNKNOWN, exact_numbers
 from stream.columns import changes, coalesce, offsets, ranges, search
 from stream.policy import BREAK, MAX_STATE, NOT_VISIBLE, OFF_DUTY
 
@@ -37,7 +37,7 @@ ACTIVITIES = ("break", "not_visible", "unknown", "on_patch", "off_patch")
 ON_BREAK, HIDDEN, UNSEEN, ON_PATCH, OFF_PATCH = range(5)
 
 NO_STATE = -1
-"""The reason of a slice that no radio status explains."""
+"""The state of slices that were counted before states were kept with every slice."""
 NO_DEVICE = -1
 
 
@@ -45,13 +45,17 @@ NO_DEVICE = -1
 class Slices:
     """Slices of duties, sorted by duty and time; those of one duty tile it, less state 11 (rule 12).
 
+    Finer than the rule asks: also cut where the state changes, and where what is near changes (rule 14);
+    ``whole_slices`` joins them.
+
     Attributes:
         duty: ``int32[m]``, index into the duties given.
         start: ``int64[m]``, microseconds since 1970 UTC.
         end: ``int64[m]``, exclusive; ``FOREVER`` on the last slice of a duty that has no end yet.
         activity: ``int8[m]``, index into ``ACTIVITIES``.
-        state: ``int16[m]``, the radio status that is the reason of a not-visible slice, else ``NO_STATE``.
-        place: ``int32[m]``, a number of ``AreaHistory.places``, or ``UNKNOWN``.
+        state: ``int16[m]``, the radio status in force (rule 10).
+        place: ``int32[m]``, a number of ``AreaHistory.places``, or ``UNKNOWN``; with what is near only where
+            the position decides what the time counts as (rule 14).
         device: ``int32[m]``, the stays' numbering, or ``NO_DEVICE``.
     """
 
@@ -196,7 +200,7 @@ def slices(
     device = np.where(seen, claim.device[best] if len(claim.device) else NO_DEVICE, NO_DEVICE).astype(
         np.int32
     )
-    activity, state = _activities(duties, owner, code, place, places=places, policies=policies)
+    activity, state, place = _activities(duties, owner, code, place, places=places, policies=policies)
 
     counted = np.flatnonzero(activity >= 0)
     row, start, end = coalesce(
@@ -323,8 +327,11 @@ def _activities(
     *,
     places: Sequence[Place],
     policies: Policies,
-) -> tuple[NDArray[np.int8], NDArray[np.int16]]:
-    """Rule 11, first that applies: the activity (-1: nothing is counted) and the state that explains it."""
+) -> tuple[NDArray[np.int8], NDArray[np.int16], NDArray[np.int32]]:
+    """Rule 11, first that applies: the activity (-1: nothing is counted), the state in force, the place.
+
+    The place keeps what is near only where the position decides.
+    """
     counts = np.zeros((len(policies.policies), MAX_STATE + 1), np.int8)
     for number, policy in enumerate(policies.policies):
         for state, meaning in policy.states.items():
@@ -340,7 +347,8 @@ def _activities(
         [-1, ON_BREAK, HIDDEN, UNSEEN, HIDDEN, ON_PATCH],
         OFF_PATCH,
     ).astype(np.int8)
-    return activity, np.where(counted == 2, code, NO_STATE).astype(np.int16)
+    place = np.where((counted == 1) | (counted == 2), exact_numbers(places)[place], place).astype(np.int32)
+    return activity, code.astype(np.int16), place
 
 
 def _at_home(
@@ -356,10 +364,105 @@ def _at_home(
     return answer[back]
 
 
-def reason(activity: int, state: int, place: Place | None, policy_state: Mapping[int, str]) -> str:
-    """The reason of a slice in a word: the state, the premises, or where off the patch (rule 11)."""
-    if state != NO_STATE:
-        return policy_state.get(state, f"state_{state}")
+def up_to(slices: Slices, until: int) -> Slices:
+    """Slices cut at an instant (microseconds); none is open any more."""
+    rows = np.flatnonzero(slices.start < np.minimum(slices.end, until))
+    return Slices(
+        slices.duty[rows],
+        slices.start[rows],
+        np.minimum(slices.end[rows], until),
+        slices.activity[rows],
+        slices.state[rows],
+        slices.place[rows],
+        slices.device[rows],
+    )
+
+
+def decisive(slices: Slices, duties: Sequence[Duty], policies: Policies) -> NDArray[np.bool_]:
+    """Whether a slice is not visible because of its state (else because of the premises): ``bool[m]``."""
+    hidden = np.zeros((len(policies.policies), MAX_STATE + 1), np.bool_)
+    for number, policy in enumerate(policies.policies):
+        for state, meaning in policy.states.items():
+            hidden[number, state] = meaning.counts == NOT_VISIBLE
+    began = np.array([item.start for item in duties], np.int64)
+    by_policy = policies.number_at(began)[slices.duty] if len(duties) else np.zeros(0, np.int64)
+    decided: NDArray[np.bool_] = hidden[by_policy, slices.state]
+    decided &= (slices.activity == HIDDEN) & (slices.state != NO_STATE)
+    return decided
+
+
+def ambiguous(
+    duties: Sequence[Duty], duty: NDArray[np.int32], place: NDArray[np.int32], places: Sequence[Place]
+) -> NDArray[np.bool_]:
+    """Whether the error of the position leaves open if it is on the duty's patch (rule 14): ``bool[m]``.
+
+    Slices keep what is near only where the position decides, so any slice may be asked about.
+
+    Args:
+        duties: the duties behind ``duty``.
+        duty: ``int32[m]``.
+        place: ``int32[m]``, numbers of ``places``, or ``UNKNOWN``.
+        places: what the numbers stand for.
+    """
+    doubtful = np.array([bool(item.near) for item in places] + [False], np.bool_)
+    at = np.flatnonzero(doubtful[np.where(place == UNKNOWN, -1, place)])
+    answer = np.zeros(len(duty), np.bool_)
+    if not len(at):
+        return answer
+    pair, back = np.unique(duty[at].astype(np.int64) * len(places) + place[at], return_inverse=True)
+    found = np.zeros(len(pair), np.bool_)
+    for row, (owner, where) in enumerate(zip(*(c.tolist() for c in divmod(pair, len(places))), strict=True)):
+        patch, spot = duties[owner].patch, places[where]
+        home = spot.decides in patch
+        found[row] = any((other in patch) != home for other in spot.near)
+    answer[at] = found[back]
+    return answer
+
+
+def whole_slices(
+    slices: Slices, duties: Sequence[Duty], places: Sequence[Place], policies: Policies, *, until: int
+) -> tuple[Slices, NDArray[np.int64]]:
+    """Slices as rule 12 has them, and the ambiguous microseconds of each (rule 14).
+
+    Args:
+        slices: as the core keeps them, cut wherever anything changes.
+        duties: the duties behind ``slices.duty``.
+        places: the places behind ``slices.place``.
+        policies: they say which states decide.
+        until: slices are cut here, microseconds.
+
+    Returns:
+        ``(whole, ambiguous)``: slices whose state is the one that decides, else ``NO_STATE``, and whose place
+            is without what is near; and ``int64[m]`` microseconds.
+    """
+    slices = up_to(slices, until)
+    state = np.where(decisive(slices, duties, policies), slices.state, NO_STATE).astype(np.int16)
+    exact = exact_numbers(places)[slices.place]
+    same = (slices.duty, slices.activity, state, exact, slices.device)
+    row, start, shut = coalesce(slices.start, slices.end, same)
+    whole = Slices(
+        slices.duty[row], start, shut, slices.activity[row], state[row], exact[row], slices.device[row]
+    )
+    # The parts of a whole slice follow one another: each belongs to the last one that started.
+    first = np.zeros(len(slices), np.int64)
+    first[row] = 1
+    owner = np.cumsum(first) - 1
+    unsure = ambiguous(duties, slices.duty, slices.place, places)
+    length = np.zeros(len(row), np.int64)
+    np.add.at(length, owner[unsure], (slices.end - slices.start)[unsure])
+    return whole, length
+
+
+def reason(activity: int, state: str, place: Place | None) -> str:
+    """The reason of a slice in a word: the state, the premises, or where off the patch (rule 11).
+
+    Args:
+        activity: index into ``ACTIVITIES``.
+        state: the name of the radio status where it is what decided, else empty.
+        place: where, None where unknown.
+    """
+    if state:
+        return state
     if place is not None and activity == HIDDEN:
         return place.premises or ""
     if place is not None and activity == OFF_PATCH:

@@ -12,14 +12,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from geo.history import UNKNOWN
-from stream.columns import changes
+from geo.history import UNKNOWN, exact_numbers
+from stream.columns import changes, coalesce
 from stream.facts import SECOND, Fixes
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from geo.history import AreaHistory
+    from geo.places import Place
     from stream.policy import Policies
 
 EARTH_RADIUS_M = 6_371_008.8
@@ -29,6 +32,8 @@ EARTH_RADIUS_M = 6_371_008.8
 @dataclass(frozen=True, slots=True, eq=False)
 class Stays:
     """Stays of devices, sorted by device and time; those of one device tile its track (rule 7).
+
+    Finer than the rule asks: also cut where what is near changes (rule 14); ``whole_stays`` joins them.
 
     Attributes:
         device: ``int32[m]``, the fixes' numbering.
@@ -139,6 +144,18 @@ def stays(fixes: Fixes, history: AreaHistory, policies: Policies) -> Stays:
     return legs_to_stays(take(fixes, ~jumps(fixes, policies)), history, policies)
 
 
+def whole_stays(stays: Stays, places: Sequence[Place]) -> Stays:
+    """Stays as rule 7 has them: cut where the place changes, not where what is near does (rule 14).
+
+    Args:
+        stays: as the core keeps them.
+        places: the places behind ``stays.place``; those that come out are without what is near.
+    """
+    exact = exact_numbers(places)[stays.place]
+    row, start, end = coalesce(stays.start, stays.end, [stays.device, exact])
+    return Stays(stays.device[row], start, end, exact[row])
+
+
 def legs_to_stays(kept: Fixes, history: AreaHistory, policies: Policies) -> Stays:
     """Stays from fixes in order of which none is a jump (rules 4 to 7)."""
     a = np.flatnonzero(kept.device[1:] == kept.device[:-1])
@@ -152,6 +169,9 @@ def legs_to_stays(kept: Fixes, history: AreaHistory, policies: Policies) -> Stay
         apart <= np.broadcast_to(policies.setting(lambda p: p.parked_distance_m, start), len(a))[near]
     ]
 
+    error = _errors(
+        kept.error_m[a], kept.error_m[a + 1], policies.setting(lambda p: p.default_error_m, start)
+    )
     version, last_version = history.version_at(start), history.version_at(end - 1)
     leg: list[NDArray[np.int64]] = []
     when: list[NDArray[np.int64]] = []
@@ -175,7 +195,8 @@ def legs_to_stays(kept: Fixes, history: AreaHistory, policies: Policies) -> Stay
 
         walked = np.flatnonzero(moving & during)
         i = a[walked]
-        pieces = history.crossings(number, kept.lon[i], kept.lat[i], kept.lon[i + 1], kept.lat[i + 1])
+        ways = kept.lon[i], kept.lat[i], kept.lon[i + 1], kept.lat[i + 1]
+        pieces = history.crossings(number, *ways, error[walked])
         owner = walked[pieces.leg]
         # To the nearest microsecond, ties to the even one: of the time itself, hence the odd start's detour.
         odd = start[owner] & 1
@@ -184,14 +205,23 @@ def legs_to_stays(kept: Fixes, history: AreaHistory, policies: Policies) -> Stay
 
         stood = near[during[near]]
         i = a[stood]
-        here = history.locate(number, kept.lon[i], kept.lat[i])
-        there = history.locate(number, kept.lon[i + 1], kept.lat[i + 1])
-        add(stood, np.maximum(start[stood], opens), np.where(here == there, here, np.int32(UNKNOWN)))
+        ways = kept.lon[i], kept.lat[i], kept.lon[i + 1], kept.lat[i + 1]
+        add(stood, np.maximum(start[stood], opens), history.parked(number, *ways, error[stood]))
 
     legs, times, places = np.concatenate(leg), np.concatenate(when), np.concatenate(place)
     order = np.lexsort((times, legs)) if high > low else np.argsort(legs, kind="stable")
     legs, times, places = legs[order], times[order], places[order]
     return _runs(kept.device[a], end, legs, times, places)
+
+
+def _errors(
+    here: NDArray[np.float64], there: NDArray[np.float64], default: NDArray[np.float64] | np.float64
+) -> NDArray[np.float64]:
+    """The error of each leg, metres: the larger of its two fixes', the default where missing (rule 14)."""
+    errors: NDArray[np.float64] = np.maximum(
+        np.where(np.isnan(here), default, here), np.where(np.isnan(there), default, there)
+    )
+    return errors
 
 
 def _clipped(

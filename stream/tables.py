@@ -15,7 +15,16 @@ import pyarrow.compute as pc
 
 from geo.history import FOREVER, UNKNOWN
 from stream.shares import seconds
-from stream.slices import ACTIVITIES, HIDDEN, NO_DEVICE, OFF_PATCH, reason
+from stream.slices import (
+    ACTIVITIES,
+    HIDDEN,
+    NO_DEVICE,
+    NO_STATE,
+    OFF_PATCH,
+    reason,
+    whole_slices,
+)
+from stream.stays import whole_stays
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -32,7 +41,11 @@ if TYPE_CHECKING:
 
 
 def stays_table(stays: Stays, device_ids: Sequence[str], places: Sequence[Place]) -> pa.Table:
-    """``stays.csv``: by ``device_id`` and start; ``known`` is false where nobody knows."""
+    """``stays.csv``: by ``device_id`` and start; ``known`` is false where nobody knows.
+
+    Whole as rule 7 has them: cut where the place changes, not where what is near does.
+    """
+    stays = whole_stays(stays, places)
     name, order = _by_name(device_ids, stays.device, stays.start)
     place = stays.place[order]
     return pa.table(
@@ -57,54 +70,51 @@ def slices_table(
 ) -> pa.Table:
     """``slices.csv``: by officer, start and duty; slices without an end are cut at ``until``.
 
-    ``ambiguous_s`` is empty until bounds are counted (rule 14).
+    Whole as rule 12 has them, with the seconds of each that are ambiguous (rule 14).
     """
-    rows = np.flatnonzero(slices.start < np.minimum(slices.end, until))
+    whole, unsure = whole_slices(slices, duties, places, policies, until=until)
     officers = [duty.officer_id for duty in duties]
     rank = {name: number for number, name in enumerate(sorted(set(officers)))}
     officer = np.array([rank[name] for name in officers] or [0], np.int64)
     duty_rank = np.argsort(np.argsort([duty.duty_id for duty in duties] or [""]))
-    order = rows[np.lexsort((duty_rank[slices.duty[rows]], slices.start[rows], officer[slices.duty[rows]]))]
-    duty, place, device = slices.duty[order], slices.place[order], slices.device[order]
+    order = np.lexsort((duty_rank[whole.duty], whole.start, officer[whole.duty]))
+    duty, place, device = whole.duty[order], whole.place[order], whole.device[order]
     return pa.table(
         {
             "officer_id": _named(officers, duty),
             "duty_id": _named([item.duty_id for item in duties], duty),
-            "start": _times(slices.start[order]),
-            "end": _times(np.minimum(slices.end[order], until)),
-            "activity": _named(ACTIVITIES, slices.activity[order]),
-            "reason": _reasons(slices, order, duties, places, policies),
+            "start": _times(whole.start[order]),
+            "end": _times(whole.end[order]),
+            "activity": _named(ACTIVITIES, whole.activity[order]),
+            "reason": _reasons(whole, order, duties, places, policies),
             **_places(places, place),
             "device_id": _named([*device_ids, ""], np.where(device == NO_DEVICE, len(device_ids), device)),
-            "ambiguous_s": pa.nulls(len(order), pa.string()),
+            "ambiguous_s": _seconds(unsure[order].tolist()),
         }
     )
 
 
 def shares_table(figures: Sequence[Figures], policies: Policies) -> pa.Table:
     """``shares.csv``: the force, then neighbourhoods, then officers; empty where there is no figure."""
-
-    def column(values: Sequence[int]) -> list[str]:
-        return [f"{value // 1_000_000}.{value % 1_000_000:06d}" for value in values]
-
+    targets = [policies.at(item.start).target for item in figures]
     return pa.table(
         {
             "scope": [item.scope for item in figures],
             "id": [item.id for item in figures],
             "from": _times(np.array([item.start for item in figures], np.int64)),
             "to": _times(np.array([item.end for item in figures], np.int64)),
-            "duty_s": column([item.duty for item in figures]),
-            "on_patch_s": column([item.on_patch for item in figures]),
-            "off_patch_s": column([item.off_patch for item in figures]),
-            "not_visible_s": column([item.not_visible for item in figures]),
-            "unknown_s": column([item.unknown for item in figures]),
-            "break_s": column([item.on_break for item in figures]),
-            "priority_s": column([item.priority for item in figures]),
+            "duty_s": _seconds([item.duty for item in figures]),
+            "on_patch_s": _seconds([item.on_patch for item in figures]),
+            "off_patch_s": _seconds([item.off_patch for item in figures]),
+            "not_visible_s": _seconds([item.not_visible for item in figures]),
+            "unknown_s": _seconds([item.unknown for item in figures]),
+            "break_s": _seconds([item.on_break for item in figures]),
+            "priority_s": _seconds([item.priority for item in figures]),
             "share": [_ratio(item.share) for item in figures],
             "share_low": [_ratio(item.share_low) for item in figures],
             "share_high": [_ratio(item.share_high) for item in figures],
-            "target": [_ratio(policies.at(item.start).target) for item in figures],
-            "verdict": [item.verdict or "" for item in figures],
+            "target": [_ratio(target) for target in targets],
+            "verdict": [item.verdict(target) or "" for item, target in zip(figures, targets, strict=True)],
         }
     )
 
@@ -136,10 +146,10 @@ def share_event(
         "break_s": seconds(item.on_break),
         "priority_s": seconds(item.priority),
         "share": None if item.share is None else round(item.share, 6),
-        "share_low": item.share_low,
-        "share_high": item.share_high,
+        "share_low": None if item.share_low is None else round(item.share_low, 6),
+        "share_high": None if item.share_high is None else round(item.share_high, 6),
         "target": target,
-        "verdict": item.verdict,
+        "verdict": item.verdict(target),
         "officers_on_duty": on_duty,
         "officers_on_patch": on_patch,
     }
@@ -170,6 +180,11 @@ def _lines(batch: pa.RecordBatch) -> list[str]:
             text = pc.if_else(special, pc.binary_join_element_wise('"', inside, '"', ""), text)
         columns.append(text)
     return list(pc.binary_join_element_wise(*columns, ",").to_pylist())
+
+
+def _seconds(us: Sequence[int]) -> list[str]:
+    """Microseconds as seconds with six decimals."""
+    return [f"{value // 1_000_000}.{value % 1_000_000:06d}" for value in us]
 
 
 def _ratio(value: float | None) -> str:
@@ -213,16 +228,16 @@ def _reasons(
 ) -> list[str]:
     texts = [""] * len(order)
     explained = np.flatnonzero((slices.activity[order] == HIDDEN) | (slices.activity[order] == OFF_PATCH))
-    names = [{code: state.name for code, state in policy.states.items()} for policy in policies.policies]
     policy_of = policies.number_at(np.array([duty.start for duty in duties], np.int64)).tolist()
     for at in explained.tolist():
         row = order[at]
         number = int(slices.place[row])
+        code = int(slices.state[row])
+        policy = policies.policies[policy_of[int(slices.duty[row])]]
         texts[at] = reason(
             int(slices.activity[row]),
-            int(slices.state[row]),
+            "" if code == NO_STATE else policy.state(code).name,
             None if number == UNKNOWN else places[number],
-            names[policy_of[int(slices.duty[row])]],
         )
     return texts
 

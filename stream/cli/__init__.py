@@ -13,8 +13,11 @@ import click
 
 from stream.cli.areas import areas
 from stream.cli.demo import demo
-from stream.cli.files import account, printable, replay, simulate
+from stream.cli.explain import explain, teams
+from stream.cli.files import account, printable, replay
+from stream.cli.recompute import recompute
 from stream.cli.serve import export, ingest, init, up, worker
+from stream.cli.simulate import simulate
 from stream.cli.web import web
 
 NO, WRONG_USE, UNREACHED = 1, 2, 3
@@ -30,7 +33,22 @@ def patrol() -> None:
     """
 
 
-for command in (demo, up, init, ingest, worker, web, areas, account, simulate, replay, export):
+for command in (
+    demo,
+    up,
+    init,
+    ingest,
+    worker,
+    web,
+    areas,
+    account,
+    simulate,
+    replay,
+    export,
+    recompute,
+    explain,
+    teams,
+):
     patrol.add_command(command)
 
 

@@ -248,10 +248,15 @@ def outcome_json(outcome: Outcome) -> dict[str, object]:
 
 def restated_json(item: Restated) -> dict[str, object]:
     """One figure before and after as JSON; times in seconds."""
-    names = ("break_s", "not_visible_s", "unknown_s", "on_patch_s", "off_patch_s", "priority_s")
+    names = (
+        *("break_s", "not_visible_s", "unknown_s", "on_patch_s", "off_patch_s", "priority_s"),
+        *("ambiguous_on_patch_s", "ambiguous_other_s"),
+    )
 
-    def times(row: Times | None) -> Mapping[str, float] | None:
-        return None if row is None else {name: us / 1e6 for name, us in zip(names, row, strict=True)}
+    def times(row: Times | None) -> Mapping[str, float | None] | None:
+        if row is None:
+            return None
+        return {name: None if us is None else us / 1e6 for name, us in zip(names, row, strict=True)}
 
     return {
         "week": item.week,

@@ -1,9 +1,9 @@
-"""Commands on files: account, simulate, replay."""
+"""Commands on files: account, replay."""
 
 from __future__ import annotations
 
-import asyncio
 import json
+import os
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +14,9 @@ from stream.cli.serve import moment_option, until_told
 from stream.settings import load, read_policies
 
 if TYPE_CHECKING:
-    from stream.account import Account
+    import asyncio
+
+    from stream.policy import Policies
     from stream.settings import Settings
     from stream.shares import Figures
 
@@ -50,10 +52,11 @@ FOLDER = click.Path(path_type=Path, file_okay=False)
     show_default=True,
     help="Periods of shares.csv.",
 )
-@click.option("--until", help="Count open duties up to this time (default: the last fact).")
-@click.option("--strict", is_flag=True, help="Exit 1 when the force's share misses the target.")
+@click.option("--until", help="Count up to this time (default: the last fact).")
+@click.option("--strict", is_flag=True, help="Exit 1 when the force's verdict is missed.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
-@click.option("--out", type=FOLDER, required=True, help="Folder for stays.csv, slices.csv and shares.csv.")
+@click.option("--jobs", type=click.IntRange(1), help="Threads that count (default: one a processor).")
+@click.option("--out", type=FOLDER, required=True, help="Folder for the CSV files.")
 @click.pass_context
 def account(
     context: click.Context,
@@ -66,20 +69,23 @@ def account(
     until: str | None,
     strict: bool,
     as_json: bool,
+    jobs: int | None,
     out: Path,
 ) -> None:
     """Counts officer time from files alone: no Kafka, no database.
 
-    What could not be used is listed by reason and left out. Bounds and visits are not counted yet: share_low,
-    share_high, verdict and ambiguous_s stay empty, and there is no visits.csv.
+    What could not be used is listed by reason and left out. Writes stays.csv, slices.csv, shares.csv with
+    bounds and verdicts, visits.csv and priorities.csv, abstraction.csv, crewing.csv, teams.csv and
+    officers.csv.
     """
     from stream.account import account as count
     from stream.account import read, strangers
+    from stream.shares import MISSED
     from stream.tables import write
 
     policies = read_policies(str(policy) if policy else "")
     facts = read(areas_, positions, duties, states, policies)
-    found = count(facts, policies, by=by, until=moment_option(until))
+    found = count(facts, policies, by=by, until=moment_option(until), jobs=jobs or os.cpu_count() or 1)
     tables = found.tables(policies)
     write(tables, out)
     rejected = {
@@ -94,7 +100,7 @@ def account(
                 {
                     "rows": {name: table.num_rows for name, table in tables.items()},
                     "rejected": rejected,
-                    "force": [_figure(item) for item in force],
+                    "force": [_figure(item, policies) for item in force],
                 }
             )
         )
@@ -113,10 +119,8 @@ def account(
                 err=True,
             )
         for item in force:
-            click.echo(_sentence(item, found))
-    missed = [
-        item for item in force if item.share is not None and item.share < policies.at(item.start).target
-    ]
+            click.echo(_sentence(item, policies))
+    missed = [item for item in force if item.verdict(policies.at(item.start).target) == MISSED]
     if strict and missed:
         context.exit(1)
 
@@ -126,7 +130,7 @@ def printable(text: str) -> str:
     return "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in text)
 
 
-def _figure(item: Figures) -> dict[str, object]:
+def _figure(item: Figures, policies: Policies) -> dict[str, object]:
     from stream.calendar import rfc3339
 
     return {
@@ -134,61 +138,38 @@ def _figure(item: Figures) -> dict[str, object]:
         "to": rfc3339(item.end),
         "duty_s": item.duty / 1e6,
         "share": item.share,
+        "share_low": item.share_low,
+        "share_high": item.share_high,
+        "target": policies.at(item.start).target,
+        "verdict": item.verdict(policies.at(item.start).target),
+        "unknown_s": item.unknown / 1e6,
     }
 
 
-def _sentence(item: Figures, found: Account) -> str:
+def _sentence(item: Figures, policies: Policies) -> str:
+    from fractions import Fraction
+
     from stream.calendar import LOCAL, moment
+    from stream.wording import percent
 
     if item.share is None:
         return "the force: no duty time, so no figure"
     start, end = (moment(time_us).astimezone(LOCAL) for time_us in (item.start, item.end))
     when = f"{start:%a %d %b %Y %H:%M} to {end:%a %d %b %Y %H:%M}"
-    unknown = item.unknown / item.duty
-    return (
-        f"the force, {when}: {item.share:.1%} of {item.duty / 3.6e9:,.1f} h on patch, {unknown:.1%} unknown"
+    target = Fraction(str(policies.at(item.start).target))
+    low, share, high = (
+        percent(Fraction(part, item.duty), target)
+        for part in (
+            item.on_patch - item.ambiguous_on,
+            item.on_patch,
+            item.on_patch + item.unknown + item.ambiguous_off,
+        )
     )
-
-
-@click.command(epilog="Example: patrol simulate --officers 40 --hours 10 --interval 5 --seed 1 --out shift")
-@click.option("--officers", type=click.IntRange(1, 1_000_000), default=40, show_default=True)
-@click.option("--hours", type=click.FloatRange(0, 48, min_open=True), default=10.0, show_default=True)
-@click.option(
-    "--interval",
-    type=click.FloatRange(0.1, 3600),
-    default=5.0,
-    show_default=True,
-    help="Seconds between a device's reports.",
-)
-@click.option("--seed", type=int, default=1, show_default=True)
-@click.option("--start", default="2026-11-16T07:00:00Z", show_default=True, help="Start of the shift.")
-@click.option(
-    "--out",
-    type=FOLDER,
-    help="Folder for areas.geojson, positions.jsonl, duties.jsonl, states.jsonl, truth.csv.",
-)
-@click.option("--to-kafka", is_flag=True, help="Send the shift onto the raw topics, as fast as possible.")
-def simulate(
-    officers: int, hours: float, interval: float, seed: int, start: str, out: Path | None, to_kafka: bool
-) -> None:
-    """Lets officers patrol an invented town; writes what their trackers said and what truly happened."""
-    from stream.replay import send_simulation
-    from stream.simulate import demo_force, write
-    from stream.simulate import simulate as make
-
-    if out is None and not to_kafka:
-        raise click.UsageError("say where the shift goes: --out FOLDER, --to-kafka or both")
-    began = moment_option(start)
-    assert began is not None
-    made = make(demo_force(seed), officers=officers, start=began, hours=hours, interval_s=interval, seed=seed)
-    if out is not None:
-        write(made, out)
-        click.echo(f"wrote {out}: areas.geojson, positions.jsonl, duties.jsonl, states.jsonl, truth.csv")
-    if to_kafka:
-        settings = load()
-        settings.need("kafka")
-        sent = asyncio.run(send_simulation(made, settings.kafka, prefix=settings.topic_prefix, speed=0))
-        click.echo(f"sent {sent:,} messages")
+    return (
+        f"the force, {when}: {share} of {item.duty / 3.6e9:,.1f} h on patch, between {low} and {high}: "
+        f"{item.verdict(float(target))} at {percent(target)}; "
+        f"{percent(Fraction(item.unknown, item.duty))} unknown"
+    )
 
 
 @click.command(epilog="Example: patrol replay tracks.gpx --speed 60")

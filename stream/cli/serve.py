@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from stream.settings import Settings
+    from stream.store.schema import Connection
 
 CHILD = "PVCHILD_OF"
 """Tells a process of this program who started it, so that it ends when that one is gone."""
@@ -58,9 +59,11 @@ def until_told(work: Callable[[asyncio.Event], Awaitable[object]]) -> None:
 
 def initialise(settings: Settings) -> list[str]:
     """Makes topics and schema, or brings them up to date; says what was done, a line each."""
+    from stream.store.policies import keep
     from stream.store.schema import connect, migrate
     from stream.topics import ensure_topics, specs
 
+    policies = settings.policies()
     done = []
     outcomes = asyncio.run(
         ensure_topics(
@@ -71,8 +74,24 @@ def initialise(settings: Settings) -> list[str]:
     done += [f"topic {item.name}: {item.did} ({item.detail})" for item in outcomes]
     with connect(settings.database, name="patrol init") as connection:
         applied = migrate(connection)
+        told = keep(connection, policies)
+        before = _counted_before(connection) if BOUNDS in applied else ""
     done += [f"database: applied {name}" for name in applied] or ["database: up to date"]
+    if before:
+        done.append(f"database: figures counted before have no bounds until 'patrol recompute {before}'")
+    if told:
+        done.append("database: the views read by the policy's settings")
     return done
+
+
+BOUNDS = "0003_bounds.sql"
+"""The migration that brought bounds: what was counted before it has none."""
+
+
+def _counted_before(connection: Connection) -> str:
+    """The period of all slices as options of ``patrol recompute``; empty where there are none."""
+    row = connection.execute("select min(start_at)::date, max(end_at)::date + 1 from slice").fetchone()
+    return "" if row is None or row[0] is None else f"--from {row[0]} --to {row[1]}"
 
 
 @click.command(
@@ -214,11 +233,12 @@ def start(*words: str, environment: dict[str, str], output: int | None = None) -
 )
 @click.option("--until", help="Count open duties up to this time (default: the last closed slice).")
 def export(out: Path, by: str, until: str | None) -> None:
-    """Writes stays.csv, slices.csv and shares.csv from the database, as `patrol account` does from files."""
+    """Writes from the database the CSV files that `patrol account` writes from files."""
     from stream.account import figures
+    from stream.sheets import Counted, sheets
     from stream.store.exports import derived
     from stream.store.schema import connect, require
-    from stream.tables import last_known, shares_table, slices_table, stays_table, write
+    from stream.tables import last_known, write
 
     settings = load()
     settings.need("database")
@@ -228,13 +248,20 @@ def export(out: Path, by: str, until: str | None) -> None:
         require(connection)
         found = derived(connection)
     end = last_known(found.slices, found.duties) if limit is None else limit
-    tables = {
-        "stays": stays_table(found.stays, found.device_ids, found.places),
-        "slices": slices_table(
-            found.slices, found.duties, found.device_ids, found.places, policies, until=end
+    counted = figures(found.slices, found.duties, found.places, by, end)
+    tables = sheets(
+        Counted(
+            found.stays,
+            found.slices,
+            found.device_ids,
+            found.duties,
+            found.places,
+            found.versions,
+            counted,
+            end,
         ),
-        "shares": shares_table(figures(found.slices, found.duties, found.places, by, end), policies),
-    }
+        policies,
+    )
     write(tables, out)
     for name, table in tables.items():
         click.echo(f"{out / name}.csv: {table.num_rows:,} rows")

@@ -1,24 +1,38 @@
 """Patrols with ground truth: an invented force, a shift in it, its messages, and what truly happened.
 
 For the demonstration, for tests that measure the accounting against a known truth, and for load. Read in this
-order: ``plane``, ``town``, ``streets``, ``patrols``, ``roster``, ``truth``, ``wire``, ``reports``,
-``simulation``. Nothing here knows Kafka, and nothing of the accounting may come in.
+order: ``plane``, ``town``, ``streets``, ``drawn``, ``osm``, ``patrols``, ``roster``, ``truth``, ``visited``,
+``wire``, ``receivers``, ``quality``, ``reports``, ``simulation``, ``files``. Nothing here knows Kafka, and
+nothing of the accounting may come in.
 """
 
 from __future__ import annotations
 
-from stream.simulate.reports import FLAWS, PERFECT, TOPICS, Messages, Quality
-from stream.simulate.simulation import Simulation, areas_geojson, simulate, write
+from stream.simulate.files import FORMS, areas_geojson, write
+from stream.simulate.quality import PERFECT, REAL, Quality, Reporting
+from stream.simulate.receivers import FOOT, VEHICLE, Claim, Receiver
+from stream.simulate.reports import FLAWS, TOPICS, Messages
+from stream.simulate.simulation import Simulation, simulate
 from stream.simulate.town import demo_force
 from stream.simulate.truth import Truth
+from stream.simulate.visited import TrueSlices, TrueVisits
 
 __all__ = [
     "FLAWS",
+    "FOOT",
+    "FORMS",
     "PERFECT",
+    "REAL",
     "TOPICS",
+    "VEHICLE",
+    "Claim",
     "Messages",
     "Quality",
+    "Receiver",
+    "Reporting",
     "Simulation",
+    "TrueSlices",
+    "TrueVisits",
     "Truth",
     "areas_geojson",
     "demo_force",

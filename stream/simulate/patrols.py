@@ -10,8 +10,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
+import shapely
 
 from stream.facts import SECOND
+from stream.simulate.plane import DEGREE_M
+from stream.simulate.streets import Way
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -22,7 +25,11 @@ MINUTE = 60 * SECOND
 _TICK = 1_000  # what officers do begins on whole milliseconds, the resolution of the messages
 _BREAK = 45 * MINUTE
 _WALK_MPS = 1.4
-_TO_THE_STATION_ON_FOOT_M = 1_300.0
+_STROLL_MPS = 1.2
+_RED = 0.12  # how often a crossing makes a car wait,
+_RED_S = 14.0  # and how long on average
+_SLOWEST = 0.75  # what the streets' own speeds are multiplied by at worst
+_TO_THE_STATION_ON_FOOT_M, _ON_FOOT_M = 1_300.0, 2_500.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +98,7 @@ class Day:
     indoors: list[tuple[int, int]] = field(default_factory=list)
     walks: list[tuple[int, int]] = field(default_factory=list)
     drives: list[tuple[int, int]] = field(default_factory=list)
-    _nodes: list[NDArray[np.int64]] = field(default_factory=list)
+    _places: list[NDArray[np.float64]] = field(default_factory=list)
     _times: list[NDArray[np.int64]] = field(default_factory=list)
 
     def key(self, state: int) -> None:
@@ -102,47 +109,103 @@ class Day:
     def stay(self, length: float, *, indoors: bool = False) -> None:
         """Stays where it is for a while (microseconds)."""
         until = self.time + max(int(length) // _TICK, 1) * _TICK
-        self._nodes.append(np.array((self.node, self.node)))
-        self._times.append(np.array((self.time, until)))
+        here = self.router.streets.degrees[self.node]
+        self._add(np.stack((here, here)), np.array((self.time, until)))
         if indoors:
             self.indoors.append((self.time, until))
         self.time = until
 
-    def go(self, node: int, speed_mps: float) -> float:
-        """Goes to a node; tells how many microseconds of the way led through the home neighbourhoods."""
-        nodes, gone = self.router.way(self.node, node)
-        if len(nodes) < 2:
-            return 0.0
-        times = self.time + np.rint(gone / speed_mps * SECOND).astype(np.int64)
-        times[-1] = -(-times[-1] // _TICK) * _TICK
-        self._nodes.append(nodes)
+    def _add(self, degrees: NDArray[np.float64], times: NDArray[np.int64]) -> None:
+        self._places.append(degrees)
         self._times.append(times)
+
+    def _go(self, way: Way, seconds: NDArray[np.float64]) -> float:
+        """Goes a way; tells how many microseconds of it led outside the home neighbourhoods."""
+        if len(way.nodes) < 2:
+            return 0.0
+        times = self.time + np.rint(seconds * SECOND).astype(np.int64)
+        times[-1] = -(-times[-1] // _TICK) * _TICK
+        self._add(self.router.streets.degrees[way.nodes], times)
         took = int(times[-1]) - self.time
-        self.node, self.time = node, int(times[-1])
-        at_home = np.isin(self.router.streets.neighbourhood[nodes], self.unit.homes)
-        return took * float(at_home.mean())
+        self.node, self.time = int(way.nodes[-1]), int(times[-1])
+        at_home = np.isin(self.router.streets.neighbourhood[way.nodes], self.unit.homes)
+        return took * (1.0 - float(at_home.mean()))
 
     def drive(self, node: int) -> float:
-        """Goes by car; tells the time in microseconds that was spent off the patch."""
-        before = self.time
-        urgent = self.unit.role == "response"
-        at_home = self.go(node, float(self.rng.uniform(10.0 if urgent else 8.0, 14.0)))
-        return self.time - before - at_home
+        """Goes by car, waiting at some crossings; tells the time in microseconds spent off the patch."""
+        way = self.router.way(self.node, node, by_car=True)
+        haste = 1.25 if self.unit.role == "response" else 1.0
+        pace = haste * float(self.rng.uniform(_SLOWEST, 1.05))
+        red = way.crossing & (self.rng.random(len(way.nodes)) < _RED / haste)
+        red[0] = red[-1] = False
+        if not red.any():
+            return self._go(way, way.seconds / pace)
+        waits = self.rng.exponential(_RED_S, int(red.sum()))
+        # A vertex where the car waits stands twice: when it comes and when it goes on.
+        twice = np.repeat(np.arange(len(red)), 1 + red)
+        leaving = np.zeros(len(twice), np.bool_)
+        leaving[1:] = twice[1:] == twice[:-1]
+        held = np.zeros(len(twice))
+        held[leaving] = waits
+        stopped = Way(way.nodes[twice], way.metres[twice], way.seconds[twice], way.crossing[twice])
+        return self._go(stopped, stopped.seconds / pace + np.cumsum(held))
 
     def walk(self, node: int) -> float:
         """Goes on foot; tells the time in microseconds that was spent off the patch."""
-        before = self.time
-        at_home = self.go(node, _WALK_MPS * float(self.rng.uniform(0.9, 1.1)))
-        return self.time - before - at_home
+        way = self.router.way(self.node, node, by_car=False)
+        return self._go(way, way.metres / (_WALK_MPS * float(self.rng.uniform(0.9, 1.1))))
+
+    def beat(self, number: int, length: float) -> None:
+        """Walks about in a priority area, off the streets too, standing here and there, and comes back.
+
+        Args:
+            number: the area's.
+            length: about how long, microseconds.
+        """
+        area, streets = self.router.streets.hot[number], self.router.streets
+        until, start = self.time + length, streets.degrees[self.node]
+        here = start
+        while True:
+            there = _somewhere(area, self.rng)
+            back = _seconds_on_foot(there, start) * SECOND
+            if self.time + _seconds_on_foot(here, there) * SECOND + back > until:
+                break
+            self._cross(here, there)
+            stand = min(float(self.rng.exponential(100.0)) * SECOND, until - self.time - back)
+            if stand > 2 * _TICK:
+                after = self.time + int(stand) // _TICK * _TICK
+                self._add(np.stack((there, there)), np.array((self.time, after)))
+                self.time = after
+            here = there
+        if here is start:
+            self.stay(max(until - self.time, 1.0))
+        else:
+            self._cross(here, start)
+
+    def _cross(self, here: NDArray[np.float64], there: NDArray[np.float64]) -> None:
+        after = self.time + max(-(-int(_seconds_on_foot(here, there) * SECOND) // _TICK), 1) * _TICK
+        self._add(np.stack((here, there)), np.array((self.time, after)))
+        self.time = after
+
+    def walkable(self, node: int, most_m: float) -> bool:
+        """Whether a node is at most so many metres away on foot; ways are looked for only where it may be."""
+        degrees = self.router.streets.degrees
+        crow = _seconds_on_foot(degrees[self.node], degrees[node]) * _STROLL_MPS
+        return crow < most_m and self.metres_to(node) < most_m
 
     def metres_to(self, node: int) -> float:
-        """Metres to a node along the streets."""
-        return float(self.router.way(self.node, node)[1][-1])
+        """Metres to a node on foot."""
+        return float(self.router.way(self.node, node, by_car=False).metres[-1])
+
+    def drive_to(self, node: int, start: int | None = None) -> float:
+        """How many seconds a slow drive to a node takes, from here or from another node."""
+        way = self.router.way(self.node if start is None else start, node, by_car=True)
+        return float(way.seconds[-1]) / _SLOWEST + _RED * _RED_S * int(way.crossing.sum())
 
     def path(self) -> Path:
         """The way gone, cut off at the end of the duty."""
-        nodes, time = np.concatenate(self._nodes), np.concatenate(self._times)
-        lon, lat = self.router.streets.degrees[nodes].T
+        time = np.concatenate(self._times)
+        lon, lat = np.concatenate(self._places).T
         end = self.unit.end
         if time[-1] > end:
             kept = int(np.searchsorted(time, end))
@@ -152,6 +215,22 @@ class Day:
         distinct = np.ones(len(time), np.bool_)
         distinct[1:] = (np.diff(time) > 0) | (np.diff(lon) != 0) | (np.diff(lat) != 0)
         return Path(time[distinct], lon[distinct], lat[distinct])
+
+
+def _somewhere(area: shapely.Geometry, rng: np.random.Generator) -> NDArray[np.float64]:
+    """A point in an area, lon and lat on a lattice of 1e-6 degrees."""
+    west, south, east, north = area.bounds
+    for _ in range(50):
+        point: NDArray[np.float64] = np.round(rng.uniform((west, south), (east, north)), 6)
+        if shapely.contains_xy(area, *point):
+            return point
+    within: NDArray[np.float64] = shapely.get_coordinates(shapely.point_on_surface(area))[0]
+    return within
+
+
+def _seconds_on_foot(here: NDArray[np.float64], there: NDArray[np.float64]) -> float:
+    step = (there - here) * DEGREE_M
+    return float(np.hypot(step[0] * np.cos(np.radians(here[1])), step[1])) / _STROLL_MPS
 
 
 def day(unit: Unit, router: Router, rng: np.random.Generator) -> Day:
@@ -178,7 +257,7 @@ def day(unit: Unit, router: Router, rng: np.random.Generator) -> Day:
     away += _out(log)
 
     while True:
-        back = log.metres_to(base) / _speed_back(log) * SECOND
+        back = _seconds_back(log, base) * SECOND
         left = unit.end - log.time - back - closing
         if left < 3 * MINUTE:
             break
@@ -210,17 +289,15 @@ def day(unit: Unit, router: Router, rng: np.random.Generator) -> Day:
     return log
 
 
-def _speed_back(log: Day) -> float:
-    near = (
-        not log.unit.drives
-        and log.metres_to(int(log.router.streets.premises[log.unit.base])) < _TO_THE_STATION_ON_FOOT_M
-    )
-    return _WALK_MPS * 0.9 if near else 9.0
+def _seconds_back(log: Day, base: int) -> float:
+    if not log.unit.drives and log.walkable(base, _TO_THE_STATION_ON_FOOT_M):
+        return log.metres_to(base) / (_WALK_MPS * 0.9)
+    return log.drive_to(base)
 
 
 def _home(log: Day, base: int) -> float:
     """Back to the base: on foot where it is near, else by car, their own or a lift."""
-    if not log.unit.drives and log.metres_to(base) < _TO_THE_STATION_ON_FOOT_M:
+    if not log.unit.drives and log.walkable(base, _TO_THE_STATION_ON_FOOT_M):
         return log.walk(base)
     return log.drive(base)
 
@@ -248,16 +325,17 @@ def _choose(log: Day, places: NDArray[np.int64], reach_m: float) -> int:
 def _on_patrol(log: Day, left: float) -> float:
     """One stage of a patrol: somewhere new, and some time there. Tells the time off the patch."""
     street, rng, unit = log.router.streets, log.rng, log.unit
-    if unit.homes:
-        places = np.concatenate([street.calls[home] for home in unit.homes])
-    else:
-        places = street.calls[int(rng.integers(len(street.calls)))]
+    homes = unit.homes or (_somewhere_else(log, ()),)
     call = rng.random() < (0.15 if unit.homes else 0.7)
-    to = _choose(log, places, 3_000.0 if unit.drives else 600.0)
-    by_car = unit.drives or log.metres_to(to) > 2_500
-    base, pace = int(street.premises[unit.base]), (9.0 if by_car else 1.25)
-    further = float(log.router.way(to, base)[1][-1]) - log.metres_to(base)
-    left_there = left - (log.metres_to(to) / pace + max(further, 0.0) / 9.0) * SECOND
+    beats = [each for home in homes for each in street.beats[home]]
+    beat = beats[int(rng.integers(len(beats)))] if beats and not call and rng.random() < 0.4 else None
+    places = np.concatenate([street.calls[home] for home in homes])
+    to = _choose(log, places, 3_000.0 if unit.drives else 600.0) if beat is None else beat[1]
+    by_car = unit.drives or not log.walkable(to, _ON_FOOT_M)
+    base = int(street.premises[unit.base])
+    there = log.drive_to(to) if by_car else log.metres_to(to) / (_WALK_MPS * 0.9)
+    further = log.drive_to(base, to) - log.drive_to(base)
+    left_there = left - (there + max(further, 0.0)) * SECOND
     if left_there < 2 * MINUTE:
         log.stay(min(left, rng.uniform(3, 8) * MINUTE))
         return 0.0
@@ -267,11 +345,13 @@ def _on_patrol(log: Day, left: float) -> float:
     if call:
         log.key(6)
     loop = (
-        [int(each) for each in places if each != log.node and log.metres_to(int(each)) < 700.0]
-        if by_car
+        [int(each) for each in places if each != log.node and log.walkable(int(each), 700.0)]
+        if by_car and beat is None
         else []
     )
-    if by_car and loop and not call and left_there > 25 * MINUTE and rng.random() < 0.5:
+    if beat is not None:
+        _beat(log, beat[0], left_there, by_car=by_car)
+    elif loop and not call and left_there > 25 * MINUTE and rng.random() < 0.5:
         start, car = log.time, log.node
         away += log.walk(loop[int(rng.integers(len(loop)))])
         log.stay(rng.uniform(1, 5) * MINUTE)
@@ -286,17 +366,41 @@ def _on_patrol(log: Day, left: float) -> float:
     return away
 
 
+def _beat(log: Day, number: int, most: float, *, by_car: bool) -> None:
+    """Some minutes in a priority area, most often seven to fifteen; on foot, the vehicle stays outside."""
+    start = log.time
+    log.beat(number, min(float(log.rng.lognormal(np.log(9.5), 0.55)), 40.0, most / MINUTE) * MINUTE)
+    if by_car:
+        log.walks.append((start, log.time))
+
+
+def _somewhere_else(log: Day, homes: tuple[int, ...]) -> int:
+    """Any neighbourhood that has streets, but for some."""
+    others = [at for at, calls in enumerate(log.router.streets.calls) if len(calls) and at not in homes]
+    return others[int(log.rng.integers(len(others)))]
+
+
 def _elsewhere(log: Day, most: float) -> float:
     """Help in another neighbourhood, or papers at the station. Tells the time off the patch."""
     street, rng, unit = log.router.streets, log.rng, log.unit
-    others = np.array([at for at in range(len(street.calls)) if at not in unit.homes], np.int64)
+    others = np.array(
+        [at for at, calls in enumerate(street.calls) if len(calls) and at not in unit.homes], np.int64
+    )
     if not len(others) or most < 22 * MINUTE or rng.random() < 0.35:
         away = _home(log, int(street.premises[unit.base]))
         before = log.time
         log.stay(min(rng.uniform(6, 22) * MINUTE, max(most, 4 * MINUTE)), indoors=True)
         return away + log.time - before
     goal = _choose(log, street.centre[others], 3_500.0)
-    to = int(rng.choice(street.calls[int(others[street.centre[others] == goal][0])]))
+    other = int(others[street.centre[others] == goal][0])
+    if street.beats[other] and rng.random() < 0.3:
+        # A hand lent to the neighbours' priority area: no call, so no state is keyed.
+        number, to = street.beats[other][int(rng.integers(len(street.beats[other])))]
+        away = log.drive(to)
+        before = log.time
+        _beat(log, number, max(most - away * 2, 5 * MINUTE), by_car=True)
+        return away + log.time - before + log.drive(int(street.centre[unit.homes[0]]))
+    to = int(rng.choice(street.calls[other]))
     log.key(5)
     away = log.drive(to)
     log.key(6)

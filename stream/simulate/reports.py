@@ -1,7 +1,8 @@
 """The reports: what trackers make of the true paths, and the messages that carry it, in sending order.
 
-Position error, silence, late and doubled reports and a few that nobody can use. Made window by window in
-columns, so that millions of messages pass through a few megabytes. The truth is not changed here.
+When a tracker reports, silence, late and doubled reports and a few that nobody can use; how far positions err
+was decided in ``receivers``. Made window by window in columns, so that millions of messages pass through a
+few megabytes. The truth is not changed here.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import numpy as np
 
 from stream.facts import SECOND
 from stream.simulate.plane import DEGREE_M
+from stream.simulate.receivers import Errors
 from stream.simulate.wire import position_values
 
 if TYPE_CHECKING:
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from stream.simulate.patrols import Path
+    from stream.simulate.quality import Quality, Reporting
 
 TOPICS: Final = ("radio.positions", "vehicle.positions", "duty.bookings", "duty.states")
 """What ``Messages.topic`` points at, before any prefix."""
@@ -29,33 +32,9 @@ FLAWS: Final = ("", "not_json", "zero_position", "error_too_large", "in_future")
 
 _MS = 1_000
 _DAY = 86_400 * SECOND
-_ERROR_MEMORY_S = 40.0  # how long a receiver's error keeps its direction
+_LOOKS = 20_000  # a window is a minute, or this many looks at a position if that is longer
 _PARKED_S = 120.0  # a parked vehicle reports this seldom
-
-
-@dataclass(frozen=True, slots=True)
-class Quality:
-    """How good the trackers and their network are; rates are shares of all reports.
-
-    Attributes:
-        error_m: a device's typical distance from the truth lies between these, metres.
-        doubled: sent twice, sometimes with another position error.
-        late: arrives one to ten minutes late.
-        unusable: accompanied by a message that must be rejected.
-        silent: how likely a stay indoors silences a radio; half of what is silenced comes late, half never.
-        holes: how often a radio loses its signal outdoors, per hour.
-    """
-
-    error_m: tuple[float, float] = (5.0, 8.0)
-    doubled: float = 0.005
-    late: float = 0.004
-    unusable: float = 0.0005
-    silent: float = 0.3
-    holes: float = 0.05
-
-
-PERFECT: Final = Quality((0.0, 0.0), 0.0, 0.0, 0.0, 0.0, 0.0)
-"""Trackers that never err and never fall silent: for measuring the accounting alone."""
+_DRIVEN_MPS = 3.5  # whoever is faster drives
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -70,6 +49,7 @@ class Trackers:
         off: ``int64[d]``, microseconds, when it stops.
         quiet: ``(device, start, end, late)``: silences, microseconds; ``late`` tells whether what fell into
             one is sent when it ends. Those of one device do not overlap.
+        indoors: ``(device, start, end)``: when a device was in a building. Those of one do not overlap.
     """
 
     device_id: tuple[str, ...]
@@ -78,6 +58,7 @@ class Trackers:
     on: NDArray[np.int64]
     off: NDArray[np.int64]
     quiet: Sequence[tuple[int, int, int, bool]]
+    indoors: Sequence[tuple[int, int, int]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -103,8 +84,8 @@ class Messages:
         return len(self.send)
 
 
-class _Rows(NamedTuple):
-    """Reports on their way, columns of one row each."""
+class Rows(NamedTuple):
+    """Reports on their way, columns of one row each (degrees, microseconds, metres)."""
 
     device: NDArray[np.int64]
     time: NDArray[np.int64]
@@ -117,11 +98,13 @@ class _Rows(NamedTuple):
     send: NDArray[np.int64]
     flaw: NDArray[np.int8]
 
-    def take(self, rows: NDArray[np.intp] | NDArray[np.bool_]) -> _Rows:
-        return _Rows._make(column[rows] for column in self)
+    def take(self, rows: NDArray[np.intp] | NDArray[np.bool_]) -> Rows:
+        """Some rows."""
+        return Rows._make(column[rows] for column in self)
 
-    def then(self, *others: _Rows) -> _Rows:
-        return _Rows._make(np.concatenate(columns) for columns in zip(self, *others, strict=True))
+    def then(self, *others: Rows) -> Rows:
+        """These rows and those of others."""
+        return Rows._make(np.concatenate(columns) for columns in zip(self, *others, strict=True))
 
 
 class Tracks:
@@ -139,6 +122,7 @@ class Tracks:
         self._span = int(time.max()) - self._origin + 1
         self._time = time - self._origin
         self._key = np.repeat(np.arange(len(paths)), size) * self._span + self._time
+        self.middle = float(self._lat.mean())
 
     def at(
         self, path: NDArray[np.int64], time: NDArray[np.int64]
@@ -163,135 +147,176 @@ class Tracks:
         return self._lon[leg] + part * dlon, lat, speed, heading
 
 
-@dataclass(slots=True, eq=False)
-class _Receivers:
-    """The error of every receiver: a random walk that is pulled back to the truth (Ornstein-Uhlenbeck)."""
+class Reports:
+    """Everything that trackers measure and send, window by window, in order of measuring."""
 
-    typical_m: NDArray[np.float64]
-    memory: float
-    now: NDArray[np.float64]
-    rng: np.random.Generator
+    def __init__(
+        self,
+        trackers: Trackers,
+        tracks: Tracks,
+        *,
+        reporting: Reporting,
+        quality: Quality,
+        rng: np.random.Generator,
+    ) -> None:
+        """Starts every tracker.
 
-    def errors(self, steps: int) -> NDArray[np.float64]:
-        """``float64[steps, d, 2]``: metres east and north at the next steps."""
-        kick = self.rng.standard_normal((steps, len(self.typical_m), 2)) * np.sqrt(1 - self.memory**2)
-        for step in range(steps):
-            kick[step] += self.memory * self.now
-            self.now = kick[step]
-        # The typical distance is the root mean square of both axes together.
-        error: NDArray[np.float64] = kick * (self.typical_m / np.sqrt(2.0))[None, :, None]
-        return error
+        Args:
+            trackers: the devices.
+            tracks: the true paths.
+            reporting: when they report.
+            quality: how good they are.
+            rng: makes the errors; the same state gives the same messages.
+        """
+        self._trackers, self._tracks, self._quality, self._rng = trackers, tracks, quality, rng
+        self._reporting, self._tick = reporting, reporting.tick
+        devices = len(trackers.device_id)
+        spread = np.exp(quality.spread * rng.standard_normal(devices) - quality.spread**2)
+        self._errors = Errors(quality.foot, quality.vehicle, quality.claim, spread, self._tick / SECOND, rng)
+        self._phase = rng.integers(0, self._tick // _MS, devices) * _MS
+        self._origin, self._end = int(trackers.on.min()), int(trackers.off.max())
+        self._quiet = _Quiet(trackers.quiet, self._origin, self._end)
+        inside = [(device, start, end, True) for device, start, end in trackers.indoors]
+        self._inside = _Quiet(inside, self._origin, self._end)
+        self._last = _Last(devices)
 
+    @property
+    def trackers(self) -> Trackers:
+        """The devices."""
+        return self._trackers
 
-def reports(
-    trackers: Trackers,
-    tracks: Tracks,
-    *,
-    interval: int,
-    quality: Quality,
-    rng: np.random.Generator,
-    others: Sequence[tuple[int, int, bytes, bytes]],
-) -> Iterator[Messages]:
-    """All messages of a simulation in sending order, window by window.
+    def windows(self) -> Iterator[tuple[int, Rows]]:
+        """``(time up to which everything was measured, microseconds; reports)``, to be asked for once."""
+        tick = self._tick
+        steps = max(1, 60 * SECOND // tick, _LOOKS // len(self._phase))
+        for first in range(0, (self._end - self._origin) // tick + 1, steps):
+            made = self._sent(self._measured(first, steps))
+            yield self._origin + (first + steps) * tick, made
 
-    Args:
-        trackers: the devices.
-        tracks: the true paths.
-        interval: microseconds between a device's reports, whole milliseconds.
-        quality: how good they are.
-        rng: makes the errors; the same state gives the same messages.
-        others: bookings and states, ``(send, topic, key, value)`` in sending order.
-    """
-    low, high = quality.error_m
-    typical = rng.uniform(low, high, len(trackers.device_id)) * np.where(trackers.vehicle, 0.6, 1.0)
-    receivers = _Receivers(
-        typical,
-        float(np.exp(-interval / SECOND / _ERROR_MEMORY_S)),
-        rng.standard_normal((len(typical), 2)),
-        rng,
-    )
-    phase = rng.integers(0, interval // _MS, len(typical)) * _MS
-    origin, end = int(trackers.on.min()), int(trackers.off.max())
-    quiet = _Quiet(trackers)
-    steps = max(1, 60 * SECOND // interval, 20_000 // len(typical))
-    keys = [name.encode() for name in trackers.device_id]
-    pending: _Rows | None = None
-    passed = 0
-    for first in range(0, (end - origin) // interval + 1, steps):
-        made = _window(
-            trackers,
-            tracks,
-            receivers,
-            phase=phase,
-            origin=origin,
-            interval=interval,
-            first=first,
-            steps=steps,
+    def _measured(self, first: int, steps: int) -> Rows:
+        """What all devices measure in some steps, of all their looks those that they report."""
+        trackers, devices = self._trackers, len(self._phase)
+        step = first + np.arange(steps)
+        # Device by device, so that places on one path are looked up one after the other.
+        device = np.repeat(np.arange(devices), steps)
+        time = (self._origin + self._phase[:, None] + step * self._tick).ravel()
+        lon, lat, speed, heading = self._tracks.at(trackers.path[device], time)
+        _, inside, _, _ = self._inside.find(device, time)
+        shape = (devices, steps)
+        east, north, told = self._errors.next(
+            (trackers.vehicle[device] | (speed > _DRIVEN_MPS)).reshape(shape).T,
+            (speed == 0.0).reshape(shape).T,
+            np.where(inside, self._quality.indoors, 1.0).reshape(shape).T,
         )
-        made = _sent(made, quiet, quality, rng)
-        pending = made if pending is None else pending.then(made)
-        until = origin + (first + steps) * interval
-        due = pending.send < until
-        ready, pending = pending.take(due), pending.take(~due)
-        upto = passed
-        while upto < len(others) and others[upto][0] < until:
-            upto += 1
-        yield _messages(ready, trackers, keys, others[passed:upto])
-        passed = upto
-    assert pending is not None
-    yield _messages(pending, trackers, keys, others[passed:])
+        east, north, told = (np.ascontiguousarray(each.T).ravel() for each in (east, north, told))
+        here = (time >= trackers.on[device]) & (time < trackers.off[device])
+        if self._reporting.on_movement:
+            squeezed = DEGREE_M * float(np.cos(np.radians(self._tracks.middle)))
+            kept = self._last.moved(
+                self._reporting,
+                time=time.reshape(shape),
+                east=(lon * squeezed + east).reshape(shape),
+                north=(lat * DEGREE_M + north).reshape(shape),
+                heading=np.where(speed >= 1.0, heading, np.nan).reshape(shape),
+                here=here.reshape(shape),
+            ).ravel()
+        else:
+            seldom = max(1, round(_PARKED_S * SECOND / self._tick))
+            turn = (np.tile(step, devices) + device) % seldom == 0
+            kept = here & ((speed > 0) | ~trackers.vehicle[device] | turn)
+        jump = self._rng.random(len(time)) < self._quality.jumps
+        far = self._rng.uniform(3_000, 30_000, int(jump.sum()))
+        angle = self._rng.uniform(0, 2 * np.pi, len(far))
+        east[jump] += far * np.cos(angle)
+        north[jump] += far * np.sin(angle)
+        rows = Rows(
+            device=device,
+            time=time,
+            lon=lon + east / (DEGREE_M * np.cos(np.radians(lat))),
+            lat=lat + north / DEGREE_M,
+            error_m=told,
+            speed=speed,
+            heading=heading,
+            received=time,
+            send=time,
+            flaw=np.zeros(len(time), np.int8),
+        )
+        return rows.take(kept)
+
+    def _sent(self, rows: Rows) -> Rows:
+        """When and how often each report is sent, and what is wrong with it."""
+        quality, rng = self._quality, self._rng
+        lost, late, since, left = self._quiet.find(rows.device, rows.time)
+        delay = 0.3 * SECOND + rng.exponential(0.4 * SECOND, len(rows.time))
+        slow = rng.random(len(delay)) < quality.late
+        delay[slow] += rng.uniform(60, 600, int(slow.sum())) * SECOND
+        # What waited out a silence follows in its own order, 170 times as fast as it was measured.
+        delay = np.where(late, left + SECOND + since * 0.006, delay)
+        rows = _on_the_way(_as_written(rows), delay, rng).take(~lost)
+
+        again = rows.take(rng.random(len(rows.time)) < quality.doubled)
+        count = len(again.time)
+        moved = (rng.random(count) < 0.5) * rng.normal(0, 4e-5, count)
+        again = again._replace(lat=again.lat + moved, error_m=again.error_m + np.where(moved == 0, 0.0, 6.0))
+        delay = again.received - again.time + rng.uniform(0.1, 30, count) * SECOND
+        again = _on_the_way(_as_written(again), delay, rng)
+
+        bad = rows.take(rng.random(len(rows.time)) < quality.unusable)
+        flaw = rng.integers(1, len(FLAWS), len(bad.time)).astype(np.int8)
+        zero = flaw == FLAWS.index("zero_position")
+        bad = bad._replace(
+            flaw=flaw,
+            lon=np.where(zero, 0.0, bad.lon),
+            lat=np.where(zero, 0.0, bad.lat),
+            error_m=np.where(flaw == FLAWS.index("error_too_large"), 500.0, bad.error_m),
+            time=bad.time + np.where(flaw == FLAWS.index("in_future"), _DAY, 0),
+        )
+        return rows.then(again, bad)
 
 
-def _window(
-    trackers: Trackers,
-    tracks: Tracks,
-    receivers: _Receivers,
-    *,
-    phase: NDArray[np.int64],
-    origin: int,
-    interval: int,
-    first: int,
-    steps: int,
-) -> _Rows:
-    """What all devices measure in some steps of their interval."""
-    devices = len(phase)
-    step = np.repeat(np.arange(first, first + steps), devices)
-    device = np.tile(np.arange(devices), steps)
-    error = receivers.errors(steps).reshape(-1, 2)
-    time = origin + step * interval + phase[device]
-    here = (time >= trackers.on[device]) & (time < trackers.off[device])
-    step, device, time, error = step[here], device[here], time[here], error[here]
-    lon, lat, speed, heading = tracks.at(trackers.path[device], time)
-    seldom = max(1, round(_PARKED_S * SECOND / interval))
-    kept = (speed > 0) | ~trackers.vehicle[device] | ((step + device) % seldom == 0)
-    size = np.hypot(error[:, 0], error[:, 1])
-    told = np.maximum(receivers.typical_m[device] * 1.3 + 0.2 * size, 1.0)
-    rows = _Rows(
-        device=device,
-        time=time,
-        lon=lon + error[:, 0] / (DEGREE_M * np.cos(np.radians(lat))),
-        lat=lat + error[:, 1] / DEGREE_M,
-        error_m=told,
-        speed=speed,
-        heading=heading,
-        received=time,
-        send=time,
-        flaw=np.zeros(len(time), np.int8),
-    )
-    return rows.take(kept)
+class _Last:
+    """What every device reported last, and whether it has moved enough since to report again."""
+
+    def __init__(self, devices: int) -> None:
+        self._time = np.full(devices, -_DAY * 100_000)
+        self._east, self._north = np.zeros(devices), np.zeros(devices)
+        self._heading = np.full(devices, np.nan)
+
+    def moved(
+        self,
+        reporting: Reporting,
+        *,
+        time: NDArray[np.int64],
+        east: NDArray[np.float64],
+        north: NDArray[np.float64],
+        heading: NDArray[np.float64],
+        here: NDArray[np.bool_],
+    ) -> NDArray[np.bool_]:
+        """``bool[d, steps]``: which looks at a position are reported (metres, degrees, microseconds)."""
+        kept = np.zeros(here.shape, np.bool_)
+        longest = reporting.interval_s * SECOND - reporting.tick / 2
+        for at in range(here.shape[1]):
+            far = np.hypot(east[:, at] - self._east, north[:, at] - self._north) >= reporting.distance_m
+            turned = np.abs((heading[:, at] - self._heading + 180.0) % 360.0 - 180.0) >= reporting.turn_deg
+            now = here[:, at] & (far | turned | (time[:, at] - self._time >= longest))
+            kept[:, at] = now
+            self._time = np.where(now, time[:, at], self._time)
+            self._east = np.where(now, east[:, at], self._east)
+            self._north = np.where(now, north[:, at], self._north)
+            # The way it went when it last moved: who stands has no heading.
+            new = now & ~np.isnan(heading[:, at])
+            self._heading = np.where(new, heading[:, at], self._heading)
+        return kept
 
 
 class _Quiet:
-    """When devices are silent: looked up for many reports at once."""
+    """When devices are silent, or indoors: looked up for many reports at once."""
 
-    def __init__(self, trackers: Trackers) -> None:
-        rows = sorted(trackers.quiet)
-        self._origin = int(trackers.on.min())
-        self._span = int(trackers.off.max()) - self._origin + _DAY
-        self._start = np.array(
-            [each * self._span + start - self._origin for each, start, _, _ in rows], np.int64
-        )
-        self._end = np.array([each * self._span + end - self._origin for each, _, end, _ in rows], np.int64)
+    def __init__(self, quiet: Sequence[tuple[int, int, int, bool]], origin: int, end: int) -> None:
+        rows = sorted(quiet)
+        self._origin, self._span = origin, end - origin + _DAY
+        self._start = np.array([each * self._span + start - origin for each, start, _, _ in rows], np.int64)
+        self._end = np.array([each * self._span + until - origin for each, _, until, _ in rows], np.int64)
         self._late = np.array([late for *_, late in rows], np.bool_)
 
     def find(
@@ -308,46 +333,56 @@ class _Quiet:
         return inside & ~late, inside & late, key - self._start[row], self._end[row] - key
 
 
-def _sent(rows: _Rows, quiet: _Quiet, quality: Quality, rng: np.random.Generator) -> _Rows:
-    """When and how often each report is sent, and what is wrong with it."""
-    lost, late, since, left = quiet.find(rows.device, rows.time)
-    delay = 0.3 * SECOND + rng.exponential(0.4 * SECOND, len(rows.time))
-    slow = rng.random(len(delay)) < quality.late
-    delay[slow] += rng.uniform(60, 600, int(slow.sum())) * SECOND
-    # What waited out a silence follows in its own order, 170 times as fast as it was measured.
-    delay = np.where(late, left + SECOND + since * 0.006, delay)
-    error = np.where(rng.random(len(delay)) < 0.005, np.nan, rows.error_m)
-    rows = _on_the_way(rows._replace(error_m=error), delay, rng).take(~lost)
-
-    again = rows.take(rng.random(len(rows.time)) < quality.doubled)
-    count = len(again.time)
-    moved = (rng.random(count) < 0.5) * rng.normal(0, 4e-5, count)
-    again = again._replace(lat=again.lat + moved, error_m=again.error_m + np.where(moved == 0, 0.0, 6.0))
-    again = _on_the_way(again, again.received - again.time + rng.uniform(0.1, 30, count) * SECOND, rng)
-
-    bad = rows.take(rng.random(len(rows.time)) < quality.unusable)
-    flaw = rng.integers(1, len(FLAWS), len(bad.time)).astype(np.int8)
-    zero = flaw == FLAWS.index("zero_position")
-    bad = bad._replace(
-        flaw=flaw,
-        lon=np.where(zero, 0.0, bad.lon),
-        lat=np.where(zero, 0.0, bad.lat),
-        error_m=np.where(flaw == FLAWS.index("error_too_large"), 500.0, bad.error_m),
-        time=bad.time + np.where(flaw == FLAWS.index("in_future"), _DAY, 0),
+def _as_written(rows: Rows) -> Rows:
+    """Numbers as a message can say them: coordinates to 1e-7, tenths of metres, whole degrees."""
+    return rows._replace(
+        lon=np.rint(rows.lon * 1e7) / 1e7,
+        lat=np.rint(rows.lat * 1e7) / 1e7,
+        error_m=np.rint(rows.error_m * 10) / 10,
+        speed=np.rint(rows.speed * 10) / 10,
+        heading=np.rint(rows.heading),
     )
-    return rows.then(again, bad)
 
 
-def _on_the_way(rows: _Rows, delay: NDArray[np.float64], rng: np.random.Generator) -> _Rows:
+def _on_the_way(rows: Rows, delay: NDArray[np.float64], rng: np.random.Generator) -> Rows:
     """Received so long after the measurement, and sent on a moment later."""
     received = rows.time + delay.astype(np.int64) // _MS * _MS
     return rows._replace(received=received, send=received + rng.integers(20, 200, len(received)) * _MS)
 
 
+def messages(made: Reports, others: Sequence[tuple[int, int, bytes, bytes]]) -> Iterator[Messages]:
+    """All messages of a simulation in sending order, window by window.
+
+    Args:
+        made: the reports.
+        others: bookings and states, ``(send, topic, key, value)`` in sending order.
+    """
+    trackers = made.trackers
+    keys = [name.encode() for name in trackers.device_id]
+    passed = 0
+    for until, ready in in_sending_order(made):
+        upto = passed
+        while upto < len(others) and (until is None or others[upto][0] < until):
+            upto += 1
+        yield _messages(ready, trackers, keys, others[passed:upto])
+        passed = upto
+
+
+def in_sending_order(made: Reports) -> Iterator[tuple[int | None, Rows]]:
+    """``(time up to which everything is sent; reports in sending order)``; None at the end."""
+    pending: Rows | None = None
+    for until, rows in made.windows():
+        pending = rows if pending is None else pending.then(rows)
+        due = pending.send < until
+        ready, pending = pending.take(due), pending.take(~due)
+        yield until, ready.take(np.lexsort((ready.time, ready.device, ready.send)))
+    assert pending is not None
+    yield None, pending.take(np.lexsort((pending.time, pending.device, pending.send)))
+
+
 def _messages(
-    rows: _Rows, trackers: Trackers, keys: list[bytes], others: Sequence[tuple[int, int, bytes, bytes]]
+    rows: Rows, trackers: Trackers, keys: list[bytes], others: Sequence[tuple[int, int, bytes, bytes]]
 ) -> Messages:
-    rows = rows.take(np.lexsort((rows.time, rows.device, rows.send)))
     value = position_values(
         trackers.device_id,
         device=rows.device,

@@ -32,17 +32,21 @@ def units(
     """Puts officers into units of one or two.
 
     Raises:
-        ValueError: the force has no premises to start from.
+        ValueError: the force has no premises to start from, or none near a street.
     """
     premises = [at for at, kind in enumerate(force.kind) if kind == Kind.PREMISES]
     if not premises:
         raise ValueError("the force has no premises; patrols need a station to start from")
-    uses = [force.attributes[at].get("use", "") for at in premises]
-    stations = [at for at, use in enumerate(uses) if "station" in use] or list(range(len(premises)))
-    custody = next((at for at, use in enumerate(uses) if "custody" in use), stations[0])
-    court = next((at for at, use in enumerate(uses) if "court" in use), stations[0])
+    open_ = [at for at, node in enumerate(street.premises.tolist()) if node >= 0]
+    if not open_:
+        raise ValueError("no premises are near a street; patrols need a station to start from")
+    uses = {at: force.attributes[premises[at]].get("use", "") for at in open_}
+    stations = [at for at, use in uses.items() if "station" in use] or open_
+    custody = next((at for at, use in uses.items() if "custody" in use), stations[0])
+    court = next((at for at, use in uses.items() if "court" in use), stations[0])
     shares = _shares(len(street.centre), rng)
-    order = rng.permutation(len(street.centre))
+    patrolled = np.flatnonzero(street.centre >= 0)
+    order = rng.permutation(patrolled)
     hours_long = (end - start) / (60 * MINUTE)
     stagger = min(10 * MINUTE, 0.02 * (end - start))
 
@@ -65,8 +69,8 @@ def units(
             base = stations[int(np.argmin(far))]
             homes = (home,)
             if role == "npt" and size == 1 and len(order) > 1 and rng.random() < 0.08:
-                near = np.argsort(_metres(street, street.centre, int(street.centre[home])), kind="stable")
-                homes = (home, int(near[1]))
+                far_off = _metres(street, street.centre[patrolled], int(street.centre[home]))
+                homes = (home, int(patrolled[np.argsort(far_off, kind="stable")[1]]))
             share = float((shares[home] + rng.normal(0, 0.03)).clip(0.4, 0.94))
             drives = role == "npt" and (far.min() > 1_300.0 or bool(rng.random() < 0.5))
         escort = None

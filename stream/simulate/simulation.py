@@ -1,33 +1,46 @@
 """The simulation: a force's shift from a seed, with its messages and its truth, and as files.
 
-Puts the rooms before it together: streets, units, their days, vehicles, bookings, reports, truth.
+Puts the rooms before it together: streets, units, their days, vehicles, bookings, reports, truth. How it is
+written to files stands in ``files``.
 """
 
 from __future__ import annotations
 
-import csv
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-import msgspec
 import numpy as np
-import shapely
 
-from stream.facts import SECOND, StateReport
+from stream.facts import SECOND, Fixes, StateReport
+from stream.simulate.drawn import draw
 from stream.simulate.patrols import MINUTE, day
-from stream.simulate.reports import TOPICS, Messages, Quality, Trackers, Tracks, reports
+from stream.simulate.quality import REAL, Quality, Reporting
+from stream.simulate.reports import (
+    TOPICS,
+    Messages,
+    Reports,
+    Trackers,
+    Tracks,
+    in_sending_order,
+    messages,
+)
 from stream.simulate.roster import duties, units, vehicles
-from stream.simulate.streets import Router, streets
+from stream.simulate.streets import Router, settle
 from stream.simulate.truth import Truth, true_time
+from stream.simulate.visited import TrueSlices, TrueVisits, true_slices, true_visits
 from stream.simulate.wire import duty_value, state_value
 
 if TYPE_CHECKING:
-    import pathlib
     from collections.abc import Iterator, Mapping
+
+    from numpy.typing import NDArray
 
     from geo.areas import AreaSet
     from stream.facts import Duty
     from stream.simulate.patrols import Day, Path
+    from stream.simulate.streets import Network
+
+_Number = TypeVar("_Number", np.int32, np.int64, np.float32, np.float64)
 
 _RADIO_ON = 2 * MINUTE  # radios are switched on so long before duty and off so long after
 _KEYED = 400_000  # a keyed state needs so many microseconds to the control room
@@ -41,9 +54,10 @@ class Simulation:
         force: where.
         start: microseconds since 1970.
         end: microseconds since 1970; messages about it are sent up to some ten minutes later.
-        interval_s: seconds between a device's reports.
+        interval_s: seconds between a device's reports, the longest time where they report on movement.
         seed: what it was made from.
         quality: how good its trackers are.
+        reporting: when they report.
         duties: the final revision of every duty.
         bookings: every revision as ``(send time, duty)``, in sending order.
         states: radio states keyed, in order of time.
@@ -57,12 +71,14 @@ class Simulation:
     interval_s: float
     seed: int
     quality: Quality
+    reporting: Reporting
     duties: tuple[Duty, ...]
     bookings: tuple[tuple[int, Duty], ...]
     states: tuple[StateReport, ...]
     paths: Mapping[str, Path]
     trackers: Trackers
     _tracks: Tracks
+    _keyed: Mapping[str, tuple[tuple[int, int], ...]]
 
     def messages(self) -> Iterator[Messages]:
         """All messages in sending order, in batches of about a minute; the same each time it is asked."""
@@ -75,17 +91,54 @@ class Simulation:
             for state in self.states
         ]
         others = sorted(booked + keyed, key=lambda each: each[:3])
-        rng = np.random.default_rng((self.seed, 0x52))
-        interval = _interval(self.interval_s)
-        return reports(
-            self.trackers, self._tracks, interval=interval, quality=self.quality, rng=rng, others=others
+        return messages(self.reports(), others)
+
+    def reports(self) -> Reports:
+        """Everything that trackers measure and send, from the start; the same each time it is asked."""
+        return Reports(
+            self.trackers,
+            self._tracks,
+            reporting=self.reporting,
+            quality=self.quality,
+            rng=np.random.default_rng((self.seed, 0x52)),
+        )
+
+    def fixes(self, topic: str | None = None) -> Fixes:
+        """The usable reports as columns, in sending order: what decoding the messages gives, but quicker.
+
+        Doubled and late ones are among them, unusable ones are not; ``device`` points at all trackers.
+
+        Args:
+            topic: those of ``radio.positions`` or ``vehicle.positions`` alone.
+        """
+        wanted = None if topic is None else bool(TOPICS[:2].index(topic))
+        device: list[NDArray[np.int32]] = []
+        time: list[NDArray[np.int64]] = []
+        wide: tuple[list[NDArray[np.float64]], ...] = ([], [], [])
+        narrow: tuple[list[NDArray[np.float32]], ...] = ([], [])
+        for _, rows in in_sending_order(self.reports()):
+            kept = rows.flaw == 0
+            if wanted is not None:
+                kept &= self.trackers.vehicle[rows.device] == wanted
+            device.append(rows.device[kept].astype(np.int32))
+            time.append(rows.time[kept])
+            for column, values in zip(wide, (rows.lon, rows.lat, rows.error_m), strict=True):
+                column.append(values[kept])
+            for column_, values in zip(narrow, (rows.speed, rows.heading), strict=True):
+                column_.append(values[kept].astype(np.float32))
+        return Fixes(
+            device=_whole(device),
+            time=_whole(time),
+            lon=_whole(wide[0]),
+            lat=_whole(wide[1]),
+            error_m=_whole(wide[2]),
+            speed_mps=_whole(narrow[0]),
+            heading_deg=_whole(narrow[1]),
+            device_ids=self.trackers.device_id,
         )
 
     def truth(self) -> Truth:
         """What everybody's time truly was."""
-        keyed: dict[str, list[tuple[int, int]]] = {}
-        for state in self.states:
-            keyed.setdefault(state.officer_id, []).append((state.time, state.state))
         known: dict[tuple[int, tuple[str, ...], int], tuple[int, int, int, int]] = {}
         rows = []
         for duty in self.duties:
@@ -94,16 +147,50 @@ class Simulation:
             # The two of a crew were in the same places in the same states.
             crew = (id(path), duty.patch, duty.start)
             if crew not in known:
-                states = keyed.get(duty.officer_id, [])
+                states = self.keyed(duty.officer_id)
                 known[crew] = true_time(self.force, duty.patch, path, states, start=duty.start, end=duty.end)
             rows.append(known[crew])
         columns = np.array(rows, np.int64).reshape(-1, 4).T
         officers = tuple(duty.officer_id for duty in self.duties)
         return Truth(officers, tuple(duty.duty_id for duty in self.duties), *columns)
 
+    def keyed(self, officer_id: str) -> tuple[tuple[int, int], ...]:
+        """An officer's radio states as ``(time, state)``, in order."""
+        return self._keyed.get(officer_id, ())
 
-def _interval(interval_s: float) -> int:
-    return round(interval_s * 1000) * 1000
+    def true_slices(self, duty: Duty) -> TrueSlices:
+        """What a duty's time truly was, piece by piece.
+
+        Args:
+            duty: one of ``duties``.
+        """
+        path, keyed = self.paths[duty.officer_id], self.keyed(duty.officer_id)
+        return true_slices(self.force, duty, path, keyed)
+
+    def true_visits(self, *, join_s: float = 60.0, least_s: float = 120.0) -> TrueVisits:
+        """Everybody's true visits to priority areas (rule 17), by area, officer and start.
+
+        Args:
+            join_s: absences up to this long are joined, seconds.
+            least_s: the shortest visit, seconds.
+        """
+        known: dict[tuple[int, tuple[str, ...], int], TrueVisits] = {}
+        found = []
+        for duty in self.duties:
+            path = self.paths[duty.officer_id]
+            crew = (id(path), duty.patch, duty.start)
+            if crew not in known:
+                keyed = self.keyed(duty.officer_id)
+                known[crew] = true_visits(self.force, duty, path, keyed, join_s=join_s, least_s=least_s)
+            found.append(known[crew].of(duty.officer_id))
+        return TrueVisits.together(found)
+
+
+def _whole(parts: list[NDArray[_Number]]) -> NDArray[_Number]:
+    """Parts of a column as one, the parts given back at once: a force's day is gigabytes."""
+    whole = np.concatenate(parts)
+    parts.clear()
+    return whole
 
 
 def simulate(
@@ -115,6 +202,8 @@ def simulate(
     interval_s: float,
     seed: int,
     quality: Quality | None = None,
+    on_movement: bool = False,
+    network: Network | None = None,
 ) -> Simulation:
     """Lets officers patrol a force for one shift.
 
@@ -124,8 +213,11 @@ def simulate(
         start: the shift's start, microseconds since 1970; a multiple of a second.
         hours: its length; duties begin up to ten minutes into it and end up to ten minutes before its end.
         interval_s: seconds between a device's reports, at least 0.1.
-        seed: the same seed (and force and numbers) gives the same bytes.
-        quality: how good the trackers are.
+        seed: the same seed (and force and numbers) gives the same bytes; with another interval, quality or
+            way of reporting, the same people do the same at the same times, and only the reports differ.
+        quality: how good the trackers are; None: ``REAL``.
+        on_movement: trackers report when they have moved or turned, and each ``interval_s`` at the latest.
+        network: the streets to move along; None: they are made up.
 
     Raises:
         ValueError: an argument makes no sense; says which and what to do.
@@ -140,14 +232,14 @@ def simulate(
     end = start + round(hours * 3600) * SECOND
     if end - start < 60 * SECOND:
         raise ValueError(f"hours is {hours}; simulate at least a minute")
-    street = streets(force, seed)
+    street = settle(force, draw(force, seed) if network is None else network, seed)
     router = Router(street)
     crews = units(force, street, officers, start=start, end=end, rng=np.random.default_rng((seed, 0x55)))
     days = [day(unit, router, np.random.default_rng((seed, 0x44, at))) for at, unit in enumerate(crews)]
     paths = [each.path() for each in days]
     given, plates, driven = vehicles(days)
     booked, bookings = duties(force, crews, given, np.random.default_rng((seed, 0x42)))
-    quality = Quality() if quality is None else quality
+    quality = REAL if quality is None else quality
     rng = np.random.default_rng((seed, 0x51))
 
     ids: list[str] = []
@@ -155,9 +247,11 @@ def simulate(
     on: list[int] = []
     off: list[int] = []
     quiet: list[tuple[int, int, int, bool]] = []
+    indoors: list[tuple[int, int, int]] = []
     for number, (crew, each) in enumerate(zip(booked, days, strict=True)):
         for duty in crew:
             quiet += _silences(len(ids), each, quality, rng)
+            indoors += [(len(ids), start, end) for start, end in each.indoors]
             ids.append(duty.devices[0].device_id)
             follows.append(number)
             on.append(each.unit.start - _RADIO_ON)
@@ -170,6 +264,7 @@ def simulate(
         on=np.array((*on, *(start for _ in plates)), np.int64),
         off=np.array((*off, *(end for _ in plates)), np.int64),
         quiet=quiet,
+        indoors=indoors,
     )
     states = [
         StateReport(duty.officer_id, time, state)
@@ -177,6 +272,9 @@ def simulate(
         for duty in crew
         for time, state in each.states
     ]
+    keyed = {
+        duty.officer_id: tuple(each.states) for crew, each in zip(booked, days, strict=True) for duty in crew
+    }
     return Simulation(
         force=force,
         start=start,
@@ -184,12 +282,14 @@ def simulate(
         interval_s=interval_s,
         seed=seed,
         quality=quality,
+        reporting=Reporting(interval_s, on_movement),
         duties=tuple(duty for crew in booked for duty in crew),
         bookings=tuple(bookings),
         states=tuple(sorted(states, key=lambda state: (state.time, state.officer_id))),
         paths={duty.officer_id: path for crew, path in zip(booked, paths, strict=True) for duty in crew},
         trackers=trackers,
         _tracks=Tracks([*paths, *driven]),
+        _keyed=keyed,
     )
 
 
@@ -208,60 +308,5 @@ def _silences(
     quiet: list[tuple[int, int, int, bool]] = []
     for start, end in sorted(found):
         if not quiet or start >= quiet[-1][2]:
-            quiet.append((device, start, end, bool(rng.random() < 0.5)))
+            quiet.append((device, start, end, bool(rng.random() >= quality.lost)))
     return quiet
-
-
-def write(simulation: Simulation, out_dir: pathlib.Path) -> None:
-    """Writes a simulation as files, in memory that does not grow with its length.
-
-    ``positions.jsonl`` holds every position message as it was sent, the unusable ones too, with ``kind``
-    added where there is an object to add it to; ``duties.jsonl`` every revision, ``states.jsonl``,
-    ``areas.geojson`` and ``truth.csv`` (seconds to the microsecond).
-    """
-    out_dir.mkdir(parents=True, exist_ok=True)
-    names = ("positions.jsonl", "positions.jsonl", "duties.jsonl", "states.jsonl")
-    tail = (b',"kind":"radio"}\n', b',"kind":"vehicle"}\n')
-    with (
-        (out_dir / names[0]).open("wb") as positions,
-        (out_dir / names[2]).open("wb") as booked,
-        (out_dir / names[3]).open("wb") as keyed,
-    ):
-        files = (positions, positions, booked, keyed)
-        for batch in simulation.messages():
-            lines: tuple[list[bytes], ...] = ([], [], [])
-            for topic, value in zip(batch.topic.tolist(), batch.value, strict=True):
-                if topic > 1:
-                    lines[topic - 1].append(value + b"\n")
-                elif value.endswith(b"}"):
-                    lines[0].append(value[:-1] + tail[topic])
-                else:
-                    lines[0].append(value + b"\n")
-            for file, some in zip(files[1:], lines, strict=True):
-                file.write(b"".join(some))
-    (out_dir / "areas.geojson").write_bytes(areas_geojson(simulation.force))
-    with (out_dir / "truth.csv").open("w", newline="", encoding="utf-8") as told:
-        truth = simulation.truth()
-        table = csv.writer(told, lineterminator="\n")
-        table.writerow(("officer_id", "duty_id", "on_patch_s", "off_patch_s", "not_visible_s", "break_s"))
-        columns = (truth.on_patch, truth.off_patch, truth.not_visible, truth.rest)
-        for officer, duty, *times in zip(truth.officer_id, truth.duty_id, *columns, strict=True):
-            table.writerow((officer, duty, *(f"{time // SECOND}.{time % SECOND:06d}" for time in times)))
-
-
-def areas_geojson(force: AreaSet) -> bytes:
-    """A force's areas as one GeoJSON file, each with its ``kind``."""
-    features = [
-        {
-            "type": "Feature",
-            "properties": {
-                "area_id": each.area_id,
-                "kind": str(each.kind),
-                "name": each.name,
-                **each.attributes,
-            },
-            "geometry": msgspec.json.decode(shapely.to_geojson(each.geometry)),
-        }
-        for each in force.areas()
-    ]
-    return msgspec.json.encode({"type": "FeatureCollection", "features": features})

@@ -15,6 +15,8 @@ Reading list for the newcomer:
 * ``gathering``     new fixes among their neighbours (steps 3 and 4)
 * ``positions``     from fixes to stays (steps 5 and 6)
 * ``duties``        from stays, bookings and states to slices (steps 7 to 9)
+* ``recompute``     settled figures again from stored facts
+* ``policies``      the settings that the views need
 * ``live``          the figures of the duties now running
 * ``exports``       the tables as columns again
 * ``publications``  boundaries published and taken back, and what that changes

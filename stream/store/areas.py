@@ -114,15 +114,16 @@ def in_force(published: Sequence[Version], time_us: int) -> list[Version]:
     return [chosen[kind] for kind in Kind if kind in chosen]
 
 
-def history(connection: Connection, places: Sequence[Place]) -> AreaHistory:
-    """All versions as one history; ``places`` keep their numbers."""
+def by_time(connection: Connection) -> list[tuple[int, AreaSet]]:
+    """All areas in force, by the time from which they are (microseconds)."""
     published = versions(connection)
     sets = {item.version: read(connection, item.version, item.kind) for item in published}
-    starts = sorted({item.valid_from for item in published})
-    return AreaHistory(
-        [
-            (start, AreaSet.union(*(sets[item.version] for item in in_force(published, start))))
-            for start in starts
-        ],
-        places=places,
-    )
+    return [
+        (start, AreaSet.union(*(sets[item.version] for item in in_force(published, start))))
+        for start in sorted({item.valid_from for item in published})
+    ]
+
+
+def history(connection: Connection, places: Sequence[Place]) -> AreaHistory:
+    """All versions as one history; ``places`` keep their numbers."""
+    return AreaHistory(by_time(connection), places=places)

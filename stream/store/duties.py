@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from geo.history import FOREVER
-from stream.shares import totals
+from stream.shares import TOTALS, totals
 from stream.slices import Slices, slices
 from stream.stays import Stays
 from stream.store import bookings, gathering
@@ -30,7 +30,7 @@ from stream.store.tracks import (
     settled_before,
     unpack,
 )
-from stream.windows import splice
+from stream.windows import difference, splice
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -54,11 +54,32 @@ class Windows:
         duties: by key the window's start, its end, and the frontier (microseconds).
         officers: their officers' keys.
         moved: the stays just counted; None where bookings or states changed, and no stays.
+        since: no window, and no duty that is counted whole, begins before this.
+        again: they are counted again although nothing is known to have changed: what is closed stays closed.
     """
 
     duties: dict[int, tuple[int, int, int]]
     officers: Collection[int]
     moved: Moved | None
+    since: int
+    again: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Changes:
+    """What counting again changed.
+
+    Attributes:
+        keys: ``int32[n]``, the duties counted.
+        duties: as many.
+        gone: rows that are no more; their keys are positions in ``duties``, their places numbers.
+        added: rows that were not there.
+    """
+
+    keys: NDArray[np.int32]
+    duties: list[Duty]
+    gone: Rows
+    added: Rows
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -81,22 +102,45 @@ class _Booked:
 # ── which duties, from devices or from bookings ───────────────────────────────────────────────────────────
 
 
-def touched_by(desk: Desk, moved: Moved) -> Windows:
-    """Step 7: the duties that held the devices in the windows."""
+def touched_by(desk: Desk, moved: Moved, which: NDArray[np.bool_] | None = None) -> Windows:
+    """Step 7: the duties that held the devices, or those chosen, in the windows."""
     keys, window = moved.keys.tolist(), moved.window
+    chosen = [True] * len(keys) if which is None else which.tolist()
     since = int(max(window.low.min(initial=FOREVER), -FOREVER))
     desk.refresh_allocations(dict(zip(keys, moved.booked, strict=True)), since)
     windows: dict[int, tuple[int, int, int]] = {}
     officers: set[int] = set()
-    for key, low, high, frontier in zip(
-        keys, window.low.tolist(), window.high.tolist(), moved.frontier.tolist(), strict=True
+    for key, low, high, frontier, wanted in zip(
+        keys, window.low.tolist(), window.high.tolist(), moved.frontier.tolist(), chosen, strict=True
     ):
+        if not wanted:
+            continue
         for duty, officer, start, end in desk.booked[key].rows:
             if start < high and end > low:
                 known = windows.get(duty, (FOREVER, -FOREVER, FOREVER))
                 windows[duty] = (min(known[0], low), max(known[1], high), min(known[2], frontier))
                 officers.add(officer)
-    return Windows(windows, officers, moved)
+    return Windows(windows, officers, moved, since)
+
+
+def again(desk: Desk, duties: Collection[int], moved: Moved | None) -> Windows:
+    """Step 7 for counting again: whole duties by key, and those that held a device whose stays differ."""
+    windows: dict[int, tuple[int, int, int]] = {}
+    officers: set[int] = set()
+    since = FOREVER
+    if moved is not None and moved.differs.any():
+        found = touched_by(desk, moved, moved.differs)
+        windows |= found.duties
+        officers |= set(found.officers)
+        since = found.since
+    for duty, officer, start in desk.fetch(
+        "select duty, officer, (extract(epoch from start_at) * 1000000)::int8 from duty where duty = any(%s)",
+        [sorted(duties)],
+    ):
+        windows[duty] = (-FOREVER, FOREVER, -FOREVER)
+        officers.add(officer)
+        since = min(since, start)
+    return Windows(windows, officers, moved, since, again=True)
 
 
 def book(
@@ -153,7 +197,7 @@ def book(
             within = [time for time in keyed.get(officer, ()) if duty.start <= time < _end(duty)]
             if within:
                 windows[key] = (min(within), FOREVER, -FOREVER)
-    return Windows(windows, touched, None)
+    return Windows(windows, touched, None, min((low for low, _, _ in windows.values()), default=since))
 
 
 def _end(duty: Duty) -> int:
@@ -163,12 +207,12 @@ def _end(duty: Duty) -> int:
 # ── counting them ─────────────────────────────────────────────────────────────────────────────────────────
 
 
-def count(desk: Desk, windows: Windows) -> None:
-    """Steps 7 (locks), 8 and 9: counts the windows' slices anew."""
+def count(desk: Desk, windows: Windows) -> Changes | None:
+    """Steps 7 (locks), 8 and 9: counts the windows' slices anew; None where there are none."""
     if not windows.duties:
-        return
+        return None
     counters = bookings.lock_officers(desk.connection, windows.officers)
-    desk.refresh_officers(counters, min(low for low, _, _ in windows.duties.values()))
+    desk.refresh_officers(counters, windows.since)
     held = [
         (key, duty, officer)
         for officer in sorted(counters)
@@ -188,7 +232,7 @@ def count(desk: Desk, windows: Windows) -> None:
     if windows.moved is None:
         frontier = _newest_starts(touched, stays, names)
     new = _counted(desk, booked, low, high, stays, names)
-    _write(desk, booked, low, high, frontier, new)
+    return _write(desk, booked, low, high, None if windows.again else frontier, new)
 
 
 def _counted(
@@ -229,10 +273,13 @@ def _write(
     booked: _Booked,
     low: NDArray[np.int64],
     high: NDArray[np.int64],
-    frontier: NDArray[np.int64],
+    frontier: NDArray[np.int64] | None,
     new: Rows,
-) -> None:
-    """Step 9: the new slices are spliced into the old ones, and what changed is written."""
+) -> Changes:
+    """Step 9: the new slices are spliced into the old ones, and what changed is written.
+
+    Without a frontier what is closed stays so, and nothing else becomes it.
+    """
     keys = booked.keys[booked.touched]
     found = desk.fetch(
         "select duty, slices, closed, settled from slice_end where duty = any(%s)", [keys.tolist()]
@@ -241,17 +288,25 @@ def _write(
     rows = [by_key[key] for key in keys.tolist()]
     ends = desk.with_numbers(unpack(SLICES, [row[1] for row in rows]), PLACE)
     until = np.array([row[2] for row in rows], np.int64)
-    settled = np.array([row[3] for row in rows], np.int64).reshape(-1, 6)
+    settled = np.array([row[3] for row in rows], np.int64).reshape(-1, TOTALS)
     ask = np.flatnonzero((low <= until) & (until > -FOREVER))
+    if frontier is None:
+        frontier = until + 1
+        ask = np.arange(len(keys))
     was = closed(desk.connection, SLICES, keys[ask], low[ask], high[ask])
     was = desk.with_numbers((ask[was[0]], *was[1:]), PLACE)
     with_end = high >= firsts(ends, len(keys))
     with_end |= ~np.isin(np.arange(len(keys)), ends[0])
-    table = splice(concatenate(was, pick(ends, with_end[ends[0]])), new, low, high)
+    old = concatenate(was, pick(ends, with_end[ends[0]]))
+    table = splice(old, new, low, high)
     done = settled_before(table, frontier) | ~with_end[table[0]]
     shut, growing = pick(table, done), pick(table, ~done)
 
-    settled = settled + _sums(desk, shut, len(keys)) - _sums(desk, was, len(keys))
+    touched = [booked.duties[at] for at in booked.touched.tolist()]
+    entire = (low <= -FOREVER) & (high >= FOREVER)
+    settled[entire] = 0  # the closed rows are all at hand: no old sum need be believed
+    was_summed = pick(was, ~entire[was[0]])
+    settled = settled + _sums(desk, shut, touched) - _sums(desk, was_summed, touched)
     replace_closed(
         desk.connection,
         SLICES,
@@ -263,15 +318,23 @@ def _write(
     np.maximum.at(until, shut[0], shut[2])
     texts = pack(desk.with_keys(growing, PLACE), len(keys))
     lines = [
-        f"{key}\t{texts[at] if with_end[at] else _array(rows[at][1])}\t{limit}\t{_array(sums)}\n"
-        for at, (key, limit, sums) in enumerate(
-            zip(keys.tolist(), until.tolist(), settled.tolist(), strict=True)
+        f"{key}\t{text}\t{limit}\t{_array(sums)}\n"
+        for key, text, limit, sums, row in zip(
+            keys.tolist(),
+            (texts[at] if with_end[at] else _array(rows[at][1]) for at in range(len(rows))),
+            until.tolist(),
+            settled.tolist(),
+            rows,
+            strict=True,
         )
+        if (text, limit, sums) != (_array(row[1]), row[2], row[3])
     ]
     rewrite_ends(desk.connection, SLICES, lines, "slices, closed, settled")
+    gone, added = difference(old, table)
+    return Changes(keys, touched, pick(old, gone), pick(table, added))
 
 
-def _sums(desk: Desk, rows: Rows, duties: int) -> NDArray[np.int64]:
+def _sums(desk: Desk, rows: Rows, duties: Sequence[Duty]) -> NDArray[np.int64]:
     table = Slices(
         rows[0].astype(np.int32), rows[1], rows[2], rows[3].astype(np.int8), rows[4], rows[5], rows[6]
     )

@@ -12,7 +12,7 @@ import numpy as np
 
 from stream.slices import Slices
 from stream.stays import Stays
-from stream.store import bookings
+from stream.store import areas, bookings
 from stream.store.columns import copy_out
 from stream.store.registry import Registry
 
@@ -21,18 +21,21 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from geo.areas import AreaSet
     from geo.places import Place
-    from stream.facts import Duty
+    from stream.facts import Duty, StateReport
     from stream.store.schema import Connection
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Derived:
-    """All stays and slices of the database.
+    """All stays and slices of the database, as of one instant.
 
     Attributes:
         device_ids: the names behind the devices' numbers.
         duties: the duties behind the slices' numbers, cancelled ones among them.
+        versions: the boundaries by the time from which they are in force, microseconds.
+        states: the radio states keyed.
     """
 
     stays: Stays
@@ -40,6 +43,8 @@ class Derived:
     device_ids: tuple[str, ...]
     places: Sequence[Place]
     duties: tuple[Duty, ...]
+    versions: list[tuple[int, AreaSet]]
+    states: tuple[StateReport, ...]
 
 
 def derived(connection: Connection) -> Derived:
@@ -87,6 +92,8 @@ def derived(connection: Connection) -> Derived:
             names,
             places,
             tuple(duty for _, duty in duties),
+            areas.by_time(connection),
+            tuple(report for item in booked.values() for report in item.states),
         )
 
 

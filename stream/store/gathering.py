@@ -15,7 +15,7 @@ from geo.history import FOREVER
 from stream.columns import offsets
 from stream.facts import Fixes
 from stream.stays import take
-from stream.store.columns import copy_out, literal
+from stream.store.columns import literal, series_out
 from stream.store.tracks import STAYS, firsts, pick, unpack
 
 if TYPE_CHECKING:
@@ -24,16 +24,26 @@ if TYPE_CHECKING:
     from stream.store.desk import Desk
     from stream.windows import Rows
 
-CONTEXT = np.dtype([("time", "<i8"), ("lon", "<f8"), ("lat", "<f8")])
-"""A fix in ``stay_end.fixes``."""
+CONTEXT = np.dtype([("time", "<i8"), ("lon", "<f8"), ("lat", "<f8"), ("error_m", "<f8")])
+"""A fix in ``stay_end.context``."""
 
 NEIGHBOURS = (4, 64, 1_000_000)
 """How many fixes before and after late ones are loaded, until they suffice."""
+
+AGAIN = NEIGHBOURS[1:]
+"""The same where long stretches are counted again, and reading them twice would cost more."""
 
 PLACE = 3
 """The column of a stay's rows that holds its place."""
 
 COLUMNS = ("device", "time", "lon", "lat", "error_m", "speed_mps", "heading_deg")
+KINDS = {
+    "lon": "float8",
+    "lat": "float8",
+    "error_m": "float8",
+    "speed_mps": "float4",
+    "heading_deg": "float4",
+}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -96,9 +106,9 @@ class Gathered:
 
     def stirred(self) -> NDArray[np.bool_]:
         """Devices with a changed fix: where all are repetitions there is nothing to count."""
-        if len(self.bounds) == 1:
-            return np.empty(0, np.bool_)
-        return np.add.reduceat(self.changed, self.bounds[:-1]) > 0
+        stirred = np.zeros(len(self.bounds) - 1, np.bool_)
+        stirred[self.fixes.device[self.changed]] = True
+        return stirred
 
     def only(self, which: NDArray[np.bool_]) -> Gathered:
         """The fixes of some devices, numbered anew."""
@@ -139,7 +149,7 @@ class Batch:
 def lock(desk: Desk, keys: NDArray[np.int32]) -> Ends:
     """Step 3: locks the growing ends of devices, in the order of their keys, until the transaction ends."""
     found = desk.fetch(
-        "select stays, fixes, whole, closed, booked from stay_end where device = any(%s) "
+        "select stays, context, whole, closed, booked from stay_end where device = any(%s) "
         "order by device for update",
         [keys.tolist()],
     )
@@ -174,7 +184,8 @@ def gather(desk: Desk, batch: Batch, ends: Ends, neighbours: int) -> Gathered:
     last[filled] = ends.context["time"][ends.bounds[1:][filled] - 1]
     oldest = np.full(tracks, FOREVER, np.int64)
     oldest[filled] = ends.context["time"][ends.bounds[:-1][filled]]
-    late = low <= last
+    cold = ~filled & ~ends.whole  # the growing end does not say: ask the facts, up to the last
+    late = (low <= last) | cold
     if neighbours > NEIGHBOURS[0]:
         late |= filled  # the growing end did not suffice: ask the facts
     more_before, more_after = ~late & ~ends.whole, np.zeros(tracks, np.bool_)
@@ -184,8 +195,10 @@ def gather(desk: Desk, batch: Batch, ends: Ends, neighbours: int) -> Gathered:
     parts = [_context_fixes(track[simple], ends.context[simple])]
     if late.any():
         where = np.flatnonzero(late)
-        until = np.where(high[where] >= oldest[where], FOREVER, high[where])
-        known, before, after = _stored(desk, batch.keys[where], low[where], until, neighbours)
+        until = np.where((high >= oldest) | cold, FOREVER, high)[where]
+        known, before, after = _stored(
+            desk, batch.keys[where], low[where], until, neighbours, whole=batch.fixes is not None
+        )
         more_before[where] = before == neighbours
         more_after[where] = after == neighbours
         parts.append(with_device(known, where[known.device].astype(np.int32)))
@@ -212,34 +225,61 @@ def _only(fixes: Fixes, which: NDArray[np.bool_]) -> Fixes:
 
 
 def _context_fixes(device: NDArray[np.int32], context: NDArray[Any]) -> Fixes:
-    nothing = np.full(len(context), np.nan)
-    missing = nothing.astype(np.float32)
-    return Fixes(device, context["time"], context["lon"], context["lat"], nothing, missing, missing, ())
+    missing = np.full(len(context), np.nan, np.float32)
+    return Fixes(
+        device, context["time"], context["lon"], context["lat"], context["error_m"], missing, missing, ()
+    )
 
 
 def _stored(
-    desk: Desk, keys: NDArray[np.int32], low: NDArray[np.int64], high: NDArray[np.int64], neighbours: int
+    desk: Desk,
+    keys: NDArray[np.int32],
+    low: NDArray[np.int64],
+    high: NDArray[np.int64],
+    neighbours: int,
+    *,
+    whole: bool,
 ) -> tuple[Fixes, NDArray[np.int64], NDArray[np.int64]]:
-    """Stored fixes of ``[low, high]`` with some before and after; how many before and after."""
-    row = (
-        "select {}::int2 as side, time, lon, lat, error_m, speed_mps, heading_deg "
-        "from fix f where f.device = w.k"
-    )
-    columns = copy_out(
+    """Stored fixes of ``[low, high]`` with some before and after; how many before and after.
+
+    Unless the ``whole`` of them is asked for, speed and heading are left out: no stay depends on them.
+    """
+    columns = COLUMNS[1:] if whole else COLUMNS[1:-2]
+    kinds = ["time", *(KINDS[name] for name in columns[1:])]
+    # Long stretches of many devices are read as they lie, each page once, and not device by device.
+    at_once = not whole and bool((low == low[0]).all() and (high == high[0]).all())
+    some = f"(select {', '.join(columns)} from fix f where f.device = w.k and time"
+    size, found = series_out(
         desk.connection,
-        f"select w.i, f.* from unnest({literal(np.arange(len(keys)), 'int4')}, {literal(keys, 'int4')}, "
-        f"{literal(low)}, {literal(high)}) w (i, k, low, high), lateral ("
-        f"({row.format(0)} and time < from_us(w.low) order by time desc limit {neighbours}) union all "
-        f"({row.format(1)} and time >= from_us(w.low) and time <= from_us(w.high)) union all "
-        f"({row.format(2)} and time > from_us(w.high) order by time limit {neighbours})) f",
-        ["int4", "int2", "time", "float8", "float8", "float8", "float4", "float4"],
+        f"select w.i, a.* from unnest({literal(np.arange(len(keys)), 'int4')}, {literal(keys, 'int4')}, "
+        f"{literal(low)}, {literal(high)}) w (i, k, low, high), "
+        f"lateral (select {', '.join(f'array_agg({name})' for name in columns)} from ("
+        f"(select * from {some} < from_us(w.low) order by time desc limit {neighbours}) b order by time) "
+        f"union all {some} >= from_us(w.low) and time <= from_us(w.high) and {not at_once} order by time) "
+        f"union all {some} > from_us(w.high) order by time limit {neighbours})) f) a",
+        kinds,
     )
-    track, side = columns[0], columns[1]
-    before = np.bincount(track[side == 0], minlength=len(keys))
-    after = np.bincount(track[side == 2], minlength=len(keys))
-    time, lon, lat, error_m, speed_mps, heading_deg = columns[2:]
-    found = Fixes(track, time, lon, lat, error_m, speed_mps, heading_deg, ())
-    return _merge(found), before, after
+    track = np.repeat(np.arange(len(keys), dtype=np.int32), size)
+    if at_once:
+        _, (device, *between) = series_out(
+            desk.connection,
+            f"select 0, {', '.join(f'array_agg({name})' for name in ('device', *columns))} from fix "
+            f"where device = any({literal(keys, 'int4')}) "
+            f"and time >= from_us({int(low[0])}) and time <= from_us({int(high[0])})",
+            ["int4", *kinds],
+        )
+        # Keys rise from track to track.
+        track = np.concatenate([track, np.searchsorted(keys, device).astype(np.int32)])
+        found = [np.concatenate(pair) for pair in zip(found, between, strict=True)]
+        order = np.lexsort((found[0], track))
+        track, found = track[order], [column[order] for column in found]
+    if not whole:
+        found += [np.broadcast_to(np.float32(np.nan), len(track))] * 2
+    time, lon, lat, error_m, speed_mps, heading_deg = found
+    fixes = Fixes(track, time, lon, lat, error_m, speed_mps, heading_deg, ())
+    before = np.bincount(track[time < low[track]], minlength=len(keys))
+    after = np.bincount(track[time > high[track]], minlength=len(keys))
+    return fixes, before, after
 
 
 def _join(*parts: Fixes) -> Fixes:
@@ -250,6 +290,9 @@ def _join(*parts: Fixes) -> Fixes:
 
 def _merge(*parts: Fixes) -> Fixes:
     """Fixes of several parts by device and time; no identity occurs twice."""
+    parts = tuple(part for part in parts if len(part)) or parts[:1]
+    if len(parts) == 1:
+        return parts[0]  # each part is in order
     joined = _join(*parts)
     return take(joined, np.lexsort((joined.time, joined.device)))
 

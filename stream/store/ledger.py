@@ -29,7 +29,7 @@ facts all the same, under the same locks: there is no zombie to fear.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import psycopg
@@ -44,9 +44,14 @@ from stream.store.gathering import Batch, with_device
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from numpy.typing import NDArray
+
     from stream.facts import Duty, Fixes, StateReport
     from stream.policy import Policies
+    from stream.store.duties import Changes
     from stream.store.schema import Connection
+
+_T = TypeVar("_T")
 
 RECOUNTED = 200
 """How many devices are counted anew at once."""
@@ -77,6 +82,23 @@ class Counted:
     repeated: int = 0
     duties: int = 0
     states: int = 0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Part:
+    """What is counted again in one transaction.
+
+    Attributes:
+        devices: ``int32[n]``, keys in order: their stays of the period.
+        duties: keys: their slices, whole.
+        start: the period's start, microseconds.
+        end: its end, exclusive.
+    """
+
+    devices: NDArray[np.int32]
+    duties: tuple[int, ...]
+    start: int
+    end: int
 
 
 class _LookAgainError(Exception):
@@ -125,13 +147,41 @@ class Ledger:
         self._desk.forget()
         self._desk.open()
         found = self._connection.execute(
-            "select distinct device from fix where time >= from_us(%s) order by device", [start]
+            "select device from device d where exists (select from fix f where f.device = d.device "
+            "and time >= from_us(%s)) order by device",
+            [start],
         ).fetchall()
         keys = np.array([key for (key,) in found], np.int32)
         for part in np.split(keys, range(RECOUNTED, len(keys), RECOUNTED)):
             low, high = np.full(len(part), start, np.int64), np.full(len(part), FOREVER, np.int64)
             self._count(Batch(part, None, low, high))
         return len(keys)
+
+    def again(self, part: Part, note: Callable[[Desk, Changes], None]) -> int:
+        """Counts stays and slices again from the facts, under the same locks as everybody who counts.
+
+        Args:
+            part: which.
+            note: is told, in the transaction, what that changed.
+
+        Returns:
+            how many fixes were looked at.
+
+        Raises:
+            psycopg.Error: the database refused or went away; nothing of the part is written.
+        """
+        return self._attempt(lambda: self._again(part, note))
+
+    def _again(self, part: Part, note: Callable[[Desk, Changes], None]) -> int:
+        with self._connection.transaction():
+            self._desk.open()
+            count = len(part.devices)
+            low, high = np.full(count, part.start, np.int64), np.full(count, part.end - 1, np.int64)
+            moved = positions.count(self._desk, Batch(part.devices, None, low, high)) if count else None
+            changes = duties.count(self._desk, duties.again(self._desk, part.duties, moved))
+            if changes is not None:
+                note(self._desk, changes)
+            return 0 if moved is None else moved.changed
 
     def passed(self, topic: str, incarnation: str) -> dict[int, int]:
         """The next offset to count of each partition of this incarnation of a topic."""
@@ -142,7 +192,7 @@ class Ledger:
             ).fetchall()
         )
 
-    def _attempt(self, work: Callable[[], Counted]) -> Counted:
+    def _attempt(self, work: Callable[[], _T]) -> _T:
         while True:
             try:
                 return work()
@@ -183,7 +233,9 @@ class Ledger:
         moved = positions.count(self._desk, batch) if len(batch.keys) else None
         if moved is None:
             return 0
-        duties.count(self._desk, duties.touched_by(self._desk, moved))
+        # Where the facts are what they were, slices are too unless a stay of their devices is another.
+        which = moved.differs if batch.fixes is None else None
+        duties.count(self._desk, duties.touched_by(self._desk, moved, which))
         return moved.changed
 
     def _bookings(

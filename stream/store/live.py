@@ -13,7 +13,7 @@ import numpy as np
 from geo.areas import Kind
 from geo.history import FOREVER
 from stream.facts import SECOND, Duty
-from stream.shares import FORCE, NEIGHBOURHOOD, OFFICER, Figures, gather, totals
+from stream.shares import FORCE, NEIGHBOURHOOD, OFFICER, TOTALS, Figures, gather, totals
 from stream.slices import ON_PATCH, UNSEEN, Slices
 from stream.store import areas
 from stream.store.registry import Registry
@@ -98,9 +98,9 @@ def live(connection: Connection, now: int, policies: Policies) -> list[Live]:
     duties = [Duty(row[0], 0, row[1], row[2], row[3], tuple(row[4]), name=row[5]) for row in found]
     ends = _slices(unpack(SLICES, [row[6] for row in found]), registry)
     later = _slices((early[ahead[0]], *ahead[1:]), registry)
-    table = np.array([row[7] for row in found], np.int64).reshape(-1, 6)
-    table = table + totals(ends, len(duties), places, -FOREVER, now)
-    table -= totals(later, len(duties), places, now, FOREVER)
+    table = np.array([row[7] for row in found], np.int64).reshape(-1, TOTALS)
+    table = table + totals(ends, duties, places, -FOREVER, now)
+    table -= totals(later, duties, places, now, FOREVER)
     names |= {(OFFICER, duty.officer_id): duty.name or duty.officer_id for duty in duties}
     names[FORCE, FORCE] = "the force"
     here = _on_patch_now(ends, duties, now, policies)

@@ -15,7 +15,7 @@ from geo.history import FOREVER
 from stream.columns import ranges
 from stream.stays import jumps, legs_to_stays, take
 from stream.store.columns import Column, copy_in, literal
-from stream.store.gathering import CONTEXT, NEIGHBOURS, PLACE, gather, lock
+from stream.store.gathering import AGAIN, CONTEXT, NEIGHBOURS, PLACE, gather, lock
 from stream.store.tracks import (
     STAYS,
     closed,
@@ -26,7 +26,7 @@ from stream.store.tracks import (
     rewrite_ends,
     settled_before,
 )
-from stream.windows import rejudged, splice
+from stream.windows import difference, rejudged, splice
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,6 +50,7 @@ class Moved:
         frontier: ``int64[n]``, nothing that comes in order changes a stay that ends before it.
         stays: rows from before the window on.
         complete: ``bool[n]``, whether these rows reach to the end.
+        differs: ``bool[n]``, whether any stay is not what it was.
     """
 
     changed: int
@@ -59,12 +60,13 @@ class Moved:
     frontier: NDArray[np.int64]
     stays: Rows
     complete: NDArray[np.bool_]
+    differs: NDArray[np.bool_]
 
 
 def count(desk: Desk, batch: Batch) -> Moved | None:
     """Steps 3 to 6: counts the windows that new fixes, or a recount, touch; None where nothing changed."""
     ends = lock(desk, batch.keys)
-    for neighbours in NEIGHBOURS:
+    for neighbours in AGAIN if batch.fixes is None else NEIGHBOURS:
         found = gather(desk, batch, ends, neighbours)
         stir = found.stirred()
         if not stir.all():
@@ -79,7 +81,7 @@ def count(desk: Desk, batch: Batch) -> Moved | None:
             break
     if batch.fixes is not None:
         _write_fixes(desk, batch.keys, found)
-    return _write_stays(desk, batch.keys, ends, found, ignored, window)
+    return _write_stays(desk, batch.keys, ends, found, ignored, window, again=batch.fixes is None)
 
 
 def _write_stays(
@@ -89,21 +91,32 @@ def _write_stays(
     found: Gathered,
     ignored: NDArray[np.bool_],
     window: Window,
+    *,
+    again: bool,
 ) -> Moved:
     """Steps 5 and 6."""
     _, rows = ranges(window.first, window.last + 1)
     fresh = legs_to_stays(take(found.fixes, rows[~ignored[rows]]), desk.history, desk.policies)
     new: Rows = (fresh.device.astype(np.int64), fresh.start, fresh.end, fresh.place)
 
+    start, end = found.bounds[:-1], found.bounds[1:]
+    low, high = window.low, window.high
+    if again:
+        # Before a device's first fix and after its last one there is no stay, whatever the tables say.
+        low = np.where((window.first == start) & ~found.more_before, -FOREVER, low)
+        high = np.where((window.last == end - 1) & ~found.more_after, FOREVER, high)
     with_end = ~found.more_after | (window.high >= ends.first)
-    ask = np.flatnonzero((window.low <= ends.closed) & (ends.closed > -FOREVER))
-    was = closed(desk.connection, STAYS, keys[ask], window.low[ask], window.high[ask])
+    ask = np.flatnonzero((low <= ends.closed) & (ends.closed > -FOREVER))
+    was = closed(desk.connection, STAYS, keys[ask], low[ask], high[ask])
     was = desk.with_numbers((ask[was[0]], *was[1:]), PLACE)
-    table = splice(concatenate(was, pick(ends.stays, with_end[ends.stays[0]])), new, window.low, window.high)
+    old = concatenate(was, pick(ends.stays, with_end[ends.stays[0]]))
+    table = splice(old, new, low, high)
+    gone, added = difference(old, table)
+    differs = np.zeros(len(keys), np.bool_)
+    differs[old[0][gone]] = differs[table[0][added]] = True
 
     # The frontier: what comes in order changes nothing before the last fix that surely is no jump.
     row = np.arange(len(found.fixes), dtype=np.int64)
-    start, end = found.bounds[:-1], found.bounds[1:]
     track = found.fixes.device
     sure = ~ignored & ((row > start[track]) | ~found.more_before[track]) & (row <= end[track] - 2)
     anchor = np.maximum.reduceat(np.where(sure, row, -1), start)
@@ -115,8 +128,14 @@ def _write_stays(
     replace_closed(desk.connection, STAYS, keys, desk.with_keys(was, PLACE), desk.with_keys(shut, PLACE))
     until = ends.closed.copy()
     np.maximum.at(until, shut[0], shut[2])
-    _write_ends(desk, keys, ends, found, anchor, with_end, growing, until)
-    return Moved(int(found.changed.sum()), keys, ends.booked, window, frontier, table, with_end)
+    write = with_end
+    if again:  # mostly nothing changed, and then nothing is written
+        gone, added = difference(pick(ends.stays, with_end[ends.stays[0]]), growing)
+        write = until != ends.closed
+        write[pick(ends.stays, with_end[ends.stays[0]])[0][gone]] = write[growing[0][added]] = True
+        write = with_end & (write | ~ends.whole & (np.diff(ends.bounds) == 0))
+    _write_ends(desk, keys, ends, found, anchor, write, growing, until)
+    return Moved(int(found.changed.sum()), keys, ends.booked, window, frontier, table, with_end, differs)
 
 
 def _write_fixes(desk: Desk, keys: NDArray[np.int32], found: Gathered) -> None:
@@ -149,30 +168,36 @@ def _write_ends(
     ends: Ends,
     found: Gathered,
     anchor: NDArray[np.int64],
-    with_end: NDArray[np.bool_],
+    write: NDArray[np.bool_],
     growing: Rows,
     until: NDArray[np.int64],
 ) -> None:
-    """Writes the growing ends, with the fixes that later ones need as context: from before the anchor on."""
-    context = np.empty(len(found.fixes), CONTEXT)
-    context["time"], context["lon"], context["lat"] = found.fixes.time, found.fixes.lon, found.fixes.lat
-    data, old, size = context.tobytes(), ends.context.tobytes(), CONTEXT.itemsize
-    texts = pack(desk.with_keys(growing, PLACE), len(keys))
+    """Writes growing ends, with the fixes that later ones need as context: from before the anchor on.
+
+    Where only closed stays before the growing end changed, it stands, and so does the end of the last.
+    """
+    if not write.any():
+        return
     start = np.maximum(np.where(anchor >= 0, anchor - 1, found.bounds[:-1]), found.bounds[:-1])
     whole = (start == found.bounds[:-1]) & ~found.more_before
+    texts = pack(desk.with_keys(growing, PLACE), len(keys))
+    stop = np.where(write & ~found.more_after, found.bounds[1:], start)
+    bounds = np.concatenate([np.zeros(1, np.int64), np.cumsum(stop - start)])
+    _, rows = ranges(start, stop)
+    context = np.empty(len(rows), CONTEXT)
+    for name in CONTEXT.names or ():
+        context[name] = getattr(found.fixes, name)[rows]
+    data, old, size = context.tobytes(), ends.context.tobytes(), CONTEXT.itemsize
     lines = []
-    for number, (key, low, high, closed_until) in enumerate(
-        zip(keys.tolist(), start.tolist(), found.bounds[1:].tolist(), until.tolist(), strict=True)
-    ):
-        if not with_end[number]:
-            # Only closed stays before the growing end changed: it stands, and so does the end of the last.
-            continue
+    for number in np.flatnonzero(write).tolist():
         if found.more_after[number]:
             piece = old[ends.bounds[number] * size : ends.bounds[number + 1] * size]
             all_of_it = ends.whole[number]
         else:
-            piece, all_of_it = data[low * size : high * size], whole[number]
+            piece, all_of_it = data[bounds[number] * size : bounds[number + 1] * size], whole[number]
         newest = int.from_bytes(piece[-size:][:8], "little", signed=True)
         flag = "t" if all_of_it else "f"
-        lines.append(f"{key}\t{texts[number]}\t\\\\x{piece.hex()}\t{flag}\t{closed_until}\t{newest}\n")
-    rewrite_ends(desk.connection, STAYS, lines, "stays, fixes, whole, closed, newest")
+        lines.append(
+            f"{keys[number]}\t{texts[number]}\t\\\\x{piece.hex()}\t{flag}\t{until[number]}\t{newest}\n"
+        )
+    rewrite_ends(desk.connection, STAYS, lines, "stays, context, whole, closed, newest")

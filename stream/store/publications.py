@@ -20,7 +20,7 @@ from geo.history import FOREVER
 from stream import calendar
 from stream.calendar import microseconds, moment
 from stream.facts import Duty
-from stream.shares import Figures, shares
+from stream.shares import Figures, gather, totals
 from stream.slices import Slices
 from stream.store import areas
 from stream.store.columns import copy_out
@@ -32,6 +32,8 @@ from stream.store.registry import Registry
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from datetime import datetime
+
+    from numpy.typing import NDArray
 
     from stream.policy import Policies
     from stream.store.schema import Connection
@@ -201,7 +203,7 @@ def _carry_out(
         versions = write()
         devices = Ledger(connection, policies).recount(since)
         after = week_figures(connection, since, until)
-        restated = tuple(_difference(before, after))
+        restated = tuple(difference(before, after))
         if restated and not why and not dry_run:
             _give_back(connection, last)
             weeks = sorted({item.week for item in restated})
@@ -211,7 +213,7 @@ def _carry_out(
             )
         number = None
         if restated and not dry_run:
-            number = _record(connection, cause, versions[0], since, by, why or "", restated)
+            number = record(connection, cause, versions[0], since, by, why or "", restated)
         outcome = Outcome(versions, since, devices, number, restated)
         if dry_run:
             _give_back(connection, last)
@@ -234,7 +236,7 @@ def _listed(weeks: Sequence[str]) -> str:
     return f"week {weeks[0]}" if len(weeks) == 1 else f"the {len(weeks)} weeks {weeks[0]} to {weeks[-1]}"
 
 
-def _record(
+def record(
     connection: Connection,
     cause: str,
     version: int | None,
@@ -243,6 +245,7 @@ def _record(
     why: str,
     restated: Sequence[Restated],
 ) -> int:
+    """Puts a restatement on record (rule 20); gives its number."""
     row = connection.execute(
         "insert into restatement (cause, version, since, recorded_by, why) values (%s, %s, %s, %s, %s) "
         "returning restatement",
@@ -268,7 +271,8 @@ def _record(
     return number
 
 
-def _difference(before: WeekFigures, after: WeekFigures) -> Iterator[Restated]:
+def difference(before: WeekFigures, after: WeekFigures) -> Iterator[Restated]:
+    """The figures that changed, by week, scope and id."""
     for week, scope, name in sorted(before.keys() | after.keys()):
         was, now = before.get((week, scope, name)), after.get((week, scope, name))
         if was != now:
@@ -283,11 +287,60 @@ def week_figures(connection: Connection, since: int, until: int) -> WeekFigures:
         since: microseconds.
         until: open duties and the last week are counted up to here, microseconds.
     """
+    return {
+        (week.name, item.scope, item.id): times(item)
+        for week in week_tables(connection, since, until)
+        for item in week.figures(week.table)
+    }
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class WeekTable:
+    """The sums that a local week's figures are made of.
+
+    Attributes:
+        name: like ``2026-W47``.
+        start: Monday 00:00, microseconds.
+        end: the next, or until when it is counted.
+        keys: of the duties, as many.
+        duties: those that count.
+        table: ``int64[duties, TOTALS]``.
+    """
+
+    name: str
+    start: int
+    end: int
+    keys: list[int]
+    duties: list[Duty]
+    table: NDArray[np.int64]
+
+    def figures(self, table: NDArray[np.int64]) -> list[Figures]:
+        """The figures that these sums, or others of the same duties, make."""
+        present = [
+            number
+            for number, duty in enumerate(self.duties)
+            if max(duty.start, self.start) < min(FOREVER if duty.end is None else duty.end, self.end)
+        ]
+        return gather(table, self.duties, present, self.start, self.end)
+
+
+def week_tables(
+    connection: Connection, since: int, until: int, *, before: int | None = None
+) -> Iterator[WeekTable]:
+    """The sums of each local week from the one that a time lies in.
+
+    Args:
+        connection: to the database.
+        since: microseconds.
+        until: open duties and the last week are counted up to here, microseconds.
+        before: only weeks that begin before this time.
+    """
     since = max(since, _first_duty(connection))
-    if since >= until:
-        return {}
-    bounds = list(calendar.weeks(since, until))
-    low = bounds[0][0]
+    last = until if before is None else min(until, before)
+    if since >= last:
+        return
+    bounds = list(calendar.weeks(since, last))
+    low, high = bounds[0][0], bounds[-1][1]
     registry = Registry()
     places = registry.places(connection, ())
     keys, duties = _duties(connection, low)
@@ -296,7 +349,8 @@ def week_figures(connection: Connection, since: int, until: int) -> WeekFigures:
     duty, start, end, activity, state, place = copy_out(
         connection,
         "select s.duty, s.start_at, s.end_at, activity, state, coalesce(place, -1) from slices s "
-        f"join duty d on d.duty = s.duty and not d.cancelled where s.end_at > from_us({int(low)})",
+        "join duty d on d.duty = s.duty and not d.cancelled "
+        f"where s.end_at > from_us({int(low)}) and s.start_at < from_us({int(high)})",
         ["int4", "time", "time", "int2", "int2", "int4"],
     )
     counted = Slices(
@@ -308,16 +362,24 @@ def week_figures(connection: Connection, since: int, until: int) -> WeekFigures:
         registry.to_numbers(place),
         np.full(len(duty), -1, np.int32),
     )
-    found: WeekFigures = {}
     for opens, closes in bounds:
         week = calendar.week_name(calendar.local_day(opens))
-        for item in shares(counted, duties, places, opens, min(closes, until)):
-            found[week, item.scope, item.id] = _times(item)
-    return found
+        stop = min(closes, until)
+        yield WeekTable(week, opens, stop, keys, duties, totals(counted, duties, places, opens, stop))
 
 
-def _times(item: Figures) -> Times:
-    return (item.on_break, item.not_visible, item.unknown, item.on_patch, item.off_patch, item.priority)
+def times(item: Figures) -> Times:
+    """A figure's sums as they stand on record."""
+    return (
+        item.on_break,
+        item.not_visible,
+        item.unknown,
+        item.on_patch,
+        item.off_patch,
+        item.priority,
+        item.ambiguous_on,
+        item.ambiguous_off,
+    )
 
 
 def _first_duty(connection: Connection) -> int:

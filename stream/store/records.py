@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 
     from stream.store.schema import Connection
 
-Times = tuple[int, int, int, int, int, int]
-"""Microseconds: break, not visible, unknown, on patch, off patch, and on patch within priority areas."""
+Times = tuple[int, int, int, int, int, int, int | None, int | None]
+"""Microseconds: break, not visible, unknown, on patch, off patch; of on patch the part within priority areas
+and the ambiguous part; ambiguous time off patch or in premises. The last two are None where not counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,8 +122,8 @@ def restatements(connection: Connection) -> list[Restatement]:
 def _row(value: object) -> Times | None:
     if value is None:
         return None
-    found: list[int] = value  # type: ignore[assignment]
-    return (found[0], found[1], found[2], found[3], found[4], found[5])
+    found: Times = tuple(value)  # type: ignore[assignment, arg-type]
+    return found
 
 
 @dataclass(frozen=True, slots=True)

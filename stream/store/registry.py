@@ -103,13 +103,16 @@ class Registry:
         self._meet(connection, history.places)
 
     def places(self, connection: Connection, known: Sequence[Place]) -> list[Place]:
-        """All places of the database behind those already numbered, in an order that may only grow."""
+        """All places of the database behind those already numbered, in an order that may only grow.
+
+        Those without what is near come first: the core takes the first of several for the exact one.
+        """
         places = list(known) or [Place(None, None, ())]
         met = set(places)
-        for neighbourhood, premises, priorities in connection.execute(
-            "select neighbourhood, premises, priorities from place order by place"
+        for neighbourhood, premises, priorities, near in connection.execute(
+            "select neighbourhood, premises, priorities, near from place order by near <> '{}', place"
         ).fetchall():
-            place = Place(neighbourhood, premises, tuple(priorities))
+            place = Place(neighbourhood, premises, tuple(priorities), tuple(near))
             if place not in met:
                 places.append(place)
                 met.add(place)
@@ -121,14 +124,17 @@ class Registry:
         # Sorted, so that two workers that meet the same new places wait for each other in one order.
         new = sorted(
             (place for place in places if place not in keys),
-            key=lambda place: (place.neighbourhood or "", place.premises or "", place.priorities),
+            key=lambda place: (place.neighbourhood or "", place.premises or "", *place[2:]),
         )
         if new:
             with connection.cursor() as cursor:
                 cursor.executemany(
-                    "insert into place (neighbourhood, premises, priorities) values (%s, %s, %s) "
-                    "on conflict (neighbourhood, premises, priorities) do nothing",
-                    [[place.neighbourhood, place.premises, list(place.priorities)] for place in new],
+                    "insert into place (neighbourhood, premises, priorities, near) values (%s, %s, %s, %s) "
+                    "on conflict (neighbourhood, premises, priorities, near) do nothing",
+                    [
+                        [place.neighbourhood, place.premises, list(place.priorities), list(place.near)]
+                        for place in new
+                    ],
                 )
             keys = _place_keys(connection)
         self._place_keys = np.array([keys[place] for place in places], np.int32)
@@ -138,8 +144,8 @@ class Registry:
 
 def _place_keys(connection: Connection) -> dict[Place, int]:
     return {
-        Place(neighbourhood, premises, tuple(priorities)): key
-        for key, neighbourhood, premises, priorities in connection.execute(
-            "select place, neighbourhood, premises, priorities from place"
+        Place(neighbourhood, premises, tuple(priorities), tuple(near)): key
+        for key, neighbourhood, premises, priorities, near in connection.execute(
+            "select place, neighbourhood, premises, priorities, near from place"
         ).fetchall()
     }

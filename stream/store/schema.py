@@ -53,6 +53,14 @@ def migrate(connection: Connection) -> list[str]:
     Raises:
         SchemaError: a migration applied earlier is not the one this program carries.
     """
+    while True:
+        try:
+            return _migrate(connection)
+        except psycopg.errors.DeadlockDetected:
+            continue  # with somebody who reads two tables in another order; nothing was applied
+
+
+def _migrate(connection: Connection) -> list[str]:
     applied = []
     with connection.transaction():
         connection.execute("select pg_advisory_xact_lock(%s)", [MIGRATION_LOCK])

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from stream import frames
 from stream.events import Limits, Reject, decode_positions
 from stream.tracks.gpx import read_gpx
 from stream.tracks.nmea import read_nmea
 from stream.tracks.rows import Rows, TracksError, open_file
-from stream.tracks.tables import read_csv, read_parquet
+from stream.tracks.tables import as_rows, parquet_parts, read_csv, read_parquet
+from stream.tracks.typed import plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
 
 CHUNK: Final = 50_000
 """Rows at a time."""
+_TYPED_CHUNK: Final = 500_000
+"""Rows at a time where they are columns already."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,13 +60,37 @@ def read_fixes(path: Path, *, limits: Limits, chunk: int = CHUNK) -> Iterator[Tr
         OSError: the file cannot be opened.
         TracksError: it is in no form known here, or lacks a column.
     """
+    if form_of(path) == "parquet":
+        yield from _read_typed(path, limits, max(chunk, _TYPED_CHUNK))
+        return
     for rows in read_rows(path, chunk=chunk):
-        decoded = decode_positions(rows.value, None, limits=limits, traccar=True)
-        found = [
-            Reject(int(rows.line[reject.index]), reject.reason, reject.detail) for reject in decoded.rejects
-        ]
-        rejects = sorted(found + rows.rejects, key=lambda reject: reject.index)
-        yield TrackFixes(decoded.fixes, rows.line[decoded.index], rejects)
+        yield _decoded(rows, limits)
+
+
+def _decoded(rows: Rows, limits: Limits) -> TrackFixes:
+    """Messages → fixes."""
+    decoded = decode_positions(rows.value, None, limits=limits, traccar=True)
+    found = [Reject(int(rows.line[reject.index]), reject.reason, reject.detail) for reject in decoded.rejects]
+    rejects = sorted(found + rows.rejects, key=lambda reject: reject.index)
+    return TrackFixes(decoded.fixes, rows.line[decoded.index], rejects)
+
+
+def _read_typed(path: Path, limits: Limits, chunk: int) -> Iterator[TrackFixes]:
+    """Parquet: plain rows as the columns they are, the others as messages."""
+    for part in parquet_parts(path, chunk):
+        found = None if isinstance(part, Rows) else plain(part.batch, limits)
+        if isinstance(part, Rows) or found is None:
+            yield _decoded(part if isinstance(part, Rows) else as_rows(part), limits)
+            continue
+        told = TrackFixes(found.fixes, part.number + found.row, [])
+        if len(found.odd):
+            # A row may have been too odd for the one road, and be good on the other.
+            other = _decoded(as_rows(part, found.odd), limits)
+            fixes = frames.join([told.fixes, other.fixes])
+            line = np.concatenate([told.line, other.line])
+            order = np.argsort(line)
+            told = TrackFixes(frames.select(fixes, order), line[order], other.rejects)
+        yield told
 
 
 def read_rows(path: Path, *, chunk: int = CHUNK) -> Iterator[Rows]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import csv
 from contextlib import closing
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 import numpy as np
 
@@ -17,6 +17,8 @@ from stream.tracks.rows import NUMBER, Rows, TracksError, number_json, open_file
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
+
+    from numpy.typing import NDArray
 
 _TEXTS: Final = ("device_id", "officer_id", "time", "received", "kind", "reason")
 _NUMBERS: Final = ("lon", "lat", "error_m", "speed_mps", "heading_deg", "state")
@@ -97,6 +99,44 @@ def read_csv(path: Path, chunk: int) -> Iterator[Rows]:
 
 def read_parquet(path: Path, chunk: int) -> Iterator[Rows]:
     """Reads Parquet whose columns may be texts or typed; ``line`` is the row."""
+    from pyarrow import ArrowException
+
+    for part in parquet_parts(path, chunk):
+        if isinstance(part, Rows):
+            yield part
+            continue
+        try:
+            yield as_rows(part)
+        except ArrowException as failure:
+            yield _unreadable(part.number, failure)
+            return
+
+
+class ParquetPart(NamedTuple):
+    """Some rows of a Parquet file.
+
+    Attributes:
+        batch: an Arrow batch with the event's fields that the file has.
+        number: the number of its first row.
+        present: the fields' names.
+    """
+
+    batch: Any
+    number: int
+    present: tuple[str, ...]
+
+
+def as_rows(part: ParquetPart, rows: NDArray[np.int64] | None = None) -> Rows:
+    """A part of a file, or some rows of it, as messages."""
+    import pyarrow as pa
+
+    at = np.arange(part.batch.num_rows) if rows is None else rows
+    batch = part.batch if rows is None else part.batch.take(pa.array(rows))
+    return Rows(_json(batch, part.present), part.number + at, [])
+
+
+def parquet_parts(path: Path, chunk: int) -> Iterator[ParquetPart | Rows]:
+    """A Parquet file a part at a time; where it cannot be read further, rows that say so."""
     from pyarrow import ArrowException, parquet
 
     path.open("rb").close()  # a file that is not there is no matter of Parquet
@@ -112,15 +152,18 @@ def read_parquet(path: Path, chunk: int) -> Iterator[Rows]:
         while True:
             try:
                 batch = next(batches, None)
-                value = [] if batch is None else _json(batch, present)
             except (ArrowException, OSError) as failure:
-                broken = Reject(number, Reason.BAD_VALUE, f"not readable from here on: {_line(failure)}")
-                yield Rows([], np.empty(0, np.int64), [broken])
+                yield _unreadable(number, failure)
                 return
             if batch is None:
                 return
-            yield Rows(value, np.arange(number, number + len(value)), [])
-            number += len(value)
+            yield ParquetPart(batch, number, present)
+            number += batch.num_rows
+
+
+def _unreadable(number: int, failure: Exception) -> Rows:
+    broken = Reject(number, Reason.BAD_VALUE, f"not readable from here on: {_line(failure)}")
+    return Rows([], np.empty(0, np.int64), [broken])
 
 
 def _line(failure: Exception) -> str:

@@ -1,4 +1,4 @@
-"""``python -m tests.bench [places core ingest end_to_end]``: all measurements, or those named."""
+"""``python -m tests.bench [places core …]``: all measurements, or those named."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from importlib import import_module
 
 from tests.bench import show
 
-ALL = ("places", "core", "ingest", "end_to_end")
+ALL = ("places", "core", "ingest", "end_to_end", "force", "recompute")
 
 
 def main(names: list[str]) -> None:

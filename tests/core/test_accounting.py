@@ -12,8 +12,8 @@ from geo.areas import Area, AreaSet, Kind
 from geo.history import FOREVER, UNKNOWN, AreaHistory
 from stream.policy import BEGINNING, Policies
 from stream.shares import shares
-from stream.slices import ACTIVITIES, NO_DEVICE, newest, reason, slices
-from stream.stays import stays, take
+from stream.slices import ACTIVITIES, NO_DEVICE, NO_STATE, newest, reason, slices, whole_slices
+from stream.stays import stays, take, whole_stays
 from tests import oracle
 from tests.strategies import BINARY, DECIMAL, World, many, world_fixes, worlds
 
@@ -29,7 +29,7 @@ def horizon(world: World) -> int:
     return max([world.as_of, world.period[1], *ends, *(fix[1] for fix in world.fixes)])
 
 
-STATE_NAMES = {code: state.name for code, state in Policies().policies[0].states.items()}
+STATE_NAMES = {code: state.name for code, state in Policies().policies[0].states.items()} | {NO_STATE: ""}
 
 
 def history_of(world: World) -> AreaHistory:
@@ -46,17 +46,19 @@ def history_of(world: World) -> AreaHistory:
 
 
 def plain_stays(found: Stays, fixes: Fixes, history: AreaHistory) -> dict[str, list[tuple[int, int, object]]]:
-    """Columns → the oracle's form."""
+    """Columns → the oracle's form: whole stays, without what is near."""
+    found = whole_stays(found, history.places)
     table: dict[str, list[tuple[int, int, object]]] = {name: [] for name in fixes.device_ids}
     for device, start, end, place in zip(found.device, found.start, found.end, found.place, strict=True):
-        where = None if place == UNKNOWN else tuple(history.places[place])
+        where = None if place == UNKNOWN else tuple(history.places[place][:3])
         table[fixes.device_ids[device]].append((int(start), int(end), where))
     return table
 
 
 def plain_slices(found: Slices, world: World, fixes: Fixes, history: AreaHistory) -> list[tuple[object, ...]]:
-    """Columns → the oracle's form, open ends clipped at the horizon."""
+    """Columns → the oracle's form: whole slices, open ends clipped at the horizon."""
     duties = newest(world.duties)
+    found, _ = whole_slices(found, duties, history.places, Policies(), until=horizon(world))
     rows: list[tuple[object, ...]] = []
     for number, duty in enumerate(duties):
         for at in np.flatnonzero(found.duty == number):
@@ -69,8 +71,8 @@ def plain_slices(found: Slices, world: World, fixes: Fixes, history: AreaHistory
                     int(found.start[at]),
                     min(int(found.end[at]), horizon(world)),
                     ACTIVITIES[activity],
-                    reason(activity, int(found.state[at]), place, STATE_NAMES),
-                    None if place is None else tuple(place),
+                    reason(activity, STATE_NAMES[int(found.state[at])], place),
+                    None if place is None else tuple(place[:3]),
                     None if found.device[at] == NO_DEVICE else fixes.device_ids[found.device[at]],
                 )
             )

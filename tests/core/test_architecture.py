@@ -9,7 +9,10 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 
-CORE = ("calendar", "columns", "events", "facts", "frames", "policy", "shares", "slices", "stays", "windows")
+CORE = (
+    *("abstraction", "calendar", "columns", "crewing", "events", "explanation", "facts", "frames", "policy"),
+    *("shares", "slices", "stays", "teams", "visits", "windows", "wording"),
+)
 """The rooms of ``stream`` that are pure; everything else in it is a shell."""
 
 OUTSIDE = {

@@ -6,6 +6,7 @@ import csv
 import hashlib
 import itertools
 import json
+from dataclasses import replace
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
@@ -19,13 +20,26 @@ from geo.areas import Area, AreaSet, Kind
 from stream import account
 from stream.events import Limits, decode_duties, decode_positions, decode_states
 from stream.facts import SECOND
+from stream.frames import join
 from stream.policy import Policies
-from stream.simulate import FLAWS, PERFECT, TOPICS, Messages, Simulation, demo_force, simulate, write
+from stream.simulate import (
+    FLAWS,
+    FORMS,
+    PERFECT,
+    REAL,
+    TOPICS,
+    Messages,
+    Simulation,
+    demo_force,
+    simulate,
+    write,
+)
 from stream.simulate.patrols import Path as TruePath
 from stream.simulate.plane import DEGREE_M
 from stream.simulate.reports import Tracks
 from stream.simulate.truth import true_time
 from stream.simulate.wire import position_values, rfc3339
+from stream.tracks import read_fixes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -150,6 +164,7 @@ vertices = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(vertices, st.lists(st.tuples(st.integers(0, 7), st.integers(1, 11)), max_size=4))
 def test_truth_is_the_exact_part_of_each_leg(
     path: list[tuple[int, int]], keyed: list[tuple[int, int]]
@@ -227,13 +242,13 @@ def test_neighbourhoods_spread_around_the_target(force: AreaSet) -> None:
 
 
 def test_nobody_flies(shift: Simulation) -> None:
-    """True paths are walked or driven: never faster than 14 m/s (but for the rounding of a millisecond)."""
+    """True paths are walked or driven: never faster than 21 m/s (but for the rounding of a millisecond)."""
     for path in shift.paths.values():
         east = np.diff(path.lon) * DEGREE_M * np.cos(np.radians(path.lat[:-1]))
         metres = np.hypot(east, np.diff(path.lat) * DEGREE_M)
         took = np.diff(path.time) / SECOND
         assert (took > 0).all()
-        assert (metres <= took * 14.2 + 0.2).all()
+        assert (metres <= took * 21.0 + 0.2).all()
 
 
 # --- The bookings ----------------------------------------------------------------------------------------
@@ -357,11 +372,12 @@ def test_perfect_trackers_tell_the_truth(force: AreaSet) -> None:
     assert abs(len(east) - wanted.sum()) <= len(radios)
 
 
-def test_position_errors_are_a_few_metres_and_have_a_memory(force: AreaSet) -> None:
-    """Errors are 5 to 8 m as a rule, and the next report's is like the one before."""
-    rough = simulate(force, officers=12, start=START, hours=2, interval_s=5, seed=4)
+def test_position_errors_are_some_metres_and_have_a_memory(force: AreaSet) -> None:
+    """Errors of radios are some ten metres as a rule, and the next report's is like the one before."""
+    quality = replace(REAL, jumps=0.0)
+    rough = simulate(force, officers=12, start=START, hours=2, interval_s=5, seed=4, quality=quality)
     east, north = distances(rough)
-    assert 4.5 < np.sqrt((east**2 + north**2).mean()) < 8.5
+    assert 6.0 < np.sqrt((east**2 + north**2).mean()) < 16.0
     assert np.corrcoef(east[:-1], east[1:])[0, 1] > 0.7
 
 
@@ -444,6 +460,14 @@ def test_files_hold_everything(force: AreaSet, tmp_path: Path) -> None:
     assert {each["properties"]["kind"] for each in areas["features"]} == set(Kind)
     drawn = [shapely.from_geojson(json.dumps(each["geometry"])) for each in areas["features"]]
     assert shapely.equals_exact(drawn, force.geometry, tolerance=0).all()
+    with (tmp_path / "out" / "true_visits.csv").open() as file:
+        listed = list(csv.DictReader(file))
+    visits = simulation.true_visits()
+    assert [(row["area_id"], row["officer_id"]) for row in listed] == list(
+        zip(visits.area_id, visits.officer_id, strict=True)
+    )
+    assert [Fraction(row["dwell_s"]) * SECOND for row in listed] == visits.dwell.tolist()
+    assert [row["start"] for row in listed] == [rfc3339(each) for each in visits.start.tolist()]
     with (tmp_path / "out" / "truth.csv").open() as file:
         rows = list(csv.DictReader(file))
     for row, duty in zip(rows, simulation.duties, strict=True):
@@ -497,6 +521,57 @@ def test_senseless_arguments_are_named(force: AreaSet, wrong: dict[str, float], 
         )
 
 
+def test_the_seed_alone_decides_what_people_do(force: AreaSet) -> None:
+    """With another interval, quality or way of reporting the same people do the same at the same times."""
+    one, *others = (
+        simulate(force, officers=10, start=START, hours=4, seed=6, interval_s=interval, **how)
+        for interval, how in (
+            (5.0, {}),
+            (900.0, {}),
+            (1.0, {"quality": PERFECT}),
+            (300.0, {"on_movement": True}),
+        )
+    )
+    for other in others:
+        assert other.duties == one.duties
+        assert other.bookings == one.bookings
+        assert other.states == one.states
+        for officer, path in one.paths.items():
+            for name in ("time", "lon", "lat"):
+                assert getattr(other.paths[officer], name).tobytes() == getattr(path, name).tobytes()
+
+
+def test_columns_are_what_the_messages_say(force: AreaSet) -> None:
+    """The columns of all reports are those that decoding all messages gives, row by row."""
+    simulation = simulate(force, officers=8, start=START, hours=2, interval_s=5, seed=3)
+    values, send, _ = positions(gathered(simulation))
+    decoded = decode_positions(values, send, limits=LIMITS).fixes
+    columns = simulation.fixes()
+    assert [columns.device_ids[each] for each in columns.device] == [
+        decoded.device_ids[each] for each in decoded.device
+    ]
+    for name in ("time", "lon", "lat", "error_m", "speed_mps", "heading_deg"):
+        assert np.array_equal(getattr(columns, name), getattr(decoded, name), equal_nan=True), name
+    both = [simulation.fixes(topic) for topic in TOPICS[:2]]
+    assert sum(map(len, both)) == len(columns)
+    assert simulation.trackers.vehicle[both[1].device].all()
+    assert not simulation.trackers.vehicle[both[0].device].any()
+
+
+def test_parquet_holds_what_json_lines_hold(force: AreaSet, tmp_path: Path) -> None:
+    """Of either form of positions the accounting reads the same fixes."""
+    simulation = simulate(force, officers=6, start=START, hours=1, interval_s=5, seed=3)
+    read = []
+    for form in FORMS:
+        write(simulation, tmp_path, form)
+        fixes = [part.fixes for part in read_fixes(tmp_path / f"positions.{form}", limits=LIMITS)]
+        read.append(join(fixes))
+    one, other = read
+    assert [one.device_ids[each] for each in one.device] == [other.device_ids[each] for each in other.device]
+    for name in ("time", "lon", "lat", "error_m", "speed_mps", "heading_deg"):
+        assert np.array_equal(getattr(one, name), getattr(other, name), equal_nan=True), name
+
+
 def test_a_force_without_a_station_is_refused(force: AreaSet) -> None:
     """Without premises there is nowhere to start from, and the error says so."""
     with pytest.raises(ValueError, match="premises"):
@@ -532,7 +607,7 @@ def test_real_wards_can_be_patrolled(shared_data: Path) -> None:
 # --- The wire --------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(
     st.lists(
         st.tuples(
@@ -581,6 +656,7 @@ def test_positions_are_written_as_they_are(
             assert wanted is None or abs(found[name] - wanted) < within
 
 
+@settings(deadline=None)
 @given(st.integers(0, 4_000_000_000_000_000))
 def test_times_are_written_in_full(time: int) -> None:
     """RFC 3339 of a time names it exactly, with as many digits as it needs."""

@@ -5,8 +5,9 @@ a chapter of the text. Nothing of ``geo`` and, of ``stream``, only the facts may
 must not check itself.
 
 Read it in this order: ``exact`` (points, edges, areas), ``stays`` (rules 1 to 7), ``slices`` (8 to 12),
-``shares`` (13 and 15), ``calendar`` (19). Where the text leaves freedom, the docstrings say which reading is
-taken. The bounds (14), visits (17) and crewing (18) are not here.
+``shares`` (13 and 15), ``ambiguity`` (14), ``visits`` (17), ``crewing`` (18), ``calendar`` (19). Where the
+text leaves freedom, the docstrings say which reading is taken. Beside them stand ``substeps`` (walking a leg
+in place of crossing edges) and ``multiranges`` (rules 8 to 16 as sets in PostgreSQL).
 """
 
 from __future__ import annotations

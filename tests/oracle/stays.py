@@ -142,9 +142,12 @@ def _leg(
         elif (
             dt <= parked_gap_s * SECOND
             and distance_m(a, b) <= parked_m
-            and areas.place(at_a) == areas.place(at_b)
+            and areas.place(at_a)[:2] == areas.place(at_b)[:2]
         ):
-            pieces.append((start, end, areas.place(at_a)))
+            # Of the priority areas those in which it was seen both times.
+            place = areas.place(at_a)
+            both = tuple(name for name in place.priorities if name in areas.place(at_b).priorities)
+            pieces.append((start, end, place._replace(priorities=both)))
         else:
             pieces.append((start, end, None))
     return pieces

@@ -26,7 +26,7 @@ from click.testing import CliRunner
 from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
 from kafka.errors import RetriableError
 
-from stream import topics
+from stream import sheets, topics
 from stream.calendar import parse_time, rfc3339
 from stream.cli import patrol
 from stream.cli.serve import initialise, start
@@ -52,7 +52,7 @@ PATIENCE_S = 60.0
 LOG_TAIL = 6000
 PRODUCER: Mapping[str, Any] = {"acks": "all", "linger_ms": 5}
 INGEST, WORKER = "ingest", "worker"
-TABLES = ("stays.csv", "slices.csv", "shares.csv")
+TABLES = tuple(f"{name}.csv" for name in sheets.NAMES)
 _numbers = itertools.count(1)
 
 both = pytest.mark.parametrize(

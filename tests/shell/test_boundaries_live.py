@@ -124,7 +124,7 @@ class Shift:
         """Each week's figures of the offline account, by week, scope and id."""
         counted, history = self.counted(*versions)
         duties = newest(self.duties)
-        found = {}
+        found: dict[tuple[str, str, str], Times] = {}
         for start, end in calendar.weeks(START, self.until):
             week = calendar.week_name(calendar.local_day(start))
             for item in shares(counted, duties, history.places, start, end):
@@ -135,6 +135,8 @@ class Shift:
                     item.on_patch,
                     item.off_patch,
                     item.priority,
+                    item.ambiguous_on,
+                    item.ambiguous_off,
                 )
         return found
 

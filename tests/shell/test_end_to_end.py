@@ -363,6 +363,7 @@ FIELDS = [
     *("duty_s", "on_patch_s", "off_patch_s", "not_visible_s", "unknown_s", "break_s", "priority_s"),
     *("share", "share_low", "share_high", "target", "verdict", "officers_on_duty", "officers_on_patch"),
 ]
+OTHERS = ("priority", "ambiguous_on", "ambiguous_off", "officers", "patch")
 ACTIVITIES = ("on_patch", "off_patch", "not_visible", "unknown", "break")
 
 
@@ -406,10 +407,17 @@ def test_live_figures_are_those_of_the_tables(bootstrap: str, database: str, tmp
         assert event["officers_on_duty"] == want.get("officers", 0)
         assert 0 <= event["officers_on_patch"] <= event["officers_on_duty"]
         if duty and want["patch"]:
+            target = Policies().policies[0].target
+            low = (want["on_patch"] - want["ambiguous_on"]) / duty
+            high = (want["on_patch"] + want["unknown"] + want["ambiguous_off"]) / duty
             assert event["share"] == pytest.approx(want["on_patch"] / duty, abs=1e-6)
+            assert event["share_low"] == pytest.approx(low, abs=1e-6)
+            assert event["share_high"] == pytest.approx(high, abs=1e-6)
+            verdict = "met" if low >= target else "missed" if high < target else "not proven"
+            assert event["verdict"] == verdict
         else:
-            assert event["share"] is None
-        assert (event["share_low"], event["share_high"], event["verdict"]) == (None, None, None)
+            assert (event["share"], event["share_low"]) == (None, None)
+            assert (event["share_high"], event["verdict"]) == (None, None)
         assert event["target"] == Policies().policies[0].target
         if event["scope"] == "neighbourhood":
             assert event["name"] == names[event["id"]]
@@ -437,7 +445,7 @@ def figures(slices: bytes, messages: list[Message], now: int) -> dict[str, dict[
         if duty["patch"]:
             keys[name] += ["force", *(f"neighbourhood:{area}" for area in duty["patch"])]
         for key in keys[name]:
-            sums = found.setdefault(key, dict.fromkeys((*ACTIVITIES, "priority", "officers", "patch"), 0.0))
+            sums = found.setdefault(key, dict.fromkeys((*ACTIVITIES, *OTHERS), 0.0))
             sums["officers"] += 1  # nobody has two duties at a time here
             sums["patch"] += bool(duty["patch"])
     # Every figure is told from the start of the earliest of its own duties that are running.
@@ -447,6 +455,8 @@ def figures(slices: bytes, messages: list[Message], now: int) -> dict[str, dict[
         for key in keys.get(row["duty_id"], ()):
             length = (parse_time(row["end"]) - parse_time(row["start"])) / SECOND
             found[key][row["activity"]] += length
+            side = "on" if row["activity"] == "on_patch" else "off"
+            found[key][f"ambiguous_{side}"] += float(row["ambiguous_s"])
             if row["activity"] == "on_patch" and row["priorities"]:
                 found[key]["priority"] += length
     return found

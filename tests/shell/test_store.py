@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import threading
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,10 +15,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from geo.areas import Area, AreaSet, Kind
-from geo.history import FOREVER, UNKNOWN
+from geo.history import FOREVER, UNKNOWN, AreaHistory
 from geo.places import Place
 from stream.facts import SECOND, Allocation, Duty, StateReport
 from stream.policy import Policies
+from stream.shares import shares
+from stream.slices import slices
+from stream.stays import stays
 from stream.store import areas as tables
 from stream.store.columns import WIDTHS, Column, copy_in, copy_out
 from stream.store.exports import derived
@@ -24,7 +29,7 @@ from stream.store.ledger import Counted, Ledger, Offset
 from stream.store.live import live, newest_event
 from stream.store.registry import Registry
 from stream.store.schema import MIGRATION_LOCK, SchemaError, connect, migrate, migrations, require
-from stream.tables import stays_table
+from stream.tables import share_event, stays_table
 from tests.strategies import BINARY, fix_columns, many, micros
 
 if TYPE_CHECKING:
@@ -291,14 +296,21 @@ def test_names_have_one_key_for_every_program(connection: Connection) -> None:
     )
     assert two.devices(connection, ["R3", "R1"])[1] == one.devices(connection, ["R1"])[0]
     assert one.officers(connection, ["O2", "O1"]) == two.officers(connection, ["O1", "O2"])
-    places = [Place(None, None, ()), Place("N1", None, ("P1", "P2")), Place("N1", "B1", ())]
-    keys = one.to_keys(connection, places, np.array([2, 1, UNKNOWN, 0], np.int32))
+    places = [
+        Place(None, None, ()),
+        Place("N1", None, ("P1", "P2")),
+        Place("N1", "B1", ()),
+        Place("N1", None, ("P1", "P2"), ("", "N2")),
+    ]
+    keys = one.to_keys(connection, places, np.array([2, 1, UNKNOWN, 0, 3], np.int32))
+    assert len(set(keys.tolist())) == 5
     other = two.places(connection, places[:1])
     assert [other[at] if at != UNKNOWN else None for at in two.to_numbers(keys).tolist()] == [
         places[2],
         places[1],
         None,
         places[0],
+        places[3],
     ]
 
 
@@ -381,6 +393,44 @@ def test_live_figures_are_of_the_duties_now_running(connection: Connection) -> N
     assert early["neighbourhood"].on_duty == 0
 
 
+def test_live_figures_have_the_bounds_that_the_core_counts(connection: Connection) -> None:
+    """Of closed and growing slices, at any now: ambiguous time, share and verdict are the core's."""
+    ground = AreaSet.of([square(Kind.NEIGHBOURHOOD, "N1", 0, 4)])
+    put(connection, ground, Kind.NEIGHBOURHOOD, 0)
+    ledger = Ledger(connection, Policies())
+    duty = Duty("D1", 1, "O1", NOON, None, ("N1",), (Allocation("R1", "radio"),))
+    ledger.bookings([duty], [])
+    # Along the edge with an error of 40 m, over it and back, again and again.
+    walk = [
+        ("R1", NOON + at * 10 * SECOND, *BINARY.at(4 + 0.5 * math.sin(at / 9), 2), 40.0 if at % 3 else None)
+        for at in range(300)
+    ]
+    for part in range(0, 300, 20):
+        ledger.positions(fix_columns(walk[part : part + 20]))
+    assert connection.execute("select settled[7] > 0 and settled[8] > 0 from slice_end").fetchall() == [
+        (True,)
+    ]
+    history = AreaHistory([(0, ground)])
+    fixes = fix_columns(walk)
+    counted = slices(
+        [duty], stays(fixes, history, Policies()), fixes.device_ids, [], history.places, Policies()
+    )
+    verdicts = set()
+    for now in range(NOON + 30 * SECOND, NOON + 3000 * SECOND, 130 * SECOND):
+        want = {item.scope: item for item in shares(counted, [duty], history.places, NOON, now)}
+        for found in live(connection, now, Policies()):
+            item = found.figures
+            assert item == want[item.scope]
+            event = share_event(item, found.name, found.target, found.on_duty, found.on_patch, str)
+            assert 0 <= event["share_low"] <= event["share"] <= event["share_high"] <= 1
+            verdicts.add(event["verdict"])
+    assert "not proven" in verdicts
+    # Nobody on duty: no share, no bounds, no verdict.
+    [force, *_] = live(connection, NOON - SECOND, Policies())
+    event = share_event(force.figures, force.name, 0.8, 0, 0, str)
+    assert [event[name] for name in ("share", "share_low", "share_high", "verdict")] == [None] * 4
+
+
 def test_a_recount_under_a_new_version_is_what_the_core_counts(connection: Connection) -> None:
     """Boundaries published for the past: after a recount the tables are as if they had been there."""
     counted_shift(connection)
@@ -396,4 +446,5 @@ def test_a_recount_under_a_new_version_is_what_the_core_counts(connection: Conne
         ("N2", "12:05:00"),
         ("", "12:25:00"),
     ]
-    assert found.slices.activity.tolist() == [3, 4, 4, 2]
+    # The new version's ground is not the duty's patch.
+    assert [value for value, _ in groupby(found.slices.activity.tolist())] == [3, 4, 2]

@@ -1,0 +1,415 @@
+"""``patrol explain`` and ``patrol teams``: a figure taken apart, and who is in which team.
+
+Words, options and exit codes; what a figure is made of is said in ``stream.explanation``, the sentences are
+made in ``stream.wording``.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from datetime import date, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from stream.cli.serve import moment_option
+from stream.explanation import LEVELS
+from stream.settings import EVENTS, load, read_policies
+from stream.shares import FORCE, NEIGHBOURHOOD, OFFICER
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from stream.cli.explain_facts import Found
+    from stream.facts import Duty
+    from stream.policy import Policies
+    from stream.teams import Teams
+    from stream.wording import Words
+
+FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
+FOLDER = click.Path(path_type=Path, file_okay=False)
+
+
+def file_options(command: Callable[..., None]) -> Callable[..., None]:
+    """The files of ``patrol account``, in place of the database."""
+    for option in (
+        click.option("--policy", type=FILE, help="TOML with the accounting's settings."),
+        click.option("--states", type=FILE, help="JSON lines or CSV of radio states."),
+        click.option("--duties", type=FILE, help="From files, not the database: the bookings."),
+        click.option(
+            "--positions", type=FILE, multiple=True, help="Files of positions; may be given several times."
+        ),
+        click.option("--areas", "areas_", multiple=True, help="FILE or FILE:kind, as in 'patrol account'."),
+    ):
+        command = option(command)
+    return command
+
+
+@click.command(epilog="Example: patrol explain --officer 1001 --week 2026-W47")
+@click.option("--officer", metavar="ID", help="Explain an officer's figure.")
+@click.option("--neighbourhood", metavar="ID", help="Explain a neighbourhood's figure.")
+@click.option("--force", is_flag=True, help="Explain the force's figure.")
+@click.option("--week", metavar="WEEK", help="The ISO week, like 2026-W47.")
+@click.option("--day", metavar="DATE", help="The local day, like 2026-11-23.")
+@click.option("--from", "start", metavar="TIME", help="Any period: its start, with --to its end.")
+@click.option("--to", "end", metavar="TIME", help="The end, exclusive: 2026-11-23 or a time with offset.")
+@file_options
+@click.option("--until", help="Count open duties up to this time (default: the newest position).")
+@click.option("--all", "all_", is_flag=True, help="Name every item, however small.")
+@click.option("--json", "as_json", is_flag=True, help="The figure and the tree of its parts, as JSON.")
+@click.option(
+    "--depth", type=click.Choice(LEVELS), default=LEVELS[-1], show_default=True, help="How deep --json goes."
+)
+@click.option("--csv", "folder", type=FOLDER, help="Write parts.csv and abstraction.csv into this folder.")
+@click.pass_context
+def explain(
+    context: click.Context,
+    /,
+    officer: str | None,
+    neighbourhood: str | None,
+    force: bool,
+    week: str | None,
+    day: str | None,
+    start: str | None,
+    end: str | None,
+    until: str | None,
+    all_: bool,
+    as_json: bool,
+    depth: str,
+    folder: Path | None,
+    **files: Any,
+) -> None:
+    """Says what a figure is made of: what cost how many minutes, where and when.
+
+    The figure is taken from the database, or counted from files with the options of `patrol account`. Its
+    parts sum to it exactly; the words round to minutes that add up. Exit 1: nobody was on duty.
+    """
+    from stream.abstraction import abstraction
+    from stream.explain_tables import abstraction_table, explanation_json, parts_table
+    from stream.explanation import explain as take_apart
+    from stream.shares import shares
+    from stream.tables import write
+    from stream.wording import words
+
+    chosen = [
+        pair
+        for pair in ((OFFICER, officer), (NEIGHBOURHOOD, neighbourhood), (FORCE, FORCE if force else None))
+        if pair[1] is not None
+    ]
+    if len(chosen) != 1:
+        raise click.UsageError("say whose figure: one of --officer ID, --neighbourhood ID and --force")
+    scope, wanted = chosen[0][0], str(chosen[0][1])
+    low, high = period_option(week, day, start, end)
+    found, policies = _find(scope, wanted, low, high, moment_option(until), **files)
+    counted = shares(found.slices, found.duties, found.places, low, high)
+    figure = next((item for item in counted if (item.scope, item.id) == (scope, wanted)), None)
+    if figure is None or not any(_touches(found, duty, scope, wanted, low, high) for duty in found.duties):
+        click.echo(f"patrol: {nobody(found, scope, wanted, low, high)}", err=True)
+        context.exit(1)
+    explained = take_apart(
+        figure,
+        found.slices,
+        found.duties,
+        found.places,
+        found.device_ids,
+        policies,
+        until=found.until,
+        boundaries_from=found.boundaries_from,
+    )
+    if folder is not None:
+        tables = {
+            "parts": parts_table(explained),
+            "abstraction": abstraction_table(
+                abstraction(found.slices, found.duties, found.places, policies, [figure])
+            ),
+        }
+        write(tables, folder)
+        for name, table in tables.items():
+            click.echo(f"{folder / name}.csv: {table.num_rows:,} rows", err=as_json)
+    if as_json:
+        click.echo(json.dumps(explanation_json(explained, found.basis, depth=depth), ensure_ascii=False))
+    else:
+        _print(words(explained, found.basis, most=sys.maxsize if all_ else 10), no_share=figure.share is None)
+
+
+def period_option(week: str | None, day: str | None, start: str | None, end: str | None) -> tuple[int, int]:
+    """The period that the options name, microseconds.
+
+    Raises:
+        click.UsageError: they name none, or more than one.
+        click.BadParameter: one is no week, day or time, or the period is empty.
+    """
+    from stream.calendar import day_bounds, week_bounds
+
+    if sum([week is not None, day is not None, start is not None or end is not None]) != 1:
+        raise click.UsageError("say of when: one of --week 2026-W47, --day 2026-11-23, and --from with --to")
+    try:
+        if week is not None:
+            return week_bounds(week)
+        if day is not None:
+            return day_bounds(date.fromisoformat(day))
+    except (ValueError, OverflowError) as error:
+        raise click.BadParameter(str(error)) from error
+    low, high = moment_option(start), moment_option(end)
+    if low is None or high is None:
+        raise click.UsageError("--from and --to go together")
+    if not low < high:
+        raise click.BadParameter(f"the period is empty: --to {end} is not later than --from {start}")
+    return low, high
+
+
+def _find(
+    scope: str,
+    wanted: str,
+    start: int,
+    end: int,
+    until: int | None,
+    *,
+    areas_: tuple[str, ...],
+    positions: tuple[Path, ...],
+    duties: Path | None,
+    states: Path | None,
+    policy: Path | None,
+) -> tuple[Found, Policies]:
+    """The duties asked about, from files where some are given, else from the database."""
+    from stream.cli.explain_facts import from_database, from_files
+    from stream.store.schema import connect, require
+
+    if areas_ or positions or duties or states:
+        if not (areas_ and positions and duties):
+            raise click.UsageError("files need all three: --areas, --positions and --duties")
+        policies = read_policies(str(policy) if policy else "")
+        found = from_files(
+            areas_, positions, duties, states, policies, scope=scope, wanted=wanted, until=until
+        )
+        for line in found.left_out:
+            click.echo(line, err=True)
+        return found, policies
+    settings = load()
+    settings.need("database")
+    policies = read_policies(str(policy)) if policy else settings.policies()
+    with connect(settings.database, name="patrol explain") as connection:
+        require(connection)
+        return from_database(connection, start, end, scope=scope, wanted=wanted, until=until), policies
+
+
+def _touches(found: Found, duty: Duty, scope: str, wanted: str, start: int, end: int) -> bool:
+    """Whether a duty of whom is asked about lies in the period as far as it is counted."""
+    from stream.cli.explain_facts import is_of
+
+    until = found.until if duty.end is None else duty.end
+    return is_of(duty, scope, wanted) and max(duty.start, start) < min(until, end)
+
+
+def nobody(found: Found, scope: str, wanted: str, start: int, end: int) -> str:
+    """Why there is no figure, in one line, and where there is one."""
+    from stream.calendar import local_day
+    from stream.cli.files import printable
+    from stream.wording import day_words, period_words
+
+    who = {
+        OFFICER: f"officer {printable(wanted)}",
+        NEIGHBOURHOOD: f"neighbourhood {printable(wanted)}",
+        FORCE: "the force",
+    }[scope]
+    what = "duty" if scope == OFFICER else "duty of its own officers"
+    if found.booked is None:
+        return f"no {what} of {who} is known at any time: is the id right?"
+    first, last = (day_words(local_day(time)) for time in found.booked)
+    between = f"on {first}" if first == last else f"from {first} to {last}"
+    return f"{who} has no {what} in {period_words(start, end)}; duties begin {between}"
+
+
+def _print(said: Words, *, no_share: bool) -> None:
+    """Sentences, with the title and the verdict standing out on a terminal; plain text elsewhere."""
+    from rich.console import Console
+    from rich.text import Text
+
+    from stream.cli.files import printable
+
+    terminal = sys.stdout.isatty()
+    console = Console(file=sys.stdout, highlight=False, width=None if terminal else 10**6)
+
+    def line(text: str, style: str = "") -> None:
+        console.print(Text(printable(text), style=style), soft_wrap=not terminal)
+
+    line(said.title, "bold")
+    line(" ".join(said.verdict))
+    if said.costs:
+        line("")
+        line("Where the duty time went:" if no_share else "The rest of the duty time:")
+        for text in said.costs:
+            line(f"  {text}")
+    line("")
+    for text in said.notes:
+        line(text, "dim")
+
+
+@click.command(epilog="Example: patrol teams --as-of 2026-11-23 --from 2026-01-01 --to 2026-11-23")
+@click.option("--as-of", "as_of", metavar="TIME", help="The day that is the present (default: now).")
+@click.option("--from", "start", metavar="TIME", help="Joiners and leavers from here (default: a year ago).")
+@click.option("--to", "end", metavar="TIME", help="Joiners and leavers up to here (default: --as-of).")
+@click.option("--team", metavar="NAME", help="One team only.")
+@click.option("--duties", type=FILE, help="A file of bookings, not the database.")
+@click.option("--policy", type=FILE, help="TOML with the accounting's settings.")
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+@click.option("--csv", "folder", type=FOLDER, help="Write teams.csv and officers.csv into this folder.")
+@click.pass_context
+def teams(
+    context: click.Context,
+    /,
+    as_of: str | None,
+    start: str | None,
+    end: str | None,
+    team: str | None,
+    duties: Path | None,
+    policy: Path | None,
+    as_json: bool,
+    folder: Path | None,
+) -> None:
+    """How long officers have been in their teams, who joined and who left, by the bookings alone.
+
+    A team's experience is the share of its officers with at least 12 months in it (policy: team_months). Of
+    officers whose time in the team reaches back to the beginning of the record nobody knows how long it is:
+    the lower share leaves them out, the upper one counts them. Exit 1: there is no such team, or none at all.
+    """
+    from dataclasses import replace
+
+    from stream.explain_tables import officers_table, teams_json, teams_table
+    from stream.tables import write
+    from stream.teams import teams as gather
+
+    booked, policies, now = _bookings(duties, policy)
+    present = moment_option(as_of)
+    present = now if present is None else present
+    high = moment_option(end)
+    high = present if high is None else high
+    low = moment_option(start)
+    low = a_year_before(high) if low is None else low
+    if not low < high:
+        raise click.BadParameter("the period is empty: --to must be later than --from")
+    found = gather(booked, policies.at(present), present, low, high)
+    if team is not None:
+        found = replace(
+            found,
+            members=tuple(item for item in found.members if item.team == team),
+            teams=tuple(item for item in found.teams if item.team == team),
+        )
+    if not found.teams:
+        known = "no booking names a team" if team is None else f"no booking names the team {team}"
+        click.echo(f"patrol: {known} before {_local(present)}", err=True)
+        context.exit(1)
+    if folder is not None:
+        tables = {"teams": teams_table(found), "officers": officers_table(found)}
+        write(tables, folder)
+        for name, table in tables.items():
+            click.echo(f"{folder / name}.csv: {table.num_rows:,} rows", err=as_json)
+    if as_json:
+        click.echo(json.dumps(teams_json(found), ensure_ascii=False))
+    else:
+        _print_teams(found, policies.at(present).team_months)
+
+
+def _bookings(duties: Path | None, policy: Path | None) -> tuple[list[Duty], Policies, int]:
+    """Newest revisions from a file or the database, the policies, and what is now."""
+    from stream.account import AccountError
+    from stream.cli.areas import now_us
+    from stream.cli.explain_facts import all_duties, left_out_lines
+    from stream.events import decode_duties
+    from stream.slices import newest
+    from stream.store.live import newest_event
+    from stream.store.schema import connect, require
+    from stream.tracks import read_rows
+
+    if duties is not None:
+        booked, _, bad = decode_duties([value for rows in read_rows(duties) for value in rows.value])
+        for line in left_out_lines({str(duties): bad}):
+            click.echo(line, err=True)
+        if not booked:
+            raise AccountError(f"{duties}: no usable duty, so there are no teams")
+        now = max(duty.start + 1 if duty.end is None else duty.end for duty in booked)
+        return newest(booked), read_policies(str(policy) if policy else ""), now
+    settings = load()
+    settings.need("database")
+    with connect(settings.database, name="patrol teams") as connection:
+        require(connection)
+        now = newest_event(connection) if settings.clock == EVENTS else now_us()
+        found = all_duties(connection)
+    return found, read_policies(str(policy)) if policy else settings.policies(), now
+
+
+def a_year_before(time_us: int) -> int:
+    """The same local day of the year before, at midnight; 28 February for the 29th."""
+    from stream.calendar import day_start, local_day
+
+    day = local_day(time_us)
+    try:
+        return day_start(day.replace(year=day.year - 1))
+    except ValueError:
+        return day_start((day - timedelta(days=1)).replace(year=day.year - 1))
+
+
+def _local(time_us: int) -> str:
+    from stream.calendar import local_day
+    from stream.wording import day_words
+
+    return day_words(local_day(time_us))
+
+
+def _print_teams(found: Teams, months: float) -> None:
+    """A table of teams; of one team alone its officers and moves too."""
+    from stream.cli.boundary_files import print_table
+
+    click.echo(f"As of {_local(found.as_of)}; joined and left from {_local(found.start)}.")
+    print_table(
+        ("team", "officers", f"{months:g} months or more", "share", "joined", "left", "not seen of late"),
+        [
+            (
+                item.team,
+                str(len(item.officers)),
+                str(len(item.experienced)),
+                _bounds(item.share_low, item.share_high),
+                str(len(item.joiners)),
+                str(len(item.leavers)),
+                str(len(item.unseen)),
+            )
+            for item in found.teams
+        ],
+        right=(1, 2, 3, 4, 5, 6),
+    )
+    if len(found.teams) > 1:
+        return
+    [team] = found.teams
+    print_table(
+        ("officer", "name", "since", "months", "last seen"),
+        [
+            (
+                item.officer_id,
+                item.name or "",
+                _local(item.since or 0),
+                f"{'at least ' if item.at_least else ''}{item.months}",
+                "" if not item.unseen else f"{_local(item.last_seen)}, not since",
+            )
+            for item in found.members
+        ],
+        right=(3,),
+    )
+    for move in team.joiners:
+        came = f"from {move.before}" if move.before else "new on record"
+        click.echo(f"joined {_local(move.time)}: {_officer(move.officer_id)}, {came}")
+    for move in team.leavers:
+        click.echo(f"left {_local(move.time)}: {_officer(move.officer_id)}, to {move.team}")
+
+
+def _officer(officer_id: str) -> str:
+    from stream.cli.files import printable
+
+    return printable(officer_id)
+
+
+def _bounds(low: float | None, high: float | None) -> str:
+    if low is None or high is None:
+        return "no officer"
+    return f"{low:.0%}" if low == high else f"{low:.0%} to {high:.0%}"

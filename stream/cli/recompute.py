@@ -1,0 +1,191 @@
+"""The command that counts settled figures again: words, options, and the processes that share the work.
+
+The work itself stands in ``stream.store.recompute``.
+"""
+
+from __future__ import annotations
+
+import getpass
+import json
+import logging
+import os
+import signal
+import sys
+import time
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import get_context
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from stream.cli.serve import CHILD, moment_option
+from stream.settings import load
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from stream.policy import Policies
+    from stream.store.ledger import Ledger, Part
+    from stream.store.recompute import Outcome, Recounted
+    from stream.store.schema import Connection
+
+SHOWN = 20
+"""How many changed figures are listed; --json has all."""
+
+
+@click.command(
+    epilog="Example: patrol recompute --from 2026-11-16 --to 2026-11-23 --jobs 2 --why 'bounds for last week'"
+)
+@click.option("--from", "since", required=True, help="Start: 2026-11-16 (local midnight), or RFC 3339.")
+@click.option("--to", "until", required=True, help="End, not included.")
+@click.option("--officer", metavar="ID", help="Only this officer's duties, and the devices they hold.")
+@click.option("--jobs", type=click.IntRange(1, 64), default=1, show_default=True, help="Processes.")
+@click.option("--why", default="counted again from the stored facts", help="The reason, for the records.")
+@click.option("--json", "as_json", is_flag=True, help="The answer as JSON.")
+def recompute(since: str, until: str, officer: str | None, jobs: int, why: str, *, as_json: bool) -> None:
+    """Settled figures again from stored facts.
+
+    Counts the stays of a period, and the slices of every duty that touches it, anew from fixes, bookings and
+    states, while the pipeline goes on. What differs from the tables is mended, and put on record as a
+    restatement; a second run finds nothing to do.
+    """
+    from stream.store import recompute as work
+    from stream.store.policies import keep
+    from stream.store.schema import connect, require
+
+    settings = load()
+    settings.need("database")
+    policies = settings.policies()
+    start, end = moment_option(since), moment_option(until)
+    assert start is not None
+    assert end is not None
+    if start >= end:
+        raise click.BadParameter("--to must be later than --from")
+    began = time.monotonic()
+    with connect(settings.database, name="patrol recompute") as connection:
+        require(connection)
+        try:
+            work.hold(connection)
+            parts = work.plan(connection, start, end, officer)
+        except work.RecomputeError as error:
+            raise click.UsageError(str(error)) from error
+        keep(connection, policies)
+        horizon = work.horizon(connection, time.time_ns() // 1000)
+        counted = work.Recounted()
+        for done, item in enumerate(
+            _counted(connection, settings.database, policies, parts, horizon, jobs), 1
+        ):
+            counted += item
+            if sys.stderr.isatty():
+                click.echo(f"\r{done} of {len(parts)} parts, {counted.fixes:,} fixes", nl=False, err=True)
+        if parts and sys.stderr.isatty():
+            click.echo(err=True)
+        outcome = work.conclude(connection, start, horizon, by=getpass.getuser(), why=why)
+    if as_json:
+        click.echo(json.dumps(_json(counted, parts, outcome), indent=1, ensure_ascii=False))
+    else:
+        _tell(counted, parts, outcome, time.monotonic() - began)
+
+
+# ── the processes ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _counted(
+    connection: Connection, dsn: str, policies: Policies, parts: Iterable[Part], horizon: int, jobs: int
+) -> Iterator[Recounted]:
+    """Counts all parts, in this process or in several."""
+    from stream.store.ledger import Ledger
+    from stream.store.recompute import count
+
+    if jobs == 1:
+        ledger = Ledger(connection, policies)
+        for part in parts:
+            yield count(ledger, part, horizon)
+        return
+    pool = ProcessPoolExecutor(
+        jobs, get_context("spawn"), initializer=_enter, initargs=(dsn, policies, horizon, os.getpid())
+    )
+    try:
+        yield from pool.map(_count, parts)
+    except BrokenProcessPool as error:
+        raise click.ClickException(
+            "one of the processes was killed; what it had done stays: run the same command again"
+        ) from error
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+_mine: dict[str, Any] = {}
+"""What a process of the pool keeps: its ledger, and the horizon."""
+
+
+def _enter(dsn: str, policies: Policies, horizon: int, parent: int) -> None:
+    """Begins a process of the pool; it ends with the one that started it, and leaves Ctrl-C to that one."""
+    from stream.cli.run import end_with_parent
+    from stream.store.ledger import Ledger
+    from stream.store.schema import connect
+
+    os.environ[CHILD] = str(parent)
+    end_with_parent()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    logging.getLogger("psycopg").setLevel(logging.CRITICAL)
+    _mine["ledger"] = Ledger(connect(dsn, name="patrol recompute"), policies)
+    _mine["horizon"] = horizon
+
+
+def _count(part: Part) -> Recounted:
+    from stream.store.recompute import count
+
+    ledger: Ledger = _mine["ledger"]
+    return count(ledger, part, _mine["horizon"])
+
+
+# ── the answer ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _looked_at(parts: Sequence[Part]) -> tuple[int, int]:
+    """How many devices and duties."""
+    devices = {device for part in parts for device in part.devices.tolist()}
+    return len(devices), len({duty for part in parts for duty in part.duties})
+
+
+def _tell(counted: Recounted, parts: Sequence[Part], outcome: Outcome, seconds: float) -> None:
+    from stream.cli.areas import restated_row
+
+    devices, duties = _looked_at(parts)
+    click.echo(
+        f"{counted.fixes:,} fixes of {devices:,} devices and {duties:,} duties "
+        f"counted again in {seconds:,.1f} s"
+    )
+    if outcome.restatement is None:
+        click.echo("no figure changed")
+        return
+    click.echo(
+        f"restatement {outcome.restatement}: {len(outcome.restated):,} figures changed "
+        "(on patch, and share of duty less breaks, before → after)"
+    )
+    for item in outcome.restated[:SHOWN]:
+        week, whose, hours, share, hours_after, share_after = _in_order(restated_row(item))
+        click.echo(f"  {week} {whose}: {hours}, {share} → {hours_after}, {share_after}")
+    if len(outcome.restated) > SHOWN:
+        click.echo(f"  and {len(outcome.restated) - SHOWN:,} more: --json lists them all")
+
+
+def _in_order(row: tuple[str, ...]) -> tuple[str, ...]:
+    """Week, whose, hours and share before, hours and share after."""
+    week, whose, hours, hours_after, share, share_after = row
+    return week, whose, hours, share, hours_after, share_after
+
+
+def _json(counted: Recounted, parts: Sequence[Part], outcome: Outcome) -> dict[str, object]:
+    from stream.cli.areas import restated_json
+
+    devices, duties = _looked_at(parts)
+    return {
+        "fixes": counted.fixes,
+        "devices": devices,
+        "duties": duties,
+        "restatement": outcome.restatement,
+        "restated": [restated_json(item) for item in outcome.restated],
+    }

@@ -1,0 +1,321 @@
+"""Settled figures again from stored facts: what the tables hold is what the facts amount to, or is made so.
+
+A shell. The stays of a period, and the slices of the duties that touch it, are counted anew by the functions
+that count them live, in parts of bounded size, each a transaction of its own under the same locks; so the
+pipeline may run meanwhile, and several programs may share the parts. Where nothing differs, nothing is
+written.
+
+What a part changes is noted in its own transaction, by duty and week (``recomputed``), and the notes end as
+one restatement (rule 20). Killed at any instant, the parts that were done are done, and their notes are there
+for the next recompute, which puts them into its restatement.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from geo.history import FOREVER
+from stream import calendar
+from stream.facts import SECOND
+from stream.shares import TOTALS, totals
+from stream.slices import Slices
+from stream.store.ledger import Part
+from stream.store.live import newest_event
+from stream.store.publications import difference, record, times, week_tables
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from stream.store.desk import Desk
+    from stream.store.duties import Changes
+    from stream.store.ledger import Ledger
+    from stream.store.records import Restated
+    from stream.store.schema import Connection
+    from stream.windows import Rows
+
+FACTS = "facts"
+"""The cause under which it stands in the records."""
+
+RECOMPUTE_LOCK = 0x7061_7472_0004
+"""Held by the one who recomputes: the notes are of one at a time."""
+
+PART_FIXES = 400_000
+"""About how many fixes one transaction looks at: it holds its devices that long (a second)."""
+
+INTERVAL_S = 5
+"""Seconds between fixes, where a guess is needed of how many there are."""
+
+
+class RecomputeError(ValueError):
+    """It cannot be done; the message says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recounted:
+    """What was looked at, and what it changed.
+
+    Attributes:
+        fixes: looked at.
+        devices: whose stays were counted anew.
+        duties: whose slices were.
+        changed: duties whose sums changed, in a part.
+    """
+
+    fixes: int = 0
+    devices: int = 0
+    duties: int = 0
+    changed: int = 0
+
+    def __add__(self, other: Recounted) -> Recounted:
+        return Recounted(
+            self.fixes + other.fixes,
+            self.devices + other.devices,
+            self.duties + other.duties,
+            self.changed + other.changed,
+        )
+
+
+def hold(connection: Connection) -> None:
+    """Takes the lock of who recomputes, until the connection ends.
+
+    Raises:
+        RecomputeError: somebody else has it.
+    """
+    row = connection.execute(f"select pg_try_advisory_lock({RECOMPUTE_LOCK})".encode()).fetchone()
+    if row != (True,):
+        raise RecomputeError("another 'patrol recompute' is at work on this database: wait until it ends")
+
+
+# ── what is counted together ──────────────────────────────────────────────────────────────────────────────
+
+
+def plan(connection: Connection, start: int, end: int, officer_id: str | None = None) -> list[Part]:
+    """Parts of a period, day by day: what shares devices stays together as far as a part has room.
+
+    A duty that touches two days is in a part of each. Facts that came at one time lie together: so days are
+    read faster than weeks of fewer devices.
+
+    Args:
+        connection: to the database.
+        start: the period's start, microseconds.
+        end: its end, exclusive.
+        officer_id: only this officer's duties, and the devices they hold.
+
+    Raises:
+        RecomputeError: there is no such officer.
+    """
+    if officer_id is not None and not _officer_known(connection, officer_id):
+        raise RecomputeError(f"there is no officer '{officer_id}' in the database: see the bookings")
+    days = [(max(low, start), min(high, end)) for low, high in calendar.days(start, end)]
+    return [part for low, high in days for part in _plan(connection, low, high, officer_id)]
+
+
+def _plan(connection: Connection, start: int, end: int, officer_id: str | None) -> Iterator[Part]:
+    duties = connection.execute(
+        "select duty, officer from duty join officer using (officer) where start_at < from_us(%s) "
+        "and (end_at is null or end_at > from_us(%s)) and (%s::text is null or officer_id = %s) "
+        "order by officer, start_at, duty",
+        [end, start, officer_id, officer_id],
+    ).fetchall()
+    held: dict[int, list[int]] = defaultdict(list)
+    span: dict[int, float] = defaultdict(float)
+    for duty, device, seconds in connection.execute(
+        "select a.duty, device, extract(epoch from least(coalesce(d.end_at, from_us(%s)), from_us(%s)) "
+        "- greatest(d.start_at, from_us(%s)))::float8 from allocation a join duty d using (duty) "
+        "where duty = any(%s) order by duty, position",
+        [end, end, start, [duty for duty, _ in duties]],
+    ).fetchall():
+        held[duty].append(device)
+        span[device] += max(seconds, 0.0)
+    known = {device for (device,) in connection.execute("select device from device").fetchall()}
+    loose = sorted(known - span.keys()) if officer_id is None else []
+    # Nobody holds them: cars in the yard, say, on the road for a third of the time.
+    loose_s = (end - start) / SECOND / 3
+    yield from _packed([duty for duty, _ in duties], held, span, loose, loose_s, start, end)
+
+
+def _officer_known(connection: Connection, officer_id: str) -> bool:
+    row = connection.execute("select from officer where officer_id = %s", [officer_id]).fetchone()
+    return row is not None
+
+
+def _packed(
+    duties: Sequence[int],
+    held: dict[int, list[int]],
+    span: dict[int, float],
+    loose: Sequence[int],
+    loose_s: float,
+    start: int,
+    end: int,
+) -> Iterator[Part]:
+    """Groups that share devices, one after another, as long as a part has room."""
+    parent: dict[int, int] = {device: device for device in span}
+
+    def root(device: int) -> int:
+        while parent[device] != device:
+            parent[device] = device = parent[parent[device]]
+        return device
+
+    for devices in held.values():
+        for device in devices[1:]:
+            parent[root(device)] = root(devices[0])
+    # In the order of officers: groups by their first duty, and within a large group neighbours stay together.
+    first: dict[int, int] = {}
+    for number, duty in enumerate(duties):
+        if duty in held:
+            first.setdefault(root(held[duty][0]), number)
+    order = sorted(
+        range(len(duties)),
+        key=lambda number: (
+            first[root(held[duties[number]][0])] if duties[number] in held else number,
+            number,
+        ),
+    )
+    own: list[int] = []
+    mine: dict[int, None] = {}
+    given: set[int] = set()
+    size = 0.0
+    limit = PART_FIXES * INTERVAL_S
+
+    def part() -> Part:
+        return Part(np.array(sorted(mine), np.int32), tuple(own), start, end)
+
+    for number in order:
+        new = [device for device in held.get(duties[number], ()) if device not in given]
+        weight = sum(span[device] for device in new)
+        if own and size + weight > limit:
+            yield part()
+            own, mine, size = [], {}, 0.0
+        own.append(duties[number])
+        mine |= dict.fromkeys(new)
+        given.update(new)
+        size += weight
+    for device in loose:
+        if size + loose_s > limit and (own or mine):
+            yield part()
+            own, mine, size = [], {}, 0.0
+        mine[device] = None
+        size += loose_s
+    if own or mine:
+        yield part()
+
+
+# ── counting a part ───────────────────────────────────────────────────────────────────────────────────────
+
+
+def count(ledger: Ledger, part: Part, until: int) -> Recounted:
+    """Counts a part anew, in one transaction, with a note of what that changed.
+
+    Args:
+        ledger: over a connection of the caller's own.
+        part: of ``plan``.
+        until: open slices are summed up to here, microseconds; the same for all parts.
+    """
+    changed = 0
+
+    def note(desk: Desk, changes: Changes) -> None:
+        nonlocal changed
+        found = _risen(desk, changes, until)
+        changed = len({duty for duty, _ in found})
+        _keep(desk.connection, found)
+
+    fixes = ledger.again(part, note)
+    return Recounted(fixes, len(part.devices), len(part.duties), changed)
+
+
+def _risen(desk: Desk, changes: Changes, until: int) -> dict[tuple[int, str], NDArray[np.int64]]:
+    """By duty and local week, how much each sum rose; those that rose by nothing are left out."""
+    low = min((int(rows[1].min()) for rows in (changes.gone, changes.added) if len(rows[1])), default=FOREVER)
+    high = max((int(rows[2].max()) for rows in (changes.gone, changes.added) if len(rows[2])), default=low)
+    found: dict[tuple[int, str], NDArray[np.int64]] = {}
+    if low >= min(high, until):
+        return found
+    for start, end in calendar.weeks(low, min(high, until)):
+        week = calendar.week_name(calendar.local_day(start))
+        sums = [
+            totals(_slices(rows), changes.duties, desk.history.places, start, min(end, until))
+            for rows in (changes.gone, changes.added)
+        ]
+        rise = sums[1] - sums[0]
+        for number in np.flatnonzero(rise.any(axis=1)).tolist():
+            found[int(changes.keys[number]), week] = rise[number]
+    return found
+
+
+def _slices(rows: Rows) -> Slices:
+    return Slices(
+        rows[0].astype(np.int32), rows[1], rows[2], rows[3].astype(np.int8), rows[4], rows[5], rows[6]
+    )
+
+
+def _keep(connection: Connection, found: dict[tuple[int, str], NDArray[np.int64]]) -> None:
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            "insert into recomputed (duty, week, times) values (%s, %s, %s) "
+            "on conflict (duty, week) do update set times = (select array_agg(a + b order by n) "
+            "from unnest(recomputed.times, excluded.times) with ordinality r (a, b, n))",
+            [[duty, week, rise.tolist()] for (duty, week), rise in sorted(found.items())],
+        )
+
+
+# ── what it amounts to ────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a recompute, and any before it that was broken off, amounted to.
+
+    Attributes:
+        restatement: the number under which it stands in the records; None where no figure changed.
+        restated: the figures that changed, by week, scope and id.
+    """
+
+    restatement: int | None
+    restated: tuple[Restated, ...]
+
+
+def horizon(connection: Connection, now: int) -> int:
+    """Up to where open duties are counted, microseconds: now, or the newest event where that is later."""
+    return max(now, newest_event(connection))
+
+
+def conclude(connection: Connection, since: int, until: int, *, by: str, why: str) -> Outcome:
+    """Makes one restatement of the notes, and drops them (rule 20).
+
+    The figures after are those of the tables; before, they were less by what rose. So what the pipeline
+    counted meanwhile is in both, and is not taken for our doing.
+
+    Args:
+        connection: who called ``hold``.
+        since: where the period began, microseconds.
+        until: as given to ``count``.
+        by: who recomputes.
+        why: the reason, for the records.
+    """
+    with connection.transaction():
+        connection.execute("set transaction isolation level repeatable read")
+        notes: dict[str, dict[int, list[int]]] = defaultdict(dict)
+        for duty, week, rise in connection.execute("delete from recomputed returning duty, week, times"):
+            if any(rise):
+                notes[str(week)][int(str(duty))] = list(rise)
+        restated: list[Restated] = []
+        for week in sorted(notes):
+            start, end = calendar.week_bounds(week)
+            since = min(since, start)
+            for found in week_tables(connection, start, until, before=end):
+                rise = np.array([notes[week].get(key, [0] * TOTALS) for key in found.keys], np.int64)
+                was, now = (
+                    {(week, item.scope, item.id): times(item) for item in found.figures(table)}
+                    for table in (found.table - rise.reshape(-1, TOTALS), found.table)
+                )
+                restated += difference(was, now)
+        if not restated:
+            return Outcome(None, ())
+        number = record(connection, FACTS, None, since, by, why, restated)
+        return Outcome(number, tuple(restated))
