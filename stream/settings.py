@@ -46,6 +46,13 @@ class Settings:
         publish_s: seconds between live figures.
         session_s: Kafka's session timeout, seconds.
         batch_fixes: the most fixes of one transaction.
+        stale_s: how old the newest event may be before the live page says so.
+        basemap: what the live page's map lies on; empty for the areas alone.
+        shift_s: how long a duty without an end is expected to last, for projections.
+        watch_s: seconds between two looks for alerts.
+        alert_nobody_on_patch_s, alert_projected_miss_s, alert_priority_unvisited_s, alert_off_patch_s,
+        alert_tracker_silent_s, alert_feed_stopped_s: how long something must be so before it rings.
+        alert_clear_s: how long the contrary must hold before an alert is over.
     """
 
     kafka: str = ""
@@ -58,6 +65,17 @@ class Settings:
     publish_s: float = 2.0
     session_s: float = 10.0
     batch_fixes: int = 200_000
+    stale_s: float = 15.0
+    basemap: str = ""
+    shift_s: float = 36_000.0
+    watch_s: float = 2.0
+    alert_nobody_on_patch_s: float = 900.0
+    alert_projected_miss_s: float = 900.0
+    alert_priority_unvisited_s: float = 7200.0
+    alert_off_patch_s: float = 3600.0
+    alert_tracker_silent_s: float = 900.0
+    alert_feed_stopped_s: float = 60.0
+    alert_clear_s: float = 120.0
 
     def need(self, *names: str) -> None:
         """Checks that settings without a default are there.
@@ -89,6 +107,17 @@ SETTINGS: Mapping[str, str] = {
     "publish_s": "seconds between live figures on visibility.shares",
     "session_s": "seconds after which Kafka gives a silent process's partitions to another",
     "batch_fixes": "the most fixes that one transaction takes",
+    "stale_s": "how old the newest event may be, in seconds, before the live page calls its data stale",
+    "basemap": "what the live page's map lies on: a tile address with {z}, {x} and {y}, or a PMTiles file",
+    "shift_s": "how many seconds a duty booked without an end is expected to last, for projected shares",
+    "watch_s": "seconds between two looks for alerts",
+    "alert_nobody_on_patch_s": "alert: officers on duty and none of them on patch for so many seconds",
+    "alert_projected_miss_s": "alert: for so many seconds heading below the target, doubt included",
+    "alert_priority_unvisited_s": "alert: a priority area unvisited for so many seconds within its own hours",
+    "alert_off_patch_s": "alert: an officer off patch for more than so many seconds",
+    "alert_tracker_silent_s": "alert: an officer on duty whose devices are silent for so many seconds",
+    "alert_feed_stopped_s": "alert: no event at all for so many seconds",
+    "alert_clear_s": "an alert is over when the contrary has held for so many seconds",
 }
 """Every setting with its meaning, as help and documentation print it."""
 

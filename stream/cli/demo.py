@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import socket
 import subprocess
 import tempfile
 import time
@@ -53,7 +54,8 @@ ROLL_S = 1.0
     help="How many times faster than life (default: the shift fits into the time).",
 )
 @click.option("--seed", type=int, default=1, show_default=True, help="Another town, another shift.")
-def demo(seconds: float | None, officers: int, speed: float | None, seed: int) -> None:
+@click.option("--port", type=click.IntRange(1, 65535), help="The live page's port (default: any).")
+def demo(seconds: float | None, officers: int, speed: float | None, seed: int, port: int | None) -> None:
     """Runs the whole pipeline on this machine: embedded broker and database, a simulated shift as input.
 
     Everything lives in a temporary folder and is gone at the end. Ctrl-C ends it cleanly.
@@ -64,8 +66,15 @@ def demo(seconds: float | None, officers: int, speed: float | None, seed: int) -
     began = time.monotonic()
     with ExitStack() as stack:
         stage = _Stage(console, stack, began)
-        stage.prepare(seed, officers)
+        stage.prepare(seed, officers, port or free_port())
         asyncio.run(stage.play(seconds, speed))
+
+
+def free_port() -> int:
+    """A port of this machine that nobody listens on."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
 
 
 @dataclass(slots=True)
@@ -90,7 +99,7 @@ class _Stage:
     def _say(self, text: str) -> None:
         self.console.print(f"[dim]{time.monotonic() - self._began:5.1f} s[/]  {text}", highlight=False)
 
-    def prepare(self, seed: int, officers: int) -> None:
+    def prepare(self, seed: int, officers: int, port: int) -> None:
         """Starts the servers and the pipeline's processes, publishes the areas, simulates the shift."""
         from stream.cli.serve import initialise, start
         from stream.embedded import EmbeddedBroker, EmbeddedDatabase
@@ -99,6 +108,7 @@ class _Stage:
         from stream.store import areas
         from stream.store.schema import connect
 
+        self.console.print(f"http://127.0.0.1:{port}/", highlight=False)
         broker = self._stack.enter_context(EmbeddedBroker())
         database = self._stack.enter_context(EmbeddedDatabase())
         settings = Settings(
@@ -123,7 +133,8 @@ class _Stage:
         }
         output = self._stack.enter_context(log.open("wb"))
         processes = [
-            start(part, environment=environment, output=output.fileno()) for part in ("ingest", "worker")
+            start(*part, environment=environment, output=output.fileno())
+            for part in (("web", "--port", str(port)), ("ingest",), ("worker",))
         ]
         self._stack.callback(_end, processes)
         connection = self._stack.enter_context(connect(settings.database, name="patrol demo"))

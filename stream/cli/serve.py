@@ -136,11 +136,11 @@ def worker() -> None:
 
 
 @click.command(
-    help=f"Runs ingest and worker on this machine until told to stop.\n\n{SETTINGS_HELP}",
+    help=f"Runs ingest, worker and web on this machine until told to stop.\n\n{SETTINGS_HELP}",
     epilog="Example: patrol up",
 )
 def up() -> None:
-    """Runs ingest and worker as two processes; one that dies is started again."""
+    """Runs ingest, worker and web as processes; one that dies is started again."""
     from stream.store.schema import connect, require
 
     settings = load()
@@ -150,7 +150,7 @@ def up() -> None:
     with connect(settings.database) as connection:
         require(connection)
     asyncio.run(reach(settings))
-    until_told(lambda stop: supervise([("ingest",), ("worker",)], stop))
+    until_told(lambda stop: supervise([("ingest",), ("worker",), ("web",)], stop))
 
 
 async def reach(settings: Settings) -> None:

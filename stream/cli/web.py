@@ -24,8 +24,12 @@ if TYPE_CHECKING:
     show_default=True,
     help="0: any that is free; it is printed.",
 )
-def web(host: str, port: int) -> None:
-    """Serves the published areas as OGC API Features: opens in QGIS with the address that is printed."""
+@click.option("--openapi", is_flag=True, help="Print the API's description (OpenAPI) and end.")
+def web(host: str, port: int, openapi: bool) -> None:
+    """Serves the live page and its API, and the published areas as OGC API Features (opens in QGIS).
+
+    There is no access control yet: it answers on this machine only, and refuses any other address.
+    """
     import asyncio
     import socket
 
@@ -33,6 +37,16 @@ def web(host: str, port: int) -> None:
 
     from stream.cli.serve import start_logging, until_told
     from stream.web.app import AddressError, create_app, refuse_open
+
+    if openapi:
+        import json
+
+        from stream.settings import Settings
+        from stream.web.description import document
+
+        found = document(create_app(Settings(database="postgresql:///patrol")))
+        click.echo(json.dumps(found, indent=1, ensure_ascii=False, sort_keys=True))
+        return
 
     class Server(uvicorn.Server):
         """Uvicorn without its own signal handlers: ``until_told`` has them, as for every other part."""
@@ -57,7 +71,12 @@ def web(host: str, port: int) -> None:
         shown = f"[{plain}]" if family == socket.AF_INET6 else plain
         # Nothing stands before it: no header may tell it another name or address.
         config = uvicorn.Config(
-            app, log_config=None, access_log=False, proxy_headers=False, server_header=False
+            app,
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            timeout_graceful_shutdown=5,
         )
         server = Server(config)
 
@@ -67,6 +86,7 @@ def web(host: str, port: int) -> None:
             click.echo(f"http://{shown}:{listening.getsockname()[1]}/")
             await asyncio.wait([serving, told], return_when=asyncio.FIRST_COMPLETED)
             told.cancel()
+            app.state.pulse.end()  # an open page would keep the server from ending
             server.should_exit = True
             await serving
 

@@ -1,6 +1,7 @@
-"""What a browser or a GIS asks for, over HTTP: areas as OGC API Features, health, the API's own description.
+"""What a browser or a GIS asks for, over HTTP: the live page and its API, areas as OGC API Features, health.
 
-A shell: it reads the database and answers; nothing is counted, published or decided here.
+A shell: it reads the database and answers; nothing is counted or decided here. There is no access control
+yet, so it answers on this machine only.
 
 Reading list for the newcomer:
 
@@ -8,7 +9,15 @@ Reading list for the newcomer:
 * ``features``    the paths of OGC API Features
 * ``parameters``  what a request may say: boxes, times, pages, reference systems
 * ``boundaries``  the published versions, read once and kept
-* ``description`` the OpenAPI document
+* ``description`` the OpenAPI document; ``schemas`` what the live API gives
+* ``pulse``       one reading a second for all pages, and the bytes that each of them is sent
+* ``live``        figures, units, areas, officers, and the stream
+* ``shown``       what was read, as JSON
+* ``noticed``     alerts acknowledged and put off
+* ``publishing``  boundary files checked, published and taken back
+* ``pages``       the pages' files, and the headers that protect them
+* ``health``      is it up, can it serve, and Prometheus's counts
+* ``page/``       the pages' sources
 """
 
 from stream.web.app import create_app

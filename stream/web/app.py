@@ -10,6 +10,7 @@ from __future__ import annotations
 import ipaddress
 import time
 from contextlib import asynccontextmanager
+from http import HTTPStatus
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
@@ -19,10 +20,11 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from stream.store.schema import SchemaError
-from stream.web import description, features
+from stream.web import description, features, health, live, noticed, pages, publishing
 from stream.web.boundaries import Boundaries
 from stream.web.features import OPENAPI, answer
 from stream.web.parameters import ProblemError
+from stream.web.pulse import Pulse
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -71,10 +73,14 @@ def create_app(settings: Settings, *, now: Callable[[], int] = wall_clock) -> Fa
     """
     settings.need("database")
     boundaries = Boundaries(settings.database)
+    pulse = Pulse(settings, now)
+    desk = publishing.Desk(settings, now)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         yield
+        await pulse.close()
+        desk.close()
         boundaries.close()
 
     app = FastAPI(
@@ -88,16 +94,14 @@ def create_app(settings: Settings, *, now: Callable[[], int] = wall_clock) -> Fa
         lifespan=lifespan,
     )
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(HOSTS), www_redirect=False)
+    app.add_middleware(pages.Guard, tiles=settings.basemap)
     app.include_router(features.router(boundaries, now))
-
-    @app.get("/healthz", **description.operation("healthz", "The process is up", description.HEALTH))
-    def healthz() -> Response:
-        return answer({"status": "up"})
-
-    @app.get("/readyz", **description.operation("readyz", "It can serve", description.HEALTH))
-    def readyz() -> Response:
-        boundaries.ready()
-        return answer({"status": "ready"})
+    app.include_router(health.router(boundaries, pulse, now))
+    app.include_router(live.router(pulse, boundaries))
+    app.include_router(noticed.router(pulse))
+    app.include_router(publishing.router(desk))
+    app.include_router(pages.router(settings))
+    app.mount("/static", pages.static())
 
     @app.get("/api", include_in_schema=False)
     @app.get("/api/v1/openapi.json", include_in_schema=False)
@@ -106,12 +110,20 @@ def create_app(settings: Settings, *, now: Callable[[], int] = wall_clock) -> Fa
 
     def problem(_request: Request, error: Exception) -> Response:
         status, code, said = _problem(error)
-        response = answer({"code": code, "description": said})
-        response.status_code = status
-        return response
+        body = {
+            "type": "about:blank",
+            "title": HTTPStatus(status).phrase,
+            "status": status,
+            "detail": said,
+            "code": code,
+            "description": said,
+        }
+        return answer(body, "application/problem+json", status=status)
 
-    for kind in (ProblemError, HTTPException, psycopg.OperationalError, SchemaError):
+    kinds = (ProblemError, HTTPException, psycopg.OperationalError, psycopg.InterfaceError, SchemaError)
+    for kind in (*kinds, Exception):
         app.add_exception_handler(kind, problem)
+    app.state.pulse = pulse
     return app
 
 
@@ -123,5 +135,7 @@ def _problem(error: Exception) -> tuple[int, str, str]:
         return error.status_code, "NotFound" if error.status_code == 404 else "Refused", str(error.detail)
     if isinstance(error, SchemaError):
         return 503, "NotReady", str(error)
+    if not isinstance(error, psycopg.Error):
+        return 500, "Fault", "a fault of this program; its log says more"
     # What the driver says may name servers and users: that is for the log, not for the caller.
     return 503, "NotReady", "the database cannot be reached now; try again"

@@ -18,6 +18,7 @@ import shapely
 from geo.crs import BNG, crs_of, from_wgs84
 from geo.history import FOREVER
 from stream.store import areas
+from stream.store.live import newest_event
 from stream.store.schema import connect, require
 from stream.web.parameters import CRS84, EPSG_4326, EPSG_27700, Query
 
@@ -142,14 +143,18 @@ class Boundaries:
     _connection: Connection | None = None
     _shapes: dict[int, Shapes] = field(default_factory=dict)
 
-    def ready(self) -> None:
+    def ready(self) -> int:
         """Checks that the database answers and has the schema that this program needs.
+
+        Returns:
+            the newest event's time, microseconds; minus ``FOREVER`` where there is none.
 
         Raises:
             psycopg.OperationalError: it does not answer.
             SchemaError: run ``patrol init`` first.
         """
         self._ask(require)
+        return self._ask(newest_event)
 
     def periods(self, kind: Kind) -> list[Period]:
         """When which version of a kind is in force."""

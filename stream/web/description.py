@@ -6,6 +6,7 @@ parameter must be described, so they stand here as it has them, beside the schem
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from geo.areas import Kind
@@ -18,69 +19,86 @@ VERSION = "3.0.3"
 Json = dict[str, Any]
 
 
-def _object(required: str = "", **properties: Json) -> Json:
+def record(required: str = "", /, **properties: Json) -> Json:
+    """An object: all its properties are always there, unless those that are get named."""
     return {"type": "object", "properties": properties, "required": required.split() or list(properties)}
 
 
-def _list(items: Json) -> Json:
+def listed(items: Json) -> Json:
+    """A list of such."""
     return {"type": "array", "items": items}
 
 
-_TEXT: Json = {"type": "string"}
-_NUMBER: Json = {"type": "number"}
-_COUNT: Json = {"type": "integer", "minimum": 0}
-_TIME: Json = {"type": "string", "format": "date-time"}
-_LINK = _object("href rel type", href=_TEXT, rel=_TEXT, type=_TEXT, title=_TEXT)
-_LINKS = _list(_LINK)
-PROBLEM = _object(code=_TEXT, description=_TEXT)
-LANDING = _object(title=_TEXT, description=_TEXT, links=_LINKS)
-HEALTH = _object(status=_TEXT)
-CONFORMANCE = _object(conformsTo=_list(_TEXT))
-COLLECTION = _object(
+TEXT: Json = {"type": "string"}
+NUMBER: Json = {"type": "number"}
+COUNT: Json = {"type": "integer", "minimum": 0}
+TIME: Json = {"type": "string", "format": "date-time"}
+_LINK = record("href rel type", href=TEXT, rel=TEXT, type=TEXT, title=TEXT)
+_LINKS = listed(_LINK)
+PROBLEM = record(type=TEXT, title=TEXT, status={"type": "integer"}, detail=TEXT, code=TEXT, description=TEXT)
+"""An error: RFC 9457, and under ``code`` and ``description`` as OGC API Features has it."""
+
+PROBLEMS = {
+    400: "A parameter is unknown or makes no sense",
+    403: "It was asked by another site's page",
+    404: "There is no such thing",
+    409: "It cannot be done as things stand",
+    413: "Too much was sent",
+    415: "What was sent is of another type",
+    503: "The database cannot be reached now",
+}
+LANDING = record(title=TEXT, description=TEXT, links=_LINKS)
+HEALTH = record(status=TEXT)
+READY = record(
+    "status", status=TEXT, newest_event={**TIME, "nullable": True}, age_s={**NUMBER, "nullable": True}
+)
+CONFORMANCE = record(conformsTo=listed(TEXT))
+COLLECTION = record(
     "id links crs storageCrs",
     id={"type": "string", "enum": list(Kind)},
-    title=_TEXT,
-    description=_TEXT,
-    itemType=_TEXT,
-    crs=_list(_TEXT),
-    storageCrs=_TEXT,
+    title=TEXT,
+    description=TEXT,
+    itemType=TEXT,
+    crs=listed(TEXT),
+    storageCrs=TEXT,
     links=_LINKS,
-    extent=_object(
-        spatial=_object(bbox=_list(_list(_NUMBER)), crs=_TEXT),
-        temporal=_object(interval=_list(_list({**_TIME, "nullable": True})), trs=_TEXT),
+    extent=record(
+        spatial=record(bbox=listed(listed(NUMBER)), crs=TEXT),
+        temporal=record(interval=listed(listed({**TIME, "nullable": True})), trs=TEXT),
     ),
 )
-COLLECTIONS = _object(links=_LINKS, crs=_list(_TEXT), collections=_list(COLLECTION))
-_PROPERTIES = _object(
-    area_id=_TEXT,
-    name=_TEXT,
+COLLECTIONS = record(links=_LINKS, crs=listed(TEXT), collections=listed(COLLECTION))
+_PROPERTIES = record(
+    area_id=TEXT,
+    name=TEXT,
     kind={"type": "string", "enum": list(Kind)},
     version={"type": "integer"},
-    valid_from=_TIME,
-    valid_to={**_TIME, "nullable": True},
+    valid_from=TIME,
+    valid_to={**TIME, "nullable": True},
 )
-_GEOMETRY = _object(
+_GEOMETRY = record(
     type={"type": "string", "enum": ["Polygon", "MultiPolygon"]}, coordinates={"type": "array", "items": {}}
 )
-FEATURE = _object(
+FEATURE = record(
     "type id geometry properties",
     type={"type": "string", "enum": ["Feature"]},
-    id=_TEXT,
+    id=TEXT,
     geometry=_GEOMETRY,
     properties=_PROPERTIES,
     links=_LINKS,
 )
-FEATURES = _object(
+FEATURES = record(
     type={"type": "string", "enum": ["FeatureCollection"]},
-    timeStamp=_TIME,
-    numberMatched=_COUNT,
-    numberReturned=_COUNT,
+    timeStamp=TIME,
+    numberMatched=COUNT,
+    numberReturned=COUNT,
     links=_LINKS,
-    features=_list(FEATURE),
+    features=listed(FEATURE),
 )
 
 
-def _path(name: str, about: str, schema: Json) -> Json:
+def in_path(name: str, about: str, schema: Json) -> Json:
+    """A parameter that is part of the path."""
     return {"name": name, "in": "path", "required": True, "description": about, "schema": schema}
 
 
@@ -98,14 +116,14 @@ def _query(name: str, about: str, schema: Json) -> Json:
 
 _OF_ONE = "/collections/{collectionId}"
 _SYSTEM: Json = {"type": "string", "format": "uri", "enum": list(SYSTEMS), "default": CRS84}
-COLLECTION_ID = _path("collectionId", "A kind of area.", {"type": "string", "enum": list(Kind)})
-FEATURE_ID = _path("featureId", "The id of an area, or area@version for a version not in force now.", _TEXT)
+COLLECTION_ID = in_path("collectionId", "A kind of area.", {"type": "string", "enum": list(Kind)})
+FEATURE_ID = in_path("featureId", "The id of an area, or area@version for a version not in force now.", TEXT)
 CRS = _query("crs", "The reference system of the geometries.", _SYSTEM)
 ITEMS: list[Json] = [
     _query(
         "bbox",
         "Only areas that meet a box: west,south,east,north (heights, if given, are not looked at).",
-        {"type": "array", "minItems": 4, "maxItems": 6, "items": _NUMBER},
+        {"type": "array", "minItems": 4, "maxItems": 6, "items": NUMBER},
     ),
     _query("bbox-crs", "The reference system of bbox.", _SYSTEM),
     CRS,
@@ -113,7 +131,7 @@ ITEMS: list[Json] = [
         "datetime",
         "What was, is or will be in force at a time, or at any in a period: 2026-11-23T00:00:00Z, or "
         "2026-11-23T00:00:00Z/.. ; without it what is in force now.",
-        _TEXT,
+        TEXT,
     ),
     _query(
         "limit",
@@ -131,6 +149,10 @@ def operation(
     parameters: list[Json] | None = None,
     *,
     media: str = "application/json",
+    content: Json | None = None,
+    content_media: str = "application/json",
+    status: int = 200,
+    problems: tuple[int, ...] = (),
 ) -> dict[str, Any]:
     """What FastAPI's decorators take to describe a path as it stands here.
 
@@ -140,20 +162,33 @@ def operation(
         schema: of the answer.
         parameters: of the path and the query.
         media: type of the answer.
+        content: schema of what is sent, for a request that changes something.
+        content_media: its type.
+        status: of the answer when all is well.
+        problems: further statuses, keys of ``PROBLEMS``.
     """
-    problem = {"application/json": {"schema": PROBLEM}}
+    problem = {"application/problem+json": {"schema": PROBLEM}}
+    extra: Json = {"parameters": parameters or []}
+    failing = [400, 404, 503, *problems]
+    if content is not None:
+        extra["requestBody"] = {"required": True, "content": {content_media: {"schema": content}}}
+        failing += [403, 413, 415]
     return {
         "operation_id": name,
         "summary": summary,
         "response_model": None,
-        "openapi_extra": {"parameters": parameters or []},
+        "status_code": status,
+        "openapi_extra": extra,
         "responses": {
-            200: {"description": summary, "content": {media: {"schema": schema}}},
-            400: {"description": "A parameter is unknown or makes no sense", "content": problem},
-            404: {"description": "There is no such thing", "content": problem},
-            503: {"description": "The database cannot be reached now", "content": problem},
+            status: {"description": summary, "content": {media: {"schema": schema}}},
+            **{code: {"description": PROBLEMS[code], "content": problem} for code in sorted(set(failing))},
         },
     }
+
+
+def committed() -> Path:
+    """Where the document stands in the sources, to be read and compared without running anything."""
+    return Path(__file__).parents[2] / "deploy" / "openapi.json"
 
 
 def document(app: FastAPI) -> Json:
@@ -187,6 +222,7 @@ def _spelt_out(paths: Json) -> Json:
 
 def _only_described(action: Json) -> None:
     """FastAPI adds an untyped JSON answer beside one of another type; only what was described stays."""
-    content = action["responses"].get("200", {}).get("content", {})
-    if len(content) > 1 and not content.get("application/json", {}).get("schema"):
-        content.pop("application/json", None)
+    for answer in action["responses"].values():
+        content = answer.get("content", {})
+        if len(content) > 1 and not content.get("application/json", {}).get("schema"):
+            content.pop("application/json", None)

@@ -17,6 +17,7 @@ from geo.crs import CrsError
 from geo.history import FOREVER
 from stream.calendar import rfc3339
 from stream.web import description as api
+from stream.web import pages
 from stream.web.boundaries import attributes
 from stream.web.parameters import CRS84, SYSTEMS, ProblemError, bad, known, parse, system
 
@@ -55,6 +56,8 @@ def router(boundaries: Boundaries, now: Callable[[], int]) -> APIRouter:
 
     @routes.get("/", **api.operation("landing", "What there is, and where", api.LANDING))
     def landing(request: Request) -> Response:
+        if "text/html" in request.headers.get("accept", "") and (page := pages.page("index")) is not None:
+            return page
         known(request.query_params.multi_items(), ())
         base = base_of(request)
         links = [
@@ -241,7 +244,7 @@ def feature_of(feature: Feature, crs: str) -> dict[str, Any]:
     }
 
 
-def answer(body: object, media: str = JSON, crs: str | None = None) -> Response:
+def answer(body: object, media: str = JSON, crs: str | None = None, *, status: int = 200) -> Response:
     """A response with its media type, and the reference system that it is in."""
     headers = {} if crs is None else {"Content-Crs": f"<{crs}>"}
-    return Response(msgspec.json.encode(body), media_type=media, headers=headers)
+    return Response(msgspec.json.encode(body), status, media_type=media, headers=headers)

@@ -10,8 +10,9 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 
 CORE = (
-    *("abstraction", "calendar", "columns", "crewing", "events", "explanation", "facts", "frames", "policy"),
-    *("shares", "slices", "stays", "teams", "visits", "windows", "wording"),
+    *("abstraction", "alerts", "calendar", "columns", "conditions", "crewing", "events", "explanation"),
+    *("facts", "frames", "overview", "policy", "projection", "shares", "slices", "stays", "teams", "visits"),
+    *("windows", "wording"),
 )
 """The rooms of ``stream`` that are pure; everything else in it is a shell."""
 

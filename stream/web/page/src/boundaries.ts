@@ -1,0 +1,541 @@
+/** The boundary page: check a file, see what it changes, publish it with a date, take it back. */
+
+import "@fontsource-variable/inter/wght.css";
+import "maplibre-gl/dist/maplibre-gl.css";
+import "../css/page.css";
+import "../css/boundaries.css";
+import { type Areas, ProblemError, ask, tell } from "./api.ts";
+import { BoundaryMap } from "./boundary_map.ts";
+import { attribute, byId, h, roving, rovingStop, text } from "./dom.ts";
+import { isDark, startTheme } from "./theme.ts";
+import { count, dayClock, dayYear, duration } from "./words.ts";
+
+type Kind = "neighbourhood" | "priority" | "premises";
+const KINDS: Record<Kind, string> = { neighbourhood: "neighbourhoods", priority: "priority areas", premises: "premises" };
+const NAME = "patrol.name";
+const POLL_MS = 400;
+const SHOWN = 200;
+
+interface Finding {
+  severity: "error" | "warning" | "note";
+  code: string;
+  kind: Kind | null;
+  area_id: string | null;
+  size_m2: number | null;
+  text: string;
+  done: string;
+}
+
+interface Change {
+  area_id: string;
+  name_before: string;
+  name_after: string;
+  gained_m2: number;
+  lost_m2: number;
+  attributes: { key: string; before: string | null; after: string | null }[];
+}
+
+interface Diff {
+  added: { area_id: string }[];
+  removed: { area_id: string }[];
+  renamed: Change[];
+  moved: Change[];
+  changed: Change[];
+  ground: { from: string | null; to: string | null; size_m2: number }[];
+  touched: { area_id: string; officers: string[]; weeks: string[] }[];
+}
+
+interface Checked {
+  may_be_published: boolean;
+  areas_geojson: GeoJSON.FeatureCollection;
+  findings: Finding[];
+  findings_geojson: GeoJSON.FeatureCollection;
+  diff: Diff | null;
+  summary: { error: number; warning: number; note: number; areas: number; kinds: Kind[] };
+}
+
+interface Published {
+  version: number;
+  devices: number;
+  restatement: number | null;
+  figures_changed: number;
+}
+
+interface Job<Result> {
+  state: "running" | "done" | "failed";
+  progress: number | null;
+  step: string | null;
+  error: string | null;
+  result: Result | null;
+}
+
+interface Version {
+  version: number;
+  kind: Kind;
+  valid_from: string;
+  areas: number;
+  file: string;
+  loaded_at: string;
+  loaded_by: string;
+  why: string | null;
+  in_force: boolean;
+  withdrawn_at: string | null;
+  withdrawn_by: string | null;
+  withdrawn_why: string | null;
+}
+
+interface History {
+  versions: Version[];
+}
+
+const words = (error: unknown) => (error instanceof ProblemError ? error.message : String(error));
+
+// ── Long work ───────────────────────────────────────────────────────────────────────────────────────────────
+
+const progress = byId("progress");
+const bar = byId<HTMLProgressElement>("progress-bar");
+const step = byId("progress-words");
+
+/** Waits for a job, and shows how far it is. */
+async function finish<Result>(job: string, place: HTMLElement): Promise<Result> {
+  place.append(progress);
+  progress.hidden = false;
+  const began = performance.now();
+  try {
+    for (;;) {
+      const found = await ask<Job<Result>>(`/boundaries/jobs/${encodeURIComponent(job)}`);
+      if (found.state === "done" && found.result) return found.result;
+      if (found.state === "failed") {
+        throw new ProblemError(500, found.error ?? "The work failed; nothing was changed.");
+      }
+      if (found.progress === null || found.progress <= 0) bar.removeAttribute("value");
+      else bar.value = found.progress;
+      const long = (performance.now() - began) / 1000;
+      text(step, `${sentence(found.step ?? "working")}…${long > 3 ? ` ${duration(long)}` : ""}`);
+      await new Promise((done) => window.setTimeout(done, POLL_MS));
+    }
+  } finally {
+    progress.hidden = true;
+  }
+}
+
+function sentence(words: string): string {
+  return words.charAt(0).toUpperCase() + words.slice(1);
+}
+
+// ── The check ───────────────────────────────────────────────────────────────────────────────────────────────
+
+let map: BoundaryMap | null = null;
+let file: File | null = null;
+let checked: Checked | null = null;
+let job = "";
+let rows: (GeoJSON.Geometry | null)[] = [];
+
+function startFile(): void {
+  const input = byId<HTMLInputElement>("file");
+  const drop = byId("drop");
+  const chosen = (one: File | null) => {
+    file = one;
+    if (!one) return;
+    const size = one.size < 1e6 ? `${Math.max(1, Math.round(one.size / 1000))} kB` : `${(one.size / 1e6).toFixed(1)} MB`;
+    byId("drop-words").replaceChildren(h("b", {}, one.name), ` ${size}`);
+    attribute(drop, "data-chosen", true);
+  };
+  input.addEventListener("change", () => chosen(input.files?.[0] ?? null));
+  // A file dropped anywhere on the page is meant for it, not for the browser to open.
+  for (const event of ["dragenter", "dragover"]) {
+    document.addEventListener(event, (moved) => {
+      moved.preventDefault();
+      attribute(drop, "data-over", true);
+    });
+  }
+  document.addEventListener("dragleave", (left) => {
+    if (!left.relatedTarget) attribute(drop, "data-over", null);
+  });
+  document.addEventListener("drop", (dropped) => {
+    dropped.preventDefault();
+    attribute(drop, "data-over", null);
+    const one = dropped.dataTransfer?.files[0];
+    if (!one) return;
+    const list = new DataTransfer();
+    list.items.add(one);
+    input.files = list.files;
+    chosen(one);
+  });
+}
+
+async function check(accept: string[] = [], why = ""): Promise<void> {
+  const form = byId<HTMLFormElement>("check");
+  const trouble = byId("check-trouble");
+  const go = byId<HTMLButtonElement>("check-go");
+  text(trouble, "");
+  if (!file) return text(trouble, "Choose a file first.");
+  const sent = new FormData();
+  sent.set("file", file, file.name);
+  sent.set("kind", String(new FormData(form).get("kind")));
+  for (const name of ["id_column", "name_column", "crs", "layer", "encoding"]) {
+    const value = String(new FormData(form).get(name) ?? "").trim();
+    if (value) sent.set(name, value);
+  }
+  for (const code of accept) sent.append("accept", code);
+  if (why) sent.set("why", why);
+  if (accept.length) sent.set("by", localStorage.getItem(NAME) ?? "");
+  go.disabled = true;
+  for (const id of ["result", "change", "publish-panel"]) byId(id).hidden = true;
+  try {
+    const started = await ask<{ job: string }>("/boundaries/check", { method: "POST", body: sent });
+    job = started.job;
+    checked = await finish<Checked>(job, form.parentElement as HTMLElement);
+    show(checked, accept, why);
+  } catch (error) {
+    text(trouble, words(error));
+  } finally {
+    go.disabled = false;
+  }
+}
+
+function show(found: Checked, accepted: string[], why: string): void {
+  const shapes = found.findings_geojson;
+  const { summary } = found;
+  rows = found.findings.map((_, row) => shapes.features[row]?.geometry ?? null);
+  map?.show("file", found.areas_geojson);
+  map?.show("findings", {
+    type: "FeatureCollection",
+    features: found.findings.flatMap((one, row) => {
+      const geometry = rows[row];
+      return geometry ? [{ type: "Feature", geometry, properties: { row, severity: one.severity } } as GeoJSON.Feature] : [];
+    }),
+  });
+  map?.show("chosen", { type: "FeatureCollection", features: [] });
+  map?.go("file");
+
+  byId("result").hidden = false;
+  text(byId("result-count"), [count(summary.error, "error"), count(summary.warning, "warning"), count(summary.note, "note")].join(" · "));
+  const what = summary.kinds.length ? summary.kinds.map((kind) => KINDS[kind]).join(" and ") : "areas";
+  text(
+    byId("result-summary"),
+    `${summary.areas} ${what} in the file. ${found.may_be_published ? "They can be published." : "They cannot be published as they are."}`,
+  );
+  const list = byId("findings");
+  list.replaceChildren(
+    ...found.findings.slice(0, SHOWN).map((one, row) =>
+      h(
+        "li",
+        {},
+        h(
+          "button",
+          { type: "button", class: "finding", "data-severity": one.severity, "data-row": row, tabindex: "-1", onclick: () => choose(row) },
+          h("span", { class: "tag" }, one.severity),
+          h("span", { class: "text" }, one.text, one.done ? h("span", { class: "quiet" }, ` ${sentence(one.done)}`) : null),
+          h("span", { class: "code quiet" }, [one.code, one.area_id].filter(Boolean).join(" · ")),
+        ),
+      ),
+    ),
+    ...(found.findings.length > SHOWN ? [h("li", { class: "empty" }, `and ${found.findings.length - SHOWN} more; patrol areas check shows all of them.`)] : []),
+    ...(found.findings.length ? [] : [h("li", { class: "empty" }, "Nothing: the file is clean.")]),
+  );
+  rovingStop(list, ".finding");
+  acceptance(found, accepted, why);
+  change(found.diff);
+  publication(found);
+  byId("result-title").focus();
+}
+
+function choose(row: number): void {
+  const geometry = rows[row];
+  for (const one of document.querySelectorAll<HTMLElement>(".finding")) {
+    attribute(one, "aria-current", one.dataset["row"] === String(row) ? "true" : null);
+  }
+  document.querySelector(`.finding[data-row="${row}"]`)?.scrollIntoView({ block: "nearest" });
+  map?.show("chosen", { type: "FeatureCollection", features: geometry ? [{ type: "Feature", geometry, properties: {} }] : [] });
+  if (geometry) map?.go(geometry);
+}
+
+/** Errors that are meant so can be accepted by their code, with a reason; the file is then checked again. */
+function acceptance(found: Checked, accepted: string[], why: string): void {
+  const place = byId("accept");
+  const codes = [...new Set(found.findings.filter((one) => one.severity === "error").map((one) => one.code))];
+  place.hidden = !codes.length || !found.areas_geojson.features.length;
+  if (place.hidden) return;
+  const reason = h("input", { type: "text", required: true, maxlength: "400", value: why });
+  const form = h(
+    "form",
+    {},
+    h(
+      "fieldset",
+      {},
+      h("legend", {}, "An error stops the publication. What is meant so can be accepted:"),
+      ...codes.map((code) =>
+        h("label", { class: "choice" }, h("input", { type: "checkbox", name: "code", value: code }), ` ${code} (${found.findings.filter((one) => one.code === code).length})`),
+      ),
+    ),
+    h("label", {}, "Why ", reason),
+    byField(),
+    h("div", { class: "go" }, h("button", { type: "submit" }, "Check again with these accepted")),
+  );
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    keepName(form);
+    const chosen = new FormData(form).getAll("code").map(String);
+    void check([...new Set([...accepted, ...chosen])], reason.value.trim());
+  });
+  place.replaceChildren(form);
+}
+
+// ── What it changes ─────────────────────────────────────────────────────────────────────────────────────────
+
+function ground(size: number): string {
+  if (size >= 1e5) return `${(size / 1e6).toFixed(2)}\u00a0km²`;
+  return `${Math.round(size).toLocaleString("en-GB")}\u00a0m²`;
+}
+
+function change(diff: Diff | null): void {
+  const panel = byId("change");
+  const place = byId("diff");
+  panel.hidden = diff === null;
+  if (!diff) return;
+  const names = new Map<string, string>();
+  for (const item of [...(present ? Object.values(present) : []), checked?.areas_geojson]) {
+    if (typeof item !== "object") continue;
+    for (const one of item.features) names.set(String(one.id), String(one.properties?.["name"] ?? one.id));
+  }
+  const called = (id: string) => (names.has(id) && names.get(id) !== id ? `${names.get(id)} (${id})` : id);
+  const group = (title: string, items: string[]) =>
+    items.length
+      ? h(
+          "details",
+          { open: items.length <= 12 },
+          h("summary", {}, `${items.length} ${title}`),
+          h("ul", {}, ...items.slice(0, SHOWN).map((one) => h("li", {}, one)), items.length > SHOWN ? h("li", { class: "quiet" }, `and ${items.length - SHOWN} more`) : null),
+        )
+      : null;
+  const groups = [
+    group("new", diff.added.map((one) => called(one.area_id))),
+    group("gone", diff.removed.map((one) => called(one.area_id))),
+    group("renamed", diff.renamed.map((one) => `${one.area_id}: ${one.name_before} → ${one.name_after}`)),
+    group(
+      "with another boundary",
+      diff.moved.map((one) => `${called(one.area_id)}: ${[one.gained_m2 >= 1 ? `gained ${ground(one.gained_m2)}` : "", one.lost_m2 >= 1 ? `lost ${ground(one.lost_m2)}` : ""].filter(Boolean).join(", ")}`),
+    ),
+    group(
+      "with other details",
+      diff.changed.map((one) => `${called(one.area_id)}: ${one.attributes.map(({ key, before, after }) => `${key} ${before ?? "–"} → ${after ?? "–"}`).join(", ")}`),
+    ),
+    group(
+      diff.ground.length === 1 ? "piece of ground that changes hands" : "pieces of ground that change hands",
+      diff.ground.map((one) => `${ground(one.size_m2)} from ${one.from === null ? "nobody" : called(one.from)} to ${one.to === null ? "nobody" : called(one.to)}`),
+    ),
+    group(
+      "with duties that it reaches",
+      diff.touched.map((one) => `${called(one.area_id)}: ${count(one.officers.length, "officer")}${one.weeks.length ? `, weeks ${one.weeks.join(", ")}` : ""}`),
+    ),
+  ].filter((one) => one !== null);
+  place.replaceChildren(...(groups.length ? groups : [h("p", { class: "said" }, "Nothing: the areas are the same as those in force.")]));
+}
+
+// ── Publication ─────────────────────────────────────────────────────────────────────────────────────────────
+
+function byField(): HTMLElement {
+  return h("label", {}, "Your name ", h("input", { name: "by", type: "text", required: true, maxlength: "80", autocomplete: "name", value: localStorage.getItem(NAME) ?? "" }));
+}
+
+function keepName(form: HTMLFormElement): string {
+  const name = String(new FormData(form).get("by") ?? "").trim();
+  if (name) localStorage.setItem(NAME, name);
+  return name;
+}
+
+/** The day after today in London, as a date field wants it. */
+function tomorrow(): string {
+  return new Intl.DateTimeFormat("en-CA", { timeZone: "Europe/London" }).format(Date.now() + 86_400_000);
+}
+
+function publication(found: Checked): void {
+  const panel = byId("publish-panel");
+  const form = byId<HTMLFormElement>("publish");
+  panel.hidden = false;
+  byId("published").replaceChildren();
+  if (!found.may_be_published) {
+    form.replaceChildren(h("p", {}, "This file cannot be published: errors stand against it. Mend it and check it again, or accept what is meant so."));
+    return;
+  }
+  const trouble = h("p", { class: "trouble", role: "alert" });
+  const go = h("button", { type: "submit", class: "primary" }, `Publish ${count(found.summary.areas, "area")}`);
+  form.replaceChildren(
+    h(
+      "div",
+      { class: "fields" },
+      h("label", {}, "In force from ", h("input", { name: "from", type: "date", required: true, value: tomorrow() }), h("span", { class: "quiet" }, " 00:00, local time")),
+      byField(),
+      h("label", { class: "wide" }, "Why ", h("input", { name: "why", type: "text", maxlength: "400", placeholder: "needed where counted figures change" })),
+    ),
+    h("div", { class: "go" }, go, trouble),
+  );
+  form.onsubmit = (event) => {
+    event.preventDefault();
+    const values = new FormData(form);
+    go.disabled = true;
+    text(trouble, "");
+    const sent = { job, from: String(values.get("from")), by: keepName(form), why: String(values.get("why") ?? "").trim() || null };
+    work("/boundaries/publish", sent, panel, "Publishing")
+      .then((outcome) => {
+        form.replaceChildren();
+        byId("published").replaceChildren(
+          h("p", {}, h("b", {}, `Published as version ${outcome.version}, in force from ${dayYear(`${sent.from}T12:00:00Z`)}.`)),
+          h("p", { class: "quiet" }, told(outcome)),
+        );
+        void loadHistory();
+        void loadAreas();
+      })
+      .catch((error: unknown) => {
+        text(trouble, words(error));
+        go.disabled = false;
+      });
+  };
+}
+
+/** Work of which nobody knows how long it takes: what was counted under a version is counted anew. */
+async function work(path: string, sent: unknown, place: HTMLElement, what: string): Promise<Published> {
+  place.append(progress);
+  progress.hidden = false;
+  bar.removeAttribute("value");
+  const began = performance.now();
+  const tick = () => text(step, `${what}: what it reaches is counted anew… ${duration((performance.now() - began) / 1000)}`);
+  tick();
+  const clock = window.setInterval(tick, 1_000);
+  try {
+    return await tell<Published>(path, sent);
+  } finally {
+    window.clearInterval(clock);
+    progress.hidden = true;
+  }
+}
+
+function told(outcome: Published): string {
+  return [
+    outcome.devices ? `${count(outcome.devices, "device")} counted anew.` : "",
+    outcome.figures_changed ? `${count(outcome.figures_changed, "figure")} changed, on record as restatement ${outcome.restatement ?? ""}.` : "No figure changed.",
+  ]
+    .filter(Boolean)
+    .join(" ");
+}
+
+// ── History ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+async function loadHistory(): Promise<void> {
+  const place = byId("history");
+  let found: History;
+  try {
+    found = await ask<History>("/boundaries/history");
+  } catch (error) {
+    place.replaceChildren(h("div", { class: "empty" }, h("p", {}, words(error)), h("button", { type: "button", onclick: () => void loadHistory() }, "Try again")));
+    return;
+  }
+  if (!found.versions.length) {
+    place.replaceChildren(h("p", { class: "empty" }, "Nothing is published yet. Check a file above, and publish it."));
+    return;
+  }
+  const newest = new Map<Kind, number>();
+  for (const one of found.versions) {
+    if (!one.withdrawn_at) newest.set(one.kind, Math.max(one.version, newest.get(one.kind) ?? 0));
+  }
+  place.replaceChildren(
+    h(
+      "table",
+      { class: "table versions" },
+      h("thead", {}, h("tr", {}, ...["version", "what", "in force from", "standing", "file", "published", "why", ""].map((one) => h("th", { scope: "col" }, one || h("span", { class: "hidden" }, "action"))))),
+      h(
+        "tbody",
+        {},
+        ...found.versions.map((one) =>
+          h(
+            "tr",
+            { "data-standing": one.withdrawn_at ? "withdrawn" : one.in_force ? "in-force" : "other" },
+            h("td", {}, one.version),
+            h("td", {}, `${one.areas} ${KINDS[one.kind] ?? one.kind}`),
+            h("td", {}, dayClock(one.valid_from)),
+            h("td", {}, one.withdrawn_at ? `taken back ${dayYear(one.withdrawn_at)} by ${one.withdrawn_by ?? ""}` : one.in_force ? h("b", {}, "in force") : Date.parse(one.valid_from) > Date.now() ? "to come" : "replaced"),
+            h("td", {}, one.file),
+            h("td", {}, `${dayClock(one.loaded_at)} by ${one.loaded_by}`),
+            h("td", {}, [one.why, one.withdrawn_why].filter(Boolean).join("; ")),
+            h("td", {}, newest.get(one.kind) === one.version ? h("button", { type: "button", onclick: () => takeBack(one) }, "Take back", h("span", { class: "hidden" }, ` version ${one.version}`)) : null),
+          ),
+        ),
+      ),
+    ),
+  );
+}
+
+function takeBack(one: Version): void {
+  const dialog = byId<HTMLDialogElement>("take-back");
+  const trouble = h("p", { class: "trouble", role: "alert" });
+  const go = h("button", { type: "submit", class: "primary" }, "Take it back");
+  const form = h(
+    "form",
+    { class: "form" },
+    h("h2", { id: "take-back-title" }, `Take back version ${one.version} of the ${KINDS[one.kind]}?`),
+    h("p", {}, "The version before it is in force again. What was counted under it is counted anew, and figures that change by that are put on record."),
+    byField(),
+    h("label", {}, "Why ", h("input", { name: "why", type: "text", maxlength: "400" })),
+    h("div", { class: "go" }, go, h("button", { type: "button", onclick: () => dialog.close() }, "Leave it")),
+    trouble,
+  );
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    go.disabled = true;
+    const by = keepName(form);
+    work("/boundaries/take-back", { kind: one.kind, by, why: String(new FormData(form).get("why") ?? "").trim() || null }, form, "Taking back")
+      .then((outcome) => {
+        dialog.close();
+        text(byId("said"), `Version ${one.version} is taken back. ${told(outcome)}`);
+        void loadHistory();
+        void loadAreas();
+      })
+      .catch((error: unknown) => {
+        text(trouble, words(error));
+        go.disabled = false;
+      });
+  });
+  dialog.replaceChildren(form);
+  dialog.showModal();
+}
+
+// ── The page ────────────────────────────────────────────────────────────────────────────────────────────────
+
+let present: Areas | null = null;
+
+async function loadAreas(): Promise<void> {
+  present = await ask<Areas>("/areas").catch(() => null);
+  showPresent();
+}
+
+function showPresent(): void {
+  const kind = String(new FormData(byId<HTMLFormElement>("check")).get("kind")) as Kind;
+  if (!present) return;
+  map?.show("now", present[kind]);
+  if (!checked) map?.go(present[kind].features.length ? "now" : "file");
+}
+
+function start(): void {
+  startFile();
+  try {
+    map = new BoundaryMap(byId("map"), isDark(), choose);
+  } catch (error) {
+    console.error(error);
+    byId("map").replaceChildren(h("p", { class: "empty" }, "This browser cannot draw the map (WebGL is off). Everything on it is in the list of findings."));
+  }
+  startTheme((dark) => map?.dress(dark));
+  roving(byId("findings"), ".finding");
+  const form = byId<HTMLFormElement>("check");
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    void check();
+  });
+  form.addEventListener("change", showPresent);
+  void loadHistory();
+  // For those who measure, from the browser's console or a test.
+  Object.assign(window, { boundaries: { map } });
+  void document.fonts.load('16px "Inter Variable"').finally(() => void loadAreas());
+}
+
+start();

@@ -1,0 +1,390 @@
+/** What a neighbourhood or an officer opens to, in the place of the list. */
+
+import type { Activity, DutyDetail, NeighbourhoodDetail, Officer, OfficerDetail, Slice, TimelinePiece } from "./api.ts";
+import { ProblemError, ask } from "./api.ts";
+import { ShareBar, hours, key, shareWords, strip, ticks } from "./bars.ts";
+import { attribute, byId, h, roving, rovingStop } from "./dom.ts";
+import type { LiveMap } from "./map.ts";
+import { Playback } from "./playback.ts";
+import { state } from "./state.ts";
+import { activityWords, away, clock, dayClock, duration, minutes, ms, nobodyOnPatch, percent, verdictClass } from "./words.ts";
+
+const REFRESH_MS = 5_000;
+const AT_ONCE = 4;
+const TIMELINE_MS = 30_000;
+
+export type Route = { kind: "list" } | { kind: "neighbourhood" | "officer" | "priority"; id: string };
+
+/** `#/n/…` a neighbourhood, `#/o/…` an officer, `#/p/…` a priority area. */
+export function route(): Route {
+  const [, letter, id] = /^#\/([nop])\/(.+)$/.exec(location.hash) ?? [];
+  if (!letter || !id) return { kind: "list" };
+  const kind = { n: "neighbourhood", o: "officer", p: "priority" }[letter] as "neighbourhood" | "officer" | "priority";
+  try {
+    return { kind, id: decodeURIComponent(id) };
+  } catch {
+    return { kind: "list" };
+  }
+}
+
+const GENERIC = "#/";
+
+export class Detail {
+  private readonly place = byId("detail");
+  private readonly list = byId("list-view");
+  private readonly playback: Playback;
+  private shown = "";
+  private turn = 0;
+  private timer = 0;
+  private request: AbortController | null = null;
+  private from: HTMLElement | null = null;
+  private behind = GENERIC;
+
+  constructor(private readonly map: LiveMap) {
+    this.playback = new Playback(map);
+    roving(this.place, "a.officer");
+  }
+
+  /** Shows what the address says. */
+  go(): void {
+    const wanted = route();
+    const open = wanted.kind === "neighbourhood" || wanted.kind === "officer";
+    const signature = open ? `${wanted.kind} ${wanted.id}` : "";
+    if (signature === this.shown) return;
+    window.clearTimeout(this.timer);
+    this.request?.abort();
+    this.turn += 1;
+    if (open && !this.shown) this.from = document.activeElement as HTMLElement | null;
+    this.shown = signature;
+    this.playback.close();
+    this.map.showTrack(null);
+    attribute(document.body, "data-detail", open ? wanted.kind : null);
+    this.list.hidden = open;
+    this.place.hidden = !open;
+    if (!open) {
+      this.map.select("");
+      this.place.replaceChildren();
+      if (this.from?.isConnected && wanted.kind === "list") this.from.focus({ preventScroll: false });
+      this.from = null;
+      this.behind = GENERIC;
+      return;
+    }
+    this.place.replaceChildren(this.head("…", ""), h("div", { class: "loading", role: "status" }, "Loading…"));
+    this.place.scrollTop = 0;
+    if (wanted.kind === "neighbourhood") {
+      this.map.select(wanted.id, true);
+      this.behind = location.hash;
+      void this.neighbourhood(wanted.id, this.turn, true);
+    } else void this.officer(wanted.id, this.turn, true);
+  }
+
+  private head(title: string, verdict: string): HTMLElement {
+    const back = this.shown.startsWith("officer") && this.behind !== GENERIC ? this.behind : GENERIC;
+    const name = this.behind !== GENERIC && back !== GENERIC ? this.map.nameOf("neighbourhood", decodeURIComponent(back.slice(4))) : "All neighbourhoods";
+    return h(
+      "div",
+      { class: "panel-head detail-head" },
+      h("a", { class: "back", href: back }, h("span", { "aria-hidden": "true" }, "‹ "), name),
+      h("h2", { tabindex: "-1" }, title),
+      verdict ? h("span", { class: "verdict" }, verdict) : null,
+    );
+  }
+
+  private fail(error: unknown, again: () => void): void {
+    if (error instanceof DOMException && error.name === "AbortError") return;
+    const words = error instanceof ProblemError ? error.message : String(error);
+    this.place.replaceChildren(
+      this.head("Not shown", ""),
+      h("div", { class: "empty", role: "alert" }, h("p", {}, words), h("button", { type: "button", onclick: again }, "Try again")),
+    );
+  }
+
+  /** Puts new content in, and keeps the place scrolled to and the link with the focus. */
+  private put(first: boolean, ...content: (Node | null)[]): void {
+    const top = this.place.scrollTop;
+    const focused = document.activeElement;
+    const href = this.place.contains(focused) ? focused?.getAttribute("href") : null;
+    const opened = [...this.place.querySelectorAll<HTMLDetailsElement>("details[open]")].map((one) => one.id);
+    this.place.replaceChildren(...content.filter((one): one is Node => one !== null));
+    for (const id of opened) (document.getElementById(id) as HTMLDetailsElement | null)?.setAttribute("open", "");
+    rovingStop(this.place, "a.officer");
+    if (first) this.place.querySelector("h2")?.focus({ preventScroll: true });
+    else {
+      this.place.scrollTop = top;
+      if (href) this.place.querySelector<HTMLElement>(`a[href="${CSS.escape(href)}"]`)?.focus({ preventScroll: true });
+      else if (focused?.tagName === "H2" && !focused.isConnected) this.place.querySelector("h2")?.focus({ preventScroll: true });
+    }
+  }
+
+  private later(work: () => void, turn: number): void {
+    this.timer = window.setTimeout(() => {
+      if (turn !== this.turn) return;
+      if (document.hidden) this.later(work, turn);
+      else work();
+    }, REFRESH_MS);
+  }
+
+  private signal(): AbortSignal {
+    this.request = new AbortController();
+    return this.request.signal;
+  }
+
+  // ── A neighbourhood ─────────────────────────────────────────────────────────────────────────────────────
+
+  private async neighbourhood(id: string, turn: number, first: boolean): Promise<void> {
+    let found: NeighbourhoodDetail;
+    try {
+      found = await ask<NeighbourhoodDetail>(`/neighbourhoods/${encodeURIComponent(id)}`, { signal: this.signal() });
+      await this.timelines(found.officers);
+    } catch (error) {
+      if (turn !== this.turn) return;
+      if (first) this.fail(error, () => void this.neighbourhood(id, turn, true));
+      else this.later(() => void this.neighbourhood(id, turn, false), turn);
+      return;
+    }
+    if (turn !== this.turn) return;
+    const { share, officers } = found;
+    const bar = new ShareBar();
+    bar.update(share);
+    const lost = away(share);
+    const nobody = nobodyOnPatch(share);
+    const sorted = [...officers].sort((a, b) => rank(a) - rank(b) || a.name.localeCompare(b.name, "en-GB"));
+    const [from, to] = span(sorted);
+    this.put(
+      first,
+      this.head(share.name, share.share === null ? "no duty" : (share.verdict ?? "")),
+      h(
+        "div",
+        { class: "summary", "data-verdict": verdictClass(share.verdict), "data-nobody": nobody || null },
+        h("p", { class: "figure" }, percent(share.share, share.target, 1)),
+        h(
+          "div",
+          {},
+          bar.element,
+          h("p", { class: "quiet" }, share.share === null ? "No duty time yet." : `between ${percent(share.share_low, share.target, 1)} and ${percent(share.share_high, share.target, 1)}; promise ${percent(share.target)}`),
+        ),
+        h("p", { class: "hidden" }, shareWords(share)),
+      ),
+      h(
+        "dl",
+        { class: "facts" },
+        ...fact("On patch now", `${share.officers_on_patch} of ${share.officers_on_duty}`, nobody ? "bad" : ""),
+        ...fact("At shift end", percent(share.projected, share.target), ""),
+        ...fact("Away so far", lost >= 60 ? minutes(lost) : "none", ""),
+      ),
+      (share.abstraction ?? []).length
+        ? h(
+            "section",
+            { class: "block" },
+            h("h3", {}, "Where the time went"),
+            h(
+              "ul",
+              { class: "wheres" },
+              ...(share.abstraction ?? []).map((one) =>
+                h("li", {}, h("span", {}, one.where, one.state ? h("span", { class: "quiet" }, ` · ${one.state}`) : null), h("b", {}, minutes(one.seconds))),
+              ),
+            ),
+          )
+        : null,
+      found.hours.length ? h("section", { class: "block" }, h("h3", {}, "The shift, hour by hour"), hours(found.hours, share.target), key()) : null,
+      h(
+        "section",
+        { class: "block" },
+        h("h3", {}, "Officers"),
+        sorted.length
+          ? h("ul", { class: "officers-list" }, ...sorted.map((one) => officerRow(one, from, to)))
+          : h("p", { class: "empty" }, "Nobody of this neighbourhood is on duty now."),
+        sorted.length ? ticks(from, to) : null,
+      ),
+    );
+    this.later(() => void this.neighbourhood(id, turn, false), turn);
+  }
+
+  /** Where the answer has no timelines, each duty is asked for its own, now and then. */
+  private async timelines(officers: Officer[]): Promise<void> {
+    const without = officers.filter((one) => !one.timeline);
+    const work = async () => {
+      for (let one = without.pop(); one; one = without.pop()) {
+        const known = this.lines.get(one.duty_id);
+        if (known && performance.now() - known.at < TIMELINE_MS) {
+          one.timeline = known.line;
+          continue;
+        }
+        const duty = await ask<DutyDetail>(dutyPath(one.officer_id, one.duty_id)).catch(() => null);
+        one.timeline = duty ? pieces(duty.slices) : (known?.line ?? []);
+        this.lines.set(one.duty_id, { at: performance.now(), line: one.timeline });
+      }
+    };
+    await Promise.all(Array.from({ length: AT_ONCE }, work));
+  }
+
+  private readonly lines = new Map<string, { at: number; line: TimelinePiece[] }>();
+
+  // ── An officer ──────────────────────────────────────────────────────────────────────────────────────────
+
+  private async officer(id: string, turn: number, first: boolean): Promise<void> {
+    let one: Officer | null;
+    let duty: DutyDetail;
+    try {
+      const signal = this.signal();
+      const found = await ask<OfficerDetail>(`/officers/${encodeURIComponent(id)}`, { signal });
+      one = found.officer;
+      const which = one?.duty_id ?? found.duties[0]?.duty_id;
+      if (!which) throw new ProblemError(404, `${found.name} has not been on duty.`);
+      duty = await ask<DutyDetail>(dutyPath(id, which), { signal });
+    } catch (error) {
+      if (turn !== this.turn) return;
+      if (first) this.fail(error, () => void this.officer(id, turn, true));
+      else this.later(() => void this.officer(id, turn, false), turn);
+      return;
+    }
+    if (turn !== this.turn) return;
+    if (first) this.map.showTrack(duty);
+    const { name, role, team } = duty.duty;
+    const line = pieces(duty.slices);
+    const from = ms(duty.duty.from);
+    const to = one ? Math.max(state.now, line.at(-1)?.[1] ?? 0) : (line.at(-1)?.[1] ?? from + 1);
+    const { figure } = duty;
+    if (first) {
+      this.play = duty.track.t_ms.length
+        ? h("button", { type: "button", class: "primary", onclick: () => this.playback.open(duty, name, from, to) }, "Play the track")
+        : h("p", { class: "quiet" }, "No position has come from this officer's devices.");
+    }
+    this.put(
+      first,
+      this.head(name, ""),
+      h(
+        "div",
+        { class: "summary officer-summary", "data-activity": one?.activity ?? "none" },
+        h("p", { class: "figure" }, percent(figure.share, figure.target)),
+        h(
+          "div",
+          {},
+          h("p", {}, h("b", {}, one ? now(one) : "not on duty now"), one?.since ? ` since ${clock(one.since)}` : ""),
+          h("p", { class: "quiet" }, [role ? roleWords(role) : "", team, one?.state_name ? `status: ${one.state_name}` : ""].filter(Boolean).join(" · ")),
+        ),
+      ),
+      h(
+        "dl",
+        { class: "facts" },
+        ...fact("On patch", figure.share === null ? "no patch" : `${duration(figure.on_patch_s)} of ${duration(figure.duty_s)}`, ""),
+        ...fact("Booked on", `${clock(duty.duty.from)}–${duty.duty.to ? clock(duty.duty.to) : "open"}`, ""),
+        ...fact("Last heard", one ? (one.last_fix ? `${duration((state.now - ms(one.last_fix)) / 1000)} ago` : "never") : dayClock(duty.duty.to), ""),
+      ),
+      h(
+        "section",
+        { class: "block" },
+        h("h3", {}, one ? "This shift" : "The last shift"),
+        strip(line, from, to, stripWords(name, line)),
+        ticks(from, to),
+        key(),
+        this.play,
+      ),
+      h("details", { class: "block slices", id: "slices", open: true }, h("summary", {}, "Stretch by stretch"), this.slices(duty.slices)),
+    );
+    this.later(() => void this.officer(id, turn, false), turn);
+  }
+
+  private play: HTMLElement | null = null;
+
+  private slices(all: readonly Slice[]): HTMLElement {
+    const joined: { start: number; end: number; activity: Activity; words: string }[] = [];
+    for (const one of all) {
+      const words = this.where(one);
+      const last = joined.at(-1);
+      if (last && last.activity === one.activity && last.words === words && last.end === ms(one.start)) last.end = ms(one.end);
+      else joined.push({ start: ms(one.start), end: ms(one.end), activity: one.activity, words });
+    }
+    return h(
+      "table",
+      { class: "slices-table" },
+      h("thead", {}, h("tr", {}, ...["from", "what", "where and why", "for"].map((one) => h("th", { scope: "col" }, one)))),
+      h(
+        "tbody",
+        {},
+        ...joined
+          .filter((one) => one.end - one.start >= 30_000)
+          .reverse()
+          .map((one) =>
+            h(
+              "tr",
+              {},
+              h("td", {}, clock(one.start)),
+              h("td", {}, h("i", { class: `swatch ${one.activity}`, "aria-hidden": "true" }), activityWords(one.activity)),
+              h("td", {}, one.words),
+              h("td", { class: "number" }, duration((one.end - one.start) / 1000)),
+            ),
+          ),
+      ),
+    );
+  }
+
+  private where(one: Slice): string {
+    if (one.activity === "unknown") return "–";
+    const visited = one.priorities.map((id) => this.map.nameOf("priority", id)).join(", ");
+    const busy = ["available", "on duty", ""].includes(one.state_name) ? "" : one.state_name;
+    return [one.where, visited, busy].filter(Boolean).join(" · ");
+  }
+}
+
+function dutyPath(officer: string, duty: string): string {
+  return `/officers/${encodeURIComponent(officer)}/duties/${encodeURIComponent(duty)}`;
+}
+
+function fact(name: string, value: string, tone: string): [HTMLElement] {
+  return [h("div", { "data-tone": tone || null }, h("dt", {}, name), h("dd", {}, value))];
+}
+
+const ROLES: Record<string, string> = { npt: "neighbourhood officer", pcso: "PCSO", response: "response" };
+const roleWords = (role: string) => ROLES[role] ?? role;
+
+const ORDER: Record<string, number> = { unknown: 0, off_patch: 1, not_visible: 2, break: 3, on_patch: 4 };
+const rank = (one: Officer) => ORDER[one.activity ?? "unknown"] ?? 0;
+
+/** Slices of one activity, joined. */
+function pieces(slices: readonly Slice[]): TimelinePiece[] {
+  const line: TimelinePiece[] = [];
+  for (const one of slices) {
+    const last = line.at(-1);
+    const [start, end] = [ms(one.start), ms(one.end)];
+    if (last && last[2] === one.activity && last[1] === start) last[1] = end;
+    else line.push([start, end, one.activity]);
+  }
+  return line;
+}
+
+/** From the first duty's start to now. */
+function span(officers: readonly Officer[]): [number, number] {
+  const from = Math.min(...officers.map((one) => ms(one.from)), state.now - 1);
+  return [from, Math.max(state.now, from + 1)];
+}
+
+/** What an officer does, in the server's words, or in ours where it has none. */
+function now(one: Officer): string {
+  return one.why || activityWords(one.activity);
+}
+
+function stripWords(name: string, line: readonly TimelinePiece[]): string {
+  const sums = new Map<Activity, number>();
+  for (const [start, end, activity] of line) sums.set(activity, (sums.get(activity) ?? 0) + end - start);
+  return `${name}'s shift: ${[...sums].map(([activity, time]) => `${activityWords(activity)} ${duration(time / 1000)}`).join(", ")}`;
+}
+
+function officerRow(one: Officer, from: number, to: number): HTMLElement {
+  const target = state.settings.target;
+  const line = one.timeline ?? [];
+  const gone = one.off_patch_since ? duration((state.now - ms(one.off_patch_since)) / 1000) : "";
+  return h(
+    "li",
+    {},
+    h(
+      "a",
+      { class: "officer", href: `#/o/${encodeURIComponent(one.officer_id)}`, "data-activity": one.activity ?? "none", tabindex: "-1" },
+      h("span", { class: "name" }, one.name, one.role && one.role !== "npt" ? h("span", { class: "quiet" }, ` ${roleWords(one.role)}`) : null),
+      h("span", { class: "percent" }, percent(one.share, target)),
+      h("span", { class: "state" }, h("i", { class: `swatch ${one.activity ?? "unknown"}`, "aria-hidden": "true" }), now(one), h("span", { class: "quiet" }, one.since ? ` since ${clock(one.off_patch_since ?? one.since)}` : "", gone ? ` (${gone})` : "")),
+      h("span", { class: "spent quiet" }, one.duty_s === null ? "" : `${duration(one.on_patch_s)} of ${duration(one.duty_s)}`),
+      strip(line, from, to, stripWords(one.name, line)),
+    ),
+  );
+}

@@ -1,0 +1,133 @@
+/** The list of neighbourhoods by need. */
+
+import type { Share } from "./api.ts";
+import { ShareBar, shareWords } from "./bars.ts";
+import { Keyed, attribute, byId, h, roving, rovingStop, text } from "./dom.ts";
+import { state } from "./state.ts";
+import { away, count, duration, minutes, nobodyOnPatch, percent, verdictClass, willMiss } from "./words.ts";
+
+const CALM_MS = 8_000;
+const WHERES = 2;
+
+class Row {
+  readonly element: HTMLLIElement;
+  private readonly link = h("a", { class: "row" });
+  private readonly name = h("span", { class: "name" });
+  private readonly verdict = h("span", { class: "verdict" });
+  private readonly bar = new ShareBar();
+  private readonly share = h("span", { class: "percent" });
+  private readonly officers = h("span", { class: "officers", "aria-hidden": "true" });
+  private readonly projected = h("span", { class: "projected", "aria-hidden": "true" });
+  private readonly away = h("span", { class: "away" });
+  private readonly words = h("span", { class: "hidden" });
+
+  constructor(id: string) {
+    attribute(this.link, "href", `#/n/${encodeURIComponent(id)}`);
+    attribute(this.link, "tabindex", "-1");
+    const seen = { "aria-hidden": "true" };
+    this.link.append(
+      this.name,
+      this.words,
+      h("span", { class: "column-share", ...seen }, this.bar.element, this.share),
+      this.officers,
+      this.projected,
+      h("span", { class: "second", ...seen }, this.verdict, this.away),
+    );
+    this.element = h("li", {}, this.link);
+  }
+
+  update(item: Share): void {
+    const { target } = item;
+    const nobody = nobodyOnPatch(item);
+    text(this.name, item.name);
+    text(this.verdict, item.share === null ? "no duty" : (item.verdict ?? ""));
+    this.bar.update(item);
+    text(this.share, percent(item.share, target));
+    text(this.officers, item.officers_on_duty ? `${item.officers_on_patch}\u2009/\u2009${item.officers_on_duty}` : "–");
+    text(this.projected, item.officers_on_duty ? percent(item.projected, target) : "–");
+    const where = places(item).slice(0, WHERES).map(([name, seconds]) => `${name}\u00a0${Math.round(seconds / 60)}`);
+    const lost = away(item);
+    const why = lost >= 60 ? `${minutes(lost)} away${where.length ? `: ${where.join(", ")}` : ""}` : "";
+    text(this.away, `${nobody ? " · nobody on patch" : ""}${why ? ` · ${why}` : ""}`);
+    attribute(this.away, "title", why || null);
+    attribute(this.link, "data-verdict", verdictClass(item.verdict));
+    attribute(this.link, "data-nobody", nobody || null);
+    attribute(this.link, "data-miss", willMiss(item) || null);
+    const silent = item.officers_silent ? `, ${count(item.officers_silent, "officer")} silent` : "";
+    text(
+      this.words,
+      `: ${shareWords(item)}. ` +
+        (item.officers_on_duty
+          ? `${item.officers_on_patch} of ${count(item.officers_on_duty, "officer")} on patch${silent}. ` +
+            `At the end of the shift ${percent(item.projected, target)}. ${lost >= 60 ? `${duration(lost)} away${where.length ? `: ${where.join(", ")}` : ""}.` : ""}`
+          : "Nobody on duty."),
+    );
+  }
+}
+
+/** Where the time away was spent, whatever the status there: the longest first. */
+function places(item: Share): [where: string, seconds: number][] {
+  const sums = new Map<string, number>();
+  for (const one of item.abstraction ?? []) sums.set(one.where, (sums.get(one.where) ?? 0) + one.seconds);
+  return [...sums].filter(([, seconds]) => seconds >= 30).sort((a, b) => b[1] - a[1]);
+}
+
+/** Neighbourhoods in the order of need; those with nobody on duty last, by name. */
+export function byNeed(shares: Iterable<Share>): Share[] {
+  const duty = (item: Share) => (item.officers_on_duty > 0 ? 2 : item.share !== null ? 1 : 0);
+  return [...shares].sort(
+    (a, b) => duty(b) - duty(a) || (b.need ?? 0) - (a.need ?? 0) || a.name.localeCompare(b.name, "en-GB"),
+  );
+}
+
+export function startList(): void {
+  const list = byId<HTMLOListElement>("list");
+  const find = byId<HTMLInputElement>("find");
+  const keyed = new Keyed<Share, Row>(list, (item) => item.id, (item) => new Row(item.id));
+  let order: string[] = [];
+  let ordered = 0;
+  let touched = 0;
+  const touch = () => {
+    touched = performance.now();
+  };
+  const box = byId("list-box");
+  for (const event of ["pointermove", "focusin", "keydown", "scroll", "wheel"]) {
+    box.addEventListener(event, touch, { passive: true });
+  }
+
+  const show = () => {
+    const wanted = find.value.trim().toLocaleLowerCase("en-GB");
+    const now = performance.now();
+    // A row must not slip away under the pointer: the order stands while the list is in use.
+    const still = now - touched < 3_000 || now - ordered < CALM_MS;
+    const all = state.neighbourhoods;
+    const known = order.length === all.size && order.every((id) => all.has(id));
+    if (!known || !still) {
+      order = byNeed(all.values()).map((item) => item.id);
+      ordered = now;
+    }
+    const items = order
+      .map((id) => all.get(id) as Share)
+      .filter((item) => !wanted || item.name.toLocaleLowerCase("en-GB").includes(wanted));
+    keyed.show(items);
+    rovingStop(list, "a.row");
+    attribute(list, "data-empty", items.length === 0 || null);
+    list.dataset["said"] = !state.known
+      ? ""
+      : all.size === 0
+        ? "No neighbourhoods are published yet. GIS staff publish them on the boundary page."
+        : items.length === 0
+          ? `No neighbourhood is called “${find.value.trim()}”.`
+          : "";
+  };
+  roving(list, "a.row");
+  find.addEventListener("input", show);
+  find.addEventListener("keydown", (event) => {
+    if (event.key === "ArrowDown") list.querySelector<HTMLElement>("a.row")?.focus();
+  });
+  state.on(["figures"], () => {
+    text(byId("column-share"), `share, promise ${percent(state.settings.target)}`);
+    show();
+  });
+  window.setInterval(show, CALM_MS);
+}

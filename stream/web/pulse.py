@@ -1,0 +1,485 @@
+"""The pulse: the database is read once a second, whoever looks, and every page gets the same bytes.
+
+A shell. While nobody listens it stands still. What changed is written out and compressed once; pages keep no
+queue of their own but a number, how far in the last minute's news they have come. Who falls behind gets a new
+snapshot, so that a slow reader costs nobody memory.
+
+Compression: the news of every pulse is a run of deflate blocks that ends with a full flush, so it means the
+same to everybody, whatever came before; each page has a gzip header of its own before the first of them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import secrets
+import time
+import zlib
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import psycopg
+import shapely
+
+from geo.areas import Kind
+from geo.history import FOREVER
+from stream.calendar import rfc3339
+from stream.facts import SECOND
+from stream.overview import nobody_since
+from stream.settings import EVENTS
+from stream.shares import FORCE, OFFICER
+from stream.store import alerts
+from stream.store.schema import SchemaError
+from stream.store.watch import STALE, Eyes, Fresh
+from stream.web import shown
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable
+
+    from geo.areas import AreaSet
+    from stream.overview import Depth, Picture, Share
+    from stream.settings import Settings
+    from stream.store.alerts import Noted
+    from stream.store.schema import Connection
+    from stream.web.shown import Json, Unit
+
+log = logging.getLogger(__name__)
+
+BEAT_S = 1.0
+"""Seconds between two pulses."""
+
+REMEMBERED_S = 60.0
+"""For how long news are kept for pages that come back."""
+
+BEHIND = 10
+"""A page that is so many pulses behind gets a snapshot instead."""
+
+GZIP_HEADER = b"\x1f\x8b\x08\0\0\0\0\0\0\xff"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Moment:
+    """All that the page is made of at an instant."""
+
+    picture: Picture
+    depth: Depth
+    shares: tuple[Share, ...]
+    alerts: tuple[Noted, ...]
+    units: dict[str, Unit]
+    names: shown.Names
+    fresh: Fresh
+    force: Json
+    neighbourhoods: dict[str, Json]
+    areas: dict[str, Json]
+
+
+@dataclass(slots=True)
+class Counts:
+    """What ``/metrics`` tells of the pulse."""
+
+    pages: int = 0
+    opened: int = 0
+    snapshots: int = 0
+    resumed: int = 0
+    pulses: int = 0
+    failures: int = 0
+    bytes: int = 0
+    reads: int = 0
+    read_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _News:
+    number: int
+    at: float
+    plain: bytes
+    packed: bytes
+
+
+@dataclass(slots=True, eq=False)
+class Viewer:
+    """Makes moments of what eyes see; for one thread.
+
+    Args:
+        eyes: they read the database.
+        overdue_s: how long a priority area may wait within its hours.
+    """
+
+    eyes: Eyes
+    overdue_s: float
+    _homes: tuple[AreaSet, dict[str, str | None]] | None = None
+
+    def look(self) -> Moment:
+        """Reads all there is to see.
+
+        Raises:
+            psycopg.Error: the database is away.
+            SchemaError: run ``patrol init`` first.
+        """
+        try:
+            sight = self.eyes.look()
+            noted = alerts.noted(self.eyes.connection(), sight.picture.as_of)
+        except psycopg.Error:
+            self.eyes.close()
+            raise
+        picture, depth, now = sight.picture, sight.depth, sight.picture.as_of
+        names = shown.Names(picture.areas)
+        nobody = nobody_since(depth)
+        homes = self._neighbourhoods_of(picture.areas)
+        overdue = int(self.overdue_s * SECOND)
+        told = {
+            (item.figures.scope, item.figures.id): shown.share_json(
+                item, names, nobody.get(item.figures.id) if item.on_duty and not item.on_patch else None
+            )
+            for item in sight.shares
+            if item.figures.scope != OFFICER
+        }
+        return Moment(
+            picture,
+            depth,
+            sight.shares,
+            tuple(noted),
+            shown.units_of(picture, sight.presence),
+            names,
+            sight.fresh,
+            told.pop((FORCE, FORCE)),
+            {area_id: item for (_, area_id), item in told.items()},
+            {
+                item.area_id: shown.area_json(item, now, depth.begun, overdue, homes.get(item.area_id))
+                for item in depth.awaited
+            },
+        )
+
+    def _neighbourhoods_of(self, areas: AreaSet) -> dict[str, str | None]:
+        """By priority area: the neighbourhood that holds a point inside it."""
+        if self._homes is None or self._homes[0] is not areas:
+            own = [area for area in areas.areas() if area.kind is Kind.PRIORITY]
+            grounds = [area for area in areas.areas() if area.kind is Kind.NEIGHBOURHOOD]
+            tree = shapely.STRtree([area.geometry for area in grounds])
+            found: dict[str, str | None] = {}
+            for area in own:
+                hits = tree.query(shapely.point_on_surface(area.geometry), predicate="intersects").tolist()
+                found[area.area_id] = min((grounds[at].area_id for at in hits), default=None)
+            self._homes = (areas, found)
+        return self._homes[1]
+
+
+def event(name: str, body: object, mark: str | None = None) -> bytes:
+    """One server-sent event."""
+    head = f"id: {mark}\n" if mark else ""
+    return f"{head}event: {name}\ndata: ".encode() + msgspec.json.encode(body) + b"\n\n"
+
+
+class Pulse:
+    """Reads once a second while pages are open, and hands out what changed."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        wall: Callable[[], int],
+        *,
+        beat_s: float = BEAT_S,
+        remembered_s: float = REMEMBERED_S,
+    ) -> None:
+        self.settings = settings
+        self._beat_s, self._remembered_s = beat_s, remembered_s
+        self.counts = Counts()
+        self._boot = secrets.token_hex(4)
+        self._wall = wall
+        self._eyes = Eyes(settings, wall)
+        self._viewer = Viewer(self._eyes, settings.alert_priority_unvisited_s)
+        self.policies = self._eyes.policies
+        self._thread = ThreadPoolExecutor(1, "pulse")
+        self._moment: Moment | None = None
+        self._read_at = -FOREVER / SECOND
+        self.failed: Fresh | None = None
+        self._turn = asyncio.Lock()
+        self._number = 0
+        self._news: deque[_News] = deque()
+        self._snapshot: tuple[int, bytes, bytes] = (-1, b"", b"")
+        self._beat: asyncio.Task[None] | None = None
+        self._next: asyncio.Future[None] | None = None
+        self._sent: dict[str, Any] = {}
+        self._ended = False
+
+    @property
+    def beating(self) -> bool:
+        """Whether the database is being read: some page is open."""
+        return self._beat is not None
+
+    # ── moments ───────────────────────────────────────────────────────────────────────────────────────────
+
+    async def now(self) -> Moment:
+        """The present moment: the last one read where that is not older than a second.
+
+        Raises:
+            psycopg.Error: the database is away and nothing was ever read.
+        """
+        async with self._turn:
+            if self._moment is None or time.monotonic() - self._read_at > self._beat_s:
+                try:
+                    await self._read()
+                except psycopg.Error:
+                    if self._moment is None:
+                        raise
+            assert self._moment is not None
+            return self._moment if self.failed is None else replace(self._moment, fresh=self.failed)
+
+    async def ask(self, question: Callable[[Connection], Any]) -> Any:
+        """Does something with the pulse's connection, between two readings.
+
+        Raises:
+            psycopg.Error: the database is away.
+        """
+
+        def work() -> Any:
+            try:
+                return question(self._eyes.connection())
+            except psycopg.Error:
+                self._eyes.close()
+                raise
+
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+
+    async def _read(self) -> None:
+        began = time.monotonic()
+        self.counts.reads += 1
+        try:
+            self._moment = await asyncio.get_running_loop().run_in_executor(self._thread, self._viewer.look)
+        except (psycopg.Error, SchemaError) as failure:
+            self.counts.failures += 1
+            if self.failed is None:
+                log.warning("no live figures: %s", str(failure).strip())
+            self.failed = self._away()
+            raise
+        else:
+            self.failed = None
+            self._read_at = began
+        finally:
+            self.counts.read_s += time.monotonic() - began
+
+    def _away(self) -> Fresh:
+        """How fresh things are while the database is away."""
+        newest = None if self._moment is None else self._moment.fresh.newest
+        age = None if newest is None else max(0.0, (self._wall() - newest) / SECOND)
+        if newest is not None and self.settings.clock == EVENTS:
+            age = time.monotonic() - self._read_at
+        text = "Stale: the database cannot be reached now; this page goes on by itself when it is back."
+        return Fresh(newest, age, None, STALE, text)
+
+    # ── news ──────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _go(self) -> None:
+        loop = asyncio.get_running_loop()
+        due = loop.time()
+        while True:
+            try:
+                async with self._turn:
+                    await self._read()
+            except (psycopg.Error, SchemaError):
+                pass  # it is said already, and pages are told that what they show is stale
+            except Exception:
+                log.exception("a fault of the program: pages are told that what they show is stale")
+                self.failed = self._away()
+            self._publish()
+            due = max(due + self._beat_s, loop.time())
+            await asyncio.sleep(due - loop.time())
+
+    def _publish(self) -> None:
+        """Makes the news of this pulse, and wakes the pages."""
+        moment = self._moment
+        parts: list[bytes] = []
+        if moment is None or self.failed is not None:
+            head = self._silence()
+        else:
+            head = {"as_of": rfc3339(moment.picture.as_of), "fresh": shown.fresh_json(moment.fresh)}
+            parts = self._changes(moment, head)
+        self._number += 1
+        plain = b"".join((*parts, event("pulse", head, f"{self._boot}-{self._number}")))
+        now = time.monotonic()
+        self._news.append(_News(self._number, now, plain, packed(plain)))
+        while now - self._news[0].at > self._remembered_s:
+            self._news.popleft()
+        self.counts.pulses += 1
+        self._wake()
+
+    def _wake(self) -> None:
+        waiting, self._next = self._next, None
+        if waiting is not None and not waiting.done():
+            waiting.set_result(None)
+
+    def _silence(self) -> Json:
+        """What there is to say while nothing can be read."""
+        as_of = self._wall() if self._moment is None else self._moment.picture.as_of
+        return {"as_of": rfc3339(as_of), "fresh": shown.fresh_json(self.failed or self._away())}
+
+    def _changes(self, moment: Moment, head: Json) -> list[bytes]:
+        """Events of what a person can see changed since the last pulse."""
+        parts = []
+        share: Json = dict(head)
+        if self._differs("force", shown.visible(moment.force)):
+            share["force"] = moment.force
+        changed = [
+            item
+            for key, item in moment.neighbourhoods.items()
+            if self._differs(f"n:{key}", shown.visible(item))
+        ]
+        if changed or "force" in share:
+            parts.append(event("share", {**share, "neighbourhoods": changed}))
+        before: dict[str, Unit] = self._sent.get("units", {})
+        moved = [item for key, item in moment.units.items() if before.get(key) != item]
+        handed = [
+            item
+            for item in moved
+            if (was := before.get(item.device_id)) is None
+            or (was.kind, was.officers) != (item.kind, item.officers)
+        ]
+        new = {item.device_id for item in handed}
+        gone = sorted(before.keys() - moment.units.keys())
+        for units, whole in ((handed, True), ([item for item in moved if item.device_id not in new], False)):
+            if units or (whole and gone):
+                body = shown.columns_of(units, whole=whole)
+                parts.append(event("units", {**body, "gone": gone if whole else []}))
+        self._sent["units"] = moment.units
+        known: dict[str, Json] = self._sent.get("alerts", {})
+        told = {item.episode.alert_id: shown.alert_json(item) for item in moment.alerts}
+        parts += [event("alert", item) for name, item in told.items() if known.get(name) != item]
+        self._sent["alerts"] = told
+        areas = [
+            item
+            for key, item in moment.areas.items()
+            if self._differs(f"p:{key}", shown.awaited_visibly(item))
+        ]
+        if areas:
+            parts.append(event("areas", {"priority_areas": areas}))
+        return parts
+
+    def _differs(self, key: str, value: object) -> bool:
+        if self._sent.get(key) == value:
+            return False
+        self._sent[key] = value
+        return True
+
+    def live_json(self, moment: Moment) -> Json:
+        """The whole of what is live."""
+        return {
+            "as_of": rfc3339(moment.picture.as_of),
+            "fresh": shown.fresh_json(moment.fresh),
+            "force": moment.force,
+            "neighbourhoods": sorted(moment.neighbourhoods.values(), key=lambda item: -item["need"]),
+            "priority_areas": list(moment.areas.values()),
+            "alerts": [shown.alert_json(item) for item in moment.alerts],
+            "settings": self.settings_json(moment),
+        }
+
+    def settings_json(self, moment: Moment) -> Json:
+        """What the page has to know of the settings."""
+        return {
+            "target": self.policies.at(moment.picture.as_of).target,
+            "timezone": "Europe/London",
+            "basemap": basemap(self.settings.basemap),
+            "stale_s": self.settings.stale_s,
+        }
+
+    def _whole(self) -> tuple[bytes, bytes]:
+        """A snapshot as of the last pulse, written once for all who ask between two pulses."""
+        if self._moment is None:
+            plain = event("pulse", self._silence())  # without an id: whoever comes back wants a snapshot
+            return plain, packed(plain)
+        if self._snapshot[0] != self._number:
+            moment = self._moment if self.failed is None else replace(self._moment, fresh=self.failed)
+            body = {
+                "live": self.live_json(moment),
+                "units": shown.columns_of(list(moment.units.values()), whole=True),
+            }
+            plain = event("snapshot", body, f"{self._boot}-{self._number}")
+            self._snapshot = (self._number, plain, packed(plain))
+        return self._snapshot[1:]
+
+    async def stream(self, last_id: str | None, *, compress: bool) -> AsyncGenerator[bytes, None]:
+        """What one page is sent, until it goes.
+
+        Args:
+            last_id: the last event that it has, from before a break.
+            compress: as gzip.
+        """
+        which = 1 if compress else 0
+        self.counts.pages += 1
+        self.counts.opened += 1
+        try:
+            if self._beat is None or self._beat.done():
+                self._beat = asyncio.create_task(self._go())
+                await self._waited()
+            head = GZIP_HEADER if compress else b""
+            at = self._resumed(last_id)
+            self.counts.resumed += at is not None
+            while not self._ended:
+                nothing_yet = self._moment is None
+                if at is None:
+                    chunk = self._whole()[which]
+                    self.counts.snapshots += not nothing_yet
+                else:
+                    chunk = b"".join(
+                        item.packed if compress else item.plain for item in self._news if item.number > at
+                    )
+                at = self._number
+                self.counts.bytes += len(head) + len(chunk)
+                yield head + chunk
+                head = b""
+                if at == self._number:
+                    await self._waited()
+                if nothing_yet or self._number - at > BEHIND:
+                    at = None  # too slow: a snapshot is less than all that was missed
+        finally:
+            self.counts.pages -= 1
+            if not self.counts.pages and self._beat is not None:
+                self._beat.cancel()
+                self._beat = None
+
+    def _resumed(self, last_id: str | None) -> int | None:
+        boot, _, number = (last_id or "").partition("-")
+        if boot != self._boot or not (number.isascii() and number.isdigit()):
+            return None
+        at = int(number[:18])
+        oldest = self._news[0].number if self._news else self._number + 1
+        return at if oldest - 1 <= at <= self._number else None
+
+    async def _waited(self) -> None:
+        """Returns with the next pulse."""
+        if self._next is None:
+            self._next = asyncio.get_running_loop().create_future()
+        await asyncio.shield(self._next)
+
+    def end(self) -> None:
+        """Lets every page go, so that the server can end."""
+        self._ended = True
+        self._wake()
+
+    async def close(self) -> None:
+        """Ends reading."""
+        self.end()
+        if self._beat is not None:
+            self._beat.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._beat
+        self._thread.shutdown(wait=True)
+        self._eyes.close()
+
+
+def basemap(setting: str) -> Json | None:
+    """The map below the areas, as the setting names it: a raster tile address, or a PMTiles file."""
+    if not setting:
+        return None
+    if "{z}" in setting:
+        return {"kind": "raster", "tiles": setting}
+    return {"kind": "pmtiles", "url": "/basemap.pmtiles"}
+
+
+def packed(plain: bytes) -> bytes:
+    """Deflate blocks that stand for themselves: they refer to nothing before them."""
+    deflate = zlib.compressobj(6, zlib.DEFLATED, -zlib.MAX_WBITS)
+    return deflate.compress(plain) + deflate.flush(zlib.Z_FULL_FLUSH)

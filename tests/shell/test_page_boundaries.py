@@ -1,0 +1,225 @@
+"""The boundary page in a real browser: a file checked, compared, published with a date, and taken back."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import shapely
+from playwright.sync_api import expect
+
+from stream.store.schema import connect
+from tests.shell.pipeline import Pipeline
+from tests.shell.screen import (
+    PATIENCE_MS,
+    PHONE,
+    Outside,
+    Visitor,
+    Web,
+    an_hour_in_town,
+    built,
+    chromium,
+    serving,
+    visiting,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from playwright.sync_api import Browser, FilePayload
+
+    from stream.embedded import EmbeddedBroker, EmbeddedDatabase
+
+expect.set_options(timeout=PATIENCE_MS)
+pytestmark = pytest.mark.slow
+
+
+@dataclass(slots=True)
+class Desk:
+    """The boundary page of a town in which an hour was patrolled."""
+
+    web: Web
+    browser: Browser
+
+
+@pytest.fixture
+def desk(
+    embedded_broker: EmbeddedBroker, database_server: EmbeddedDatabase, database: str, tmp_path: Path
+) -> Iterator[Desk]:
+    """Ingest, worker and web over an hour in the town."""
+    built()
+    with Pipeline(embedded_broker.bootstrap, database, tmp_path) as pipeline:
+        outside = Outside(pipeline)
+        outside.areas(tmp_path / "areas")
+        an_hour_in_town(outside)
+        with serving(pipeline) as web, chromium() as browser:
+            yield Desk(web, browser)
+
+
+def wards(edge: float, *, overlap: float = 0.0, **more: Any) -> FilePayload:
+    """The two neighbourhoods as a file: the edge between them, and how far the west reaches over it."""
+    shapes = {
+        "N1": ("Westcotes", shapely.box(-1.00, 52.50, edge + overlap, 52.52)),
+        "N2": ("Eastgate <b>", shapely.box(edge, 52.50, -0.96, 52.52)),
+        **more,
+    }
+    features = [
+        {
+            "type": "Feature",
+            "properties": {"area_id": area_id, "name": name},
+            "geometry": shapely.geometry.mapping(shape),
+        }
+        for area_id, (name, shape) in shapes.items()
+    ]
+    whole = {"type": "FeatureCollection", "features": features}
+    return {"name": "wards.geojson", "mimeType": "application/json", "buffer": json.dumps(whole).encode()}
+
+
+def check(visitor: Visitor, file: FilePayload) -> None:
+    """Chooses a file and has it checked."""
+    visitor.page.set_input_files("#file", files=[file])
+    visitor.page.get_by_role("button", name="Check", exact=True).click()
+    expect(visitor.page.locator("#result")).to_be_visible()
+
+
+def test_findings_are_on_the_map_and_in_a_list(desk: Desk) -> None:
+    """What is wrong with a file stands in a list and on the map; an error stops it until it is accepted."""
+    address = desk.web.address
+    with visiting(desk.browser, address, "/boundaries") as visitor:
+        page = visitor.page
+        check(visitor, wards(-0.98, overlap=0.001))
+        expect(page.locator("#result-title")).to_be_focused()
+        expect(page.locator("#result-summary")).to_contain_text("cannot be published")
+        error = page.locator(".finding[data-severity=error]")
+        expect(error).to_have_count(1)
+        expect(error).to_contain_text("overlap")
+        error.click()
+        expect(error).to_have_attribute("aria-current", "true")
+        # The map goes to where it is: from the whole town to a strip of seventy metres.
+        visitor.until("() => boundaries.map.map.getZoom() > 13", "the map at the finding")
+        assert visitor.value("() => boundaries.map.data.findings.features.length") == 1
+        assert visitor.value("() => boundaries.map.data.chosen.features.length") == 1
+        expect(page.locator("#publish")).to_contain_text("cannot be published")
+        visitor.shot("boundaries-error")
+        visitor.accessible()
+        page.get_by_role("checkbox", name=re.compile("^overlap")).check()
+        page.locator("#accept").get_by_label("Why").fill("shared high street")
+        page.locator("#accept").get_by_label("Your name").fill("GIS desk")
+        page.get_by_role("button", name="Check again with these accepted").click()
+        expect(page.locator("#result-summary")).to_contain_text("can be published")
+        expect(page.locator(".finding[data-severity=error]")).to_have_count(0)
+        visitor.undisturbed(address)
+
+
+def test_file_is_compared_published_and_taken_back(desk: Desk) -> None:
+    """A clean file shows what it changes, is published with a date and a reason, listed, and taken back."""
+    address = desk.web.address
+    with visiting(desk.browser, address, "/boundaries") as visitor:
+        page = visitor.page
+        expect(page.locator("#history tbody tr")).to_have_count(3)
+        check(visitor, wards(-0.984))
+        expect(page.locator("#result-summary")).to_contain_text("2 neighbourhoods in the file. They can be")
+        expect(page.locator("#diff")).to_contain_text("2 with another boundary")
+        expect(page.locator("#diff")).to_contain_text("Eastgate <b> (N2): gained")
+        expect(page.locator("#diff")).to_contain_text("from Westcotes (N1) to Eastgate <b> (N2)")
+        assert page.locator("#diff b").count() == 0
+        page.locator("#publish").get_by_label("In force from").fill("2026-01-26")
+        page.locator("#publish").get_by_label("Your name").fill("GIS desk")
+        publish = page.get_by_role("button", name=re.compile("^Publish"))
+        publish.click()
+        expect(page.locator("#publish .trouble")).to_contain_text("say why")
+        page.locator("#publish").get_by_label("Why").fill("boundary review")
+        publish.click()
+        expect(page.locator("#published")).to_contain_text("in force from 26 Jan 2026")
+        expect(page.locator("#published")).to_contain_text("on record as restatement")
+        newest = page.locator("#history tbody tr").first
+        expect(newest).to_contain_text("in force")
+        expect(newest).to_contain_text("boundary review")
+        visitor.shot("boundaries")
+        visitor.accessible()
+        newest.get_by_role("button", name=re.compile("^Take back")).click()
+        dialog = page.get_by_role("dialog")
+        expect(dialog.get_by_label("Your name")).to_have_value("GIS desk")
+        dialog.get_by_label("Why").fill("wrong file")
+        dialog.get_by_role("button", name="Take it back").click()
+        expect(newest).to_contain_text("taken back")
+        expect(newest).to_contain_text("wrong file")
+        expect(page.locator("#said")).to_contain_text("is taken back")
+
+
+def test_unreadable_file_gets_a_clear_line(desk: Desk) -> None:
+    """A file that is no boundary file is refused in one clear line, and so is a check without any file."""
+    with visiting(desk.browser, desk.web.address, "/boundaries") as visitor:
+        page = visitor.page
+        notes: FilePayload = {"name": "notes.geojson", "mimeType": "application/json", "buffer": b"hello"}
+        page.set_input_files("#file", files=[notes])
+        page.get_by_role("button", name="Check", exact=True).click()
+        expect(
+            page.locator(".finding[data-severity=error], #check-trouble:not(:empty)").first
+        ).to_be_visible()
+        assert page.locator("#publish button").count() == 0
+
+
+def test_long_work_shows_how_far_it_is(desk: Desk) -> None:
+    """While a file is checked, the page says what is being done."""
+    with visiting(desk.browser, desk.web.address, "/boundaries") as visitor:
+        page = visitor.page
+        seen = visitor.value(
+            """() => { window.steps = [];
+                       const words = document.querySelector('#progress-words');
+                       new MutationObserver(() => steps.push(words.textContent))
+                         .observe(words, { childList: true, characterData: true, subtree: true });
+                       return true; }"""
+        )
+        assert seen
+        check(visitor, wards(-0.98))
+        steps = visitor.value("() => steps")
+        assert any(step.endswith("…") for step in steps)
+        expect(page.locator("#progress")).to_be_hidden()
+
+
+def test_page_fits_a_phone_and_dark(desk: Desk) -> None:
+    """On a phone and in the dark the boundary page needs no sideways scrolling and meets WCAG 2.2 AA."""
+    with visiting(
+        desk.browser, desk.web.address, "/boundaries", size=PHONE, color_scheme="dark", has_touch=True
+    ) as visitor:
+        check(visitor, wards(-0.984))
+        visitor.shot("boundaries-phone")
+        visitor.fits()
+        visitor.accessible()
+
+
+def test_file_can_be_dropped_anywhere(desk: Desk) -> None:
+    """A file dropped on the page is taken, wherever it falls."""
+    with visiting(desk.browser, desk.web.address, "/boundaries") as visitor:
+        visitor.value(
+            """() => { const data = new DataTransfer();
+                       data.items.add(new File(['{}'], 'beats.geojson'));
+                       const init = { dataTransfer: data, bubbles: true, cancelable: true };
+                       document.querySelector('#map').dispatchEvent(new DragEvent('drop', init)); }"""
+        )
+        expect(visitor.page.locator("#drop")).to_contain_text("beats.geojson")
+
+
+def test_history_of_an_empty_program(database_server: EmbeddedDatabase, desk: Desk) -> None:
+    """Where nothing is published, the page says how that begins."""
+    from stream.store.schema import migrate
+
+    name = "page_boundaries_empty"
+    with connect(database_server.dsn) as server:
+        server.execute(f"create database {name} template template0".encode())
+    with connect(database_server.dsn_of(name)) as connection:
+        migrate(connection)
+    web = Web(desk.web.environment | {"PATROL_DATABASE": database_server.dsn_of(name)})
+    try:
+        with visiting(desk.browser, web.start(), "/boundaries") as visitor:
+            expect(visitor.page.locator("#history")).to_contain_text("Nothing is published yet")
+            visitor.accessible()
+    finally:
+        web.end()
+    with connect(database_server.dsn) as server:
+        server.execute(f"drop database {name} with (force)".encode())
