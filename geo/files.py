@@ -869,6 +869,9 @@ def _child() -> None:
     def text(value: Any) -> str | None:
         if value is None or isinstance(value, bytes) or str(value) in ("nan", "NaT"):
             return None
+        # A list in one row makes GDAL give a list for every row.
+        if isinstance(value, list | tuple) or type(value).__name__ == "ndarray":
+            return ",".join(map(str, value))
         return str(int(value)) if isinstance(value, float) and value == int(value) else str(value)
 
     # Outside the try: where there is no memory even for this, the parent says so.

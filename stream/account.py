@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from geo.areas import AreaSet, Kind
 from geo.files import AreaFileError, read_areas
 from geo.history import AreaHistory
+from geo.hours import days_of, hours_of
 from stream import calendar, frames
 from stream.crowd import stays_of_all
 from stream.events import Limits, Reject, decode_duties, decode_states
@@ -153,6 +154,28 @@ def strangers(facts: Facts) -> dict[str, int]:
         if area.kind == Kind.NEIGHBOURHOOD
     }
     return dict(Counter(area for duty in facts.duties for area in duty.patch if area not in known))
+
+
+def doubts(facts: Facts) -> list[str]:
+    """What is probably not meant so, in lines: patches that no area file has, days and hours unreadable."""
+    lines = [
+        f"no area file has the neighbourhood {area}, the patch of {count} duties: "
+        "their time cannot be on patch"
+        for area, count in sorted(strangers(facts).items())
+    ]
+    for areas in (facts.areas, *(areas for _, areas in facts.later)):
+        for area in areas.areas():
+            if area.kind is not Kind.PRIORITY:
+                continue
+            for name, read_it in (("days", days_of), ("hours", hours_of)):
+                try:
+                    if text := area.attributes.get(name):
+                        read_it(text)
+                except ValueError as error:
+                    lines.append(
+                        f"priority area {area.area_id}: {error}; until then any of them count as its own"
+                    )
+    return list(dict.fromkeys(lines))
 
 
 def _versions(items: Sequence[str]) -> tuple[AreaSet, tuple[tuple[int, AreaSet], ...]]:

@@ -110,7 +110,7 @@ def explanation_json(found: Explanation, basis: Basis, *, depth: str) -> dict[st
         "name": "force"
         if found.figures.scope == FORCE
         else basis.name(found.figures.scope, found.figures.id),
-        "missing_s": None if missing is None else float(missing) / 1e6,
+        "missing_s": None if missing is None else max(0.0, float(missing) / 1e6),
         "basis": {
             "target": found.target,
             "policy_from": None if found.policy_from == BEGINNING else rfc3339(found.policy_from),

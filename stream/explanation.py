@@ -409,6 +409,14 @@ def _divide(
     return tuple(parts)
 
 
+def _ranks(values: Sequence[Where] | Sequence[Meaning]) -> NDArray[np.int64]:
+    """The place of each value in their own order: numbers differ between files and database, ranks do not."""
+    rank = np.empty(len(values) + 1, np.int64)
+    rank[-1] = -1
+    rank[sorted(range(len(values)), key=lambda at: tuple(map(str, values[at])))] = np.arange(len(values))
+    return rank
+
+
 def _key(found: Explanation, level: str) -> NDArray[np.int64]:
     """What tells parts of a level apart, as numbers in the order in which they are told: ``int64[m]``."""
     table = found.stretches
@@ -416,9 +424,11 @@ def _key(found: Explanation, level: str) -> NDArray[np.int64]:
         key: NDArray[np.integer] = np.argsort(ORDER)[table.activity]
     elif level == "where":
         # Unknown time has a cause in place of where.
-        key = np.where(table.cause > NO_CAUSE, -table.cause.astype(np.int64), table.where)
+        key = np.where(
+            table.cause > NO_CAUSE, -table.cause.astype(np.int64), _ranks(found.wheres)[table.where]
+        )
     elif level == "state":
-        key = table.state
+        key = _ranks(found.meanings)[table.state]
     elif level == "officer":
         names = [duty.officer_id for duty in found.duties]
         rank = {name: number for number, name in enumerate(sorted(set(names)))}

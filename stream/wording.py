@@ -421,7 +421,7 @@ def _verdict(found: Explanation, on_patch: int, duty: int, parts: Sequence[Cost]
         without = Fraction(figures.on_patch + largest.time, figures.duty)
         end = "the target reached" if without >= target else "still short of the target"
         yield (
-            f"Had the largest item, {duration(largest.minutes)} {largest.what}, been on patch, it would be "
+            f"Had the largest item ({duration(largest.minutes)} {largest.what}) been on patch, it would be "
             f"{percent(without, target)}: {end}."
         )
 
@@ -433,6 +433,8 @@ def _notes(found: Explanation, basis: Basis, on_patch: int) -> Iterable[str]:
         halves = [f"{duration(on)} counted on patch"] * bool(on) + [f"{duration(off)} counted off it"] * bool(
             off
         )
+        if bool(on) != bool(figures.ambiguous_on) or bool(off) != bool(figures.ambiguous_off):
+            halves = []  # a half that rounds to nothing is no reason to give all to the other
         yield (
             f"{_capital(duration(on + off))} in doubt, too near the patch's edge or on the way over it"
             f"{': ' * bool(halves)}{', '.join(halves)}."

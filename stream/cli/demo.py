@@ -272,7 +272,15 @@ class _Stage:
         target = Policies().policies[0].target
         title = "The shift, and the truth that only a simulator knows" if complete else "The shift so far"
         table = Table(title=title, box=box.SIMPLE_HEAD)
-        for name in ("neighbourhood", "counted", "truth", "off by", "unknown", "at least 80 %"):
+        for name in (
+            "neighbourhood",
+            "counted",
+            "between",
+            "truth",
+            "off by",
+            "unknown",
+            f"{target:.0%} of duty",
+        ):
             table.add_column(name, justify="left" if name == "neighbourhood" else "right", no_wrap=True)
         for item in sorted(figures, key=lambda item: (item.scope == "force", item.share or 0.0)):
             if item.scope == "officer" or item.share is None:
@@ -286,10 +294,11 @@ class _Stage:
             table.add_row(
                 names.get(item.id, "the force"),
                 f"{item.share:.1%}",
+                f"{item.share_low:.1%} and {item.share_high:.1%}",
                 f"{true:.1%}" if complete else "–",
                 f"{abs(item.share - true) * 100:.1f} points" if complete else "–",
                 f"{item.unknown / item.duty:.1%}",
-                "yes" if item.share >= target else "no",
+                item.verdict(target),
                 style="bold" if item.scope == "force" else None,
             )
         self.console.print(table)

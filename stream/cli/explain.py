@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -56,7 +57,7 @@ def file_options(command: Callable[..., None]) -> Callable[..., None]:
 @click.option("--from", "start", metavar="TIME", help="Any period: its start, with --to its end.")
 @click.option("--to", "end", metavar="TIME", help="The end, exclusive: 2026-11-23 or a time with offset.")
 @file_options
-@click.option("--until", help="Count open duties up to this time (default: the newest position).")
+@click.option("--until", help="Count up to this time (default: open duties to the newest position).")
 @click.option("--all", "all_", is_flag=True, help="Name every item, however small.")
 @click.option("--json", "as_json", is_flag=True, help="The figure and the tree of its parts, as JSON.")
 @click.option(
@@ -90,6 +91,7 @@ def explain(
     from stream.explain_tables import abstraction_table, explanation_json, parts_table
     from stream.explanation import explain as take_apart
     from stream.shares import shares
+    from stream.slices import up_to
     from stream.tables import write
     from stream.wording import words
 
@@ -103,6 +105,8 @@ def explain(
     scope, wanted = chosen[0][0], str(chosen[0][1])
     low, high = period_option(week, day, start, end)
     found, policies = _find(scope, wanted, low, high, moment_option(until), **files)
+    if until is not None:
+        found = replace(found, slices=up_to(found.slices, found.until))
     counted = shares(found.slices, found.duties, found.places, low, high)
     figure = next((item for item in counted if (item.scope, item.id) == (scope, wanted)), None)
     if figure is None or not any(_touches(found, duty, scope, wanted, low, high) for duty in found.duties):
@@ -216,7 +220,9 @@ def nobody(found: Found, scope: str, wanted: str, start: int, end: int) -> str:
     }[scope]
     what = "duty" if scope == OFFICER else "duty of its own officers"
     if found.booked is None:
-        return f"no {what} of {who} is known at any time: is the id right?"
+        if scope == FORCE:
+            return "no duty is known that was not cancelled, so there is nothing to explain"
+        return f"no {what} of {who} is known that was not cancelled: is the id right?"
     first, last = (day_words(local_day(time)) for time in found.booked)
     between = f"on {first}" if first == last else f"from {first} to {last}"
     return f"{who} has no {what} in {period_words(start, end)}; duties begin {between}"
@@ -275,13 +281,14 @@ def teams(
     officers whose time in the team reaches back to the beginning of the record nobody knows how long it is:
     the lower share leaves them out, the upper one counts them. Exit 1: there is no such team, or none at all.
     """
-    from dataclasses import replace
-
     from stream.explain_tables import officers_table, teams_json, teams_table
     from stream.tables import write
     from stream.teams import teams as gather
 
     booked, policies, now = _bookings(duties, policy)
+    if not booked:
+        click.echo("patrol: no booking is known, so there are no teams", err=True)
+        context.exit(1)
     present = moment_option(as_of)
     present = now if present is None else present
     high = moment_option(end)
@@ -290,6 +297,11 @@ def teams(
     low = a_year_before(high) if low is None else low
     if not low < high:
         raise click.BadParameter("the period is empty: --to must be later than --from")
+    if low >= present:
+        raise click.BadParameter(
+            f"--from {_local(low)} is not before the present, {_local(present)}: nobody has moved yet"
+        )
+    high = min(high, present)
     found = gather(booked, policies.at(present), present, low, high)
     if team is not None:
         found = replace(
@@ -362,7 +374,9 @@ def _print_teams(found: Teams, months: float) -> None:
     """A table of teams; of one team alone its officers and moves too."""
     from stream.cli.boundary_files import print_table
 
-    click.echo(f"As of {_local(found.as_of)}; joined and left from {_local(found.start)}.")
+    click.echo(
+        f"As of {_local(found.as_of)}; joined and left from {_local(found.start)} to {_local(found.end)}."
+    )
     print_table(
         ("team", "officers", f"{months:g} months or more", "share", "joined", "left", "not seen of late"),
         [

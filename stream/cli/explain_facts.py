@@ -76,7 +76,7 @@ def from_files(
     Raises:
         AccountError, AreaFileError, TracksError, OSError: a file cannot be read or used.
     """
-    from stream.account import account, read
+    from stream.account import account, doubts, read
 
     facts = read(areas, positions, duties, states, policies)
     done = account(facts, policies, until=until)
@@ -95,7 +95,7 @@ def from_files(
             newest,
         ),
         (min(starts), max(starts)) if starts else None,
-        left_out_lines(facts.rejects),
+        (*left_out_lines(facts.rejects), *doubts(facts)),
     )
 
 

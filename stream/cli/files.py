@@ -79,7 +79,7 @@ def account(
     officers.csv.
     """
     from stream.account import account as count
-    from stream.account import read, strangers
+    from stream.account import doubts, read
     from stream.shares import MISSED
     from stream.tables import write
 
@@ -112,12 +112,10 @@ def account(
             click.echo(f"{name}: left out {listed}", err=True)
             first = facts.rejects[name][0]
             click.echo(f"  the first: row {first.index}: {first.reason}: {printable(first.detail)}", err=True)
-        for area, count_ in sorted(strangers(facts).items()):
-            click.echo(
-                f"no area file has the neighbourhood {printable(area)}, the patch of {count_} duties: "
-                "their time cannot be on patch",
-                err=True,
-            )
+        for line in doubts(facts):
+            click.echo(printable(line), err=True)
+        if not force:
+            click.echo("no duty with time to count: cancelled ones count for nothing", err=True)
         for item in force:
             click.echo(_sentence(item, policies))
     missed = [item for item in force if item.verdict(policies.at(item.start).target) == MISSED]
@@ -153,7 +151,7 @@ def _sentence(item: Figures, policies: Policies) -> str:
     from stream.wording import percent
 
     if item.share is None:
-        return "the force: no duty time, so no figure"
+        return "the force: no duty time with a home patch, so no figure"
     start, end = (moment(time_us).astimezone(LOCAL) for time_us in (item.start, item.end))
     when = f"{start:%a %d %b %Y %H:%M} to {end:%a %d %b %Y %H:%M}"
     target = Fraction(str(policies.at(item.start).target))

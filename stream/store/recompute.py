@@ -112,6 +112,17 @@ def plan(connection: Connection, start: int, end: int, officer_id: str | None = 
     """
     if officer_id is not None and not _officer_known(connection, officer_id):
         raise RecomputeError(f"there is no officer '{officer_id}' in the database: see the bookings")
+    # The facts have a beginning and an end: what lies beyond them costs nothing.
+    found = connection.execute(
+        "select (extract(epoch from least((select min(time) from fix), (select min(start_at) from duty))) "
+        "* 1000000)::int8, (extract(epoch from greatest((select max(time) from fix), "
+        "(select max(coalesce(end_at, start_at)) from duty))) * 1000000)::int8"
+    ).fetchone()
+    if found is None or found[0] is None:
+        return []
+    start, end = max(start, found[0]), min(end, found[1] + 1)
+    if start >= end:
+        return []
     days = [(max(low, start), min(high, end)) for low, high in calendar.days(start, end)]
     return [part for low, high in days for part in _plan(connection, low, high, officer_id)]
 

@@ -182,23 +182,32 @@ def _clips(track: Track) -> Iterator[tuple[Key, Spans]]:
     last = np.minimum(first + _PIECE, len(time) - 1)
     ends = list(zip(first.tolist(), last.tolist(), strict=True))
     lines = np.array([shapely.linestrings(track.metres[a : b + 1]) for a, b in ends], object)
-    known: dict[int, Any] = {}
+    known: dict[tuple[int, int], Any] = {}
 
-    def trajectory(piece: int) -> Any:
-        if piece not in known:
-            rows = slice(ends[piece][0], ends[piece][1] + 1)
+    def clip(start: int, end: int, shape: shapely.Geometry) -> list[Any]:
+        if (start, end) not in known:
             frame = {"device": track.device_id}
-            known[piece] = movingpandas.Trajectory(
-                geopandas.GeoDataFrame(frame, index=time[rows], geometry=points[rows], crs=27700), piece
+            rows = slice(start, end + 1)
+            known[start, end] = movingpandas.Trajectory(
+                geopandas.GeoDataFrame(frame, index=time[rows], geometry=points[rows], crs=27700), start
             )
-        return known[piece]
+        try:
+            return list(known[start, end].clip(shape).trajectories)
+        except AttributeError:
+            # It breaks off where a leg only touches the polygon. Then its legs are asked one by one, and the
+            # one that touches spends no time inside.
+            if end - start <= 1:
+                return []
+            return [found for at in range(start, end) for found in clip(at, at + 1, shape)]
 
     for key, shape in track.wanted.items():
         whole = shapely.contains_properly(shape, lines)
         found = [(int(track.time[first[at]]), int(track.time[last[at]])) for at in np.flatnonzero(whole)]
         for piece in np.flatnonzero(~whole & shapely.intersects(shape, lines)).tolist():
-            clips = trajectory(piece).clip(shape).trajectories
-            found += [(clip.df.index[0].value // 1000, clip.df.index[-1].value // 1000) for clip in clips]
+            found += [
+                (each.df.index[0].value // 1000, each.df.index[-1].value // 1000)
+                for each in clip(*ends[piece], shape)
+            ]
         if found:
             yield key, spans(found)
 

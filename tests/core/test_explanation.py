@@ -480,7 +480,7 @@ def test_a_week_as_a_sergeant_would_tell_it() -> None:
         "On patch 11 h 3 min of 17 h 20 min (63.8 %; between 63.0 % and 69.4 %): missed.",
         "2 h 49 min short of the target of 80 %.",
         (
-            "Had the largest item, 3 h 8 min at Euston Street station, been on patch, it would be 81.8 %: "
+            "Had the largest item (3 h 8 min at Euston Street station) been on patch, it would be 81.8 %: "
             "the target reached."
         ),
     )
@@ -604,7 +604,7 @@ def test_the_silent_device_is_the_one_that_would_be_believed() -> None:
                 "10 min short of the target of 80 %.",
                 "Not proven: what is unknown or in doubt could turn it either way.",
                 (
-                    "Had the largest item, 1 h 10 min in Westcotes, been on patch, it would be 90.0 %: "
+                    "Had the largest item (1 h 10 min in Westcotes) been on patch, it would be 90.0 %: "
                     "the target reached."
                 ),
             ),
