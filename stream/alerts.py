@@ -169,7 +169,9 @@ def _begins(seen: Condition, now: int, patience: Patience) -> Episode:
 
 def _goes_on(item: Episode, seen: Condition, now: int, patience: Patience) -> Episode:
     if item.raised is not None:
-        return replace(item, text=seen.text, quiet_since=None)
+        # Should it have gone and come back before it was over, its words stay with its own beginning.
+        later = seen.since is not None and seen.since > item.since
+        return replace(item, text=item.text if later else seen.text, quiet_since=None)
     since = item.since if seen.since is None else min(seen.since, now)
     raised = now if now - since >= patience.raise_after else None
     return replace(item, text=seen.text, since=since, raised=raised)

@@ -120,8 +120,8 @@ def create_app(settings: Settings, *, now: Callable[[], int] = wall_clock) -> Fa
         }
         return answer(body, "application/problem+json", status=status)
 
-    kinds = (ProblemError, HTTPException, psycopg.OperationalError, psycopg.InterfaceError, SchemaError)
-    for kind in (*kinds, Exception):
+    away = (psycopg.OperationalError, psycopg.InterfaceError, SchemaError)
+    for kind in (ProblemError, HTTPException, psycopg.DataError, *away, Exception):
         app.add_exception_handler(kind, problem)
     app.state.pulse = pulse
     return app
@@ -135,6 +135,8 @@ def _problem(error: Exception) -> tuple[int, str, str]:
         return error.status_code, "NotFound" if error.status_code == 404 else "Refused", str(error.detail)
     if isinstance(error, SchemaError):
         return 503, "NotReady", str(error)
+    if isinstance(error, psycopg.DataError):
+        return 400, "InvalidParameterValue", "a text has a character that no text has"
     if not isinstance(error, psycopg.Error):
         return 500, "Fault", "a fault of this program; its log says more"
     # What the driver says may name servers and users: that is for the log, not for the caller.

@@ -56,7 +56,21 @@ def region(areas: Sequence[Area], patch: Collection[str]) -> shapely.Geometry:
         else:
             others.append(shape)
     premises = [shape for kind, _, shape in areas if kind == "premises"]
-    return shapely.union_all(found).difference(shapely.union_all(premises))
+    return _solid(shapely.union_all(found).difference(shapely.union_all(premises)))
+
+
+def _solid(shape: shapely.Geometry) -> shapely.Geometry:
+    """A region without the threads of no width, holes and crumbs, that set operations leave behind."""
+    crumb = 1e-12  # square degrees: less than a hundredth of a square metre
+    return shapely.MultiPolygon(
+        [
+            shapely.Polygon(
+                part.exterior, [hole for hole in part.interiors if shapely.Polygon(hole).area > crumb]
+            )
+            for part in shapely.get_parts(shape).tolist()
+            if part.geom_type == "Polygon" and part.area > crumb
+        ]
+    )
 
 
 class Border:

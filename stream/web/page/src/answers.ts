@@ -101,21 +101,31 @@ export function startAnswers(): void {
     const ordered = byNeed(state.neighbourhoods.values());
     const empty = ordered.filter(nobodyOnPatch);
     nobody.update(
-      String(empty.length),
-      empty.length ? "bad" : "good",
+      ordered.length ? String(empty.length) : "–",
+      empty.length ? "bad" : ordered.length ? "good" : "doubt",
       empty.map((one) => ({
         words: one.name,
         detail: one.nobody_since ? `for ${duration((state.now - ms(one.nobody_since)) / 1000)}` : `${one.officers_on_duty} on duty`,
         href: link(one),
       })),
-      "Every neighbourhood with officers on duty has somebody on patch.",
+      ordered.some((one) => one.officers_on_duty > 0)
+        ? "Every neighbourhood with officers on duty has somebody on patch."
+        : "Nobody is on duty.",
     );
+    const booked = ordered.filter((one) => one.officers_on_duty > 0);
+    const told = booked.filter((one) => typeof one.projected === "number").length;
     const missing = ordered.filter(willMiss).sort((a, b) => (a.projected ?? 0) - (b.projected ?? 0));
     miss.update(
-      String(missing.length),
-      missing.length ? "bad" : "good",
+      told ? String(missing.length) : "–",
+      missing.length ? "bad" : told ? "good" : "doubt",
       missing.map((one) => ({ words: one.name, detail: percent(one.projected, one.target), href: link(one) })),
-      "All are on the way to it.",
+      told
+        ? told < booked.length
+          ? `None of the ${told} that can be foreseen yet, of ${booked.length}.`
+          : "All are on the way to it."
+        : booked.length
+          ? "Too early to tell: foreseen after half an hour of duty."
+          : "Nobody is on duty.",
     );
   });
 
