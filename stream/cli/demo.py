@@ -279,7 +279,7 @@ class _Stage:
             "truth",
             "off by",
             "unknown",
-            f"{target:.0%} of duty",
+            "verdict",
         ):
             table.add_column(name, justify="left" if name == "neighbourhood" else "right", no_wrap=True)
         for item in sorted(figures, key=lambda item: (item.scope == "force", item.share or 0.0)):
