@@ -271,7 +271,7 @@ class _Stage:
         names = {area.area_id: area.name for area in parts.force.areas()}
         target = Policies().policies[0].target
         title = "The shift, and the truth that only a simulator knows" if complete else "The shift so far"
-        table = Table(title=title, box=box.SIMPLE_HEAD)
+        table = Table(title=title, box=box.SIMPLE_HEAD, collapse_padding=True, pad_edge=False)
         for name in (
             "neighbourhood",
             "counted",
@@ -294,9 +294,9 @@ class _Stage:
             table.add_row(
                 names.get(item.id, "the force"),
                 f"{item.share:.1%}",
-                f"{item.share_low:.1%} and {item.share_high:.1%}",
+                f"{item.share_low:.1%}–{item.share_high:.1%}",
                 f"{true:.1%}" if complete else "–",
-                f"{abs(item.share - true) * 100:.1f} points" if complete else "–",
+                f"{abs(item.share - true) * 100:.1f} pt" if complete else "–",
                 f"{item.unknown / item.duty:.1%}",
                 item.verdict(target),
                 style="bold" if item.scope == "force" else None,

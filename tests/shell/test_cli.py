@@ -384,7 +384,7 @@ def test_the_demonstration_has_a_figure_for_every_neighbourhood() -> None:
     summary = said[said.index("The shift, and the truth") :]
     names = {area.area_id: area.name for area in force.areas() if area.kind == "neighbourhood"}
     for name in (*(names[area] for area in patrolled), "the force"):
-        line = rf"^ +{name} +([\d.]+)% +[\d.]+% and [\d.]+% +([\d.]+)% +([\d.]+) points"
+        line = rf"^ +{name} +([\d.]+)% +[\d.]+%–[\d.]+% +([\d.]+)% +([\d.]+) pt"
         found = re.search(line, summary, re.MULTILINE)
         assert found, f"a figure for {name}: {summary}"
         assert 0 < float(found[1]) < 100
