@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test bench accuracy pages lint lock
+.PHONY: help install demo test fuzz bench accuracy pages lint lock
 
 help: ## lists these targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 17
@@ -19,6 +19,9 @@ demo: pages ## runs the whole pipeline on this machine, e.g. make demo ARGS="--f
 
 test: lint pages ## runs the linters and all tests, e.g. make test ARGS="-k stays"
 	$(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
+
+fuzz: pages ## runs the tests with other random examples each time, e.g. make fuzz ARGS="-k ledger"
+	$(BIN)/python -m pytest -n 2 --dist worksteal --hypothesis-profile fuzz $(ARGS)
 
 bench: $(STAMP) ## measures what is fast and says how fast, e.g. make bench ARGS=places
 	$(BIN)/python -m tests.bench $(ARGS)

@@ -278,7 +278,7 @@ def _write(
 ) -> Changes:
     """Step 9: the new slices are spliced into the old ones, and what changed is written.
 
-    Without a frontier what is closed stays so, and nothing else becomes it.
+    Without a frontier what is closed stays so, and what grows goes on growing.
     """
     keys = booked.keys[booked.touched]
     found = desk.fetch(
@@ -291,7 +291,9 @@ def _write(
     settled = np.array([row[3] for row in rows], np.int64).reshape(-1, TOTALS)
     ask = np.flatnonzero((low <= until) & (until > -FOREVER))
     if frontier is None:
-        frontier = until + 1
+        # A row that was closed once may grow again: the growing end knows, the newest closed end does not.
+        first = firsts(ends, len(keys))
+        frontier = np.where(first < FOREVER, first, until) + 1
         ask = np.arange(len(keys))
     was = closed(desk.connection, SLICES, keys[ask], low[ask], high[ask])
     was = desk.with_numbers((ask[was[0]], *was[1:]), PLACE)

@@ -135,7 +135,9 @@ def _write_stays(
         write[pick(ends.stays, with_end[ends.stays[0]])[0][gone]] = write[growing[0][added]] = True
         write = with_end & (write | ~ends.whole & (np.diff(ends.bounds) == 0))
     _write_ends(desk, keys, ends, found, anchor, write, growing, until)
-    return Moved(int(found.changed.sum()), keys, ends.booked, window, frontier, table, with_end, differs)
+    # A window that ends before the closed stays do has left some of them unread.
+    complete = with_end & ((high >= ends.closed) | (high >= ends.first))
+    return Moved(int(found.changed.sum()), keys, ends.booked, window, frontier, table, complete, differs)
 
 
 def _write_fixes(desk: Desk, keys: NDArray[np.int32], found: Gathered) -> None:

@@ -5,6 +5,7 @@ A shell: it reads a request, writes a line to the database, and answers with the
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -28,8 +29,11 @@ LONGEST_MIN = 24 * 60
 LARGEST = 100_000
 """Bytes of what is sent, at most."""
 
-MOST_NAME = 100
+MOST_NAME: int = schemas.NAME["maxLength"]
 """Characters of who says it, at most."""
+
+NAMED = re.compile(schemas.NAME["pattern"])
+"""What the description says of a name is what is asked of it."""
 
 
 class By(msgspec.Struct, forbid_unknown_fields=True):
@@ -62,8 +66,8 @@ async def body_of(request: Request, kind: type[Any]) -> Any:
         found = msgspec.json.decode(whole, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise bad(f"the content cannot be used: {error}") from error
-    if not 0 < len(found.by.strip()) <= MOST_NAME or not found.by.isprintable():
-        raise bad(f"by must say who asks, in 1 to {MOST_NAME} characters")
+    if len(found.by) > MOST_NAME or not NAMED.search(found.by):
+        raise bad(f"by must say who asks, in 1 to {MOST_NAME} characters that can be seen")
     return found
 
 

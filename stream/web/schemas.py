@@ -241,7 +241,14 @@ DUTY = record(
 
 # ── What people say ───────────────────────────────────────────────────────────────────────────────────────
 
-NAME: Json = {"type": "string", "minLength": 1, "maxLength": 100, "pattern": "^[A-Za-z0-9 .,'-]*[A-Za-z0-9]$"}
+_UNSEEN = r"\x00-\x1f\x7f-\x9f\u00ad\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff"
+NAME: Json = {
+    "type": "string",
+    "minLength": 1,
+    "maxLength": 100,
+    "pattern": f"^[^{_UNSEEN}]*[^{_UNSEEN}\\s][^{_UNSEEN}]*$",
+}
+"""A person's name in any script: something that can be seen, and nothing that cannot."""
 START: Json = {"anyOf": [{"type": "string", "format": "date"}, TIME]}
 WHY: Json = maybe({"type": "string", "maxLength": 2000})
 BY: Json = {**record(by=NAME), "additionalProperties": False}

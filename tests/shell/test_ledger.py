@@ -17,6 +17,7 @@ from stream.policy import BEGINNING, Policies
 from stream.slices import NO_DEVICE, newest, slices
 from stream.stays import stays, take
 from stream.store import areas as area_tables
+from stream.store import gathering, positions
 from stream.store.exports import derived
 from stream.store.ledger import Ledger, Offset
 from stream.store.schema import connect, migrate
@@ -265,6 +266,57 @@ def test_a_stream_with_late_facts_closes_rows_and_mends_them(connection: Connect
     closed = connection.execute("select (select count(*) from stay), (select count(*) from slice)").fetchone()
     assert closed is not None
     assert min(int(str(count)) for count in closed) > 50
+    assert_consistent(connection)
+
+
+@many(60)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    held_back=st.lists(st.integers(1, 14), min_size=2, max_size=2),
+    whole=st.booleans(),
+    many_neighbours=st.booleans(),
+)
+def test_two_devices_of_a_duty_may_be_late_at_once(
+    connection: Connection, seed: int, held_back: list[int], whole: bool, many_neighbours: bool
+) -> None:
+    """A late fix of the radio and one of the car in one batch: the same as if all had come in order.
+
+    Each opens a window of its own; the duty's covers both, and then also stays of a device that lie between
+    its window and its growing end. How many neighbours are loaded with a late fix is a matter of speed only.
+    """
+    connection.execute(f"truncate {TABLES} restart identity".encode())
+    random = np.random.default_rng(seed)
+    start = 1_795_420_800_000_000
+    fixes = []
+    for device in ("R1", "V1"):
+        time = start + int(random.integers(60)) * 1_000_000
+        for _ in range(20):
+            time += int(random.choice([30, 60, 290, 400])) * 1_000_000
+            fixes.append((device, time, *BINARY.at(*random.uniform(0, 6, 2).tolist()), 10.0))
+    duty = Duty(
+        *("D1", 1, "O1", start, start + 4 * 3_600_000_000, ("N1",)),
+        (Allocation("R1", "radio"), Allocation("V1", "vehicle")),
+    )
+    areas = tuple(
+        ("neighbourhood", f"N{n}", shapely.box(*BINARY.at(n * 2, 0), *BINARY.at(n * 2 + 2, 6)))
+        for n in range(3)
+    )
+    end = start + 5 * 3_600_000_000
+    world = World(tuple(fixes), ((None, areas),), (duty,), (StateReport("O1", start, 1),), end, (start, end))
+    publish(connection, world)
+    ledger = Ledger(connection, POLICIES)
+    ledger.bookings(world.duties, world.states)
+    columns = world_fixes(world)
+    late = np.array([20 - held_back[0], 40 - held_back[1]])
+    early = np.setdiff1d(np.arange(40), late)
+    for part in [early] if whole else np.array_split(early[np.argsort(columns.time[early])], 12):
+        ledger.positions(take(columns, part))
+    with pytest.MonkeyPatch.context() as patched:
+        if many_neighbours:
+            patched.setattr(gathering, "NEIGHBOURS", gathering.AGAIN)
+            patched.setattr(positions, "NEIGHBOURS", gathering.AGAIN)
+        ledger.positions(take(columns, late))
+    assert fine_stored(connection) == fine_expected(world)
     assert_consistent(connection)
 
 

@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+import shapely
 from click.testing import CliRunner
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from geo.history import FOREVER, UNKNOWN
 from stream.calendar import rfc3339
 from stream.cli import patrol
+from stream.facts import Allocation, Duty, StateReport
 from stream.policy import Policies
 from stream.shares import AMBIGUOUS_OFF, AMBIGUOUS_ON, shares, totals
 from stream.slices import HIDDEN, NO_STATE, newest, slices, whole_slices
@@ -151,8 +153,37 @@ def damage(connection: Connection, seed: int) -> None:
 # ── nothing to mend ───────────────────────────────────────────────────────────────────────────────────────
 
 
+def reopened() -> World:
+    """A car falls silent for minutes and the radio goes on: a slice that was closed grows again."""
+    start, (lon, lat) = 1_795_420_200_000_000, BINARY.at(0, 0)
+
+    def fix(device_id: str, second: int, lon: float = lon) -> tuple[str, int, float, float, float]:
+        return device_id, start + second * 1_000_000, lon, lat, 10.0
+
+    return World(
+        (
+            *(fix("R1", 630 + 30 * n) for n in range(6)),
+            *(fix("V1", second) for second in (330, 360, 390, 420, 750)),
+            fix("V1", 420, -1.0),
+            *(fix("V2", 630 + 30 * n) for n in range(7)),
+            fix("V2", 840, -1.0),
+        ),
+        ((None, (("neighbourhood", "N1", shapely.box(*BINARY.at(0, 0), *BINARY.at(1, 4))),)),),
+        (
+            Duty(
+                *("D1", 1, "O1", start, start + HOUR_US, ("N1",)),
+                (Allocation("R1", "radio"), Allocation("V1", "vehicle")),
+            ),
+        ),
+        (StateReport("O1", start, 1),),
+        start + 2 * HOUR_US,
+        (start, start + 2 * HOUR_US),
+    )
+
+
 @many(40)
 @given(world=worlds(BINARY), parts=st.integers(1, 6))
+@example(world=reopened(), parts=3)
 def test_where_nothing_differs_nothing_is_written(dsn: str, world: World, parts: int) -> None:
     """Counted again, every row of stays, slices and growing ends is where it was; nothing is on record."""
     assume(all(duty.end is None or duty.end > duty.start for duty in world.duties))
