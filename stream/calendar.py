@@ -8,6 +8,7 @@ changes a week has 167 or 169 hours.
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
@@ -15,6 +16,8 @@ from zoneinfo import ZoneInfo
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+WEEK, MONTH = "week", "month"
+"""The kinds of ``Period``."""
 LOCAL = ZoneInfo("Europe/London")
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
@@ -76,8 +79,85 @@ def week_bounds(week: str) -> tuple[int, int]:
     match = re.fullmatch(r"(\d{4})-W(\d\d)", week)
     if not match:
         raise ValueError(f"'{week}' is not an ISO week: write it like 2026-W47")
-    monday = date.fromisocalendar(int(match[1]), int(match[2]), 1)
-    return day_start(monday), day_start(monday + timedelta(days=7))
+    try:
+        monday = date.fromisocalendar(int(match[1]), int(match[2]), 1)
+        return day_start(monday), day_start(monday + timedelta(days=7))
+    except (ValueError, OverflowError) as error:
+        raise ValueError(f"there is no ISO week '{week}': write it like 2026-W47") from error
+
+
+def month_bounds(month: str) -> tuple[int, int]:
+    """A calendar month named like ``2026-11``, local midnight to local midnight.
+
+    Raises:
+        ValueError: not the name of a month.
+    """
+    match = re.fullmatch(r"(\d{4})-(0[1-9]|1[0-2])", month)
+    if not match or not 1 < int(match[1]) < 9999:
+        raise ValueError(f"'{month}' is not a month: write it like 2026-11")
+    year, number = int(match[1]), int(match[2])
+    return day_start(date(year, number, 1)), day_start(date(year + number // 12, number % 12 + 1, 1))
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """A local week or month.
+
+    Attributes:
+        kind: ``WEEK`` or ``MONTH``.
+        name: like ``2026-W47`` or ``2026-11``.
+        start, end: microseconds since 1970 UTC, ``[start, end)``.
+    """
+
+    kind: str
+    name: str
+    start: int
+    end: int
+
+    @classmethod
+    def week(cls, name: str) -> Period:
+        """An ISO week like ``2026-W47``.
+
+        Raises:
+            ValueError: there is no such week.
+        """
+        return cls(WEEK, name, *week_bounds(name))
+
+    @classmethod
+    def month(cls, name: str) -> Period:
+        """A month like ``2026-11``.
+
+        Raises:
+            ValueError: there is no such month.
+        """
+        return cls(MONTH, name, *month_bounds(name))
+
+    @classmethod
+    def named(cls, kind: str, name: str) -> Period:
+        """A period by its kind and name.
+
+        Raises:
+            ValueError: there is none.
+        """
+        return cls.week(name) if kind == WEEK else cls.month(name)
+
+    @classmethod
+    def around(cls, kind: str, time_us: int) -> Period:
+        """The week or month that an instant lies in."""
+        day = local_day(time_us)
+        return cls.week(week_name(day)) if kind == WEEK else cls.month(f"{day:%Y-%m}")
+
+    def before(self, count: int) -> list[Period]:
+        """So many periods before this one, the oldest first."""
+        found = [self]
+        for _ in range(count):
+            found.append(Period.around(self.kind, found[-1].start - 1))
+        return found[:0:-1]
+
+    @property
+    def next(self) -> Period:
+        """The one after it."""
+        return Period.around(self.kind, self.end)
 
 
 def local_day(time_us: int) -> date:

@@ -211,20 +211,21 @@ def gather(
         if spent[numbers].any() and not spent[members.get((OFFICER, name), [])].any():
             members.pop((OFFICER, name), None)
     found = [
-        _figures(scope, name, start, end, table[numbers].sum(axis=0), has_share=True)
+        figures_of(scope, name, start, end, table[numbers].sum(axis=0), has_share=True)
         for (scope, name), numbers in members.items()
     ]
     found += [
-        _figures(OFFICER, name, start, end, table[numbers].sum(axis=0), has_share=False)
+        figures_of(OFFICER, name, start, end, table[numbers].sum(axis=0), has_share=False)
         for name, numbers in without.items()
         if (OFFICER, name) not in members
     ]
     return sorted(found, key=lambda item: (SCOPES.index(item.scope), item.id))
 
 
-def _figures(
-    scope: str, name: str, start: int, end: int, row: NDArray[np.int64], *, has_share: bool
+def figures_of(
+    scope: str, name: str, start: int, end: int, row: NDArray[np.int64], *, has_share: bool = True
 ) -> Figures:
+    """A row of ``totals``, or a sum of rows, as figures."""
     return Figures(
         scope,
         name,

@@ -166,7 +166,15 @@ def months_between(since: int, as_of: int) -> int:
     return (last.year - first.year) * 12 + last.month - first.month - (last.day < first.day)
 
 
-def teams(duties: Iterable[Duty], policy: Policy, as_of: int, start: int, end: int) -> Teams:
+def teams(
+    duties: Iterable[Duty],
+    policy: Policy,
+    as_of: int,
+    start: int,
+    end: int,
+    *,
+    beginning: int | None = None,
+) -> Teams:
     """Who is in which team, since when, and who moved.
 
     Args:
@@ -176,6 +184,8 @@ def teams(duties: Iterable[Duty], policy: Policy, as_of: int, start: int, end: i
         as_of: the instant that is the present, microseconds since 1970 UTC.
         start: the period in which moves are listed, microseconds.
         end: its end, exclusive.
+        beginning: when the record begins, microseconds, where not all duties are given: those of a team's
+            officers, ever, say all of that team but not this. None: with the first duty given.
 
     Returns:
         officers by id and teams by name: every team that has an officer, lost sight of one, or had a move.
@@ -186,7 +196,8 @@ def teams(duties: Iterable[Duty], policy: Policy, as_of: int, start: int, end: i
             booked.setdefault(duty.officer_id, []).append(duty)
     for mine in booked.values():
         mine.sort(key=lambda duty: (duty.start, duty.duty_id))
-    beginning = min((mine[0].start for mine in booked.values()), default=as_of)
+    if beginning is None:
+        beginning = min((mine[0].start for mine in booked.values()), default=as_of)
     members: list[Member] = []
     moves: list[Move] = []
     for officer_id in sorted(booked):
