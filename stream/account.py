@@ -20,8 +20,8 @@ from stream.events import Limits, Reject, decode_duties, decode_states
 from stream.policy import BEGINNING
 from stream.shares import shares
 from stream.sheets import Counted, sheets
+from stream.sheets.contract import last_known
 from stream.slices import newest, slices, up_to
-from stream.tables import last_known
 from stream.tracks import TracksError, read_fixes, read_rows
 
 if TYPE_CHECKING:

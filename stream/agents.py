@@ -41,7 +41,7 @@ from stream.store.ledger import Counted, Ledger, Offset
 from stream.store.live import Live, live, newest_event
 from stream.store.policies import keep
 from stream.store.schema import SchemaError, connect, require
-from stream.tables import share_event
+from stream.sheets.contract import share_event
 from stream.watch import Watcher
 
 if TYPE_CHECKING:

@@ -88,11 +88,11 @@ def explain(
     parts sum to it exactly; the words round to minutes that add up. Exit 1: nobody was on duty.
     """
     from stream.abstraction import abstraction
-    from stream.explain_tables import abstraction_table, explanation_json, parts_table
     from stream.explanation import explain as take_apart
     from stream.shares import shares
+    from stream.sheets.arrow import write
+    from stream.sheets.explanations import abstraction_table, explanation_json, parts_table
     from stream.slices import up_to
-    from stream.tables import write
     from stream.wording import words
 
     chosen = [
@@ -281,8 +281,8 @@ def teams(
     officers whose time in the team reaches back to the beginning of the record nobody knows how long it is:
     the lower share leaves them out, the upper one counts them. Exit 1: there is no such team, or none at all.
     """
-    from stream.explain_tables import officers_table, teams_json, teams_table
-    from stream.tables import write
+    from stream.sheets.arrow import write
+    from stream.sheets.teams import officers_table, teams_json, teams_table
     from stream.teams import teams as gather
 
     booked, policies, now = _bookings(duties, policy)

@@ -81,7 +81,7 @@ def account(
     from stream.account import account as count
     from stream.account import doubts, read
     from stream.shares import MISSED
-    from stream.tables import write
+    from stream.sheets.arrow import write
 
     policies = read_policies(str(policy) if policy else "")
     facts = read(areas_, positions, duties, states, policies)

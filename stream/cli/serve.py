@@ -236,9 +236,10 @@ def export(out: Path, by: str, until: str | None) -> None:
     """Writes from the database the CSV files that `patrol account` writes from files."""
     from stream.account import figures
     from stream.sheets import Counted, sheets
+    from stream.sheets.arrow import write
+    from stream.sheets.contract import last_known
     from stream.store.exports import derived
     from stream.store.schema import connect, require
-    from stream.tables import last_known, write
 
     settings = load()
     settings.need("database")

@@ -18,7 +18,7 @@ from stream.calendar import rfc3339
 from stream.facts import SECOND
 from stream.overview import SIGNED_OFF
 from stream.slices import ACTIVITIES, HIDDEN, NO_STATE, OFF_PATCH, ON_BREAK, ON_PATCH, UNSEEN
-from stream.tables import share_event
+from stream.sheets.contract import share_event
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

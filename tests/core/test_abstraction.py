@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from geo.history import UNKNOWN
 from stream.abstraction import Item, Meaning, Where, abstraction
 from stream.calendar import days
-from stream.explain_tables import abstraction_table
 from stream.policy import Policies, parse_policies
 from stream.shares import Figures, shares
+from stream.sheets.explanations import abstraction_table
 from stream.slices import ACTIVITIES, newest, slices
 from stream.stays import stays
 from tests.core.test_accounting import history_of

@@ -16,10 +16,10 @@ from stream import calendar
 from stream.crewing import HOUR, NOWHERE_KNOWN, OUTSIDE, Crewing, by_hour_of_day, crewing
 from stream.facts import SECOND, Allocation, Duty
 from stream.policy import Policies
+from stream.sheets.arrow import write
+from stream.sheets.visits import crewing_table
 from stream.slices import newest
 from stream.stays import Stays, stays
-from stream.tables import write
-from stream.visit_tables import crewing_table
 from tests import oracle
 from tests.core.test_accounting import history_of
 from tests.oracle.crewing import Cell

@@ -18,11 +18,11 @@ from hypothesis import strategies as st
 from geo.history import FOREVER, UNKNOWN
 from geo.places import Place
 from stream.calendar import LOCAL, day_bounds, local_day, moment, parse_time, week_bounds
-from stream.explain_tables import explanation_json, parts_table
 from stream.explanation import CAUSES, LEVELS, Explanation, Part, cut_open, exact, explain
 from stream.facts import SECOND, Allocation, Duty
 from stream.policy import Policies, Policy, parse_policies
 from stream.shares import FORCE, NEIGHBOURHOOD, OFFICER, Figures, shares
+from stream.sheets.explanations import explanation_json, parts_table
 from stream.slices import ACTIVITIES, NO_DEVICE, Slices
 from stream.wording import (
     MINUTE,

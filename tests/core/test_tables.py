@@ -17,7 +17,8 @@ from stream.calendar import parse_time, rfc3339
 from stream.facts import SECOND, Allocation, Duty, StateReport
 from stream.policy import Policies
 from stream.shares import Figures
-from stream.tables import last_known, share_event, write
+from stream.sheets.arrow import write
+from stream.sheets.contract import last_known, share_event
 from tests.core.test_accounting import history_of
 from tests.strategies import BINARY, World, fix_columns, many, micros, world_fixes, worlds
 

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stream.calendar import day_start, local_day, parse_time
-from stream.explain_tables import officers_table, teams_json, teams_table
 from stream.facts import SECOND, Duty
 from stream.policy import Policy
+from stream.sheets.teams import officers_table, teams_json, teams_table
 from stream.teams import DAY, Move, Teams, months_between, teams
 from tests.strategies import many
 

@@ -18,10 +18,10 @@ from geo.places import Place
 from stream import calendar
 from stream.facts import SECOND, Allocation, Duty, StateReport
 from stream.policy import BEGINNING, Policies, Policy
+from stream.sheets.arrow import write
+from stream.sheets.visits import priorities_table, visits_table
 from stream.slices import ACTIVITIES, NO_DEVICE, NO_STATE, Slices, newest, slices
 from stream.stays import stays
-from stream.tables import write
-from stream.visit_tables import priorities_table, visits_table
 from stream.visits import PriorityFigures, Visits, priority_figures, reach, visits
 from tests import oracle
 from tests.core.test_accounting import history_of, horizon

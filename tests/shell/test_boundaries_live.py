@@ -21,6 +21,7 @@ from stream.events import decode_positions
 from stream.facts import Duty, Fixes, StateReport
 from stream.policy import BEGINNING
 from stream.shares import shares
+from stream.sheets.contract import slices_table, stays_table
 from stream.simulate import TOPICS, demo_force, simulate
 from stream.slices import Slices, newest, slices
 from stream.stays import stays, take
@@ -30,7 +31,6 @@ from stream.store.ledger import Ledger
 from stream.store.publications import PublicationError, publish, withdraw
 from stream.store.records import in_force_at, records, restatements, touched
 from stream.store.schema import connect, migrate
-from stream.tables import slices_table, stays_table
 from tests.shell.test_ledger import POLICIES, assert_consistent, expected, stored
 from tests.strategies import BINARY, World, areas, many, micros, world_fixes, worlds
 

@@ -14,6 +14,7 @@ from geo.areas import Area, AreaSet, Kind
 from geo.history import UNKNOWN
 from stream.facts import Allocation, Duty, StateReport
 from stream.policy import BEGINNING, Policies
+from stream.sheets.contract import slices_table, stays_table
 from stream.slices import NO_DEVICE, newest, slices
 from stream.stays import stays, take
 from stream.store import areas as area_tables
@@ -21,7 +22,6 @@ from stream.store import gathering, positions
 from stream.store.exports import derived
 from stream.store.ledger import Ledger, Offset
 from stream.store.schema import connect, migrate
-from stream.tables import slices_table, stays_table
 from tests.core.test_accounting import history_of, horizon
 from tests.strategies import BINARY, World, many, world_fixes, worlds
 

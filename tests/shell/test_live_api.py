@@ -32,7 +32,7 @@ from stream.store.alerts import noted
 from stream.store.exports import derived
 from stream.store.live import live
 from stream.store.schema import connect
-from stream.tables import share_event
+from stream.sheets.contract import share_event
 from stream.topics import RADIO_POSITIONS
 from stream.watch import Watcher
 from stream.web import shown

@@ -20,6 +20,7 @@ from geo.places import Place
 from stream.facts import SECOND, Allocation, Duty, StateReport
 from stream.policy import Policies
 from stream.shares import shares
+from stream.sheets.contract import share_event, stays_table
 from stream.slices import slices
 from stream.stays import stays
 from stream.store import areas as tables
@@ -29,7 +30,6 @@ from stream.store.ledger import Counted, Ledger, Offset
 from stream.store.live import live, newest_event
 from stream.store.registry import Registry
 from stream.store.schema import MIGRATION_LOCK, SchemaError, connect, migrate, migrations, require
-from stream.tables import share_event, stays_table
 from tests.strategies import BINARY, fix_columns, many, micros
 
 if TYPE_CHECKING:

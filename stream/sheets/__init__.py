@@ -14,11 +14,12 @@ from geo.areas import Kind
 from geo.hours import Windows
 from stream.abstraction import abstraction
 from stream.crewing import crewing
-from stream.explain_tables import abstraction_table, officers_table, teams_table
+from stream.sheets.contract import shares_table, slices_table, stays_table
+from stream.sheets.explanations import abstraction_table
+from stream.sheets.teams import officers_table, teams_table
+from stream.sheets.visits import crewing_table, priorities_table, visits_table
 from stream.slices import up_to
-from stream.tables import shares_table, slices_table, stays_table
 from stream.teams import teams
-from stream.visit_tables import crewing_table, priorities_table, visits_table
 from stream.visits import priority_figures, reach, visits
 
 if TYPE_CHECKING:

@@ -15,8 +15,8 @@ from stream.calendar import rfc3339
 from stream.explanation import CAUSES
 from stream.policy import BEGINNING
 from stream.shares import FORCE, OFFICER, seconds
+from stream.sheets import arrow
 from stream.slices import ACTIVITIES, NO_DEVICE, NO_STATE, UNSEEN
-from stream.tables import _named, _ratio, _seconds, _times
 from stream.wording import PREMISES, costs, words
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from stream.abstraction import Item, Meaning
     from stream.explanation import Explanation, Part
     from stream.shares import Figures
-    from stream.teams import Move, Team, Teams
     from stream.wording import Basis
 
 
@@ -33,16 +32,16 @@ def abstraction_table(items: Sequence[Item]) -> pa.Table:
     """``abstraction.csv``: by figure, the longest first (rule 16)."""
     return pa.table(
         {
-            "scope": _column([item.scope for item in items]),
-            "id": _column([item.id for item in items]),
-            "from": _times(np.array([item.start for item in items], np.int64)),
-            "to": _times(np.array([item.end for item in items], np.int64)),
-            "activity": _column([item.activity for item in items]),
-            "neighbourhood": _column([item.where.neighbourhood for item in items]),
-            "premises": _column([item.where.premises for item in items]),
-            "state": _column([_code(item.meaning) for item in items]),
-            "state_name": _column([item.meaning.name for item in items]),
-            "seconds": _column(_seconds([item.time for item in items])),
+            "scope": arrow.texts([item.scope for item in items]),
+            "id": arrow.texts([item.id for item in items]),
+            "from": arrow.times(np.array([item.start for item in items], np.int64)),
+            "to": arrow.times(np.array([item.end for item in items], np.int64)),
+            "activity": arrow.texts([item.activity for item in items]),
+            "neighbourhood": arrow.texts([item.where.neighbourhood for item in items]),
+            "premises": arrow.texts([item.where.premises for item in items]),
+            "state": arrow.texts([_code(item.meaning) for item in items]),
+            "state_name": arrow.texts([item.meaning.name for item in items]),
+            "seconds": arrow.texts(arrow.seconds([item.time for item in items])),
         }
     )
 
@@ -69,26 +68,26 @@ def parts_table(found: Explanation) -> pa.Table:
     days, of_day = np.unique(table.day[order], return_inverse=True)
     return pa.table(
         {
-            "scope": _named([figures.scope], every),
-            "id": _named([figures.id], every),
-            "from": _named([rfc3339(figures.start)], every),
-            "to": _named([rfc3339(figures.end)], every),
-            "activity": _named(ACTIVITIES, table.activity[order]),
-            "neighbourhood": _named([item.neighbourhood for item in found.wheres], where),
-            "premises": _named([item.premises for item in found.wheres], where),
-            "state": _named([_code(item) for item in found.meanings], table.state[order]),
-            "state_name": _named([item.name for item in found.meanings], table.state[order]),
-            "cause": _named(CAUSES, table.cause[order]),
-            "officer_id": _named(officers, duty),
-            "duty_id": _named([item.duty_id for item in duties], duty),
-            "day": _named([_day(number) for number in days.tolist()], of_day),
-            "start": _times(table.start[order]),
-            "end": _times(table.end[order]),
-            "device_id": _named(devices, device % len(devices)),
-            "source": _named(sources, of_pair),
-            "seconds": _column(_seconds((table.end - table.start)[order].tolist())),
-            "ambiguous_s": _column(_seconds(table.ambiguous[order].tolist())),
-            "priority_s": _column(_seconds(table.priority[order].tolist())),
+            "scope": arrow.named([figures.scope], every),
+            "id": arrow.named([figures.id], every),
+            "from": arrow.named([rfc3339(figures.start)], every),
+            "to": arrow.named([rfc3339(figures.end)], every),
+            "activity": arrow.named(ACTIVITIES, table.activity[order]),
+            "neighbourhood": arrow.named([item.neighbourhood for item in found.wheres], where),
+            "premises": arrow.named([item.premises for item in found.wheres], where),
+            "state": arrow.named([_code(item) for item in found.meanings], table.state[order]),
+            "state_name": arrow.named([item.name for item in found.meanings], table.state[order]),
+            "cause": arrow.named(CAUSES, table.cause[order]),
+            "officer_id": arrow.named(officers, duty),
+            "duty_id": arrow.named([item.duty_id for item in duties], duty),
+            "day": arrow.named([_day(number) for number in days.tolist()], of_day),
+            "start": arrow.times(table.start[order]),
+            "end": arrow.times(table.end[order]),
+            "device_id": arrow.named(devices, device % len(devices)),
+            "source": arrow.named(sources, of_pair),
+            "seconds": arrow.texts(arrow.seconds((table.end - table.start)[order].tolist())),
+            "ambiguous_s": arrow.texts(arrow.seconds(table.ambiguous[order].tolist())),
+            "priority_s": arrow.texts(arrow.seconds(table.priority[order].tolist())),
         }
     )
 
@@ -207,96 +206,9 @@ def _source(found: Explanation, duty: int, device: int) -> str:
     return next((item.kind for item in found.duties[duty].devices if item.device_id == name), "")
 
 
-def teams_table(found: Teams) -> pa.Table:
-    """``teams.csv``: a row a team; shares are empty in a team without officers."""
-    teams = found.teams
-    count = len(teams)
-    return pa.table(
-        {
-            "team": _column([item.team for item in teams]),
-            "as_of": _times(np.full(count, found.as_of)),
-            "from": _times(np.full(count, found.start)),
-            "to": _times(np.full(count, found.end)),
-            "officers": _column([str(len(item.officers)) for item in teams]),
-            "experienced": _column([str(len(item.experienced)) for item in teams]),
-            "share_low": _column([_ratio(item.share_low) for item in teams]),
-            "share_high": _column([_ratio(item.share_high) for item in teams]),
-            "joiners": _column([str(len(item.joiners)) for item in teams]),
-            "leavers": _column([str(len(item.leavers)) for item in teams]),
-            "unseen": _column([str(len(item.unseen)) for item in teams]),
-        }
-    )
-
-
-def officers_table(found: Teams) -> pa.Table:
-    """``officers.csv``: a row an officer with the present team, since when, and how many months at least."""
-    members = found.members
-    return pa.table(
-        {
-            "officer_id": _column([item.officer_id for item in members]),
-            "team": _column([item.team or "" for item in members]),
-            "since": _column(["" if item.since is None else rfc3339(item.since) for item in members]),
-            "months": _column(["" if item.months is None else str(item.months) for item in members]),
-            "at_least": _column([str(item.at_least).lower() for item in members]),
-            "last_seen": _times(np.array([item.last_seen for item in members], np.int64)),
-            "unseen": _column([str(item.unseen).lower() for item in members]),
-        }
-    )
-
-
-def teams_json(found: Teams) -> dict[str, Any]:
-    """Team facts as JSON."""
-    return {
-        "as_of": rfc3339(found.as_of),
-        "from": rfc3339(found.start),
-        "to": rfc3339(found.end),
-        "teams": [_team(item) for item in found.teams],
-        "officers": [
-            {
-                "officer_id": item.officer_id,
-                "name": item.name,
-                "team": item.team,
-                "since": None if item.since is None else rfc3339(item.since),
-                "months": item.months,
-                "at_least": item.at_least,
-                "last_seen": rfc3339(item.last_seen),
-                "unseen": item.unseen,
-            }
-            for item in found.members
-        ],
-    }
-
-
-def _team(item: Team) -> dict[str, Any]:
-    return {
-        "team": item.team,
-        "officers": list(item.officers),
-        "experienced": list(item.experienced),
-        "perhaps": list(item.perhaps),
-        "share_low": item.share_low,
-        "share_high": item.share_high,
-        "joiners": [_move(move) for move in item.joiners],
-        "leavers": [_move(move) for move in item.leavers],
-        "unseen": list(item.unseen),
-    }
-
-
-def _move(move: Move) -> dict[str, Any]:
-    return {
-        "officer_id": move.officer_id,
-        "team": move.team,
-        "before": move.before,
-        "time": rfc3339(move.time),
-    }
-
-
 def _code(meaning: Meaning) -> str:
     return "" if meaning.state == NO_STATE else str(meaning.state)
 
 
 def _day(ordinal: int) -> str:
     return date.fromordinal(ordinal).isoformat()
-
-
-def _column(values: Sequence[str]) -> pa.Array:
-    return pa.array(values, pa.string())

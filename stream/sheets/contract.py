@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from geo.history import FOREVER, UNKNOWN
 from stream.shares import seconds
+from stream.sheets import arrow
 from stream.slices import (
     ACTIVITIES,
     HIDDEN,
@@ -28,7 +28,6 @@ from stream.stays import whole_stays
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -51,8 +50,8 @@ def stays_table(stays: Stays, device_ids: Sequence[str], places: Sequence[Place]
     return pa.table(
         {
             "device_id": name,
-            "start": _times(stays.start[order]),
-            "end": _times(stays.end[order]),
+            "start": arrow.times(stays.start[order]),
+            "end": arrow.times(stays.end[order]),
             "known": np.where(place == UNKNOWN, "false", "true"),
             **_places(places, place),
         }
@@ -81,15 +80,17 @@ def slices_table(
     duty, place, device = whole.duty[order], whole.place[order], whole.device[order]
     return pa.table(
         {
-            "officer_id": _named(officers, duty),
-            "duty_id": _named([item.duty_id for item in duties], duty),
-            "start": _times(whole.start[order]),
-            "end": _times(whole.end[order]),
-            "activity": _named(ACTIVITIES, whole.activity[order]),
+            "officer_id": arrow.named(officers, duty),
+            "duty_id": arrow.named([item.duty_id for item in duties], duty),
+            "start": arrow.times(whole.start[order]),
+            "end": arrow.times(whole.end[order]),
+            "activity": arrow.named(ACTIVITIES, whole.activity[order]),
             "reason": _reasons(whole, order, duties, places, policies),
             **_places(places, place),
-            "device_id": _named([*device_ids, ""], np.where(device == NO_DEVICE, len(device_ids), device)),
-            "ambiguous_s": _seconds(unsure[order].tolist()),
+            "device_id": arrow.named(
+                [*device_ids, ""], np.where(device == NO_DEVICE, len(device_ids), device)
+            ),
+            "ambiguous_s": arrow.seconds(unsure[order].tolist()),
         }
     )
 
@@ -101,19 +102,19 @@ def shares_table(figures: Sequence[Figures], policies: Policies) -> pa.Table:
         {
             "scope": [item.scope for item in figures],
             "id": [item.id for item in figures],
-            "from": _times(np.array([item.start for item in figures], np.int64)),
-            "to": _times(np.array([item.end for item in figures], np.int64)),
-            "duty_s": _seconds([item.duty for item in figures]),
-            "on_patch_s": _seconds([item.on_patch for item in figures]),
-            "off_patch_s": _seconds([item.off_patch for item in figures]),
-            "not_visible_s": _seconds([item.not_visible for item in figures]),
-            "unknown_s": _seconds([item.unknown for item in figures]),
-            "break_s": _seconds([item.on_break for item in figures]),
-            "priority_s": _seconds([item.priority for item in figures]),
-            "share": [_ratio(item.share) for item in figures],
-            "share_low": [_ratio(item.share_low) for item in figures],
-            "share_high": [_ratio(item.share_high) for item in figures],
-            "target": [_ratio(target) for target in targets],
+            "from": arrow.times(np.array([item.start for item in figures], np.int64)),
+            "to": arrow.times(np.array([item.end for item in figures], np.int64)),
+            "duty_s": arrow.seconds([item.duty for item in figures]),
+            "on_patch_s": arrow.seconds([item.on_patch for item in figures]),
+            "off_patch_s": arrow.seconds([item.off_patch for item in figures]),
+            "not_visible_s": arrow.seconds([item.not_visible for item in figures]),
+            "unknown_s": arrow.seconds([item.unknown for item in figures]),
+            "break_s": arrow.seconds([item.on_break for item in figures]),
+            "priority_s": arrow.seconds([item.priority for item in figures]),
+            "share": [arrow.ratio(item.share) for item in figures],
+            "share_low": [arrow.ratio(item.share_low) for item in figures],
+            "share_high": [arrow.ratio(item.share_high) for item in figures],
+            "target": [arrow.ratio(target) for target in targets],
             "verdict": [item.verdict(target) or "" for item, target in zip(figures, targets, strict=True)],
         }
     )
@@ -155,67 +156,20 @@ def share_event(
     }
 
 
-def write(tables: dict[str, pa.Table], folder: Path) -> None:
-    """Writes each table as ``NAME.csv`` into a folder, made where it is missing."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, table in tables.items():
-        with (folder / f"{name}.csv").open("wb") as file:
-            file.write(f"{','.join(table.column_names)}\n".encode())
-            for batch in table.to_batches(max_chunksize=LINES):
-                file.write("".join(f"{line}\n" for line in _lines(batch)).encode())
-
-
-LINES = 100_000
-"""Lines that are written at a time."""
-
-
-def _lines(batch: pa.RecordBatch) -> list[str]:
-    """Rows as lines of CSV (RFC 4180): only what holds a comma, a quote or a line's end stands in quotes."""
-    columns = []
-    for column in batch.columns:
-        text = pc.fill_null(column.cast(pa.string()), "")
-        special = pc.match_substring_regex(text, '[",\r\n]')
-        if pc.any(special).as_py():
-            inside = pc.replace_substring(text, '"', '""')
-            text = pc.if_else(special, pc.binary_join_element_wise('"', inside, '"', ""), text)
-        columns.append(text)
-    return list(pc.binary_join_element_wise(*columns, ",").to_pylist())
-
-
-def _seconds(us: Sequence[int]) -> list[str]:
-    """Microseconds as seconds with six decimals."""
-    return [f"{value // 1_000_000}.{value % 1_000_000:06d}" for value in us]
-
-
-def _ratio(value: float | None) -> str:
-    return "" if value is None else f"{value:.9f}"
-
-
-def _times(us: NDArray[np.int64]) -> pa.Array:
-    text = pc.strftime(pa.array(us, pa.timestamp("us")), "%Y-%m-%dT%H:%M:%S")
-    return pc.binary_join_element_wise(text, "Z", "")
-
-
-def _named(names: Sequence[str], number: NDArray[np.integer]) -> pa.Array:
-    return pa.DictionaryArray.from_arrays(
-        pa.array(number.astype(np.int32)), pa.array(list(names) or [""], pa.string())
-    ).cast(pa.string())
-
-
 def _by_name(
     names: Sequence[str], number: NDArray[np.integer], start: NDArray[np.int64]
 ) -> tuple[pa.Array, NDArray[np.int64]]:
     rank = np.argsort(np.argsort(np.array(names or [""], dtype=object)))
     order = np.lexsort((start, rank[number]))
-    return _named(names, number[order]), order
+    return arrow.named(names, number[order]), order
 
 
 def _places(places: Sequence[Place], number: NDArray[np.integer]) -> dict[str, pa.Array]:
     at = np.where(number == UNKNOWN, len(places), number)
     return {
-        "neighbourhood": _named([*(place.neighbourhood or "" for place in places), ""], at),
-        "premises": _named([*(place.premises or "" for place in places), ""], at),
-        "priorities": _named([*(";".join(place.priorities) for place in places), ""], at),
+        "neighbourhood": arrow.named([*(place.neighbourhood or "" for place in places), ""], at),
+        "premises": arrow.named([*(place.premises or "" for place in places), ""], at),
+        "priorities": arrow.named([*(";".join(place.priorities) for place in places), ""], at),
     }
 
 
