@@ -80,8 +80,9 @@ class Record:
 
     Attributes:
         slices: no open ends (``stream.explanation.cut_open``). Of every duty that has one of the
-            neighbourhoods in its patch and touches the period or one of the ``EARLIER`` ones, all; of any
-            other duty those in the neighbourhoods' priority areas within ``VISITS_REACH`` of the period.
+            neighbourhoods in its patch and touches the period, all; where it only touches one of the
+            ``EARLIER`` ones, at least those off patch or not visible; of any other duty those in the
+            neighbourhoods' priority areas within ``VISITS_REACH`` of the period.
         duties, places, device_ids: what the slices' numbers point at.
         versions: the boundaries by the time from which they are in force, microseconds, as far as they
             concern the period and ``VISITS_REACH`` around it.
@@ -291,8 +292,16 @@ class _Own:
     places: list[Place]
 
     @classmethod
-    def of(cls, record: Record, common: _Common, area_id: str) -> _Own:
-        numbers = np.array(common.members.get(area_id, []), np.int64)
+    def of(cls, record: Record, common: _Common, area_id: str, start: int, end: int) -> _Own:
+        """Those of the duties that touch ``[start, end)``."""
+        numbers = np.array(
+            [
+                number
+                for number in common.members.get(area_id, ())
+                if _touches(record.duties[number], start, end)
+            ],
+            np.int64,
+        )
         owner, rows = ranges(common.bounds[numbers], common.bounds[numbers + 1])
         rows = common.order[rows]
         place = record.slices.place[rows]
@@ -314,20 +323,22 @@ class _Own:
             [record.places[number] for number in used.tolist()],
         )
 
-    def present(self, start: int, end: int) -> list[int]:
-        """Numbers of the duties that touch a period, in the order of their starts."""
-        found = [
-            number
-            for number, duty in enumerate(self.duties)
-            if max(duty.start, start) < (end if duty.end is None else min(duty.end, end))
-        ]
-        return sorted(found, key=lambda number: (self.duties[number].start, self.duties[number].duty_id))
+    def in_time(self) -> list[int]:
+        """Numbers of the duties in the order of their starts."""
+        return sorted(
+            range(len(self.duties)),
+            key=lambda number: (self.duties[number].start, self.duties[number].duty_id),
+        )
+
+
+def _touches(duty: Duty, start: int, end: int) -> bool:
+    return max(duty.start, start) < (end if duty.end is None else min(duty.end, end))
 
 
 def _summary(record: Record, period: Period, policies: Policies, common: _Common, area_id: str) -> Summary:
-    own = _Own.of(record, common, area_id)
+    own = _Own.of(record, common, area_id, period.start, period.end)
     table = totals(own.slices, own.duties, own.places, period.start, period.end)
-    present = own.present(period.start, period.end)
+    present = own.in_time()
 
     def figures(scope: str, name: str, numbers: Sequence[int]) -> Figures:
         return figures_of(scope, name, period.start, period.end, table[list(numbers)].sum(axis=0))
@@ -350,7 +361,7 @@ def _summary(record: Record, period: Period, policies: Policies, common: _Common
         past=_past(record, period, policies, area_id, whole),
         hours=_hours(own, period, common, wanted),
         areas=_areas(period, common, wanted),
-        away=_away(own, period, policies, whole, names),
+        away=_away(record, period, policies, common, whole, names),
         crewed=common.crewed.get(area_id, Crewed()),
         officers=_officers(own, present, common, names, figures),
         teams=_team_facts(own, present, common),
@@ -455,14 +466,18 @@ def _areas(period: Period, common: _Common, wanted: Sequence[str]) -> tuple[Prio
 
 
 def _away(
-    own: _Own, period: Period, policies: Policies, whole: Figures, names: Mapping[tuple[str, str], str]
+    record: Record,
+    period: Period,
+    policies: Policies,
+    common: _Common,
+    whole: Figures,
+    names: Mapping[tuple[str, str], str],
 ) -> tuple[Away, ...]:
     before = earlier(period)
-    figures = []
-    for item in before:
-        table = totals(own.slices, own.duties, own.places, item.start, item.end)
-        rows = own.present(item.start, item.end)
-        figures.append(figures_of(NEIGHBOURHOOD, whole.id, item.start, item.end, table[rows].sum(axis=0)))
+    known = record.past.get(whole.id) or [None] * (PERIODS - 1)
+    then = known[len(known) - len(before) :]
+    own = _Own.of(record, common, whole.id, before[0].start, period.end)
+    figures = [figure for figure in then if figure is not None]
     spent: dict[tuple[str, str, str, int, str], dict[int, int]] = defaultdict(dict)
     for entry in abstraction(own.slices, own.duties, own.places, policies, [*figures, whole]):
         key = (
@@ -484,8 +499,8 @@ def _away(
             state_name=name,
             time=times.get(period.start, 0),
             before=tuple(
-                times.get(item.start, 0) if then.duty else None
-                for item, then in zip(before, figures, strict=True)
+                None if figure is None else times.get(item.start, 0)
+                for item, figure in zip(before, then, strict=True)
             ),
         )
         for (activity, neighbourhood, premises, state, name), times in spent.items()

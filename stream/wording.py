@@ -347,13 +347,14 @@ def _when(found: Explanation, cost: Cost, most: int = 3) -> str:
 
 def _who(found: Explanation, basis: Basis, cost: Cost) -> str:
     """The officers that a cost is made of, and its longest stretch."""
-    names = [basis.name(OFFICER, duty.officer_id) for duty in found.duties]
-    ids = {duty.officer_id: number for number, duty in reversed(list(enumerate(found.duties)))}
-    first = np.array([ids[duty.officer_id] for duty in found.duties], np.int64)
-    by = _by(found, cost, names, first[found.stretches.duty], most=3)
+    ids = list(dict.fromkeys(duty.officer_id for duty in found.duties))
+    names = [basis.name(OFFICER, officer_id) for officer_id in ids]
+    number = {officer_id: at for at, officer_id in enumerate(ids)}
+    officer = np.array([number[duty.officer_id] for duty in found.duties], np.int64)
+    by = _by(found, cost, names, officer[found.stretches.duty], most=3)
     duty, start, end = min(_joined(found, cost), key=lambda span: (span[1] - span[2], span[1]))
     longest = stretch_words(start, end, found.figures.end - found.figures.start)
-    return f"{by}; the longest {names[duty]} {longest}"
+    return f"{by}; the longest {names[officer[duty]]} {longest}"
 
 
 # ── The whole ─────────────────────────────────────────────────────────────────────────────────────────────

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,9 +21,9 @@ from stream.explanation import cut_open
 from stream.facts import Allocation, Duty
 from stream.policy import BEGINNING
 from stream.shares import NEIGHBOURHOOD, TOTALS, Figures, figures_of, totals
-from stream.slices import Slices
+from stream.slices import HIDDEN, OFF_PATCH, Slices
 from stream.stays import Stays
-from stream.store import areas, bookings
+from stream.store import areas
 from stream.store.columns import copy_out, literal
 from stream.store.live import newest_event
 from stream.store.tracks import SLICES, STAYS, concatenate, pick, unpack
@@ -98,13 +98,9 @@ def _read(
     until = period.end if complete else min(max(newest, period.start), period.end)
     low, high = earlier(period)[0].start, period.end + VISITS_REACH
     own = _own(connection, low, period.end, area_ids)
+    within = own.touching(period)
     if area_ids is None:
-        patches = {
-            area_id
-            for patch, start, end in zip(own.patches, own.start, own.end, strict=True)
-            if start < period.end and end > period.start
-            for area_id in patch
-        }
+        patches = {area_id for at in np.flatnonzero(within).tolist() for area_id in own.patches[at]}
         chosen = sorted(patches.union(neighbourhoods(published.versions, period)))
     else:
         chosen = list(area_ids)
@@ -112,12 +108,14 @@ def _read(
     wanted = sorted({name for area_id in chosen for name in shared.get(area_id, ())})
 
     rows = concatenate(
-        _slices(connection, own.keys),
+        _slices(connection, own.keys[within]),
+        _slices(connection, own.keys[~within], f"activity in ({HIDDEN}, {OFF_PATCH})"),
         _visiting(connection, own.keys, wanted, period.start - VISITS_REACH, high),
     )
     keys = np.unique(np.append(rows[DUTY], own.keys))
     duties = _duties(connection, keys, period)
     places, place = _places(connection, rows[PLACE])
+    officers = sorted({own.officers[at] for at in np.flatnonzero(within).tolist()})
     devices = connection.execute("select device, device_id from device order by device_id").fetchall()
     device = _numbers([key for key, _ in devices])
     order = np.lexsort((rows[1], rows[DUTY]))
@@ -141,7 +139,10 @@ def _read(
         until=until,
         complete=complete,
         crewing=_crewing(connection, period, until, None if area_ids is None else chosen),
-        booked=_booked(connection, None if area_ids is None else own.officers_in(period)),
+        booked=_booked(
+            connection,
+            None if area_ids is None else officers,
+        ),
         beginning=_beginning(connection, until),
         past=_past(connection, period, None if area_ids is None else chosen),
         changes=_changes(connection, period, chosen),
@@ -198,31 +199,22 @@ class _OwnDuties:
     start: list[int]
     end: list[int]
 
-    def officers_in(self, period: Period) -> list[int]:
-        """Keys of the officers with a duty in a period."""
-        return sorted(
-            {
-                officer
-                for officer, start, end in zip(self.officers, self.start, self.end, strict=True)
-                if start < period.end and end > period.start
-            }
-        )
+    def touching(self, period: Period) -> NDArray[np.bool_]:
+        """Which of them touch a period."""
+        start, end = np.array(self.start, np.int64), np.array(self.end, np.int64)
+        found: NDArray[np.bool_] = (start < period.end) & (end > period.start)
+        return found
 
 
 def _own(connection: Connection, low: int, high: int, area_ids: Sequence[str] | None) -> _OwnDuties:
-    found = connection.execute(
-        "select duty, officer, patch, (extract(epoch from start_at) * 1000000)::int8, "
-        "coalesce((extract(epoch from end_at) * 1000000)::int8, %(forever)s) from duty "
-        "where not cancelled and tstzrange(start_at, end_at) && tstzrange(%(low)s, %(high)s) "
-        "and start_at < %(high)s and coalesce(end_at > %(low)s, true) "
-        "and (%(ids)s::text[] is null and patch <> '{}' or patch && %(ids)s::text[]) order by duty",
-        {
-            "low": moment(low),
-            "high": moment(high),
-            "ids": None if area_ids is None else list(area_ids),
-            "forever": FOREVER,
-        },
-    ).fetchall()
+    ids = None if area_ids is None else list(area_ids)
+    found = _fetch(
+        connection,
+        f"select duty, officer, patch, {_us('start_at')}, coalesce({_us('end_at')}, {FOREVER}) from duty "
+        "where not cancelled and tstzrange(start_at, end_at) && tstzrange(%s, %s) "
+        "and (%s::text[] is null and patch <> '{}' or patch && %s::text[]) order by duty",
+        [moment(low), moment(high), ids, ids],
+    )
     return _OwnDuties(
         np.array([row[0] for row in found], np.int64),
         [row[1] for row in found],
@@ -235,27 +227,27 @@ def _own(connection: Connection, low: int, high: int, area_ids: Sequence[str] | 
 def _duties(connection: Connection, keys: NDArray[np.int64], period: Period) -> list[Duty]:
     """The duties behind sorted keys; with their devices where they touch the period."""
     held: dict[int, list[Allocation]] = defaultdict(list)
-    for duty, device_id, kind, start, end in connection.execute(
-        "select duty, device_id, kind, a.start_at, a.end_at from allocation a join device using (device) "
-        "join duty d using (duty) where duty = any(%s) and d.start_at < %s "
+    for duty, device_id, kind, start, end in _fetch(
+        connection,
+        f"select duty, device_id, kind, {_us('a.start_at')}, {_us('a.end_at')} from allocation a "
+        "join device using (device) join duty d using (duty) where duty = any(%s) and d.start_at < %s "
         "and (d.end_at is null or d.end_at > %s) order by duty, position",
         [keys.tolist(), moment(period.end), moment(period.start)],
     ):
-        held[duty].append(
-            Allocation(
-                device_id,
-                kind,
-                None if start is None else microseconds(start),
-                None if end is None else microseconds(end),
-            )
-        )
-    found = {
-        key: Duty(
+        held[duty].append(Allocation(device_id, kind, start, end))
+    found = _fetch(
+        connection,
+        f"select duty, duty_id, revision, officer_id, {_us('start_at')}, {_us('end_at')}, patch, cancelled, "
+        "name, role, team from duty join officer using (officer) where duty = any(%s) order by duty",
+        [keys.tolist()],
+    )
+    return [
+        Duty(
             duty_id=duty_id,
             revision=revision,
             officer_id=officer_id,
-            start=microseconds(start),
-            end=None if end is None else microseconds(end),
+            start=start,
+            end=end,
             patch=tuple(patch),
             devices=tuple(held.get(key, ())),
             cancelled=cancelled,
@@ -263,15 +255,18 @@ def _duties(connection: Connection, keys: NDArray[np.int64], period: Period) -> 
             role=role,
             team=team,
         )
-        for key, duty_id, revision, officer_id, start, end, patch, cancelled, name, role, team in (
-            connection.execute(
-                "select duty, duty_id, revision, officer_id, start_at, end_at, patch, cancelled, name, role, "
-                "team from duty join officer using (officer) where duty = any(%s)",
-                [keys.tolist()],
-            )
-        )
-    }
-    return [found[key] for key in keys.tolist()]
+        for key, duty_id, revision, officer_id, start, end, patch, cancelled, name, role, team in found
+    ]
+
+
+def _us(column: str) -> str:
+    """A time as microseconds in SQL; NULL stays NULL."""
+    return f"(extract(epoch from {column}) * 1000000)::int8"
+
+
+def _fetch(connection: Connection, query: str, values: Sequence[object] = ()) -> list[Any]:
+    """All rows at once and in binary: a force has many."""
+    return connection.cursor(binary=True).execute(query.encode(), values).fetchall()
 
 
 def _beginning(connection: Connection, before: int) -> int:
@@ -292,22 +287,12 @@ def _booked(connection: Connection, officers: Sequence[int] | None) -> list[Duty
             )
         ]
     return [
-        Duty(
-            duty_id,
-            revision,
-            officer_id,
-            start,
-            None if end == FOREVER else end,
-            cancelled=cancelled,
-            name=name,
-            team=team,
-        )
-        for duty_id, revision, officer_id, start, end, cancelled, name, team in connection.execute(
-            "select duty_id, revision, officer_id, (extract(epoch from start_at) * 1000000)::int8, "
-            "coalesce((extract(epoch from end_at) * 1000000)::int8, %(forever)s), cancelled, name, team "
-            "from duty join officer using (officer) "
-            "where %(ids)s::int[] is null or officer = any(%(ids)s::int[])",
-            {"ids": officers, "forever": FOREVER},
+        Duty(duty_id, revision, officer_id, start, end, cancelled=cancelled, name=name, team=team)
+        for duty_id, revision, officer_id, start, end, cancelled, name, team in _fetch(
+            connection,
+            f"select duty_id, revision, officer_id, {_us('start_at')}, {_us('end_at')}, cancelled, name, "
+            "team from duty join officer using (officer) where %s::int[] is null or officer = any(%s::int[])",
+            [officers, officers],
         )
     ]
 
@@ -315,24 +300,24 @@ def _booked(connection: Connection, officers: Sequence[int] | None) -> list[Duty
 # ── Slices ────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _slices(connection: Connection, duties: NDArray[np.int64]) -> Rows:
-    """All slices of duties; their keys are those of the database."""
+def _slices(connection: Connection, duties: NDArray[np.int64], condition: str = "true") -> Rows:
+    """The slices of duties; their keys are those of the database. The growing ones come whatever they are."""
     if not len(duties):
         return SLICES.empty()
     chosen = literal(duties, "int4")
     shut = copy_out(
         connection,
         "select duty, start_at, end_at, activity, state, coalesce(place, -1), coalesce(device, -1) "
-        f"from slice where duty = any({chosen})",
+        f"from slice where duty = any({chosen}) and {condition}",
         ["int4", "time", "time", *SLICES.types],
     )
     return concatenate(tuple(shut), _growing(connection, f"duty = any({chosen})"))
 
 
 def _growing(connection: Connection, condition: str) -> Rows:
-    found = connection.execute(
-        f"select duty, slices from slice_end where slices <> '{{}}' and {condition} order by duty".encode()
-    ).fetchall()
+    found = _fetch(
+        connection, f"select duty, slices from slice_end where slices <> '{{}}' and {condition} order by duty"
+    )
     rows = unpack(SLICES, [row[1] for row in found])
     keys = np.array([row[0] for row in found], np.int64)
     return (keys[rows[0]], *rows[1:])
@@ -392,20 +377,25 @@ def _numbers(keys: Sequence[int]) -> NDArray[np.int32]:
 
 def _crewing(connection: Connection, period: Period, until: int, area_ids: Sequence[str] | None) -> Crewing:
     """Crewed vehicle time of the period; where neighbourhoods are named, only theirs is whole."""
-    rows = connection.execute(
+    rows = _fetch(
+        connection,
         "select distinct device, device_id, officer from allocation a join device using (device) "
         "join duty d using (duty) where kind <> 'radio' and not cancelled and d.start_at < %s "
         "and (d.end_at is null or d.end_at > %s)",
         [moment(until), moment(period.start)],
-    ).fetchall()
+    )
     names = dict(sorted({(device, name) for device, name, _ in rows}))
     stays = _stays(connection, sorted(names), period.start, until, area_ids)
     met = set(stays[0].tolist()) if area_ids is not None else names.keys()
-    officers = bookings.read_officers(
-        connection, {officer for device, _, officer in rows if device in met}, period.start
+    officers = sorted({officer for device, _, officer in rows if device in met})
+    held = _fetch(
+        connection,
+        "select duty from duty where officer = any(%s) and not cancelled and start_at < %s "
+        "and (end_at is null or end_at > %s) order by duty",
+        [officers, moment(until), moment(period.start)],
     )
     duties = sorted(
-        (duty for item in officers.values() for duty in item.duties.values() if not duty.cancelled),
+        _duties(connection, np.array([key for (key,) in held], np.int64), period),
         key=lambda duty: duty.duty_id,
     )
     places, place = _places(connection, stays[3])
@@ -439,9 +429,9 @@ def _stays(
         f"and end_at > from_us({low}) and start_at < from_us({high}){where}",
         ["int4", "time", "time", *STAYS.types],
     )
-    found = connection.execute(
-        f"select device, stays from stay_end where device = any({chosen}) order by device".encode()
-    ).fetchall()
+    found = _fetch(
+        connection, f"select device, stays from stay_end where device = any({chosen}) order by device"
+    )
     growing = unpack(STAYS, [row[1] for row in found])
     keys = np.array([row[0] for row in found], np.int64)
     growing = (keys[growing[0]], *growing[1:])
@@ -506,10 +496,11 @@ def _sums(
     if not len(which):
         return settled, settled
     keys = own.keys[which]
-    found = connection.execute(
-        f"select duty, settled, slices from slice_end where duty = any({literal(keys, 'int4')}) "
-        "order by duty".encode()
-    ).fetchall()
+    found = _fetch(
+        connection,
+        "select duty, settled, slices from slice_end "
+        f"where duty = any({literal(keys, 'int4')}) order by duty",
+    )
     at = np.searchsorted(keys, np.array([row[0] for row in found], np.int64))
     settled[at] = np.array([row[1] for row in found], np.int64).reshape(-1, TOTALS)
     rows = unpack(SLICES, [row[2] for row in found])
