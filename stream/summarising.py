@@ -88,7 +88,7 @@ class Record:
             concern the period and ``VISITS_REACH`` around it.
         boundaries_from: since when there are any, microseconds; ``FOREVER``: there are none.
         boundaries: what is on record of the versions in force in the period.
-        until: up to when open duties are counted, microseconds.
+        until: up to when anything is counted, microseconds: the period's end once it is over.
         complete: whether the period is over.
         crewing: of the period.
         booked: all duties of the officers concerned and of their teams, ever; devices are not asked for.
@@ -336,7 +336,7 @@ def _touches(duty: Duty, start: int, end: int) -> bool:
 
 
 def _summary(record: Record, period: Period, policies: Policies, common: _Common, area_id: str) -> Summary:
-    own = _Own.of(record, common, area_id, period.start, period.end)
+    own = _Own.of(record, common, area_id, period.start, min(period.end, record.until))
     table = totals(own.slices, own.duties, own.places, period.start, period.end)
     present = own.in_time()
 

@@ -238,8 +238,8 @@ class Basis:
         policy_sha256: of those settings as canonical JSON.
         boundaries: by kind and time.
         as_of: up to when in the period the position of any of its officers is known; None where it never is.
-        until: up to when open duties are counted: the period's end, or the newest event of all where the
-            period still runs.
+        until: up to when anything is counted: the period's end, or the newest event of all where the period
+            still runs.
     """
 
     target: float

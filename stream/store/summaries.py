@@ -21,7 +21,7 @@ from stream.explanation import cut_open
 from stream.facts import Allocation, Duty
 from stream.policy import BEGINNING
 from stream.shares import NEIGHBOURHOOD, TOTALS, Figures, figures_of, totals
-from stream.slices import HIDDEN, OFF_PATCH, Slices
+from stream.slices import HIDDEN, OFF_PATCH, Slices, up_to
 from stream.stays import Stays
 from stream.store import areas
 from stream.store.columns import copy_out, literal
@@ -129,7 +129,8 @@ def _read(
         device[rows[DEVICE][order]],
     )
     record = Record(
-        slices=cut_open(found, until),
+        # What is booked beyond now is not unknown time yet.
+        slices=cut_open(found, until) if complete else up_to(found, until),
         duties=duties,
         places=places,
         device_ids=[name for _, name in devices],
