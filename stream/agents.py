@@ -4,6 +4,7 @@
     patrol.duties -> account: duties, states -> slices    (``Ledger.bookings``)
     slices        -> publish: live figures on visibility.shares, every few seconds, when they changed
     slices        -> watch:   alerts on visibility.alerts, when they ring, change and clear
+    slices        -> report:  Mondays at 06:00 the reports of the week before, and their letters
 
 A shell: events come in, one transaction a batch is made of them by ``stream.store.ledger`` (where the order
 of a commit is written down step by step), and only then are they acknowledged. The batch is whatever came in
@@ -36,13 +37,15 @@ from stream import frames, topics
 from stream.calendar import rfc3339
 from stream.events import decode_duties, decode_states
 from stream.facts import SECOND
+from stream.mail import read_mailing
 from stream.settings import EVENTS
+from stream.sheets.contract import share_event
 from stream.store.ledger import Counted, Ledger, Offset
 from stream.store.live import Live, live, newest_event
 from stream.store.policies import keep
 from stream.store.schema import SchemaError, connect, require
-from stream.sheets.contract import share_event
 from stream.watch import Watcher
+from stream.weekly import Timer, keep_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -364,11 +367,15 @@ async def run(
 
     Raises:
         SchemaError: the database's schema is not up to date.
+        SettingsError: the mail file cannot be used.
         Exception: a fault of the program: better to end and be started again than to go on half dead.
     """
     desk = Desk(settings, on_progress, stop)
     publisher = Publisher(settings)
     watcher = Watcher(settings)
+    timer = Timer(settings)
+    if settings.mail:
+        read_mailing(settings.mail)  # a file that cannot be used is better known now than on Monday
     app = build(settings)
     names = {name: topics.named(name, settings.topic_prefix) for name in (*topics.INTERNAL, *topics.OUT)}
     plain: dict[str, Any] = {
@@ -439,7 +446,11 @@ async def run(
         await app.start()
         desk.tell(state="running")
         tasks = [
-            asyncio.create_task(work) for work in (stages[0].work(), stages[1].work(), publish(), watch())
+            asyncio.create_task(work)
+            for work in (
+                *(stages[0].work(), stages[1].work(), publish(), watch()),
+                keep_time(settings, timer),
+            )
         ]
         stopping = asyncio.create_task(stop.wait())
         await asyncio.wait([*tasks, stopping], return_when=asyncio.FIRST_COMPLETED)
@@ -453,6 +464,7 @@ async def run(
         await asyncio.to_thread(desk.close)
         publisher.close()
         watcher.close()
+        timer.close()
     desk.tell(state="stopped")
     return desk.progress
 

@@ -7,6 +7,7 @@ themselves.
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from geo.areas import Kind
@@ -25,7 +26,9 @@ from stream.alerts import (
 from stream.calendar import LOCAL, local_day, moment
 from stream.facts import SECOND
 from stream.overview import SIGNED_OFF, nobody_since
-from stream.shares import FORCE, MISSED, NEIGHBOURHOOD, OFFICER
+from stream.projection import CERTAIN_MISS, LIKELY_MISS
+from stream.shares import FORCE, NEIGHBOURHOOD, OFFICER
+from stream.wording import plain_percent
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -81,23 +84,29 @@ def _nobody(shares: Sequence[Share], depth: Depth, now: int) -> Iterator[Conditi
     since = nobody_since(depth)
     for item in shares:
         area = item.figures.id
-        if item.figures.scope == NEIGHBOURHOOD and item.on_duty and not item.on_patch and area in since:
-            officers = "1 officer is" if item.on_duty == 1 else f"{item.on_duty} officers are"
+        if item.figures.scope == NEIGHBOURHOOD and item.deserted and area in since:
+            due = item.officers.on_duty - item.officers.on_break
+            officers = "1 officer is" if due == 1 else f"{due} officers are"
+            # Those on a break are not counted: they are not visible by right.
             text = f"{item.name}: nobody on patch since {clock(since[area], now)}; {officers} on duty"
             yield Condition(NOBODY_ON_PATCH, NEIGHBOURHOOD, area, text, since[area])
 
 
 def _projected(shares: Sequence[Share]) -> Iterator[Condition]:
     for item in shares:
-        ahead = item.projected
-        if item.figures.scope == OFFICER or ahead is None or ahead.share is None:
+        if item.figures.scope == OFFICER or item.outlook is None:
             continue
-        if ahead.verdict(item.target) == MISSED:
+        word, target = item.outlook.word(item.target), plain_percent(Fraction(str(item.target)))
+        if word == CERTAIN_MISS:
+            text = f"{item.name}: cannot reach {target} any more, even with all on patch until the shift ends"
+        elif word == LIKELY_MISS and item.projected is not None and item.projected.share is not None:
             text = (
-                f"{item.name}: heading for {_percent(ahead.share)} at the end of the shift, "
-                f"below {_percent(item.target)}"
+                f"{item.name}: heading for {_percent(item.projected.share)} at the end of the shift, "
+                f"below {target}, if it goes on like the last hour"
             )
-            yield Condition(PROJECTED_MISS, item.figures.scope, item.figures.id, text)
+        else:
+            continue
+        yield Condition(PROJECTED_MISS, item.figures.scope, item.figures.id, text)
 
 
 def _percent(value: float) -> str:

@@ -16,15 +16,15 @@ from geo.areas import Kind
 from geo.history import FOREVER, UNKNOWN
 from stream.abstraction import Item, abstraction
 from stream.calendar import day_start, local_day
-from stream.columns import changes
+from stream.columns import changes, ranges
 from stream.facts import SECOND
-from stream.projection import LOOK_BACK, project, remaining
+from stream.projection import CERTAIN_MISS, LOOK_BACK, outlook, remaining
 from stream.shares import FORCE, NEIGHBOURHOOD, OFFICER, Figures, shares
 from stream.slices import HIDDEN, NO_STATE, OFF_PATCH, ON_BREAK, ON_PATCH, UNSEEN, Slices
 from stream.visits import priority_figures, visits
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from geo.places import Place
     from stream.facts import Duty
     from stream.policy import Policies
+    from stream.projection import Outlook
 
 DAY = 24 * 3600 * SECOND
 """How far back the screen looks, microseconds."""
@@ -246,6 +247,8 @@ class Depth:
         away: the largest items of abstraction (rule 16), by scope and id.
         awaited: the priority areas in force.
         begun: the beginning of the record: when the first of the duties began, microseconds.
+        due: by neighbourhood, since when its officers on duty have not all been on a break, microseconds;
+            without those where they all are now, or nobody is on duty.
     """
 
     tracks: Tracks
@@ -254,6 +257,7 @@ class Depth:
     away: Mapping[tuple[str, str], tuple[Item, ...]]
     awaited: tuple[Awaited, ...]
     begun: int
+    due: Mapping[str, int]
 
 
 def of_duties(slices: Slices, numbers: Sequence[int]) -> Slices:
@@ -307,7 +311,42 @@ def deepen(tracks: Tracks, areas: AreaSet, policies: Policies) -> Depth:
         {key: tuple(items[:TOP]) for key, items in away.items()},
         _awaited(tracks, areas, policies, shown),
         min((duty.start for duty in tracks.duties), default=now),
+        due_since(tracks),
     )
+
+
+def due_since(tracks: Tracks) -> dict[str, int]:
+    """By neighbourhood: since when somebody ought to have been on patch there, without a pause.
+
+    Who is on a break is not visible by right, and who is off duty (state 11) is not there at all: while that
+    is so of everybody, nobody ought to be. Neighbourhoods where it is so now are left out.
+
+    Args:
+        tracks: the last day.
+
+    Returns:
+        microseconds, by ``area_id``.
+    """
+    slices, now = tracks.slices, tracks.as_of
+    names = sorted({area for duty in tracks.duties for area in duty.patch})
+    number = {name: at for at, name in enumerate(names)}
+    owned = np.array([len(duty.patch) for duty in tracks.duties], np.int64)
+    areas = np.array([number[area] for duty in tracks.duties for area in duty.patch], np.int64)
+    rows = np.flatnonzero((slices.activity != ON_BREAK) & (slices.start <= now))
+    duty = slices.duty[rows]
+    first = np.cumsum(owned) - owned
+    at, entry = ranges(first[duty], first[duty] + owned[duty])
+    area, start, end = areas[entry], slices.start[rows][at], slices.end[rows][at]
+    order = np.lexsort((start, area))
+    area, start, end = area[order], start[order], np.minimum(end[order], now + 1)
+    # The latest end so far within each neighbourhood: those of the one before lie below its own times.
+    lift = area * (2 * (now + 1 - int(start.min(initial=now))))
+    reach = np.maximum.accumulate(end + lift) - lift
+    opens = changes(area)
+    opens[1:] |= start[1:] > reach[:-1]
+    begins = start[np.maximum.accumulate(np.where(opens, np.arange(len(area)), 0))]
+    last = np.flatnonzero(np.append(area[1:] != area[:-1], True)) if len(area) else np.zeros(0, np.int64)
+    return {names[area[at]]: int(begins[at]) for at in last.tolist() if reach[at] > now}
 
 
 def _awaited(tracks: Tracks, areas: AreaSet, policies: Policies, shown: Presence) -> tuple[Awaited, ...]:
@@ -356,6 +395,62 @@ def _awaited(tracks: Tracks, areas: AreaSet, policies: Policies, shown: Presence
 
 
 @dataclass(frozen=True, slots=True)
+class Officers:
+    """How many officers of a figure do what at an instant.
+
+    Attributes:
+        on_duty: booked on, and not off duty by their state: who is off duty is not in the duty (rule 11).
+        on_patch: of these; provisional for up to ``max_gap`` (rule 4).
+        silent: of whom nobody knows where they are.
+        on_break: on a break.
+    """
+
+    on_duty: int
+    on_patch: int
+    silent: int
+    on_break: int
+
+    @classmethod
+    def of(cls, duties: Sequence[Duty], numbers: Iterable[int], shown: Presence) -> Officers:
+        """Counts the officers of some duties.
+
+        Args:
+            duties: those behind ``shown``.
+            numbers: which of them.
+            shown: what their officers do.
+        """
+        who: dict[int, set[str]] = {}
+        for at in numbers:
+            who.setdefault(int(shown.activity[at]), set()).add(duties[at].officer_id)
+        present = {officer for activity, some in who.items() if activity != SIGNED_OFF for officer in some}
+        return cls(len(present), *(len(who.get(activity, ())) for activity in (ON_PATCH, UNSEEN, ON_BREAK)))
+
+
+def own_duties(duties: Sequence[Duty]) -> dict[tuple[str, str], list[int]]:
+    """By scope and id: the numbers of the duties that a figure is made of (rule 15).
+
+    An officer's are all, with a patch or without; ``numbers_of`` tells which of them count in a figure.
+    """
+    own: dict[tuple[str, str], list[int]] = {}
+    for number, duty in enumerate(duties):
+        keys = [(OFFICER, duty.officer_id)]
+        keys += [(FORCE, FORCE), *((NEIGHBOURHOOD, area) for area in duty.patch)] if duty.patch else []
+        for key in keys:
+            own.setdefault(key, []).append(number)
+    return own
+
+
+def numbers_of(
+    item: Figures, own: Mapping[tuple[str, str], list[int]], duties: Sequence[Duty]
+) -> Sequence[int]:
+    """The numbers of a figure's own duties."""
+    numbers = own.get((item.scope, item.id), [])
+    if item.scope != OFFICER:
+        return numbers
+    return [at for at in numbers if bool(duties[at].patch) == item.has_share]
+
+
+@dataclass(frozen=True, slots=True)
 class Share:
     """A live figure with what stands beside it (rule 15).
 
@@ -363,8 +458,8 @@ class Share:
         figures: from the start of the earliest of its own duties to now.
         name: of the neighbourhood, the officer or the force.
         target: rule 13's.
-        on_duty, on_patch, silent: officers; silent are those on duty of whom nobody knows where they are.
-        projected: the figure at the end of the shifts now running (``stream.projection``).
+        officers: how many of its own do what.
+        outlook: what may become of it until the shifts now running end (``stream.projection``).
         away: the largest items of abstraction.
         need: how much it needs looking at, the greater the more (``need``).
     """
@@ -372,27 +467,37 @@ class Share:
     figures: Figures
     name: str
     target: float
-    on_duty: int
-    on_patch: int
-    silent: int
-    projected: Figures | None
+    officers: Officers
+    outlook: Outlook | None
     away: tuple[Item, ...]
+
+    @property
+    def projected(self) -> Figures | None:
+        """The figure at the end of the shifts if it goes on as in the last hour; None: too early to tell."""
+        return None if self.outlook is None else self.outlook.ahead
+
+    @property
+    def deserted(self) -> bool:
+        """Whether officers are on duty, not all of them on a break, and none is on patch."""
+        return self.officers.on_duty > self.officers.on_break and not self.officers.on_patch
 
     @property
     def need(self) -> float:
         """How much it needs looking at, the greater the more.
 
-        3 and more: officers on duty and none on patch. 2 to 3: heading below the target, by how much. 1 to 2:
-        below it now, by how much. 0 to 1: the rest, by the time not on patch. Below 0: nobody on duty.
+        3 and more: nobody on patch who ought to be. 2 to 3: heading below the target, or certain to miss it,
+        by how much. 1 to 2: below it now, by how much. 0 to 1: the rest, by the time not on patch. Below 0:
+        nobody on duty.
         """
         share = self.figures.share
-        if not self.on_duty or share is None:
+        if not self.officers.on_duty or share is None:
             return -1.0
         ahead = self.projected.share if self.projected is not None else None
         missing = max(0.0, self.target - (share if ahead is None else ahead))
-        if not self.on_patch:
+        if self.deserted:
             return 3.0 + missing
-        if ahead is not None and ahead < self.target:
+        certain = self.outlook is not None and self.outlook.word(self.target) == CERTAIN_MISS
+        if certain or (ahead is not None and ahead < self.target):
             return 2.0 + missing
         return 1.0 + (self.target - share) if share < self.target else 1.0 - share
 
@@ -404,6 +509,7 @@ def picture_shares(
     depth: Depth,
     policies: Policies,
     usual: int,
+    least_done: float,
 ) -> list[Share]:
     """The force, every neighbourhood in force and every officer on duty.
 
@@ -414,39 +520,25 @@ def picture_shares(
         depth: of the last day, perhaps some seconds older.
         policies: the targets.
         usual: how long a duty without an end is expected to last, microseconds.
+        least_done: how much of the booked time must be over before a share is projected, 0 to 1.
     """
     duties, now = picture.duties, picture.as_of
     names = {(str(kind), area_id): name for kind, area_id, name in _named(picture.areas)}
-    own: dict[tuple[str, str], list[int]] = {}
-    for number, duty in enumerate(duties):
-        keys = [(OFFICER, duty.officer_id)]
-        keys += [(FORCE, FORCE), *((NEIGHBOURHOOD, area) for area in duty.patch)] if duty.patch else []
-        for key in keys:
-            own.setdefault(key, []).append(number)
-        names[OFFICER, duty.officer_id] = duty.name or duty.officer_id
+    names |= {(OFFICER, duty.officer_id): duty.name or duty.officer_id for duty in duties}
+    own = own_duties(duties)
     made = []
     for item in figures:
         key = (item.scope, item.id)
-        numbers = own.get(key, [])
-        if item.scope == OFFICER:
-            numbers = [at for at in numbers if bool(duties[at].patch) == item.has_share]
+        numbers = numbers_of(item, own, duties)
         start = min((duties[at].start for at in numbers), default=now)
-        late = depth.late.get(key)
         rest = remaining((duties[at] for at in numbers), now, usual)
-        who = {
-            activity: {duties[at].officer_id for at in numbers if shown.activity[at] == activity}
-            for activity in (SIGNED_OFF, UNSEEN, ON_PATCH)
-        }
-        present = {duties[at].officer_id for at in numbers if shown.activity[at] != SIGNED_OFF}
         made.append(
             Share(
                 _from(item, start),
                 names.get(key, "the force" if item.scope == FORCE else item.id),
                 policies.at(start).target,
-                len(present),
-                len(who[ON_PATCH]),
-                len(who[UNSEEN]),
-                None if late is None else project(item, late, rest, len(numbers)),
+                Officers.of(duties, numbers, shown),
+                outlook(item, depth.late.get(key), rest, len(numbers), least_done),
                 depth.away.get(key, ()),
             )
         )
@@ -462,18 +554,13 @@ def _named(areas: AreaSet) -> list[tuple[Kind, str, str]]:
 
 
 def nobody_since(depth: Depth) -> dict[str, int]:
-    """By neighbourhood: since when nobody was on patch there while officers were on duty, microseconds.
+    """By neighbourhood: since when nobody was on patch there while somebody ought to have been, microseconds.
 
-    To be asked of neighbourhoods with nobody on patch. Who went home meanwhile counts too: the last one to be
-    seen there may have ended their duty.
+    To be asked of neighbourhoods with nobody on patch (``Share.deserted``). Who went home meanwhile counts
+    too: the last one to be seen there may have ended their duty.
     """
-    tracks, shown = depth.tracks, depth.presence
-    begun: dict[str, int] = {}
     seen: dict[str, int] = {}
-    running = set(tracks.running)
-    for number, duty in enumerate(tracks.duties):
+    for duty, last_on in zip(depth.tracks.duties, depth.presence.last_on.tolist(), strict=True):
         for area in duty.patch:
-            seen[area] = max(seen.get(area, -FOREVER), int(shown.last_on[number]))
-            if number in running and shown.activity[number] != SIGNED_OFF:
-                begun[area] = min(begun.get(area, FOREVER), duty.start)
-    return {area: max(start, seen[area]) for area, start in begun.items()}
+            seen[area] = max(seen.get(area, -FOREVER), last_on)
+    return {area: max(since, seen[area]) for area, since in depth.due.items()}

@@ -11,10 +11,12 @@ from __future__ import annotations
 import contextlib
 import math
 import os
+import re
 import tomllib
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict
@@ -49,10 +51,19 @@ class Settings:
         stale_s: how old the newest event may be before the live page says so.
         basemap: what the live page's map lies on; empty for the areas alone.
         shift_s: how long a duty without an end is expected to last, for projections.
+        projection_done: the part of the booked time that must be over before a share is projected.
         watch_s: seconds between two looks for alerts.
         alert_nobody_on_patch_s, alert_projected_miss_s, alert_priority_unvisited_s, alert_off_patch_s,
         alert_tracker_silent_s, alert_feed_stopped_s: how long something must be so before it rings.
         alert_clear_s: how long the contrary must hold before an alert is over.
+        database_connect_s, database_statement_s: how long ``patrol web`` waits for a connection, and for what
+            it asks over it.
+        database_answer_s: how long a request waits before it is told that the database does not answer.
+        report_at: when the week's reports are published, local: ``Mon 06:00``.
+        report_weeks: how many weeks back what was not published is published late.
+        smtp: the mail server; empty: no mail. It may hold a password.
+        mail: the file that says who gets which report by mail.
+        page: the web pages' address as people reach it, for links in mail.
     """
 
     kafka: str = ""
@@ -68,6 +79,7 @@ class Settings:
     stale_s: float = 15.0
     basemap: str = ""
     shift_s: float = 36_000.0
+    projection_done: float = 0.4
     watch_s: float = 2.0
     alert_nobody_on_patch_s: float = 900.0
     alert_projected_miss_s: float = 900.0
@@ -76,6 +88,14 @@ class Settings:
     alert_tracker_silent_s: float = 900.0
     alert_feed_stopped_s: float = 60.0
     alert_clear_s: float = 120.0
+    database_connect_s: float = 3.0
+    database_statement_s: float = 30.0
+    database_answer_s: float = 4.0
+    report_at: str = "Mon 06:00"
+    report_weeks: int = 12
+    smtp: str = field(default="", repr=False)
+    mail: str = ""
+    page: str = ""
 
     def need(self, *names: str) -> None:
         """Checks that settings without a default are there.
@@ -110,6 +130,7 @@ SETTINGS: Mapping[str, str] = {
     "stale_s": "how old the newest event may be, in seconds, before the live page calls its data stale",
     "basemap": "what the live page's map lies on: a tile address with {z}, {x} and {y}, or a PMTiles file",
     "shift_s": "how many seconds a duty booked without an end is expected to last, for projected shares",
+    "projection_done": "how much of the booked time must be over, from 0 to 1, before a share is projected",
     "watch_s": "seconds between two looks for alerts",
     "alert_nobody_on_patch_s": "alert: officers on duty and none of them on patch for so many seconds",
     "alert_projected_miss_s": "alert: for so many seconds heading below the target, doubt included",
@@ -118,8 +139,77 @@ SETTINGS: Mapping[str, str] = {
     "alert_tracker_silent_s": "alert: an officer on duty whose devices are silent for so many seconds",
     "alert_feed_stopped_s": "alert: no event at all for so many seconds",
     "alert_clear_s": "an alert is over when the contrary has held for so many seconds",
+    "database_connect_s": "how many seconds patrol web waits for a connection to the database, from 2 on",
+    "database_statement_s": "after how many seconds patrol web gives up a statement of its own",
+    "database_answer_s": "after how many seconds patrol web tells whoever asks that the database is silent",
+    "report_at": "day and local time at which the last week's reports are published, for example Mon 06:00",
+    "report_weeks": "how many weeks back reports that could not be published in time are published late",
+    "smtp": "the mail server, for example smtp://user:password@mail.example:587 (or PATROL_SMTP_FILE)",
+    "mail": "a TOML file that says who gets which report by mail (deploy/README.md)",
+    "page": "the web pages' address as people reach it, for links in mail: https://patrol.force.example",
 }
 """Every setting with its meaning, as help and documentation print it."""
+
+
+DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+STARTTLS, TLS, PLAIN = "starttls", "tls", "plain"
+
+
+@dataclass(frozen=True, slots=True)
+class Relay:
+    """A mail server and how to speak with it.
+
+    Attributes:
+        tls: ``starttls``, ``tls`` from the first byte, or ``plain``, without any.
+        user: empty: without a login.
+    """
+
+    host: str
+    port: int
+    tls: str = STARTTLS
+    user: str = ""
+    password: str = field(default="", repr=False)
+
+
+def relay(address: str) -> Relay:
+    """The mail server that an address names.
+
+    ``smtp://host`` speaks STARTTLS on port 587 and sends nothing where the server does not offer it;
+    ``smtps://host`` speaks TLS from the start, on port 465; ``smtp://host?tls=no`` is for a server on this
+    machine. A user and password stand before the host, with ``%40`` for an ``@`` in them.
+
+    Raises:
+        SettingsError: it is none; the message does not repeat it, it may hold a password.
+    """
+    try:
+        found = urlsplit(address)
+        port = found.port
+    except ValueError:
+        found, port = urlsplit(""), None
+    query = dict(parse_qsl(found.query, keep_blank_values=True))
+    plain = query.pop("tls", "yes") == "no"
+    if found.scheme not in {"smtp", "smtps"} or not found.hostname or found.path.strip("/") or query:
+        raise SettingsError(
+            f"PATROL_SMTP is not smtp://user:password@host:587 or smtps://…: {SETTINGS['smtp']}"
+        )
+    tls = TLS if found.scheme == "smtps" else PLAIN if plain else STARTTLS
+    usual = 465 if tls == TLS else 587
+    user, password = unquote(found.username or ""), unquote(found.password or "")
+    if user and tls == PLAIN:
+        raise SettingsError("PATROL_SMTP: a password is not sent without TLS: leave out ?tls=no, or the user")
+    return Relay(found.hostname, port or usual, tls, user, password)
+
+
+def weekly_at(text: str) -> tuple[int, int, int]:
+    """Day (Monday is 0), hour and minute of ``Mon 06:00``.
+
+    Raises:
+        SettingsError: it is no day and time.
+    """
+    found = re.fullmatch(rf"({'|'.join(DAYS)}) ([01]\d|2[0-3]):([0-5]\d)", text, re.ASCII)
+    if found is None:
+        raise SettingsError(f"PATROL_REPORT_AT={text!r}: write it like Mon 06:00, in local time")
+    return DAYS.index(found[1]), int(found[2]), int(found[3])
 
 
 def read_policies(path: str) -> Policies:
@@ -194,6 +284,17 @@ def _typed(given: Mapping[str, Any]) -> Settings:
         conninfo_to_dict(values.get("database", ""))
     except ProgrammingError as error:
         raise SettingsError(f"PATROL_DATABASE is no DSN ({error}): {SETTINGS['database']}") from None
+    if values.get("projection_done", 0.0) > 1:
+        raise SettingsError(f"PATROL_PROJECTION_DONE must be at most 1: {SETTINGS['projection_done']}")
     if values.get("clock", WALL) not in (WALL, EVENTS):
         raise SettingsError(f"PATROL_CLOCK={values['clock']!r}: write wall or events")
+    weekly_at(values.get("report_at", "Mon 06:00"))
+    if values.get("smtp"):
+        relay(values["smtp"])
+    if bool(values.get("smtp")) != bool(values.get("mail")):
+        missing = "mail" if values.get("smtp") else "smtp"
+        raise SettingsError(f"PATROL_{missing.upper()} is not set, and mail needs it: {SETTINGS[missing]}")
+    page = urlsplit(values.get("page") or "https://none")
+    if page.scheme not in {"http", "https"} or not page.netloc or page.query or page.fragment:
+        raise SettingsError(f"PATROL_PAGE={values['page']!r} is no address: {SETTINGS['page']}")
     return Settings(**values)

@@ -15,7 +15,9 @@ from stream.cli.areas import areas
 from stream.cli.demo import demo
 from stream.cli.explain import explain, teams
 from stream.cli.files import account, printable, replay
+from stream.cli.public import postcode
 from stream.cli.recompute import recompute
+from stream.cli.report import report
 from stream.cli.serve import export, ingest, init, up, worker
 from stream.cli.simulate import simulate
 from stream.cli.web import web
@@ -46,6 +48,8 @@ for command in (
     replay,
     export,
     recompute,
+    report,
+    postcode,
     explain,
     teams,
 ):

@@ -34,8 +34,11 @@ if TYPE_CHECKING:
 DEFAULT_FOR_S = 600.0
 SETTLE_S = 8.0
 """Kept free at the end of ``--for``, so that what was sent last is counted too."""
-SHIFT = "2026-11-16T07:00:00Z"
+SHIFT = "2026-11-20T14:00:00Z"
+"""A late turn on a Friday: the hours of all priority areas begin or end in it."""
 HOURS = 10.0
+UNVISITED_S = 1800.0
+"""The simulated officers visit priority areas often: they are held to more than the usual setting."""
 BAR = 20
 ROLL_S = 1.0
 
@@ -62,6 +65,10 @@ def demo(seconds: float | None, officers: int, speed: float | None, seed: int, p
     """
     from rich.console import Console
 
+    from stream.cli.web import bound
+
+    if port is not None:
+        bound("127.0.0.1", port).close()  # taken: better said now than when all is up
     console = Console()
     began = time.monotonic()
     with ExitStack() as stack:
@@ -118,6 +125,7 @@ class _Stage:
             session_s=2.0,
             publish_s=1.0,
             partitions=4,
+            alert_priority_unvisited_s=UNVISITED_S,
         )
         initialise(settings)
         self._say("broker and database are up, in memory and in a temporary folder")
@@ -130,6 +138,7 @@ class _Stage:
             "PATROL_CLOCK": settings.clock,
             "PATROL_SESSION_S": str(settings.session_s),
             "PATROL_PUBLISH_S": str(settings.publish_s),
+            "PATROL_ALERT_PRIORITY_UNVISITED_S": str(settings.alert_priority_unvisited_s),
         }
         output = self._stack.enter_context(log.open("wb"))
         processes = [

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import socket
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -11,6 +13,28 @@ from stream.settings import load
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+
+def bound(host: str, port: int) -> socket.socket:
+    """A socket on an address of this machine; nobody is listened to yet.
+
+    Raises:
+        click.ClickException: the port is taken, or must not be had.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # Named TCP, or asyncio would leave Nagle's delay on: 40 ms for every answer on a connection kept alive.
+    found = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        found.bind((host, port))
+    except OSError as error:
+        found.close()
+        if error.errno == errno.EADDRINUSE:
+            why = "another program listens there, perhaps this one; end it, or give another --port"
+        else:
+            why = f"{error.strerror}; give another --port"
+        raise click.ClickException(f"--port {port}: {why}") from error
+    return found
 
 
 @click.command(epilog="Example: patrol web --port 8080")
@@ -31,7 +55,6 @@ def web(host: str, port: int, openapi: bool) -> None:
     There is no access control yet: it answers on this machine only, and refuses any other address.
     """
     import asyncio
-    import socket
 
     import uvicorn
 
@@ -62,13 +85,9 @@ def web(host: str, port: int, openapi: bool) -> None:
     app = create_app(load())
     start_logging()
     plain = host.strip("[]")
-    family = socket.AF_INET6 if ":" in plain else socket.AF_INET
-    # Named TCP, or asyncio would leave Nagle's delay on: 40 ms for every answer on a connection kept alive.
-    with socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listening:
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind((plain, port))
+    with bound(plain, port) as listening:
         listening.listen(128)  # whoever reads the address may ask at once, and is answered when all is up
-        shown = f"[{plain}]" if family == socket.AF_INET6 else plain
+        shown = f"[{plain}]" if listening.family == socket.AF_INET6 else plain
         # Nothing stands before it: no header may tell it another name or address.
         config = uvicorn.Config(
             app,

@@ -21,4 +21,9 @@ Reading list for the newcomer:
 * ``exports``       the tables as columns again
 * ``publications``  boundaries published and taken back, and what that changes
 * ``records``       what was published, accepted and restated
+* ``summaries``     what a neighbourhood's week or month is summarised from
+* ``reports``       published summaries by number
+* ``outbox``        letters that wait to be sent
+* ``alerts``        alerts as episodes, and what people said to them
+* ``screen``, ``track``, ``watch``  what the live page, a duty's map and the agent that watches look at
 """

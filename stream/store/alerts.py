@@ -39,9 +39,14 @@ _EPISODE = "alert_id, kind, scope, id, level, text, since, raised, quiet_since, 
 
 def load(connection: Connection) -> Watch:
     """What is watched: the open episodes, those that have not rung among them, and the last observation."""
-    row = connection.execute("select observed from alert_watch").fetchone()
     found = connection.execute(f"select {_EPISODE} from alert where cleared is null".encode()).fetchall()
-    return Watch(None if row is None else _time(row[0]), tuple(_episode(item) for item in found))
+    return Watch(observed(connection), tuple(_episode(item) for item in found))
+
+
+def observed(connection: Connection) -> int | None:
+    """When things were last looked at for alerts, by the pipeline's clock; None where they never were."""
+    row = connection.execute("select observed from alert_watch").fetchone()
+    return None if row is None else _time(row[0])
 
 
 def save(connection: Connection, before: Watch, after: Watch) -> list[Episode]:
@@ -131,6 +136,16 @@ def acknowledge(connection: Connection, alert_id: str, by: str, now: int) -> Not
         "update alert set acknowledged_at = %s, acknowledged_by = %s "
         "where alert_id = %s and raised is not null and acknowledged_at is null",
         [moment(now), by, alert_id],
+    )
+    return one(connection, alert_id)
+
+
+def unacknowledge(connection: Connection, alert_id: str) -> Noted | None:
+    """Takes an acknowledgement back, as if nobody had seen the alert yet."""
+    connection.execute(
+        "update alert set acknowledged_at = null, acknowledged_by = null "
+        "where alert_id = %s and raised is not null",
+        [alert_id],
     )
     return one(connection, alert_id)
 

@@ -55,6 +55,23 @@ class _Ends:
     rows: Rows
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Standing:
+    """The duties now running and how their sums stand.
+
+    Attributes:
+        duties: in the order of their keys.
+        table: ``int64[duties, TOTALS]``, their sums up to now (``stream.shares``).
+        ends: their newest slices, sorted by duty and time.
+        places: the places behind ``ends.place``.
+    """
+
+    duties: list[Duty]
+    table: NDArray[np.int64]
+    ends: Slices
+    places: Sequence[Place]
+
+
 class Reader:
     """Reads pictures over one connection; not for several threads at once."""
 
@@ -90,32 +107,44 @@ class Reader:
             if now is None:
                 now = min(wall, newest) if newest > -FOREVER else wall
             self._read_areas(connection)
-            _, duties, ends = self._running(connection, asked or now, asked or now)
-            self._read_places(connection)
-            # Device clocks may be ahead: what is settled behind now does not count yet.
-            early = np.flatnonzero(ends.closed > now)
-            ahead = closed(
-                connection,
-                SLICES,
-                ends.keys[early].astype(np.int32),
-                np.full(len(early), now, np.int64),
-                np.full(len(early), FOREVER, np.int64),
-            )
-        slices = self._slices(ends.rows)
-        later = self._slices((early[ahead[0]], *ahead[1:]))
-        table = ends.settled + totals(slices, duties, self._places, -FOREVER, now)
-        table -= totals(later, duties, self._places, now, FOREVER)
+            found = self.standing(connection, now, at=asked or now)
         return Picture(
             now,
             newest,
-            tuple(duties),
-            table,
-            slices,
-            self._places,
+            tuple(found.duties),
+            found.table,
+            found.ends,
+            found.places,
             self._areas_at(now),
             self._shown(now),
             self._last_fix(),
         )
+
+    def standing(self, connection: Connection, now: int, *, at: int | None = None) -> Standing:
+        """The duties now running, with their sums.
+
+        Args:
+            connection: in a transaction that sees one instant.
+            now: microseconds since 1970; nothing later counts.
+            at: the time at which the duties run; None: now.
+        """
+        at = now if at is None else at
+        _, duties, ends = self._running(connection, at, at)
+        self._read_places(connection)
+        # Device clocks may be ahead: what is settled behind now does not count yet.
+        early = np.flatnonzero(ends.closed > now)
+        ahead = closed(
+            connection,
+            SLICES,
+            ends.keys[early].astype(np.int32),
+            np.full(len(early), now, np.int64),
+            np.full(len(early), FOREVER, np.int64),
+        )
+        slices = self._slices(ends.rows)
+        later = self._slices((early[ahead[0]], *ahead[1:]))
+        table = ends.settled + totals(slices, duties, self._places, -FOREVER, now)
+        table -= totals(later, duties, self._places, now, FOREVER)
+        return Standing(duties, table, slices, self._places)
 
     def _read_units(self, connection: Connection) -> int:
         device, newest = copy_out(

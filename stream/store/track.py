@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from geo.history import FOREVER, UNKNOWN
+from geo.history import UNKNOWN
 from stream.calendar import microseconds
 from stream.facts import Duty, Fixes
 from stream.shares import OFFICER, Figures, shares
 from stream.slices import Slices, decisive, reason, whole_slices
+from stream.stays import jumps, take
 from stream.store import bookings
 from stream.store.columns import copy_out, literal
 from stream.store.registry import Registry
@@ -42,6 +43,7 @@ class DutyTrack:
         ambiguous: ``int64[m]``, microseconds of each (rule 14).
         device_ids: the names behind ``slices.device``.
         fixes: reported positions of the devices while they were allocated, by device and time.
+        ignored: ``bool[n]``, which fixes are jumps that no movement explains (rule 3).
         fix_devices: the names behind ``fixes.device``.
         figures: of the duty up to now.
     """
@@ -53,6 +55,7 @@ class DutyTrack:
     places: Sequence[Place]
     device_ids: tuple[str, ...]
     fixes: Fixes
+    ignored: NDArray[np.bool_]
     fix_devices: tuple[str, ...]
     figures: Figures
     target: float
@@ -96,7 +99,8 @@ def read_duty(
             ).fetchall()
         )
         keys = sorted(names)
-        fixes = _fixes(connection, duty, names, min(FOREVER if duty.end is None else duty.end, now))
+        until = now if duty.end is None else min(now, duty.end)
+        fixes, ignored = _fixes(connection, duty, names, until, policies)
     number = np.full(max(keys, default=-1) + 2, -1, np.int32)
     number[keys] = np.arange(len(keys), dtype=np.int32)
     one = Slices(
@@ -108,7 +112,6 @@ def read_duty(
         registry.to_numbers(place),
         number[device],
     )
-    until = now if duty.end is None else min(now, duty.end)
     whole, unsure = whole_slices(one, [duty], places, policies, until=until)
     decides = decisive(whole, [duty], policies)
     policy = policies.at(duty.start)
@@ -138,34 +141,44 @@ def read_duty(
         places,
         tuple(names[item] for item in keys),
         fixes,
+        ignored,
         fixes.device_ids,
         figures,
         policies.at(duty.start).target,
     )
 
 
-def _fixes(connection: Connection, duty: Duty, names: dict[int, str], until: int) -> Fixes:
-    """Reported positions of the duty's devices while they were allocated to it."""
+def _fixes(
+    connection: Connection, duty: Duty, names: dict[int, str], until: int, policies: Policies
+) -> tuple[Fixes, NDArray[np.bool_]]:
+    """Reported positions of the duty's devices while they were allocated to it, and which are jumps."""
     key_of = {name: key for key, name in names.items()}
     held = [
-        (at, key_of[item.device_id], max(duty.start, item.start or duty.start), min(until, item.end or until))
+        (at, key_of[item.device_id], begin, end)
         for at, item in enumerate(duty.devices)
         if item.device_id in key_of
+        and (begin := max(duty.start, item.start or duty.start)) <= (end := min(until, item.end or until))
     ]
     which, key, low, high = (
         (np.array(column, np.int64) for column in zip(*held, strict=True))
         if held
         else (np.empty(0, np.int64),) * 4
     )
-    number, time, lon, lat, error, speed, heading = copy_out(
+    # A jump is judged by its neighbours, which may lie just outside the allocation.
+    columns = "time, lon, lat, error_m, speed_mps, heading_deg"
+    some = f"select {columns} from fix where device = w.k and time"
+    number, time, lon, lat, error, speed, heading, inside = copy_out(
         connection,
-        "select w.i, time, lon, lat, error_m, speed_mps, heading_deg from "
+        f"select w.i, {columns}, "
+        "(f.time >= from_us(w.low) and f.time <= from_us(w.high))::int4 from "
         f"unnest({literal(which)}, {literal(key, 'int4')}, {literal(low)}, {literal(high)}) "
-        "w (i, k, low, high) "
-        "join fix on device = w.k and time >= from_us(w.low) and time <= from_us(w.high) order by w.i, time",
-        ["int8", "time", "float8", "float8", "float8", "float4", "float4"],
+        "w (i, k, low, high), lateral ("
+        f"({some} < from_us(w.low) order by time desc limit 1) union all "
+        f"({some} >= from_us(w.low) and time <= from_us(w.high)) union all "
+        f"({some} > from_us(w.high) order by time limit 1)) f order by w.i, f.time",
+        ["int8", "time", "float8", "float8", "float8", "float4", "float4", "int4"],
     )
-    return Fixes(
+    found = Fixes(
         number.astype(np.int32),
         time,
         lon,
@@ -173,5 +186,7 @@ def _fixes(connection: Connection, duty: Duty, names: dict[int, str], until: int
         error,
         speed,
         heading,
-        tuple(i.device_id for i in duty.devices),
+        tuple(item.device_id for item in duty.devices),
     )
+    own = inside == 1
+    return take(found, own), jumps(found, policies)[own]

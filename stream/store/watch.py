@@ -19,7 +19,7 @@ from stream.facts import SECOND
 from stream.overview import Depth, Picture, Presence, Share, deepen, picture_shares, presence
 from stream.settings import EVENTS
 from stream.shares import gather
-from stream.store.schema import connect, require
+from stream.store.schema import connect, give_up, require
 from stream.store.screen import Reader
 
 if TYPE_CHECKING:
@@ -34,6 +34,8 @@ DEEP_SHARE = 20
 """The last day is looked at anew after so many times the time that it took, once a second at most."""
 
 LIVE, LATE, STALE, EMPTY = "live", "late", "stale", "empty"
+AWAY, SILENT, SCHEMA, WORKER = "away", "silent", "schema", "worker"
+TROUBLES = (AWAY, SILENT, SCHEMA, WORKER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +43,14 @@ class Fresh:
     """How old the data are; ``state`` is one of ``live``, ``late``, ``stale``, ``empty``.
 
     Attributes:
-        newest: the newest event's time, microseconds; None where there is none.
+        newest: the newest event's time, microseconds; None where there is none, or it is not known.
         age_s: its age by the wall clock; in a replay, how long ago the newest one came.
         lag_s: how old the newest event was when it was first seen here; None in a replay.
         text: in plain words.
+        trouble: why nothing can be read: ``away``, ``silent`` or ``schema``; or ``worker``: nobody counts, or
+            looks for alerts; empty where all is well.
+        worker_silent_s: how long ago the worker that watches was last heard of; None where none ever was, or
+            nobody looked.
     """
 
     newest: int | None
@@ -52,6 +58,8 @@ class Fresh:
     lag_s: float | None
     state: str
     text: str
+    trouble: str = ""
+    worker_silent_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -78,12 +86,16 @@ class Eyes:
         wall: the clock, microseconds since 1970.
         steady: a clock that only goes on, seconds.
         name: the program's, for the server's own lists.
+        connect_s, statement_s: how long to wait for a connection, and the server for a statement; None: as
+            long as it takes.
     """
 
     settings: Settings
     wall: Callable[[], int]
     steady: Callable[[], float] = time.monotonic
     name: str = "patrol web live"
+    connect_s: float | None = None
+    statement_s: float | None = None
     policies: Policies = field(init=False)
     _connection: Connection | None = None
     _reader: Reader = field(default_factory=Reader)
@@ -105,7 +117,12 @@ class Eyes:
             SchemaError: run ``patrol init`` first.
         """
         if self._connection is None:
-            connection = connect(self.settings.database, name=self.name)
+            connection = connect(
+                self.settings.database,
+                name=self.name,
+                connect_s=self.connect_s,
+                statement_s=self.statement_s,
+            )
             try:
                 require(connection)
             except BaseException:
@@ -152,12 +169,12 @@ class Eyes:
         )
         patience = int(policies.at(now).max_gap_s * SECOND)
         shown = presence(picture.ends, picture.duties, now, patience)
-        usual = int(self.settings.shift_s * SECOND)
+        usual, least = int(self.settings.shift_s * SECOND), self.settings.projection_done
         return Sight(
             picture,
             shown,
             depth,
-            tuple(picture_shares(picture, shown, figures, depth, policies, usual)),
+            tuple(picture_shares(picture, shown, figures, depth, policies, usual, least)),
             self._fresh(picture, wall),
         )
 
@@ -178,6 +195,11 @@ class Eyes:
             text = f"Catching up: positions come in, and the newest is {spell(age)} old."
             return Fresh(newest, age, self._lag, LATE, text)
         return Fresh(newest, age, self._lag, STALE, f"Stale: no new position for {spell(age)}.")
+
+    def give_up(self) -> None:
+        """Lets a look go that waits for the database; for another thread than that which looks."""
+        if self._connection is not None:
+            give_up(self._connection)
 
     def close(self) -> None:
         """Ends the connection."""

@@ -19,12 +19,13 @@ from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
-from stream.store.schema import SchemaError
-from stream.web import description, features, health, live, noticed, pages, publishing
+from stream.store.schema import NoAnswerError, SchemaError
+from stream.web import description, features, health, live, noticed, pages, publishing, weekly
 from stream.web.boundaries import Boundaries
 from stream.web.features import OPENAPI, answer
 from stream.web.parameters import ProblemError
 from stream.web.pulse import Pulse
+from stream.web.shelf import Shelf
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -72,15 +73,17 @@ def create_app(settings: Settings, *, now: Callable[[], int] = wall_clock) -> Fa
         SettingsError: no database is set.
     """
     settings.need("database")
-    boundaries = Boundaries(settings.database)
+    boundaries = Boundaries(settings)
     pulse = Pulse(settings, now)
     desk = publishing.Desk(settings, now)
+    shelf = Shelf(settings, now)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         yield
         await pulse.close()
         desk.close()
+        shelf.close()
         boundaries.close()
 
     app = FastAPI(
@@ -94,12 +97,14 @@ def create_app(settings: Settings, *, now: Callable[[], int] = wall_clock) -> Fa
         lifespan=lifespan,
     )
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(HOSTS), www_redirect=False)
+    app.add_middleware(pages.Heads)
     app.add_middleware(pages.Guard, tiles=settings.basemap)
     app.include_router(features.router(boundaries, now))
     app.include_router(health.router(boundaries, pulse, now))
     app.include_router(live.router(pulse, boundaries))
     app.include_router(noticed.router(pulse))
     app.include_router(publishing.router(desk))
+    app.include_router(weekly.router(shelf))
     app.include_router(pages.router(settings))
     app.mount("/static", pages.static())
 
@@ -139,5 +144,7 @@ def _problem(error: Exception) -> tuple[int, str, str]:
         return 400, "InvalidParameterValue", "a text has a character that no text has"
     if not isinstance(error, psycopg.Error):
         return 500, "Fault", "a fault of this program; its log says more"
+    if isinstance(error, (NoAnswerError, psycopg.errors.QueryCanceled)):
+        return 503, "NotReady", "the database does not answer now; try again"
     # What the driver says may name servers and users: that is for the log, not for the caller.
     return 503, "NotReady", "the database cannot be reached now; try again"

@@ -6,7 +6,8 @@ versions there are is asked each time, so that a new one shows at once, in every
 
 from __future__ import annotations
 
-import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,7 @@ from geo.crs import BNG, crs_of, from_wgs84
 from geo.history import FOREVER
 from stream.store import areas
 from stream.store.live import newest_event
-from stream.store.schema import connect, require
+from stream.store.schema import NoAnswerError, connect, give_up, require
 from stream.web.parameters import CRS84, EPSG_4326, EPSG_27700, Query
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from geo.areas import Area, AreaSet, Kind
+    from stream.settings import Settings
     from stream.store.areas import Version
     from stream.store.schema import Connection
 
@@ -134,12 +136,16 @@ def periods(published: Sequence[Version], kind: Kind) -> list[Period]:
 class Boundaries:
     """Published boundaries over one connection, which is made again when it breaks.
 
+    Questions take turns in a thread of their own. Whoever asks waits for a stated time and no longer, and
+    while one question is stuck nobody else is made to wait.
+
     Args:
-        dsn: the database.
+        settings: the database, and how long to wait for it.
     """
 
-    dsn: str
-    _lock: threading.Lock = field(default_factory=threading.Lock)
+    settings: Settings
+    _thread: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "areas"))
+    _began: float | None = None
     _connection: Connection | None = None
     _shapes: dict[int, Shapes] = field(default_factory=dict)
 
@@ -150,7 +156,7 @@ class Boundaries:
             the newest event's time, microseconds; minus ``FOREVER`` where there is none.
 
         Raises:
-            psycopg.OperationalError: it does not answer.
+            psycopg.OperationalError: it does not answer, or cannot be reached.
             SchemaError: run ``patrol init`` first.
         """
         self._ask(require)
@@ -194,11 +200,13 @@ class Boundaries:
         return None
 
     def close(self) -> None:
-        """Ends the connection."""
-        with self._lock:
-            if self._connection is not None:
-                self._connection.close()
-                self._connection = None
+        """Ends the connection; a question that is stuck is given up."""
+        if self._connection is not None:
+            give_up(self._connection)
+        self._thread.shutdown(wait=True, cancel_futures=True)
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
 
     @staticmethod
     def _feature(period: Period, shapes: Shapes, at: int, now: int) -> Feature:
@@ -207,19 +215,40 @@ class Boundaries:
         return Feature(name, period.version, shapes, at, period.start, period.end)
 
     def _ask(self, question: Callable[[Connection], Found]) -> Found:
-        with self._lock:
-            if self._connection is None or self._connection.closed or self._connection.broken:
-                self._connection = connect(self.dsn, name="patrol web")
-            elif not _alive(self._connection):
-                # The server went away and came back since the last request.
-                self._connection.close()
-                self._connection = connect(self.dsn, name="patrol web")
-            return question(self._connection)
+        limit, began = self.settings.database_answer_s, self._began
+        if began is not None and time.monotonic() - began > limit:
+            raise NoAnswerError("the database does not answer")
+        answer = self._thread.submit(self._work, question)
+        try:
+            return answer.result(limit)
+        except TimeoutError:
+            answer.cancel()
+            raise NoAnswerError("the database does not answer") from None
+
+    def _work(self, question: Callable[[Connection], Found]) -> Found:
+        self._began = time.monotonic()
+        try:
+            connection = self._connection
+            if connection is None or connection.closed or connection.broken or not _alive(connection):
+                # The server went away, and perhaps came back, since the last request.
+                if connection is not None:
+                    connection.close()
+                self._connection = connection = connect(
+                    self.settings.database,
+                    name="patrol web",
+                    connect_s=self.settings.database_connect_s,
+                    statement_s=self.settings.database_statement_s,
+                )
+            return question(connection)
+        finally:
+            self._began = None
 
 
 def _alive(connection: Connection) -> bool:
     try:
         connection.execute("select 1")
+    except NoAnswerError:
+        raise
     except psycopg.OperationalError:
         return False
     return True

@@ -11,6 +11,7 @@ from fastapi import APIRouter, Response
 from geo.history import FOREVER
 from stream.alerts import KINDS
 from stream.facts import SECOND
+from stream.store.schema import SchemaError
 from stream.web import description, shown
 from stream.web.features import answer
 
@@ -65,7 +66,7 @@ async def lines(pulse: Pulse) -> list[str]:
     ]
     try:
         moment = await pulse.now()
-    except psycopg.Error:
+    except (psycopg.Error, SchemaError):
         return [*found, *_metric("patrol_web_database_up", "gauge", "Whether the database answers.", 0)]
     up = 0 if moment.fresh is pulse.failed else 1
     found += _metric("patrol_web_database_up", "gauge", "Whether the database answers.", up)

@@ -5,6 +5,7 @@ A shell: it reads a request, asks the pulse and writes the answer.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import zlib
 from typing import TYPE_CHECKING, Any
@@ -51,6 +52,38 @@ def router(pulse: Pulse, boundaries: Boundaries) -> APIRouter:
     routes = APIRouter(prefix="/api/v1", tags=["live"])
     drawn: dict[tuple[int, ...], tuple[bytes, bytes, str]] = {}
 
+    def whole(now: int) -> tuple[bytes, bytes, str]:
+        """The areas in force as JSON, plain and compressed, and their tag."""
+        periods = {
+            kind: next((item for item in boundaries.periods(kind) if item.meets(now, now)), None)
+            for kind in Kind
+        }
+        key = tuple(0 if item is None else item.version.version for item in periods.values())
+        found = drawn.get(key)
+        if found is None:
+            made: dict[str, Any] = {"version": ".".join(map(str, key))}
+            for kind, period in periods.items():
+                shapes = None if period is None else boundaries.shapes(period.version)
+                made[kind.value] = {
+                    "type": "FeatureCollection",
+                    "features": []
+                    if shapes is None
+                    else [
+                        {
+                            "type": "Feature",
+                            "id": area.area_id,
+                            "geometry": shapes.geojson(CRS84, at),
+                            "properties": {**dict(area.attributes), "id": area.area_id, "name": area.name},
+                        }
+                        for at, area in enumerate(shapes.areas)
+                    ],
+                }
+            body = msgspec.json.encode(made)
+            found = (body, gzipped(body), f'"{hashlib.sha256(body).hexdigest()[:20]}"')
+            drawn.clear()
+            drawn[key] = found
+        return found
+
     @routes.get("/live", **api.operation("live", "The figures now", schemas.LIVE))
     async def live(request: Request) -> Response:
         known(request.query_params.multi_items(), ())
@@ -86,35 +119,9 @@ def router(pulse: Pulse, boundaries: Boundaries) -> APIRouter:
     @routes.get("/areas", **api.operation("areas", "The areas in force, whole", schemas.AREAS))
     async def areas(request: Request) -> Response:
         known(request.query_params.multi_items(), ())
-        moment = await pulse.now()
-        now = moment.picture.as_of
-        periods = {
-            kind: next((item for item in boundaries.periods(kind) if item.meets(now, now)), None)
-            for kind in Kind
-        }
-        key = tuple(0 if item is None else item.version.version for item in periods.values())
-        if key not in drawn:
-            made: dict[str, Any] = {"version": ".".join(map(str, key))}
-            for kind, period in periods.items():
-                shapes = None if period is None else boundaries.shapes(period.version)
-                made[kind.value] = {
-                    "type": "FeatureCollection",
-                    "features": []
-                    if shapes is None
-                    else [
-                        {
-                            "type": "Feature",
-                            "id": area.area_id,
-                            "geometry": shapes.geojson(CRS84, at),
-                            "properties": {**dict(area.attributes), "id": area.area_id, "name": area.name},
-                        }
-                        for at, area in enumerate(shapes.areas)
-                    ],
-                }
-            body = msgspec.json.encode(made)
-            drawn.clear()
-            drawn[key] = (body, gzipped(body), f'"{hashlib.sha256(body).hexdigest()[:20]}"')
-        body, packed, tag = drawn[key]
+        now = (await pulse.now()).picture.as_of
+        # In a thread: it asks the database, which may take its time.
+        body, packed, tag = await asyncio.to_thread(whole, now)
         headers = {"ETag": tag, "Cache-Control": "no-cache", "Vary": "Accept-Encoding"}
         if tag in request.headers.get("if-none-match", ""):
             return Response(status_code=304, headers=headers)
@@ -198,23 +205,36 @@ def gzipped(body: bytes) -> bytes:
     return packer.compress(body) + packer.flush()
 
 
-def officers_json(moment: Moment, policies: Policies, wanted: Callable[[Duty], bool]) -> list[Json]:
-    """The officers of the running duties that are wanted: who is not on patch first."""
+def officers_json(
+    moment: Moment, policies: Policies, wanted: Callable[[Duty], bool], *, timeline: bool = False
+) -> list[Json]:
+    """The officers of the running duties that are wanted: who is not on patch first.
+
+    Args:
+        moment: the present.
+        policies: they name the states.
+        wanted: which duties.
+        timeline: with what each did since the duty's start.
+    """
     depth = moment.depth
+    numbers = [at for at in depth.tracks.running if wanted(depth.tracks.duties[at])]
+    lines = shown.timelines(depth, numbers) if timeline else {}
     by_officer: Mapping[str, Share] = {
         item.figures.id: item for item in moment.shares if item.figures.scope == OFFICER
     }
     found = [
-        shown.officer_json(
-            at,
-            depth,
-            by_officer.get(depth.tracks.duties[at].officer_id),
-            moment.picture.last_fix,
-            policies,
-            moment.names,
-        )
-        for at in depth.tracks.running
-        if wanted(depth.tracks.duties[at])
+        {
+            **shown.officer_json(
+                at,
+                depth,
+                by_officer.get(depth.tracks.duties[at].officer_id),
+                moment.picture.last_fix,
+                policies,
+                moment.names,
+            ),
+            **({"timeline": lines[at]} if timeline else {}),
+        }
+        for at in numbers
     ]
     return sorted(found, key=lambda item: (item["activity"] == "on_patch", item["name"], item["duty_id"]))
 
@@ -241,7 +261,7 @@ def neighbourhood_json(area_id: str, moment: Moment, policies: Policies) -> Json
         "as_of": rfc3339(moment.picture.as_of),
         "share": moment.neighbourhoods[area_id],
         "hours": hours,
-        "officers": officers_json(moment, policies, lambda duty: area_id in duty.patch),
+        "officers": officers_json(moment, policies, lambda duty: area_id in duty.patch, timeline=True),
     }
 
 
@@ -317,6 +337,7 @@ def duty_json(track: DutyTrack, moment: Moment, policies: Policies) -> Json:
             "lon": fixes.lon.round(shown.DIGITS).tolist(),
             "lat": fixes.lat.round(shown.DIGITS).tolist(),
             "error_m": shown.maybe(fixes.error_m, 1),
+            "ignored": track.ignored.tolist(),
         },
         "figure": shown.figure_json(track.figures, duty.name or duty.officer_id, track.target),
     }

@@ -94,6 +94,14 @@ def router(pulse: Pulse) -> APIRouter:
             request,
         )
 
+    @routes.post(
+        "/unacknowledge", **operation("unacknowledge", "An acknowledgement is taken back", schemas.BY)
+    )
+    async def unacknowledge(request: Request) -> Response:
+        await body_of(request, By)
+        alert_id = request.path_params["alertId"]
+        return given(await pulse.ask(lambda connection: alerts.unacknowledge(connection, alert_id)), request)
+
     @routes.post("/snooze", **operation("snooze", "An alert is put off", schemas.SNOOZE))
     async def snooze(request: Request) -> Response:
         said = await body_of(request, Snooze)

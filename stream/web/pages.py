@@ -7,6 +7,7 @@ pages only.
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -51,6 +52,32 @@ def policy(tiles: str = "") -> str:
             "frame-ancestors 'none'",
         )
     )
+
+
+class Heads:
+    """Answers HEAD as GET is answered, without the content; what has no end ends with its headers."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] != "HEAD":
+            await self._app(scope, receive, send)
+            return
+        over = asyncio.Event()
+
+        async def without_content(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                await send(message)
+            elif not over.is_set():
+                over.set()
+                await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+        async def gone() -> Message:
+            await over.wait()
+            return {"type": "http.disconnect"}
+
+        await self._app({**scope, "method": "GET"}, gone, without_content)
 
 
 class Guard:

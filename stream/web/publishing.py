@@ -173,11 +173,31 @@ class Desk:
         """Does something with a connection, when its turn comes."""
 
         def run() -> Any:
-            with connect(self.settings.database, name="patrol web boundaries") as connection:
+            with connect(
+                self.settings.database,
+                name="patrol web boundaries",
+                connect_s=self.settings.database_connect_s,
+            ) as connection:
                 require(connection)
                 return work(connection)
 
         return await asyncio.get_running_loop().run_in_executor(self._thread, run)
+
+    async def ask(self, question: Callable[[Connection], Any]) -> Any:
+        """Reads something at once, whatever is being done meanwhile, and does not wait for ever."""
+
+        def run() -> Any:
+            limits = self.settings
+            with connect(
+                limits.database,
+                name="patrol web history",
+                connect_s=limits.database_connect_s,
+                statement_s=limits.database_answer_s,
+            ) as connection:
+                require(connection)
+                return question(connection)
+
+        return await asyncio.to_thread(run)
 
     def start(self, work: Callable[[], None]) -> None:
         """Does something when its turn comes, and nobody waits for it."""
@@ -194,7 +214,9 @@ def checking(desk: Desk, job: Job, path: Path, options: Json, accept: dict[str, 
     """The whole of a check, in the desk's thread."""
     try:
         job.goes(0.1, "looking at what is published")
-        with connect(desk.settings.database, name="patrol web check") as connection:
+        with connect(
+            desk.settings.database, name="patrol web check", connect_s=desk.settings.database_connect_s
+        ) as connection:
             require(connection)
             now = desk.now()
             published = in_force_at(connection, now)
@@ -347,7 +369,7 @@ def router(desk: Desk) -> APIRouter:
     @routes.get("/history", **api.operation("boundaryHistory", "What was published", schemas.HISTORY))
     async def history(request: Request) -> Response:
         known(request.query_params.multi_items(), ())
-        found = await desk.do(records)
+        found = await desk.ask(records)
         standing = [item.version for item in found if item.withdrawn_at is None]
         current = {item.version for item in tables.in_force(standing, desk.now())}
         from stream.cli.areas import record_json

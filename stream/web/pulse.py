@@ -33,8 +33,8 @@ from stream.overview import nobody_since
 from stream.settings import EVENTS
 from stream.shares import FORCE, OFFICER
 from stream.store import alerts
-from stream.store.schema import SchemaError
-from stream.store.watch import STALE, Eyes, Fresh
+from stream.store.schema import NoAnswerError, SchemaError
+from stream.store.watch import AWAY, SCHEMA, SILENT, STALE, WORKER, Eyes, Fresh, spell
 from stream.web import shown
 
 if TYPE_CHECKING:
@@ -106,12 +106,14 @@ class Viewer:
 
     Args:
         eyes: they read the database.
-        overdue_s: how long a priority area may wait within its hours.
+        settings: how long a priority area may wait within its hours, and the worker be silent.
     """
 
     eyes: Eyes
-    overdue_s: float
+    settings: Settings
     _homes: tuple[AreaSet, dict[str, str | None]] | None = None
+    _observed: int | None = None
+    _heard: float = 0.0
 
     def look(self) -> Moment:
         """Reads all there is to see.
@@ -123,6 +125,7 @@ class Viewer:
         try:
             sight = self.eyes.look()
             noted = alerts.noted(self.eyes.connection(), sight.picture.as_of)
+            fresh = self._with_worker(sight.fresh, alerts.observed(self.eyes.connection()))
         except psycopg.Error:
             self.eyes.close()
             raise
@@ -130,10 +133,10 @@ class Viewer:
         names = shown.Names(picture.areas)
         nobody = nobody_since(depth)
         homes = self._neighbourhoods_of(picture.areas)
-        overdue = int(self.overdue_s * SECOND)
+        overdue = int(self.settings.alert_priority_unvisited_s * SECOND)
         told = {
             (item.figures.scope, item.figures.id): shown.share_json(
-                item, names, nobody.get(item.figures.id) if item.on_duty and not item.on_patch else None
+                item, names, nobody.get(item.figures.id) if item.deserted else None
             )
             for item in sight.shares
             if item.figures.scope != OFFICER
@@ -145,7 +148,7 @@ class Viewer:
             tuple(noted),
             shown.units_of(picture, sight.presence),
             names,
-            sight.fresh,
+            fresh,
             told.pop((FORCE, FORCE)),
             {area_id: item for (_, area_id), item in told.items()},
             {
@@ -153,6 +156,31 @@ class Viewer:
                 for item in depth.awaited
             },
         )
+
+    def _with_worker(self, fresh: Fresh, observed: int | None) -> Fresh:
+        """How fresh things are, and whether the worker that should count and watch is heard of.
+
+        It rings the bell when nothing comes any more, so somebody else has to tell when it is the one who is
+        silent: whoever reads what it wrote. It writes with every look, also when there is nothing new to see.
+        """
+        steady = self.eyes.steady()
+        if observed is None:
+            return fresh
+        if observed != self._observed:
+            # Met for the first time it may be old already; by the clock of a replay that cannot be told.
+            first = self._observed is None and self.settings.clock != EVENTS
+            age = max(0.0, (self.eyes.wall() - observed) / SECOND) if first else 0.0
+            self._observed, self._heard = observed, steady - age
+        silent = steady - self._heard
+        fresh = replace(fresh, worker_silent_s=silent)
+        if silent <= max(self.settings.stale_s, 5 * self.settings.watch_s):
+            return fresh
+        since = f"the worker has not been heard of for {spell(silent)}: see that 'patrol worker' runs"
+        if fresh.state == STALE:
+            text = f"{fresh.text.rstrip('.')}; nothing is counted and no alert rings: {since}."
+        else:
+            text = f"{fresh.text.rstrip('.')}, but no alert rings: {since}."
+        return replace(fresh, text=text, trouble=WORKER)
 
     def _neighbourhoods_of(self, areas: AreaSet) -> dict[str, str | None]:
         """By priority area: the neighbourhood that holds a point inside it."""
@@ -190,14 +218,20 @@ class Pulse:
         self.counts = Counts()
         self._boot = secrets.token_hex(4)
         self._wall = wall
-        self._eyes = Eyes(settings, wall)
-        self._viewer = Viewer(self._eyes, settings.alert_priority_unvisited_s)
+        self._eyes = Eyes(
+            settings,
+            wall,
+            connect_s=settings.database_connect_s,
+            statement_s=settings.database_statement_s,
+        )
+        self._viewer = Viewer(self._eyes, settings)
         self.policies = self._eyes.policies
         self._thread = ThreadPoolExecutor(1, "pulse")
         self._moment: Moment | None = None
         self._read_at = -FOREVER / SECOND
         self.failed: Fresh | None = None
-        self._turn = asyncio.Lock()
+        self._reading: asyncio.Task[None] | None = None
+        self._began = -FOREVER / SECOND
         self._number = 0
         self._news: deque[_News] = deque()
         self._snapshot: tuple[int, bytes, bytes] = (-1, b"", b"")
@@ -217,44 +251,75 @@ class Pulse:
         """The present moment: the last one read where that is not older than a second.
 
         Raises:
-            psycopg.Error: the database is away and nothing was ever read.
+            psycopg.Error: the database is away, or does not answer, and nothing was ever read.
+            SchemaError: run ``patrol init`` first; nothing was ever read.
         """
-        async with self._turn:
-            if self._moment is None or time.monotonic() - self._read_at > self._beat_s:
-                try:
-                    await self._read()
-                except psycopg.Error:
-                    if self._moment is None:
-                        raise
-            assert self._moment is not None
-            return self._moment if self.failed is None else replace(self._moment, fresh=self.failed)
+        if self._moment is None or time.monotonic() - self._read_at > self._beat_s:
+            try:
+                await self._read()
+            except (psycopg.Error, SchemaError):
+                if self._moment is None:
+                    raise
+        assert self._moment is not None
+        return self._moment if self.failed is None else replace(self._moment, fresh=self.failed)
 
     async def ask(self, question: Callable[[Connection], Any]) -> Any:
         """Does something with the pulse's connection, between two readings.
 
         Raises:
-            psycopg.Error: the database is away.
+            psycopg.Error: the database is away, or does not answer; or what was asked makes no sense to it.
         """
 
         def work() -> Any:
             try:
                 return question(self._eyes.connection())
-            except psycopg.Error:
+            except (psycopg.OperationalError, psycopg.InterfaceError):
                 self._eyes.close()
                 raise
 
-        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+        asked = asyncio.get_running_loop().run_in_executor(self._thread, work)
+        answered, _ = await asyncio.wait({asked}, timeout=self.settings.database_answer_s)
+        if not answered:
+            asked.cancel()
+            raise NoAnswerError("the database does not answer")
+        return asked.result()
 
-    async def _read(self) -> None:
+    async def _read(self, least_s: float = 0.0) -> None:
+        """Waits for the reading that is going on, or for a new one, but not longer than is stated.
+
+        Args:
+            least_s: to be waited at least, also where the reading has taken too long already, seconds.
+
+        Raises:
+            psycopg.Error: the database is away, or does not answer.
+            SchemaError: run ``patrol init`` first.
+        """
+        if self._reading is None:
+            self._began = time.monotonic()
+            self._reading = asyncio.create_task(self._look())
+            self._reading.add_done_callback(self._over)
+        reading = self._reading
+        left = self._began + self.settings.database_answer_s - time.monotonic()
+        await asyncio.wait({reading}, timeout=max(left, least_s))
+        if not reading.done():
+            silent = NoAnswerError("the database does not answer")
+            self._fails(silent)
+            raise silent
+        reading.result()
+
+    def _over(self, reading: asyncio.Task[None]) -> None:
+        """A reading has ended; that it failed is known, whether somebody still waits for it or not."""
+        self._reading = None
+        if not reading.cancelled():
+            reading.exception()
+
+    async def _look(self) -> None:
         began = time.monotonic()
         self.counts.reads += 1
         try:
             self._moment = await asyncio.get_running_loop().run_in_executor(self._thread, self._viewer.look)
         except (psycopg.Error, SchemaError) as failure:
-            self.counts.failures += 1
-            if self.failed is None:
-                log.warning("no live figures: %s", str(failure).strip())
-            self.failed = self._away()
+            self._fails(failure)
             raise
         else:
             self.failed = None
@@ -262,14 +327,31 @@ class Pulse:
         finally:
             self.counts.read_s += time.monotonic() - began
 
-    def _away(self) -> Fresh:
-        """How fresh things are while the database is away."""
+    def _fails(self, failure: Exception) -> None:
+        self.counts.failures += 1
+        if self.failed is None:
+            log.warning("no live figures: %s", str(failure).strip())
+        self.failed = self._away(failure)
+
+    def _away(self, failure: Exception | None = None) -> Fresh:
+        """How fresh things are while nothing can be read, why, and what to do."""
         newest = None if self._moment is None else self._moment.fresh.newest
         age = None if newest is None else max(0.0, (self._wall() - newest) / SECOND)
         if newest is not None and self.settings.clock == EVENTS:
             age = time.monotonic() - self._read_at
-        text = "Stale: the database cannot be reached now; this page goes on by itself when it is back."
-        return Fresh(newest, age, None, STALE, text)
+        known = self._moment is not None
+        goes_on = "this page goes on by itself when it is back."
+        if isinstance(failure, SchemaError):
+            # A database that had all that is needed has been changed under this program's feet.
+            text = f"No figures: {failure}; {goes_on}"
+            return Fresh(newest, age, None, STALE, text, SCHEMA)
+        silent = isinstance(failure, (NoAnswerError, psycopg.errors.QueryCanceled))
+        what = "the database does not answer now" if silent else "the database cannot be reached now"
+        if known:
+            text = f"Stale: {what}; {goes_on}"
+        else:
+            text = f"No figures yet: {what}. See that PostgreSQL runs and PATROL_DATABASE is right; {goes_on}"
+        return Fresh(newest, age, None, STALE, text, SILENT if silent else AWAY)
 
     # ── news ──────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -278,8 +360,7 @@ class Pulse:
         due = loop.time()
         while True:
             try:
-                async with self._turn:
-                    await self._read()
+                await self._read(self._beat_s)
             except (psycopg.Error, SchemaError):
                 pass  # it is said already, and pages are told that what they show is stale
             except Exception:
@@ -336,7 +417,7 @@ class Pulse:
             item
             for item in moved
             if (was := before.get(item.device_id)) is None
-            or (was.kind, was.officers) != (item.kind, item.officers)
+            or (was.kind, was.officers, was.names) != (item.kind, item.officers, item.names)
         ]
         new = {item.device_id for item in handed}
         gone = sorted(before.keys() - moment.units.keys())
@@ -466,7 +547,8 @@ class Pulse:
             self._beat.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._beat
-        self._thread.shutdown(wait=True)
+        self._eyes.give_up()
+        self._thread.shutdown(wait=True, cancel_futures=True)
         self._eyes.close()
 
 

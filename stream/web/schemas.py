@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from geo.areas import Kind
 from stream.alerts import ACT, KINDS, LOOK
+from stream.projection import OUTLOOKS
 from stream.shares import SCOPES, VERDICTS
 from stream.slices import ACTIVITIES
+from stream.store.watch import TROUBLES
 from stream.web.description import COUNT, NUMBER, TEXT, TIME, Json, in_path, listed, record
 
 
@@ -64,9 +66,14 @@ SHARE = record(
     officers_on_duty=COUNT,
     officers_on_patch=COUNT,
     officers_silent=COUNT,
+    officers_on_break=COUNT,
     projected=maybe(PART),
     projected_low=maybe(PART),
     projected_high=maybe(PART),
+    projected_best=maybe(PART),
+    projected_worst=maybe(PART),
+    outlook=maybe(one_of(*OUTLOOKS)),
+    shift_done=maybe(PART),
     abstraction=listed(AWAY),
     abstraction_s=SECONDS,
     need=NUMBER,
@@ -78,6 +85,8 @@ FRESH = record(
     lag_s=maybe(SECONDS),
     state=one_of("live", "late", "stale", "empty"),
     text=TEXT,
+    trouble=maybe(one_of(*TROUBLES)),
+    worker_silent_s=maybe(SECONDS),
 )
 AWAITED = record(
     id=TEXT,
@@ -169,7 +178,7 @@ STREAM: Json = {
 
 # ── Officers ──────────────────────────────────────────────────────────────────────────────────────────────
 
-OFFICER = record(
+_OFFICER: dict[str, Json] = dict(
     officer_id=TEXT,
     name=TEXT,
     role=maybe(TEXT),
@@ -191,8 +200,17 @@ OFFICER = record(
     device_id=maybe(TEXT),
     **{"from": TIME},
 )
+OFFICER = record(**_OFFICER)
+_STRETCH: Json = {
+    "type": "array",
+    "description": "Start and end in milliseconds since 1970, and the activity.",
+    "items": {"anyOf": [WHOLE, one_of(*ACTIVITIES)]},
+    "minItems": 3,
+    "maxItems": 3,
+}
+_AT_HOME = record(**_OFFICER, timeline=listed(_STRETCH))
 HOUR = record(to=TIME, **_SHARES, **_TIMES, **{"from": TIME})
-HOME = record(as_of=TIME, share=SHARE, hours=listed(HOUR), officers=listed(OFFICER))
+HOME = record(as_of=TIME, share=SHARE, hours=listed(HOUR), officers=listed(_AT_HOME))
 OFFICER_NOW = record(
     officer_id=TEXT,
     name=TEXT,
@@ -235,6 +253,7 @@ DUTY = record(
         lon=listed(NUMBER),
         lat=listed(NUMBER),
         error_m=listed(maybe(NUMBER)),
+        ignored={**listed(FLAG), "description": "Whether it is a jump that no movement explains (rule 3)."},
     ),
     figure=FIGURE,
 )

@@ -15,10 +15,11 @@ from geo.areas import Kind
 from geo.history import FOREVER, UNKNOWN
 from stream.abstraction import OUTSIDE
 from stream.calendar import rfc3339
+from stream.columns import coalesce
 from stream.facts import SECOND
-from stream.overview import SIGNED_OFF
-from stream.slices import ACTIVITIES, HIDDEN, NO_STATE, OFF_PATCH, ON_BREAK, ON_PATCH, UNSEEN
+from stream.overview import SIGNED_OFF, of_duties
 from stream.sheets.contract import share_event
+from stream.slices import ACTIVITIES, HIDDEN, NO_STATE, OFF_PATCH, ON_BREAK, ON_PATCH, UNSEEN, up_to
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -71,6 +72,8 @@ def fresh_json(fresh: Fresh) -> Json:
         "lag_s": None if fresh.lag_s is None else round(fresh.lag_s, 1),
         "state": fresh.state,
         "text": fresh.text,
+        "trouble": fresh.trouble or None,
+        "worker_silent_s": None if fresh.worker_silent_s is None else round(fresh.worker_silent_s, 1),
     }
 
 
@@ -96,16 +99,28 @@ def activity_name(activity: int) -> str:
 
 def share_json(share: Share, names: Names, nobody_since: int | None = None) -> Json:
     """A live figure with what stands beside it."""
-    ahead = share.projected
+    outlook, ahead = share.outlook, share.projected
     return {
-        **share_event(share.figures, share.name, share.target, share.on_duty, share.on_patch, rfc3339),
+        **share_event(
+            share.figures,
+            share.name,
+            share.target,
+            share.officers.on_duty,
+            share.officers.on_patch,
+            rfc3339,
+        ),
         "projected": _rounded(ahead.share if ahead else None),
         "projected_low": _rounded(ahead.share_low if ahead else None),
         "projected_high": _rounded(ahead.share_high if ahead else None),
+        "projected_best": _rounded(outlook.best if outlook else None),
+        "projected_worst": _rounded(outlook.worst if outlook else None),
+        "outlook": outlook.word(share.target) if outlook and share.officers.on_duty else None,
+        "shift_done": _rounded(outlook.done if outlook else None),
         "abstraction": [away_json(item, names) for item in share.away],
         "abstraction_s": seconds(share.figures.off_patch + share.figures.not_visible),
         "need": round(share.need, 4),
-        "officers_silent": share.silent,
+        "officers_silent": share.officers.silent,
+        "officers_on_break": share.officers.on_break,
         "nobody_since": when(nobody_since),
     }
 
@@ -137,8 +152,8 @@ def away_json(item: Item, names: Names) -> Json:
 def visible(share: Json) -> tuple[Any, ...]:
     """What a person can see of a figure: it is sent again when that changes, not every second.
 
-    A tenth of a per cent of the share and its bounds, a per cent of the projection, a minute of abstraction
-    and of each of its items, an officer.
+    A tenth of a per cent of the share and its bounds, a per cent of what is projected and of the shift's part
+    that is done, a minute of abstraction and of each of its items, an officer.
     """
 
     def per(name: str, parts: int) -> int | None:
@@ -147,9 +162,11 @@ def visible(share: Json) -> tuple[Any, ...]:
     return (
         *(per(name, 1000) for name in ("share", "share_low", "share_high")),
         *(per(name, 100) for name in ("projected", "projected_low", "projected_high")),
-        *(share[name] for name in ("name", "target", "verdict", "nobody_since")),
+        *(per(name, 100) for name in ("projected_best", "projected_worst", "shift_done")),
+        *(share[name] for name in ("name", "target", "verdict", "nobody_since", "outlook")),
         share["from"] if share["officers_on_duty"] else None,  # nobody's period begins now, whenever that is
         *(share[name] for name in ("officers_on_duty", "officers_on_patch", "officers_silent")),
+        share["officers_on_break"],
         int(share["abstraction_s"] // 60),
         tuple((item["where"], item["state"], int(item["seconds"] // 60)) for item in share["abstraction"]),
     )
@@ -212,6 +229,7 @@ class Unit:
 
     Attributes:
         officers: those who have it now, by duty's number.
+        names: what they are called, in one line; None where nobody has it.
         activity: of the first of them, None where nobody has it.
     """
 
@@ -225,8 +243,14 @@ class Unit:
     place: int
     kind: str
     officers: tuple[str, ...]
+    names: str | None
     activity: str | None
     state: int
+
+
+def called(duty: Duty) -> str:
+    """What the officer of a duty is called."""
+    return duty.name or duty.officer_id
 
 
 def holders(duties: Sequence[Duty], now: int) -> dict[str, list[tuple[int, str]]]:
@@ -274,6 +298,7 @@ def units_of(picture: Picture, shown: Presence) -> dict[str, Unit]:
             place,
             own[0][1] if own else "radio",
             tuple(picture.duties[number].officer_id for number, _ in own),
+            ", ".join(called(picture.duties[number]) for number, _ in own) or None,
             activity_name(activity[first]) if own else None,
             state[first] if own else NO_STATE,
         )
@@ -292,7 +317,7 @@ def columns_of(units: Sequence[Unit], *, whole: bool) -> Json:
 
     Args:
         units: which.
-        whole: with what seldom changes: the kind of device and who has it.
+        whole: with what seldom changes: the kind of device, who has it, and what they are called.
     """
     found: Json = {
         "ids": [item.device_id for item in units],
@@ -305,6 +330,7 @@ def columns_of(units: Sequence[Unit], *, whole: bool) -> Json:
     if whole:
         found["kind"] = [item.kind for item in units]
         found["officers"] = [item.officers for item in units]
+        found["names"] = [item.names for item in units]
     return found
 
 
@@ -323,10 +349,7 @@ def units_json(units: Mapping[str, Unit], picture: Picture, policies: Policies, 
                 "properties": {
                     "device_id": item.device_id,
                     "kind": item.kind,
-                    "officers": [
-                        {"officer_id": duty.officer_id, "name": duty.name or duty.officer_id}
-                        for duty in owners
-                    ],
+                    "officers": [{"officer_id": duty.officer_id, "name": called(duty)} for duty in owners],
                     "time": rfc3339(item.time),
                     "age_s": seconds(max(0, picture.as_of - item.time)),
                     "heading_deg": item.heading_deg,
@@ -370,10 +393,10 @@ def officer_json(
     ]
     newest = max(heard, default=None)
     figures = None if share is None else share.figures
-    called = state_words(policies, duty.start, state)
+    state_name = state_words(policies, duty.start, state)
     return {
         "officer_id": duty.officer_id,
-        "name": duty.name or duty.officer_id,
+        "name": called(duty),
         "role": duty.role,
         "team": duty.team,
         "patch": list(duty.patch),
@@ -381,7 +404,7 @@ def officer_json(
         "from": rfc3339(duty.start),
         "to": when(duty.end),
         "state": None if state == NO_STATE else state,
-        "state_name": called,
+        "state_name": state_name,
         "activity": activity_name(activity),
         "place": names.place(place),
         "since": when(int(shown.since[at])),
@@ -391,10 +414,30 @@ def officer_json(
         "share_low": _rounded(None if figures is None else figures.share_low),
         "share_high": _rounded(None if figures is None else figures.share_high),
         "off_patch_since": when(int(shown.off_since[at])),
-        "why": why(activity, called, place, names),
+        "why": why(activity, state_name, place, names),
         "last_fix": when(None if newest is None else newest[0]),
         "device_id": None if newest is None else newest[1],
     }
+
+
+def timelines(depth: Depth, numbers: Sequence[int]) -> dict[int, list[tuple[int, int, str]]]:
+    """What officers did, one activity after another, up to the time of the depth.
+
+    Args:
+        depth: of the last day.
+        numbers: of duties in ``depth.tracks.duties``.
+
+    Returns:
+        by the duty's number: start, end (milliseconds since 1970) and name of the activity.
+    """
+    part = up_to(of_duties(depth.tracks.slices, numbers), depth.tracks.as_of)
+    row, start, end = coalesce(part.start, part.end, [part.duty, part.activity])
+    found: dict[int, list[tuple[int, int, str]]] = {number: [] for number in numbers}
+    for at, low, high, activity in zip(
+        part.duty[row].tolist(), start.tolist(), end.tolist(), part.activity[row].tolist(), strict=True
+    ):
+        found[numbers[at]].append((low // 1000, high // 1000, ACTIVITIES[activity]))
+    return found
 
 
 def why(activity: int, state: str, place: Place | None, names: Names) -> str:

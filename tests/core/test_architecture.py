@@ -11,8 +11,8 @@ ROOT = Path(__file__).resolve().parents[2]
 
 CORE = (
     *("abstraction", "alerts", "calendar", "columns", "conditions", "crewing", "events", "explanation"),
-    *("facts", "frames", "overview", "policy", "projection", "shares", "slices", "stays", "summarising"),
-    *("summary", "teams", "visits", "windows", "wording"),
+    *("facts", "frames", "overview", "policy", "postcodes", "projection", "public", "shares", "slices"),
+    *("stays", "summarising", "summary", "teams", "visits", "windows", "wording"),
 )
 """The rooms of ``stream`` that are pure; everything else in it is a shell."""
 

@@ -11,10 +11,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from geo.history import FOREVER, UNKNOWN
+from geo.hours import Windows
 from stream.facts import SECOND, Duty
-from stream.overview import SIGNED_OFF, Awaited, Share, presence
-from stream.projection import LEAST, TIMES, project, remaining
-from stream.shares import NEIGHBOURHOOD, Figures
+from stream.overview import SIGNED_OFF, Awaited, Officers, Share, Tracks, due_since, presence
+from stream.projection import (
+    CERTAIN_MET,
+    CERTAIN_MISS,
+    LEAST,
+    LIKELY_MISS,
+    OPEN,
+    TIMES,
+    TOO_EARLY,
+    outlook,
+    project,
+    remaining,
+)
+from stream.shares import MISSED, NEIGHBOURHOOD, Figures
 from stream.slices import HIDDEN, NO_DEVICE, OFF_PATCH, ON_BREAK, ON_PATCH, UNSEEN, Slices
 from tests.strategies import many
 
@@ -22,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 HOUR = 3600 * SECOND
+MINUTE = 60 * SECOND
 
 # ── Projection ────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -85,6 +98,78 @@ def test_without_a_share_there_is_no_projection() -> None:
     """A figure that has no share is not projected."""
     late = Figures(NEIGHBOURHOOD, "A", 0, HOUR, on_patch=HOUR, has_share=False)
     assert project(late, late, HOUR, 1) is None
+
+
+@many(300)
+@given(figures(), TIME, st.lists(st.integers(0, 1000), min_size=6, max_size=6), st.floats(0.01, 0.99))
+def test_no_way_to_go_on_leaves_the_best_and_the_worst(
+    counted: Figures, rest: int, ways: list[int], target: float
+) -> None:
+    """However the rest is spent, breaks and doubts too, the end lies between the worst and the best."""
+    found = outlook(counted, None, rest, 1, 0.25)
+    if found is None:
+        assert counted.share is None
+        return
+    parts = [rest * way // max(1, sum(ways)) for way in ways]
+    end = replace(
+        counted,
+        on_patch=counted.on_patch + parts[0] + parts[1],
+        ambiguous_on=counted.ambiguous_on + parts[1],
+        off_patch=counted.off_patch + parts[2] + parts[3],
+        ambiguous_off=counted.ambiguous_off + parts[3],
+        unknown=counted.unknown + parts[4],
+        on_break=counted.on_break + parts[5],
+    )
+    assert end.share_low is not None
+    assert end.share_high is not None
+    assert found.worst <= end.share_low + 1e-12
+    assert found.best >= end.share_high - 1e-12
+    word = found.word(target)
+    if word == CERTAIN_MISS:
+        assert end.share_high < target + 1e-12
+    if word == CERTAIN_MET:
+        assert end.share_low >= target - 1e-12
+
+
+@pytest.mark.parametrize(
+    ("on", "off", "late_on", "rest", "word"),
+    [
+        (0, 40, 0, 560, TOO_EARLY),  # a slow start
+        (100, 40, 60, 460, TOO_EARLY),
+        (100, 60, 0, 440, LIKELY_MISS),
+        (100, 60, 60, 440, OPEN),  # the last hour would mend it
+        (150, 30, 0, 420, OPEN),  # one bad hour of a good shift
+        (240, 120, 30, 240, LIKELY_MISS),
+        (250, 110, 58, 240, OPEN),
+        (240, 121, 60, 239, CERTAIN_MISS),
+        (480, 20, 0, 100, CERTAIN_MET),
+        (400, 60, 0, 40, CERTAIN_MET),
+        (300, 100, 0, 0, CERTAIN_MISS),
+    ],
+)
+def test_what_is_said_of_the_end_of_a_shift(on: int, off: int, late_on: int, rest: int, word: str) -> None:
+    """Nothing is said early on; a miss is likely if it is one now and the last hour would not mend it."""
+    counted = Figures(NEIGHBOURHOOD, "A", 0, HOUR, on_patch=on * MINUTE, off_patch=off * MINUTE)
+    late = Figures(NEIGHBOURHOOD, "A", 0, HOUR, on_patch=late_on * MINUTE, off_patch=(60 - late_on) * MINUTE)
+    found = outlook(counted, late, rest * MINUTE, 1, 0.25)
+    assert found is not None
+    assert found.word(0.8) == word
+    assert (found.ahead is None) == (found.done < 0.25)
+
+
+@many(200)
+@given(figures(), figures(), TIME, st.floats(0.01, 0.99))
+def test_a_likely_miss_is_one_now_and_at_this_rate(
+    counted: Figures, late: Figures, rest: int, target: float
+) -> None:
+    """A miss is called likely only where the figure so far and the projected one are misses by rule 14."""
+    found = outlook(counted, late, rest, 1, 0.25)
+    if found is None or found.word(target) != LIKELY_MISS:
+        return
+    assert found.done >= 0.25
+    assert counted.verdict(target) == MISSED
+    assert found.ahead is not None
+    assert found.ahead.verdict(target) == MISSED
 
 
 def test_what_is_left_of_duties() -> None:
@@ -193,13 +278,70 @@ def test_presence_is_what_one_sees_slice_by_slice(shift: list[list[Row]], now: i
 # ── Need, and waiting ─────────────────────────────────────────────────────────────────────────────────────
 
 
-def share(on: int, off: int, on_duty: int, on_patch: int, ahead: float | None = None) -> Share:
+def share(
+    on: int, off: int, on_duty: int, on_patch: int, ahead: float | None = None, *, on_break: int = 0
+) -> Share:
     """A neighbourhood's figure."""
     counted = Figures(NEIGHBOURHOOD, "A", 0, HOUR, on_patch=on, off_patch=off)
     projected = None
     if ahead is not None:
         projected = replace(counted, on_patch=round(ahead * 1000), off_patch=1000 - round(ahead * 1000))
-    return Share(counted, "A", 0.8, on_duty, on_patch, 0, projected, ())
+    found = outlook(counted, None, 1000, 1, 0.25)
+    found = None if found is None else replace(found, ahead=projected)
+    return Share(counted, "A", 0.8, Officers(on_duty, on_patch, 0, on_break), found, ())
+
+
+@pytest.mark.parametrize(
+    ("on_duty", "on_patch", "on_break", "deserted"),
+    [
+        (2, 0, 0, True),
+        (2, 0, 1, True),
+        (2, 0, 2, False),
+        (2, 1, 0, False),
+        (2, 1, 1, False),
+        (0, 0, 0, False),
+    ],
+)
+def test_who_is_on_a_break_is_not_missed(on_duty: int, on_patch: int, on_break: int, deserted: bool) -> None:
+    """A neighbourhood is deserted where somebody ought to be on patch and nobody is."""
+    item = share(90, 10, on_duty, on_patch, 0.9, on_break=on_break)
+    assert item.deserted is deserted
+    assert (item.need >= 3) is deserted
+
+
+# ── Since when somebody ought to be there ─────────────────────────────────────────────────────────────────
+
+
+def due_literally(
+    shift: Sequence[Sequence[Row]], patches: Sequence[tuple[str, ...]], now: int
+) -> dict[str, int]:
+    """For each area, back from now instant by instant: since when somebody was on duty and not on a break."""
+    found = {}
+    for area in {area for patch in patches for area in patch}:
+        rows = [
+            row
+            for own, patch in zip(shift, patches, strict=True)
+            if area in patch
+            for row in own
+            if row.activity != ON_BREAK
+        ]
+        time = now
+        while any(row.start <= time < row.end for row in rows):
+            time -= 1
+        if time < now:
+            found[area] = time + 1
+    return found
+
+
+@many(200)
+@given(shifts(), st.integers(0, 1500), st.data())
+def test_since_when_somebody_ought_to_be_there(shift: list[list[Row]], now: int, data: st.DataObject) -> None:
+    """Since when somebody ought to be on patch is what a look at each instant says, area by area."""
+    patches = [tuple(sorted(data.draw(st.sets(st.sampled_from("ABC"))))) for _ in shift]
+    duties = tuple(Duty(str(at), 1, str(at), 0, None, patch) for at, patch in enumerate(patches))
+    windows = Windows.of([], 0, 1)
+    tracks = Tracks(now, duties, columns(shift), (), windows)
+    assert due_since(tracks) == due_literally(shift, patches, now)
 
 
 def test_what_needs_looking_at_comes_first() -> None:

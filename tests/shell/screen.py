@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import shutil
 import subprocess
 import time
@@ -23,6 +24,7 @@ from stream.calendar import rfc3339
 from stream.cli.serve import command
 from stream.facts import SECOND
 from stream.simulate import areas_geojson
+from stream.store.schema import connect
 from tests.shell.pipeline import Facts, Message
 from tests.shell.town import MINUTE, SPOTS, TOWN
 from tests.strategies import micros
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize
 
+    from stream.embedded import EmbeddedDatabase
     from tests.shell.pipeline import Pipeline
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -134,10 +137,36 @@ class Web:
 
 
 @contextlib.contextmanager
+def database_called(server: EmbeddedDatabase, name: str) -> Iterator[str]:
+    """An empty database of that name, as long as it is wanted; gives where it is."""
+    with connect(server.dsn) as connection:
+        connection.execute(f"create database {name} template template0".encode())
+    try:
+        yield server.dsn_of(name)
+    finally:
+        with connect(server.dsn) as connection:
+            connection.execute(f"drop database {name} with (force)".encode())
+
+
+@contextlib.contextmanager
 def serving(pipeline: Pipeline, **settings: str) -> Iterator[Web]:
     """The web process over a pipeline's database."""
-    given = {f"PATROL_{name.upper()}": value for name, value in settings.items()}
-    web = Web(pipeline.environment | given)
+    with web_with(pipeline.environment, **settings) as web:
+        yield web
+
+
+@contextlib.contextmanager
+def serving_alone(dsn: str, **settings: str) -> Iterator[Web]:
+    """The web process over a database that no pipeline fills: now is when its newest position was told."""
+    calm = {"PATROL_DATABASE": dsn, "PATROL_CLOCK": "events", "PATROL_STALE_S": "36000"}
+    with web_with({**os.environ, **calm}, **settings) as web:
+        yield web
+
+
+@contextlib.contextmanager
+def web_with(environment: dict[str, str], **settings: str) -> Iterator[Web]:
+    """The web process with some settings of its own."""
+    web = Web(environment | {f"PATROL_{name.upper()}": value for name, value in settings.items()})
     try:
         web.start()
         yield web
@@ -176,6 +205,17 @@ class Visitor:
         """Keeps a picture."""
         SHOTS.mkdir(parents=True, exist_ok=True)
         self.page.screenshot(path=SHOTS / f"{name}.png")
+
+    def box(self, selector: str) -> tuple[float, float, float, float]:
+        """Where the first such element stands on the screen: left, top, right, bottom."""
+        found = self.page.locator(selector).first.bounding_box()
+        assert found is not None, f"{selector} is not to be seen"
+        return found["x"], found["y"], found["x"] + found["width"], found["y"] + found["height"]
+
+    def elsewhere(self) -> None:
+        """Takes the pointer and the focus to where nobody works: the bar at the top."""
+        self.page.mouse.move(400, 8)
+        self.value("() => document.activeElement.blur()")
 
     def fits(self) -> None:
         """Fails where the page has to be scrolled sideways; names what sticks out."""

@@ -89,6 +89,21 @@ def test_ports_are_on_loopback(name: str) -> None:
         assert port.startswith("127.0.0.1:")
 
 
+def test_page_is_reached_on_loopback_and_nowhere_else() -> None:
+    """The page's process listens on the machine's loopback, and its health is asked where it listens."""
+    web = SERVICES["web"]
+    assert web["network_mode"] == "host"
+    assert "ports" not in web
+    words = [str(word) for word in web["command"]]
+    assert words[0] == "web"
+    assert "--host" not in words  # the program's own: loopback, and it refuses any other
+    port = words[words.index("--port") + 1]
+    assert f"http://127.0.0.1:{port}/readyz" in web["healthcheck"]["test"][-1]
+    # On that network services have no names: the database is where it is published.
+    assert web["extra_hosts"] == ["database:127.0.0.1"]
+    assert "127.0.0.1:5432:5432" in SERVICES["database"]["ports"]
+
+
 @pytest.mark.parametrize("name", SERVERS)
 def test_servers_are_watched_and_keep_their_data(name: str) -> None:
     """Kafka and PostgreSQL have a health check, start again by themselves and keep data in a named volume."""
@@ -206,8 +221,23 @@ def test_dockerfile_copies_what_is_there() -> None:
         "tests/conftest.py",
         "deploy/secrets/database_password",
         ".venv/bin/python",
+        "stream/web/static/index.html",
+        "stream/web/page/node_modules/.installed",
     ):
         assert not in_image(Path(kept_out)), kept_out
+
+
+def test_image_has_the_pages() -> None:
+    """The pages are built in a stage of their own, and what is built gets into the package installed."""
+    stages = dict(re.findall(r"^FROM \S+ AS (\w+)\n(.*?)(?=^FROM )", DOCKERFILE, re.MULTILINE | re.DOTALL))
+    built = PROJECT / "stream" / "web" / "page" / "build.py"
+    assert f"python {built.relative_to(PROJECT)}\n" in stages["pages"]
+    lines = stages["build"].splitlines()
+    taken = lines.index("COPY --from=pages /src/stream/web/static stream/web/static")
+    assert lines.index("COPY stream stream") < taken
+    assert any("pip install" in line and " ." in line for line in lines[taken:])
+    kept = tomllib.loads((PROJECT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["artifacts"]
+    assert "stream/web/static/**" in kept
 
 
 def test_image_does_not_run_as_root() -> None:

@@ -22,24 +22,26 @@ from geo.areas import Area, AreaSet, Kind
 from stream.calendar import parse_time, rfc3339
 from stream.cli.serve import command
 from stream.embedded import EmbeddedDatabase
-from stream.facts import SECOND
+from stream.facts import SECOND, Allocation
 from stream.policy import Policies
 from stream.settings import Settings
 from stream.shares import OFFICER
+from stream.sheets.contract import share_event
 from stream.simulate import areas_geojson
 from stream.slices import whole_slices
 from stream.store.alerts import noted
 from stream.store.exports import derived
 from stream.store.live import live
 from stream.store.schema import connect
-from stream.sheets.contract import share_event
+from stream.store.track import read_duty
 from stream.topics import RADIO_POSITIONS
 from stream.watch import Watcher
 from stream.web import shown
 from stream.web.pages import policy
 from stream.web.pulse import BEHIND, Pulse
 from tests.shell.pipeline import Message, Pipeline, demo_facts
-from tests.shell.town import MINUTE, NOON, TOWN, Town, duty
+from tests.shell.town import MINUTE, NOON, SPOTS, TOWN, Town, duty
+from tests.strategies import fix_columns
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -325,6 +327,40 @@ def test_a_neighbourhood_opens_to_its_hours_and_officers(site: Site) -> None:
                 )
 
 
+def test_a_neighbourhood_has_the_timelines_of_its_officers(site: Site) -> None:
+    """Each officer's timeline in a neighbourhood is that of the slices of the duty, activities joined."""
+    with site.client() as client:
+        areas = [item["id"] for item in client.get("/api/v1/live").json()["neighbourhoods"]]
+        officers = [
+            item for area in areas for item in client.get(f"/api/v1/neighbourhoods/{area}").json()["officers"]
+        ]
+        assert officers
+        for officer in officers[::4]:
+            path = f"/api/v1/officers/{officer['officer_id']}/duties/{officer['duty_id']}"
+            joined: list[list[Any]] = []
+            for item in client.get(path).json()["slices"]:
+                start, end = (parse_time(item[name]) // 1000 for name in ("start", "end"))
+                if joined and joined[-1][1:] == [start, item["activity"]]:
+                    joined[-1][1] = end
+                else:
+                    joined.append([start, end, item["activity"]])
+            assert officer["timeline"] == joined
+
+
+def test_units_say_who_has_them(site: Site) -> None:
+    """A unit's columns name the officers who have it as the list of units does; nobody's has no name."""
+    with listening(site) as events:
+        units = next(events).data["units"]
+    with site.client() as client:
+        named = {
+            item["id"]: ", ".join(officer["name"] for officer in item["properties"]["officers"]) or None
+            for item in client.get("/api/v1/units").json()["features"]
+        }
+    assert dict(zip(units["ids"], units["names"], strict=True)) == named
+    assert [name is None for name in units["names"]] == [not held for held in units["officers"]]
+    assert any(name and name.startswith("PC") for name in units["names"])
+
+
 def test_areas_are_sent_whole_once(site: Site) -> None:
     """The areas in force are sent compressed, and not again while the page has them."""
     with site.client() as client:
@@ -431,6 +467,26 @@ def test_what_is_not_there_is_said_plainly(site: Site, path: str, status: int) -
     assert (answer.status_code, answer.json()["status"]) == (status, status)
     assert answer.headers["content-type"] == "application/problem+json"
     assert answer.json()["detail"]
+
+
+def test_a_track_marks_the_jumps_that_rule_3_ignores(town: Town) -> None:
+    """A track marks just the fixes that rule 3 ignores, judged by neighbours outside the allocation too."""
+    start, end = NOON + 20 * MINUTE, NOON + 30 * MINUTE
+    town.book(
+        replace(duty("O1", "N1", NOON, NOON + 8 * HOUR, Allocation("V1", "vehicle", start, end)), revision=2)
+    )
+    west, away = SPOTS["west"], SPOTS["away"]
+    times = range(start - 10 * SECOND, end + 11 * SECOND, 10 * SECOND)
+    jumping = {start, start + 2 * MINUTE, end}
+    rows = [("V1", time, *(away if time in jumping else west), None) for time in times]
+    town.ledger.positions(fix_columns(rows))
+    town.now = end + MINUTE
+    track = read_duty(town.connection, "O1", "D-O1", town.now, Policies())
+    assert track is not None
+    own = track.fixes.device == [item.device_id for item in track.duty.devices].index("V1")
+    assert track.fixes.time[own].tolist() == [time for time in times if start <= time <= end]
+    assert set(track.fixes.time[own & track.ignored].tolist()) == jumping
+    assert not track.ignored[~own].any()
 
 
 # ── The pulse by itself ───────────────────────────────────────────────────────────────────────────────────
@@ -644,6 +700,27 @@ def test_old_data_are_called_stale(town: Town, silent_s: int, state: str) -> Non
     asyncio.run(work())
 
 
+def test_who_is_off_duty_counts_nowhere(town: Town) -> None:
+    """An officer who keyed off duty (state 11) is on duty neither on the page nor on `visibility.shares`."""
+    town.key("O2", 11)
+    town.go(2)
+    feed = {
+        item.figures.id: (item.on_duty, item.on_patch) for item in live(town.connection, town.now, Policies())
+    }
+
+    async def work() -> None:
+        async with beating(Settings(database=town.dsn), town) as pulse:
+            told = pulse.live_json(await pulse.now())
+        page = {
+            item["id"]: (item["officers_on_duty"], item["officers_on_patch"])
+            for item in (told["force"], *told["neighbourhoods"])
+        }
+        assert page == {"force": (2, 2), "N1": (1, 1), "N2": (1, 1)}
+        assert {name: feed[name] for name in page} == page
+
+    asyncio.run(work())
+
+
 def test_an_empty_database_says_so(database: str) -> None:
     """Without any position the page is told that there is none, and no figure is invented."""
     empty = Town(database).begin()
@@ -696,6 +773,31 @@ def test_an_alert_is_on_the_stream_when_it_rings_is_answered_and_clears(town: To
 
     asyncio.run(work())
     watcher.close()
+
+
+def test_an_acknowledgement_can_be_taken_back(town: Town, program: httpx.Client) -> None:
+    """An alert acknowledged and then not is as it was, for everybody who looks; who was first stays."""
+    settings = replace(Settings(database=town.dsn), alert_nobody_on_patch_s=60.0)
+    watcher = Watcher(settings, wall=lambda: town.now, steady=lambda: town.now / SECOND)
+    town.put(R3="west")
+    for _ in range(3):
+        town.go(1)
+        watcher.changed()
+    watcher.close()
+    [before] = program.get("/api/v1/live").json()["alerts"]
+    path = f"/api/v1/alerts/{before['alert_id']}"
+
+    def say(word: str, by: str) -> dict[str, Any]:
+        answer = program.post(f"{path}/{word}", json={"by": by})
+        assert answer.status_code == 200, answer.text
+        return dict(answer.json())
+
+    assert say("acknowledge", "Insp A")["acknowledged"]["by"] == "Insp A"
+    assert say("acknowledge", "Sgt B")["acknowledged"]["by"] == "Insp A"
+    assert say("unacknowledge", "Insp A") == before
+    assert say("unacknowledge", "Insp A") == before
+    assert say("acknowledge", "Sgt B")["acknowledged"]["by"] == "Sgt B"
+    assert program.post("/api/v1/alerts/none/unacknowledge", json={"by": "me"}).status_code == 404
 
 
 # ── Boundaries ────────────────────────────────────────────────────────────────────────────────────────────

@@ -14,6 +14,7 @@ from playwright.sync_api import expect
 from stream.store.schema import connect
 from tests.shell.pipeline import Pipeline
 from tests.shell.screen import (
+    DESK,
     PATIENCE_MS,
     PHONE,
     Outside,
@@ -149,6 +150,44 @@ def test_file_is_compared_published_and_taken_back(desk: Desk) -> None:
         expect(newest).to_contain_text("taken back")
         expect(newest).to_contain_text("wrong file")
         expect(page.locator("#said")).to_contain_text("is taken back")
+
+
+def test_map_leaves_the_history_alone(desk: Desk) -> None:
+    """The map stays beside the work while it scrolls, and never lies over what was published."""
+    with visiting(desk.browser, desk.web.address, "/boundaries") as visitor:
+        page = visitor.page
+        expect(page.locator("#history tbody tr")).not_to_have_count(0)
+        for findings in (False, True):
+            if findings:
+                check(visitor, wards(-0.98, overlap=0.001))
+            height = visitor.value("() => document.documentElement.scrollHeight")
+            for top in range(0, height, 100):
+                visitor.value(f"() => scrollTo(0, {top})")
+                left, _, right, bottom = visitor.box(".map-panel")
+                below = visitor.box("section.history")
+                assert bottom <= below[1]
+                assert left >= 0
+                assert right <= DESK["width"]
+        visitor.value("() => scrollTo(0, 0)")
+        visitor.value("() => scrollTo(0, 200)")
+        assert visitor.box(".map-panel")[1] <= 60  # it went with the page as far as it may
+        visitor.shot("boundaries-scrolled")
+
+
+def test_duties_that_are_reached_go_with_the_date(desk: Desk) -> None:
+    """Which duties a publication reaches is asked for its date, and again when that is another."""
+    with visiting(desk.browser, desk.web.address, "/boundaries") as visitor:
+        page = visitor.page
+        check(visitor, wards(-0.984))
+        reach = page.locator("#reach")
+        expect(reach).to_contain_text("it reaches")
+        date = page.locator("#publish").get_by_label("In force from")
+        for day in (date.input_value(), "2026-01-26", "2126-01-26"):
+            date.fill(day)
+            expect(reach).to_contain_text("it reaches")
+            asked = [url.rpartition("=")[2] for url in visitor.asked if "/touched?from=" in url]
+            assert asked[-1] == day
+        visitor.accessible()
 
 
 def test_unreadable_file_gets_a_clear_line(desk: Desk) -> None:

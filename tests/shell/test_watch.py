@@ -199,18 +199,42 @@ def test_a_feed_that_stops_rings_one_bell(town: Town) -> None:
         assert (cleared["kind"], cleared["cleared"]) == (FEED_STOPPED, rfc3339(town.now - MINUTE // 2))
 
 
-def test_a_projected_miss_rings_with_its_figure(town: Town) -> None:
-    """A neighbourhood that has been heading below the target, doubt included, for long rings."""
-    with Guard(town, alert_projected_miss_s=600.0) as guard:
+def test_a_miss_that_is_likely_rings_when_enough_of_the_shift_is_over(town: Town) -> None:
+    """How a shift begins rings no bell; what the stated part of it shows does, with its figure."""
+    with Guard(town, alert_projected_miss_s=600.0, projection_done=0.125) as guard:
+        town.put(R2="station")
+        assert guard.go(60) == []
+        told = guard.go(12)
+        assert {(item["kind"], item["id"]) for item in told} == {(PROJECTED_MISS, "N1")}
+        heading = "Westcotes: heading for 49 % at the end of the shift, below 80 %"
+        assert f"{heading}, if it goes on like the last hour" in {item["text"] for item in told}
+
+
+def test_a_miss_that_is_certain_rings_however_early(town: Town) -> None:
+    """As soon as the rest of the shift cannot make good what is lost, that rings, and not before."""
+    with Guard(town, alert_projected_miss_s=60.0, projection_done=1.0) as guard:
         town.put(R1="east", R2="station")
-        told = guard.go(45)
-        assert {(item["kind"], item["id"]) for item in told} == {
-            (PROJECTED_MISS, "N1"),
-            (PROJECTED_MISS, "force"),
-        }
-        assert "Westcotes: heading for 0 % at the end of the shift, below 80 %" in {
-            item["text"] for item in told
-        }
+        town.go(90)
+        assert guard.go(6) == []  # of 8 hours 96 minutes may be lost
+        told = guard.go(3)
+        assert [(item["id"], item["text"]) for item in told] == [
+            ("N1", "Westcotes: cannot reach 80 % any more, even with all on patch until the shift ends")
+        ]
+
+
+def test_nobody_on_patch_does_not_ring_while_all_are_on_a_break(town: Town) -> None:
+    """Officers on refreshments are not missed; how long nobody was on patch counts from the break's end."""
+    with Guard(town, alert_nobody_on_patch_s=300.0) as guard:
+        guard.go(5)
+        town.key("O3", 4)
+        town.put(R3="station")
+        assert guard.go(45) == []
+        town.key("O3", 2)
+        back = town.now
+        assert guard.go(4.5) == []
+        [told] = guard.go(1)
+        assert (told["kind"], told["id"], told["since"]) == (NOBODY_ON_PATCH, "N2", rfc3339(back))
+        assert told["text"].endswith("; 1 officer is on duty")
 
 
 def test_every_kind_has_its_setting() -> None:
@@ -255,7 +279,8 @@ def test_what_people_say_never_hides_a_clearing(town: Town) -> None:
 
 def test_one_watches_and_another_takes_over(town: Town) -> None:
     """While one watches another is told nothing; when it is gone, the other goes on with the same alerts."""
-    with Guard(town, alert_nobody_on_patch_s=300.0, alert_projected_miss_s=3600.0) as guard:
+    chosen = {"alert_nobody_on_patch_s": 300.0, "alert_projected_miss_s": 3600.0, "projection_done": 0.05}
+    with Guard(town, **chosen) as guard:
         town.put(R3="west")
         [rung] = guard.go(6)
         other = guard.another()

@@ -2,13 +2,15 @@
 
 import type { Alert, PriorityArea } from "./api.ts";
 import { ProblemError, tell } from "./api.ts";
+import { Calm } from "./calm.ts";
 import { Keyed, attribute, byId, h, text } from "./dom.ts";
+import { Pager } from "./pager.ts";
+import { LONGEST_NAME, sign, signerName } from "./signer.ts";
 import { state } from "./state.ts";
 import { clock, count, duration, ms, since, waiting } from "./words.ts";
 
 const SNOOZES = [15, 30, 60];
 const CLEARED_MS = 10 * 60_000;
-const NAME = "patrol.name";
 
 export function target(item: { scope: string; id: string }): string | null {
   const id = encodeURIComponent(item.id);
@@ -24,19 +26,26 @@ function standing(item: Alert): Standing {
 }
 
 class Row {
-  readonly element = h("li", { class: "alert" });
+  readonly element = h("li", { class: "alert", tabindex: "-1" });
   private readonly words = h("p", { class: "words" });
   private readonly when = h("p", { class: "quiet" });
   private readonly actions = h("div", { class: "actions" });
   private readonly trouble = h("p", { class: "trouble", role: "alert", hidden: true });
   private mode: "idle" | "snooze" | "name" = "idle";
   private wanted: (() => void) | null = null;
+  private busy = false;
   private shown = "";
   private item: Alert;
 
   constructor(item: Alert) {
     this.item = item;
     this.element.append(this.words, this.when, this.actions, this.trouble);
+    // Escape closes the question that was asked last, and no more than that.
+    this.actions.addEventListener("keydown", (event) => {
+      if (event.key !== "Escape" || this.mode === "idle") return;
+      event.preventDefault();
+      this.turn("idle");
+    });
   }
 
   update(item: Alert): void {
@@ -62,41 +71,46 @@ class Row {
   }
 
   private buttons(stand: Standing): void {
-    const signature = `${stand} ${this.mode}`;
+    // Whoever is asked something can answer it in peace, whatever becomes of the alert meanwhile.
+    const signature = this.mode === "idle" ? stand : this.mode;
     if (signature === this.shown) return;
     this.shown = signature;
     const focused = this.actions.contains(document.activeElement);
-    const button = (words: string, work: () => void, label?: string) =>
-      h("button", { type: "button", onclick: work, "aria-label": label ?? null }, words);
     const about = this.item.text;
+    const button = (words: string, work: () => void, label?: string) => {
+      // The second click of a double one is not meant for what has come to stand there.
+      const onclick = (event: MouseEvent) => event.detail > 1 || work();
+      return h("button", { type: "button", onclick, "aria-label": label ?? null }, words);
+    };
     let all: HTMLElement[] = [];
     if (this.mode === "snooze") {
       all = [
-        ...SNOOZES.map((long) => button(`${long} min`, () => this.signed(() => this.snooze(long)), `Snooze for ${long} minutes`)),
+        ...SNOOZES.map((long) => button(`${long} min`, () => this.signed(() => this.post("snooze", { minutes: long })), `Snooze for ${long} minutes`)),
         button("Cancel", () => this.turn("idle")),
       ];
     } else if (this.mode === "name") {
-      const input = h("input", { type: "text", maxlength: "80", "aria-label": "Your name, for the record", placeholder: "Your name", autocomplete: "name" });
+      const input = h("input", { type: "text", maxlength: LONGEST_NAME, "aria-label": "Your name, for the record", placeholder: "Your name", autocomplete: "off" });
       const form = h("form", { class: "sign" }, input, h("button", { type: "submit" }, "Sign"), button("Cancel", () => this.turn("idle")));
       form.addEventListener("submit", (event) => {
         event.preventDefault();
-        const name = input.value.trim();
-        if (!name) return input.focus();
-        localStorage.setItem(NAME, name);
+        if (!input.value.trim()) return input.focus();
+        sign(input.value);
         this.turn("idle");
         this.wanted?.();
       });
       all = [form];
-    } else if (stand === "snoozed") {
-      all = [button("Wake", () => this.signed(() => this.post("unsnooze", {})), `Wake: ${about}`)];
-    } else if (stand === "open" || stand === "acknowledged") {
-      all = [
-        ...(stand === "open" ? [button("Acknowledge", () => this.signed(() => this.post("acknowledge", {})), `Acknowledge: ${about}`)] : []),
-        button("Snooze", () => this.turn("snooze"), `Snooze: ${about}`),
-      ];
+    } else {
+      const snooze = () => button("Snooze", () => this.turn("snooze"), `Snooze: ${about}`);
+      const post = (what: string) => this.signed(() => this.post(what, {}));
+      all = {
+        open: () => [button("Acknowledge", () => post("acknowledge"), `Acknowledge: ${about}`), snooze()],
+        acknowledged: () => [snooze(), button("Undo", () => post("unacknowledge"), `Undo, it is not seen: ${about}`)],
+        snoozed: () => [button("Wake", () => post("unsnooze"), `Wake: ${about}`)],
+        cleared: () => [],
+      }[stand]();
     }
     this.actions.replaceChildren(...all);
-    if (focused || this.mode !== "idle") this.actions.querySelector<HTMLElement>("input, button")?.focus();
+    if (focused || this.mode !== "idle") this.actions.querySelector<HTMLElement>("input, button")?.focus({ preventScroll: true });
   }
 
   private turn(mode: "idle" | "snooze" | "name"): void {
@@ -107,66 +121,93 @@ class Row {
   /** Does it now, or after the name is known. */
   private signed(work: () => void): void {
     this.wanted = work;
-    if (localStorage.getItem(NAME)) {
+    if (signerName()) {
       this.turn("idle");
       work();
     } else this.turn("name");
   }
 
-  private snooze(long: number): void {
-    this.post("snooze", { minutes: long });
-  }
-
   private post(what: string, body: Record<string, unknown>): void {
+    if (this.busy) return;
+    this.busy = true;
     this.trouble.hidden = true;
-    tell<Partial<Alert>>(`/alerts/${encodeURIComponent(this.item.alert_id)}/${what}`, { by: localStorage.getItem(NAME), ...body })
+    tell<Partial<Alert>>(`/alerts/${encodeURIComponent(this.item.alert_id)}/${what}`, { by: signerName(), ...body })
       .then((answer) => {
         if (answer.alert_id) state.alert({ ...this.item, ...answer });
       })
       .catch((error: unknown) => {
         this.trouble.hidden = false;
         text(this.trouble, error instanceof ProblemError ? error.message : String(error));
+      })
+      .finally(() => {
+        this.busy = false;
       });
   }
 }
 
 const RANK: Record<Standing, number> = { open: 0, acknowledged: 1, snoozed: 2, cleared: 3 };
 
+/** What there is to act on comes first, then the newest. */
+function sorted(alerts: Iterable<Alert>): Alert[] {
+  return [...alerts].sort(
+    (a, b) =>
+      RANK[standing(a)] - RANK[standing(b)] ||
+      Number(b.level === "act") - Number(a.level === "act") ||
+      ms(b.since) - ms(a.since) ||
+      a.alert_id.localeCompare(b.alert_id, "en-GB"),
+  );
+}
+
 export function startAlerts(): void {
   const list = byId<HTMLUListElement>("alerts");
   const number = byId("alerts-count");
   const tab = byId("tab-alerts");
   const said = byId("said");
+  const held = byId<HTMLButtonElement>("alerts-new");
   const keyed = new Keyed<Alert, Row>(list, (item) => item.alert_id, (item) => new Row(item));
+  const pager = new Pager(list, list, byId("alerts-head"), "alerts");
+  let last = new Map<string, Alert>();
   let told: Set<string> | null = null;
 
-  const show = () => {
-    const all = [...state.alerts.values()].filter(
-      (item) => !item.cleared || state.now - ms(item.cleared) < CLEARED_MS,
-    );
-    all.sort(
-      (a, b) =>
-        RANK[standing(a)] - RANK[standing(b)] ||
-        Number(b.level === "act") - Number(a.level === "act") ||
-        ms(b.since) - ms(a.since),
-    );
+  const show = (now = false) => {
+    const fresh = [...state.alerts.values()].filter((item) => !item.cleared || state.now - ms(item.cleared) < CLEARED_MS);
+    const open = fresh.filter((item) => standing(item) === "open");
+    // While somebody works here every row stays where it is, even one that is over; what is new waits, and says so.
+    const calm = !now && calmly.used && keyed.rows.size > 0;
+    const all = calm ? keyed.order.map((id) => state.alerts.get(id) ?? (last.get(id) as Alert)) : sorted(fresh);
+    const waits = calm ? fresh.filter((item) => !keyed.rows.has(item.alert_id)).length : 0;
+    for (const one of list.children as HTMLCollectionOf<HTMLElement>) {
+      // What becomes shorter does not draw up what lies below it.
+      one.style.minHeight = calm ? `${one.getBoundingClientRect().height}px` : "";
+    }
+    last = new Map(all.map((item) => [item.alert_id, item]));
     keyed.show(all);
-    const open = all.filter((item) => standing(item) === "open");
+    held.hidden = waits === 0;
+    text(held, `${waits} new`);
     text(number, open.length ? `${open.length} open` : "");
     text(tab, open.length ? String(open.length) : "");
-    list.dataset["said"] = state.known && !all.length ? "Nothing to act on." : "";
+    list.dataset["said"] = !state.known ? state.absence : all.length ? "" : "Nothing to act on.";
     attribute(list, "data-empty", all.length === 0 || null);
+    pager.refresh();
     if (!state.known) return;
     // What is new is said once, politely; what was there when the page opened is in the list.
-    const fresh = told ? open.filter((item) => !told?.has(item.alert_id)) : [];
+    const news = told ? open.filter((item) => !told?.has(item.alert_id)) : [];
     told ??= new Set();
-    for (const item of all) told.add(item.alert_id);
-    if (fresh.length === 1) text(said, `New alert: ${fresh[0]?.text ?? ""}`);
-    else if (fresh.length) text(said, `${count(fresh.length, "new alert")}: ${fresh.map((item) => item.text).join(" ")}`);
-    for (const item of fresh) keyed.rows.get(item.alert_id)?.element.classList.add("new");
+    for (const item of fresh) told.add(item.alert_id);
+    if (news.length === 1) text(said, `New alert: ${news[0]?.text ?? ""}`);
+    else if (news.length) text(said, `${count(news.length, "new alert")}: ${news.map((item) => item.text).join(" ")}`);
+    for (const item of open) if (!seen.has(item.alert_id)) keyed.rows.get(item.alert_id)?.element.classList.add("new");
+    for (const item of all) seen.add(item.alert_id);
   };
-  state.on(["alerts"], show);
-  window.setInterval(show, 5_000);
+  const seen = new Set<string>();
+  const calmly = new Calm(list.closest<HTMLElement>(".panel") ?? list, () => show());
+  held.addEventListener("click", () => {
+    show(true);
+    // The row, not a link in it: the key that called it in is still down.
+    list.querySelector<HTMLElement>(".alert")?.focus();
+  });
+  state.on(["alerts", "connection"], () => show());
+  window.setInterval(() => show(), 5_000);
 }
 
 class AreaRow {
@@ -195,21 +236,27 @@ class AreaRow {
 export function startAreas(): void {
   const list = byId<HTMLOListElement>("areas");
   const keyed = new Keyed<PriorityArea, AreaRow>(list, (item) => item.id, (item) => new AreaRow(item));
+  const pager = new Pager(list, list, byId("areas-head"), "priority areas");
   const show = () => {
     const wait = (item: PriorityArea) => (item.someone_there ? -1 : (since(item, state.now) ?? Number.MAX_SAFE_INTEGER));
-    const all = [...state.areas.values()].sort(
+    const sorted = [...state.areas.values()].sort(
       (a, b) =>
         Number(b.overdue) - Number(a.overdue) ||
         Number(b.in_hours) - Number(a.in_hours) ||
         wait(b) - wait(a) ||
         a.name.localeCompare(b.name, "en-GB"),
     );
+    // The order stands while somebody works here.
+    const known = keyed.rows.size === sorted.length && sorted.every((item) => keyed.rows.has(item.id));
+    const all = calmly.used && known ? keyed.order.map((id) => state.areas.get(id) as PriorityArea) : sorted;
     keyed.show(all);
+    pager.refresh();
     const open = all.filter((item) => item.in_hours).length;
     text(byId("areas-count"), all.length ? `${open} in their hours` : "");
-    list.dataset["said"] = state.known && !all.length ? "No priority areas are published." : "";
+    list.dataset["said"] = !state.known ? state.absence : all.length ? "" : "No priority areas are published.";
     attribute(list, "data-empty", all.length === 0 || null);
   };
-  state.on(["areas"], show);
+  const calmly = new Calm(list, () => show());
+  state.on(["areas", "connection"], show);
   window.setInterval(show, 5_000);
 }

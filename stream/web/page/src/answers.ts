@@ -5,7 +5,7 @@ import { ShareBar } from "./bars.ts";
 import { attribute, byId, h, text } from "./dom.ts";
 import { byNeed } from "./list.ts";
 import { state } from "./state.ts";
-import { clock, clockS, count, day, duration, ms, nobodyOnPatch, percent, since, verdictClass, waiting, willMiss } from "./words.ts";
+import { clock, clockS, count, day, duration, heading, headingWords, ms, nobodyOnPatch, percent, promise, since, verdictClass, waiting, willMiss } from "./words.ts";
 
 const SHOWN = 3;
 /** From here on the figures rest on too little: a tenth of the duty time, a fifth of the officers. */
@@ -44,13 +44,24 @@ class Answer {
       ...(items.length ? [] : [h("li", { class: "quiet" }, quiet)]),
       ...items.slice(0, SHOWN).map((item) =>
         item.href
-          ? h("li", {}, h("a", { href: item.href }, item.words), item.detail ? h("span", {}, item.detail) : null)
+          ? h("li", {}, h("a", { href: item.href, title: item.words }, item.words), item.detail ? h("span", {}, item.detail) : null)
           : h("li", { class: "quiet" }, item.words),
       ),
       ...(rest > 0 ? [h("li", { class: "quiet" }, `and ${rest} more`)] : []),
     );
     if (focused) this.list.querySelector<HTMLElement>(`a[href="${CSS.escape(focused)}"]`)?.focus();
   }
+}
+
+type Condition = "connecting" | "lost" | "away" | "live" | "late" | "stale" | "empty";
+
+/** How far what is shown can be relied on. The page grows stale by itself where nothing more is heard. */
+function condition(): Condition {
+  const { fresh, connection, known, age } = state;
+  if (connection === "lost") return "lost";
+  if (!fresh) return "connecting";
+  if (!known) return "away";
+  return fresh.state === "live" && age !== null && age > state.settings.stale_s ? "stale" : fresh.state;
 }
 
 const link = (item: Share) => `#/n/${encodeURIComponent(item.id)}`;
@@ -75,28 +86,37 @@ export function startAnswers(): void {
   const wait = new Answer(byId("answer-waiting"), "Waiting for a visit");
   const trust = new Answer(byId("answer-trust"), "Can the data be trusted?");
 
+  const unknown = () => {
+    if (state.known) return;
+    text(figure, "–");
+    text(bounds, state.absence);
+    for (const one of [nobody, miss, wait]) one.update("–", "doubt", [], state.absence);
+  };
+  state.on(["fresh", "connection"], unknown);
+  unknown();
+
   state.on(["figures"], () => {
     const item = state.force;
     if (!item) return;
     const { target } = item;
     attribute(force, "data-verdict", verdictClass(item.verdict));
-    text(figure, percent(item.share, target, 1));
+    text(figure, percent(item.share, target));
     text(verdict, item.share === null ? "no duty time" : (item.verdict ?? ""));
     text(
       bounds,
       item.share === null
         ? "nobody with a patch is on duty"
-        : `between ${percent(item.share_low, target, 1)} and ${percent(item.share_high, target, 1)}`,
+        : `between ${percent(item.share_low, target)} and ${percent(item.share_high, target)}`,
     );
     bar.update(item);
     text(
       officers,
       item.officers_on_duty
         ? `${item.officers_on_patch.toLocaleString("en-GB")} of ${count(item.officers_on_duty, "officer")} on patch` +
-            (typeof item.projected === "number" ? ` · ${percent(item.projected, target)} at shift end` : "")
+            (item.outlook && item.outlook !== "too_early" ? ` · ${heading(item)} at shift end` : "")
         : "",
     );
-    text(whole, `The promise is ${percent(target, target)}.`);
+    text(whole, `The promise is ${promise(target)}. ${headingWords(item)}`);
 
     const ordered = byNeed(state.neighbourhoods.values());
     const empty = ordered.filter(nobodyOnPatch);
@@ -110,33 +130,41 @@ export function startAnswers(): void {
       })),
       ordered.some((one) => one.officers_on_duty > 0)
         ? "Every neighbourhood with officers on duty has somebody on patch."
-        : "Nobody is on duty.",
+        : ordered.length
+          ? "Nobody is on duty."
+          : "No neighbourhoods are published yet.",
     );
     const booked = ordered.filter((one) => one.officers_on_duty > 0);
-    const told = booked.filter((one) => typeof one.projected === "number").length;
-    const missing = ordered.filter(willMiss).sort((a, b) => (a.projected ?? 0) - (b.projected ?? 0));
+    const early = booked.filter((one) => one.outlook === "too_early").length;
+    const told = booked.filter((one) => one.outlook).length - early;
+    // Who cannot reach it any more comes before who would not if it went on so.
+    const likely = (one: Share) => (one.outlook === "certain_miss" ? (one.projected_best ?? 0) - 1 : (one.projected ?? 0));
+    const missing = booked.filter(willMiss).sort((a, b) => likely(a) - likely(b));
     miss.update(
       told ? String(missing.length) : "–",
-      missing.length ? "bad" : told ? "good" : "doubt",
-      missing.map((one) => ({ words: one.name, detail: percent(one.projected, one.target), href: link(one) })),
+      missing.length ? "bad" : told && !early ? "good" : "doubt",
+      missing.map((one) => ({ words: one.name, detail: heading(one), href: link(one) })),
       told
-        ? told < booked.length
+        ? early
           ? `None of the ${told} that can be foreseen yet, of ${booked.length}.`
-          : "All are on the way to it."
+          : "None that can be foreseen."
         : booked.length
-          ? "Too early to tell: foreseen after half an hour of duty."
-          : "Nobody is on duty.",
+          ? "Too early in the shift to tell."
+          : ordered.length
+            ? "Nobody is on duty."
+            : "No neighbourhoods are published yet.",
     );
   });
 
   const visits = () => {
+    if (!state.known) return;
     const all = [...state.areas.values()];
     const length = (area: PriorityArea) => since(area, state.now) ?? Number.POSITIVE_INFINITY;
     const waits = all.filter((area) => area.overdue).sort((a, b) => length(b) - length(a));
     const open = all.filter((area) => area.in_hours).length;
     wait.update(
-      String(waits.length),
-      waits.length ? "bad" : "good",
+      all.length ? String(waits.length) : "–",
+      waits.length ? "bad" : all.length ? "good" : "doubt",
       waits.map((area) => ({ words: area.name, detail: waiting(area, state.now), href: `#/p/${encodeURIComponent(area.id)}` })),
       all.length ? `${open} of ${all.length} are in their hours now; none waits too long.` : "No priority areas are published.",
     );
@@ -145,32 +173,45 @@ export function startAnswers(): void {
   window.setInterval(visits, 5_000);
 
   const trusted = () => {
-    const fresh = state.fresh;
-    if (!fresh) return;
-    const age = state.age;
-    const item = state.force;
-    const lost = state.connection === "lost";
+    const { fresh, force: item } = state;
+    const standing = condition();
     const silent = item?.officers_silent ?? 0;
     const unknown = item?.duty_s ? item.unknown_s / item.duty_s : 0;
     const patchy = unknown >= MUCH_UNKNOWN || silent > MANY_SILENT * (item?.officers_on_duty ?? 0);
-    const words = lost ? "No" : { live: patchy ? "Partly" : "Yes", late: "Partly", stale: "No", empty: "No data" }[fresh.state];
+    const words = {
+      connecting: "…",
+      lost: "No",
+      away: "No",
+      live: patchy ? "Partly" : "Yes",
+      late: "Partly",
+      stale: "No",
+      empty: "No data",
+    }[standing];
     const said: string[] = [];
-    if (lost) said.push("no connection to the server");
-    else if (fresh.state === "empty") said.push("nothing has arrived yet");
-    else {
-      said.push(`newest ${duration(Math.round(age ?? 0))} old`);
+    if (standing === "connecting") said.push("waiting for the server");
+    else if (standing === "lost") said.push("no connection to the server");
+    else if (standing === "empty") said.push("nothing has arrived yet");
+    else if (fresh && (standing === "away" || fresh.state === "stale")) said.push(plain(fresh.text));
+    else if (state.age !== null) said.push(`newest ${duration(Math.round(state.age))} old`);
+    if (state.known && standing !== "empty") {
       if (silent) said.push(`${count(silent, "officer")} silent`);
-      if (unknown >= 0.005) said.push(`${percent(unknown, 2)} without signal`);
+      if (unknown >= 0.005) said.push(`${percent(unknown)} without signal`);
     }
     trust.update(
       words,
-      lost || fresh.state === "stale" ? "bad" : fresh.state === "live" && !patchy ? "good" : "doubt",
+      ["lost", "away", "stale"].includes(standing) ? "bad" : standing === "live" && !patchy ? "good" : "doubt",
       said.map((one) => ({ words: one, detail: "", href: "" })),
       "",
     );
   };
   state.on(["fresh", "connection", "figures"], trusted);
   window.setInterval(trusted, 1_000);
+  trusted();
+}
+
+/** The first of what the server says of the data, without the word that stands beside it already. */
+function plain(words: string): string {
+  return words.replace(/^(?:Stale|Late|Catching up|No figures(?: yet)?): */, "").split(/[.;](?: |$)/, 1)[0] ?? "";
 }
 
 /** The bar at the top, the banner, the title: how old is what is shown, and is anybody there. */
@@ -181,47 +222,43 @@ export function startTrust(): void {
   const time = byId("clock");
   const body = document.body;
   const tick = () => {
-    const { fresh, connection } = state;
+    const { fresh } = state;
     const age = state.age;
-    const patience = state.settings.stale_s;
-    // The page grows stale by itself where nothing more is heard.
-    const condition =
-      connection === "lost"
-        ? "lost"
-        : !fresh
-          ? "connecting"
-          : fresh.state === "live" && age !== null && age > patience
-            ? "stale"
-            : fresh.state;
-    attribute(body, "data-fresh", condition);
-    attribute(chip, "data-state", condition);
-    const old = age === null ? "" : duration(Math.round(age));
+    const standing = condition();
+    attribute(body, "data-fresh", standing);
+    attribute(chip, "data-state", standing);
+    const old = age === null ? "" : ` · data ${duration(Math.round(age))} old`;
     text(
       words,
       {
-        lost: `No connection${old ? ` · data ${old} old` : ""}`,
+        lost: `No connection${old}`,
         connecting: "Connecting…",
-        live: `Live · data ${old} old`,
-        late: `Late · data ${old} old`,
-        stale: `Stale · data ${old} old`,
+        away: "No figures",
+        live: `Live${old}`,
+        late: `Late${old}`,
+        stale: `Stale${old}`,
         empty: "No data yet",
-      }[condition],
+      }[standing],
     );
     // The clock of the data: in a replay it is not the one on the wall.
     text(time, Number.isNaN(state.asOf) ? "" : `${day(state.asOf)}, ${clock(state.asOf)}`);
     const newest = fresh?.newest_event ? ` The newest is of ${clockS(fresh.newest_event)}.` : "";
+    // What the server says, where it says it; a page that grew stale by itself says so in its own words.
+    const stale = fresh?.state === "stale" ? fresh.text : `No position has arrived for ${duration(Math.round(age ?? 0))}.`;
     const warning = {
       lost: `The connection to the server is lost; trying again.${state.known ? " What you see is old." : ""}`,
-      stale: `No position has arrived for ${old}.${newest} What you see is old: do not rely on it.`,
-      empty: "No position has arrived yet. The page fills by itself when the first one does.",
+      stale: `${stale}${newest} What you see is old: do not rely on it.`,
+      away: fresh?.text ?? "",
+      empty: fresh?.text || "No position has arrived yet. The page fills by itself when the first one does.",
       connecting: "",
       live: "",
       late: "",
-    }[condition];
+    }[standing];
     text(banner, warning);
     // Told once to those who listen, not every second with its new age.
-    if (banner.dataset["kind"] !== condition) {
-      banner.dataset["kind"] = condition;
+    const kind = `${standing} ${warning.replace(/\d.*/, "")}`;
+    if (banner.dataset["kind"] !== kind) {
+      banner.dataset["kind"] = kind;
       text(byId("warned"), warning);
     }
     banner.hidden = !warning;
@@ -230,8 +267,8 @@ export function startTrust(): void {
     const share = state.force?.share;
     document.title = [
       open ? `(${open})` : "",
-      condition === "live" || condition === "late" ? "" : condition === "stale" || condition === "lost" ? "STALE" : "",
-      typeof share === "number" ? percent(share, state.force?.target, 1) : "",
+      ["stale", "lost"].includes(standing) ? "STALE" : standing === "away" ? "NO FIGURES" : "",
+      typeof share === "number" ? percent(share, state.force?.target) : "",
       "Patrol Visibility",
     ]
       .filter(Boolean)

@@ -4,6 +4,9 @@ export type Time = string; // RFC 3339, UTC
 export type Activity = "on_patch" | "off_patch" | "not_visible" | "break" | "unknown" | "off_duty";
 export type Verdict = "met" | "not proven" | "missed" | null;
 
+/** What is said of the end of the shift: sure things first, then what is likely, else nothing yet. */
+export type Outlook = "too_early" | "open" | "likely_miss" | "certain_miss" | "certain_met";
+
 export interface Abstraction {
   where: string;
   place_id: string | null;
@@ -31,10 +34,15 @@ export interface Share {
   officers_on_duty: number;
   officers_on_patch: number;
   officers_silent?: number;
+  officers_on_break?: number;
   nobody_since?: Time | null;
   projected?: number | null;
   projected_low?: number | null;
   projected_high?: number | null;
+  /** If all that is left of the shifts were on patch, or nothing of it. */
+  projected_best?: number | null;
+  projected_worst?: number | null;
+  outlook?: Outlook | null;
   abstraction?: Abstraction[];
   need?: number;
 }
@@ -74,6 +82,8 @@ export interface Fresh {
   lag_s: number | null;
   state: "live" | "late" | "stale" | "empty";
   text: string;
+  /** Why nothing can be read: the database is away, does not answer, or lacks its tables. */
+  trouble?: string | null;
 }
 
 export type Basemap = { attribution?: string | null } & ({ kind: "raster"; tiles: string } | { kind: "pmtiles"; url: string });
@@ -96,8 +106,8 @@ export interface Live {
 }
 
 /**
- * Units as columns: the same row of every column is one device. What seldom changes (`kind`, `officers`, `names`) is
- * left out where it did not.
+ * Units as columns: the same row of every column is one device. What seldom changes (`kind`, `officers`, `names`: what
+ * the officers are called, in one line) is left out where it did not.
  */
 export interface UnitColumns {
   as_of?: Time;
@@ -186,6 +196,8 @@ export interface Track {
   lon: number[];
   lat: number[];
   error_m: (number | null)[];
+  /** Which fixes no movement explains (rule 3): they are not counted. */
+  ignored?: boolean[];
 }
 
 export interface DutyDetail {

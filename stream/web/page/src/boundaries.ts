@@ -7,12 +7,12 @@ import "../css/boundaries.css";
 import { type Areas, ProblemError, ask, tell } from "./api.ts";
 import { BoundaryMap } from "./boundary_map.ts";
 import { attribute, byId, h, roving, rovingStop, text } from "./dom.ts";
+import { LONGEST_NAME, sign, signerName } from "./signer.ts";
 import { isDark, startTheme } from "./theme.ts";
 import { count, dayClock, dayYear, duration } from "./words.ts";
 
 type Kind = "neighbourhood" | "priority" | "premises";
 const KINDS: Record<Kind, string> = { neighbourhood: "neighbourhoods", priority: "priority areas", premises: "premises" };
-const NAME = "patrol.name";
 const POLL_MS = 400;
 const SHOWN = 200;
 
@@ -42,7 +42,14 @@ interface Diff {
   moved: Change[];
   changed: Change[];
   ground: { from: string | null; to: string | null; size_m2: number }[];
-  touched: { area_id: string; officers: string[]; weeks: string[] }[];
+  touched: Touched[];
+}
+
+/** Whose duties a change of boundary reaches, and in which weeks. */
+interface Touched {
+  area_id: string;
+  officers: string[];
+  weeks: string[];
 }
 
 interface Checked {
@@ -179,7 +186,7 @@ async function check(accept: string[] = [], why = ""): Promise<void> {
   }
   for (const code of accept) sent.append("accept", code);
   if (why) sent.set("why", why);
-  if (accept.length) sent.set("by", localStorage.getItem(NAME) ?? "");
+  if (accept.length) sent.set("by", signerName());
   go.disabled = true;
   for (const id of ["result", "change", "publish-panel"]) byId(id).hidden = true;
   try {
@@ -289,17 +296,22 @@ function ground(size: number): string {
   return `${Math.round(size).toLocaleString("en-GB")}\u00a0m²`;
 }
 
-function change(diff: Diff | null): void {
-  const panel = byId("change");
-  const place = byId("diff");
-  panel.hidden = diff === null;
-  if (!diff) return;
+/** Areas by name, with their id: those in force, and those of the file. */
+function calling(): (id: string) => string {
   const names = new Map<string, string>();
   for (const item of [...(present ? Object.values(present) : []), checked?.areas_geojson]) {
     if (typeof item !== "object") continue;
     for (const one of item.features) names.set(String(one.id), String(one.properties?.["name"] ?? one.id));
   }
-  const called = (id: string) => (names.has(id) && names.get(id) !== id ? `${names.get(id)} (${id})` : id);
+  return (id) => (names.has(id) && names.get(id) !== id ? `${names.get(id)} (${id})` : id);
+}
+
+function change(diff: Diff | null): void {
+  const panel = byId("change");
+  const place = byId("diff");
+  panel.hidden = diff === null;
+  if (!diff) return;
+  const called = calling();
   const group = (title: string, items: string[]) =>
     items.length
       ? h(
@@ -325,23 +337,59 @@ function change(diff: Diff | null): void {
       diff.ground.length === 1 ? "piece of ground that changes hands" : "pieces of ground that change hands",
       diff.ground.map((one) => `${ground(one.size_m2)} from ${one.from === null ? "nobody" : called(one.from)} to ${one.to === null ? "nobody" : called(one.to)}`),
     ),
-    group(
-      "with duties that it reaches",
-      diff.touched.map((one) => `${called(one.area_id)}: ${count(one.officers.length, "officer")}${one.weeks.length ? `, weeks ${one.weeks.join(", ")}` : ""}`),
-    ),
   ].filter((one) => one !== null);
   place.replaceChildren(...(groups.length ? groups : [h("p", { class: "said" }, "Nothing: the areas are the same as those in force.")]));
+}
+
+/** The duties that a publication from a date reaches; asked anew for every date. */
+class Reach {
+  readonly element = h("div", { class: "reach", id: "reach", role: "status" });
+  private request: AbortController | null = null;
+
+  constructor(
+    private readonly job: string,
+    private readonly fromNow: readonly Touched[],
+  ) {}
+
+  async ask(date: string): Promise<void> {
+    this.request?.abort();
+    if (!date) return this.element.replaceChildren();
+    const request = new AbortController();
+    this.request = request;
+    const when = dayYear(`${date}T12:00:00Z`);
+    this.element.replaceChildren(h("p", { class: "quiet" }, `Looking for the duties that it reaches from ${when} on…`));
+    try {
+      const path = `/boundaries/jobs/${encodeURIComponent(this.job)}/touched?from=${encodeURIComponent(date)}`;
+      const { touched } = await ask<{ touched: Touched[] }>(path, { signal: request.signal });
+      if (!request.signal.aborted) this.show(touched, `From ${when} on`);
+    } catch (error) {
+      if (request.signal.aborted) return;
+      const late = error instanceof ProblemError && [404, 405].includes(error.status);
+      if (late) this.show(this.fromNow, "From today on");
+      else this.element.replaceChildren(h("p", { class: "trouble" }, `Which duties it reaches is not known: ${words(error)}`));
+    }
+  }
+
+  private show(touched: readonly Touched[], when: string): void {
+    const called = calling();
+    const officers = new Set(touched.flatMap((one) => one.officers));
+    const weeks = (one: Touched) => (one.weeks.length ? `, ${one.weeks.length === 1 ? "week" : "weeks"} ${one.weeks.join(", ")}` : "");
+    this.element.replaceChildren(
+      h("p", {}, officers.size ? `${when} it reaches duties of ${count(officers.size, "officer")} in ${count(touched.length, "neighbourhood")}:` : `${when} it reaches no duty that is booked.`),
+      h("ul", {}, ...touched.slice(0, SHOWN).map((one) => h("li", {}, `${called(one.area_id)}: ${count(one.officers.length, "officer")}${weeks(one)}`))),
+    );
+  }
 }
 
 // ── Publication ─────────────────────────────────────────────────────────────────────────────────────────────
 
 function byField(): HTMLElement {
-  return h("label", {}, "Your name ", h("input", { name: "by", type: "text", required: true, maxlength: "80", autocomplete: "name", value: localStorage.getItem(NAME) ?? "" }));
+  return h("label", {}, "Your name ", h("input", { name: "by", type: "text", required: true, maxlength: LONGEST_NAME, autocomplete: "off", value: signerName() }));
 }
 
 function keepName(form: HTMLFormElement): string {
   const name = String(new FormData(form).get("by") ?? "").trim();
-  if (name) localStorage.setItem(NAME, name);
+  if (name) sign(name);
   return name;
 }
 
@@ -361,14 +409,19 @@ function publication(found: Checked): void {
   }
   const trouble = h("p", { class: "trouble", role: "alert" });
   const go = h("button", { type: "submit", class: "primary" }, `Publish ${count(found.summary.areas, "area")}`);
+  const date = h("input", { name: "from", type: "date", required: true, value: tomorrow() });
+  const reach = new Reach(job, found.diff?.touched ?? []);
+  date.addEventListener("change", () => void reach.ask(date.value));
+  void reach.ask(date.value);
   form.replaceChildren(
     h(
       "div",
       { class: "fields" },
-      h("label", {}, "In force from ", h("input", { name: "from", type: "date", required: true, value: tomorrow() }), h("span", { class: "quiet" }, " 00:00, local time")),
+      h("label", {}, "In force from ", date, h("span", { class: "quiet" }, " 00:00, local time")),
       byField(),
       h("label", { class: "wide" }, "Why ", h("input", { name: "why", type: "text", maxlength: "400", placeholder: "needed where counted figures change" })),
     ),
+    reach.element,
     h("div", { class: "go" }, go, trouble),
   );
   form.onsubmit = (event) => {
@@ -453,7 +506,7 @@ async function loadHistory(): Promise<void> {
             { "data-standing": one.withdrawn_at ? "withdrawn" : one.in_force ? "in-force" : "other" },
             h("td", {}, one.version),
             h("td", {}, `${one.areas} ${KINDS[one.kind] ?? one.kind}`),
-            h("td", {}, dayClock(one.valid_from)),
+            h("td", {}, Date.parse(one.valid_from) <= 0 ? "the beginning" : dayClock(one.valid_from)),
             h("td", {}, one.withdrawn_at ? `taken back ${dayYear(one.withdrawn_at)} by ${one.withdrawn_by ?? ""}` : one.in_force ? h("b", {}, "in force") : Date.parse(one.valid_from) > Date.now() ? "to come" : "replaced"),
             h("td", {}, one.file),
             h("td", {}, `${dayClock(one.loaded_at)} by ${one.loaded_by}`),

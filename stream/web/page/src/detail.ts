@@ -7,27 +7,33 @@ import { attribute, byId, h, roving, rovingStop } from "./dom.ts";
 import type { LiveMap } from "./map.ts";
 import { Playback } from "./playback.ts";
 import { state } from "./state.ts";
-import { activityWords, away, clock, dayClock, duration, minutes, ms, nobodyOnPatch, percent, verdictClass } from "./words.ts";
+import { Way } from "./track.ts";
+import { view } from "./views.ts";
+import { activityWords, away, clock, count, dayClock, duration, heading, headingWords, minutes, ms, nobodyOnPatch, percent, promise, verdictClass, willMiss } from "./words.ts";
 
 const REFRESH_MS = 5_000;
-const AT_ONCE = 4;
-const TIMELINE_MS = 30_000;
 
-export type Route = { kind: "list" } | { kind: "neighbourhood" | "officer" | "priority"; id: string };
+export type Route = { kind: "list" } | { kind: "neighbourhood" | "officer" | "priority" | "nowhere"; id: string };
 
-/** `#/n/…` a neighbourhood, `#/o/…` an officer, `#/p/…` a priority area. */
+/** `#/n/…` a neighbourhood, `#/o/…` an officer, `#/p/…` a priority area; any other `#/…` leads nowhere. */
 export function route(): Route {
   const [, letter, id] = /^#\/([nop])\/(.+)$/.exec(location.hash) ?? [];
-  if (!letter || !id) return { kind: "list" };
+  if (!letter || !id) return /^#\/./.test(location.hash) ? { kind: "nowhere", id: location.hash } : { kind: "list" };
   const kind = { n: "neighbourhood", o: "officer", p: "priority" }[letter] as "neighbourhood" | "officer" | "priority";
   try {
     return { kind, id: decodeURIComponent(id) };
   } catch {
-    return { kind: "list" };
+    return { kind: "nowhere", id: location.hash };
   }
 }
 
 const GENERIC = "#/";
+
+/** What was used to open something, so that the focus can go back to it. */
+interface Opener {
+  element: HTMLElement | null;
+  href: string | null;
+}
 
 export class Detail {
   private readonly place = byId("detail");
@@ -37,10 +43,11 @@ export class Detail {
   private turn = 0;
   private timer = 0;
   private request: AbortController | null = null;
-  private from: HTMLElement | null = null;
+  private readonly openers = new Map<string, Opener>();
+  private back: Opener | null = null;
   private behind = GENERIC;
 
-  constructor(private readonly map: LiveMap) {
+  constructor(private readonly map: LiveMap | null) {
     this.playback = new Playback(map);
     roving(this.place, "a.officer");
   }
@@ -48,39 +55,69 @@ export class Detail {
   /** Shows what the address says. */
   go(): void {
     const wanted = route();
-    const open = wanted.kind === "neighbourhood" || wanted.kind === "officer";
+    const missing = wanted.kind === "nowhere" || (wanted.kind === "priority" && state.known && !state.areas.has(wanted.id));
+    const open = wanted.kind === "neighbourhood" || wanted.kind === "officer" || missing;
     const signature = open ? `${wanted.kind} ${wanted.id}` : "";
     if (signature === this.shown) return;
     window.clearTimeout(this.timer);
     this.request?.abort();
     this.turn += 1;
-    if (open && !this.shown) this.from = document.activeElement as HTMLElement | null;
+    const before = this.shown.split(" ", 1)[0] ?? "";
+    const inner = before === "officer" && this.behind !== GENERIC;
+    // Back to what lay behind an officer, or to the list: the focus returns to what opened the thing that closes.
+    const closes = open ? inner && location.hash === this.behind : Boolean(before) && wanted.kind === "list";
+    this.back = closes ? (this.openers.get(!open && inner ? "neighbourhood" : before) ?? null) : null;
+    if (open && !closes) {
+      const active = document.activeElement as HTMLElement | null;
+      this.openers.set(wanted.kind, { element: active, href: active?.getAttribute("href") ?? null });
+    }
     this.shown = signature;
     this.playback.close();
-    this.map.showTrack(null);
+    this.map?.showTrack(null);
     attribute(document.body, "data-detail", open ? wanted.kind : null);
     this.list.hidden = open;
     this.place.hidden = !open;
     if (!open) {
-      this.map.select("");
+      this.map?.select("");
       this.place.replaceChildren();
-      if (this.from?.isConnected && wanted.kind === "list") this.from.focus({ preventScroll: false });
-      this.from = null;
+      if (closes) this.restore(byId("list-title"));
       this.behind = GENERIC;
       return;
     }
-    this.place.replaceChildren(this.head("…", ""), h("div", { class: "loading", role: "status" }, "Loading…"));
     this.place.scrollTop = 0;
+    view("list");
+    if (missing) {
+      this.behind = GENERIC;
+      this.map?.select("");
+      this.nothing(wanted.kind === "priority" ? `There is no priority area “${wanted.id}”: it may have been taken back, or the link is wrong.` : "This link leads nowhere: it names nothing that this page can show.");
+      return;
+    }
+    this.place.replaceChildren(this.head("…", ""), h("div", { class: "loading", role: "status" }, "Loading…"));
     if (wanted.kind === "neighbourhood") {
-      this.map.select(wanted.id, true);
+      this.map?.select(wanted.id, true);
       this.behind = location.hash;
       void this.neighbourhood(wanted.id, this.turn, true);
-    } else void this.officer(wanted.id, this.turn, true);
+    } else if (wanted.kind === "officer") void this.officer(wanted.id, this.turn, true);
+  }
+
+  /** Closes the innermost thing that is open: the playback, then an officer, then a neighbourhood or a priority area. */
+  close(): void {
+    if (this.playback.isOpen) this.playback.close(true);
+    else if (this.shown.startsWith("officer")) location.hash = this.behind;
+    else if (route().kind !== "list") location.hash = GENERIC;
+  }
+
+  private restore(otherwise: HTMLElement | null): void {
+    const { element, href } = this.back ?? { element: null, href: null };
+    this.back = null;
+    const same = element?.isConnected && element !== document.body && element.offsetParent ? element : null;
+    const again = href === null ? null : document.querySelector<HTMLElement>(`main a[href="${CSS.escape(href)}"]`);
+    (same ?? again ?? otherwise)?.focus();
   }
 
   private head(title: string, verdict: string): HTMLElement {
     const back = this.shown.startsWith("officer") && this.behind !== GENERIC ? this.behind : GENERIC;
-    const name = this.behind !== GENERIC && back !== GENERIC ? this.map.nameOf("neighbourhood", decodeURIComponent(back.slice(4))) : "All neighbourhoods";
+    const name = this.behind !== GENERIC && back !== GENERIC ? this.called("neighbourhood", decodeURIComponent(back.slice(4))) : "All neighbourhoods";
     return h(
       "div",
       { class: "panel-head detail-head" },
@@ -93,27 +130,44 @@ export class Detail {
   private fail(error: unknown, again: () => void): void {
     if (error instanceof DOMException && error.name === "AbortError") return;
     const words = error instanceof ProblemError ? error.message : String(error);
+    if (error instanceof ProblemError && error.status === 404) return this.nothing(`${sentence(words)}.`);
     this.place.replaceChildren(
       this.head("Not shown", ""),
       h("div", { class: "empty", role: "alert" }, h("p", {}, words), h("button", { type: "button", onclick: again }, "Try again")),
     );
+    this.place.querySelector("h2")?.focus({ preventScroll: true });
+  }
+
+  /** What is asked for is not there: says so, and shows the way back. */
+  private nothing(words: string): void {
+    this.place.replaceChildren(
+      this.head("Not found", ""),
+      h("div", { class: "empty", role: "alert" }, h("p", {}, words), h("p", {}, h("a", { class: "button", href: GENERIC }, "Show all neighbourhoods"))),
+    );
+    this.place.querySelector("h2")?.focus({ preventScroll: true });
   }
 
   /** Puts new content in, and keeps the place scrolled to and the link with the focus. */
   private put(first: boolean, ...content: (Node | null)[]): void {
     const top = this.place.scrollTop;
-    const focused = document.activeElement;
-    const href = this.place.contains(focused) ? focused?.getAttribute("href") : null;
-    const opened = [...this.place.querySelectorAll<HTMLDetailsElement>("details[open]")].map((one) => one.id);
+    const focused = this.place.contains(document.activeElement) ? (document.activeElement as HTMLElement) : null;
+    const href = focused?.getAttribute("href");
+    const summary = focused?.tagName === "SUMMARY" ? focused.parentElement?.id : null;
+    const opened = new Map([...this.place.querySelectorAll("details")].map((one) => [one.id, one.open]));
     this.place.replaceChildren(...content.filter((one): one is Node => one !== null));
-    for (const id of opened) (document.getElementById(id) as HTMLDetailsElement | null)?.setAttribute("open", "");
+    for (const one of this.place.querySelectorAll("details")) one.open = opened.get(one.id) ?? one.open;
     rovingStop(this.place, "a.officer");
-    if (first) this.place.querySelector("h2")?.focus({ preventScroll: true });
-    else {
-      this.place.scrollTop = top;
-      if (href) this.place.querySelector<HTMLElement>(`a[href="${CSS.escape(href)}"]`)?.focus({ preventScroll: true });
-      else if (focused?.tagName === "H2" && !focused.isConnected) this.place.querySelector("h2")?.focus({ preventScroll: true });
+    if (first) {
+      if (this.back) this.restore(this.place.querySelector("h2"));
+      else this.place.querySelector("h2")?.focus({ preventScroll: true });
+      return;
     }
+    this.place.scrollTop = top;
+    if (!focused) return;
+    const same = focused.isConnected ? focused : null;
+    const link = href ? this.place.querySelector<HTMLElement>(`a[href="${CSS.escape(href)}"]`) : null;
+    const opener = summary ? this.place.querySelector<HTMLElement>(`#${CSS.escape(summary)} > summary`) : null;
+    (same ?? link ?? opener ?? this.place.querySelector("h2"))?.focus({ preventScroll: true });
   }
 
   private later(work: () => void, turn: number): void {
@@ -135,10 +189,9 @@ export class Detail {
     let found: NeighbourhoodDetail;
     try {
       found = await ask<NeighbourhoodDetail>(`/neighbourhoods/${encodeURIComponent(id)}`, { signal: this.signal() });
-      await this.timelines(found.officers);
     } catch (error) {
       if (turn !== this.turn) return;
-      if (first) this.fail(error, () => void this.neighbourhood(id, turn, true));
+      if (first || gone(error)) this.fail(error, () => void this.neighbourhood(id, turn, true));
       else this.later(() => void this.neighbourhood(id, turn, false), turn);
       return;
     }
@@ -156,12 +209,12 @@ export class Detail {
       h(
         "div",
         { class: "summary", "data-verdict": verdictClass(share.verdict), "data-nobody": nobody || null },
-        h("p", { class: "figure" }, percent(share.share, share.target, 1)),
+        h("p", { class: "figure" }, percent(share.share, share.target)),
         h(
           "div",
           {},
           bar.element,
-          h("p", { class: "quiet" }, share.share === null ? "No duty time yet." : `between ${percent(share.share_low, share.target, 1)} and ${percent(share.share_high, share.target, 1)}; promise ${percent(share.target)}`),
+          h("p", { class: "quiet" }, share.share === null ? "No duty time yet." : `between ${percent(share.share_low, share.target)} and ${percent(share.share_high, share.target)}; promise ${promise(share.target)}`),
         ),
         h("p", { class: "hidden" }, shareWords(share)),
       ),
@@ -169,9 +222,10 @@ export class Detail {
         "dl",
         { class: "facts" },
         ...fact("On patch now", `${share.officers_on_patch} of ${share.officers_on_duty}`, nobody ? "bad" : ""),
-        ...fact("At shift end", percent(share.projected, share.target), ""),
+        ...fact("At shift end", share.outlook === "too_early" ? "too early" : heading(share), willMiss(share) ? "bad" : ""),
         ...fact("Away so far", lost >= 60 ? minutes(lost) : "none", ""),
       ),
+      headingWords(share) ? h("p", { class: "quiet outlook" }, headingWords(share)) : null,
       (share.abstraction ?? []).length
         ? h(
             "section",
@@ -200,26 +254,6 @@ export class Detail {
     this.later(() => void this.neighbourhood(id, turn, false), turn);
   }
 
-  /** Where the answer has no timelines, each duty is asked for its own, now and then. */
-  private async timelines(officers: Officer[]): Promise<void> {
-    const without = officers.filter((one) => !one.timeline);
-    const work = async () => {
-      for (let one = without.pop(); one; one = without.pop()) {
-        const known = this.lines.get(one.duty_id);
-        if (known && performance.now() - known.at < TIMELINE_MS) {
-          one.timeline = known.line;
-          continue;
-        }
-        const duty = await ask<DutyDetail>(dutyPath(one.officer_id, one.duty_id)).catch(() => null);
-        one.timeline = duty ? pieces(duty.slices) : (known?.line ?? []);
-        this.lines.set(one.duty_id, { at: performance.now(), line: one.timeline });
-      }
-    };
-    await Promise.all(Array.from({ length: AT_ONCE }, work));
-  }
-
-  private readonly lines = new Map<string, { at: number; line: TimelinePiece[] }>();
-
   // ── An officer ──────────────────────────────────────────────────────────────────────────────────────────
 
   private async officer(id: string, turn: number, first: boolean): Promise<void> {
@@ -230,25 +264,27 @@ export class Detail {
       const found = await ask<OfficerDetail>(`/officers/${encodeURIComponent(id)}`, { signal });
       one = found.officer;
       const which = one?.duty_id ?? found.duties[0]?.duty_id;
-      if (!which) throw new ProblemError(404, `${found.name} has not been on duty.`);
+      if (!which) throw new ProblemError(404, `${found.name} has not been on duty`);
       duty = await ask<DutyDetail>(dutyPath(id, which), { signal });
     } catch (error) {
       if (turn !== this.turn) return;
-      if (first) this.fail(error, () => void this.officer(id, turn, true));
+      if (first || gone(error)) this.fail(error, () => void this.officer(id, turn, true));
       else this.later(() => void this.officer(id, turn, false), turn);
       return;
     }
     if (turn !== this.turn) return;
-    if (first) this.map.showTrack(duty);
+    const way = new Way(duty.slices, duty.track);
+    this.way = way;
+    if (first || !this.playback.isOpen) this.map?.showTrack(way, first);
     const { name, role, team } = duty.duty;
     const line = pieces(duty.slices);
     const from = ms(duty.duty.from);
     const to = one ? Math.max(state.now, line.at(-1)?.[1] ?? 0) : (line.at(-1)?.[1] ?? from + 1);
     const { figure } = duty;
     if (first) {
-      this.play = duty.track.t_ms.length
-        ? h("button", { type: "button", class: "primary", onclick: () => this.playback.open(duty, name, from, to) }, "Play the track")
-        : h("p", { class: "quiet" }, "No position has come from this officer's devices.");
+      const play = h("button", { type: "button", class: "primary" }, "Play the track");
+      play.addEventListener("click", () => this.way && this.playback.open(this.way, name, play));
+      this.play = play;
     }
     this.put(
       first,
@@ -278,7 +314,10 @@ export class Detail {
         strip(line, from, to, stripWords(name, line)),
         ticks(from, to),
         key(),
-        this.play,
+        way.span ? this.play : h("p", { class: "quiet" }, "No position has come from this officer's devices."),
+        way.ignored.length
+          ? h("p", { class: "quiet ignored" }, h("span", { "aria-hidden": "true" }, "✕ "), `${count(way.ignored.length, "position")} ignored: no movement explains ${way.ignored.length === 1 ? "it" : "them"} (rule 3)`)
+          : null,
       ),
       h("details", { class: "block slices", id: "slices", open: true }, h("summary", {}, "Stretch by stretch"), this.slices(duty.slices)),
     );
@@ -286,6 +325,7 @@ export class Detail {
   }
 
   private play: HTMLElement | null = null;
+  private way: Way | null = null;
 
   private slices(all: readonly Slice[]): HTMLElement {
     const joined: { start: number; end: number; activity: Activity; words: string }[] = [];
@@ -319,12 +359,22 @@ export class Detail {
     );
   }
 
+  private called(kind: "neighbourhood" | "priority", id: string): string {
+    return this.map?.nameOf(kind, id) ?? state.areas.get(id)?.name ?? state.neighbourhoods.get(id)?.name ?? id;
+  }
+
   private where(one: Slice): string {
     if (one.activity === "unknown") return "–";
-    const visited = one.priorities.map((id) => this.map.nameOf("priority", id)).join(", ");
+    const visited = one.priorities.map((id) => this.called("priority", id)).join(", ");
     const busy = ["available", "on duty", ""].includes(one.state_name) ? "" : one.state_name;
     return [one.where, visited, busy].filter(Boolean).join(" · ");
   }
+}
+
+const gone = (error: unknown) => error instanceof ProblemError && error.status === 404;
+
+function sentence(words: string): string {
+  return `${words.charAt(0).toUpperCase()}${words.slice(1)}`.replace(/\.$/, "");
 }
 
 function dutyPath(officer: string, duty: string): string {

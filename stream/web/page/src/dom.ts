@@ -79,6 +79,7 @@ export class Keyed<Item, Row extends { element: HTMLElement; update(item: Item):
   ) {}
 
   show(items: readonly Item[]): void {
+    const focused = this.parent.contains(document.activeElement) ? (document.activeElement as HTMLElement) : null;
     const wanted = new Set(items.map(this.key));
     for (const [key, row] of this.rows) {
       if (!wanted.has(key)) {
@@ -98,6 +99,14 @@ export class Keyed<Item, Row extends { element: HTMLElement; update(item: Item):
       if (row.element === at) at = at.nextElementSibling;
       else this.parent.insertBefore(row.element, at);
     }
+    // An element that is moved loses the focus.
+    if (focused?.isConnected && focused !== document.activeElement) focused.focus({ preventScroll: true });
+  }
+
+  /** The keys of the rows that are shown, in their order. */
+  get order(): string[] {
+    const keys = new Map([...this.rows].map(([key, row]) => [row.element, key]));
+    return [...this.parent.children].map((one) => keys.get(one as HTMLElement)).filter((key) => key !== undefined);
   }
 }
 

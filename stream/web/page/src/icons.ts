@@ -155,6 +155,25 @@ function cursor(palette: Palette): ImageData {
   });
 }
 
+function cross(palette: Palette): ImageData {
+  return draw(14, (pen) => {
+    for (const [colour, width] of [
+      [palette.unitEdge, 4],
+      [palette.select, 1.8],
+    ] as const) {
+      pen.strokeStyle = colour;
+      pen.lineWidth = width;
+      pen.lineCap = "round";
+      pen.beginPath();
+      pen.moveTo(3.5, 3.5);
+      pen.lineTo(10.5, 10.5);
+      pen.moveTo(10.5, 3.5);
+      pen.lineTo(3.5, 10.5);
+      pen.stroke();
+    }
+  });
+}
+
 /** Puts all pictures of a palette on a map. */
 export function addPictures(map: MapLibre, palette: Palette): void {
   const put = (name: string, image: ImageData, options: Record<string, unknown> = {}) => {
@@ -172,6 +191,7 @@ export function addPictures(map: MapLibre, palette: Palette): void {
   put("hatch", hatch(palette.hatch));
   put("dots", dots(palette.dots));
   put("cursor", cursor(palette));
+  put("cross", cross(palette));
 }
 
 /** All units' pictures side by side: an activity has four, a radio's and a vehicle's, each without and with a heading. */
@@ -192,7 +212,15 @@ export function unitAtlas(palette: Palette): ImageData {
 
 /** A unit's picture for the legend. */
 export function unitPicture(act: string, vehicle: boolean, palette: Palette): HTMLCanvasElement {
-  const image = unit(act, vehicle, true, palette);
+  return picture(unit(act, vehicle, true, palette));
+}
+
+/** The picture of a fix that was ignored, for the legend. */
+export function ignoredPicture(palette: Palette): HTMLCanvasElement {
+  return picture(cross(palette));
+}
+
+function picture(image: ImageData): HTMLCanvasElement {
   const canvas = document.createElement("canvas");
   canvas.width = image.width;
   canvas.height = image.height;

@@ -2,11 +2,12 @@
 
 import type { Share } from "./api.ts";
 import { ShareBar, shareWords } from "./bars.ts";
+import { Calm } from "./calm.ts";
 import { Keyed, attribute, byId, h, roving, rovingStop, text } from "./dom.ts";
+import { Pager } from "./pager.ts";
 import { state } from "./state.ts";
-import { away, count, duration, minutes, nobodyOnPatch, percent, verdictClass, willMiss } from "./words.ts";
+import { away, count, duration, heading, headingWords, minutes, nobodyOnPatch, percent, promise, verdictClass, willMiss } from "./words.ts";
 
-const CALM_MS = 8_000;
 const WHERES = 2;
 
 class Row {
@@ -40,11 +41,14 @@ class Row {
     const { target } = item;
     const nobody = nobodyOnPatch(item);
     text(this.name, item.name);
+    attribute(this.name, "title", item.name);
     text(this.verdict, item.share === null ? "no duty" : (item.verdict ?? ""));
     this.bar.update(item);
     text(this.share, percent(item.share, target));
     text(this.officers, item.officers_on_duty ? `${item.officers_on_patch}\u2009/\u2009${item.officers_on_duty}` : "–");
-    text(this.projected, item.officers_on_duty ? percent(item.projected, target) : "–");
+    const early = item.outlook === "too_early";
+    text(this.projected, early ? "too early" : heading(item));
+    attribute(this.projected, "data-early", early || null);
     const where = places(item).slice(0, WHERES).map(([name, seconds]) => `${name}\u00a0${Math.round(seconds / 60)}`);
     const lost = away(item);
     const why = lost >= 60 ? `${minutes(lost)} away${where.length ? `: ${where.join(", ")}` : ""}` : "";
@@ -59,7 +63,7 @@ class Row {
       `: ${shareWords(item)}. ` +
         (item.officers_on_duty
           ? `${item.officers_on_patch} of ${count(item.officers_on_duty, "officer")} on patch${silent}. ` +
-            `At the end of the shift ${percent(item.projected, target)}. ${lost >= 60 ? `${duration(lost)} away${where.length ? `: ${where.join(", ")}` : ""}.` : ""}`
+            `${headingWords(item)} ${lost >= 60 ? `${duration(lost)} away${where.length ? `: ${where.join(", ")}` : ""}.` : ""}`
           : "Nobody on duty."),
     );
   }
@@ -84,50 +88,40 @@ export function startList(): void {
   const list = byId<HTMLOListElement>("list");
   const find = byId<HTMLInputElement>("find");
   const keyed = new Keyed<Share, Row>(list, (item) => item.id, (item) => new Row(item.id));
+  const pager = new Pager(byId("list-box"), list, byId("list-head"), "neighbourhoods");
   let order: string[] = [];
-  let ordered = 0;
-  let touched = 0;
-  const touch = () => {
-    touched = performance.now();
-  };
-  const box = byId("list-box");
-  for (const event of ["pointermove", "focusin", "keydown", "scroll", "wheel"]) {
-    box.addEventListener(event, touch, { passive: true });
-  }
 
   const show = () => {
     const wanted = find.value.trim().toLocaleLowerCase("en-GB");
-    const now = performance.now();
-    // A row must not slip away under the pointer: the order stands while the list is in use.
-    const still = now - touched < 3_000 || now - ordered < CALM_MS;
     const all = state.neighbourhoods;
+    // A row must not slip away under the pointer or the focus: the order stands while the list is in use.
+    const sorted = byNeed(all.values()).map((item) => item.id);
     const known = order.length === all.size && order.every((id) => all.has(id));
-    if (!known || !still) {
-      order = byNeed(all.values()).map((item) => item.id);
-      ordered = now;
-    }
+    if (!known || !calmly.used) order = sorted;
+    byId("list-held").hidden = order.every((id, at) => id === sorted[at]);
     const items = order
       .map((id) => all.get(id) as Share)
       .filter((item) => !wanted || item.name.toLocaleLowerCase("en-GB").includes(wanted));
     keyed.show(items);
     rovingStop(list, "a.row");
+    pager.refresh();
     attribute(list, "data-empty", items.length === 0 || null);
     list.dataset["said"] = !state.known
-      ? ""
+      ? state.absence
       : all.size === 0
         ? "No neighbourhoods are published yet. GIS staff publish them on the boundary page."
         : items.length === 0
           ? `No neighbourhood is called “${find.value.trim()}”.`
           : "";
   };
+  const calmly = new Calm(byId("list-box"), show);
   roving(list, "a.row");
   find.addEventListener("input", show);
   find.addEventListener("keydown", (event) => {
     if (event.key === "ArrowDown") list.querySelector<HTMLElement>("a.row")?.focus();
   });
-  state.on(["figures"], () => {
-    text(byId("column-share"), `share, promise ${percent(state.settings.target)}`);
+  state.on(["figures", "connection"], () => {
+    text(byId("column-share"), `share, promise ${promise(state.settings.target)}`);
     show();
   });
-  window.setInterval(show, CALM_MS);
 }

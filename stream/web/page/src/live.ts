@@ -11,12 +11,14 @@ import { Detail, route } from "./detail.ts";
 import { attribute, byId, h, text } from "./dom.ts";
 import { connect, traffic } from "./feed.ts";
 import { startList } from "./list.ts";
-import { unitPicture } from "./icons.ts";
+import { ignoredPicture, unitPicture } from "./icons.ts";
 import { type Hit, LiveMap } from "./map.ts";
 import { DARK, LIGHT } from "./palette.ts";
+import { startSigner } from "./signer.ts";
 import { state } from "./state.ts";
 import { isDark, scale, startTheme } from "./theme.ts";
-import { activityWords, percent } from "./words.ts";
+import { startViews, view } from "./views.ts";
+import { activityWords, percent, promise } from "./words.ts";
 
 function startMap(): LiveMap | null {
   const tip = byId("tip");
@@ -86,39 +88,30 @@ function legend(): void {
         {},
         ...["on_patch", "off_patch", "not_visible", "break", "unknown"].map((act) => unit(act, false, activityWords(act))),
         unit("on_patch", true, "vehicle"),
+        h("li", {}, h("span", { class: "cross", "aria-hidden": "true" }, ignoredPicture(palette)), "ignored: no movement explains it (rule 3)"),
       ),
-      h("p", { class: "quiet" }, `Bluer: above ${percent(state.settings.target)}; redder: below. Paler units: not heard for a minute, for five.`),
+      h("p", { class: "quiet" }, `Bluer: above ${promise(state.settings.target)}; redder: below. Paler units: not heard for a minute, for five.`),
     ),
   );
   if (open) place.setAttribute("open", "");
 }
 
 async function loadAreas(map: LiveMap, tries = 0): Promise<void> {
+  const note = byId("map-empty");
   try {
-    map.setAreas(await ask<Areas>("/areas"));
+    const areas = await ask<Areas>("/areas");
+    map.setAreas(areas);
+    note.hidden = areas.neighbourhood.features.length + areas.priority.features.length > 0;
+    text(note, "No areas are published yet: the map is empty.");
     await map.dress(isDark(), scale());
     const wanted = route();
     if (wanted.kind === "priority") map.showPriority(wanted.id);
     if (wanted.kind === "neighbourhood") map.select(wanted.id, true);
   } catch (error) {
-    if (tries === 0 && error instanceof ProblemError) text(byId("said"), `The map has no areas yet: ${error.message}`);
+    note.hidden = false;
+    text(note, `The map has no areas yet: ${(error instanceof ProblemError ? error.message : String(error)).replace(/\.$/, "")}. It asks again by itself.`);
     window.setTimeout(() => void loadAreas(map, tries + 1), Math.min(30_000, 1_000 * 2 ** tries));
   }
-}
-
-function tabs(): void {
-  const buttons = [...byId("tabs").querySelectorAll<HTMLButtonElement>("button[data-view]")];
-  const show = (view: string) => {
-    attribute(document.body, "data-view", view);
-    for (const one of buttons) attribute(one, "aria-pressed", String(one.dataset["view"] === view));
-    window.scrollTo(0, 0);
-  };
-  for (const one of buttons) one.addEventListener("click", () => show(one.dataset["view"] ?? "now"));
-  window.addEventListener("hashchange", () => {
-    const wanted = route();
-    if (wanted.kind === "neighbourhood" || wanted.kind === "officer") show("list");
-    if (wanted.kind === "priority") show("map");
-  });
 }
 
 function start(): void {
@@ -127,31 +120,47 @@ function start(): void {
   startList();
   startAlerts();
   startAreas();
-  tabs();
+  startSigner();
+  startViews();
   legend();
   const map = startMap();
   startTheme((dark, size) => {
     legend();
     void map?.dress(dark, size);
   });
+  const detail = new Detail(map);
+  const go = () => {
+    detail.go();
+    const wanted = route();
+    const id = wanted.kind === "priority" ? wanted.id : "";
+    if (id && !document.body.dataset["detail"]) view("map");
+    map?.showPriority(id);
+    for (const one of document.querySelectorAll(".areas [aria-current]")) one.removeAttribute("aria-current");
+    const row = id ? document.getElementById(`area-${id}`) : null;
+    row?.querySelector("a")?.setAttribute("aria-current", "true");
+    row?.scrollIntoView({ block: "nearest" });
+  };
+  window.addEventListener("hashchange", go);
+  // Whether there is a priority area of that name is known when the first figures are there.
+  state.on(["areas"], () => detail.go());
+  go();
+
+  document.addEventListener("keydown", (event) => {
+    if (event.key === "Escape" && !event.defaultPrevented) detail.close();
+  });
   if (map) {
     tools(map);
-    const detail = new Detail(map);
-    const go = () => {
-      detail.go();
-      const wanted = route();
-      const id = wanted.kind === "priority" ? wanted.id : "";
-      map.showPriority(id);
-      for (const one of document.querySelectorAll(".areas [aria-current]")) one.removeAttribute("aria-current");
-      const row = id ? document.getElementById(`area-${id}`) : null;
-      row?.querySelector("a")?.setAttribute("aria-current", "true");
-      row?.scrollIntoView({ block: "nearest" });
-    };
-    window.addEventListener("hashchange", go);
     void loadAreas(map).then(go);
     let target = Number.NaN;
     let below = "null";
+    let asked = 0;
     state.on(["figures"], () => {
+      // Published since the map was drawn.
+      const news = [...state.neighbourhoods.keys()].some((id) => map.has("neighbourhood", id) === false);
+      if (news && performance.now() - asked > 5_000) {
+        asked = performance.now();
+        void loadAreas(map);
+      }
       const { settings } = state;
       if (settings.target !== target) legend();
       target = settings.target;
@@ -159,13 +168,10 @@ function start(): void {
       if (wanted !== below) void map.dress(isDark(), scale());
       below = wanted;
     });
-    document.addEventListener("keydown", (event) => {
-      if (event.key === "Escape" && route().kind !== "list") location.hash = "#/";
-    });
   }
   connect();
   // For those who measure, from the browser's console or a test.
-  Object.assign(window, { patrol: { state, map, traffic } });
+  Object.assign(window, { patrol: { state, map, traffic, percent } });
 }
 
 start();

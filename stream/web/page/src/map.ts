@@ -18,18 +18,29 @@ import {
   type StyleSpecification,
   setWorkerUrl,
 } from "maplibre-gl";
-import { type Areas, type DutyDetail, type OfficerDetail, ask } from "./api.ts";
+import type { Areas } from "./api.ts";
 import { basemap } from "./basemap.ts";
 import { addPictures } from "./icons.ts";
+import { type Lettering, shift } from "./labels.ts";
 import { DARK, LIGHT, type Palette } from "./palette.ts";
 import { type Box, boxOf, labelPoint } from "./places.ts";
 import { state } from "./state.ts";
+import type { Way } from "./track.ts";
 import { UnitsLayer } from "./units_layer.ts";
-import { activityWords, duration, ms, nobodyOnPatch, percent, since, verdictClass, waiting } from "./words.ts";
+import { activityWords, clockS, duration, nobodyOnPatch, percent, since, verdictClass, waiting } from "./words.ts";
 
 declare const MAP_WORKER: string;
 
 const FONT = ["Inter Variable"];
+const NAME_SIZES = [[8, 10.5], [11, 13], [14, 15]] as const;
+const WAIT_SIZES = [[8, 9.5], [12, 11.5]] as const;
+/** From this zoom on a priority area's label has its name, too. */
+const NAMED_ZOOM = 13;
+const NAME_WIDEST = 9;
+const WAIT_WIDEST = 30;
+/** What lies over the map's upper and lower edge: its buttons, its key and scale. */
+const OVER_TOP = 54;
+const OVER_BOTTOM = 46;
 const UNITS_MS = 1_000;
 const MIN_FIT = 100;
 /** How far from a unit a pointer still means it, pixels: at least the 24 px across that a finger needs. */
@@ -111,6 +122,7 @@ export class LiveMap {
     houses: nothing(),
     trails: nothing(),
     track: nothing(),
+    ignored: nothing(),
     now: nothing(),
   };
   /** Milliseconds that making and handing over the units took, the last 600 times. */
@@ -154,6 +166,11 @@ export class LiveMap {
     // A map that was hidden when it was made (on a phone) is fitted when it is first seen.
     this.map.on("resize", () => {
       if (this.fitted < MIN_FIT && this.map.getContainer().clientWidth >= MIN_FIT) this.whole(false);
+    });
+    // What would be cut at the edge is moved in; where the edge is shows when the map rests.
+    this.map.on("moveend", () => {
+      this.figures();
+      this.waits();
     });
     state.on(["units"], () => this.askUnits());
     state.on(["figures"], () => this.figures());
@@ -222,12 +239,12 @@ export class LiveMap {
   whole(animate = true): void {
     if (!this.box) return;
     this.fitted = this.map.getContainer().clientWidth;
-    this.fit(this.box, 26, animate);
+    this.fit(this.box, 26, animate, [OVER_TOP, OVER_BOTTOM]);
   }
 
   private fitted = 0;
 
-  fit(box: Box, padding = 60, animate = true): void {
+  fit(box: Box, padding = 60, animate = true, [over, under]: [number, number] = [0, 0]): void {
     const [west, south, east, north] = box;
     const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
     this.map.fitBounds(
@@ -235,7 +252,16 @@ export class LiveMap {
         [west, south],
         [east, north],
       ],
-      { padding: padding * this.options.scale, maxZoom: 15, duration: animate && !calm ? 500 : 0 },
+      {
+        padding: {
+          left: padding * this.options.scale,
+          right: padding * this.options.scale,
+          top: Math.max(padding, over) * this.options.scale,
+          bottom: Math.max(padding, under) * this.options.scale,
+        },
+        maxZoom: 15,
+        duration: animate && !calm ? 500 : 0,
+      },
     );
   }
 
@@ -261,41 +287,29 @@ export class LiveMap {
     if (box) this.fit(box, padding);
   }
 
-  /** Shows an officer's track, coloured by what each part of it counted as; null takes it away. */
-  showTrack(duty: DutyDetail | null): void {
-    const features: GeoJSON.Feature[] = [];
-    if (duty) {
-      const { t_ms, lon, lat } = duty.track;
-      const cut = (from: number, to: number) => {
-        const line: [number, number][] = [];
-        for (let at = lower(t_ms, from) - 1; at < t_ms.length; at++) {
-          if (at < 0) continue;
-          const time = t_ms[at] as number;
-          if (time > to) break;
-          if (time >= from) line.push([lon[at] as number, lat[at] as number]);
-        }
-        const [start, end] = [position(duty.track, from), position(duty.track, to)];
-        if (start) line.unshift(start);
-        if (end) line.push(end);
-        return line;
-      };
-      for (const slice of duty.slices) {
-        if (slice.activity === "unknown") continue;
-        const coordinates = cut(ms(slice.start), ms(slice.end));
-        if (coordinates.length > 1) {
-          features.push(feature({ type: "LineString", coordinates }, { activity: slice.activity }));
-        }
-      }
-      const lines = features.map((item) => (item.geometry as GeoJSON.LineString).coordinates);
-      const box = boxOf([{ type: "MultiPolygon", coordinates: lines.map((line) => [line]) }]);
-      if (box) this.fit(box, 50);
-    }
-    this.give("track", { type: "FeatureCollection", features });
+  /**
+   * Shows an officer's way, coloured by what each part of it counted as, and a small cross for every fix that was
+   * ignored; null takes it away.
+   *
+   * @param go whether the map goes there.
+   */
+  showTrack(way: Way | null, go = true): void {
+    const lines = way?.stretches() ?? [];
+    this.give("track", {
+      type: "FeatureCollection",
+      features: lines.map(({ activity, line }) => feature({ type: "LineString", coordinates: line }, { activity })),
+    });
+    this.give("ignored", {
+      type: "FeatureCollection",
+      features: (way?.ignored ?? []).map(({ time, at }) => feature({ type: "Point", coordinates: at }, { time })),
+    });
+    const box = go && boxOf([{ type: "MultiPolygon", coordinates: lines.map(({ line }) => [line]) }]);
+    if (box) this.fit(box, 50);
     if (this.map.getLayer("missed")) {
-      this.unitsLayer.strength = duty ? 0.25 : 1;
-      for (const layer of ["missed", "unproven"]) this.map.setPaintProperty(layer, "fill-opacity", duty ? 0.2 : 1);
+      this.unitsLayer.strength = way ? 0.25 : 1;
+      for (const layer of ["missed", "unproven"]) this.map.setPaintProperty(layer, "fill-opacity", way ? 0.2 : 1);
     }
-    if (!duty) this.give("now", nothing());
+    if (!way) this.give("now", nothing());
   }
 
   /** The playback's hand on the map. */
@@ -311,6 +325,11 @@ export class LiveMap {
 
   nameOf(kind: keyof Omit<Areas, "version">, id: string): string {
     return this.areas?.[kind].features.find((item) => item.properties.area_id === id)?.properties.name ?? id;
+  }
+
+  /** Whether there is an area of that kind and id; null while nobody knows. */
+  has(kind: keyof Omit<Areas, "version">, id: string): boolean | null {
+    return this.areas && this.areas[kind].features.some((item) => item.properties.area_id === id);
   }
 
   private point(kind: string, id: string): [number, number] {
@@ -338,13 +357,17 @@ export class LiveMap {
             ? "no duty"
             : "no figure yet"
           : `${percent(share.share, share.target)} ${share.verdict ?? ""}`;
+      const name = share?.name ?? item.properties.name;
+      const lines = [name, figure, ...(nobody ? ["nobody on patch"] : [])];
+      const point = this.point("neighbourhood", id);
       features.push(
         feature(
-          { type: "Point", coordinates: this.point("neighbourhood", id) },
+          { type: "Point", coordinates: point },
           {
             area_id: id,
-            name: share?.name ?? item.properties.name,
-            figure: nobody ? `${figure}\nnobody on patch` : figure,
+            name,
+            figure: lines.slice(1).join("\n"),
+            shift: shift(this.map, point, lines, this.lettering(NAME_SIZES, [1, 0.86], NAME_WIDEST, 2)),
             order: nobody ? 0 : verdict === "missed" ? 1 : verdict === "unproven" ? 2 : verdict === "met" ? 3 : 4,
             verdict,
             nobody,
@@ -359,6 +382,11 @@ export class LiveMap {
     if (!draw) return;
     this.give("names", this.data["names"]);
     this.setShares();
+  }
+
+  private lettering(sizes: Lettering["sizes"], parts: readonly number[], widest: number, around: number): Lettering {
+    const k = this.options.scale;
+    return { font: `"${FONT[0]}"`, sizes: sizes.map(([zoom, size]) => [zoom, size * k] as const), parts, widest, around: around * k };
   }
 
   private setShares(): void {
@@ -388,13 +416,18 @@ export class LiveMap {
       const id = item.properties.area_id;
       const area = state.areas.get(id);
       const standing = !area ? "closed" : area.someone_there ? "there" : area.overdue ? "overdue" : area.in_hours ? "open" : "closed";
+      const name = area?.name ?? item.properties.name;
+      const wait = area ? (area.someone_there ? "now" : waiting(area, state.now)) : "";
+      const point = this.point("priority", id);
+      const line = this.map.getZoom() < NAMED_ZOOM ? wait : `${name} · ${wait}`;
       features.push(
         feature(
-          { type: "Point", coordinates: this.point("priority", id) },
+          { type: "Point", coordinates: point },
           {
             area_id: id,
-            name: area?.name ?? item.properties.name,
-            wait: area ? (area.someone_there ? "now" : waiting(area, state.now)) : "",
+            name,
+            wait,
+            shift: shift(this.map, point, [line], this.lettering(WAIT_SIZES, [1], WAIT_WIDEST, 8)),
             standing,
             order: { overdue: 0, open: 1e6, there: 2e6, closed: 3e6 }[standing] - ((area && since(area, state.now)) ?? 9e5) / 60,
           },
@@ -487,10 +520,13 @@ export class LiveMap {
       canvas.style.cursor = "pointer";
       const what = unit.kind ? "vehicle" : "radio";
       const age = `${duration((state.now - unit.t) / 1000)} ago`;
-      const name = unit.name ?? (unit.officer ? this.named(unit.officer) : null);
-      const device = name ? ` · ${what} ${unit.id}` : "";
-      this.options.onHover([name ?? `${what} ${unit.id}`, `${activityWords(unit.activity)} · ${age}${device}`], x, y);
+      const device = unit.name ? ` · ${what} ${unit.id}` : "";
+      this.options.onHover([unit.name ?? `${what} ${unit.id}`, `${activityWords(unit.activity)} · ${age}${device}`], x, y);
       return;
+    }
+    const ignored = this.under(x, y, ["ignored"]);
+    if (ignored) {
+      return this.options.onHover([`Ignored position, ${clockS(Number(ignored.properties["time"]))}`, "no movement explains it (rule 3)"], x, y);
     }
     const house = this.under(x, y, ["houses", "premises-fill"]);
     if (house) return this.options.onHover([String(house.properties["name"]), "premises: time inside is not visible"], x, y);
@@ -527,17 +563,6 @@ export class LiveMap {
     } else this.options.onHover(null, 0, 0);
   }
 
-  /** An officer's name; asked for once, when somebody first points at them. */
-  private named(officer: string): string {
-    const known = state.names.get(officer);
-    if (known) return known;
-    state.names.set(officer, `officer ${officer}`);
-    ask<OfficerDetail>(`/officers/${encodeURIComponent(officer)}`)
-      .then((found) => state.names.set(officer, found.name))
-      .catch(() => state.names.delete(officer));
-    return `officer ${officer}`;
-  }
-
   // ── Style ───────────────────────────────────────────────────────────────────────────────────────────────
 
   private style(below: Record<string, SourceSpecification>, lower: LayerSpecification[]): StyleSpecification {
@@ -548,6 +573,9 @@ export class LiveMap {
     const colour = ["match", ["get", "activity"], ...Object.entries(p.unit).flat(), p.unit["none"]] as unknown as ExpressionSpecification;
     const share = ["feature-state", "share"] as unknown as ExpressionSpecification;
     const solid = lower.length ? 0.62 : 1;
+    const sizes = (stops: Lettering["sizes"]) =>
+      ["interpolate", ["linear"], ["zoom"], ...stops.flatMap(([zoom, size]) => [zoom, size * k])] as unknown as ExpressionSpecification;
+    const moved = ["array", "number", 2, ["get", "shift"]] as unknown as ExpressionSpecification;
     return {
       version: 8,
       sources: {
@@ -560,6 +588,7 @@ export class LiveMap {
         houses: source("houses"),
         trails: source("trails", { maxzoom: 14 }),
         track: source("track"),
+        ignored: source("ignored"),
         now: source("now"),
       },
       layers: [
@@ -699,10 +728,11 @@ export class LiveMap {
             "icon-text-fit-padding": [1, 1, 1, 1],
             "text-padding": 1,
             "icon-padding": 1,
-            "text-field": ["step", ["zoom"], ["get", "wait"], 13, ["concat", ["get", "name"], " · ", ["get", "wait"]]],
+            "text-field": ["step", ["zoom"], ["get", "wait"], NAMED_ZOOM, ["concat", ["get", "name"], " · ", ["get", "wait"]]],
             "text-font": FONT,
-            "text-size": ["interpolate", ["linear"], ["zoom"], 8, 9.5 * k, 12, 11.5 * k],
-            "text-max-width": 30,
+            "text-size": sizes(WAIT_SIZES),
+            "text-max-width": WAIT_WIDEST,
+            "text-offset": moved,
             "symbol-sort-key": ["get", "order"],
           },
           paint: {
@@ -724,14 +754,11 @@ export class LiveMap {
               { "font-scale": 0.86 },
             ] as unknown as ExpressionSpecification,
             "text-font": FONT,
-            "text-size": ["interpolate", ["linear"], ["zoom"], 8, 10.5 * k, 11, 13 * k, 14, 15 * k],
+            "text-size": sizes(NAME_SIZES),
             "text-line-height": 1.15,
-            "text-max-width": 9,
+            "text-max-width": NAME_WIDEST,
             "text-padding": 3,
-            "text-variable-anchor-offset": [
-              ...["center", [0, 0], "bottom", [0, -0.9], "top", [0, 0.9], "left", [0.9, 0], "right", [-0.9, 0]],
-              ...["bottom-left", [0.7, -0.7], "bottom-right", [-0.7, -0.7], "top-left", [0.7, 0.7], "top-right", [-0.7, 0.7]],
-            ] as unknown as ExpressionSpecification,
+            "text-offset": moved,
             "symbol-sort-key": ["get", "order"],
           },
           paint: { "text-color": p.label, "text-halo-color": p.halo, "text-halo-width": 1.6 },
@@ -748,15 +775,22 @@ export class LiveMap {
             // Over a whole force the longest wait of a crowd stands for it; nearer, all are shown.
             "icon-overlap": ["step", ["zoom"], "never", 10.5, "always"] as unknown as "never",
             "text-overlap": ["step", ["zoom"], "never", 10.5, "always"] as unknown as "never",
-            "text-field": ["step", ["zoom"], ["get", "wait"], 13, ["concat", ["get", "name"], " · ", ["get", "wait"]]],
+            "text-field": ["step", ["zoom"], ["get", "wait"], NAMED_ZOOM, ["concat", ["get", "name"], " · ", ["get", "wait"]]],
             "text-font": FONT,
-            "text-size": ["interpolate", ["linear"], ["zoom"], 8, 9.5 * k, 12, 11.5 * k],
-            "text-max-width": 30,
+            "text-size": sizes(WAIT_SIZES),
+            "text-max-width": WAIT_WIDEST,
+            "text-offset": moved,
             "symbol-sort-key": ["get", "order"],
           },
           paint: {
             "text-color": ["match", ["get", "standing"], "overdue", p.pill.overdue[1], "there", p.pill.there[1], "open", p.pill.open[1], p.pill.closed[1]],
           },
+        },
+        {
+          id: "ignored",
+          type: "symbol",
+          source: "ignored",
+          layout: { "icon-image": "cross", "icon-size": k, "icon-allow-overlap": true, "icon-ignore-placement": true },
         },
         {
           id: "now",
@@ -767,31 +801,4 @@ export class LiveMap {
       ] as LayerSpecification[],
     };
   }
-}
-
-/** The first place at or after a value in sorted numbers. */
-export function lower(sorted: readonly number[], value: number): number {
-  let [low, high] = [0, sorted.length];
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if ((sorted[middle] as number) < value) low = middle + 1;
-    else high = middle;
-  }
-  return low;
-}
-
-/** Where a track is at a time: on the line between two fixes; null before the first and after the last one. */
-export function position(track: DutyDetail["track"], time: number): [number, number] | null {
-  const { t_ms, lon, lat } = track;
-  const after = lower(t_ms, time);
-  if (after >= t_ms.length) return null;
-  const b = t_ms[after] as number;
-  if (b === time) return [lon[after] as number, lat[after] as number];
-  if (after === 0) return null;
-  const a = t_ms[after - 1] as number;
-  const part = (time - a) / (b - a);
-  return [
-    (lon[after - 1] as number) * (1 - part) + (lon[after] as number) * part,
-    (lat[after - 1] as number) * (1 - part) + (lat[after] as number) * part,
-  ];
 }

@@ -1,9 +1,9 @@
 /** Playback: a hand that moves along an officer's track. */
 
-import type { DutyDetail, Slice } from "./api.ts";
 import { byId, h, text } from "./dom.ts";
-import { type LiveMap, position } from "./map.ts";
-import { activityWords, clock, clockS, ms } from "./words.ts";
+import type { LiveMap } from "./map.ts";
+import type { Way } from "./track.ts";
+import { activityWords, clock, clockS } from "./words.ts";
 
 const SPEEDS = [60, 300, 900];
 const SHOWN_MS = 1000 / 30;
@@ -17,14 +17,15 @@ export class Playback {
   private from = 0;
   private to = 0;
   private speed = SPEEDS[1] as number;
-  private duty: DutyDetail | null = null;
+  private way: Way | null = null;
+  private opener: HTMLElement | null = null;
   private readonly play = h("button", { type: "button", class: "play" });
   private readonly slider = h("input", { type: "range", min: "0", step: "1", "aria-label": "Time" });
   private readonly words = h("output", { class: "at" });
   private readonly pace = h("select", { "aria-label": "Speed" }, ...SPEEDS.map((one) => h("option", { value: one, selected: one === SPEEDS[1] }, `${one}×`)));
   private readonly title = h("span", { class: "whose" });
 
-  constructor(private readonly map: LiveMap) {
+  constructor(private readonly map: LiveMap | null) {
     this.play.addEventListener("click", () => this.toggle());
     this.slider.addEventListener("input", () => {
       this.stop();
@@ -40,28 +41,42 @@ export class Playback {
       this.slider,
       this.words,
       this.pace,
-      h("button", { type: "button", class: "close", onclick: () => this.close(), "aria-label": "Close the playback" }, "×"),
+      h("button", { type: "button", class: "close", onclick: () => this.close(true), "aria-label": "Close the playback" }, "×"),
     );
   }
 
-  open(duty: DutyDetail, name: string, from: number, to: number): void {
-    this.duty = duty;
-    this.from = duty.track.t_ms[0] ?? from;
-    this.to = duty.track.t_ms.at(-1) ?? to;
+  get isOpen(): boolean {
+    return this.way !== null;
+  }
+
+  /**
+   * @param way what is played; it has fixes.
+   * @param name whose way it is.
+   * @param opener what has the focus again when it is closed.
+   */
+  open(way: Way, name: string, opener: HTMLElement): void {
+    if (!way.span) return;
+    this.way = way;
+    this.opener = opener;
+    [this.from, this.to] = way.span;
     this.at = this.from;
     this.slider.max = String(Math.max(1, Math.round((this.to - this.from) / 1000)));
     text(this.title, name);
     this.place.hidden = false;
-    this.map.showTrack(duty);
+    this.map?.showTrack(way);
     this.start();
     this.play.focus();
   }
 
-  close(): void {
+  /** @param back whether the focus goes back to what opened it. */
+  close(back = false): void {
+    if (!this.way) return;
     this.stop();
-    this.duty = null;
+    this.way = null;
     this.place.hidden = true;
-    this.map.showNow(null);
+    this.map?.showNow(null);
+    if (back && this.opener?.isConnected) this.opener.focus();
+    this.opener = null;
   }
 
   private toggle(): void {
@@ -99,18 +114,14 @@ export class Playback {
   }
 
   private show(): void {
-    if (!this.duty) return;
-    const slice = sliceAt(this.duty.slices, this.at);
+    if (!this.way) return;
+    const slice = this.way.slice(this.at);
     const words = slice ? activityWords(slice.activity) : "not on duty";
     this.slider.value = String(Math.round((this.at - this.from) / 1000));
     this.slider.setAttribute("aria-valuetext", `${clock(this.at)}, ${words}`);
     text(this.words, `${clockS(this.at)} · ${words}`);
     this.words.dataset["activity"] = slice?.activity ?? "none";
     // Where nothing is known, nothing is shown: the hand waits for the next fix.
-    this.map.showNow(slice?.activity === "unknown" ? null : position(this.duty.track, this.at));
+    this.map?.showNow(this.way.at(this.at));
   }
-}
-
-function sliceAt(slices: readonly Slice[], time: number): Slice | undefined {
-  return slices.find((one) => ms(one.start) <= time && time < ms(one.end));
 }

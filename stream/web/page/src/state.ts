@@ -28,8 +28,6 @@ class State {
   areas = new Map<string, PriorityArea>();
   alerts = new Map<string, Alert>();
   units = new Map<string, Unit>();
-  /** Names of officers, as far as anybody asked for them. */
-  names = new Map<string, string>();
   settings: Settings = NO_SETTINGS;
   fresh: Fresh | null = null;
   /** The server's data clock at the last word from it, milliseconds, and when that word came. */
@@ -73,6 +71,11 @@ class State {
     return age === null || age === undefined ? null : age + Math.max(0, performance.now() - this.heardAt) / 1000;
   }
 
+  /** What stands where figures would be while there are none: never a number, and never that there is nothing. */
+  get absence(): string {
+    return this.fresh || this.connection === "lost" ? "Not known while no figures can be read." : "Waiting for the first figures…";
+  }
+
   heard(asOf: string | undefined, fresh: Fresh | undefined): void {
     const at = ms(asOf);
     if (!Number.isNaN(at)) this.asOf = at;
@@ -81,6 +84,7 @@ class State {
       this.heardAt = performance.now();
     }
     this.changed("fresh");
+    if (!this.known) this.changed("figures", "areas", "alerts");
   }
 
   snapshot(live: Live, units: UnitColumns | undefined): void {
@@ -120,10 +124,8 @@ class State {
       if (t_ms) unit.t = t_ms[row] ?? unit.t;
       if (heading) unit.heading = heading[row] ?? null;
       if (activity) unit.activity = activity[row] ?? null;
-      if (officers) {
-        unit.officer = officers[row]?.[0] ?? null;
-        unit.name = names?.[row] ?? null;
-      }
+      if (officers) unit.officer = officers[row]?.[0] ?? null;
+      if (names) unit.name = names[row] ?? null;
     }
     for (const id of columns.gone ?? []) this.units.delete(id);
     this.changed("units");

@@ -45,16 +45,38 @@ export function minutes(seconds: number): string {
 }
 
 /**
- * A share in per cent. Rounding never lifts it to the target, or drops it below: 79.6 % of a promise of 80 %
- * is said as 79 %.
+ * A share in per cent, everywhere on the page as reports and tables say it (`stream.wording.percent`): one decimal, or
+ * as many as the target has; what is below the target is shown below it, and what reaches it is shown so; 0 % and
+ * 100 % are shown of nothing else than 0 and 1.
  */
-export function percent(share: number | null | undefined, target = 0.8, digits = 0): string {
+export function percent(share: number | null | undefined, target?: number): string {
   if (share === null || share === undefined) return "–";
-  const unit = 10 ** digits;
-  let shown = Math.round(share * 100 * unit) / unit;
-  const line = target * 100;
-  if (share < target && shown >= line) shown = Math.floor(share * 100 * unit) / unit;
-  return `${shown.toFixed(digits)}\u00a0%`;
+  let digits = 1;
+  while (target !== undefined && digits < 7 && !whole(target * 10 ** (2 + digits))) digits += 1;
+  const scale = 10 ** (2 + digits);
+  let shown = half(share * scale);
+  if (target !== undefined) {
+    const line = whole(target * scale) ? Math.round(target * scale) : Math.ceil(target * scale);
+    shown = share < target ? Math.min(shown, line - 1) : Math.max(shown, line);
+  }
+  if (share > 0) shown = Math.max(shown, 1);
+  if (share < 1) shown = Math.min(shown, scale - 1);
+  return `${(shown / 10 ** digits).toFixed(digits)}\u00a0%`;
+}
+
+/** Numbers of six decimals are never quite themselves in binary: near enough to a whole one is one. */
+const whole = (value: number) => Math.abs(value - Math.round(value)) < 1e-6;
+
+/** To the nearest whole, halves to the even one. */
+function half(value: number): number {
+  const low = Math.floor(value);
+  if (!whole(2 * value)) return Math.round(value);
+  return whole(value) ? Math.round(value) : low % 2 ? low + 1 : low;
+}
+
+/** A promise in per cent, with as many decimals as it has. */
+export function promise(target: number): string {
+  return `${Number((target * 100).toPrecision(10))}\u00a0%`;
 }
 
 export const VERDICTS: Record<string, string> = {
@@ -106,11 +128,47 @@ export function away(share: Share): number {
   return share.off_patch_s + share.not_visible_s;
 }
 
-/** Whether the target will be missed at the end of the shift, as far as the projection says. */
+/** Whether the target will be missed at the end of the shift: for certain, or if it goes on like the last hour. */
 export function willMiss(share: Share): boolean {
-  return share.officers_on_duty > 0 && typeof share.projected === "number" && share.projected < share.target;
+  return share.outlook === "certain_miss" || share.outlook === "likely_miss";
 }
 
+/** Where a share is heading, in a few letters; nothing where it is too early to tell, or nobody is on duty. */
+export function heading(share: Share): string {
+  const { target } = share;
+  switch (share.outlook) {
+    case "certain_miss":
+      return `≤\u2009${percent(share.projected_best, target)}`;
+    case "certain_met":
+      return `≥\u2009${percent(share.projected_worst, target)}`;
+    case "likely_miss":
+    case "open":
+      return percent(share.projected, target);
+    default:
+      return "–";
+  }
+}
+
+/** The same in a sentence. */
+export function headingWords(share: Share): string {
+  const { target } = share;
+  const [best, worst] = [percent(share.projected_best, target), percent(share.projected_worst, target)];
+  switch (share.outlook) {
+    case "certain_miss":
+      return `Cannot reach ${promise(target)} any more: at most ${best} at the end of the shift, even with all on patch from now.`;
+    case "certain_met":
+      return `Sure to reach ${promise(target)}: at least ${worst} at the end of the shift.`;
+    case "likely_miss":
+    case "open":
+      return `Heading for ${percent(share.projected, target)} at the end of the shift if it goes on like the last hour; from ${worst} to ${best} is possible.`;
+    case "too_early":
+      return `Too early to tell how the shift ends: from ${worst} to ${best} is possible.`;
+    default:
+      return "";
+  }
+}
+
+/** Nobody on patch who ought to be: those on a break are not visible by right. */
 export function nobodyOnPatch(share: Share): boolean {
-  return share.officers_on_duty > 0 && share.officers_on_patch === 0;
+  return share.officers_on_duty > (share.officers_on_break ?? 0) && share.officers_on_patch === 0;
 }

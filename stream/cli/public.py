@@ -1,0 +1,253 @@
+"""``patrol report public`` and ``patrol postcode``: what residents may see, and where they find theirs.
+
+Words, options and exit codes; what may be seen is decided in ``stream.public``, how it looks in
+``stream.reports.public``, where a postcode lies in ``stream.postcodes``.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from stream.calendar import Period, parse_time
+from stream.settings import SettingsError, load
+
+if TYPE_CHECKING:
+    from geo.areas import AreaSet
+    from stream.postcodes import Answer, Postcodes
+    from stream.public import Public
+    from stream.settings import Settings
+
+FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
+
+
+@click.command(
+    epilog="Example: patrol report public --area E05001784 --month 2026-10 --language ro --out site"
+)
+@click.option("--area", "areas", metavar="ID", multiple=True, help="A neighbourhood; without, all of them.")
+@click.option("--month", required=True, metavar="MONTH", help="A month that is over, like 2026-10.")
+@click.option(
+    "--language", "languages", multiple=True, help="en, or a language with texts; may be given several times."
+)
+@click.option("--fragment", is_flag=True, help="A piece for another page, with its style, not a whole page.")
+@click.option(
+    "--officers", type=click.IntRange(3), help="Show only what comes from at least so many officers."
+)
+@click.option(
+    "--out",
+    "folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path(),
+    help="The folder to write them into.  [default: this one]",
+)
+@click.option("--now", help="Take this for the present: 2026-11-23 or a time with offset.")
+@click.option("--json", "as_json", is_flag=True, help="What is shown of each and which files, as JSON.")
+def public(
+    areas: tuple[str, ...],
+    month: str,
+    languages: tuple[str, ...],
+    officers: int | None,
+    folder: Path,
+    now: str | None,
+    *,
+    fragment: bool,
+    as_json: bool,
+) -> None:
+    """The public's monthly summary, of one neighbourhood or of all, as HTML.
+
+    No person can be made out in it: what comes from too few officers is left out, by the rule in
+    stream/README.md. All neighbourhoods are counted even where one is asked for, because two that share
+    officers could tell of one of them together. Exit 1: a neighbourhood was named that is none.
+    """
+    from stream.cli.report import refuse_unknown
+    from stream.public import Rule, publish_all
+    from stream.reports.public import SOURCE, LanguageError, texts
+    from stream.store.schema import connect, require
+    from stream.store.summaries import summaries
+
+    languages = tuple(dict.fromkeys(languages)) or (SOURCE,)
+    try:
+        period = Period.month(month)
+        for language in languages:
+            texts(language)
+        present = time.time_ns() // 1000 if now is None else parse_time(now)
+    except (LanguageError, ValueError) as error:
+        raise click.BadParameter(str(error)) from error
+    if present < period.end:
+        raise click.BadParameter(f"{month} is not over: it can be made public when it is")
+    settings = load()
+    settings.need("database")
+    with connect(settings.database, name="patrol report public") as connection:
+        require(connection)
+        found = list(summaries(connection, settings.policies(), period, now=present))
+    refuse_unknown(found, areas, period)
+    rule = None if officers is None else Rule(officers=officers)
+    shown = [item for item in publish_all(found, rule) if not areas or item.area_id in areas]
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = []
+    for item in shown:
+        names = [_write(item, language, folder, fragment=fragment) for language in languages]
+        rows.append(
+            {
+                "area_id": item.area_id,
+                "name": item.area_name,
+                "month": item.month,
+                "state": item.state,
+                "verdict": item.share.verdict if item.share else None,
+                "files": [str(folder / name) for name in names],
+            }
+        )
+    if as_json:
+        click.echo(json.dumps(rows, ensure_ascii=False))
+        return
+    left_out = sum(item.share is None for item in shown)
+    count = "1 neighbourhood" if len(shown) == 1 else f"{len(shown)} neighbourhoods"
+    without = f", {left_out} of them without a figure" if left_out and len(shown) > 1 else ""
+    click.echo(f"{month}: {count}{without}; {len(shown) * len(languages)} files in {folder}")
+    if len(shown) == 1:
+        click.echo(f"  {STATES[shown[0].state]}")
+
+
+STATES = {
+    "shown": "The figure is shown.",
+    "nobody": "No officer of its own was on duty, so there is no figure.",
+    "few": "The figure is not shown: it comes from too few officers.",
+    "shared": "The figure is not shown: with that of a neighbour it would tell of few officers.",
+}
+"""What became of a neighbourhood's figure, in words."""
+
+
+def _write(item: Public, language: str, folder: Path, *, fragment: bool) -> str:
+    from stream.reports import public as page
+
+    whose = re.sub(r"[^A-Za-z0-9._-]", "_", item.area_id)
+    name = f"{whose}_{item.month}.{language}{'.part' if fragment else ''}.html"
+    text = page.fragment(item, language) if fragment else page.html(item, language)
+    part = folder / f".{name}.part"
+    part.write_text(text, "utf-8")
+    part.replace(folder / name)
+    return name
+
+
+# ── Postcodes ─────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@click.command(epilog="Example: patrol postcode LE1 1AA")
+@click.argument("words", metavar="POSTCODE", nargs=-1, required=True)
+@click.option("--postcodes", "file", type=FILE, help="The file of postcodes (default: PATROL_POSTCODES).")
+@click.option(
+    "--areas", "boundaries", type=FILE, help="A file of neighbourhoods, not those in force in the database."
+)
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+@click.pass_context
+def postcode(
+    context: click.Context,
+    words: tuple[str, ...],
+    file: Path | None,
+    boundaries: Path | None,
+    *,
+    as_json: bool,
+) -> None:
+    """Says which neighbourhood a postcode lies in, as the boundaries are now.
+
+    In capitals or not, with spaces anywhere. Exit 1: it lies in none, is not known, or nobody has published
+    where it is.
+    """
+    from geo.places import PlaceIndex
+    from stream.postcodes import Finder, Outcome
+
+    settings = load()
+    known = read_postcodes(file, settings)
+    areas = _areas(boundaries, settings)
+    answer = Finder(known, PlaceIndex(areas)).find(" ".join(words))
+    if as_json:
+        click.echo(
+            json.dumps(
+                {
+                    "asked": answer.asked,
+                    "outcome": answer.outcome.value,
+                    "postcode": answer.postcode,
+                    "area_id": answer.neighbourhood.area_id if answer.neighbourhood else None,
+                    "name": answer.neighbourhood.name if answer.neighbourhood else None,
+                    "neighbourhoods": [
+                        {"area_id": item.area_id, "name": item.name} for item in answer.neighbourhoods
+                    ],
+                    "suggestions": answer.suggestions,
+                },
+                ensure_ascii=False,
+            )
+        )
+    else:
+        click.echo(said(answer))
+    if answer.outcome is not Outcome.FOUND:
+        context.exit(1)
+
+
+def read_postcodes(file: Path | None, settings: Settings) -> Postcodes:
+    """The postcodes of a file, or of the one that the settings name.
+
+    Raises:
+        SettingsError: none is named, or it cannot be read or used.
+    """
+    from stream.postcodes import Postcodes, PostcodesError
+
+    path = str(file) if file else str(getattr(settings, "postcodes", ""))
+    if not path:
+        raise SettingsError("no file of postcodes: set PATROL_POSTCODES to a CSV with postcode, lat and long")
+    try:
+        return Postcodes.of_csv(Path(path).read_bytes(), path)
+    except (OSError, PostcodesError) as error:
+        told = str(error)
+        raise SettingsError(told if path in told else f"{path}: {told}") from error
+
+
+def _areas(file: Path | None, settings: Settings) -> AreaSet:
+    """The neighbourhoods of a file, or those in force now."""
+    from geo.areas import AreaSet, Kind
+    from geo.files import read_areas
+    from stream.store import areas
+    from stream.store.schema import connect, require
+
+    if file is not None:
+        return read_areas(file, Kind.NEIGHBOURHOOD)
+    settings.need("database")
+    with connect(settings.database, name="patrol postcode") as connection:
+        require(connection)
+        in_force = areas.in_force(areas.versions(connection), time.time_ns() // 1000)
+        sets = [
+            areas.read(connection, item.version, item.kind)
+            for item in in_force
+            if item.kind is Kind.NEIGHBOURHOOD
+        ]
+    return AreaSet.union(*sets)
+
+
+def said(answer: Answer) -> str:
+    """An answer in plain words, a line each."""
+    from stream.cli.files import printable
+    from stream.postcodes import Outcome
+    from stream.reports.public import MOST
+
+    lines = {
+        Outcome.FOUND: f"{answer.postcode} is in "
+        f"{answer.neighbourhood.name if answer.neighbourhood else ''} "
+        f"({answer.neighbourhood.area_id if answer.neighbourhood else ''})",
+        Outcome.OUTSIDE: f"{answer.postcode} is in none of the neighbourhoods",
+        Outcome.NO_POSITION: f"{answer.postcode} is known, but no position is published for it",
+        Outcome.UNKNOWN: f"{answer.postcode} is not among the postcodes known: is it right?",
+        Outcome.PARTIAL: f"{answer.postcode} is only the first part of postcodes, which are in "
+        + ("none of the neighbourhoods" if not answer.neighbourhoods else "these neighbourhoods:"),
+        Outcome.NO_POSTCODE: f"'{answer.asked}' does not look like a postcode: write it like LE1 1AA",
+        Outcome.EMPTY: "say a postcode, like LE1 1AA",
+    }
+    found = [lines[answer.outcome]]
+    found += [f"  {item.name} ({item.area_id})" for item in answer.neighbourhoods[:MOST]]
+    if len(answer.neighbourhoods) > MOST:
+        found.append(f"  and {len(answer.neighbourhoods) - MOST} more")
+    found += [f"  did you mean {item}?" for item in answer.suggestions]
+    return "\n".join(printable(line) for line in found)

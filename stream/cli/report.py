@@ -1,0 +1,401 @@
+"""``patrol report``: weekly summaries as files, published, or side by side.
+
+Words, options and exit codes; what a summary holds is said in ``stream.summary``, how it looks in
+``stream.reports``.
+"""
+
+from __future__ import annotations
+
+import getpass
+import io
+import json
+import re
+import sys
+import time
+import zipfile
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from stream.calendar import Period, moment, parse_time
+from stream.cli.public import public
+from stream.settings import load
+from stream.summary import decode, encode
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from stream.store.reports import Entry
+    from stream.store.schema import Connection
+    from stream.summary import Summary
+
+FORMATS = ("html", "pdf", "xlsx", "csv", "json")
+
+
+@click.group()
+def report() -> None:
+    """Summaries of neighbourhoods: the sergeant's week, the public's month."""
+
+
+report.add_command(public)
+
+
+class Formats(click.ParamType):
+    """Several of ``FORMATS``, with commas between."""
+
+    name = "FORMATS"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, ...]:
+        """``"pdf,csv"`` makes ``("pdf", "csv")``."""
+        if isinstance(value, tuple):
+            return value
+        found = tuple(dict.fromkeys(word.strip().lower() for word in str(value).split(",") if word.strip()))
+        if wrong := [word for word in found if word not in FORMATS]:
+            self.fail(f"'{wrong[0]}' is no format: choose from {', '.join(FORMATS)}", param, ctx)
+        return found or self.fail(f"name a format: {', '.join(FORMATS)}", param, ctx)
+
+
+def week_option(text: str) -> Period:
+    """An ISO week given on the command line.
+
+    Raises:
+        click.BadParameter: it is none.
+    """
+    try:
+        return Period.week(text)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
+
+
+@report.command(
+    epilog="Example: patrol report weekly --area E05001784 --week 2026-W47 --format pdf,xlsx --out reports"
+)
+@click.option("--area", "areas", metavar="ID", multiple=True, help="A neighbourhood; without, all of them.")
+@click.option("--week", required=True, metavar="WEEK", help="The ISO week, like 2026-W47.")
+@click.option(
+    "--format",
+    "formats",
+    type=Formats(),
+    default=("html", "pdf", "xlsx", "csv"),
+    help="Which files, with commas between: html, pdf, xlsx, csv, json.  [default: html,pdf,xlsx,csv]",
+)
+@click.option(
+    "--out",
+    "folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path(),
+    help="The folder to write them into.  [default: this one]",
+)
+@click.option("--number", type=click.IntRange(1), help="The report published under this number.")
+@click.option("--fresh", is_flag=True, help="Count it now, even where a report is published.")
+@click.option("--now", help="Take this for the present: 2026-11-23 or a time with offset.")
+@click.option("--jobs", type=click.IntRange(1, 64), default=1, show_default=True, help="Processes.")
+@click.option("--json", "as_json", is_flag=True, help="Which files were written, as JSON.")
+def weekly(
+    areas: tuple[str, ...],
+    week: str,
+    formats: tuple[str, ...],
+    folder: Path,
+    number: int | None,
+    now: str | None,
+    jobs: int,
+    *,
+    fresh: bool,
+    as_json: bool,
+) -> None:
+    """A sergeant's weekly summary, of one neighbourhood or of all.
+
+    Where the week's report is published, that report is written, the newest number of it; where not, or with
+    --fresh, the week is counted from the facts as they are now. The same asked twice gives the same files,
+    byte for byte, as long as no fact of the week changes. Exit 1: a neighbourhood was named that had neither
+    boundaries nor duties in that week.
+    """
+    from stream.store.schema import connect, require
+
+    period = week_option(week)
+    present = time.time_ns() // 1000 if now is None else _moment(now)
+    if number is not None and fresh:
+        raise click.UsageError("--number asks for a published report, --fresh for one counted now: not both")
+    settings = load()
+    settings.need("database")
+    policies = settings.policies()
+    with connect(settings.database, name="patrol report") as connection:
+        require(connection)
+        found, stated = _found(
+            connection, policies, period, areas or None, present, number=number, fresh=fresh
+        )
+    refuse_unknown(found, areas, period)
+    folder.mkdir(parents=True, exist_ok=True)
+    written = list(_shown(_written(found, formats, folder, jobs), len(found), as_json=as_json))
+    if as_json:
+        rows = [
+            {
+                "area_id": item.area_id,
+                "name": item.area_name,
+                "week": period.name,
+                "published": stated[item.area_id].number if item.area_id in stated else None,
+                "verdict": item.verdict,
+                "share": item.figures.share,
+                "share_low": item.figures.share_low,
+                "share_high": item.figures.share_high,
+                "files": [str(folder / name) for name in names],
+            }
+            for item, names in written
+        ]
+        click.echo(json.dumps(rows, ensure_ascii=False))
+        return
+    if len(found) == 1:
+        [(item, names)] = written
+        click.echo(headline(item))
+        click.echo(provenance(item, stated.get(item.area_id), number))
+        for name in names:
+            click.echo(f"  {folder / name}")
+        return
+    click.echo(tally(found, period))
+    click.echo(f"{sum(len(names) for _, names in written)} files in {folder}")
+
+
+def _moment(text: str) -> int:
+    try:
+        return parse_time(text)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
+
+
+def refuse_unknown(found: Iterable[Summary], named: Sequence[str], period: Period) -> None:
+    """Says which of the neighbourhoods named nothing is known of, and ends with 1."""
+    known = [item.area_id for item in found if item.area_name != item.area_id or item.officers]
+    for area_id in named:
+        if area_id not in known:
+            click.echo(
+                f"patrol: there is no neighbourhood '{area_id}' in {period.name}: neither boundaries nor "
+                "duties name it; 'patrol areas export' shows those in force",
+                err=True,
+            )
+            raise click.exceptions.Exit(1)
+
+
+def _found(
+    connection: Connection,
+    policies: Any,
+    period: Period,
+    area_ids: Sequence[str] | None,
+    now: int,
+    *,
+    number: int | None,
+    fresh: bool,
+) -> tuple[list[Summary], dict[str, Entry]]:
+    """Summaries by area, and under which number each is published where it is."""
+    from stream.store import reports
+    from stream.store.summaries import summaries
+
+    entries: dict[str, Entry] = {}
+    stored: list[Summary] = []
+    if not fresh:
+        for entry in reports.listing(connection, period.name):
+            if area_ids is None or entry.area_id in area_ids:
+                entries[entry.area_id] = entry
+        for area_id in sorted(entries):
+            wanted = number or entries[area_id].number
+            document = reports.read(connection, period.name, area_id, wanted)
+            if document is None:
+                raise click.UsageError(
+                    f"{area_id}, {period.name}: no report was published under number {wanted}; the newest is "
+                    f"{entries[area_id].number}"
+                )
+            stored.append(document)
+        missing = [name for name in area_ids or () if name not in entries]
+        if number is not None and (missing or not entries):
+            whose = f" of {missing[0]}" if missing else ""
+            raise click.UsageError(f"no report{whose} is published for {period.name}")
+    rest = None if area_ids is None else [name for name in area_ids if name not in entries]
+    counted: list[Summary] = []
+    if rest or (rest is None and not entries):
+        counted = list(summaries(connection, policies, period, area_ids=rest, now=now))
+    return sorted([*stored, *counted], key=lambda item: item.area_id), entries
+
+
+# ── Files ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def stem(summary: Summary) -> str:
+    """A file's name without its ending; nothing in it that a file system could mind."""
+    return f"{re.sub(r'[^A-Za-z0-9._-]', '_', summary.area_id)}_{summary.name}"
+
+
+def files(summary: Summary, formats: Iterable[str]) -> dict[str, bytes]:
+    """A summary's files by name."""
+    found: dict[str, bytes] = {}
+    for name in formats:
+        if name == "html":
+            from stream.reports.page import html
+
+            found[f"{stem(summary)}.html"] = html(summary).encode()
+        elif name == "pdf":
+            from stream.reports.pdf import pdf
+
+            found[f"{stem(summary)}.pdf"] = pdf(summary)
+        elif name == "xlsx":
+            from stream.reports.workbook import xlsx
+
+            found[f"{stem(summary)}.xlsx"] = xlsx(summary)
+        elif name == "csv":
+            found[f"{stem(summary)}_csv.zip"] = zipped(summary)
+        else:
+            found[f"{stem(summary)}.json"] = encode(summary)
+    return found
+
+
+def zipped(summary: Summary) -> bytes:
+    """The CSV files in one archive; equal summaries, equal bytes."""
+    from stream.reports.tables import tables
+
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in sorted(tables(summary).items()):
+            # A fixed date: the files are as old as what they tell of, not as their making.
+            entry = zipfile.ZipInfo(name, (moment(summary.end).year, 1, 1, 0, 0, 0))
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            archive.writestr(entry, content)
+    return buffer.getvalue()
+
+
+def _write(data: bytes, formats: tuple[str, ...], folder: Path) -> list[str]:
+    """In a process of its own: a stored summary to its files."""
+    found = files(decode(data), formats)
+    for name, content in found.items():
+        # Whole or not there: whoever takes the file meanwhile never gets half of it.
+        part = folder / f".{name}.part"
+        part.write_bytes(content)
+        part.replace(folder / name)
+    return list(found)
+
+
+def _written(
+    found: Sequence[Summary], formats: tuple[str, ...], folder: Path, jobs: int
+) -> Iterator[tuple[Summary, list[str]]]:
+    if jobs == 1 or len(found) < 2:
+        for item in found:
+            yield item, _write(encode(item), formats, folder)
+        return
+    with ProcessPoolExecutor(min(jobs, len(found)), get_context("spawn")) as pool:
+        tasks = [pool.submit(_write, encode(item), formats, folder) for item in found]
+        for item, task in zip(found, tasks, strict=True):
+            yield item, task.result()
+
+
+def _shown(
+    done: Iterator[tuple[Summary, list[str]]], count: int, *, as_json: bool
+) -> Iterator[tuple[Summary, list[str]]]:
+    """The same with a progress bar, where there is something to wait for and somebody who does."""
+    if count < 2 or not sys.stderr.isatty() or as_json:
+        yield from done
+        return
+
+    def name(pair: tuple[Summary, list[str]] | None) -> str:
+        return pair[0].area_name if pair else ""
+
+    with click.progressbar(done, length=count, label="Writing", file=sys.stderr, item_show_func=name) as bar:
+        yield from bar
+
+
+# ── Words ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def headline(summary: Summary) -> str:
+    """The figure in a line."""
+    from stream.wording import period_words
+
+    when = period_words(summary.start, summary.end)
+    said = summary.said.verdict[0] if summary.said.verdict else "No duty time, so no figure."
+    return f"{summary.area_name}, {when}\n{said}"
+
+
+def provenance(summary: Summary, entry: Entry | None, number: int | None) -> str:
+    """Whether it is published, since when, and what became of it."""
+    from stream.wording import moment_words
+
+    so_far = "" if summary.complete else " The week is not over: this is so far."
+    if entry is None:
+        return f"Not published: counted now.{so_far}"
+    if number is not None and number != entry.number:
+        return f"Number {number} as it was published; the newest is number {entry.number}."
+    return (
+        f"Published as number {entry.number} on {moment_words(entry.published_at)} by {entry.published_by}."
+    )
+
+
+def tally(found: Sequence[Summary], period: Period) -> str:
+    """How many met the target and how many did not."""
+    counts = [
+        f"{count} {word}"
+        for word in ("met", "not proven", "missed")
+        if (count := sum(item.verdict == word for item in found))
+    ]
+    none = sum(item.verdict is None for item in found)
+    counts += [f"{none} without duties"] * bool(none)
+    return f"{period.name}: {len(found)} neighbourhoods: {', '.join(counts)}"
+
+
+# ── Publishing ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@report.command(epilog="Example: patrol report publish --week 2026-W47")
+@click.option("--week", required=True, metavar="WEEK", help="The ISO week, like 2026-W47.")
+@click.option("--area", "areas", metavar="ID", multiple=True, help="A neighbourhood; without, all of them.")
+@click.option("--by", default=None, help="Who publishes.  [default: your user's name]")
+@click.option("--json", "as_json", is_flag=True, help="What was published, as JSON.")
+def publish(week: str, areas: tuple[str, ...], by: str | None, *, as_json: bool) -> None:
+    """Publishes a week's summaries; what is published already and still true stays as it is.
+
+    The worker does this by itself every Monday; by hand it is needed after later facts, when the new figure
+    shall not wait. A figure that changed gets the next number, and both stand on record.
+    """
+    from stream.store import reports
+    from stream.store.schema import connect, require
+    from stream.store.summaries import summaries
+
+    period = week_option(week)
+    now = time.time_ns() // 1000
+    if now < period.end:
+        raise click.UsageError(f"{period.name} is not over: only a whole week can be published")
+    settings = load()
+    settings.need("database")
+    with connect(settings.database, name="patrol report") as connection:
+        require(connection)
+        found = list(summaries(connection, settings.policies(), period, area_ids=areas or None, now=now))
+        refuse_unknown(found, areas, period)
+        if settings.mail:
+            from stream.mail import read_mailing
+
+            done = reports.publish(
+                connection,
+                found,
+                by=by or getpass.getuser(),
+                now=now,
+                letters=read_mailing(settings.mail).letters,
+            )
+        else:
+            done = reports.publish(connection, found, by=by or getpass.getuser(), now=now)
+    if as_json:
+        click.echo(
+            json.dumps(
+                {
+                    "week": period.name,
+                    "written": [{"area_id": item.area_id, "number": item.number} for item in done.written],
+                    "unchanged": done.unchanged,
+                }
+            )
+        )
+        return
+    click.echo(tally(found, period))
+    again = sum(item.number > 1 for item in done.written)
+    click.echo(
+        f"{len(done.written) - again} published, {again} published again because they changed, "
+        f"{done.unchanged} unchanged"
+    )

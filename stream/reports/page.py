@@ -1,0 +1,173 @@
+"""Summary → one HTML document: the sergeant's sheet, and an annex with what is behind it.
+
+Pure: the same summary and links, the same text. Style and drawings stand in it; there is no script and
+nothing is loaded. Printed, what comes before the annex takes one sheet of A4.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from stream.reports import charts, listing, view
+from stream.reports.colours import painted, variables
+from stream.reports.grid import PART, SHARE, TEXT, TIME, Table, texts
+from stream.reports.links import Links, href
+
+if TYPE_CHECKING:
+    from stream.summary import Summary
+
+HERE = Path(__file__).parent
+
+__all__ = ["Links", "environment", "html", "laid", "style"]
+
+
+@cache
+def environment() -> Environment:
+    """The templates; whatever comes from outside is escaped."""
+    return Environment(
+        loader=FileSystemLoader(HERE),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+@cache
+def style(name: str = "page.css") -> Markup:
+    """The style of a page: the colours, the drawings' classes, the page's own rules."""
+    return Markup(variables() + painted(variable=True) + (HERE / name).read_text("utf-8"))
+
+
+def laid(table: Table, links: Links | None) -> dict[str, Any]:
+    """A table as the templates take it: each cell its text, whether it is a number, and where it leads."""
+    numbers = [column.kind != TEXT for column in table.columns]
+    rows = []
+    for row, said in zip(table.rows, texts(table), strict=True):
+        cells = []
+        for at, (column, text) in enumerate(zip(table.columns, said, strict=True)):
+            leads = href(links, table, row, column, first=not at) if text != "–" else ""
+            if column.kind in (TIME, PART, SHARE) and not row.cells[at]:
+                leads = ""  # nothing to be taken apart
+            cells.append((text, numbers[at], leads))
+        if links is not None and table.name == "duties":
+            text, number, _ = cells[1]
+            cells[1] = (text, number, links.duty(row.of[1]))
+        rows.append(cells)
+    return {
+        "name": table.name,
+        "title": table.title,
+        "heads": [(column.heading, number) for column, number in zip(table.columns, numbers, strict=True)],
+        "rows": rows,
+        "note": table.note,
+        "empty": table.empty,
+    }
+
+
+def html(summary: Summary, links: Links | None = None) -> str:
+    """A summary as an HTML document.
+
+    Args:
+        summary: the values.
+        links: where numbers lead; None in a file.
+    """
+    found = view.reading(summary.figures, summary.basis.target)
+    steps, parts = view.steps(summary), view.parts(summary)
+    areas, more_areas = view.first_areas(summary)
+    reasons, more_reasons = view.first_reasons(summary)
+    by_part = {"off": "off_patch"}
+    return (
+        environment()
+        .get_template("page.html.jinja")
+        .render(
+            style=style(),
+            summary=summary,
+            title=view.title(summary),
+            period=view.period_title(summary),
+            name=view.short(summary.area_name) or summary.area_id,
+            reading=found,
+            verdict_class=charts.CLASSES[found.verdict],
+            standing=view.standing(summary),
+            duty=view.duty_words(summary),
+            compared=view.compared(summary),
+            bar=Markup(charts.share_bar(found).inline()),
+            trend=Markup(charts.trend(steps).inline()),
+            trend_table=laid(listing.trend_table(summary), links),
+            time=Markup(charts.time_bar(parts).inline()),
+            parts=[
+                (
+                    part,
+                    Markup(charts.swatch(part.key)),
+                    links.time(by_part.get(part.key, part.key)) if links and part.time else "",
+                )
+                for part in parts
+            ],
+            heat=Markup(charts.heat(summary.hours, view.days(summary), found.target).inline()),
+            hour_names=view.hour_names(summary),
+            hour_rows=[
+                (day, [(text, _hour_link(links, hour)) for hour, text in cells])
+                for day, cells in view.hour_rows(summary)
+            ],
+            heat_key=HEAT_KEY,
+            areas=[
+                (
+                    area,
+                    view.short(area.name or area.area_id, 44),
+                    view.short(area.issue, 36),
+                    view.short(listing.clock_words(area), 26),
+                    links.visits(area) if links else "",
+                    view.visits_words(area),
+                    view.hours_said(area.figures.officer_time),
+                    view.hours_said(area.figures.patrol_time),
+                )
+                for area in areas
+            ],
+            more_areas=more_areas,
+            areas_note=view.areas_note(summary),
+            said=[view.short(text, 200) for text in summary.said.verdict[:4]],
+            reasons=reasons,
+            more_reasons=more_reasons,
+            notes=[view.short(text, 170) for text in summary.said.notes[:2]],
+            basis=[view.short(text, 260) for text in view.basis(summary)],
+            all_basis=view.basis(summary),
+            restated=view.short(view.restated(summary), 200),
+            crewing=Markup(
+                charts.crewing(summary.crewed.single_by_hour, summary.crewed.double_by_hour).inline()
+            ),
+            crewed=bool(summary.crewed.single or summary.crewed.double),
+            annex=[
+                laid(table, links)
+                for table in (
+                    listing.away_table(summary),
+                    listing.crewing_table(summary),
+                    listing.officers_table(summary),
+                    listing.teams_table(summary),
+                    listing.duties_table(summary),
+                    listing.areas_table(summary),
+                    listing.changes_table(summary),
+                )
+            ],
+            terms=view.TERMS,
+            links=links,
+        )
+    )
+
+
+HEAT_KEY = (
+    ("heat-1", "under half the target"),
+    ("heat-2", "under four fifths of it"),
+    ("heat-3", "below the target"),
+    ("heat-open", "unknown time could put it on either side"),
+    ("heat-4", "target reached"),
+    ("heat-5", "more than halfway from it to 100 %"),
+)
+"""The colours of the hours in words (``charts.heat_class``)."""
+
+
+def _hour_link(links: Links | None, hour: Any) -> str:
+    return links.hour(hour) if links is not None and hour is not None and hour.duty else ""

@@ -1,0 +1,195 @@
+"""Summary → PDF: the same sheet and annex as the page, set by Typst, tagged for PDF/UA-1.
+
+Pure but for its fonts, which come with the program: the same summary, the same bytes. The moment that the
+file says it was made at is that of the newest fact.
+"""
+
+from __future__ import annotations
+
+import threading
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import typst
+
+from stream.reports import charts, listing, view
+from stream.reports.grid import TEXT, Table, texts
+from stream.reports.page import HEAT_KEY
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from stream.summary import Summary
+
+HERE = Path(__file__).parent
+
+MISSING = "□"
+"""What stands for a letter that the fonts do not have."""
+
+MISSING_NOTE = f"Letters that this document's fonts lack stand as {MISSING}; the web page has them."
+
+KNOWN = ((0x20, 0x7E), (0xA0, 0xAC), (0xAE, 0x24F), (0x370, 0x3FF), (0x400, 0x45F), (0x1E80, 0x1EF9))
+"""Letters that the fonts surely have."""
+
+SIGNS = "–—‘’“”†•…‹›€−×□▲▼◆"
+
+_COMPILING = threading.Lock()
+"""A compiler sets one document at a time."""
+
+
+def pdf(summary: Summary) -> bytes:
+    """A summary as a PDF: A4, tagged, fonts embedded."""
+    data = document(summary)
+    for attempt in (_printable, _known):
+        try:
+            return _compiled(_every(data, attempt), view.made_at(summary))
+        except typst.TypstError as error:
+            if "could not be displayed" not in str(error):
+                raise
+            data["missing"] = MISSING_NOTE
+    raise AssertionError("the fonts lack letters that they surely have")
+
+
+@cache
+def _compiler() -> typst.Compiler:
+    fonts = typst.Fonts(
+        include_system_fonts=False,
+        include_embedded_fonts=True,
+        font_paths=[str(files("fontpkg_inter") / "files")],
+    )
+    return typst.Compiler(HERE / "summary.typ", root=HERE, font_paths=fonts, ignore_system_fonts=True)
+
+
+def _compiled(data: dict[str, Any], made_at: int) -> bytes:
+    with _COMPILING:
+        found = _compiler().compile(
+            format="pdf",
+            sys_inputs={"data": msgspec.json.encode(data).decode()},
+            pdf_standards=["ua-1"],
+            timestamp=made_at,
+        )
+    assert isinstance(found, bytes)
+    return found
+
+
+def _every(value: Any, change: Callable[[str], str]) -> Any:
+    """All texts in a value, changed."""
+    if isinstance(value, str):
+        return change(value)
+    if isinstance(value, dict):
+        return {key: _every(item, change) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_every(item, change) for item in value]
+    return value
+
+
+def _printable(text: str) -> str:
+    """A text without what has no form: controls, and marks that turn the direction of writing."""
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(letter if letter.isprintable() else " " for letter in text)
+
+
+def _known(text: str) -> str:
+    return "".join(
+        letter if letter in SIGNS or any(low <= ord(letter) <= high for low, high in KNOWN) else MISSING
+        for letter in _printable(text)
+    )
+
+
+def document(summary: Summary) -> dict[str, Any]:
+    """What the template takes: texts, tables, drawings."""
+    found = view.reading(summary.figures, summary.basis.target)
+    areas, more_areas = view.first_areas(summary)
+    reasons, more_reasons = view.first_reasons(summary)
+    parts = view.parts(summary)
+    crewed = summary.crewed
+    return {
+        "title": view.title(summary),
+        "name": view.short(summary.area_name) or summary.area_id,
+        "period": view.period_title(summary).replace("week ", "Week ", 1),
+        "week": summary.name,
+        "kind": summary.period,
+        "missing": "",
+        "verdict": charts.CLASSES[found.verdict],
+        "shape": found.shape,
+        "standing": view.standing(summary),
+        "share": found.share_words if found.share is not None else "",
+        "sentence": view.share_sentence(summary),
+        "bar": _drawing(charts.share_bar(found)),
+        "trend": _drawing(charts.trend(view.steps(summary))),
+        "trend_title": f"The last {len(summary.past)} {summary.period}s",
+        "time_title": f"Where {view.duty_words(summary)} of duty time went",
+        "time": _drawing(charts.time_bar(parts)),
+        "parts": [
+            {
+                "key": part.key,
+                "label": part.label,
+                "words": part.words,
+                "percent": "" if part.key == "break" or part.percent == "–" else part.percent,
+            }
+            for part in parts
+        ],
+        "heat": _drawing(charts.heat(summary.hours, view.days(summary), found.target)),
+        "heat_key": [{"key": key, "label": words} for key, words in HEAT_KEY],
+        "areas": [
+            [
+                view.short(area.name or area.area_id, 44),
+                view.short(area.issue, 36) or "–",
+                view.short(listing.clock_words(area), 26),
+                view.visits_words(area),
+                view.hours_said(area.figures.officer_time),
+                view.hours_said(area.figures.patrol_time),
+            ]
+            for area in areas
+        ],
+        "areas_note": view.areas_note(summary),
+        "more_areas": more_areas,
+        "said": [view.short(text, 200) for text in summary.said.verdict[:4]],
+        "reasons": list(reasons),
+        "more_reasons": more_reasons,
+        "notes": [view.short(text, 170) for text in summary.said.notes[:2]],
+        "basis": [view.short(text, 260) for text in view.basis(summary)],
+        "restated": view.short(view.restated(summary), 200),
+        "all_said": list(summary.said.verdict),
+        "all_reasons": list(summary.said.costs),
+        "all_notes": list(summary.said.notes),
+        "all_basis": list(view.basis(summary)),
+        "crewing": _drawing(charts.crewing(crewed.single_by_hour, crewed.double_by_hour))
+        if crewed.single or crewed.double
+        else None,
+        "tables": [
+            _table(table)
+            for table in (
+                listing.trend_table(summary),
+                listing.away_table(summary),
+                listing.crewing_table(summary),
+                listing.officers_table(summary),
+                listing.teams_table(summary),
+                listing.duties_table(summary),
+                listing.areas_table(summary),
+                listing.changes_table(summary),
+                view.hour_table(summary),
+            )
+        ],
+        "terms": [list(term) for term in view.TERMS],
+    }
+
+
+def _drawing(drawing: charts.Drawing) -> dict[str, str]:
+    return {"svg": drawing.standalone(), "words": drawing.words}
+
+
+def _table(table: Table) -> dict[str, Any]:
+    return {
+        "name": table.name,
+        "title": table.title,
+        "heads": [column.heading for column in table.columns],
+        "numbers": [column.kind != TEXT for column in table.columns],
+        "rows": texts(table),
+        "note": table.note,
+        "empty": table.empty,
+    }

@@ -1,0 +1,427 @@
+"""Summary → what every form of it says: readings, parts, sentences, tables.
+
+Pure: values in, values out; no clock. Percentages never stand on the wrong side of their target, minutes that
+belong together add up, and what is not known is said.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+from stream.calendar import local_day
+from stream.explanation import exact
+from stream.facts import SECOND
+from stream.policy import NOT_VISIBLE
+from stream.reports.charts import SHAPES, columns_of
+from stream.reports.grid import Column, Row, Table, divided, time_words
+from stream.wording import (
+    MINUTE,
+    MONTHS,
+    apportion,
+    day_words,
+    duration,
+    moment_words,
+    percent,
+    period_words,
+    plain_percent,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from datetime import date
+
+    from stream.shares import Figures
+    from stream.summary import Away, PriorityArea, Summary
+
+LENGTHS = ("2–5 min", "5–10 min", "10–20 min", "20 min or more")
+"""The lengths of visits (rule 17)."""
+
+FIRST = 5
+"""How many priority areas, and how many reasons, stand on the first sheet; all are in the annex."""
+
+LONG = 60
+"""Letters of a name on the first sheet."""
+
+TERMS = (
+    ("Duty time", "Booked-on time of the neighbourhood's own officers, less breaks."),
+    ("Own officers", "Those whose patch holds the neighbourhood; who has several counts in each of them."),
+    ("Share", "Time on patch divided by duty time; two officers together count twice."),
+    ("At least", "The share without time on patch too near the patch's edge to be sure."),
+    ("At most", "The share with all unknown time, and time off patch too near the edge, put on patch."),
+    ("Met", "Even the share at least reaches the target."),
+    ("Missed", "Even the share at most does not reach the target."),
+    ("Not proven", "What is unknown or in doubt could turn it either way."),
+    ("On patch", "A position in the home patch, outside police premises, in a visible radio state."),
+    ("Off patch", "A known position outside the home patch."),
+    ("In premises", "Inside a police station or other premises, in the home patch or not."),
+    ("Not visible by status", "Unavailable, prisoner escort, court, or what else the policy names."),
+    ("Unknown", "No usable position. It is never credited."),
+    ("Abstraction", "Time off patch or not visible, by where and by which radio state."),
+    (
+        "Visit",
+        "An officer's stay in a priority area, by the policy's shortest; short absences are part of it.",
+    ),
+    ("Officer and patrol time", "Two officers together count twice in officer time, once in patrol time."),
+    ("Tenure", "Whole months in the present team; “at least”: the record begins with it."),
+)
+"""How to read it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A figure against its target, in numbers and in words.
+
+    Attributes:
+        share, low, high: None where there is no share.
+        verdict: ``met``, ``missed``, ``not proven``; None where there is no share.
+        shape: a shape for the verdict.
+        share_words, low_words, high_words, target_words: in per cent; ``–`` where there is none.
+        sentence: all of it.
+    """
+
+    share: Fraction | None
+    low: Fraction | None
+    high: Fraction | None
+    target: Fraction
+    verdict: str | None
+    shape: str
+    share_words: str
+    low_words: str
+    high_words: str
+    target_words: str
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A period of the trend: its name, a short one, and its reading."""
+
+    name: str
+    label: str
+    reading: Reading
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part of the time: a key for its colour and links, what it is called, how long, how much of duty."""
+
+    key: str
+    label: str
+    time: int
+    words: str
+    percent: str
+
+
+def reading(figures: Figures | None, target: float) -> Reading:
+    """A figure against a target; None where there is no figure."""
+    aim = exact(target)
+    if figures is None or figures.share is None:
+        words = "no duty time" if figures is None or not figures.duty else "no home patch, so no share"
+        return Reading(None, None, None, aim, None, "–", "–", "–", "–", plain_percent(aim), words)
+    duty = figures.duty
+    share = Fraction(figures.on_patch, duty)
+    low = Fraction(figures.on_patch - figures.ambiguous_on, duty)
+    high = Fraction(figures.on_patch + figures.unknown + figures.ambiguous_off, duty)
+    verdict = figures.verdict(target)
+    said = [percent(value, aim) for value in (share, low, high)]
+    return Reading(
+        share,
+        low,
+        high,
+        aim,
+        verdict,
+        SHAPES[str(verdict)],
+        said[0],
+        said[1],
+        said[2],
+        plain_percent(aim),
+        f"{said[0]} on patch, between {said[1]} and {said[2]}; target {plain_percent(aim)} {verdict}",
+    )
+
+
+def steps(summary: Summary) -> tuple[Step, ...]:
+    """The periods before and this one."""
+    return tuple(
+        Step(past.name, _label(past.name), reading(past.figures, past.target)) for past in summary.past
+    )
+
+
+def _label(name: str) -> str:
+    """``W47``, ``Nov``; with the year where one begins."""
+    year, _, rest = name.partition("-")
+    if rest.startswith("W"):
+        return f"{rest} {year}" if rest == "W01" else rest
+    month = MONTHS[int(rest) - 1]
+    return f"{month} {year}" if rest == "01" else month
+
+
+def split_hidden(summary: Summary) -> tuple[int, int]:
+    """Not-visible time in premises, and by radio status (rule 11)."""
+    inside = sum(
+        item.time for item in summary.away if item.activity == NOT_VISIBLE and not _by_state(summary, item)
+    )
+    inside = min(inside, summary.figures.not_visible)
+    return inside, summary.figures.not_visible - inside
+
+
+def _by_state(summary: Summary, item: Away) -> bool:
+    states = summary.basis.policy.get("states") or {}
+    meaning: Any = states.get(str(item.state)) or {}
+    return meaning.get("counts") == NOT_VISIBLE or not item.premises
+
+
+def parts(summary: Summary) -> tuple[Part, ...]:
+    """Where the time went: parts of the duty time, whose minutes add up to it, and breaks beside it."""
+    figures = summary.figures
+    inside, status = split_hidden(summary)
+    listed = [
+        ("on", "on patch, outside priority areas", figures.on_patch - figures.priority),
+        ("priority", "in priority areas on patch", figures.priority),
+        ("off", "off patch", figures.off_patch),
+        ("premises", "in premises", inside),
+        ("status", "not visible by status", status),
+        ("unknown", "unknown", figures.unknown),
+    ]
+    # As in every table: on patch as near as minutes go, the rest of the duty time shares what is left.
+    [duty] = apportion([figures.duty])
+    on, off, hidden, unknown = divided(
+        [figures.on_patch, figures.off_patch, figures.not_visible, figures.unknown], duty
+    )
+    minutes = [
+        *apportion([listed[0][2], listed[1][2]], on),
+        off,
+        *apportion([inside, status], hidden),
+        unknown,
+    ]
+    found = [
+        Part(
+            key,
+            label,
+            time,
+            time_words(time, said),
+            percent(Fraction(time, figures.duty)) if figures.duty else "–",
+        )
+        for (key, label, time), said in zip(listed, minutes, strict=True)
+    ]
+    return (
+        *found,
+        Part("break", "breaks, not duty time", figures.on_break, time_words(figures.on_break), "–"),
+    )
+
+
+def duty_words(summary: Summary) -> str:
+    """The duty time in words."""
+    return time_words(summary.figures.duty)
+
+
+def title(summary: Summary) -> str:
+    """``Abbey, week 2026-W47, Mon 16 Nov to Sun 22 Nov 2026``."""
+    return f"{summary.area_name}, {period_title(summary)}"
+
+
+def period_title(summary: Summary) -> str:
+    """The period, and that it still runs where it does."""
+    words = period_words(summary.start, summary.end)
+    if summary.period == "month":
+        words = f"{local_day(summary.start):%B %Y}, {words}"
+    return words if summary.complete else f"{words}: so far, up to {moment_words(summary.basis.until)}"
+
+
+def standing(summary: Summary) -> str:
+    """The verdict as a heading: what was promised, and whether it was kept."""
+    found = reading(summary.figures, summary.basis.target)
+    if found.verdict is None:
+        return "No share: nobody had duty time" if not summary.figures.duty else "No share: no home patch"
+    so_far = "" if summary.complete else " so far"
+    return f"Target of {found.target_words} {found.verdict}{so_far}"
+
+
+def compared(summary: Summary) -> str:
+    """How the share stands to the period before."""
+    if len(summary.past) < 2:
+        return ""
+    now, then = summary.figures.share, summary.past[-2].figures
+    if now is None or then is None or then.share is None:
+        return f"No share in {summary.past[-2].name} to compare with." if now is not None else ""
+    points = round((Fraction(summary.figures.on_patch, summary.figures.duty) - _share(then)) * 1000)
+    before = reading(then, summary.past[-2].target)
+    if not points:
+        return f"As in {summary.past[-2].name} ({before.share_words})."
+    way = "more" if points > 0 else "less"
+    return (
+        f"{abs(points) / 10:.1f} percentage points {way} than in {summary.past[-2].name} "
+        f"({before.share_words}, {before.verdict})."
+    )
+
+
+def _share(figures: Figures) -> Fraction:
+    return Fraction(figures.on_patch, figures.duty)
+
+
+def basis(summary: Summary) -> tuple[str, ...]:
+    """What it rests on, a sentence each."""
+    found = summary.basis
+    since = (
+        f"in force since {moment_words(found.policy_from)}" if found.policy_from is not None else "in force"
+    )
+    policy = found.policy_sha256[:12]
+    lines = [f"Target {plain_percent(exact(found.target))}, by the policy {since} (sha256 {policy})."]
+    if found.boundaries:
+        said = [
+            f"{item.kind} version {item.version}"
+            + (f" from {moment_words(item.valid_from)}" if item.valid_from is not None else "")
+            + f" ({item.file}, sha256 {item.sha256[:12]})"
+            for item in found.boundaries
+        ]
+        lines.append(f"Boundaries: {'; '.join(said)}.")
+    else:
+        lines.append("No boundaries were in force.")
+    lines.append(
+        f"Newest position counted: {moment_words(found.as_of)}."
+        if found.as_of is not None
+        else "No position was heard in the period."
+    )
+    if not summary.complete:
+        lines.append(f"The period still runs: open duties are counted up to {moment_words(found.until)}.")
+    return tuple(lines)
+
+
+def share_sentence(summary: Summary) -> str:
+    """What follows the share; all that is to say where there is none."""
+    found, duty = reading(summary.figures, summary.basis.target), duty_words(summary)
+    if found.share is not None:
+        between = f"between {found.low_words} and {found.high_words}"
+        return f"of {duty} of duty time on patch, {between}. {compared(summary)}".strip()
+    if summary.figures.duty:
+        return f"{duty} of duty time without a home patch: no share."
+    return (
+        f"Nobody had duty time in this {summary.period}: there is no figure, which is neither 0 % nor 100 %."
+    )
+
+
+def areas_note(summary: Summary) -> str:
+    """How many priority areas nobody visited."""
+    if not summary.areas:
+        return ""
+    missed = unvisited(summary.areas)
+    return f"{missed} of {len(summary.areas)} without a visit" if missed else "each had a visit"
+
+
+def restated(summary: Summary) -> str:
+    """The newest restatement in a sentence; empty where there is none."""
+    if not summary.changes:
+        return ""
+    newest = summary.changes[-1]
+    many = len(summary.changes)
+    count = "Restated" if many == 1 else f"Restated {many} times, last"
+    target = summary.basis.target
+    before, after = reading(newest.before, target), reading(newest.after, target)
+    return (
+        f"{count} {moment_words(newest.recorded_at)} ({newest.cause}): "
+        f"before {_change_words(before)}, after {_change_words(after)}."
+    )
+
+
+def _change_words(found: Reading) -> str:
+    if found.share is None:
+        return "no share"
+    return f"{found.share_words} (between {found.low_words} and {found.high_words}, {found.verdict})"
+
+
+# ── What the first sheet has room for ─────────────────────────────────────────────────────────────────────
+
+
+def short(name: str, letters: int = LONG) -> str:
+    """A name, cut where it is very long."""
+    words = " ".join(name.split())
+    return words if len(words) <= letters else f"{words[: letters - 1].rstrip()}…"
+
+
+def first_areas(summary: Summary) -> tuple[tuple[PriorityArea, ...], int]:
+    """The priority areas for the first sheet, those without a visit first, and how many more there are."""
+    ranked = sorted(summary.areas, key=lambda area: (area.figures.visits > 0, area.figures.patrol_time))
+    chosen = ranked[:FIRST] if len(ranked) > FIRST else list(summary.areas)
+    return tuple(chosen), len(ranked) - len(chosen)
+
+
+def visits_words(area: PriorityArea) -> str:
+    """How often and how long somebody was there."""
+    found = area.figures
+    if not found.visits:
+        return "no visit"
+    own = "" if area.always else f", {found.visits_in_window} in its own hours"
+    others = f", {found.visits_others} by other teams" if found.visits_others else ""
+    return f"{found.visits} visit{'' if found.visits == 1 else 's'}{own}{others}"
+
+
+def first_reasons(summary: Summary) -> tuple[tuple[str, ...], int]:
+    """The largest costs for the first sheet, and how many more there are."""
+    costs = summary.said.costs
+    chosen = costs[:FIRST] if len(costs) > FIRST else costs
+    return tuple(short(text, 170) for text in chosen), len(costs) - len(chosen)
+
+
+def days(summary: Summary) -> list[date]:
+    """The local days of the period."""
+    first, last = local_day(summary.start), local_day(summary.end - 1)
+    return [type(first).fromordinal(number) for number in range(first.toordinal(), last.toordinal() + 1)]
+
+
+def hour_rows(summary: Summary, *, brief: bool = False) -> Iterator[tuple[str, list[tuple[Any, str]]]]:
+    """The hours as the drawing has them, in words: a day, and its cells with the hour or None.
+
+    Args:
+        summary: the values.
+        brief: for narrow columns.
+    """
+    known = {(hour.day, hour.hour, hour.again): hour for hour in summary.hours}
+    columns = columns_of(summary.hours)
+    for day in days(summary):
+        cells: list[tuple[Any, str]] = []
+        for number, again in columns:
+            hour = known.get((day.isoformat(), number, again))
+            due = ", area due" if hour is not None and hour.wanted else ""
+            if hour is None:
+                cells.append((None, "×" if brief else "no such hour"))
+            elif not hour.duty:
+                words = "–" + "*" * bool(hour.wanted) if brief else "no duty" + due
+                cells.append((hour, words))
+            else:
+                on, whole = apportion([hour.on_patch])[0], apportion([hour.duty])[0]
+                words = f"{on}/{whole}" + "*" * bool(hour.wanted) if brief else f"{on} of {whole} min{due}"
+                cells.append((hour, words))
+        yield day_words(day, year=False), cells
+
+
+def hour_names(summary: Summary) -> list[str]:
+    """Headings of the columns of ``hour_rows``."""
+    return [f"{number:02d}{' again' if again else ''}" for number, again in columns_of(summary.hours)]
+
+
+def hour_table(summary: Summary) -> Table:
+    """The hours as a table of days."""
+    return Table(
+        "hours",
+        "Officer-minutes on patch of those in duty, hour by hour",
+        (Column("day"), *(Column(name) for name in hour_names(summary))),
+        tuple(Row((day, *(words for _, words in cells))) for day, cells in hour_rows(summary, brief=True)),
+        note="On patch/in duty; – nobody on duty; × no such hour; * in a priority area's own hours.",
+    )
+
+
+def hours_said(time: int) -> str:
+    """Time in hours and minutes."""
+    return duration((time + MINUTE // 2) // MINUTE) if time else "0 min"
+
+
+def unvisited(areas: Sequence[PriorityArea]) -> int:
+    """How many priority areas had no visit."""
+    return sum(1 for area in areas if not area.figures.visits)
+
+
+def made_at(summary: Summary) -> int:
+    """When files say they were made: at the newest fact, seconds since 1970."""
+    time = summary.basis.as_of if summary.basis.as_of is not None else summary.end
+    return time // SECOND

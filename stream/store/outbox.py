@@ -1,0 +1,175 @@
+"""Letters that wait to be sent: queued with their report, settled one by one.
+
+A shell: what a letter says and how it is sent stands in ``stream.mail``. A letter that somebody is sending
+is locked, so however many send at once each goes out once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from stream.calendar import microseconds, moment
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import datetime
+
+    from stream.store.schema import Connection
+
+QUEUED, SENT, FAILED = "queued", "sent", "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """To whom a report goes, and the Message-ID under which it does, however often it is tried."""
+
+    recipient: str
+    message_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A letter in the outbox.
+
+    Attributes:
+        report: the report's key.
+        attempts: how often it has been tried.
+        queued_at, published_at: microseconds.
+        document: the report as published; ``before`` the number before it, None for the first.
+    """
+
+    report: int
+    letter: Letter
+    attempts: int
+    queued_at: int
+    published_at: int
+    number: int
+    document: bytes
+    before: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A letter as the outbox has it; times in microseconds.
+
+    Attributes:
+        settled_at: when it was sent or given up; None: it waits.
+        last_error: what went wrong last; None: nothing.
+    """
+
+    period: str
+    area_id: str
+    number: int
+    recipient: str
+    message_id: str
+    state: str
+    attempts: int
+    queued_at: int
+    next_try: int
+    settled_at: int | None
+    last_error: str | None
+
+
+def queue(connection: Connection, report: int, letters: Iterable[Letter], now: int) -> None:
+    """Writes letters of a report, to be sent from now on; in the caller's transaction."""
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            "insert into outbox (report, recipient, message_id, queued_at, next_try) "
+            "values (%s, %s, %s, %s, %s)",
+            [[report, item.recipient, item.message_id, moment(now), moment(now)] for item in letters],
+        )
+
+
+def waiting(connection: Connection, now: int) -> bool:
+    """Whether a letter's time has come."""
+    row = connection.execute(
+        "select exists (select from outbox where state = 'queued' and next_try <= %s)", [moment(now)]
+    ).fetchone()
+    return row == (True,)
+
+
+def take(connection: Connection, now: int) -> Waiting | None:
+    """The next letter whose time has come, locked until the transaction ends; None where there is none."""
+    row = connection.execute(
+        "select o.report, o.recipient, o.message_id, o.attempts, o.queued_at, r.published_at, r.number, "
+        "r.document, (select b.document from report b where b.period = r.period and b.area_id = r.area_id "
+        "and b.number = r.number - 1) from outbox o join report r using (report) "
+        "where o.state = 'queued' and o.next_try <= %s "
+        "order by o.next_try, o.report, o.recipient limit 1 for update of o skip locked",
+        [moment(now)],
+    ).fetchone()
+    if row is None:
+        return None
+    return Waiting(
+        int(row[0]),
+        Letter(str(row[1]), str(row[2])),
+        int(row[3]),
+        _us(row[4]),
+        _us(row[5]),
+        int(row[6]),
+        bytes(row[7]),
+        None if row[8] is None else bytes(row[8]),
+    )
+
+
+def settle(connection: Connection, item: Waiting, state: str, now: int, reason: str | None = None) -> None:
+    """A letter was sent, or is given up for a reason."""
+    connection.execute(
+        "update outbox set state = %s, attempts = attempts + 1, settled_at = %s, last_error = %s "
+        "where report = %s and recipient = %s",
+        [state, moment(now), reason, item.report, item.letter.recipient],
+    )
+
+
+def postpone(connection: Connection, item: Waiting, until: int, reason: str) -> None:
+    """A letter is tried again later."""
+    connection.execute(
+        "update outbox set attempts = attempts + 1, next_try = %s, last_error = %s "
+        "where report = %s and recipient = %s",
+        [moment(until), reason, item.report, item.letter.recipient],
+    )
+
+
+def hold_back(connection: Connection, now: int, until: int, reason: str) -> int:
+    """Puts off every letter whose time has come, because the server is away; gives how many."""
+    return connection.execute(
+        "update outbox set attempts = attempts + 1, next_try = %s, last_error = %s "
+        "where (report, recipient) in (select report, recipient from outbox "
+        "where state = 'queued' and next_try <= %s for update skip locked)",
+        [moment(until), reason, moment(now)],
+    ).rowcount
+
+
+def give_up(connection: Connection, before: int, now: int) -> int:
+    """Gives up letters that were queued before a time and tried in vain since; gives how many."""
+    return connection.execute(
+        "update outbox set state = 'failed', settled_at = %s, last_error = 'given up: ' || last_error "
+        "where (report, recipient) in (select report, recipient from outbox "
+        "where state = 'queued' and queued_at < %s and attempts > 0 for update skip locked)",
+        [moment(now), moment(before)],
+    ).rowcount
+
+
+def rows(connection: Connection, period: str | None = None) -> list[Row]:
+    """The outbox, the oldest first; of one period or of all."""
+    found = connection.execute(
+        "select period, area_id, number, recipient, message_id, state, attempts, queued_at, next_try, "
+        "settled_at, last_error from outbox join report using (report) where %s::text is null or period = %s "
+        "order by queued_at, report, recipient",
+        [period, period],
+    ).fetchall()
+    return [_row(row) for row in found]
+
+
+def _row(row: tuple[Any, ...]) -> Row:
+    return Row(
+        *(str(row[0]), str(row[1]), int(row[2]), str(row[3]), str(row[4]), str(row[5]), int(row[6])),
+        *(_us(row[7]), _us(row[8]), None if row[9] is None else _us(row[9])),
+        None if row[10] is None else str(row[10]),
+    )
+
+
+def _us(value: object) -> int:
+    found: datetime = value  # type: ignore[assignment]
+    return microseconds(found)

@@ -1,0 +1,415 @@
+"""Published summaries: written once under a number, never changed, read again byte for byte.
+
+A shell: what a summary holds is said in ``stream.summary``, how it is counted elsewhere. A report is
+published again, under the next number, only where what is counted in its period has changed (rule 20): not
+because it was asked for again, nor because an earlier week, a name or a sentence has.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from stream.calendar import WEEK, microseconds, moment, month_bounds, week_bounds
+from stream.shares import NEIGHBOURHOOD, Figures
+from stream.store import outbox
+from stream.summary import FORM, Change, Summary, decode, encode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from datetime import datetime
+
+    from stream.store.outbox import Letter
+    from stream.store.schema import Connection
+
+REPORT_LOCK = 0x7061_7472_0007
+"""Held while reports are written: numbers are drawn by one at a time."""
+
+LATER_FACTS = "later facts"
+"""The cause of a change that was found by comparing two numbers of a report."""
+
+
+class ReportError(ValueError):
+    """It cannot be published; the message says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A published report without its document.
+
+    Attributes:
+        report: its key in the database.
+        kind: ``week`` or ``month``; ``period`` is its name, like ``2026-W47``.
+        number: 1, and one more whenever what it counts had changed.
+        published_at: microseconds since 1970.
+        as_of: time of the newest fact within the period; None where there was none.
+        figures: the neighbourhood's, as published.
+        target: as it was in force.
+        sha256: of the document.
+    """
+
+    report: int
+    kind: str
+    period: str
+    area_id: str
+    area_name: str
+    number: int
+    published_at: int
+    published_by: str
+    as_of: int | None
+    figures: Figures
+    target: float
+    sha256: str
+
+    @property
+    def verdict(self) -> str | None:
+        """``met``, ``missed``, ``not proven``; None where there is no share."""
+        return self.figures.verdict(self.target)
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What publishing came to.
+
+    Attributes:
+        written: the reports that are new, or have a new number.
+        unchanged: how many stand as they stood.
+    """
+
+    written: tuple[Entry, ...] = ()
+    unchanged: int = 0
+
+
+def counted(summary: Summary) -> str:
+    """SHA-256 of what is counted in the period itself: as long as it is the same, the report stands.
+
+    The target, the figures, hours, priority areas, abstraction, crewing and duties go in. Names, sentences,
+    tenure, the weeks before, what it rests on and what was restated do not: they follow from other
+    facts, or say the same in other words.
+    """
+    parts: list[Any] = [
+        FORM,  # what cannot be read any more is published again
+        [summary.period, summary.name, summary.area_id, summary.start, summary.end],
+        summary.basis.target,
+        times(summary.figures),
+        [
+            [
+                *(hour.start, hour.end, hour.on_patch, hour.priority),
+                *(hour.off_patch, hour.not_visible, hour.unknown, hour.on_break),
+            ]
+            for hour in summary.hours
+        ],
+        [
+            [area.area_id, area.own_time, msgspec.to_builtins(area.figures)]
+            for area in sorted(summary.areas, key=lambda area: area.area_id)
+        ],
+        sorted(
+            [item.activity, item.neighbourhood, item.premises, item.state, item.time]
+            for item in summary.away
+            if item.time
+        ),
+        msgspec.to_builtins(summary.crewed),
+        sorted(
+            [officer.officer_id, sorted([duty.duty_id, times(duty.figures)] for duty in officer.duties)]
+            for officer in summary.officers
+        ),
+    ]
+    return hashlib.sha256(msgspec.json.encode(parts, order="deterministic")).hexdigest()
+
+
+def times(figures: Figures) -> list[int]:
+    """Figures as the database keeps them: the order is that of ``restated.before``."""
+    return [
+        *(figures.on_break, figures.not_visible, figures.unknown, figures.on_patch, figures.off_patch),
+        *(figures.priority, figures.ambiguous_on, figures.ambiguous_off),
+    ]
+
+
+# ── publishing ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def publish(
+    connection: Connection,
+    summaries: Iterable[Summary],
+    *,
+    by: str,
+    now: int,
+    letters: Callable[[Entry, Entry | None], Sequence[Letter]] = lambda *_: (),
+) -> Published:
+    """Publishes what is new, in one transaction: all of it or, where that fails, none.
+
+    However many do this at once, each report is there once: they come one after another, and whoever comes
+    later finds nothing changed.
+
+    Args:
+        connection: to the database; what is iterated may use it too, it is read before anything is written.
+        summaries: of periods that are over.
+        by: who publishes.
+        now: the time of publication, microseconds.
+        letters: gives for a new report, and the number before it, the letters that go with it.
+
+    Raises:
+        ReportError: a period is not over.
+    """
+    found = list(summaries)
+    for summary in found:
+        if not summary.complete:
+            raise ReportError(
+                f"{summary.name} is not over: only a period that is over is published; "
+                "look at it without publishing"
+            )
+    with connection.transaction():
+        connection.execute(f"select pg_advisory_xact_lock({REPORT_LOCK})".encode())
+        written, unchanged = [], 0
+        for summary in found:
+            digest = counted(summary)
+            before = _newest(connection, summary.name, summary.area_id)
+            if before is not None and before[1] == digest:
+                unchanged += 1
+                continue
+            known = None if before is None else before[0]
+            entry = _write(connection, summary, digest, known, by, now)
+            outbox.queue(connection, entry.report, letters(entry, known), now)
+            written.append(entry)
+    return Published(tuple(written), unchanged)
+
+
+def _write(
+    connection: Connection, summary: Summary, digest: str, before: Entry | None, by: str, now: int
+) -> Entry:
+    """Writes the next number, with all that was restated since the first on record in it."""
+    if before is not None:
+        restated = changes(connection, summary.name, summary.area_id, current=summary.figures, by=by, now=now)
+        known = {item.number for item in summary.changes}
+        new = [item for item in restated if item.number is None or item.number not in known]
+        summary = replace(summary, changes=_in_order([*summary.changes, *new]))
+    document, figures = encode(summary), summary.figures
+    [(report,)] = connection.execute(
+        "insert into report (kind, period, start_at, end_at, area_id, area_name, number, published_at, "
+        "published_by, as_of, figures, target, share, share_low, share_high, verdict, figures_sha256, "
+        "sha256, document) values (" + ", ".join(["%s"] * 19) + ") returning report",
+        [
+            *(summary.period, summary.name, moment(summary.start), moment(summary.end)),
+            *(summary.area_id, summary.area_name, 1 if before is None else before.number + 1),
+            *(moment(now), by, None if summary.basis.as_of is None else moment(summary.basis.as_of)),
+            *(times(figures), summary.basis.target, figures.share, figures.share_low, figures.share_high),
+            *(summary.verdict, digest, hashlib.sha256(document).hexdigest(), document),
+        ],
+    ).fetchall()
+    [entry] = _entries(connection, "report = %s", [report])
+    return entry
+
+
+# ── reading ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def newest(connection: Connection, period: str, area_id: str) -> Entry | None:
+    """The newest number of a report; None where it was not published.
+
+    Args:
+        connection: to the database.
+        period: its name, like ``2026-W47`` or ``2026-11``.
+        area_id: the neighbourhood.
+    """
+    found = _newest(connection, period, area_id)
+    return None if found is None else found[0]
+
+
+def numbers(connection: Connection, period: str, area_id: str) -> list[Entry]:
+    """All numbers of a report, the first first."""
+    return _entries(connection, "period = %s and area_id = %s order by number", [period, area_id])
+
+
+def listing(connection: Connection, period: str) -> list[Entry]:
+    """The newest number of every neighbourhood's report of a period, by ``area_id``."""
+    return _entries(
+        connection,
+        "report in (select distinct on (area_id) report from report where period = %s "
+        'order by area_id, number desc) order by area_id collate "C"',
+        [period],
+    )
+
+
+def periods(connection: Connection, kind: str = WEEK) -> list[str]:
+    """Names of the weeks (or months) that have reports, the newest first."""
+    found = connection.execute(
+        "select distinct period from report where kind = %s order by period desc", [kind]
+    ).fetchall()
+    return [str(name) for (name,) in found]
+
+
+def document(connection: Connection, period: str, area_id: str, number: int | None = None) -> bytes | None:
+    """A report as it was published, byte for byte; the newest number where none is given.
+
+    Returns:
+        None where there is no such report.
+    """
+    row = connection.execute(
+        "select document from report where period = %s and area_id = %s and (%s::int is null or number = %s) "
+        "order by number desc limit 1",
+        [period, area_id, number, number],
+    ).fetchone()
+    return None if row is None else bytes(row[0])
+
+
+def read(connection: Connection, period: str, area_id: str, number: int | None = None) -> Summary | None:
+    """A report as it was published; the newest number where none is given.
+
+    Returns:
+        None where there is no such report.
+
+    Raises:
+        FormError: it was published by a program with another form of summaries.
+    """
+    found = document(connection, period, area_id, number)
+    return None if found is None else decode(found)
+
+
+def changes(
+    connection: Connection,
+    period: str,
+    area_id: str,
+    *,
+    current: Figures | None = None,
+    by: str = "",
+    now: int = 0,
+) -> tuple[Change, ...]:
+    """What became of a neighbourhood's figure since it was first published, the oldest first (rule 20).
+
+    Restatements on record (of weeks), and every difference between one number and the next that those do
+    not account for. Without a publication: what was restated after the period was over.
+
+    Args:
+        connection: to the database.
+        period: its name, like ``2026-W47`` or ``2026-11``.
+        area_id: the neighbourhood.
+        current: the figure as counted now; where it differs from the newest number, that is a change too.
+        by: who compares.
+        now: when, microseconds.
+
+    Raises:
+        ValueError: there is no such period.
+    """
+    published = numbers(connection, period, area_id)
+    start, end = week_bounds(period) if "W" in period else month_bounds(period)
+    since = published[0].published_at if published else end
+    recorded = _recorded(connection, period, area_id, start, end, since)
+    steps = [(item.published_at, item.published_by, item.figures) for item in published]
+    if published and current is not None:
+        steps.append((now, by, current))
+    compared = []
+    for (low, _, before), (high, who, after) in pairwise(steps):
+        within = [item for item in recorded if low <= item.recorded_at <= high]
+        if times(before) != times(after) and not _accounts(within, before, after):
+            compared.append(
+                Change(
+                    number=None,
+                    recorded_at=high,
+                    cause=LATER_FACTS,
+                    by=who,
+                    why="",
+                    before=before,
+                    after=after,
+                )
+            )
+    return _in_order([*recorded, *compared])
+
+
+def _in_order(found: Iterable[Change]) -> tuple[Change, ...]:
+    return tuple(sorted(found, key=lambda item: (item.recorded_at, item.number or 0)))
+
+
+def _recorded(
+    connection: Connection, period: str, area_id: str, start: int, end: int, since: int
+) -> list[Change]:
+    found = connection.execute(
+        "select restatement, recorded_at, cause, recorded_by, why, before, after "
+        "from restated join restatement using (restatement) "
+        "where week = %s and scope = %s and id = %s and recorded_at >= %s order by restatement",
+        [period, NEIGHBOURHOOD, area_id, moment(since)],
+    ).fetchall()
+    return [
+        Change(
+            number=int(str(number)),
+            recorded_at=_us(at),
+            cause=str(cause),
+            by=str(by),
+            why=str(why),
+            before=_figures(before, area_id, start, end),
+            after=_figures(after, area_id, start, end),
+        )
+        for number, at, cause, by, why, before, after in found
+    ]
+
+
+def _accounts(recorded: Sequence[Change], before: Figures, after: Figures) -> bool:
+    """Whether restatements lead from one figure to the other without a gap."""
+    chain = [before]
+    for item in recorded:
+        if item.before is None or item.after is None or times(item.before) != times(chain[-1]):
+            return False
+        chain.append(item.after)
+    return times(chain[-1]) == times(after)
+
+
+# ── rows ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+_COLUMNS = (
+    "report, kind, period, area_id, area_name, number, published_at, published_by, as_of, figures, target, "
+    "sha256, start_at, end_at, figures_sha256"
+)
+
+
+def _newest(connection: Connection, period: str, area_id: str) -> tuple[Entry, str] | None:
+    row = connection.execute(
+        f"select {_COLUMNS} from report where period = %s and area_id = %s "
+        "order by number desc limit 1".encode(),
+        [period, area_id],
+    ).fetchone()
+    return None if row is None else (_entry(row), str(row[-1]))
+
+
+def _entries(connection: Connection, where: str, values: Sequence[object]) -> list[Entry]:
+    query = f"select {_COLUMNS} from report where {where}".encode()
+    return [_entry(row) for row in connection.execute(query, values).fetchall()]
+
+
+def _entry(row: Sequence[Any]) -> Entry:
+    figures = _figures(row[9], str(row[3]), _us(row[12]), _us(row[13]))
+    assert figures is not None
+    return Entry(
+        *(int(row[0]), str(row[1]), str(row[2]), str(row[3]), str(row[4]), int(row[5])),
+        *(_us(row[6]), str(row[7]), None if row[8] is None else _us(row[8])),
+        figures,
+        float(row[10]),
+        str(row[11]),
+    )
+
+
+def _figures(value: Sequence[int | None] | None, area_id: str, start: int, end: int) -> Figures | None:
+    if value is None:
+        return None
+    row = [item or 0 for item in value]  # an old record has no ambiguous parts
+    return Figures(
+        NEIGHBOURHOOD,
+        area_id,
+        start,
+        end,
+        on_break=row[0],
+        not_visible=row[1],
+        unknown=row[2],
+        on_patch=row[3],
+        off_patch=row[4],
+        priority=row[5],
+        ambiguous_on=row[6],
+        ambiguous_off=row[7],
+    )
+
+
+def _us(value: object) -> int:
+    found: datetime = value  # type: ignore[assignment]
+    return microseconds(found)

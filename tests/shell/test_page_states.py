@@ -1,0 +1,175 @@
+"""The live page where something is missing: it says what, what to do, and nothing that it cannot know."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+from playwright.sync_api import expect
+
+from stream.store.schema import migrate
+from tests.shell.screen import (
+    PATIENCE_MS,
+    PHONE,
+    Visitor,
+    built,
+    chromium,
+    connect,
+    database_called,
+    serving_alone,
+    visiting,
+)
+from tests.shell.town import MINUTE, Town, duty
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from playwright.sync_api import Browser
+
+    from stream.embedded import EmbeddedDatabase
+
+expect.set_options(timeout=PATIENCE_MS)
+pytestmark = pytest.mark.slow
+
+CANNOT_BE_KNOWN = (
+    r"data\s+old",
+    r"newest",
+    r"No priority areas are published",
+    r"No neighbourhoods are published",
+    r"Every neighbourhood",
+    r"Nobody is on duty",
+    r"Nothing to act on",
+    r"nobody with a patch",
+    r"\b0 s\b",
+    r"NaN|undefined|null|Invalid",
+)
+"""What would be false, or broken, while no figures can be read."""
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """The browser, with pages that are up to date."""
+    built()
+    with chromium() as found:
+        yield found
+
+
+def claims(visitor: Visitor) -> list[str]:
+    """What the page says that it cannot know."""
+    said = visitor.page.locator("body").inner_text()
+    said += " ".join(
+        visitor.value("() => [...document.querySelectorAll('[data-said]')].map((one) => one.dataset.said)")
+    )
+    return [pattern for pattern in CANNOT_BE_KNOWN if re.search(pattern, said)]
+
+
+def test_page_without_database_says_so_and_no_more(browser: Browser) -> None:
+    """Opened while the database is away, the page says what the server says, and invents no figure."""
+    with (
+        serving_alone("postgresql://nobody@127.0.0.1:9/none") as web,
+        visiting(browser, web.address) as visitor,
+    ):
+        page = visitor.page
+        expect(page.locator("#banner")).to_contain_text("the database cannot be reached")
+        expect(page.locator("body")).to_have_attribute("data-fresh", "away")
+        expect(page.locator("#trust-text")).to_have_text("No figures")
+        expect(page.locator("#answer-trust .big")).to_have_text("No")
+        for card in ("nobody", "miss", "waiting"):
+            expect(page.locator(f"#answer-{card} .big")).to_have_text("–")
+            expect(page.locator(f"#answer-{card}")).to_contain_text("Not known")
+        for place in ("#list", "#alerts", "#areas"):
+            expect(page.locator(place)).to_have_attribute("data-said", re.compile("^Not known"))
+        expect(page.locator("#map-empty")).to_contain_text("The map has no areas yet")
+        assert claims(visitor) == []
+        visitor.shot("away")
+        visitor.fits()
+        visitor.accessible()
+
+
+def test_page_without_schema_fills_when_it_is_there(browser: Browser, database: str) -> None:
+    """Opened before the tables are made, the page says which command makes them, and fills by itself."""
+    with serving_alone(database) as web, visiting(browser, web.address) as visitor:
+        page = visitor.page
+        expect(page.locator("#banner")).to_contain_text("patrol init")
+        assert claims(visitor) == []
+        visitor.shot("no-schema")
+        with connect(database) as connection:
+            migrate(connection)
+        expect(page.locator("#list")).to_have_attribute("data-said", re.compile("No neighbourhoods"))
+        expect(page.locator("body")).to_have_attribute("data-fresh", "empty")
+        expect(page.locator("#map-empty")).to_contain_text("No areas are published yet")
+        town = Town(database)
+        town.begin(duty("O1", "N1", town.now, town.now + 480 * MINUTE))
+        town.put(R1="west")
+        town.go(30)
+        expect(page.locator("#list a.row")).to_have_count(2)
+        expect(page.locator("body")).to_have_attribute("data-fresh", "live")
+        expect(page.locator("#map-empty")).to_be_hidden()
+        visitor.until("() => patrol.map.has('neighbourhood', 'N1')", "areas on the map")
+        town.close()
+
+
+def test_database_that_goes_is_told_in_the_servers_words(
+    browser: Browser, database_server: EmbeddedDatabase
+) -> None:
+    """When the database goes the figures stay, grey, under the server's words for it."""
+    with (
+        database_called(database_server, "page_gone") as dsn,
+        serving_alone(dsn) as web,
+        visiting(browser, web.address) as visitor,
+    ):
+        with connect(dsn) as connection:
+            migrate(connection)
+        page = visitor.page
+        expect(page.locator("body")).to_have_attribute("data-fresh", "empty")
+        town = Town(dsn)
+        town.begin(duty("O1", "N1", town.now, town.now + 480 * MINUTE))
+        town.put(R1="west")
+        town.go(30)
+        expect(page.locator("#force .figure")).to_contain_text("%")
+        town.close()
+        with connect(database_server.dsn) as server:
+            server.execute("alter database page_gone allow_connections false")
+            server.execute(
+                "select pg_terminate_backend(pid) from pg_stat_activity where datname = 'page_gone'"
+            )
+        expect(page.locator("#banner")).to_contain_text("the database cannot be reached")
+        expect(page.locator("#answer-trust")).to_contain_text("the database cannot be reached")
+        expect(page.locator("#force .figure")).to_contain_text("%")
+        assert "grayscale" in page.locator("#main").evaluate("(one) => getComputedStyle(one).filter")
+        with connect(database_server.dsn) as server:
+            server.execute("alter database page_gone allow_connections true")
+        expect(page.locator("#banner")).to_be_hidden()
+
+
+@pytest.mark.parametrize(
+    ("link", "words"),
+    [
+        ("#/n/nowhere", "There is no neighbourhood"),
+        ("#/o/nobody", "There is no officer"),
+        ("#/p/nothing", "There is no priority area “nothing”"),
+        ("#/x/1", "This link leads nowhere"),
+        ("#/n/%E0%A4%A", "This link leads nowhere"),
+    ],
+)
+def test_link_to_nothing_says_so(browser: Browser, database: str, link: str, words: str) -> None:
+    """A link to what is not there says so, on a phone too, and its way back leads to the whole list."""
+    town = Town(database)
+    town.begin(duty("O1", "N1", town.now, town.now + 480 * MINUTE))
+    town.put(R1="west")
+    town.go(5)
+    with (
+        serving_alone(database) as web,
+        visiting(browser, web.address, f"/{link}", size=PHONE, has_touch=True) as visitor,
+    ):
+        page = visitor.page
+        expect(page.locator("#detail [role=alert]")).to_contain_text(words)
+        expect(page.locator("#detail h2")).to_be_focused()
+        assert page.locator("#detail ol:empty, #detail ul:empty").count() == 0
+        visitor.accessible()
+        page.get_by_role("link", name="Show all neighbourhoods").click()
+        expect(page.locator("#list a.row")).to_have_count(2)
+        expect(page.locator("#list a.row").first).to_be_visible()
+        expect(page.locator("#detail")).to_be_hidden()
+    town.close()

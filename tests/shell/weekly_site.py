@@ -1,0 +1,124 @@
+"""Four weeks of the made-up quarter in a database, two of them published, and the web process over it.
+
+For tests of the weekly pages: the clocks go back in the second week, boundaries change amid the fourth, which
+still runs when the facts end.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from stream.calendar import Period
+from stream.stays import take
+from stream.store import areas, reports
+from stream.store.ledger import Ledger
+from stream.store.policies import keep
+from stream.store.schema import connect, migrate
+from stream.store.summaries import summaries
+from tests.quarter import POLICIES, after, before_it_is_over, local, quarter
+from tests.shell.screen import Web
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from stream.embedded import EmbeddedDatabase
+    from stream.store.schema import Connection
+    from stream.summary import Summary
+
+BEGIN, END = local(after(4)), local(after(7, 3), 12, 34)
+WEEKS = ("2026-W42", "2026-W43", "2026-W44", "2026-W45")
+"""The weeks with facts; the first three are over."""
+
+PUBLISHED_AT = local(after(7), 6)
+OFFICERS = 16
+
+POLICY = """
+[[policy]]
+
+[[policy]]
+from = 2026-10-22
+target = 0.55
+visit_min_s = 180
+states.3 = { name = "waiting", counts = "not_visible" }
+states.5 = { name = "on the way" }
+"""
+"""``tests.quarter.POLICIES`` as a file."""
+
+
+@dataclass(slots=True)
+class WeeklySite:
+    """The web process and what it reads."""
+
+    web: Web
+    dsn: str
+
+    @property
+    def address(self) -> str:
+        """Where the pages are."""
+        return self.web.address
+
+    def summary(self, week: str, area_id: str) -> Summary:
+        """A summary as it is counted now."""
+        with connect(self.dsn) as connection:
+            period = Period.week(week)
+            [found] = summaries(connection, POLICIES, period, area_ids=[area_id], now=END)
+        return found
+
+
+def fill(connection: Connection) -> None:
+    """Writes the facts as a worker does, and publishes the second and the third week."""
+    migrate(connection)
+    keep(connection, POLICIES)
+    for kind, found, since in before_it_is_over():
+        areas.publish(connection, found, kind, since, file=f"{kind}.gpkg", sha256="ab", by="test")
+    facts = quarter(officers=OFFICERS)
+    duties = [duty for duty in facts.duties if BEGIN <= duty.start < local(after(8))]
+    fixes = take(facts.fixes, (facts.fixes.time >= BEGIN) & (facts.fixes.time < END))
+    states = [state for state in facts.states if BEGIN <= state.time < END]
+    ledger = Ledger(connection, POLICIES)
+    ledger.bookings(duties, states)
+    for part in np.array_split(np.arange(len(fixes)), 6):
+        ledger.positions(take(fixes, part))
+    connection.execute("vacuum analyze")
+    for week in WEEKS[1:3]:
+        listed = summaries(connection, POLICIES, Period.week(week), now=PUBLISHED_AT)
+        reports.publish(connection, list(listed), by="the timer", now=PUBLISHED_AT)
+
+
+@contextlib.contextmanager
+def weekly_site(server: EmbeddedDatabase, name: str, folder: Path, **settings: str) -> Iterator[WeeklySite]:
+    """A database with the weeks in it, and the web process.
+
+    Args:
+        server: where the database is made.
+        name: of the database.
+        folder: for the policy's file.
+        settings: further settings of the process.
+    """
+    with connect(server.dsn) as admin:
+        admin.execute(f"create database {name} template template0".encode())
+    dsn = server.dsn_of(name)
+    try:
+        with connect(dsn) as connection:
+            fill(connection)
+        policy = folder / "policy.toml"
+        policy.write_text(POLICY, "utf-8")
+        given = {"database": dsn, "policy": str(policy), "clock": "events"} | settings
+        web = Web(
+            {key: value for key, value in os.environ.items() if not key.startswith("PATROL_")}
+            | {f"PATROL_{key.upper()}": value for key, value in given.items()}
+        )
+        try:
+            web.start()
+            yield WeeklySite(web, dsn)
+        finally:
+            web.end()
+    finally:
+        with connect(server.dsn) as admin:
+            admin.execute(f"drop database {name} with (force)".encode())
