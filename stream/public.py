@@ -167,6 +167,7 @@ class PublicArea:
         by_length: under 5 minutes, 5 to 10, 10 to 20, 20 and over; None as above, 0 is none at all.
         patrol_hours: whole hours in which an officer was there; 0 is under half an hour.
         in_hours, out_of_hours: the same within the area's own hours and outside; None where not told apart.
+        never_in_hours: nobody was there in the area's own hours at all.
     """
 
     area_id: str
@@ -181,6 +182,7 @@ class PublicArea:
     patrol_hours: int = 0
     in_hours: int | None = None
     out_of_hours: int | None = None
+    never_in_hours: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -645,4 +647,5 @@ def _area(item: PriorityArea, rule: Rule) -> PublicArea:
         patrol_hours=own + other if apart else _nearest(figures.patrol_time, HOUR),
         in_hours=own if apart else None,
         out_of_hours=other if apart else None,
+        never_in_hours=not figures.patrol_time_in_window,
     )

@@ -349,8 +349,9 @@ def tally(found: Sequence[Summary], period: Period) -> str:
 @click.option("--week", required=True, metavar="WEEK", help="The ISO week, like 2026-W47.")
 @click.option("--area", "areas", metavar="ID", multiple=True, help="A neighbourhood; without, all of them.")
 @click.option("--by", default=None, help="Who publishes.  [default: your user's name]")
+@click.option("--now", help="Take this for the present: 2026-11-23 or a time with offset.")
 @click.option("--json", "as_json", is_flag=True, help="What was published, as JSON.")
-def publish(week: str, areas: tuple[str, ...], by: str | None, *, as_json: bool) -> None:
+def publish(week: str, areas: tuple[str, ...], by: str | None, now: str | None, *, as_json: bool) -> None:
     """Publishes a week's summaries; what is published already and still true stays as it is.
 
     The worker does this by itself every Monday; by hand it is needed after later facts, when the new figure
@@ -361,14 +362,14 @@ def publish(week: str, areas: tuple[str, ...], by: str | None, *, as_json: bool)
     from stream.store.summaries import summaries
 
     period = week_option(week)
-    now = time.time_ns() // 1000
-    if now < period.end:
+    present = time.time_ns() // 1000 if now is None else _moment(now)
+    if present < period.end:
         raise click.UsageError(f"{period.name} is not over: only a whole week can be published")
     settings = load()
     settings.need("database")
     with connect(settings.database, name="patrol report") as connection:
         require(connection)
-        found = list(summaries(connection, settings.policies(), period, area_ids=areas or None, now=now))
+        found = list(summaries(connection, settings.policies(), period, area_ids=areas or None, now=present))
         refuse_unknown(found, areas, period)
         if settings.mail:
             from stream.mail import read_mailing
@@ -377,11 +378,11 @@ def publish(week: str, areas: tuple[str, ...], by: str | None, *, as_json: bool)
                 connection,
                 found,
                 by=by or getpass.getuser(),
-                now=now,
+                now=present,
                 letters=read_mailing(settings.mail).letters,
             )
         else:
-            done = reports.publish(connection, found, by=by or getpass.getuser(), now=now)
+            done = reports.publish(connection, found, by=by or getpass.getuser(), now=present)
     if as_json:
         click.echo(
             json.dumps(

@@ -6,7 +6,7 @@ here for all forms that people read (``texts``), and by the workbook and CSV for
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -31,12 +31,14 @@ class Column:
         kind: what it holds.
         short: a narrower heading for paper.
         key: what its numbers are of, for links.
+        read: people read it; else it is an id, for programs.
     """
 
     name: str
     kind: str = TEXT
     short: str = ""
     key: str = ""
+    read: bool = True
 
     @property
     def heading(self) -> str:
@@ -79,6 +81,16 @@ class Table:
     note: str = ""
     empty: str = "None."
     target: Fraction | None = None
+
+
+def for_people(table: Table) -> Table:
+    """A table without the columns that are for programs."""
+    kept = [at for at, column in enumerate(table.columns) if column.read]
+    return replace(
+        table,
+        columns=tuple(table.columns[at] for at in kept),
+        rows=tuple(replace(row, cells=tuple(row.cells[at] for at in kept)) for row in table.rows),
+    )
 
 
 def texts(table: Table) -> list[list[str]]:

@@ -126,6 +126,7 @@ def hours_table(summary: Summary) -> Table:
         (
             Column("day"),
             Column("hour"),
+            Column("starts", INSTANT, read=False),
             Column("duty time", TIME, key="duty"),
             Column("on patch", PART, key="on_patch"),
             Column("off patch", PART, key="off_patch"),
@@ -141,6 +142,7 @@ def hours_table(summary: Summary) -> Table:
                 (
                     hour.day,
                     f"{hour.hour:02d}:00{' (again)' if hour.again else ''}",
+                    hour.start,
                     hour.duty,
                     hour.on_patch,
                     hour.off_patch,
@@ -173,6 +175,7 @@ def areas_table(summary: Summary) -> Table:
         "Priority areas",
         (
             Column("priority area"),
+            Column("priority area id", read=False),
             Column("issue"),
             Column("its own days and hours", short="own hours"),
             Column("visits", COUNT, key="visits"),
@@ -193,6 +196,7 @@ def areas_table(summary: Summary) -> Table:
             Row(
                 (
                     area.name,
+                    area.area_id,
                     area.issue,
                     clock_words(area),
                     area.figures.visits,
@@ -235,6 +239,9 @@ def away_table(summary: Summary) -> Table:
         "Abstraction: where, in which state, how long",
         (
             Column("where"),
+            Column("neighbourhood id", read=False),
+            Column("premises id", read=False),
+            Column("state", COUNT, read=False),
             Column("activity"),
             Column("radio state"),
             Column(summary.name, TIME, key="away"),
@@ -245,6 +252,9 @@ def away_table(summary: Summary) -> Table:
             Row(
                 (
                     away_words(item),
+                    item.neighbourhood,
+                    item.premises,
+                    item.state,
                     "off patch" if item.activity != NOT_VISIBLE else "not visible",
                     item.state_name.replace("_", " "),
                     item.time,
@@ -299,6 +309,7 @@ def officers_table(summary: Summary) -> Table:
         "Officers",
         (
             Column("officer"),
+            Column("officer id", read=False),
             Column("role"),
             Column("team"),
             Column("time in the team", short="tenure"),
@@ -316,6 +327,7 @@ def officers_table(summary: Summary) -> Table:
             Row(
                 (
                     officer.name,
+                    officer.officer_id,
                     officer.role,
                     officer.team,
                     tenure(officer),
@@ -341,6 +353,7 @@ def duties_table(summary: Summary) -> Table:
         "Duties of each officer",
         (
             Column("officer"),
+            Column("officer id", read=False),
             Column("duty"),
             Column("from", INSTANT),
             Column("to", INSTANT),
@@ -356,6 +369,7 @@ def duties_table(summary: Summary) -> Table:
             Row(
                 (
                     officer.name,
+                    officer.officer_id,
                     duty.duty_id,
                     duty.start,
                     duty.end,

@@ -15,7 +15,7 @@ from markupsafe import Markup
 
 from stream.reports import charts, listing, view
 from stream.reports.colours import painted, variables
-from stream.reports.grid import PART, SHARE, TEXT, TIME, Table, texts
+from stream.reports.grid import PART, SHARE, TEXT, TIME, Table, for_people, texts
 from stream.reports.links import Links, href
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ def style(name: str = "page.css") -> Markup:
 
 def laid(table: Table, links: Links | None) -> dict[str, Any]:
     """A table as the templates take it: each cell its text, whether it is a number, and where it leads."""
+    table = for_people(table)
     numbers = [column.kind != TEXT for column in table.columns]
     rows = []
     for row, said in zip(table.rows, texts(table), strict=True):

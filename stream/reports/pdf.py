@@ -16,7 +16,7 @@ import msgspec
 import typst
 
 from stream.reports import charts, listing, view
-from stream.reports.grid import TEXT, Table, texts
+from stream.reports.grid import TEXT, Table, for_people, texts
 from stream.reports.page import HEAT_KEY
 
 if TYPE_CHECKING:
@@ -35,6 +35,9 @@ KNOWN = ((0x20, 0x7E), (0xA0, 0xAC), (0xAE, 0x24F), (0x370, 0x3FF), (0x400, 0x45
 """Letters that the fonts surely have."""
 
 SIGNS = "–—‘’“”†•…‹›€−×□▲▼◆"
+
+WIDEST = 36
+"""Letters of a cell's text beyond which it goes on in the next line."""
 
 _COMPILING = threading.Lock()
 """A compiler sets one document at a time."""
@@ -184,12 +187,22 @@ def _drawing(drawing: charts.Drawing) -> dict[str, str]:
 
 
 def _table(table: Table) -> dict[str, Any]:
+    table = for_people(table)
+    said = texts(table)
+    heads = [column.heading for column in table.columns]
     return {
         "name": table.name,
         "title": table.title,
-        "heads": [column.heading for column in table.columns],
+        "heads": heads,
+        "widths": [_width(head, [row[at] for row in said]) for at, head in enumerate(heads)],
         "numbers": [column.kind != TEXT for column in table.columns],
-        "rows": texts(table),
+        "rows": said,
         "note": table.note,
         "empty": table.empty,
     }
+
+
+def _width(head: str, column: list[str]) -> float:
+    """How wide a column is to be, beside the others: measured here, because it is quicker than to try."""
+    words = max((len(word) for word in head.split()), default=0)
+    return max([words, *(min(len(text), WIDEST) for text in column)]) + 1.5

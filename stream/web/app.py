@@ -20,7 +20,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from stream.store.schema import NoAnswerError, SchemaError
-from stream.web import description, features, health, live, noticed, pages, publishing, weekly
+from stream.web import description, features, health, live, noticed, pages, publishing, residents, weekly
 from stream.web.boundaries import Boundaries
 from stream.web.features import OPENAPI, answer
 from stream.web.parameters import ProblemError
@@ -105,6 +105,7 @@ def create_app(settings: Settings, *, now: Callable[[], int] = wall_clock) -> Fa
     app.include_router(noticed.router(pulse))
     app.include_router(publishing.router(desk))
     app.include_router(weekly.router(shelf))
+    app.include_router(residents.router(residents.Residents(shelf)))
     app.include_router(pages.router(settings))
     app.mount("/static", pages.static())
 

@@ -78,21 +78,15 @@ def week_of(name: str) -> Period:
     """
     if not re.fullmatch(r"[0-9]{4}-W[0-9]{2}", name):
         raise bad(f"{name!r} is no ISO week: write it like 2026-W47")
-    return _reached(Period.week, name)
+    return reached_or_refused(Period.week, name)
 
 
-def month_of(name: str) -> Period:
-    """The month that an address names.
+def reached_or_refused(make: Callable[[str], Period], name: str) -> Period:
+    """A period by its name.
 
     Raises:
-        ProblemError: there is no such month.
+        ProblemError: there is none, or nothing can be known of it.
     """
-    if not re.fullmatch(r"[0-9]{4}-[0-9]{2}", name):
-        raise bad(f"{name!r} is no month: write it like 2026-11")
-    return _reached(Period.month, name)
-
-
-def _reached(make: Callable[[str], Period], name: str) -> Period:
     try:
         period = make(name)
     except ValueError as error:
@@ -184,11 +178,12 @@ def _sheet(shelf: Shelf, period: Period, area_id: str, number: int | None) -> Sh
 # ── Pages ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _html(request: Request, text: str) -> Response:
+def html_answer(request: Request, text: str) -> Response:
+    """A page, on which no script may run."""
     return tagged(request, text.encode(), HTML, {"Content-Security-Policy": POLICY})
 
 
-def _paged(handler: Callable[[Request], Response]) -> Callable[[Request], Response]:
+def paged(handler: Callable[[Request], Response]) -> Callable[[Request], Response]:
     """Says what went wrong as a page with a way on; where nobody reads HTML, as a problem."""
 
     def guarded(request: Request) -> Response:
@@ -218,7 +213,7 @@ def _trouble(error: Exception) -> tuple[int, str, str]:
 
 def _pages(routes: APIRouter, shelf: Shelf) -> None:
     def page(path: str) -> Callable[[Callable[[Request], Response]], Any]:
-        return lambda handler: routes.get(path, include_in_schema=False)(_paged(handler))
+        return lambda handler: routes.get(path, include_in_schema=False)(paged(handler))
 
     @page("/weeks")
     def weeks(_request: Request) -> Response:
@@ -233,7 +228,7 @@ def _pages(routes: APIRouter, shelf: Shelf) -> None:
         given = known(request.query_params.multi_items(), ("sort",))
         sort = given.get("sort", "share")
         period = week_of(request.path_params["week"])
-        return _html(request, _force(shelf, period, sort))
+        return html_answer(request, _force(shelf, period, sort))
 
     @page("/weeks/{week}/duties/{dutyId:path}")
     def duty(request: Request) -> Response:
@@ -243,7 +238,7 @@ def _pages(routes: APIRouter, shelf: Shelf) -> None:
         if sheet is None:
             raise ProblemError(404, "NotFound", f"there is no duty {duty_id!r} in {period.name}")
         names = Names(shelf.area_names(period))
-        return _html(
+        return html_answer(
             request, sheets.duty_page(sheet, period, names, marked=_marked(given), kind=NEIGHBOURHOOD)
         )
 
@@ -254,7 +249,7 @@ def _pages(routes: APIRouter, shelf: Shelf) -> None:
         record = _record(shelf, period, area_id)
         names = names_of(record, period)
         found = explained(record, shelf.policies, area_id, period, question)
-        return _html(
+        return html_answer(
             request,
             sheets.parts_page(
                 parts_answer(found, question, names),
@@ -277,7 +272,7 @@ def _pages(routes: APIRouter, shelf: Shelf) -> None:
         name = names.names.get(("priority", priority))
         if name is None:
             raise ProblemError(404, "NotFound", f"there is no priority area {priority!r} in {period.name}")
-        return _html(
+        return html_answer(
             request,
             sheets.visits_page(
                 visit_list(record, period, shelf.policies, priority, names),
@@ -299,7 +294,7 @@ def _pages(routes: APIRouter, shelf: Shelf) -> None:
         period, area_id = _place(request)
         names = _known(shelf, period, area_id)
         found = crewed_hours(shelf.vehicles(period, area_id), period, area_id)
-        return _html(
+        return html_answer(
             request,
             sheets.crewing_page(
                 found,
@@ -319,7 +314,7 @@ def _pages(routes: APIRouter, shelf: Shelf) -> None:
         names = names_of(record, period)
         found = team_list(record, period, shelf.policies)
         months = shelf.policies.at(found.as_of).team_months
-        return _html(
+        return html_answer(
             request,
             sheets.team_page(
                 found,
@@ -350,7 +345,7 @@ def _pages(routes: APIRouter, shelf: Shelf) -> None:
         given = known(request.query_params.multi_items(), ("number",))
         period, area_id = _place(request)
         sheet = _sheet(shelf, period, area_id, number_of(given))
-        return _html(request, _summary(shelf, sheet, period, area_id))
+        return html_answer(request, _summary(shelf, sheet, period, area_id))
 
 
 def _place(request: Request) -> tuple[Period, str]:

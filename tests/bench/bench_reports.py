@@ -17,6 +17,7 @@ import numpy as np
 from stream.calendar import Period
 from stream.embedded import EmbeddedDatabase
 from stream.policy import Policies
+from stream.reports import page, pdf, tables, workbook
 from stream.store.schema import connect
 from stream.store.summaries import summaries
 from stream.summary import encode
@@ -36,7 +37,13 @@ WEEK, MONTH = "2026-W47", "2026-10"
 PAGES = 12
 NOW = Period.week(WEEK).end
 
-FILES: dict[str, Callable[[Summary], bytes | str | dict[str, bytes]]] = {"stored form": encode}
+FILES: dict[str, Callable[[Summary], bytes | str | dict[str, bytes]]] = {
+    "stored form": encode,
+    "HTML": page.html,
+    "PDF": pdf.pdf,
+    "XLSX": workbook.xlsx,
+    "CSV": tables.tables,
+}
 
 
 def counted(connection: Connection, name: str, area_ids: list[str] | None = None) -> list[Summary]:
@@ -52,7 +59,7 @@ def one_page(connection: Connection, wards: list[str]) -> list[Row]:
         began = time.monotonic()
         [found] = counted(connection, WEEK, [ward])
         middle = time.monotonic()
-        encode(found)
+        page.html(found)
         took.append((time.monotonic() - began, middle - began))
     whole, count = np.array(took).T * 1000
     note = f"{len(wards)} neighbourhoods one by one; {np.median(count):.0f} ms of it counting"

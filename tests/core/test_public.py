@@ -102,6 +102,7 @@ def test_own_figures_are_shown_exactly_where_the_rule_lets_them(world: World) ->
     assert public.share is not None or not public.reasons
 
 
+@settings(max_examples=40)
 @given(worlds(least=3))
 def test_what_is_shown_is_the_figure_rounded(world: World) -> None:
     """The share is within a per cent of the true one and its bounds hold it, all on the right side."""
@@ -126,6 +127,7 @@ def test_what_is_shown_is_the_figure_rounded(world: World) -> None:
     assert abs(share.duty_hours * HOUR - figures.duty) <= 5 * HOUR
 
 
+@settings(max_examples=40)
 @given(worlds(least=3))
 def test_share_and_reasons_make_a_hundred_per_cent(world: World) -> None:
     """What is said of all duty time adds up, and a reason is within a per cent and a half of its time."""
@@ -398,6 +400,14 @@ def test_without_knowing_who_nothing_is_told_apart() -> None:
     public = publish(summary(GOOD, known=False))
     assert {item.key for item in public.reasons} == {"away", "hidden", "no_signal"}
     assert [item.state for item in public.areas] == [FEW, NOBODY, FEW]
+
+
+def test_nobody_in_an_areas_own_hours_is_said() -> None:
+    """An area visited only outside its own hours is told so, and one visited in them is not."""
+    for own, never in ((0, True), (HOUR, False)):
+        area = Visited(visitors=tuple((f"OFF{who}", 2 * HOUR, own) for who in range(4)), lengths=(0, 0, 0, 8))
+        [shown] = publish(summary(World(areas=(area,)))).areas
+        assert (shown.never_in_hours, shown.patrol_hours) == (never, 8)
 
 
 def test_only_whole_months_that_are_over_are_public() -> None:

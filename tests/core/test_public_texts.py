@@ -81,6 +81,7 @@ def pages() -> list[Public]:
                 replace(area, visits=None, by_length=(None, 0, 0, 0), patrol_hours=1, in_hours=None),
                 replace(area, visits=0, by_length=(0, 0, 0, 0), patrol_hours=0),
                 replace(area, days="Sat", hours="never"),
+                replace(area, never_in_hours=True),
             ),
         ),
     ]

@@ -46,8 +46,8 @@ WORDS = frozenset({"said", "scope", "id", "form"})
 """Fields that are not compared."""
 
 NAMED = frozenset({"neighbourhood_name", "premises_name"})
-"""Names that are compared only where an area in force in the period has one: what lies outside all areas, or in
-one of long ago, may be called as one likes."""
+"""Names that are compared only where an area in force in the period has one: what lies outside all areas, or
+in one of long ago, may be called as one likes."""
 
 
 def differences(rules: Summary, found: Summary) -> list[str]:

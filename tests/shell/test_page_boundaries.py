@@ -107,13 +107,13 @@ def test_findings_are_on_the_map_and_in_a_list(desk: Desk) -> None:
         expect(page.locator("#publish")).to_contain_text("cannot be published")
         visitor.shot("boundaries-error")
         visitor.accessible()
+        visitor.undisturbed(address)
         page.get_by_role("checkbox", name=re.compile("^overlap")).check()
         page.locator("#accept").get_by_label("Why").fill("shared high street")
         page.locator("#accept").get_by_label("Your name").fill("GIS desk")
         page.get_by_role("button", name="Check again with these accepted").click()
         expect(page.locator("#result-summary")).to_contain_text("can be published")
         expect(page.locator(".finding[data-severity=error]")).to_have_count(0)
-        visitor.undisturbed(address)
 
 
 def test_file_is_compared_published_and_taken_back(desk: Desk) -> None:

@@ -121,9 +121,9 @@ def test_one_neighbourhood_is_counted_as_among_all(dsn: str) -> None:
 
 def test_a_published_week_stands_until_facts_change_it(dsn: str, tmp_path: Path) -> None:
     """Published again it is unchanged; after later facts it gets number 2, and number 1 is kept as it was."""
-    first = report("publish", "--week", WEEK, "--by", "tester")
+    first = report("publish", "--week", WEEK, "--now", AFTER, "--by", "tester")
     assert (first.exit_code, "4 published" in first.output) == (0, True), first.output
-    again = report("publish", "--week", WEEK, "--by", "tester", "--json")
+    again = report("publish", "--week", WEEK, "--now", AFTER, "--by", "tester", "--json")
     assert json.loads(again.stdout) == {"week": WEEK, "written": [], "unchanged": 4}
     assert "Published as number 1" in weekly(tmp_path / "one", "--area", "N1", "--format", "json").output
 
@@ -135,7 +135,7 @@ def test_a_published_week_stands_until_facts_change_it(dsn: str, tmp_path: Path)
             if duty.patch == ("N1",)
         ][:1]
         Ledger(connection, POLICIES).bookings(moved, [])
-    later = json.loads(report("publish", "--week", WEEK, "--by", "tester", "--json").stdout)
+    later = json.loads(report("publish", "--week", WEEK, "--now", AFTER, "--by", "tester", "--json").stdout)
     assert later == {"week": WEEK, "written": [{"area_id": "N1", "number": 2}], "unchanged": 3}
     for name, words in (("two", ()), ("kept", ("--number", "1")), ("fresh", ("--fresh",))):
         assert weekly(tmp_path / name, "--area", "N1", "--format", "json", *words).exit_code == 0
@@ -161,7 +161,7 @@ def test_a_published_week_stands_until_facts_change_it(dsn: str, tmp_path: Path)
         (("weekly", "--week", WEEK, "--number", "1"), 2, "no report is published"),
         (("weekly", "--week", WEEK, "--number", "1", "--fresh"), 2, "not both"),
         (("publish", "--week", "2999-W01"), 2, "is not over"),
-        (("publish", "--week", WEEK, "--area", "N77"), 1, "there is no neighbourhood 'N77'"),
+        (("publish", "--week", WEEK, "--now", AFTER, "--area", "N77"), 1, "there is no neighbourhood 'N77'"),
     ],
 )
 def test_wrong_use_is_answered_in_a_line(

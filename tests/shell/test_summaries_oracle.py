@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from dataclasses import fields, is_dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -164,6 +165,39 @@ def test_what_was_restated_is_what_the_figure_is_now(connection: Connection) -> 
             assert change.cause == "areas published"
             assert change.why == "South Street station has opened"
     assert restated > 3
+
+
+def numbers(value: object, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
+    """The way to each number of a summary but its form, the sentences and the policy left aside."""
+    if is_dataclass(value):
+        for item in fields(value):
+            if item.name not in ("form", "said", "policy"):
+                yield from numbers(getattr(value, item.name), (*path, item.name))
+    elif isinstance(value, tuple):
+        for at, part in enumerate(value):
+            yield from numbers(part, (*path, at))
+    elif isinstance(value, int) and not isinstance(value, bool):
+        yield path
+
+
+def one_more(value: Any, path: tuple[str | int, ...]) -> Any:
+    """The same with one number greater by one."""
+    if not path:
+        return value + 1
+    head, *rest = path
+    if isinstance(head, int):
+        return (*value[:head], one_more(value[head], tuple(rest)), *value[head + 1 :])
+    return replace(value, **{head: one_more(getattr(value, head), tuple(rest))})
+
+
+def test_the_comparison_sees_a_microsecond(connection: Connection) -> None:
+    """Whichever number of a summary is greater by one, it is told."""
+    [found] = found_in(connection, "2026-W48", "N00")
+    assert differences(found, found) == []
+    paths = list(numbers(found))
+    assert len(paths) > 2000
+    for at in np.random.default_rng(1).choice(len(paths), 300, replace=False).tolist():
+        assert differences(found, one_more(found, paths[at])), paths[at]
 
 
 MINUTES = re.compile(r"^(?:(\d+) h)? ?(?:(\d+) min)?")
