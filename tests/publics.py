@@ -374,3 +374,20 @@ def worlds(draw: st.DrawFn, *, patches: Sequence[str] = ("HERE",), least: int = 
         )
     target = draw(st.sampled_from([0.8, 0.8, 0.75, 0.805, 0.5]))
     return World(workers=workers, areas=tuple(areas), target=target)
+
+
+@st.composite
+def shown_worlds(draw: st.DrawFn) -> World:
+    """Months of which the share is always shown: some officers much alike, some who are not."""
+    reason, other = draw(st.permutations(REASONS))[:2]
+    more = draw(times(5))
+    alike = {"on": 60 * HOUR, reason: 20 * HOUR, other: more}
+    extra = draw(worlds(most=2))
+    names = [f"OFF{number}" for number in range(4 + len(extra.workers))]
+    lines: list[tuple[tuple[str, Spent], ...]] = [(("HERE", Spent(**alike)),)] * 4
+    lines += [worker.duties for worker in extra.workers]
+    workers = tuple(
+        Worked(officer_id=name, name=f"Constable Quill-{name}", duties=duties)
+        for name, duties in zip(names, lines, strict=True)
+    )
+    return replace(extra, workers=workers)

@@ -241,7 +241,7 @@ def heat(hours: Sequence[Hour], days: Sequence[date], target: Fraction, name: st
     left, top = 62.0, 14.0
     month = len(days) > 7
     pitch = (WIDTH - left) / len(columns)
-    height = 13.0 if month else 17.0
+    height = 10.0 if month else 17.0
     known = {(hour.day, hour.hour, hour.again): hour for hour in hours}
     parts = [hatch(name)]
     for at, (number, again) in enumerate(columns):
@@ -250,7 +250,9 @@ def heat(hours: Sequence[Hour], days: Sequence[date], target: Fraction, name: st
     for row, day in enumerate(days):
         y = top + row * height
         words = f"{DAYS[day.weekday()]} {day.day} {MONTHS[day.month - 1]}"
-        parts.append(_text(0, y + height - 4.5, words))
+        parts.append(
+            _text(0, y + height - (2 if month else 4.5), words, further=' font-size="8"' if month else "")
+        )
         for at, (number, again) in enumerate(columns):
             hour = known.get((day.isoformat(), number, again))
             x = left + at * pitch
@@ -277,11 +279,11 @@ def heat(hours: Sequence[Hour], days: Sequence[date], target: Fraction, name: st
                 parts.append(
                     _text(
                         x + pitch / 2,
-                        y + height - (4 if month else 5.3),
+                        y + height - (2.4 if month else 5.3),
                         str(minutes),
                         "f-heat-ink",
                         "middle",
-                        ' font-size="8.5"',
+                        ' font-size="7"' if month else ' font-size="8.5"',
                     )
                 )
     odd = [day for day in days if day_bounds(day)[1] - day_bounds(day)[0] != 86_400_000_000]
@@ -322,16 +324,25 @@ def crewing(single: Sequence[int], double: Sequence[int]) -> Drawing:
     )
 
 
-def spark(steps: Sequence[Step]) -> str:
+def floor_of(steps: Sequence[Step]) -> Fraction:
+    """A round figure below every bound and target."""
+    known = [step.reading.target for step in steps]
+    known += [step.reading.low for step in steps if step.reading.low is not None]
+    return Fraction(max(int(min(known, default=Fraction(0)) * 10 - Fraction(1, 10)), 0), 10)
+
+
+def spark(steps: Sequence[Step], floor: Fraction) -> str:
     """A small multiple for the force view: shares with bounds over the periods, and the targets.
 
-    Every one has the same scale, 0 to 100 %, so that they can be compared.
+    Args:
+        steps: the periods.
+        floor: where the scale begins, up to 100 %; the same in all, so that they can be compared.
     """
     width, height = 168.0, 34.0
     pitch = width / max(len(steps), 1)
 
     def y(share: Fraction) -> float:
-        return height - 1.5 - float(share) * (height - 3)
+        return height - 3.5 - float((share - floor) / (1 - floor)) * (height - 7)
 
     parts = []
     for at, step in enumerate(steps):
@@ -341,7 +352,7 @@ def spark(steps: Sequence[Step]) -> str:
         )
         if reading.share is not None and reading.low is not None and reading.high is not None:
             parts.append(_line(x, y(reading.low), x, y(reading.high), "s-edge", 1.4))
-            parts.append(_mark(x, y(reading.share), reading.verdict, 3))
+            parts.append(_mark(x, y(reading.share), reading.verdict, 3.6))
     said = "; ".join(
         f"{step.label} {reading.share_words}" + (f" {reading.verdict}" if reading.verdict else "")
         for step in steps

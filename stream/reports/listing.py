@@ -12,7 +12,7 @@ from stream.abstraction import OUTSIDE
 from stream.explanation import exact
 from stream.policy import NOT_VISIBLE
 from stream.reports.grid import COUNT, INSTANT, PART, SHARE, TIME, Column, Row, Table
-from stream.reports.view import LENGTHS, duty_words, parts, reading
+from stream.reports.view import LENGTHS, parts, reading, time_title
 
 if TYPE_CHECKING:
     from stream.shares import Figures
@@ -100,7 +100,7 @@ def time_table(summary: Summary) -> Table:
     found = parts(summary)
     return Table(
         "time",
-        f"Where {duty_words(summary)} of duty time went",
+        time_title(summary),
         (Column("what"), Column("officer time", PART), Column("of duty time", SHARE)),
         tuple(
             Row(

@@ -95,6 +95,7 @@ def html(summary: Summary, links: Links | None = None) -> str:
             verdict_class=charts.CLASSES[found.verdict],
             standing=view.standing(summary),
             duty=view.duty_words(summary),
+            time_title=view.time_title(summary),
             compared=view.compared(summary),
             bar=Markup(charts.share_bar(found).inline()),
             trend=Markup(charts.trend(steps).inline()),

@@ -16,7 +16,7 @@ import msgspec
 import typst
 
 from stream.reports import charts, listing, view
-from stream.reports.grid import TEXT, Table, for_people, texts
+from stream.reports.grid import PART, SHARE, TEXT, TIME, Table, for_people, texts
 from stream.reports.page import HEAT_KEY
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ def document(summary: Summary) -> dict[str, Any]:
         "bar": _drawing(charts.share_bar(found)),
         "trend": _drawing(charts.trend(view.steps(summary))),
         "trend_title": f"The last {len(summary.past)} {summary.period}s",
-        "time_title": f"Where {view.duty_words(summary)} of duty time went",
+        "time_title": view.time_title(summary),
         "time": _drawing(charts.time_bar(parts)),
         "parts": [
             {
@@ -188,7 +188,14 @@ def _drawing(drawing: charts.Drawing) -> dict[str, str]:
 
 def _table(table: Table) -> dict[str, Any]:
     table = for_people(table)
-    said = texts(table)
+    said = [
+        [
+            # A number and its unit stay in one line.
+            text.replace(" ", "\u00a0") if column.kind in (TIME, PART, SHARE) else text
+            for column, text in zip(table.columns, row, strict=True)
+        ]
+        for row in texts(table)
+    ]
     heads = [column.heading for column in table.columns]
     return {
         "name": table.name,
@@ -205,4 +212,4 @@ def _table(table: Table) -> dict[str, Any]:
 def _width(head: str, column: list[str]) -> float:
     """How wide a column is to be, beside the others: measured here, because it is quicker than to try."""
     words = max((len(word) for word in head.split()), default=0)
-    return max([words, *(min(len(text), WIDEST) for text in column)]) + 1.5
+    return max([words, *(min(len(text), WIDEST) for text in column)]) + 2

@@ -33,12 +33,12 @@ if TYPE_CHECKING:
     from datetime import date
 
     from stream.shares import Figures
-    from stream.summary import Away, PriorityArea, Summary
+    from stream.summary import Away, Past, PriorityArea, Summary
 
 LENGTHS = ("2–5 min", "5–10 min", "10–20 min", "20 min or more")
 """The lengths of visits (rule 17)."""
 
-FIRST = 5
+FIRST = {"week": 5, "month": 3}
 """How many priority areas, and how many reasons, stand on the first sheet; all are in the annex."""
 
 LONG = 60
@@ -143,9 +143,12 @@ def reading(figures: Figures | None, target: float) -> Reading:
 
 def steps(summary: Summary) -> tuple[Step, ...]:
     """The periods before and this one."""
-    return tuple(
-        Step(past.name, _label(past.name), reading(past.figures, past.target)) for past in summary.past
-    )
+    return tuple(step(past) for past in summary.past)
+
+
+def step(past: Past) -> Step:
+    """A period of the trend."""
+    return Step(past.name, _label(past.name), reading(past.figures, past.target))
 
 
 def _label(name: str) -> str:
@@ -214,6 +217,13 @@ def parts(summary: Summary) -> tuple[Part, ...]:
 def duty_words(summary: Summary) -> str:
     """The duty time in words."""
     return time_words(summary.figures.duty)
+
+
+def time_title(summary: Summary) -> str:
+    """What stands above where the time went."""
+    if not summary.figures.duty:
+        return "Where the duty time went: there was none"
+    return f"Where {duty_words(summary)} of duty time went"
 
 
 def title(summary: Summary) -> str:
@@ -342,7 +352,8 @@ def short(name: str, letters: int = LONG) -> str:
 def first_areas(summary: Summary) -> tuple[tuple[PriorityArea, ...], int]:
     """The priority areas for the first sheet, those without a visit first, and how many more there are."""
     ranked = sorted(summary.areas, key=lambda area: (area.figures.visits > 0, area.figures.patrol_time))
-    chosen = ranked[:FIRST] if len(ranked) > FIRST else list(summary.areas)
+    most = FIRST[summary.period]
+    chosen = ranked[:most] if len(ranked) > most else list(summary.areas)
     return tuple(chosen), len(ranked) - len(chosen)
 
 
@@ -359,7 +370,7 @@ def visits_words(area: PriorityArea) -> str:
 def first_reasons(summary: Summary) -> tuple[tuple[str, ...], int]:
     """The largest costs for the first sheet, and how many more there are."""
     costs = summary.said.costs
-    chosen = costs[:FIRST] if len(costs) > FIRST else costs
+    chosen = costs[: FIRST[summary.period]]
     return tuple(short(text, 170) for text in chosen), len(costs) - len(chosen)
 
 

@@ -125,7 +125,7 @@ def places(share: Fraction, target: Fraction | None) -> int:
     """How many decimals of a percentage keep it on its side of the target, and of 0 and 1."""
     for many in range(1, PLACES):
         shown = round(share, many + 2)
-        sides = [0, 1] if target is None else [0, 1, target]
+        sides = [Fraction(0), Fraction(1), *([] if target is None else [target])]
         if all((share < edge) == (shown < edge) and (share > edge) == (shown > edge) for edge in sides):
             return many
     return PLACES

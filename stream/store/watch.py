@@ -34,8 +34,8 @@ DEEP_SHARE = 20
 """The last day is looked at anew after so many times the time that it took, once a second at most."""
 
 LIVE, LATE, STALE, EMPTY = "live", "late", "stale", "empty"
-AWAY, SILENT, SCHEMA, WORKER = "away", "silent", "schema", "worker"
-TROUBLES = (AWAY, SILENT, SCHEMA, WORKER)
+AWAY, SILENT, SCHEMA, FAULT, WORKER = "away", "silent", "schema", "fault", "worker"
+TROUBLES = (AWAY, SILENT, SCHEMA, FAULT, WORKER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +47,8 @@ class Fresh:
         age_s: its age by the wall clock; in a replay, how long ago the newest one came.
         lag_s: how old the newest event was when it was first seen here; None in a replay.
         text: in plain words.
-        trouble: why nothing can be read: ``away``, ``silent`` or ``schema``; or ``worker``: nobody counts, or
-            looks for alerts; empty where all is well.
+        trouble: why nothing can be read: ``away``, ``silent``, ``schema`` or ``fault``; or ``worker``: nobody
+            counts, or looks for alerts; empty where all is well.
         worker_silent_s: how long ago the worker that watches was last heard of; None where none ever was, or
             nobody looked.
     """

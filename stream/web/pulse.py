@@ -34,7 +34,7 @@ from stream.settings import EVENTS
 from stream.shares import FORCE, OFFICER
 from stream.store import alerts
 from stream.store.schema import NoAnswerError, SchemaError
-from stream.store.watch import AWAY, SCHEMA, SILENT, STALE, WORKER, Eyes, Fresh, spell
+from stream.store.watch import AWAY, FAULT, SCHEMA, SILENT, STALE, WORKER, Eyes, Fresh, spell
 from stream.web import shown
 
 if TYPE_CHECKING:
@@ -342,9 +342,14 @@ class Pulse:
         known = self._moment is not None
         goes_on = "this page goes on by itself when it is back."
         if isinstance(failure, SchemaError):
-            # A database that had all that is needed has been changed under this program's feet.
-            text = f"No figures: {failure}; {goes_on}"
+            text = (
+                "No figures: the database lacks tables that this program needs. Run 'patrol init'; this page "
+                "goes on by itself when that is done."
+            )
             return Fresh(newest, age, None, STALE, text, SCHEMA)
+        if failure is not None and not isinstance(failure, psycopg.Error):
+            text = "Stale: a fault of this program keeps it from reading; its log says more."
+            return Fresh(newest, age, None, STALE, text, FAULT)
         silent = isinstance(failure, (NoAnswerError, psycopg.errors.QueryCanceled))
         what = "the database does not answer now" if silent else "the database cannot be reached now"
         if known:
@@ -363,9 +368,9 @@ class Pulse:
                 await self._read(self._beat_s)
             except (psycopg.Error, SchemaError):
                 pass  # it is said already, and pages are told that what they show is stale
-            except Exception:
+            except Exception as fault:
                 log.exception("a fault of the program: pages are told that what they show is stale")
-                self.failed = self._away()
+                self.failed = self._away(fault)
             self._publish()
             due = max(due + self._beat_s, loop.time())
             await asyncio.sleep(due - loop.time())

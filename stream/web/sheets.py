@@ -33,7 +33,6 @@ from stream.web.parts import (
     told,
 )
 from stream.wording import (
-    MINUTE,
     apportion,
     clock,
     day_words,
@@ -41,7 +40,6 @@ from stream.wording import (
     moment_words,
     percent,
     period_words,
-    plain_percent,
 )
 
 if TYPE_CHECKING:
@@ -53,7 +51,6 @@ if TYPE_CHECKING:
     from stream.teams import Member, Teams
     from stream.web.particulars import CrewedHour, DutySheet, VisitList
     from stream.web.parts import Answer, Part
-    from stream.web.shelf import Line
     from stream.wording import Basis as Names
 
 HERE = Path(__file__).parent / "weekly_pages"
@@ -630,14 +627,17 @@ def duty_page(
     times = sheet.times()
     shown = [(name, ACTIVITY_WORDS[name], times[name]) for name in HEIGHTS]
     time_words = exact_words([value for _, _, value in shown])
-    rows, first = [], True
+    rows, first, before = [], True, None
     for item, text in zip(sheet.stretches, exact_words([item.time for item in sheet.stretches]), strict=True):
         # What is asked about is said in milliseconds.
         hit = marked is not None and item.start < marked[1] and item.end > marked[0] + 1000
+        day = local_day(item.start)
+        named = "" if day == before else f"{day_words(day, year=False)} "
+        before = day
         rows.append(
             {
                 "item": item,
-                "when": _span(item.start, item.end),
+                "when": f"{named}{clock_s(item.start)}–{clock_s(item.end)}",
                 "time": text,
                 "doubt": exact_words([item.doubt])[0] if item.doubt else "",
                 "marked": hit,
@@ -756,94 +756,3 @@ def months_page(period: Period, rows: Sequence[tuple[str, str, str]], about: Tol
         month=f"{moment(period.start).astimezone(LOCAL):%B %Y}",
         rows=[(name, href, STATES[state]) for name, href, state in rows],
     )
-
-
-# ── The force ─────────────────────────────────────────────────────────────────────────────────────────────
-
-SORTS = {
-    "name": "Neighbourhood",
-    "share": "Share",
-    "low": "Between",
-    "verdict": "Verdict",
-    "duty": "Duty time",
-    "off": "Off patch",
-    "hidden": "Not visible",
-    "unknown": "Unknown",
-    "published": "Report",
-}
-
-
-def force_page(
-    lines: Sequence[Line], period: Period, sort: str, *, links: Sequence[Link], notes: Sequence[str]
-) -> str:
-    """All neighbourhoods side by side."""
-    from fractions import Fraction
-
-    reverse, key = sort.startswith("-"), sort.lstrip("-")
-
-    def value(line: Line) -> tuple[bool, Any]:
-        figures = line.figures
-        found: Any = {
-            "name": line.name.casefold(),
-            "share": figures.share,
-            "low": figures.share_low,
-            "verdict": figures.verdict(line.target),
-            "duty": figures.duty,
-            "off": figures.off_patch,
-            "hidden": figures.not_visible,
-            "unknown": figures.unknown,
-            "published": line.entry.number if line.entry else 0,
-        }[key]
-        return (found is None) != reverse, found if found is not None else 0
-
-    ordered = sorted(lines, key=lambda line: (line.name.casefold(), line.area_id))
-    known = [line for line in ordered if value(line)[0] == reverse]
-    ordered = sorted(known, key=lambda line: value(line)[1], reverse=reverse) + [
-        line for line in ordered if line not in known
-    ]
-    rows = []
-    for line in ordered:
-        figures, target = line.figures, exact(line.target)
-
-        def shown(time: int, of: int = figures.duty, aim: Fraction = target) -> str:
-            return percent(Fraction(time, of), aim) if of else ""
-
-        rows.append(
-            {
-                "line": line,
-                "href": week_path(period.name, line.area_id),
-                "share": shown(figures.on_patch),
-                "bounds": f"{shown(figures.on_patch - figures.ambiguous_on)} and "
-                f"{shown(figures.on_patch + figures.unknown + figures.ambiguous_off)}"
-                if figures.duty
-                else "nobody had duty time",
-                "verdict": figures.verdict(line.target) or "no figure",
-                "duty": _hours(figures.duty),
-                "off": _hours(figures.off_patch),
-                "hidden": _hours(figures.not_visible),
-                "unknown": _hours(figures.unknown),
-                "published": f"number {line.entry.number}" if line.entry else "counted now",
-            }
-        )
-    targets = sorted({line.target for line in lines})
-    return _page(
-        "force",
-        links=links,
-        week=period.name,
-        when=_when(period),
-        rows=rows,
-        notes=[*notes, *(f"Target {plain_percent(exact(item))}." for item in targets[:1])],
-        columns=[
-            (
-                words,
-                week_path(period.name, sort=f"-{name}" if sort == name else name),
-                ("descending" if reverse else "ascending") if name == key else "",
-                name in ("share", "duty", "off", "hidden", "unknown"),
-            )
-            for name, words in SORTS.items()
-        ],
-    )
-
-
-def _hours(time: int) -> str:
-    return duration((time + MINUTE // 2) // MINUTE) if time else "0 min"

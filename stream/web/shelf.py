@@ -17,6 +17,7 @@ import psycopg
 from geo.history import FOREVER
 from stream.calendar import WEEK, Period, local_day, microseconds, moment
 from stream.cli.explain_facts import from_database
+from stream.reports import force
 from stream.settings import EVENTS
 from stream.shares import NEIGHBOURHOOD, OFFICER, Figures
 from stream.stays import Stays
@@ -25,7 +26,7 @@ from stream.store.live import newest_event
 from stream.store.schema import connect, require
 from stream.store.summaries import _numbers, _past, _places, _read, _stays
 from stream.summarising import in_force, neighbourhoods, summarise
-from stream.summary import Summary, decode, encode
+from stream.summary import Past, Summary, decode, encode
 from stream.web.particulars import Vehicles, duty_sheet
 
 if TYPE_CHECKING:
@@ -45,6 +46,9 @@ if TYPE_CHECKING:
 
 AT_ONCE = 4
 """So many questions are asked of the database at once; others wait for their turn."""
+
+KEPT = 4_000
+"""Of so many published reports what the force's page says is kept: they never change."""
 
 COUNTING = 1
 """So many of them may count: it is work for a processor, of which the live page wants its part."""
@@ -111,6 +115,7 @@ class Shelf:
     settings: Settings
     wall: Callable[[], int]
     policies: Policies = field(init=False)
+    _told: dict[str, force.Line] = field(default_factory=dict)
     _free: queue.LifoQueue[Connection] = field(default_factory=queue.LifoQueue)
     _turn: threading.BoundedSemaphore = field(default_factory=lambda: threading.BoundedSemaphore(AT_ONCE))
     _counting: threading.BoundedSemaphore = field(
@@ -412,6 +417,53 @@ class Shelf:
 
         with self._counting:
             return self.ask(read)
+
+    def side_by_side(self, period: Period) -> tuple[list[force.Line], bool, bool]:
+        """The same with the weeks before and, of published reports, the visits to priority areas.
+
+        Returns:
+            ``(lines, complete, published)``: whether the period is over, and all of it published.
+
+        Raises:
+            FormError: one was published by a program with another form of summaries.
+        """
+        lines, complete = self.lines(period)
+
+        def read(connection: Connection) -> None:
+            for item in wanted:
+                found = reports.read(connection, period.name, item.area_id, item.number)
+                assert found is not None
+                said = "" if item.number == 1 else f"number {item.number}"
+                self._told[item.sha256] = force.line(found, said)
+
+        wanted = [item.entry for item in lines if item.entry and item.entry.sha256 not in self._told]
+        if wanted:
+            if len(self._told) > KEPT:
+                self._told = {}
+            self.ask(read)
+        return (
+            [
+                self._told[item.entry.sha256] if item.entry else self._so_far(item, period, complete=complete)
+                for item in lines
+            ],
+            complete,
+            all(item.entry for item in lines),
+        )
+
+    def _so_far(self, item: Line, period: Period, *, complete: bool) -> force.Line:
+        before = period.before(len(item.past))
+        listed = [*zip(before, item.past, strict=True), (period, item.figures if item.figures.duty else None)]
+        return force.Line(
+            area_id=item.area_id,
+            name=item.name,
+            figures=item.figures,
+            target=item.target,
+            past=tuple(
+                Past(name=then.name, figures=figures, target=self.policies.at(then.start).target)
+                for then, figures in listed
+            ),
+            said="counted now" if complete else "",
+        )
 
     @staticmethod
     def _line(

@@ -18,6 +18,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 
 from stream.calendar import Period
+from stream.reports import force
 from stream.shares import NEIGHBOURHOOD
 from stream.store.schema import SchemaError
 from stream.summary import FormError
@@ -29,7 +30,7 @@ from stream.web.parameters import ProblemError, bad, known
 from stream.web.particulars import crewed_hours, team_list, visit_list
 from stream.web.parts import Question, explained, names_of
 from stream.web.parts import answer as parts_answer
-from stream.web.sheets import Which, week_path
+from stream.web.sheets import Told, Which, week_path
 from stream.web.shelf import reached
 from stream.web.weekly_json import force_json, week_json
 from stream.web.weekly_links import WeekLinks
@@ -156,7 +157,7 @@ def _answers(routes: APIRouter, shelf: Shelf) -> None:
         tags=["weekly"],
         **api.operation("force_week", "The week of all neighbourhoods", form.FORCE, [form.WEEK]),
     )
-    def force(request: Request) -> Response:
+    def force_week(request: Request) -> Response:
         known(request.query_params.multi_items(), ())
         period = week_of(request.path_params["week"])
         lines, complete = shelf.lines(period)
@@ -224,7 +225,7 @@ def _pages(routes: APIRouter, shelf: Shelf) -> None:
         return RedirectResponse(week_path(shown.name), 302, headers={"Cache-Control": "no-store"})
 
     @page("/weeks/{week}")
-    def force(request: Request) -> Response:
+    def side_by_side(request: Request) -> Response:
         given = known(request.query_params.multi_items(), ("sort",))
         sort = given.get("sort", "share")
         period = week_of(request.path_params["week"])
@@ -437,20 +438,34 @@ def _summary(shelf: Shelf, sheet: Sheet, period: Period, area_id: str) -> str:
 
 
 def _force(shelf: Shelf, period: Period, sort: str) -> str:
-    if sort.removeprefix("-") not in sheets.SORTS:
-        raise bad(f"sort={sort} must be one of {', '.join(sheets.SORTS)}, with - before it for the contrary")
-    lines, complete = shelf.lines(period)
+    try:
+        lines, complete, published = shelf.side_by_side(period)
+    except FormError as error:
+        raise ProblemError(409, "Conflict", str(error)) from error
     [before] = period.before(1)
-    notes = [] if complete else ["The week is not over: these figures are so far."]
-    if complete and any(line.entry is None for line in lines):
-        notes.append("Not all of it is published yet: what is not was counted now.")
-    return sheets.force_page(
-        lines,
-        period,
-        sort,
-        links=[
+    strip = sheets.bar(
+        [
             (f"‹ {before.name}", week_path(before.name)),
             (f"{period.next.name} ›", week_path(period.next.name)),
         ],
-        notes=notes,
+        [
+            Told("Published.")
+            if published and lines
+            else Told(
+                "Not yet published: counted now; the visits stand on the neighbourhoods' own pages."
+            )
+        ],
+        "Weeks",
     )
+    try:
+        page = force.html(
+            lines,
+            period,
+            complete=complete,
+            sort=sort,
+            link=lambda order: week_path(period.name, sort=order),
+            leads=lambda area_id: week_path(period.name, area_id),
+        )
+    except ValueError as error:
+        raise bad(str(error)) from error
+    return sheets.under_bar(page, strip)

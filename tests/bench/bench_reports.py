@@ -69,24 +69,36 @@ def one_page(connection: Connection, wards: list[str]) -> list[Row]:
     ]
 
 
-def everything(connection: Connection, name: str) -> list[Row]:
-    """All neighbourhoods of a period, and their files."""
-    began = time.monotonic()
-    found = counted(connection, name)
-    spent = {"counting": time.monotonic() - began}
-    sizes = {"counting": 0}
-    for kind, make in FILES.items():
-        middle = time.monotonic()
-        made = [make(item) for item in found]
-        spent[kind] = time.monotonic() - middle
-        sizes[kind] = sum(
-            len(part) for each in made for part in (each.values() if isinstance(each, dict) else (each,))
+def everything(connection: Connection) -> list[Row]:
+    """All neighbourhoods of a month, and of a week with their files."""
+    rows = []
+    for name in (MONTH, WEEK):
+        began = time.monotonic()
+        found = counted(connection, name)
+        spent = time.monotonic() - began
+        rows.append(
+            Row(
+                f"{len(found)} summaries of {name}",
+                spent,
+                "s",
+                f"{each(spent, found)}, the database's work in it",
+            )
         )
-    rows = [Row(f"{len(found)} summaries of {name} and their files", sum(spent.values()), "s", "one process")]
-    for kind, took in spent.items():
-        note = f"{took / len(found) * 1000:.0f} ms each"
-        rows.append(Row(f"  {kind}", took, "s", note + f", {sizes[kind] / 1e6:.1f} MB" * bool(sizes[kind])))
-    return rows
+    whole = spent
+    for kind, make in FILES.items():
+        began, busy = time.monotonic(), time.process_time()
+        made = [make(item) for item in found]
+        spent, busy = time.monotonic() - began, time.process_time() - busy
+        whole += spent
+        size = sum(len(part) for one in made for part in (one.values() if isinstance(one, dict) else (one,)))
+        note = f"{busy:.1f} s of processor time, {each(busy, found)}, {size / 1e6:.1f} MB"
+        rows.append(Row(f"  as {kind}", spent, "s", note))
+    return [*rows, Row("  the week's summaries and all files", whole, "s", "one process")]
+
+
+def each(spent: float, found: list[Summary]) -> str:
+    """How long one takes."""
+    return f"{spent / len(found) * 1000:.0f} ms each"
 
 
 def checked(connection: Connection, name: str, wards: list[str]) -> None:
@@ -113,8 +125,7 @@ def run(officers: int = OFFICERS) -> list[Row]:
         rows = [Row("filling the record", filled, "s", note)]
         drawn = chance.choice(sorted(wards), PAGES, replace=False).tolist()
         rows += one_page(connection, drawn)
-        rows += everything(connection, WEEK)
-        rows += everything(connection, MONTH)
+        rows += everything(connection)
         began = time.monotonic()
         checked(connection, WEEK, drawn[:3])
         checked(connection, MONTH, drawn[:1])

@@ -74,6 +74,10 @@ def test_a_secret_is_the_content_of_its_file(tmp_path: Path, end: str) -> None:
         ({"PATROL_PARTITIONS": "0"}, "PATROL_PARTITIONS must be above 0"),
         ({"PATROL_PUBLISH_S": "-1"}, "PATROL_PUBLISH_S must be above 0: seconds between live figures"),
         ({"PATROL_CLOCK": "sun"}, "PATROL_CLOCK='sun': write wall or events"),
+        (
+            {"PATROL_PROJECTION_DONE": "1.5"},
+            "PATROL_PROJECTION_DONE must be at most 1: how much",
+        ),
         ({"PATROL_CONFIG": "/nowhere/patrol.toml"}, "PATROL_CONFIG=/nowhere/patrol.toml: "),
         ({"PATROL_DATABASE_FILE": "/nowhere/dsn"}, "PATROL_DATABASE_FILE=/nowhere/dsn: "),
     ],

@@ -216,12 +216,12 @@ def labels_cut(visitor: Visitor) -> list[str]:
                const em = size(sizes[kind]);
                for (const { geometry, properties } of map.queryRenderedFeatures({ layers: [layer] })) {
                  const { x, y } = map.project(geometry.coordinates);
-                 if (x < 0 || y < 0 || x > width || y > height) continue;
                  const words = kind === 'names' ? properties.figure.split('\\n')[0] : properties.wait;
                  pen.font = `${kind === 'names' ? 0.86 * em : em}px "Inter Variable"`;
                  const half = pen.measureText(words).width / 2;
                  const { shift } = properties;
                  const middle = x + (typeof shift === 'string' ? JSON.parse(shift) : shift)[0] * em;
+                 if (middle + half < 0 || middle - half > width || y < 0 || y > height) continue;
                  if (middle - half < -1 || middle + half > width + 1) cut.push(`${words} at ${x}`);
                }
              }

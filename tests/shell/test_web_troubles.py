@@ -263,10 +263,33 @@ def test_a_page_is_told_whether_the_database_is_away_or_without_schema() -> None
             for fresh in (schema, away):
                 assert (fresh["state"], fresh["newest_event"], fresh["age_s"]) == ("stale", None, None)
             assert (schema["trouble"], away["trouble"]) == ("schema", "away")
-            assert "run 'patrol init'" in schema["text"]
+            assert "Run 'patrol init'" in schema["text"]
             assert away["text"].startswith("No figures yet: the database cannot be reached now.")
 
         asyncio.run(work())
+
+
+def test_a_fault_of_the_program_is_not_laid_on_the_database(town: Town) -> None:
+    """A page is told of a fault of the program as such, and goes on when it is over."""
+
+    async def work() -> None:
+        pulse = Pulse(Settings(database=town.dsn), lambda: town.now, beat_s=0.01)
+        stream = pulse.stream(None, compress=False)
+        assert b"event: snapshot" in await anext(stream)
+        look, pulse._viewer.eyes.policies = pulse._viewer.eyes.policies, None  # type: ignore[assignment]
+
+        async def told(trouble: str) -> str:
+            while True:
+                if trouble in (text := (await anext(stream)).decode()):
+                    return text
+
+        assert "a fault of this program" in await told('"trouble":"fault"')
+        pulse._viewer.eyes.policies = look
+        await told('"trouble":null')
+        await stream.aclose()
+        await pulse.close()
+
+    asyncio.run(work())
 
 
 def test_no_schema_is_a_plain_answer(database: str) -> None:

@@ -195,7 +195,7 @@ export function startAnswers(): void {
     else if (state.age !== null) said.push(`newest ${duration(Math.round(state.age))} old`);
     if (state.known && standing !== "empty") {
       if (silent) said.push(`${count(silent, "officer")} silent`);
-      if (unknown >= 0.005) said.push(`${percent(unknown)} without signal`);
+      if (unknown >= 0.005) said.push(`${percent(unknown)} no signal`);
     }
     trust.update(
       words,

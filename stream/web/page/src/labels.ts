@@ -4,6 +4,8 @@ import type { Map as MapLibre } from "maplibre-gl";
 
 /** Pixels between a label and the edge. */
 const MARGIN = 4;
+/** What stands farther outside than this reaches into no map, ems. */
+const FARTHEST = 24;
 
 export interface Lettering {
   font: string;
@@ -22,8 +24,9 @@ let pen: CanvasRenderingContext2D | null = null;
 /** What the style's own interpolation gives between stops. */
 export function interpolated(stops: Lettering["sizes"], zoom: number): number {
   let [below, size] = stops[0] ?? [0, 0];
+  if (zoom <= below) return size;
   for (const [stop, value] of stops) {
-    if (zoom <= stop) return below === stop || zoom <= below ? (zoom <= below ? size : value) : size + ((value - size) * (zoom - below)) / (stop - below);
+    if (zoom <= stop) return size + ((value - size) * (zoom - below)) / (stop - below);
     [below, size] = [stop, value];
   }
   return size;
@@ -38,7 +41,8 @@ export function interpolated(stops: Lettering["sizes"], zoom: number): number {
 export function shift(map: MapLibre, at: [number, number], lines: readonly string[], how: Lettering): [number, number] {
   const { clientWidth: width, clientHeight: height } = map.getContainer();
   const { x, y } = map.project(at);
-  if (x < 0 || y < 0 || x > width || y > height) return [0, 0];
+  const far = FARTHEST * interpolated(how.sizes, map.getZoom());
+  if (x < -far || y < -far || x > width + far || y > height + far) return [0, 0];
   const size = interpolated(how.sizes, map.getZoom());
   pen ??= document.createElement("canvas").getContext("2d");
   if (!pen || !size) return [0, 0];
@@ -51,8 +55,12 @@ export function shift(map: MapLibre, at: [number, number], lines: readonly strin
     wide = Math.max(wide, broken > 1 ? Math.max(word, Math.min(length, how.widest * size)) : length);
     rows += broken;
   }
-  const along = inside(x, wide / 2 + how.around + MARGIN, width);
-  const down = inside(y, (rows * 1.2 * size) / 2 + how.around + MARGIN, height);
+  const half = wide / 2 + how.around + MARGIN;
+  const high = (rows * 1.2 * size) / 2 + how.around + MARGIN;
+  // What is to be seen of it at all is to be seen whole.
+  if (x + half < 0 || x - half > width || y + high < 0 || y - high > height) return [0, 0];
+  const along = inside(x, half, width);
+  const down = inside(y, high, height);
   return [Math.round((along / size) * 100) / 100, Math.round((down / size) * 100) / 100];
 }
 

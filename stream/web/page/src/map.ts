@@ -36,6 +36,10 @@ const NAME_SIZES = [[8, 10.5], [11, 13], [14, 15]] as const;
 const WAIT_SIZES = [[8, 9.5], [12, 11.5]] as const;
 /** From this zoom on a priority area's label has its name, too. */
 const NAMED_ZOOM = 13;
+const HOUSE_SIZES = [[13, 11]] as const;
+const HOUSE_WIDEST = 10;
+/** How far below a house its name stands, ems. */
+const HOUSE_BELOW = 0.9;
 const NAME_WIDEST = 9;
 const WAIT_WIDEST = 30;
 /** What lies over the map's upper and lower edge: its buttons, its key and scale. */
@@ -171,6 +175,7 @@ export class LiveMap {
     this.map.on("moveend", () => {
       this.figures();
       this.waits();
+      this.houses();
     });
     state.on(["units"], () => this.askUnits());
     state.on(["figures"], () => this.figures());
@@ -182,16 +187,21 @@ export class LiveMap {
   async dress(dark: boolean, scale = this.options.scale): Promise<void> {
     this.options.scale = scale;
     this.palette = dark ? DARK : LIGHT;
+    const turn = ++this.dressed;
     const below = await basemap(state.settings.basemap, this.palette).catch(() => ({ sources: {}, layers: [], attribution: null }));
     // Letters are drawn from the page's own font, which must be there first.
     await document.fonts.load(`600 16px ${FONT[0]}`).catch(() => undefined);
+    // Who wished for something else meanwhile is served by the later call.
+    if (turn !== this.dressed) return;
     this.figuresSaid = "";
     this.areasSaid = "";
     this.figures(false);
     this.waits(false);
     const style = this.style(below.sources, below.layers);
     // Pictures go with the style: they are put there before anything asks for them.
+    const mine = ++this.styled;
     this.map.once("style.load", () => {
+      if (mine !== this.styled) return;
       addPictures(this.map, this.palette);
       this.unitsLayer.dress(this.palette);
       this.map.addLayer(this.unitsLayer, "waits-other");
@@ -206,6 +216,8 @@ export class LiveMap {
   }
 
   private attributed = false;
+  private dressed = 0;
+  private styled = 0;
 
   setAreas(areas: Areas): void {
     this.areas = areas;
@@ -222,17 +234,23 @@ export class LiveMap {
     this.give("neighbourhoods", areas.neighbourhood);
     this.give("priority", areas.priority);
     this.give("premises", areas.premises);
-    this.give("houses", {
-      type: "FeatureCollection",
-      features: areas.premises.features.map((item) =>
-        feature({ type: "Point", coordinates: this.point("premises", item.properties.area_id) }, item.properties),
-      ),
-    });
+    this.houses();
     this.figuresSaid = "";
     this.areasSaid = "";
     this.figures();
     this.waits();
     this.whole(false);
+  }
+
+  private houses(): void {
+    const how = this.lettering(HOUSE_SIZES, [1], HOUSE_WIDEST, 2);
+    const features = (this.areas?.premises.features ?? []).map((item) => {
+      const point = this.point("premises", item.properties.area_id);
+      const [along] = shift(this.map, point, [item.properties.name], how);
+      return feature({ type: "Point", coordinates: point }, { ...item.properties, shift: [along, HOUSE_BELOW] });
+    });
+    const before = this.data["houses"]?.features;
+    if (JSON.stringify(before) !== JSON.stringify(features)) this.give("houses", { type: "FeatureCollection", features });
   }
 
   /** Shows the whole force. */
@@ -575,7 +593,12 @@ export class LiveMap {
     const solid = lower.length ? 0.62 : 1;
     const sizes = (stops: Lettering["sizes"]) =>
       ["interpolate", ["linear"], ["zoom"], ...stops.flatMap(([zoom, size]) => [zoom, size * k])] as unknown as ExpressionSpecification;
-    const moved = ["array", "number", 2, ["get", "shift"]] as unknown as ExpressionSpecification;
+    // Where features are asked for, not drawn, lists have become text.
+    const shifted = ["get", "shift"];
+    const moved = [
+      ...["case", ["==", ["typeof", shifted], "string"], ["literal", [0, 0]]],
+      ["array", "number", 2, shifted],
+    ] as unknown as ExpressionSpecification;
     return {
       version: 8,
       sources: {
@@ -710,9 +733,10 @@ export class LiveMap {
             "icon-ignore-placement": true,
             "text-field": ["step", ["zoom"], "", 13, ["get", "name"]],
             "text-font": FONT,
-            "text-size": 11 * k,
+            "text-size": sizes(HOUSE_SIZES),
+            "text-max-width": HOUSE_WIDEST,
             "text-anchor": "top",
-            "text-offset": [0, 0.9],
+            "text-offset": moved,
             "text-optional": true,
           },
           paint: { "text-color": p.label, "text-halo-color": p.halo, "text-halo-width": 1.4 },

@@ -1,0 +1,209 @@
+"""Summaries of all neighbourhoods, side by side: the chief inspector's page.
+
+Pure: the same lines and links, the same text. Every share has its bounds and verdict, the small drawings have
+one scale and the target in each, and who has no figure is listed with none.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+from markupsafe import Markup
+
+from stream.explanation import exact
+from stream.reports import charts, view
+from stream.reports.grid import divided, time_words
+from stream.reports.page import HERE, environment, style
+from stream.wording import apportion, period_words, plain_percent
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from stream.calendar import Period
+    from stream.shares import Figures
+    from stream.summary import Past, Summary
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """A neighbourhood.
+
+    Attributes:
+        figures: of the period; ``target`` in force at its start.
+        past: the periods before and this one, for the small drawing.
+        visits: to the priority areas that touch it; None: not known here.
+        unvisited: how many of the ``areas`` nobody visited; None: not known here.
+        said: what else is to be told of it, like ``number 2``.
+    """
+
+    area_id: str
+    name: str
+    figures: Figures
+    target: float
+    past: tuple[Past, ...]
+    areas: int | None = None
+    visits: int | None = None
+    unvisited: int | None = None
+    said: str = ""
+
+
+def line(summary: Summary, said: str = "") -> Line:
+    """The line of a summary."""
+    return Line(
+        area_id=summary.area_id,
+        name=summary.area_name,
+        figures=summary.figures,
+        target=summary.basis.target,
+        past=summary.past,
+        areas=len(summary.areas),
+        visits=sum(area.figures.visits for area in summary.areas),
+        unvisited=view.unvisited(summary.areas),
+        said=said,
+    )
+
+
+COLUMNS = {
+    "name": "neighbourhood",
+    "share": "share on patch",
+    "verdict": "verdict",
+    "change": "change, points",
+    "on": "on patch",
+    "off": "off patch",
+    "hidden": "not visible",
+    "unknown": "unknown",
+    "visits": "visits",
+    "unvisited": "areas unvisited",
+}
+"""What can be sorted by, and how the columns are called."""
+
+VERDICTS = ("missed", "not proven", "met")
+"""Verdicts in the order of need."""
+
+
+def change(found: Line) -> int | None:
+    """Tenths of a percentage point since the period before; None where either has no share."""
+    before = found.past[-2].figures if len(found.past) > 1 else None
+    if before is None or before.share is None or found.figures.share is None:
+        return None
+    now, then = (Fraction(item.on_patch, item.duty) for item in (found.figures, before))
+    return round((now - then) * 1000)
+
+
+def _value(found: Line, key: str) -> Any:
+    """What a line is sorted by; None where it has none: those come last either way."""
+    figures = found.figures
+    verdict = figures.verdict(found.target)
+    return {
+        "name": found.name.casefold(),
+        "share": figures.share,
+        "verdict": None if verdict is None else (VERDICTS.index(verdict), figures.share),
+        "change": change(found),
+        "on": figures.on_patch,
+        "off": figures.off_patch,
+        "hidden": figures.not_visible,
+        "unknown": figures.unknown,
+        "visits": found.visits,
+        "unvisited": found.unvisited,
+    }[key]
+
+
+def ordered(lines: Iterable[Line], sort: str) -> list[Line]:
+    """Lines in an order.
+
+    Args:
+        lines: any.
+        sort: one of ``COLUMNS``; with ``-`` before it the contrary.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    key, down = sort.removeprefix("-"), sort.startswith("-")
+    if key not in COLUMNS:
+        raise ValueError(
+            f"sort={sort} must be one of {', '.join(COLUMNS)}, with - before it for the contrary"
+        )
+    named = sorted(lines, key=lambda item: (item.name.casefold(), item.area_id))
+    known = [item for item in named if _value(item, key) is not None]
+    rest = [item for item in named if _value(item, key) is None]
+    return sorted(known, key=lambda item: _value(item, key), reverse=down) + rest
+
+
+def html(
+    lines: Iterable[Line],
+    period: Period,
+    *,
+    complete: bool = True,
+    sort: str = "share",
+    link: Callable[[str], str] | None = None,
+    leads: Callable[[str], str] | None = None,
+    notes: Sequence[str] = (),
+) -> str:
+    """All neighbourhoods side by side as an HTML document.
+
+    Args:
+        lines: one a neighbourhood, in any order.
+        period: the week or month.
+        complete: it is over.
+        sort: see ``ordered``.
+        link: the address of the same page in another order; None in a file.
+        leads: the address of a neighbourhood's own page by its id; None in a file.
+        notes: what else has to be known.
+
+    Raises:
+        ValueError: ``sort`` is no order.
+    """
+    listed = ordered(lines, sort)
+    key, down = sort.removeprefix("-"), sort.startswith("-")
+    heads = []
+    for name, words in COLUMNS.items():
+        turned = name == key and not down
+        heads.append(
+            (
+                words,
+                link(f"-{name}" if turned else name) if link else "",
+                ("descending" if down else "ascending") if name == key else "",
+                name not in ("name", "verdict"),
+            )
+        )
+    count = dict.fromkeys((*charts.SHAPES, None), 0)
+    for item in listed:
+        count[item.figures.verdict(item.target)] += 1
+    floor = charts.floor_of([view.step(past) for item in listed for past in item.past])
+    return (
+        environment()
+        .get_template("force.html.jinja")
+        .render(
+            style=style() + Markup((HERE / "force.css").read_text("utf-8")),
+            period=period,
+            when=period_words(period.start, period.end),
+            complete=complete,
+            heads=heads,
+            rows=[_row(item, leads, floor) for item in listed],
+            count=count,
+            shapes=charts.SHAPES,
+            targets=", ".join(plain_percent(exact(item)) for item in sorted({row.target for row in listed})),
+            notes=notes,
+            floor=plain_percent(floor),
+        )
+    )
+
+
+def _row(found: Line, leads: Callable[[str], str] | None, floor: Fraction) -> dict[str, Any]:
+    figures = found.figures
+    reading = view.reading(figures, found.target)
+    steps = [view.step(past) for past in found.past]
+    [duty] = apportion([figures.duty])
+    times = [figures.on_patch, figures.off_patch, figures.not_visible, figures.unknown]
+    points = change(found)
+    return {
+        "line": found,
+        "name": view.short(found.name, 80) or found.area_id,
+        "href": leads(found.area_id) if leads else "",
+        "reading": reading,
+        "verdict_class": charts.CLASSES[reading.verdict],
+        "spark": Markup(charts.spark(steps, floor)),
+        "times": [time_words(time, said) for time, said in zip(times, divided(times, duty), strict=True)],
+        "change": "–" if points is None else f"{points / 10:+.1f}".replace("-", "−") if points else "0.0",
+    }
