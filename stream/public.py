@@ -365,7 +365,7 @@ class _Groups:
 
 def _given(item: Away | PriorityArea) -> dict[str, tuple[int, ...]]:
     """By officer the time that an item is the sum of; empty where the summary does not tell."""
-    return {name: tuple(times) for name, *times in getattr(item, "by_officer", ())}
+    return {name: tuple(times) for name, *times in item.by_officer}
 
 
 def _left_out(summaries: Sequence[Summary], patches: Mapping[str, str], rule: Rule | None) -> frozenset[str]:

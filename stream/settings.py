@@ -64,6 +64,7 @@ class Settings:
         smtp: the mail server; empty: no mail. It may hold a password.
         mail: the file that says who gets which report by mail.
         page: the web pages' address as people reach it, for links in mail.
+        postcodes: the file of postcodes, for the finder.
     """
 
     kafka: str = ""
@@ -95,6 +96,7 @@ class Settings:
     report_weeks: int = 12
     smtp: str = field(default="", repr=False)
     mail: str = ""
+    postcodes: str = ""
     page: str = ""
 
     def need(self, *names: str) -> None:
@@ -146,6 +148,7 @@ SETTINGS: Mapping[str, str] = {
     "report_weeks": "how many weeks back reports that could not be published in time are published late",
     "smtp": "the mail server, for example smtp://user:password@mail.example:587 (or PATROL_SMTP_FILE)",
     "mail": "a TOML file that says who gets which report by mail (deploy/README.md)",
+    "postcodes": "a CSV file (gzip or not) with postcode, lat and long, for the finder",
     "page": "the web pages' address as people reach it, for links in mail: https://patrol.force.example",
 }
 """Every setting with its meaning, as help and documentation print it."""

@@ -44,7 +44,7 @@ from stream.summary import (
     TeamFacts,
 )
 from stream.teams import Teams, teams
-from stream.visits import PriorityFigures, priority_figures, reach, visits
+from stream.visits import PriorityFigures, Visits, priority_figures, reach, visits
 from stream.wording import Basis as Names
 from stream.wording import words
 
@@ -184,6 +184,7 @@ class _Common:
     attributes: dict[str, Mapping[str, str]]
     windows: Windows
     priority: dict[str, PriorityFigures]
+    visitors: dict[str, tuple[tuple[str, int, int], ...]]
     crewed: dict[str, Crewed]
     teams: Teams
     team_policy: Policy
@@ -216,7 +217,7 @@ class _Common:
             touching(record.versions, period),
             attributes,
             Windows.of(record.versions, period.start, period.end),
-            _priority(record, period, policies),
+            *_priority(record, period, policies),
             _crewed(record.crewing),
             teams(record.booked, policy, as_of, period.start, period.end, beginning=record.beginning),
             policy,
@@ -227,7 +228,9 @@ class _Common:
         )
 
 
-def _priority(record: Record, period: Period, policies: Policies) -> dict[str, PriorityFigures]:
+def _priority(
+    record: Record, period: Period, policies: Policies
+) -> tuple[dict[str, PriorityFigures], dict[str, tuple[tuple[str, int, int], ...]]]:
     slices = record.slices
     near = np.flatnonzero(
         (slices.end > period.start - VISITS_REACH) & (slices.start < period.end + VISITS_REACH)
@@ -236,7 +239,26 @@ def _priority(record: Record, period: Period, policies: Policies) -> dict[str, P
     low, high = reach(slices, record.duties)
     windows = Windows.of(record.versions, min(low, period.start), max(high, period.end))
     found = visits(slices, record.duties, record.places, policies, windows)
-    return {item.area_id: item for item in priority_figures(found, period.start, period.end)}
+    figures = {item.area_id: item for item in priority_figures(found, period.start, period.end)}
+    return figures, _visitors(found, period)
+
+
+def _visitors(found: Visits, period: Period) -> dict[str, tuple[tuple[str, int, int], ...]]:
+    """By priority area each officer's time inside within the period, and of it in the area's own hours."""
+    low = np.maximum(found.inside_start, period.start)
+    high = np.minimum(found.inside_end, period.end)
+    rows = np.flatnonzero(low < high)
+    visit, time = found.inside_visit[rows], (high - low)[rows]
+    pair = found.area[visit].astype(np.int64) * max(1, len(found.officer_ids)) + found.officer[visit]
+    pairs, at = np.unique(pair, return_inverse=True)
+    inside, own = np.zeros(len(pairs), np.int64), np.zeros(len(pairs), np.int64)
+    np.add.at(inside, at, time)
+    np.add.at(own, at, np.where(found.inside_in_window[rows], time, 0))
+    listed: dict[str, list[tuple[str, int, int]]] = defaultdict(list)
+    for key, whole, part in zip(pairs.tolist(), inside.tolist(), own.tolist(), strict=True):
+        area, officer = divmod(key, len(found.officer_ids))
+        listed[found.area_ids[area]].append((found.officer_ids[officer], whole, part))
+    return {area_id: tuple(sorted(rows_)) for area_id, rows_ in listed.items()}
 
 
 def _crewed(crewing: Crewing) -> dict[str, Crewed]:
@@ -460,6 +482,7 @@ def _areas(period: Period, common: _Common, wanted: Sequence[str]) -> tuple[Prio
                 always=when(said) == ALWAYS,
                 own_time=sum(closes - opens for opens, closes in common.windows.of_area(area_id)),
                 figures=common.priority.get(area_id) or PriorityFigures(area_id, period.start, period.end),
+                by_officer=common.visitors.get(area_id, ()),
             )
         )
     return tuple(sorted(found, key=lambda item: (item.name, item.area_id)))
@@ -479,7 +502,12 @@ def _away(
     own = _Own.of(record, common, whole.id, before[0].start, period.end)
     figures = [figure for figure in then if figure is not None]
     spent: dict[tuple[str, str, str, int, str], dict[int, int]] = defaultdict(dict)
-    for entry in abstraction(own.slices, own.duties, own.places, policies, [*figures, whole]):
+    given: dict[tuple[str, str, str, int, str], list[tuple[str, int]]] = defaultdict(list)
+    officers = [
+        replace(whole, scope=OFFICER, id=officer_id)
+        for officer_id in sorted({duty.officer_id for duty in own.duties})
+    ]
+    for entry in abstraction(own.slices, own.duties, own.places, policies, [*figures, whole, *officers]):
         key = (
             entry.activity,
             entry.where.neighbourhood,
@@ -487,7 +515,10 @@ def _away(
             entry.meaning.state,
             entry.meaning.name,
         )
-        spent[key][entry.start] = entry.time
+        if entry.scope == OFFICER:
+            given[key].append((entry.id, entry.time))
+        else:
+            spent[key][entry.start] = entry.time
     found = [
         Away(
             activity=activity,
@@ -502,6 +533,7 @@ def _away(
                 None if figure is None else times.get(item.start, 0)
                 for item, figure in zip(before, then, strict=True)
             ),
+            by_officer=tuple(sorted(given.get((activity, neighbourhood, premises, state, name), ()))),
         )
         for (activity, neighbourhood, premises, state, name), times in spent.items()
     ]

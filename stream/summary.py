@@ -79,6 +79,8 @@ class PriorityArea:
         always: it names neither days nor hours: all the time is its own.
         own_time: how long its own hours were in the period.
         figures: visits, by length, officer and patrol time, in its own hours, by own and by other teams.
+        by_officer: ids of those who were there, of any team, sorted, each with the time inside and so much of
+            it in the area's own hours: they sum to ``officer_time`` and ``officer_time_in_window``.
     """
 
     area_id: str
@@ -89,6 +91,7 @@ class PriorityArea:
     always: bool
     own_time: int
     figures: PriorityFigures
+    by_officer: tuple[tuple[str, int, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +105,7 @@ class Away:
         state: the radio status in force, and ``state_name`` what the policy calls it, like ``at_scene``.
         time: in the period; 0 for what only earlier periods had.
         before: the same in each of the periods before, oldest first; None where nobody had duty time.
+        by_officer: ids of those whose time it is, sorted, each with so much of it: they sum to ``time``.
     """
 
     activity: str
@@ -113,6 +117,7 @@ class Away:
     state_name: str
     time: int
     before: tuple[int | None, ...] = ()
+    by_officer: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

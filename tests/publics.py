@@ -40,20 +40,6 @@ HOUR = 60 * MINUTE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AwayOf(Away):
-    """Away, with the time of each officer."""
-
-    by_officer: tuple[tuple[str, int], ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AreaOf(PriorityArea):
-    """A priority area, with each officer's time inside, and of it in the area's own hours."""
-
-    by_officer: tuple[tuple[str, int, int], ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Spent:
     """What a duty went to, microseconds; ``doubt_on`` is part of ``on``, ``doubt_off`` of time off patch."""
 
@@ -134,7 +120,7 @@ def _figures(scope: str, name: str, spent: Iterable[Spent]) -> Figures:
     )
 
 
-def _away(lines: Sequence[tuple[str, Spent]], *, known: bool) -> tuple[AwayOf, ...]:
+def _away(lines: Sequence[tuple[str, Spent]], *, known: bool) -> tuple[Away, ...]:
     found = []
     for reason, (activity, area, premises, state, state_name) in AWAY.items():
         given: dict[str, int] = defaultdict(int)
@@ -143,7 +129,7 @@ def _away(lines: Sequence[tuple[str, Spent]], *, known: bool) -> tuple[AwayOf, .
         given = defaultdict(int, {name: time for name, time in given.items() if time})
         if given:
             found.append(
-                AwayOf(
+                Away(
                     activity=activity,
                     neighbourhood=area,
                     neighbourhood_name=f"The {area} ward",
@@ -158,10 +144,10 @@ def _away(lines: Sequence[tuple[str, Spent]], *, known: bool) -> tuple[AwayOf, .
     return tuple(sorted(found, key=lambda item: -item.time))
 
 
-def _area(item: Visited, *, known: bool) -> AreaOf:
+def _area(item: Visited, *, known: bool) -> PriorityArea:
     start, end = month_bounds(MONTH)
     inside, own = sum(row[1] for row in item.visitors), sum(row[2] for row in item.visitors)
-    return AreaOf(
+    return PriorityArea(
         area_id=item.area_id,
         name=item.name,
         issue=item.issue,

@@ -196,7 +196,7 @@ def read_postcodes(file: Path | None, settings: Settings) -> Postcodes:
     """
     from stream.postcodes import Postcodes, PostcodesError
 
-    path = str(file) if file else str(getattr(settings, "postcodes", ""))
+    path = str(file) if file else settings.postcodes
     if not path:
         raise SettingsError("no file of postcodes: set PATROL_POSTCODES to a CSV with postcode, lat and long")
     try:

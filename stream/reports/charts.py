@@ -136,7 +136,7 @@ def share_bar(reading: Reading) -> Drawing:
     return Drawing(top + height + 17, "".join(parts), f"Bar of the share. {reading.sentence}")
 
 
-def trend(steps: Sequence[Step], *, height: float = 104.0) -> Drawing:
+def trend(steps: Sequence[Step], *, height: float = 98.0) -> Drawing:
     """The last periods: each share as its verdict's shape on the span of its bounds; the targets as steps."""
     top, bottom = 6.0, height - 30
     known = [value for step in steps for value in (step.reading.low, step.reading.high) if value is not None]
@@ -241,7 +241,7 @@ def heat(hours: Sequence[Hour], days: Sequence[date], target: Fraction, name: st
     left, top = 62.0, 14.0
     month = len(days) > 7
     pitch = (WIDTH - left) / len(columns)
-    height = 10.0 if month else 17.0
+    height = 9.5 if month else 17.0
     known = {(hour.day, hour.hour, hour.again): hour for hour in hours}
     parts = [hatch(name)]
     for at, (number, again) in enumerate(columns):
@@ -279,7 +279,7 @@ def heat(hours: Sequence[Hour], days: Sequence[date], target: Fraction, name: st
                 parts.append(
                     _text(
                         x + pitch / 2,
-                        y + height - (2.4 if month else 5.3),
+                        y + height - (2.2 if month else 5.3),
                         str(minutes),
                         "f-heat-ink",
                         "middle",

@@ -96,6 +96,7 @@ def html(summary: Summary, links: Links | None = None) -> str:
             standing=view.standing(summary),
             duty=view.duty_words(summary),
             time_title=view.time_title(summary),
+            dense=view.dense(summary),
             compared=view.compared(summary),
             bar=Markup(charts.share_bar(found).inline()),
             trend=Markup(charts.trend(steps).inline()),
@@ -119,8 +120,8 @@ def html(summary: Summary, links: Links | None = None) -> str:
             areas=[
                 (
                     area,
-                    view.short(area.name or area.area_id, 44),
-                    view.short(area.issue, 36),
+                    view.short(area.name or area.area_id, 34),
+                    view.short(area.issue, 24),
                     view.short(listing.clock_words(area), 26),
                     links.visits(area) if links else "",
                     view.visits_words(area),
@@ -131,11 +132,11 @@ def html(summary: Summary, links: Links | None = None) -> str:
             ],
             more_areas=more_areas,
             areas_note=view.areas_note(summary),
-            said=[view.short(text, 200) for text in summary.said.verdict[:4]],
+            said=[view.short_said(text) for text in summary.said.verdict[:4]],
             reasons=reasons,
             more_reasons=more_reasons,
-            notes=[view.short(text, 170) for text in summary.said.notes[:2]],
-            basis=[view.short(text, 260) for text in view.basis(summary)],
+            notes=[view.short(text, 110) for text in summary.said.notes[:2]],
+            basis=[view.short(text, 200) for text in view.basis(summary)],
             all_basis=view.basis(summary),
             restated=view.short(view.restated(summary), 200),
             crewing=Markup(

@@ -35,7 +35,7 @@ def written(table: Table, summary: Summary) -> bytes:
     """A table as CSV; the first columns say of which neighbourhood and period it is."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\r\n")
-    writer.writerow([summary.period, "area_id", *(heading(column) for column in table.columns)])
+    writer.writerow(["period", "area_id", *(heading(column) for column in table.columns)])
     for row in table.rows:
         cells = [plain(column, cell) for column, cell in zip(table.columns, row.cells, strict=True)]
         writer.writerow([summary.name, safe(summary.area_id), *cells])

@@ -41,6 +41,9 @@ LENGTHS = ("2–5 min", "5–10 min", "10–20 min", "20 min or more")
 FIRST = {"week": 5, "month": 3}
 """How many priority areas, and how many reasons, stand on the first sheet; all are in the annex."""
 
+CROWDED = {"week": 1400, "month": 900}
+"""Letters from which on the first sheet is set smaller."""
+
 LONG = 60
 """Letters of a name on the first sheet."""
 
@@ -371,7 +374,20 @@ def first_reasons(summary: Summary) -> tuple[tuple[str, ...], int]:
     """The largest costs for the first sheet, and how many more there are."""
     costs = summary.said.costs
     chosen = costs[: FIRST[summary.period]]
-    return tuple(short(text, 170) for text in chosen), len(costs) - len(chosen)
+    return tuple(short(text, 150) for text in chosen), len(costs) - len(chosen)
+
+
+def dense(summary: Summary) -> bool:
+    """Whether the first sheet has so much text that it takes smaller type to stand on one page."""
+    reasons, _ = first_reasons(summary)
+    texts = [*map(short_said, summary.said.verdict[:4]), *reasons, *basis(summary), restated(summary)]
+    texts += [short(text, 150) for area in first_areas(summary)[0] for text in (area.name, area.issue)]
+    return sum(min(len(text), 200) for text in texts) > CROWDED[summary.period]
+
+
+def short_said(text: str) -> str:
+    """A sentence for the first sheet."""
+    return short(text, 150)
 
 
 def days(summary: Summary) -> list[date]:

@@ -107,6 +107,8 @@ def bar(links: Sequence[Link] = (), told_: Sequence[Told] = (), name: str = "Thi
 
 def under_bar(document: str, strip: Markup) -> str:
     """A whole document with the strip at the top of its body."""
+    if 'rel="icon"' not in document:
+        document = document.replace("<head>", '<head>\n<link rel="icon" href="data:,">', 1)
     found = re.search(r"<body[^>]*>", document)
     at = found.end() if found else 0
     return f"{document[:at]}\n{strip}{document[at:]}"

@@ -6,6 +6,7 @@ that is kept for the next one: whoever counts a week does not keep others from r
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 from dataclasses import dataclass, field, replace
@@ -27,10 +28,11 @@ from stream.store.schema import connect, require
 from stream.store.summaries import _numbers, _past, _places, _read, _stays
 from stream.summarising import in_force, neighbourhoods, summarise
 from stream.summary import Past, Summary, decode, encode
+from stream.web.parameters import ProblemError
 from stream.web.particulars import Vehicles, duty_sheet
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from typing import TypeVar
 
     from stream.cli.explain_facts import Found as Found_
@@ -46,6 +48,9 @@ if TYPE_CHECKING:
 
 AT_ONCE = 4
 """So many questions are asked of the database at once; others wait for their turn."""
+
+WAITING = 16
+"""So many may wait for their turn; who comes then is asked to come again, lest all threads stand here."""
 
 KEPT = 4_000
 """Of so many published reports what the force's page says is kept: they never change."""
@@ -118,12 +123,28 @@ class Shelf:
     _told: dict[str, force.Line] = field(default_factory=dict)
     _free: queue.LifoQueue[Connection] = field(default_factory=queue.LifoQueue)
     _turn: threading.BoundedSemaphore = field(default_factory=lambda: threading.BoundedSemaphore(AT_ONCE))
+    _queue: threading.BoundedSemaphore = field(default_factory=lambda: threading.BoundedSemaphore(WAITING))
     _counting: threading.BoundedSemaphore = field(
         default_factory=lambda: threading.BoundedSemaphore(COUNTING)
     )
 
     def __post_init__(self) -> None:
         self.policies = self.settings.policies()
+
+    @contextlib.contextmanager
+    def _in_turn(self, turn: threading.BoundedSemaphore) -> Iterator[None]:
+        """Waits for one of a few, but not behind too many others.
+
+        Raises:
+            ProblemError: too many are waiting.
+        """
+        if not self._queue.acquire(blocking=False):
+            raise ProblemError(503, "NotReady", "too many summaries are asked for at once; try again")
+        try:
+            with turn:
+                yield
+        finally:
+            self._queue.release()
 
     # ── asking ────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -134,7 +155,7 @@ class Shelf:
             psycopg.OperationalError: it cannot be reached.
             SchemaError: run ``patrol init`` first.
         """
-        with self._turn:
+        with self._in_turn(self._turn):
             connection = self._taken()
             try:
                 return question(connection)
@@ -245,7 +266,7 @@ class Shelf:
         record = self.record(period, area_id)
         if record is None:
             return None
-        with self._counting:
+        with self._in_turn(self._counting):
             [summary] = summarise(record, period, self.policies, [area_id])
         return Sheet(summary, encode(summary), None, None)
 
@@ -415,7 +436,7 @@ class Shelf:
                 for area_id in sorted(known)
             ], complete
 
-        with self._counting:
+        with self._in_turn(self._counting):
             return self.ask(read)
 
     def side_by_side(self, period: Period) -> tuple[list[force.Line], bool, bool]:

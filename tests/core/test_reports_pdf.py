@@ -21,7 +21,7 @@ from tests.summaries import AUTUMN, MONTH, ODD_NAMES, SPRING, alone, believable,
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from stream.summary import Summary
+    from tests.summaries import Odd
 
 CASES = {
     "believable": believable(),
@@ -124,9 +124,10 @@ def test_the_file_is_tagged_for_people_who_do_not_see_it(name: str) -> None:
 
 @pytest.mark.slow
 @many(12)
-@given(summary=odd())
-def test_odd_summaries_still_fit_one_sheet_and_an_annex(summary: Summary) -> None:
+@given(made=odd())
+def test_odd_summaries_still_fit_one_sheet_and_an_annex(made: Odd) -> None:
     """Odd names, empty and long lists: a file all the same, with the annex from page two on."""
+    summary = made.summary
     first, second, *_ = pages(pdf(summary))
     assert "Annex: " not in first or "Annex: " in summary.area_name
     assert "Annex: " in second

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.sync_api import expect
 
-from stream.store.schema import migrate
+from stream.store.schema import connect, migrate
 from tests.shell.screen import (
     PATIENCE_MS,
     PHONE,
     Visitor,
     built,
     chromium,
-    connect,
     database_called,
     serving_alone,
     visiting,

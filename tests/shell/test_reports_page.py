@@ -7,13 +7,13 @@ import shutil
 import subprocess
 from typing import TYPE_CHECKING
 
-import pypdfium2
+import pypdfium2  # type: ignore[import-untyped]
 import pytest
 
 from stream.reports import force, page
 from stream.reports.pdf import pdf
 from tests.shell.screen import DESK, PHONE, ROOT, SHOTS, Visitor, chromium
-from tests.summaries import AUTUMN, MONTH, WEEK, alone, believable, empty, running
+from tests.summaries import AUTUMN, MONTH, ODD_NAMES, WEEK, Odd, alone, believable, empty, running
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -87,7 +87,7 @@ def test_a_page_is_accessible_and_needs_no_sideways_scrolling(
 def test_printed_the_first_sheet_is_one_page_and_nothing_of_it_is_cut(
     browser: Browser, tmp_path: Path, name: str
 ) -> None:
-    """In Chromium's print the annex begins on page two, and what stands last on page one stands on it whole."""
+    """In Chromium's print the annex begins on page two, and what is last on page one is on it whole."""
     summary = CASES[name]
     path = tmp_path / f"{name}.html"
     path.write_text(page.html(summary), encoding="utf-8")
@@ -108,6 +108,25 @@ def test_printed_the_first_sheet_is_one_page_and_nothing_of_it_is_cut(
     assert texts[1].lstrip().startswith("Annex: ")
     last = "Restated" if summary.changes else "Target 80 %, by the policy in force"
     assert last in texts[0]
+
+
+def test_the_first_sheet_holds_all_of_its_text_whatever_the_names(browser: Browser) -> None:
+    """Long names and lists are set smaller or cut with a sign; nothing runs over the printed sheet's end."""
+    shown = browser.new_page(viewport={"width": 711, "height": 1043})  # A4 less its margins
+    shown.emulate_media(media="print")
+    try:
+        odd = {
+            f"{name[:9]!r}": Odd(AUTUMN, "full", name, 27, 1, 1, 0.825, False).summary for name in ODD_NAMES
+        }
+        for name, summary in (CASES | odd).items():
+            shown.set_content(page.html(summary))
+            over = shown.evaluate(
+                "() => (({ scrollHeight, clientHeight }) => scrollHeight - clientHeight)"
+                "(document.querySelector('.sheet'))"
+            )
+            assert over <= 0, name
+    finally:
+        shown.close()
 
 
 def validator_missing() -> str | None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from html.parser import HTMLParser
 from typing import TYPE_CHECKING, Any
@@ -12,14 +14,18 @@ import httpx
 import pytest
 
 from stream.calendar import Period, rfc3339
-from stream.policy import Policies
+from stream.facts import StateReport
+from stream.settings import Settings
 from stream.shares import NEIGHBOURHOOD
 from stream.store import reports
+from stream.store.ledger import Ledger
 from stream.store.schema import connect
+from stream.store.summaries import summaries
 from stream.summary import seconds
 from stream.web.parts import Question, answer, explained, names_of, told
 from stream.web.shelf import Shelf
 from tests.quarter import POLICIES
+from tests.shell.screen import Web
 from tests.shell.weekly_site import END, PUBLISHED_AT, WEEKS, WeeklySite, weekly_site
 
 if TYPE_CHECKING:
@@ -38,7 +44,10 @@ HTML = {"Accept": "text/html"}
 @pytest.fixture(scope="module")
 def site(database_server: EmbeddedDatabase, tmp_path_factory: pytest.TempPathFactory) -> Iterator[WeeklySite]:
     """The web process over four weeks."""
-    with weekly_site(database_server, "weekly_pages", tmp_path_factory.mktemp("weekly")) as found:
+    folder = tmp_path_factory.mktemp("weekly")
+    postcodes = folder / "postcodes.csv"
+    postcodes.write_text("postcode,lat,long\nLE1 1AA,52.51,-1.19\nLE9 9ZZ,52.9,-1.9\nLE1 1AB,,0.0\n", "utf-8")
+    with weekly_site(database_server, "weekly_pages", folder, postcodes=str(postcodes)) as found:
         yield found
 
 
@@ -176,8 +185,6 @@ def numbers(summary: Summary) -> Iterator[tuple[Question, int]]:
 @pytest.mark.parametrize("week", [CLOCKS_BACK, RUNNING])
 def test_every_time_of_a_summary_is_the_sum_of_its_parts(site: WeeklySite, week: str) -> None:
     """Each number has a question whose stretches sum to it, in a week of 169 hours and one that runs."""
-    from stream.settings import Settings
-
     shelf = Shelf(Settings(database=site.dsn, clock="events"), lambda: END)
     shelf.policies = POLICIES
     period = Period.week(week)
@@ -247,6 +254,58 @@ def test_from_the_weeks_figure_down_to_a_slice(site: WeeklySite, client: httpx.C
         if number:
             trail = walk(client, f"/weeks/{PUBLISHED}/N00/parts?{question.link()}", number, [])
             assert "/duties/" in trail[-1]
+
+
+def minutes_of(text: str) -> int | None:
+    """A time as the summary writes it, in minutes; None where it is none."""
+    if text == "under a minute":
+        return 0
+    found = re.fullmatch(r"(?:(\d[\d,]*) h)? ?(?:(\d+) min)?", text)
+    if not text or found is None:
+        return None
+    return int((found[1] or "0").replace(",", "")) * 60 + int(found[2] or 0)
+
+
+def test_every_number_that_is_a_link_leads_to_its_parts(site: WeeklySite, client: httpx.Client) -> None:
+    """Each time on the sergeant's page that is a link is the sum, as rounded there, of its parts."""
+    path = f"/weeks/{PUBLISHED}/N00"
+    links = [link for link in read(client, path).links if link[0].startswith(f"{path}/parts")]
+    shelf = Shelf(Settings(database=site.dsn, clock="events"), lambda: END)
+    shelf.policies = POLICIES
+    period = Period.week(PUBLISHED)
+    record = shelf.record(period, "N00")
+    shelf.close()
+    assert record is not None
+    names = names_of(record, period)
+    spans: dict[tuple[int, int], Any] = {}
+    seen: dict[str, int] = {}
+    for href, text in links:
+        question = Question.parse(parse_qsl(urlsplit(href).query))
+        span = question.span(period)
+        if span not in spans:
+            spans[span] = explained(record, POLICIES, "N00", period, question)
+        found = answer(spans[span], question, names)
+        hour = re.fullmatch(r"(\d+) of (\d+) min.*", text)
+        said = int(hour[2]) if hour else minutes_of(text)
+        if said is not None:
+            assert abs(said * 60 - found.time / 1_000_000) < 60, (href, text)
+            kind = "hour" if hour else "duty" if question.duty else "officer" if question.officer else "whole"
+            seen[kind] = seen.get(kind, 0) + 1
+    assert seen.keys() == {"hour", "duty", "officer", "whole"}
+    assert len(links) > 200
+
+
+def test_no_link_of_the_sergeants_page_is_dead(client: httpx.Client) -> None:
+    """Of each kind of link some are followed, and all lead to a page that is there."""
+    path = f"/weeks/{PUBLISHED}/N00"
+    kinds: dict[str, list[str]] = {}
+    for href, _ in read(client, path).links:
+        kind = re.sub(r"=[^&]*|[0-9]+", "", href)
+        kinds.setdefault(kind, []).append(href)
+    assert len(kinds) > 12
+    for hrefs in kinds.values():
+        for href in {hrefs[0], hrefs[-1]}:
+            assert client.get(href, follow_redirects=True).status_code == 200, href
 
 
 def test_a_duty_sums_to_its_line(site: WeeklySite, client: httpx.Client) -> None:
@@ -451,10 +510,6 @@ def test_a_figure_that_changed_since_is_said(
         summary = site.summary(PUBLISHED, "N00")
         line = summary.officers[0].duties[0]
         with connect(site.dsn) as connection:
-            from stream.facts import StateReport
-            from stream.store.ledger import Ledger
-            from stream.store.summaries import summaries
-
             ledger = Ledger(connection, POLICIES)
             late = StateReport(summary.officers[0].officer_id, line.start + 3600 * 10**6, 10)
             ledger.bookings((), [late])
@@ -481,6 +536,69 @@ def test_a_figure_that_changed_since_is_said(
                 assert "As published" not in client.get(path).text
 
 
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ("le1 1aa", 'href="/months/2026-10/N00"'),
+        ("LE9 9ZZ", "LE9 9ZZ"),
+        ("LE1 1AB", "LE1 1AB"),
+        ("<b>", "&lt;b&gt;"),
+    ],
+)
+def test_a_postcode_leads_to_its_neighbourhood(client: httpx.Client, typed: str, said: str) -> None:
+    """A resident's postcode, however typed, leads to the month of the neighbourhood that it lies in."""
+    reply = client.get("/postcode", params={"postcode": typed})
+    assert reply.status_code == 200
+    assert said in reply.text
+    assert "<script" not in reply.text
+
+
+def test_a_published_month_is_shown_from_its_reports(site: WeeklySite, client: httpx.Client) -> None:
+    """A month that is not over is not shown; one that is published is shown as it was published."""
+    assert client.get("/months/2026-11/N00").status_code == 404
+    assert client.get("/months/2026-10/N77").status_code == 404
+    assert client.get("/months/2026-10/N00?language=tlh").status_code == 400
+    assert "not published yet" in client.get("/months/2026-10/N00").text
+    with connect(site.dsn) as connection:
+        found = list(summaries(connection, POLICIES, Period.month("2026-10"), now=END))
+        reports.publish(connection, found, by="somebody", now=END)
+    for language in ("en", "ro"):
+        reply = client.get(f"/months/2026-10/N00?language={language}")
+        assert reply.status_code == 200
+        assert "from its published reports" in reply.text
+        for officer in site.summary(PUBLISHED, "N00").officers:
+            assert officer.name not in reply.text
+
+
+def test_many_at_once_are_answered_or_asked_to_come_again(site: WeeklySite, client: httpx.Client) -> None:
+    """However many weeks are to be counted at once, each gets its figures or a plain no."""
+    path = f"{site.address}/api/v1/neighbourhoods/N00/weeks/{RUNNING}"
+    alone = client.get(path).content
+    with ThreadPoolExecutor(40) as crowd:
+        waiting = [crowd.submit(httpx.get, path, timeout=120) for _ in range(40)]
+        assert client.get("/healthz").status_code == 200
+        replies = [item.result() for item in waiting]
+    assert {reply.status_code for reply in replies} <= {200, 503}
+    assert [reply.content for reply in replies if reply.status_code == 200].count(alone) >= 1
+    assert {reply.content for reply in replies if reply.status_code == 200} == {alone}
+
+
+def test_a_database_that_is_away_is_said() -> None:
+    """Without its database every page says so: to people as a page, to programs as a problem."""
+    plain = {key: value for key, value in os.environ.items() if not key.startswith("PATROL_")}
+    web = Web(plain | {"PATROL_DATABASE": "postgresql://127.0.0.1:1/nowhere"})
+    try:
+        with httpx.Client(base_url=web.start(), timeout=60) as client:
+            for path in ("/weeks", "/weeks/2026-W43", "/weeks/2026-W43/N00", "/months"):
+                shown = client.get(path, headers=HTML)
+                assert shown.status_code == 503
+                assert "database cannot be reached" in shown.text
+                problem = client.get(path, headers={"Accept": "application/json"})
+                assert (problem.status_code, problem.json()["code"]) == (503, "NotReady")
+    finally:
+        web.end()
+
+
 def test_questions_come_back_as_they_were_asked() -> None:
     """A question written into an address and read again is the same question."""
     asked = Question(
@@ -488,4 +606,3 @@ def test_questions_come_back_as_they_were_asked() -> None:
     )
     assert Question.parse(parse_qsl(asked.link())) == asked
     assert re.fullmatch(r"[!-~]*", asked.link())
-    assert Policies().policies
