@@ -451,9 +451,7 @@ def _force(shelf: Shelf, period: Period, sort: str) -> str:
         [
             Told("Published.")
             if published and lines
-            else Told(
-                "Not yet published: counted now; the visits stand on the neighbourhoods' own pages."
-            )
+            else Told("Not yet published: counted now; the visits stand on the neighbourhoods' own pages.")
         ],
         "Weeks",
     )

@@ -154,13 +154,14 @@ function start(): void {
     let target = Number.NaN;
     let below = "null";
     let asked = 0;
-    state.on(["figures"], () => {
-      // Published since the map was drawn.
+    // Areas that were published since the map was drawn; asked for until they are there.
+    state.on(["figures", "fresh"], () => {
       const news = [...state.neighbourhoods.keys()].some((id) => map.has("neighbourhood", id) === false);
-      if (news && performance.now() - asked > 5_000) {
-        asked = performance.now();
-        void loadAreas(map);
-      }
+      if (!news || performance.now() - asked < 5_000) return;
+      asked = performance.now();
+      void loadAreas(map);
+    });
+    state.on(["figures"], () => {
       const { settings } = state;
       if (settings.target !== target) legend();
       target = settings.target;
