@@ -76,7 +76,7 @@ def summaries(
     """
     with connection.transaction():
         connection.execute("set transaction isolation level repeatable read, read only")
-        record, chosen = _read(connection, policies, period, area_ids, now)
+        record, chosen = record_of(connection, policies, period, area_ids, now)
     return summarise(record, period, policies, chosen)
 
 
@@ -89,9 +89,10 @@ class _Published:
     since: int
 
 
-def _read(
+def record_of(
     connection: Connection, policies: Policies, period: Period, area_ids: Sequence[str] | None, now: int
 ) -> tuple[Record, list[str]]:
+    """What ``summaries`` counts from, and of which neighbourhoods; in the caller's transaction."""
     published = _published(connection, period)
     newest = newest_event(connection)
     complete = now >= period.end
@@ -114,10 +115,10 @@ def _read(
     )
     keys = np.unique(np.append(rows[DUTY], own.keys))
     duties = _duties(connection, keys, period)
-    places, place = _places(connection, rows[PLACE])
+    places, place = places_of(connection, rows[PLACE])
     officers = sorted({own.officers[at] for at in np.flatnonzero(within).tolist()})
     devices = connection.execute("select device, device_id from device order by device_id").fetchall()
-    device = _numbers([key for key, _ in devices])
+    device = numbering([key for key, _ in devices])
     order = np.lexsort((rows[1], rows[DUTY]))
     found = Slices(
         np.searchsorted(keys, rows[DUTY][order]).astype(np.int32),
@@ -145,7 +146,7 @@ def _read(
             None if area_ids is None else officers,
         ),
         beginning=_beginning(connection, until),
-        past=_past(connection, period, None if area_ids is None else chosen),
+        past=past_figures(connection, period, None if area_ids is None else chosen),
         changes=_changes(connection, period, chosen),
     )
     return record, chosen
@@ -353,7 +354,7 @@ def _visiting(
     return concatenate(tuple(shut), pick(growing, np.isin(growing[PLACE], places)))
 
 
-def _places(connection: Connection, keys: NDArray[np.integer]) -> tuple[list[Place], NDArray[np.int32]]:
+def places_of(connection: Connection, keys: NDArray[np.integer]) -> tuple[list[Place], NDArray[np.int32]]:
     """The places behind keys, and for each key its number among them; ``UNKNOWN`` stays what it is."""
     used = np.unique(keys[keys != UNKNOWN])
     found = {
@@ -363,10 +364,10 @@ def _places(connection: Connection, keys: NDArray[np.integer]) -> tuple[list[Pla
             [used.tolist()],
         )
     }
-    return [found[key] for key in used.tolist()], _numbers(used.tolist())[keys]
+    return [found[key] for key in used.tolist()], numbering(used.tolist())[keys]
 
 
-def _numbers(keys: Sequence[int]) -> NDArray[np.int32]:
+def numbering(keys: Sequence[int]) -> NDArray[np.int32]:
     """Database keys → positions, as a table to index; -1 stays -1."""
     table = np.full(max(keys, default=-1) + 2, UNKNOWN, np.int32)
     table[list(keys)] = np.arange(len(keys), dtype=np.int32)
@@ -386,7 +387,7 @@ def _crewing(connection: Connection, period: Period, until: int, area_ids: Seque
         [moment(until), moment(period.start)],
     )
     names = dict(sorted({(device, name) for device, name, _ in rows}))
-    stays = _stays(connection, sorted(names), period.start, until, area_ids)
+    stays = stays_of(connection, sorted(names), period.start, until, area_ids)
     met = set(stays[0].tolist()) if area_ids is not None else names.keys()
     officers = sorted({officer for device, _, officer in rows if device in met})
     held = _fetch(
@@ -399,15 +400,15 @@ def _crewing(connection: Connection, period: Period, until: int, area_ids: Seque
         _duties(connection, np.array([key for (key,) in held], np.int64), period),
         key=lambda duty: duty.duty_id,
     )
-    places, place = _places(connection, stays[3])
+    places, place = places_of(connection, stays[3])
     keys = sorted(names, key=lambda key: names[key])
-    device = _numbers(keys)[stays[0]]
+    device = numbering(keys)[stays[0]]
     order = np.lexsort((stays[1], device))
     counted = Stays(device[order], stays[1][order], stays[2][order], place[order])
     return crewing(duties, counted, [names[key] for key in keys], places, period.start, until)
 
 
-def _stays(
+def stays_of(
     connection: Connection, devices: Sequence[int], low: int, high: int, area_ids: Sequence[str] | None
 ) -> Rows:
     """Stays of devices that touch a period, all or those in some neighbourhoods; keys of the database."""
@@ -445,7 +446,7 @@ def _stays(
 # ── The periods before ────────────────────────────────────────────────────────────────────────────────────
 
 
-def _past(
+def past_figures(
     connection: Connection, period: Period, area_ids: Sequence[str] | None
 ) -> dict[str, list[Figures | None]]:
     """The neighbourhoods' figures of the periods before, oldest first; None without duty time.
@@ -467,7 +468,7 @@ def _past(
     over = np.flatnonzero(~inside)
     if len(over):
         rows = _slices(connection, own.keys[over])
-        places, place = _places(connection, rows[PLACE])
+        places, place = places_of(connection, rows[PLACE])
         counted = _plain(rows, place, own.keys[over])
         duties = [_bare(own, at) for at in over.tolist()]
         for number, item in enumerate(periods):
@@ -506,7 +507,7 @@ def _sums(
     settled[at] = np.array([row[1] for row in found], np.int64).reshape(-1, TOTALS)
     rows = unpack(SLICES, [row[2] for row in found])
     rows = (keys[at][rows[0]], *rows[1:])
-    places, place = _places(connection, rows[PLACE])
+    places, place = places_of(connection, rows[PLACE])
     duties = [_bare(own, number) for number in which.tolist()]
     return settled, totals(_plain(rows, place, keys), duties, places, -FOREVER, FOREVER)
 

@@ -25,7 +25,7 @@ from stream.stays import Stays
 from stream.store import areas, bookings, reports
 from stream.store.live import newest_event
 from stream.store.schema import connect, require
-from stream.store.summaries import _numbers, _past, _places, _read, _stays
+from stream.store.summaries import numbering, past_figures, places_of, record_of, stays_of
 from stream.summarising import in_force, neighbourhoods, summarise
 from stream.summary import Past, Summary, decode, encode
 from stream.web.parameters import ProblemError
@@ -277,7 +277,7 @@ class Shelf:
             with connection.transaction():
                 connection.execute("set transaction isolation level repeatable read, read only")
                 now = self.now(connection)
-                record, _ = _read(connection, self.policies, period, [area_id], now)
+                record, _ = record_of(connection, self.policies, period, [area_id], now)
             known = area_id in neighbourhoods(record.versions, period)
             booked = any(
                 area_id in duty.patch
@@ -349,20 +349,20 @@ class Shelf:
                     [moment(until), moment(period.start)],
                 ).fetchall()
                 names = {int(str(device)): str(name) for device, name, _ in rows}
-                stays = _stays(connection, sorted(names), period.start, until, [area_id])
+                stays = stays_of(connection, sorted(names), period.start, until, [area_id])
                 met = set(stays[0].tolist())
                 officers = bookings.read_officers(
                     connection,
                     {int(str(officer)) for device, _, officer in rows if device in met},
                     period.start,
                 )
-                places, place = _places(connection, stays[3])
+                places, place = places_of(connection, stays[3])
             duties = sorted(
                 (duty for item in officers.values() for duty in item.duties.values() if not duty.cancelled),
                 key=lambda duty: duty.duty_id,
             )
             keys = sorted(names, key=lambda key: names[key])
-            device = _numbers(keys)[stays[0]]
+            device = numbering(keys)[stays[0]]
             order = np.lexsort((stays[1], device))
             return Vehicles(
                 duties,
@@ -423,7 +423,7 @@ class Shelf:
                     period.end if complete else min(max(newest_event(connection), period.start), period.end)
                 )
                 after = _After(period.next.kind, period.next.name, period.next.start, period.next.end, until)
-                past = _past(connection, after, None) if known - entries.keys() else {}
+                past = past_figures(connection, after, None) if known - entries.keys() else {}
             names = {
                 area_id: name
                 for _, found in in_force(versions, period.start, period.end)

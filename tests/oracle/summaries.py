@@ -369,7 +369,13 @@ def _areas(
             ],
             visiting,
         )
-        counted = priority(name, made, (period[0], min(period[1], tables.until)), wishes)
+        span = (period[0], min(period[1], tables.until))
+        counted = priority(name, made, span, wishes)
+        there = []
+        for officer_id in sorted({visit.officer_id for visit in made}):
+            mine = priority(name, [visit for visit in made if visit.officer_id == officer_id], span, wishes)
+            if mine.officer_time:
+                there.append((officer_id, mine.officer_time, mine.officer_own))
         own = own_time(name, *period, wishes)
         always = not said.get("days") and not said.get("hours")
         if not always:
@@ -398,6 +404,7 @@ def _areas(
                     others_time=counted.others,
                     last_visit_end=counted.last_end,
                 ),
+                by_officer=tuple(there),
             )
         )
     return tuple(sorted(found, key=lambda item: (item.name, item.area_id))), timed
@@ -412,6 +419,7 @@ def _away(
 ) -> tuple[Away, ...]:
     """Abstraction of the last of the periods, and of those before it."""
     spent: dict[tuple[str, str, str, int, str], list[int]] = {}
+    whose: dict[tuple[str, str, str, int, str], dict[str, int]] = {}
     duty = [0] * len(periods)
     for row in rows:
         meaning = _settings(policies, tables.duties[row.duty_id].start)[1].states.get(row.state)
@@ -425,6 +433,9 @@ def _away(
                 duty[at] += time
             if row.activity in ("off_patch", "not_visible") and time:
                 spent.setdefault(item, [0] * len(periods))[at] += time
+                if at == len(periods) - 1:
+                    mine = whose.setdefault(item, {})
+                    mine[row.officer_id] = mine.get(row.officer_id, 0) + time
     found = [
         Away(
             activity=activity,
@@ -436,6 +447,7 @@ def _away(
             state_name=called,
             time=times[-1],
             before=tuple(time if whole else None for time, whole in zip(times[:-1], duty[:-1], strict=True)),
+            by_officer=tuple(sorted(whose.get((activity, ground, premises, state, called), {}).items())),
         )
         for (activity, ground, premises, state, called), times in spent.items()
     ]
