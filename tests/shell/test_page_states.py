@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from typing import TYPE_CHECKING
 
@@ -88,7 +89,12 @@ def test_page_without_database_says_so_and_no_more(browser: Browser) -> None:
 
 def test_page_without_schema_fills_when_it_is_there(browser: Browser, database: str) -> None:
     """Opened before the tables are made, the page says which command makes them, and fills by itself."""
-    with serving_alone(database) as web, visiting(browser, web.address) as visitor:
+    town = Town(database)
+    with (
+        contextlib.closing(town),
+        serving_alone(database) as web,
+        visiting(browser, web.address) as visitor,
+    ):
         page = visitor.page
         expect(page.locator("#banner")).to_contain_text("patrol init")
         assert claims(visitor) == []
@@ -98,7 +104,6 @@ def test_page_without_schema_fills_when_it_is_there(browser: Browser, database: 
         expect(page.locator("#list")).to_have_attribute("data-said", re.compile("No neighbourhoods"))
         expect(page.locator("body")).to_have_attribute("data-fresh", "empty")
         expect(page.locator("#map-empty")).to_contain_text("No areas are published yet")
-        town = Town(database)
         town.begin(duty("O1", "N1", town.now, town.now + 480 * MINUTE))
         town.put(R1="west")
         town.go(30)
@@ -106,7 +111,6 @@ def test_page_without_schema_fills_when_it_is_there(browser: Browser, database: 
         expect(page.locator("body")).to_have_attribute("data-fresh", "live")
         expect(page.locator("#map-empty")).to_be_hidden()
         visitor.until("() => patrol.map.has('neighbourhood', 'N1')", "areas on the map")
-        town.close()
 
 
 def test_database_that_goes_is_told_in_the_servers_words(
@@ -155,14 +159,16 @@ def test_database_that_goes_is_told_in_the_servers_words(
 def test_link_to_nothing_says_so(browser: Browser, database: str, link: str, words: str) -> None:
     """A link to what is not there says so, on a phone too, and its way back leads to the whole list."""
     town = Town(database)
-    town.begin(duty("O1", "N1", town.now, town.now + 480 * MINUTE))
-    town.put(R1="west")
-    town.go(5)
     with (
+        contextlib.closing(town),
         serving_alone(database) as web,
         visiting(browser, web.address, f"/{link}", size=PHONE, has_touch=True) as visitor,
     ):
+        town.begin(duty("O1", "N1", town.now, town.now + 480 * MINUTE))
+        town.put(R1="west")
+        town.go(5)
         page = visitor.page
+        page.reload()
         expect(page.locator("#detail [role=alert]")).to_contain_text(words)
         expect(page.locator("#detail h2")).to_be_focused()
         assert page.locator("#detail ol:empty, #detail ul:empty").count() == 0
@@ -171,4 +177,3 @@ def test_link_to_nothing_says_so(browser: Browser, database: str, link: str, wor
         expect(page.locator("#list a.row")).to_have_count(2)
         expect(page.locator("#list a.row").first).to_be_visible()
         expect(page.locator("#detail")).to_be_hidden()
-    town.close()
