@@ -72,7 +72,7 @@ class Hour:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PriorityArea:
-    """A priority area that touches the neighbourhood, and the visits it had (rule 17).
+    """A priority area that overlaps the neighbourhood, and the visits it had (rule 17).
 
     Attributes:
         issue, days, hours: as published, empty where not said.
@@ -104,7 +104,8 @@ class Away:
         premises: id, else empty.
         state: the radio status in force, and ``state_name`` what the policy calls it, like ``at_scene``.
         time: in the period; 0 for what only earlier periods had.
-        before: the same in each of the periods before, oldest first; None where nobody had duty time.
+        before: the same in each of the four weeks, or the month, before, oldest first; None where nobody had
+            duty time.
         by_officer: ids of those whose time it is, sorted, each with so much of it: they sum to ``time``.
     """
 
@@ -160,7 +161,8 @@ class Officer:
         name: as booked, else the id.
         role: as booked; empty where not said.
         figures: the sum of the duties below: all officers' sum to the neighbourhood's figure.
-        team: the present team as of the period's end; empty where no booking names one.
+        team: the present team as of the period's end, or of now where it still runs; empty where no booking
+            names one.
         team_months: whole months in it; None without a team.
         team_at_least: the record begins with the officer in that team, so it may be longer.
     """
@@ -182,7 +184,7 @@ class Officer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TeamFacts:
-    """A team that the neighbourhood's officers are in, as of the period's end.
+    """A team that the neighbourhood's officers are in, as of the period's end, or of now where it still runs.
 
     Attributes:
         officers: how many.
@@ -243,8 +245,8 @@ class Basis:
         policy_sha256: of those settings as canonical JSON.
         boundaries: by kind and time.
         as_of: up to when in the period the position of any of its officers is known; None where it never is.
-        until: up to when anything is counted: the period's end, or the newest event of all where the period
-            still runs.
+        until: up to when anything is counted: the period's end, or the newest position of all where the
+            period still runs.
     """
 
     target: float
@@ -290,7 +292,7 @@ class Summary:
         figures: its figure; ``figures.share`` is None where nobody had duty time.
         past: twelve periods, the oldest first, this one last.
         hours: every hour of the period in order.
-        areas: priority areas that touch the neighbourhood, by name.
+        areas: priority areas that overlap the neighbourhood, by name.
         away: the most time first.
         officers: by name.
         changes: the oldest first.

@@ -9,6 +9,7 @@ from __future__ import annotations
 import getpass
 import io
 import json
+import os
 import re
 import sys
 import time
@@ -94,7 +95,9 @@ def week_option(text: str) -> Period:
 @click.option("--number", type=click.IntRange(1), help="The report published under this number.")
 @click.option("--fresh", is_flag=True, help="Count it now, even where a report is published.")
 @click.option("--now", help="Take this for the present: 2026-11-23 or a time with offset.")
-@click.option("--jobs", type=click.IntRange(1, 64), default=1, show_default=True, help="Processes.")
+@click.option(
+    "--jobs", type=click.IntRange(1, 64), help="Processes that write files.  [default: one a processor]"
+)
 @click.option("--json", "as_json", is_flag=True, help="Which files were written, as JSON.")
 def weekly(
     areas: tuple[str, ...],
@@ -103,7 +106,7 @@ def weekly(
     folder: Path,
     number: int | None,
     now: str | None,
-    jobs: int,
+    jobs: int | None,
     *,
     fresh: bool,
     as_json: bool,
@@ -131,7 +134,8 @@ def weekly(
         )
     refuse_unknown(found, areas, period)
     folder.mkdir(parents=True, exist_ok=True)
-    written = list(_shown(_written(found, formats, folder, jobs), len(found), as_json=as_json))
+    done = _written(found, formats, folder, jobs or os.cpu_count() or 1)
+    written = list(_shown(done, len(found), as_json=as_json))
     if as_json:
         rows = [
             {
