@@ -54,11 +54,13 @@ class Row:
         cells: one a column.
         of: the value that it tells of, for links.
         target: on whose wrong side no share of the line is shown, where it is not the table's.
+        minutes: what its first time is said to be, where that has to add up to what is said elsewhere.
     """
 
     cells: tuple[Cell, ...]
     of: Any = None
     target: Fraction | None = None
+    minutes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +108,8 @@ def _row(table: Table, row: Row) -> list[str]:
     for at, kind in enumerate(kinds):
         value = row.cells[at]
         if kind == TIME and isinstance(value, int):
-            [minutes[at]] = apportion([value])
+            given = row.minutes if at == whole else None
+            [minutes[at]] = apportion([value]) if given is None else [given]
     if whole is not None and parts and whole in minutes:
         values = [int(row.cells[at] or 0) for at in parts]
         minutes |= dict(zip(parts, divided(values, minutes[whole]), strict=True))

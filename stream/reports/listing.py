@@ -12,7 +12,7 @@ from stream.abstraction import OUTSIDE
 from stream.explanation import exact
 from stream.policy import NOT_VISIBLE
 from stream.reports.grid import COUNT, INSTANT, PART, SHARE, TIME, Column, Row, Table
-from stream.reports.view import LENGTHS, parts, reading, time_title
+from stream.reports.view import LENGTHS, away_minutes, parts, reading, time_title
 
 if TYPE_CHECKING:
     from stream.shares import Figures
@@ -263,8 +263,9 @@ def away_table(summary: Summary) -> Table:
                     *item.before,
                 ),
                 item,
+                minutes=minutes,
             )
-            for item in summary.away
+            for item, minutes in zip(summary.away, away_minutes(summary), strict=True)
         ),
         note="– in an earlier period: nobody had duty time then.",
         empty="Nobody was off patch or out of sight.",

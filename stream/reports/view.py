@@ -178,6 +178,38 @@ def _by_state(summary: Summary, item: Away) -> bool:
     return meaning.get("counts") == NOT_VISIBLE or not item.premises
 
 
+def away_minutes(summary: Summary) -> list[int]:
+    """Each item of abstraction in minutes that add up to those said of it in ``parts``."""
+    _, _, off, inside, status, _ = _minutes(summary)
+    groups: list[list[int]] = [[], [], []]
+    for at, item in enumerate(summary.away):
+        hidden = item.activity == NOT_VISIBLE
+        groups[0 if not hidden else 2 if _by_state(summary, item) else 1].append(at)
+    said = [0] * len(summary.away)
+    for rows, whole in zip(groups, (off, inside, status), strict=True):
+        times = [summary.away[at].time for at in rows]
+        # A summary whose items are not the sum of its figures (an old form) is said item by item.
+        fits = abs(sum(times) - whole * MINUTE) < MINUTE
+        for at, minutes in zip(rows, apportion(times, whole if fits else None), strict=True):
+            said[at] = minutes
+    return said
+
+
+def _minutes(summary: Summary) -> tuple[int, int, int, int, int, int]:
+    """On patch outside and in priority areas, off patch, in premises, by status, unknown, as said.
+
+    As in every table: on patch as near as minutes go, the rest of the duty time shares what is left.
+    """
+    figures = summary.figures
+    [duty] = apportion([figures.duty])
+    on, off, hidden, unknown = divided(
+        [figures.on_patch, figures.off_patch, figures.not_visible, figures.unknown], duty
+    )
+    outside, priority = apportion([figures.on_patch - figures.priority, figures.priority], on)
+    inside, status = apportion(list(split_hidden(summary)), hidden)
+    return outside, priority, off, inside, status, unknown
+
+
 def parts(summary: Summary) -> tuple[Part, ...]:
     """Where the time went: parts of the duty time, whose minutes add up to it, and breaks beside it."""
     figures = summary.figures
@@ -190,17 +222,6 @@ def parts(summary: Summary) -> tuple[Part, ...]:
         ("status", "not visible by status", status),
         ("unknown", "unknown", figures.unknown),
     ]
-    # As in every table: on patch as near as minutes go, the rest of the duty time shares what is left.
-    [duty] = apportion([figures.duty])
-    on, off, hidden, unknown = divided(
-        [figures.on_patch, figures.off_patch, figures.not_visible, figures.unknown], duty
-    )
-    minutes = [
-        *apportion([listed[0][2], listed[1][2]], on),
-        off,
-        *apportion([inside, status], hidden),
-        unknown,
-    ]
     found = [
         Part(
             key,
@@ -209,7 +230,7 @@ def parts(summary: Summary) -> tuple[Part, ...]:
             time_words(time, said),
             percent(Fraction(time, figures.duty)) if figures.duty else "–",
         )
-        for (key, label, time), said in zip(listed, minutes, strict=True)
+        for (key, label, time), said in zip(listed, _minutes(summary), strict=True)
     ]
     return (
         *found,

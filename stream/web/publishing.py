@@ -107,6 +107,7 @@ class Job:
     error: str | None = None
     result: Json | None = None
     checked: Checked | None = None
+    reaching: list[str] = field(default_factory=list)
     rows: list[dict[str, Any]] = field(default_factory=list)
 
     def goes(self, progress: float, step: str) -> None:
@@ -224,6 +225,7 @@ def checking(desk: Desk, job: Job, path: Path, options: Json, accept: dict[str, 
             checked = check_apart(path, against=published, accept=accept, **options)
             job.goes(0.7, "comparing it with what is published")
             job.checked, job.rows = checked, list(findings_rows(checked.findings))
+            job.reaching = reaching(checked, published)
             job.result = result_of(connection, checked, job.rows, published, now)
         job.state = DONE
         job.goes(1.0, "done")
@@ -235,6 +237,16 @@ def checking(desk: Desk, job: Job, path: Path, options: Json, accept: dict[str, 
         raise
     finally:
         shutil.rmtree(path.parent, ignore_errors=True)
+
+
+def reaching(checked: Checked, published: AreaSet) -> list[str]:
+    """The neighbourhoods whose ground changes with a file: duties in them are counted anew."""
+    if checked.areas is None:
+        return []
+    kinds = set(checked.areas.kind)
+    found = diff(type(published).of(area for area in published.areas() if area.kind in kinds), checked.areas)
+    moved = {*found.added, *found.removed, *((item.kind, item.area_id) for item in found.moved)}
+    return sorted(area_id for kind, area_id in moved if kind is Kind.NEIGHBOURHOOD)
 
 
 def result_of(
@@ -270,8 +282,7 @@ def result_of(
     kinds = set(checked.areas.kind)
     old = type(published).of(area for area in published.areas() if area.kind in kinds)
     found = diff(old, checked.areas)
-    moved = {*found.added, *found.removed, *((item.kind, item.area_id) for item in found.moved)}
-    ids = sorted(area_id for kind, area_id in moved if kind is Kind.NEIGHBOURHOOD)
+    ids = reaching(checked, published)
     reached = touched(connection, ids, now, FOREVER, now=now) if ids else []
     result["diff"] = diff_json(found, reached)
     result["summary"] |= {
@@ -317,6 +328,33 @@ def router(desk: Desk) -> APIRouter:
     async def job(request: Request) -> Response:
         known(request.query_params.multi_items(), ())
         return answer(desk.job(request.path_params["jobId"]).json())
+
+    @routes.get(
+        "/jobs/{jobId}/touched",
+        **api.operation(
+            "boundaryTouched",
+            "Whose duties a publication from a date would reach",
+            schemas.TOUCHED_FROM,
+            [schemas.JOB_ID, schemas.FROM_DATE],
+            problems=(409,),
+        ),
+    )
+    async def touched_(request: Request) -> Response:
+        known(request.query_params.multi_items(), ("from",))
+        job = desk.job(request.path_params["jobId"])
+        try:
+            start = parse_time(request.query_params.get("from", ""))
+        except ValueError as error:
+            raise bad(f"from: {error}") from error
+        if job.state == RUNNING or job.checked is None:
+            raise ProblemError(409, "NotReady", "the file has not been checked to the end")
+        ids, now = job.reaching, desk.now()
+        found = await desk.ask(lambda connection: touched(connection, ids, start, FOREVER, now=now))
+        rows = [
+            {"area_id": item.area_id, "officers": list(item.officers), "weeks": list(item.weeks)}
+            for item in found
+        ]
+        return answer({"from": rfc3339(start), "touched": rows})
 
     @routes.post(
         "/publish",

@@ -313,6 +313,16 @@ JOB = record(
         )
     ),
 )
+TOUCHED_FROM = record(
+    touched=listed(record(area_id=TEXT, officers=listed(TEXT), weeks=listed(TEXT))), **{"from": TIME}
+)
+FROM_DATE: Json = {
+    "name": "from",
+    "in": "query",
+    "required": True,
+    "description": "A local date, from its midnight on, or a time.",
+    "schema": TEXT,
+}
 OUTCOME = record(
     version=WHOLE,
     versions=listed(WHOLE),

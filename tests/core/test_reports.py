@@ -195,6 +195,18 @@ def test_the_same_time_is_said_the_same_way_everywhere() -> None:
     assert sum(officer.figures.on_patch for officer in summary.officers) == summary.figures.on_patch
 
 
+@pytest.mark.parametrize("summary", [*WEEKS.values(), *PERIODS.values()], ids=[*WEEKS, *PERIODS])
+def test_abstraction_adds_up_to_what_is_said_of_it(summary: Summary) -> None:
+    """The minutes of abstraction's items add up to those of off patch, premises and status on page one."""
+    said = {part.key: minutes(part.words) for part in view.parts(summary)}
+    items = view.away_minutes(summary)
+    near_ = [abs(said_ * MINUTE - item.time) for said_, item in zip(items, summary.away, strict=True)]
+    assert all(off < MINUTE for off in near_)
+    for keys, activity in ((("off",), "off_patch"), (("premises", "status"), "not_visible")):
+        found = [said_ for said_, item in zip(items, summary.away, strict=True) if item.activity == activity]
+        assert sum(found) == sum(said[key] for key in keys)
+
+
 def test_time_in_premises_and_by_status_are_told_apart_by_the_policy() -> None:
     """A state that the policy counts as not visible is by status; the rest is in premises."""
     summary = believable()

@@ -187,6 +187,10 @@ def test_duties_that_are_reached_go_with_the_date(desk: Desk) -> None:
             expect(reach).to_contain_text("it reaches")
             asked = [url.rpartition("=")[2] for url in visitor.asked if "/touched?from=" in url]
             assert asked[-1] == day
+        expect(reach).to_contain_text("From 26 Jan 2126 on it reaches no duty that is booked.")
+        date.fill("2026-01-26")
+        expect(reach).to_contain_text("From 26 Jan 2026 on it reaches duties of 4\u00a0officers in 2")
+        expect(reach.locator("li").first).to_contain_text("week 2026-W05")
         visitor.accessible()
 
 
