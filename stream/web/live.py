@@ -170,7 +170,7 @@ def router(pulse: Pulse, boundaries: Boundaries) -> APIRouter:
         )
 
     @routes.get(
-        "/officers/{officerId}/duties/{dutyId}",
+        "/officers/{officerId}/duties/{dutyId:path}",
         **api.operation(
             "duty", "Slices and track of one duty", schemas.DUTY, [schemas.OFFICER_ID, schemas.DUTY_ID]
         ),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -50,7 +50,11 @@ def street(database_server: EmbeddedDatabase) -> Iterator[Street]:
     with database_called(database_server, "page_track") as dsn:
         town = Town(dsn)
         start = town.now
-        town.begin(duty("O1", "N1", start, start + 480 * MINUTE, Allocation("V1", "vehicle")))
+        now_ = duty("O1", "N1", start, start + 480 * MINUTE, Allocation("V1", "vehicle"))
+        then = replace(
+            now_, duty_id="D/1 of Monday", start=start - 1440 * MINUTE, end=start - 960 * MINUTE, devices=()
+        )
+        town.begin(now_, then)
         town.put(R1="west", V1="away")
         town.go(10)
         town.put(R1="west corner", V1="away")
@@ -170,6 +174,19 @@ def test_escape_from_a_link_elsewhere_goes_back_there(street: Street) -> None:
         page.keyboard.press("Escape")
         expect(page.locator("#areas a[aria-current]")).to_have_count(0)
         expect(area).to_be_focused()
+
+
+def test_a_link_leads_to_one_duty_of_the_record(street: Street) -> None:
+    """``#/o/OFFICER/d/DUTY`` shows that duty, whatever its id, and not the one now running; Escape closes it."""
+    with visiting(street.browser, street.address, "#/o/O1/d/D%2F1%20of%20Monday") as visitor:
+        page = visitor.page
+        expect(page.locator("#detail h2")).to_have_text("PC O1")
+        expect(page.locator("#detail")).to_contain_text("a duty of the record")
+        expect(page.locator("#detail")).to_contain_text("That shift")
+        page.goto(f"{street.address}/#/o/O1/d/D-O1")
+        expect(page.locator("#detail")).to_contain_text("This shift")
+        page.keyboard.press("Escape")
+        expect(page.locator("#detail")).to_be_hidden()
 
 
 def requests_of(visitor: Visitor, pattern: str) -> list[str]:

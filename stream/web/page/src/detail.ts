@@ -13,10 +13,18 @@ import { activityWords, away, clock, count, dayClock, duration, heading, heading
 
 const REFRESH_MS = 5_000;
 
-export type Route = { kind: "list" } | { kind: "neighbourhood" | "officer" | "priority" | "nowhere"; id: string };
+export type Route = { kind: "list" } | { kind: "neighbourhood" | "officer" | "priority" | "nowhere"; id: string; duty?: string };
 
-/** `#/n/…` a neighbourhood, `#/o/…` an officer, `#/p/…` a priority area; any other `#/…` leads nowhere. */
+/** `#/n/…` a neighbourhood, `#/o/…` an officer, `#/o/…/d/…` one duty, `#/p/…` a priority area; any other `#/…` leads nowhere. */
 export function route(): Route {
+  const [, officer, duty] = /^#\/o\/([^/]+)\/d\/([^/]+)$/.exec(location.hash) ?? [];
+  if (officer && duty) {
+    try {
+      return { kind: "officer", id: decodeURIComponent(officer), duty: decodeURIComponent(duty) };
+    } catch {
+      return { kind: "nowhere", id: location.hash };
+    }
+  }
   const [, letter, id] = /^#\/([nop])\/(.+)$/.exec(location.hash) ?? [];
   if (!letter || !id) return /^#\/./.test(location.hash) ? { kind: "nowhere", id: location.hash } : { kind: "list" };
   const kind = { n: "neighbourhood", o: "officer", p: "priority" }[letter] as "neighbourhood" | "officer" | "priority";
@@ -46,6 +54,7 @@ export class Detail {
   private readonly openers = new Map<string, Opener>();
   private back: Opener | null = null;
   private behind = GENERIC;
+  private duty: string | undefined;
 
   constructor(private readonly map: LiveMap | null) {
     this.playback = new Playback(map);
@@ -57,8 +66,10 @@ export class Detail {
     const wanted = route();
     const missing = wanted.kind === "nowhere" || (wanted.kind === "priority" && state.known && !state.areas.has(wanted.id));
     const open = wanted.kind === "neighbourhood" || wanted.kind === "officer" || missing;
-    const signature = open ? `${wanted.kind} ${wanted.id}` : "";
+    const duty = wanted.kind === "list" ? undefined : wanted.duty;
+    const signature = open ? `${wanted.kind} ${wanted.id}${duty === undefined ? "" : ` ${duty}`}` : "";
     if (signature === this.shown) return;
+    this.duty = duty;
     window.clearTimeout(this.timer);
     this.request?.abort();
     this.turn += 1;
@@ -259,11 +270,12 @@ export class Detail {
   private async officer(id: string, turn: number, first: boolean): Promise<void> {
     let one: Officer | null;
     let duty: DutyDetail;
+    const asked = this.duty;
     try {
       const signal = this.signal();
       const found = await ask<OfficerDetail>(`/officers/${encodeURIComponent(id)}`, { signal });
-      one = found.officer;
-      const which = one?.duty_id ?? found.duties[0]?.duty_id;
+      one = asked === undefined || asked === found.officer?.duty_id ? found.officer : null;
+      const which = asked ?? one?.duty_id ?? found.duties[0]?.duty_id;
       if (!which) throw new ProblemError(404, `${found.name} has not been on duty`);
       duty = await ask<DutyDetail>(dutyPath(id, which), { signal });
     } catch (error) {
@@ -296,7 +308,7 @@ export class Detail {
         h(
           "div",
           {},
-          h("p", {}, h("b", {}, one ? now(one) : "not on duty now"), one?.since ? ` since ${clock(one.since)}` : ""),
+          h("p", {}, h("b", {}, one ? now(one) : asked === undefined ? "not on duty now" : "a duty of the record"), one?.since ? ` since ${clock(one.since)}` : ""),
           h("p", { class: "quiet" }, [role ? roleWords(role) : "", team, one?.state_name ? `status: ${one.state_name}` : ""].filter(Boolean).join(" · ")),
         ),
       ),
@@ -304,13 +316,13 @@ export class Detail {
         "dl",
         { class: "facts" },
         ...fact("On patch", figure.share === null ? "no patch" : `${duration(figure.on_patch_s)} of ${duration(figure.duty_s)}`, ""),
-        ...fact("Booked on", `${clock(duty.duty.from)}–${duty.duty.to ? clock(duty.duty.to) : "open"}`, ""),
+        ...fact("Booked on", `${asked === undefined ? clock(duty.duty.from) : dayClock(duty.duty.from)}–${duty.duty.to ? clock(duty.duty.to) : "open"}`, ""),
         ...fact("Last heard", one ? (one.last_fix ? `${duration((state.now - ms(one.last_fix)) / 1000)} ago` : "never") : dayClock(duty.duty.to), ""),
       ),
       h(
         "section",
         { class: "block" },
-        h("h3", {}, one ? "This shift" : "The last shift"),
+        h("h3", {}, one ? "This shift" : asked === undefined ? "The last shift" : "That shift"),
         strip(line, from, to, stripWords(name, line)),
         ticks(from, to),
         key(),
