@@ -177,7 +177,7 @@ def test_escape_from_a_link_elsewhere_goes_back_there(street: Street) -> None:
 
 
 def test_a_link_leads_to_one_duty_of_the_record(street: Street) -> None:
-    """``#/o/OFFICER/d/DUTY`` shows that duty, whatever its id, and not the one now running; Escape closes it."""
+    """``#/o/OFFICER/d/DUTY`` shows that duty, whatever its id, not the one now running."""
     with visiting(street.browser, street.address, "#/o/O1/d/D%2F1%20of%20Monday") as visitor:
         page = visitor.page
         expect(page.locator("#detail h2")).to_have_text("PC O1")
