@@ -48,7 +48,8 @@ def conditions(
 ) -> Observation:
     """What is so.
 
-    While the feed stands still, nothing else can be judged: officers seem silent who are not.
+    While the feed stands still, nothing else can be judged: officers seem silent who are not. While no
+    neighbourhood is in force, nothing that is about patches.
 
     Args:
         picture: the state of things.
@@ -63,9 +64,16 @@ def conditions(
         text = f"No position from anybody since {clock(picture.newest, now, seconds=True)}"
         stopped = Condition(FEED_STOPPED, FORCE, FORCE, text, time - silent_for)
         return Observation(time, (stopped,), frozenset(KINDS) - {FEED_STOPPED})
+    # Of a neighbourhood that is not in force nobody can be on the patch: that is for the boundaries' keeper.
+    grounds = set(picture.areas.only(Kind.NEIGHBOURHOOD).area_id)
+    judged = [item for item in shares if item.figures.scope != NEIGHBOURHOOD or item.figures.id in grounds]
+    if not grounds:
+        found = (*_unvisited(depth, now), *_silent(picture, depth))
+        unjudged = frozenset({NOBODY_ON_PATCH, PROJECTED_MISS, OFF_PATCH_LONG})
+        return Observation(time, tuple({item.key: item for item in found}.values()), unjudged)
     found = (
-        *_nobody(shares, depth, now),
-        *_projected(shares),
+        *_nobody(judged, depth, now),
+        *_projected(judged),
         *_unvisited(depth, now),
         *_away(depth, picture.areas, now),
         *_silent(picture, depth),

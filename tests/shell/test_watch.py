@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 import pytest
 
+from geo.areas import AreaSet, Kind
 from stream.alerts import (
     FEED_STOPPED,
     KINDS,
@@ -22,8 +23,9 @@ from stream.calendar import rfc3339
 from stream.facts import SECOND
 from stream.settings import Settings
 from stream.store import alerts
+from stream.store import areas as tables
 from stream.watch import WATCH_LOCK, Watcher
-from tests.shell.town import MINUTE, NOON, Town, duty
+from tests.shell.town import MINUTE, NOON, TOWN, Town, duty
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -124,6 +126,22 @@ def test_nobody_on_patch_rings_and_clears(town: Town) -> None:
         assert cleared["alert_id"] == rung["alert_id"]
         assert cleared["cleared"] is not None
         assert guard.open() == {}
+
+
+@pytest.mark.parametrize("gone", ["one", "all"])
+def test_no_bell_rings_for_a_neighbourhood_that_is_not_in_force(town: Town, gone: str) -> None:
+    """Whose boundary was taken away cannot be on patch: neither nobody on patch nor a miss rings."""
+    kept = [area for area in TOWN.only(Kind.NEIGHBOURHOOD).areas() if gone == "one" and area.area_id != "N1"]
+    if kept:
+        tables.publish(
+            town.connection, AreaSet.of(kept), Kind.NEIGHBOURHOOD, town.now, file="-", sha256="-", by="-"
+        )
+    else:
+        town.connection.execute("update area_version set withdrawn = now() where kind = 'neighbourhood'")
+    ringing = {"alert_nobody_on_patch_s": 60.0, "alert_projected_miss_s": 60.0}
+    with Guard(town, **ringing, projection_done=0.0) as guard:
+        guard.go(30)
+        assert "N1" not in guard.open()
 
 
 def test_an_edge_rings_no_bell_twice(town: Town) -> None:
