@@ -462,16 +462,18 @@ class Shelf:
             if len(self._told) > KEPT:
                 self._told = {}
             self.ask(read)
+        # Where none is published the page says so once.
+        some = complete and any(item.entry for item in lines)
         return (
             [
-                self._told[item.entry.sha256] if item.entry else self._so_far(item, period, complete=complete)
+                self._told[item.entry.sha256] if item.entry else self._so_far(item, period, named=some)
                 for item in lines
             ],
             complete,
             all(item.entry for item in lines),
         )
 
-    def _so_far(self, item: Line, period: Period, *, complete: bool) -> force.Line:
+    def _so_far(self, item: Line, period: Period, *, named: bool) -> force.Line:
         before = period.before(len(item.past))
         listed = [*zip(before, item.past, strict=True), (period, item.figures if item.figures.duty else None)]
         return force.Line(
@@ -483,7 +485,7 @@ class Shelf:
                 Past(name=then.name, figures=figures, target=self.policies.at(then.start).target)
                 for then, figures in listed
             ),
-            said="counted now" if complete else "",
+            said="counted now" if named else "",
         )
 
     @staticmethod
