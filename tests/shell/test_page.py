@@ -116,7 +116,9 @@ def test_four_questions_are_answered_without_a_click(site: Site) -> None:
         expect(page.locator("#answer-nobody li").first).to_contain_text("Eastgate <b>")
         expect(page.locator("#answer-nobody li").first).to_contain_text("for")
         # An hour of eight: how the shift ends is not foreseen, and that is said.
-        expect(page.locator("#answer-miss")).to_contain_text("Too early in the shift to tell.")
+        expect(page.locator("#answer-miss .big")).to_have_text("Too early to tell")
+        expect(page.locator("#answer-miss li").first).to_have_text("1 below 80\u00a0% so far:")
+        expect(page.locator("#answer-miss [data-name]")).to_contain_text(["Eastgate <b>"])
         expect(page.locator("#answer-waiting .big")).to_have_text("1")
         expect(page.locator("#answer-waiting li").first).to_contain_text("the market")
         expect(page.locator("#answer-trust .big")).to_have_text("Partly")  # one radio of four fell silent

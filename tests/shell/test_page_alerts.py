@@ -11,7 +11,9 @@ from playwright.sync_api import expect
 
 from stream.calendar import moment
 from tests.shell.screen import (
+    DESK,
     PATIENCE_MS,
+    PHONE,
     Visitor,
     built,
     chromium,
@@ -24,7 +26,7 @@ from tests.shell.town import MINUTE, Town, duty
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from playwright.sync_api import Browser, Locator
+    from playwright.sync_api import Browser, Locator, Route, ViewportSize
 
     from stream.embedded import EmbeddedDatabase
 
@@ -208,8 +210,51 @@ def test_who_signs_is_shown_changed_and_forgotten_with_the_tab(three: Room) -> N
         assert other.evaluate("() => JSON.stringify({ ...localStorage })") == "{}"
 
 
+def test_name_without_a_space_widens_nothing(three: Room) -> None:
+    """The longest name in one word is shown whole, and the column with the alerts stays in the window."""
+    long = "x" * 80
+    with visiting(three.browser, three.address) as visitor:
+        page = visitor.page
+        alert(visitor, 1).get_by_role("button", name=re.compile("^Acknowledge")).click()
+        page.get_by_role("textbox", name="Your name, for the record").fill(long)
+        page.keyboard.press("Enter")
+        seen = alert(visitor, 1).locator(".quiet")
+        expect(seen).to_contain_text(f"seen by {long}")
+        sizes: list[ViewportSize] = [DESK, {"width": 1100, "height": 800}, PHONE]
+        for size in sizes:
+            page.set_viewport_size(size)
+            for place in (".alerts-panel", "#alerts .alert"):
+                assert visitor.box(place)[2] <= size["width"]
+            assert seen.evaluate("(one) => one.scrollWidth <= one.clientWidth")
+            visitor.fits()
+        visitor.shot("alerts-long-name")
+
+
+def test_focus_is_back_at_once(three: Room) -> None:
+    """Back at the neighbourhood the focus is on the officer's row before the server answers."""
+    held: list[Route] = []
+    with visiting(three.browser, three.address, "/#/n/N1") as visitor:
+        page = visitor.page
+        officer = page.locator("#detail a.officer")
+        officer.click()
+        expect(page.get_by_role("button", name="Play the track")).to_be_visible()
+
+        def hold(route: Route) -> None:
+            held.append(route)
+
+        page.route("**/api/v1/neighbourhoods/*", hold)
+        page.keyboard.press("Escape")
+        expect(officer).to_be_focused()
+        visitor.until("() => location.hash === '#/n/N1'", "the neighbourhood's address")
+        page.route("**/api/v1/neighbourhoods/*", lambda route: route.continue_())
+        for one in held:
+            one.continue_()
+        expect(page.locator("#detail h2")).to_have_text("Westcotes")
+        expect(officer).to_be_focused()
+
+
 def test_escape_closes_the_question_alone(three: Room) -> None:
-    """Escape takes back the question that an alert asks, and leaves open what else is open."""
+    """Escape takes back an alert's question, to the button that asked it, and leaves open what else is."""
     with visiting(three.browser, three.address, "/#/n/N1") as visitor:
         page = visitor.page
         expect(page.locator("#detail h2")).to_have_text("Westcotes")
@@ -217,7 +262,7 @@ def test_escape_closes_the_question_alone(three: Room) -> None:
         expect(page.get_by_role("button", name="Snooze for 15 minutes")).to_be_focused()
         page.keyboard.press("Escape")
         expect(page.get_by_role("button", name="Snooze for 15 minutes")).to_have_count(0)
-        expect(alert(visitor, 1).get_by_role("button", name=re.compile("^Acknowledge"))).to_be_focused()
+        expect(alert(visitor, 1).get_by_role("button", name=re.compile("^Snooze"))).to_be_focused()
         expect(page.locator("#detail h2")).to_have_text("Westcotes")
         page.keyboard.press("Escape")
         expect(page.locator("#list")).to_be_visible()

@@ -144,12 +144,20 @@ def test_file_is_compared_published_and_taken_back(desk: Desk) -> None:
         visitor.accessible()
         newest.get_by_role("button", name=re.compile("^Take back")).click()
         dialog = page.get_by_role("dialog")
+        expect(dialog).to_contain_text("The version before it is in force again")
         expect(dialog.get_by_label("Your name")).to_have_value("GIS desk")
         dialog.get_by_label("Why").fill("wrong file")
         dialog.get_by_role("button", name="Take it back").click()
         expect(newest).to_contain_text("taken back")
         expect(newest).to_contain_text("wrong file")
         expect(page.locator("#said")).to_contain_text("is taken back")
+        # The first neighbourhoods follow none: without them there are none.
+        page.get_by_role("button", name="Take back version 1", exact=True).click()
+        expect(dialog).to_contain_text(
+            re.compile("No (neighbourhoods|priority areas|premises) will be in force:")
+        )
+        expect(dialog).not_to_contain_text("in force again")
+        dialog.get_by_role("button", name="Leave it").click()
 
 
 def test_map_leaves_the_history_alone(desk: Desk) -> None:
@@ -192,6 +200,10 @@ def test_duties_that_are_reached_go_with_the_date(desk: Desk) -> None:
         expect(reach).to_contain_text("From 26 Jan 2026 on it reaches duties of 4\u00a0officers in 2")
         expect(reach.locator("li").first).to_contain_text("week 2026-W05")
         visitor.accessible()
+        desk.web.end()
+        date.fill("2026-02-01")
+        expect(reach.get_by_role("alert")).to_contain_text("Which duties it reaches is not known: The server")
+        expect(reach.locator("li")).to_have_count(0)
 
 
 def test_unreadable_file_gets_a_clear_line(desk: Desk) -> None:

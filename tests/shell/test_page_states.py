@@ -7,12 +7,17 @@ import re
 from typing import TYPE_CHECKING
 
 import pytest
+import shapely
 from playwright.sync_api import expect
 
+from geo.areas import Area, AreaSet, Kind
+from stream.store import areas as tables
 from stream.store.schema import connect, migrate
 from tests.shell.screen import (
+    DESK,
     PATIENCE_MS,
     PHONE,
+    WALL,
     Visitor,
     built,
     chromium,
@@ -80,7 +85,7 @@ def test_page_without_database_says_so_and_no_more(browser: Browser) -> None:
             expect(page.locator(f"#answer-{card}")).to_contain_text("Not known")
         for place in ("#list", "#alerts", "#areas"):
             expect(page.locator(place)).to_have_attribute("data-said", re.compile("^Not known"))
-        expect(page.locator("#map-empty")).to_contain_text("The map has no areas yet")
+        expect(page.locator("#map-empty")).to_contain_text("Not known: the database cannot be reached")
         assert claims(visitor) == []
         visitor.shot("away")
         visitor.fits()
@@ -139,6 +144,13 @@ def test_database_that_goes_is_told_in_the_servers_words(
             )
         expect(page.locator("#banner")).to_contain_text("the database cannot be reached")
         expect(page.locator("#answer-trust")).to_contain_text("the database cannot be reached")
+        with visiting(browser, web.address) as late:
+            # Opened only now: figures are there, the map's areas are not.
+            expect(late.page.locator("#force .figure")).to_contain_text("%")
+            expect(late.page.locator("#map-empty")).to_contain_text(
+                "Not known: the database cannot be reached"
+            )
+            late.shot("late-without-database")
         expect(page.locator("#force .figure")).to_contain_text("%")
         assert "grayscale" in page.locator("#main").evaluate("(one) => getComputedStyle(one).filter")
         with connect(database_server.dsn) as server:
@@ -146,11 +158,93 @@ def test_database_that_goes_is_told_in_the_servers_words(
         expect(page.locator("#banner")).to_be_hidden()
 
 
+def test_empty_rows_say_why_and_doubts_are_named(browser: Browser, database: str) -> None:
+    """A row with nobody on patch says that all are on a break; what is heading below says it may miss."""
+    town = Town(database)
+    with (
+        contextlib.closing(town),
+        serving_alone(database) as web,
+        visiting(browser, web.address) as visitor,
+    ):
+        end = town.now + 300 * MINUTE
+        town.begin(*(duty(officer, "N1", town.now, end) for officer in ("O1", "O3")))
+        town.book(duty("O2", "N2", town.now, end))
+        town.put(R1="west", R2="east", R3="west")
+        town.go(160, 30)
+        town.put(R1="east", R3="east")
+        town.go(28, 30)
+        town.put(R1="west")
+        town.key("O2", 4)
+        town.go(2)
+        page = visitor.page
+        west = page.locator("#list a.row", has=page.locator(".name", has_text="Westcotes"))
+        east = page.locator("#list a.row", has=page.locator(".name", has_text="Eastgate"))
+        expect(west.locator(".may")).to_have_text("may miss")
+        expect(west.locator(".may")).to_be_visible()
+        expect(west).to_contain_text("May miss 80\u00a0%")
+        expect(east.locator(".may")).to_be_hidden()
+        expect(east).to_have_attribute("data-nobody", "")
+        expect(east.locator(".officers")).to_have_text("0\u2009/\u20091")
+        expect(east.locator(".away")).to_contain_text("nobody on patch: all on a break")
+        expect(page.locator("#answer-nobody .big")).to_have_text("0")
+        expect(page.locator("#answer-nobody")).to_contain_text(
+            "Nobody is missing: in Eastgate <b> all are on a break."
+        )
+        visitor.shot("break-and-doubt")
+        west.click()
+        expect(page.locator("#detail .facts")).to_contain_text("may miss")
+        visitor.fits()
+        visitor.accessible()
+
+
+def test_long_names_are_read_to_their_end(browser: Browser, database: str) -> None:
+    """On cards and in the list of areas a long name takes two lines: on the desk, dark, on the wall."""
+    town = Town(database)
+    spot = shapely.box(-0.996, 52.515, -0.995, 52.516)
+    names = [
+        f"Marlbeck Market {issue}"
+        for issue in ("(anti-social behaviour)", "(night-time violence)", "(retail)")
+    ]
+    hours = {"days": "Mon-Sun", "hours": "11:00-18:00"}
+    areas = AreaSet.of([Area(Kind.PRIORITY, f"P{at}", name, spot, hours) for at, name in enumerate(names)])
+    with contextlib.closing(town), serving_alone(database, alert_priority_unvisited_s="600") as web:
+        town.begin(duty("O1", "N1", town.now, town.now + 480 * MINUTE))
+        tables.publish(town.connection, areas, Kind.PRIORITY, 1, file="long", sha256="-", by="test")
+        town.put(R1="west")
+        town.go(60)
+        for name, size, path, scheme in (
+            ("light", DESK, "/", "light"),
+            ("dark", DESK, "/", "dark"),
+            ("wall", WALL, "/?wall", "dark"),
+        ):
+            with visiting(browser, web.address, path, size=size, color_scheme=scheme) as visitor:
+                page = visitor.page
+                card = page.locator("#answer-waiting")
+                expect(card.locator(".big")).to_have_text("3")
+                expect(page.locator("#areas .name")).to_have_count(3)
+                visitor.value("() => document.fonts.ready.then(() => true)")
+                visitor.shot(f"long-names-{name}")
+                cut = """() => [...document.querySelectorAll('#answer-waiting a, #areas .name')]
+                           .filter((one) => one.offsetParent)
+                           .filter((one) => one.scrollHeight > one.clientHeight + 1
+                                         || one.scrollWidth > one.clientWidth + 1)
+                           .map((one) => one.textContent)"""
+                assert visitor.value(cut) == []
+                shown = card.locator("[data-name]:visible").count()
+                assert shown >= 1
+                if shown < len(names):
+                    expect(card).to_contain_text(f"and {len(names) - shown} more")
+                assert visitor.box("#answer-waiting ul")[3] <= visitor.box("#answer-waiting")[3]
+                visitor.fits()
+
+
 @pytest.mark.parametrize(
     ("link", "words"),
     [
         ("#/n/nowhere", "There is no neighbourhood"),
         ("#/o/nobody", "There is no officer"),
+        ("#/o/%00", "There is no officer"),
+        ("#/o/../../x", "There is no officer “../../x”"),
         ("#/p/nothing", "There is no priority area “nothing”"),
         ("#/x/1", "This link leads nowhere"),
         ("#/n/%E0%A4%A", "This link leads nowhere"),

@@ -33,6 +33,8 @@ class Row {
   private readonly trouble = h("p", { class: "trouble", role: "alert", hidden: true });
   private mode: "idle" | "snooze" | "name" = "idle";
   private wanted: (() => void) | null = null;
+  /** Which button asked the question that is open. */
+  private asker = "";
   private busy = false;
   private shown = "";
   private item: Alert;
@@ -44,7 +46,7 @@ class Row {
     this.actions.addEventListener("keydown", (event) => {
       if (event.key !== "Escape" || this.mode === "idle") return;
       event.preventDefault();
-      this.turn("idle");
+      this.cancel();
     });
   }
 
@@ -85,12 +87,12 @@ class Row {
     let all: HTMLElement[] = [];
     if (this.mode === "snooze") {
       all = [
-        ...SNOOZES.map((long) => button(`${long} min`, () => this.signed(() => this.post("snooze", { minutes: long })), `Snooze for ${long} minutes`)),
-        button("Cancel", () => this.turn("idle")),
+        ...SNOOZES.map((long) => button(`${long} min`, () => this.signed("Snooze", () => this.post("snooze", { minutes: long })), `Snooze for ${long} minutes`)),
+        button("Cancel", () => this.cancel()),
       ];
     } else if (this.mode === "name") {
       const input = h("input", { type: "text", maxlength: LONGEST_NAME, "aria-label": "Your name, for the record", placeholder: "Your name", autocomplete: "off" });
-      const form = h("form", { class: "sign" }, input, h("button", { type: "submit" }, "Sign"), button("Cancel", () => this.turn("idle")));
+      const form = h("form", { class: "sign" }, input, h("button", { type: "submit" }, "Sign"), button("Cancel", () => this.cancel()));
       form.addEventListener("submit", (event) => {
         event.preventDefault();
         if (!input.value.trim()) return input.focus();
@@ -100,12 +102,12 @@ class Row {
       });
       all = [form];
     } else {
-      const snooze = () => button("Snooze", () => this.turn("snooze"), `Snooze: ${about}`);
-      const post = (what: string) => this.signed(() => this.post(what, {}));
+      const snooze = () => button("Snooze", () => this.turn("snooze", "Snooze"), `Snooze: ${about}`);
+      const post = (what: string, words: string) => this.signed(words, () => this.post(what, {}));
       all = {
-        open: () => [button("Acknowledge", () => post("acknowledge"), `Acknowledge: ${about}`), snooze()],
-        acknowledged: () => [snooze(), button("Undo", () => post("unacknowledge"), `Undo, it is not seen: ${about}`)],
-        snoozed: () => [button("Wake", () => post("unsnooze"), `Wake: ${about}`)],
+        open: () => [button("Acknowledge", () => post("acknowledge", "Acknowledge"), `Acknowledge: ${about}`), snooze()],
+        acknowledged: () => [snooze(), button("Undo", () => post("unacknowledge", "Undo"), `Undo, it is not seen: ${about}`)],
+        snoozed: () => [button("Wake", () => post("unsnooze", "Wake"), `Wake: ${about}`)],
         cleared: () => [],
       }[stand]();
     }
@@ -113,18 +115,25 @@ class Row {
     if (focused || this.mode !== "idle") this.actions.querySelector<HTMLElement>("input, button")?.focus({ preventScroll: true });
   }
 
-  private turn(mode: "idle" | "snooze" | "name"): void {
+  private turn(mode: "idle" | "snooze" | "name", asker = this.asker): void {
+    this.asker = asker;
     this.mode = mode;
     this.buttons(standing(this.item));
   }
 
+  /** Takes the question back; the focus returns to the button that asked it. */
+  private cancel(): void {
+    this.turn("idle");
+    [...this.actions.querySelectorAll("button")].find((one) => one.textContent === this.asker)?.focus({ preventScroll: true });
+  }
+
   /** Does it now, or after the name is known. */
-  private signed(work: () => void): void {
+  private signed(asker: string, work: () => void): void {
     this.wanted = work;
     if (signerName()) {
       this.turn("idle");
       work();
-    } else this.turn("name");
+    } else this.turn("name", asker);
   }
 
   private post(what: string, body: Record<string, unknown>): void {
@@ -218,6 +227,7 @@ class AreaRow {
   private readonly link: HTMLAnchorElement;
 
   constructor(item: PriorityArea) {
+    attribute(this.name, "title", item.name);
     this.link = h("a", { class: "area-row", href: `#/p/${encodeURIComponent(item.id)}` }, this.name, this.since, this.about);
     this.element = h("li", { id: `area-${item.id}` }, this.link);
   }

@@ -5,9 +5,11 @@ import { ShareBar } from "./bars.ts";
 import { attribute, byId, h, text } from "./dom.ts";
 import { byNeed } from "./list.ts";
 import { state } from "./state.ts";
-import { clock, clockS, count, day, duration, heading, headingWords, ms, nobodyOnPatch, percent, promise, since, verdictClass, waiting, willMiss } from "./words.ts";
+import { allOnBreak, clock, clockS, count, day, duration, heading, headingWords, ms, nobodyOnPatch, percent, promise, since, verdictClass, waiting, willMiss } from "./words.ts";
 
-const SHOWN = 3;
+/** How many lines of names a card has room for, whatever the type's size; and how many names are tried. */
+const LINES = 4;
+const TRIED = 4;
 /** From here on the figures rest on too little: a tenth of the duty time, a fifth of the officers. */
 const MUCH_UNKNOWN = 0.1;
 const MANY_SILENT = 0.2;
@@ -22,34 +24,71 @@ interface Item {
 class Answer {
   private readonly big = h("p", { class: "big" });
   private readonly list = h("ul", {});
+  private readonly rest = h("li", { class: "quiet" });
   private shown = "";
+  private count = 0;
+  private width = 0;
 
   constructor(
     private readonly card: HTMLElement,
     question: string,
   ) {
     this.card.append(h("h2", { id: `${card.id}-title` }, question), this.big, this.list);
+    // Where names wrap follows from the width alone; a card that was not to be seen has none.
+    new ResizeObserver(() => {
+      if (this.list.clientWidth !== this.width) this.fit();
+    }).observe(this.list);
+    void document.fonts.ready.then(() => this.fit());
   }
 
-  update(big: string, tone: "good" | "bad" | "doubt" | "calm", items: readonly Item[], quiet: string): void {
+  /**
+   * Says the answer.
+   *
+   * @param big the number, or words in its place.
+   * @param items names behind it, as many as fit.
+   * @param quiet what stands there while there are none.
+   * @param lead a line before the names; with it the answer is words, and stands above them.
+   */
+  update(big: string, tone: "good" | "bad" | "doubt" | "calm", items: readonly Item[], quiet: string, lead = ""): void {
     text(this.big, big);
     attribute(this.card, "data-tone", tone);
-    const signature = JSON.stringify([items, quiet]);
+    attribute(this.card, "data-words", Boolean(lead) || null);
+    const signature = JSON.stringify([items, quiet, lead]);
     if (signature === this.shown) return;
     this.shown = signature;
     // A link that has the focus keeps it.
     const focused = this.list.contains(document.activeElement) ? document.activeElement?.getAttribute("href") : null;
-    const rest = items.length - SHOWN;
+    this.count = items.length;
     this.list.replaceChildren(
-      ...(items.length ? [] : [h("li", { class: "quiet" }, quiet)]),
-      ...items.slice(0, SHOWN).map((item) =>
+      ...(lead ? [h("li", { class: "quiet" }, lead)] : []),
+      ...(items.length || !quiet ? [] : [h("li", { class: "quiet" }, quiet)]),
+      ...items.slice(0, TRIED).map((item) =>
         item.href
-          ? h("li", {}, h("a", { href: item.href, title: item.words }, item.words), item.detail ? h("span", {}, item.detail) : null)
+          ? h("li", { "data-name": true }, h("a", { href: item.href, title: item.words }, item.words), item.detail ? h("span", {}, item.detail) : null)
           : h("li", { class: "quiet" }, item.words),
       ),
-      ...(rest > 0 ? [h("li", { class: "quiet" }, `and ${rest} more`)] : []),
+      this.rest,
     );
+    this.fit();
     if (focused) this.list.querySelector<HTMLElement>(`a[href="${CSS.escape(focused)}"]`)?.focus();
+  }
+
+  /** Shows as many names as there is room for, one at least, and says how many more there are. */
+  private fit(): void {
+    this.width = this.list.clientWidth;
+    const names = [...this.list.querySelectorAll<HTMLElement>("[data-name]")];
+    const style = getComputedStyle(this.list);
+    // Words in the place of the number take a line of the names.
+    const lines = LINES - Number(this.card.hasAttribute("data-words"));
+    const room = lines * Number.parseFloat(style.lineHeight) + Number.parseFloat(style.paddingTop) + 2;
+    for (let shown = names.length; shown >= 0; shown--) {
+      for (const [at, one] of names.entries()) one.hidden = at >= shown;
+      const more = names.length ? this.count - shown : 0;
+      this.rest.hidden = more === 0;
+      text(this.rest, more ? `and ${more} more` : "");
+      const filled = [...this.list.children].reduce((sum, one) => sum + (one as HTMLElement).offsetHeight, Number.parseFloat(style.paddingTop));
+      if (shown <= 1 || !this.width || filled <= room) return;
+    }
   }
 }
 
@@ -120,6 +159,7 @@ export function startAnswers(): void {
 
     const ordered = byNeed(state.neighbourhoods.values());
     const empty = ordered.filter(nobodyOnPatch);
+    const resting = ordered.filter(allOnBreak);
     nobody.update(
       ordered.length ? String(empty.length) : "–",
       empty.length ? "bad" : ordered.length ? "good" : "doubt",
@@ -128,11 +168,13 @@ export function startAnswers(): void {
         detail: one.nobody_since ? `for ${duration((state.now - ms(one.nobody_since)) / 1000)}` : `${one.officers_on_duty} on duty`,
         href: link(one),
       })),
-      ordered.some((one) => one.officers_on_duty > 0)
-        ? "Every neighbourhood with officers on duty has somebody on patch."
-        : ordered.length
-          ? "Nobody is on duty."
-          : "No neighbourhoods are published yet.",
+      resting.length
+        ? `Nobody is missing: ${resting.length === 1 ? `in ${resting[0]?.name ?? ""} all are` : `in ${resting.length} neighbourhoods all are`} on a break.`
+        : ordered.some((one) => one.officers_on_duty > 0)
+          ? "Every neighbourhood with officers on duty has somebody on patch."
+          : ordered.length
+            ? "Nobody is on duty."
+            : "No neighbourhoods are published yet.",
     );
     const booked = ordered.filter((one) => one.officers_on_duty > 0);
     const early = booked.filter((one) => one.outlook === "too_early").length;
@@ -140,19 +182,26 @@ export function startAnswers(): void {
     // Who cannot reach it any more comes before who would not if it went on so.
     const likely = (one: Share) => (one.outlook === "certain_miss" ? (one.projected_best ?? 0) - 1 : (one.projected ?? 0));
     const missing = booked.filter(willMiss).sort((a, b) => likely(a) - likely(b));
+    const below = booked.filter((one) => one.share !== null && one.share < one.target).sort((a, b) => (a.share ?? 0) - (b.share ?? 0));
+    const undecided = early > 0 && !told;
     miss.update(
-      told ? String(missing.length) : "–",
+      undecided ? "Too early to tell" : told ? String(missing.length) : "–",
       missing.length ? "bad" : told && !early ? "good" : "doubt",
-      missing.map((one) => ({ words: one.name, detail: heading(one), href: link(one) })),
+      undecided
+        ? below.map((one) => ({ words: one.name, detail: percent(one.share, one.target), href: link(one) }))
+        : missing.map((one) => ({ words: one.name, detail: heading(one), href: link(one) })),
       told
         ? early
           ? `None of the ${told} that can be foreseen yet, of ${booked.length}.`
           : "None that can be foreseen."
-        : booked.length
-          ? "Too early in the shift to tell."
+        : undecided
+          ? ""
           : ordered.length
-            ? "Nobody is on duty."
+            ? booked.length
+              ? "Nothing can be foreseen yet."
+              : "Nobody is on duty."
             : "No neighbourhoods are published yet.",
+      undecided ? `${below.length || "None"} below ${promise(target)} so far${below.length ? ":" : "."}` : "",
     );
   });
 

@@ -346,10 +346,7 @@ class Reach {
   readonly element = h("div", { class: "reach", id: "reach", role: "status" });
   private request: AbortController | null = null;
 
-  constructor(
-    private readonly job: string,
-    private readonly fromNow: readonly Touched[],
-  ) {}
+  constructor(private readonly job: string) {}
 
   async ask(date: string): Promise<void> {
     this.request?.abort();
@@ -364,9 +361,7 @@ class Reach {
       if (!request.signal.aborted) this.show(touched, `From ${when} on`);
     } catch (error) {
       if (request.signal.aborted) return;
-      const late = error instanceof ProblemError && [404, 405].includes(error.status);
-      if (late) this.show(this.fromNow, "From today on");
-      else this.element.replaceChildren(h("p", { class: "trouble" }, `Which duties it reaches is not known: ${words(error)}`));
+      this.element.replaceChildren(h("p", { class: "trouble", role: "alert" }, `Which duties it reaches is not known: ${words(error)}`));
     }
   }
 
@@ -410,7 +405,7 @@ function publication(found: Checked): void {
   const trouble = h("p", { class: "trouble", role: "alert" });
   const go = h("button", { type: "submit", class: "primary" }, `Publish ${count(found.summary.areas, "area")}`);
   const date = h("input", { name: "from", type: "date", required: true, value: tomorrow() });
-  const reach = new Reach(job, found.diff?.touched ?? []);
+  const reach = new Reach(job);
   date.addEventListener("change", () => void reach.ask(date.value));
   void reach.ask(date.value);
   form.replaceChildren(
@@ -511,7 +506,7 @@ async function loadHistory(): Promise<void> {
             h("td", {}, one.file),
             h("td", {}, `${dayClock(one.loaded_at)} by ${one.loaded_by}`),
             h("td", {}, [one.why, one.withdrawn_why].filter(Boolean).join("; ")),
-            h("td", {}, newest.get(one.kind) === one.version ? h("button", { type: "button", onclick: () => takeBack(one) }, "Take back", h("span", { class: "hidden" }, ` version ${one.version}`)) : null),
+            h("td", {}, newest.get(one.kind) === one.version ? h("button", { type: "button", onclick: () => takeBack(one, before(found.versions, one)) }, "Take back", h("span", { class: "hidden" }, ` version ${one.version}`)) : null),
           ),
         ),
       ),
@@ -519,7 +514,12 @@ async function loadHistory(): Promise<void> {
   );
 }
 
-function takeBack(one: Version): void {
+/** Whether there is a version before it that would be in force again. */
+function before(versions: readonly Version[], one: Version): boolean {
+  return versions.some((other) => other.kind === one.kind && !other.withdrawn_at && other.version < one.version);
+}
+
+function takeBack(one: Version, followed: boolean): void {
   const dialog = byId<HTMLDialogElement>("take-back");
   const trouble = h("p", { class: "trouble", role: "alert" });
   const go = h("button", { type: "submit", class: "primary" }, "Take it back");
@@ -527,7 +527,13 @@ function takeBack(one: Version): void {
     "form",
     { class: "form" },
     h("h2", { id: "take-back-title" }, `Take back version ${one.version} of the ${KINDS[one.kind]}?`),
-    h("p", {}, "The version before it is in force again. What was counted under it is counted anew, and figures that change by that are put on record."),
+    h(
+      "p",
+      {},
+      followed
+        ? "The version before it is in force again. What was counted under it is counted anew, and figures that change by that are put on record."
+        : `No ${KINDS[one.kind]} will be in force: no version was published before it. What was counted under it is counted anew without any, and figures that change by that are put on record.`,
+    ),
     byField(),
     h("label", {}, "Why ", h("input", { name: "why", type: "text", maxlength: "400" })),
     h("div", { class: "go" }, go, h("button", { type: "button", onclick: () => dialog.close() }, "Leave it")),

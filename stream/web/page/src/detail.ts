@@ -9,7 +9,7 @@ import { Playback } from "./playback.ts";
 import { state } from "./state.ts";
 import { Way } from "./track.ts";
 import { view } from "./views.ts";
-import { activityWords, away, clock, count, dayClock, duration, heading, headingWords, minutes, ms, nobodyOnPatch, percent, promise, verdictClass, willMiss } from "./words.ts";
+import { activityWords, allOnBreak, away, clock, count, dayClock, duration, heading, headingWords, mayMiss, minutes, ms, nobodyWords, percent, promise, verdictClass, willMiss } from "./words.ts";
 
 const REFRESH_MS = 5_000;
 
@@ -55,6 +55,8 @@ export class Detail {
   private back: Opener | null = null;
   private behind = GENERIC;
   private duty: string | undefined;
+  /** The neighbourhood that was shown last: there again at once when what lies over it closes. */
+  private kept: NeighbourhoodDetail | null = null;
 
   constructor(private readonly map: LiveMap | null) {
     this.playback = new Playback(map);
@@ -64,7 +66,9 @@ export class Detail {
   /** Shows what the address says. */
   go(): void {
     const wanted = route();
-    const missing = wanted.kind === "nowhere" || (wanted.kind === "priority" && state.known && !state.areas.has(wanted.id));
+    // No name has control characters in it, and the database takes none.
+    const unheard = (wanted.kind === "neighbourhood" || wanted.kind === "officer") && /\p{Cc}/u.test(wanted.id);
+    const missing = unheard || wanted.kind === "nowhere" || (wanted.kind === "priority" && state.known && !state.areas.has(wanted.id));
     const open = wanted.kind === "neighbourhood" || wanted.kind === "officer" || missing;
     const duty = wanted.kind === "list" ? undefined : wanted.duty;
     const signature = open ? `${wanted.kind} ${wanted.id}${duty === undefined ? "" : ` ${duty}`}` : "";
@@ -100,14 +104,18 @@ export class Detail {
     if (missing) {
       this.behind = GENERIC;
       this.map?.select("");
-      this.nothing(wanted.kind === "priority" ? `There is no priority area “${wanted.id}”: it may have been taken back, or the link is wrong.` : "This link leads nowhere: it names nothing that this page can show.");
+      if (unheard) this.nothing(`There is no ${wanted.kind} “${wanted.id.replace(/\p{Cc}/gu, "\u{fffd}")}”.`);
+      else this.nothing(wanted.kind === "priority" ? `There is no priority area “${wanted.id}”: it may have been taken back, or the link is wrong.` : "This link leads nowhere: it names nothing that this page can show.");
       return;
     }
     this.place.replaceChildren(this.head("…", ""), h("div", { class: "loading", role: "status" }, "Loading…"));
     if (wanted.kind === "neighbourhood") {
       this.map?.select(wanted.id, true);
       this.behind = location.hash;
-      void this.neighbourhood(wanted.id, this.turn, true);
+      const kept = closes && this.kept?.share.id === wanted.id ? this.kept : null;
+      if (kept) this.show(kept, true);
+      else if (closes) this.place.querySelector("h2")?.focus({ preventScroll: true });
+      void this.neighbourhood(wanted.id, this.turn, !kept);
     } else if (wanted.kind === "officer") void this.officer(wanted.id, this.turn, true);
   }
 
@@ -141,7 +149,12 @@ export class Detail {
   private fail(error: unknown, again: () => void): void {
     if (error instanceof DOMException && error.name === "AbortError") return;
     const words = error instanceof ProblemError ? error.message : String(error);
-    if (error instanceof ProblemError && error.status === 404) return this.nothing(`${sentence(words)}.`);
+    const wanted = route();
+    if (error instanceof ProblemError && NO_SUCH.includes(error.status) && wanted.kind !== "list") {
+      // Where the address itself is refused, the server knows no name for what is asked.
+      const said = error.status === 404 && / (?:neighbourhood|officer|duty) |not been/.test(words);
+      return this.nothing(said ? `${sentence(words)}.` : `There is no ${wanted.kind} “${wanted.id}”.`);
+    }
     this.place.replaceChildren(
       this.head("Not shown", ""),
       h("div", { class: "empty", role: "alert" }, h("p", {}, words), h("button", { type: "button", onclick: again }, "Try again")),
@@ -207,11 +220,17 @@ export class Detail {
       return;
     }
     if (turn !== this.turn) return;
+    this.show(found, first);
+    this.later(() => void this.neighbourhood(id, turn, false), turn);
+  }
+
+  private show(found: NeighbourhoodDetail, first: boolean): void {
+    this.kept = found;
     const { share, officers } = found;
     const bar = new ShareBar();
     bar.update(share);
     const lost = away(share);
-    const nobody = nobodyOnPatch(share);
+    const nobody = nobodyWords(share);
     const sorted = [...officers].sort((a, b) => rank(a) - rank(b) || a.name.localeCompare(b.name, "en-GB"));
     const [from, to] = span(sorted);
     this.put(
@@ -219,7 +238,7 @@ export class Detail {
       this.head(share.name, share.share === null ? "no duty" : (share.verdict ?? "")),
       h(
         "div",
-        { class: "summary", "data-verdict": verdictClass(share.verdict), "data-nobody": nobody || null },
+        { class: "summary", "data-verdict": verdictClass(share.verdict), "data-nobody": Boolean(nobody) || null },
         h("p", { class: "figure" }, percent(share.share, share.target)),
         h(
           "div",
@@ -232,8 +251,8 @@ export class Detail {
       h(
         "dl",
         { class: "facts" },
-        ...fact("On patch now", `${share.officers_on_patch} of ${share.officers_on_duty}`, nobody ? "bad" : ""),
-        ...fact("At shift end", share.outlook === "too_early" ? "too early" : heading(share), willMiss(share) ? "bad" : ""),
+        ...fact("On patch now", `${share.officers_on_patch} of ${share.officers_on_duty}${allOnBreak(share) ? ", on a break" : ""}`, nobody ? "bad" : ""),
+        ...fact("At shift end", share.outlook === "too_early" ? "too early" : `${heading(share)}${mayMiss(share) ? ", may miss" : ""}`, willMiss(share) ? "bad" : ""),
         ...fact("Away so far", lost >= 60 ? minutes(lost) : "none", ""),
       ),
       headingWords(share) ? h("p", { class: "quiet outlook" }, headingWords(share)) : null,
@@ -262,7 +281,6 @@ export class Detail {
         sorted.length ? ticks(from, to) : null,
       ),
     );
-    this.later(() => void this.neighbourhood(id, turn, false), turn);
   }
 
   // ── An officer ──────────────────────────────────────────────────────────────────────────────────────────
@@ -383,6 +401,8 @@ export class Detail {
   }
 }
 
+/** What the server answers where a name is none that could be. */
+const NO_SUCH = [400, 404, 422];
 const gone = (error: unknown) => error instanceof ProblemError && error.status === 404;
 
 function sentence(words: string): string {

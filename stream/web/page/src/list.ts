@@ -6,7 +6,7 @@ import { Calm } from "./calm.ts";
 import { Keyed, attribute, byId, h, roving, rovingStop, text } from "./dom.ts";
 import { Pager } from "./pager.ts";
 import { state } from "./state.ts";
-import { away, count, duration, heading, headingWords, minutes, nobodyOnPatch, percent, promise, verdictClass, willMiss } from "./words.ts";
+import { allOnBreak, away, count, duration, heading, headingWords, mayMiss, minutes, ms, nobodyWords, percent, promise, verdictClass, willMiss } from "./words.ts";
 
 const WHERES = 2;
 
@@ -18,7 +18,9 @@ class Row {
   private readonly bar = new ShareBar();
   private readonly share = h("span", { class: "percent" });
   private readonly officers = h("span", { class: "officers", "aria-hidden": "true" });
-  private readonly projected = h("span", { class: "projected", "aria-hidden": "true" });
+  private readonly projected = h("span", {});
+  private readonly may = h("span", { class: "may", hidden: true }, "may miss");
+  private readonly end = h("span", { class: "projected", "aria-hidden": "true" }, this.projected, this.may);
   private readonly away = h("span", { class: "away" });
   private readonly words = h("span", { class: "hidden" });
 
@@ -31,7 +33,7 @@ class Row {
       this.words,
       h("span", { class: "column-share", ...seen }, this.bar.element, this.share),
       this.officers,
-      this.projected,
+      this.end,
       h("span", { class: "second", ...seen }, this.verdict, this.away),
     );
     this.element = h("li", {}, this.link);
@@ -39,7 +41,7 @@ class Row {
 
   update(item: Share): void {
     const { target } = item;
-    const nobody = nobodyOnPatch(item);
+    const nobody = nobodyWords(item);
     text(this.name, item.name);
     attribute(this.name, "title", item.name);
     text(this.verdict, item.share === null ? "no duty" : (item.verdict ?? ""));
@@ -48,21 +50,24 @@ class Row {
     text(this.officers, item.officers_on_duty ? `${item.officers_on_patch}\u2009/\u2009${item.officers_on_duty}` : "–");
     const early = item.outlook === "too_early";
     text(this.projected, early ? "too early" : heading(item));
-    attribute(this.projected, "data-early", early || null);
+    attribute(this.end, "data-early", early || null);
+    this.may.hidden = !mayMiss(item);
     const where = places(item).slice(0, WHERES).map(([name, seconds]) => `${name}\u00a0${Math.round(seconds / 60)}`);
     const lost = away(item);
     const why = lost >= 60 ? `${minutes(lost)} away${where.length ? `: ${where.join(", ")}` : ""}` : "";
-    text(this.away, `${nobody ? " · nobody on patch" : ""}${why ? ` · ${why}` : ""}`);
+    text(this.away, `${nobody ? ` · ${nobody}` : ""}${why ? ` · ${why}` : ""}`);
     attribute(this.away, "title", why || null);
+    const long = item.nobody_since ? `nobody on patch for ${duration((state.now - ms(item.nobody_since)) / 1000)}` : nobody;
+    attribute(this.officers, "title", long || null);
     attribute(this.link, "data-verdict", verdictClass(item.verdict));
-    attribute(this.link, "data-nobody", nobody || null);
+    attribute(this.link, "data-nobody", Boolean(nobody) || null);
     attribute(this.link, "data-miss", willMiss(item) || null);
     const silent = item.officers_silent ? `, ${count(item.officers_silent, "officer")} silent` : "";
     text(
       this.words,
       `: ${shareWords(item)}. ` +
         (item.officers_on_duty
-          ? `${item.officers_on_patch} of ${count(item.officers_on_duty, "officer")} on patch${silent}. ` +
+          ? `${item.officers_on_patch} of ${count(item.officers_on_duty, "officer")} on patch${allOnBreak(item) ? ", all on a break" : ""}${silent}. ` +
             `${headingWords(item)} ${lost >= 60 ? `${duration(lost)} away${where.length ? `: ${where.join(", ")}` : ""}.` : ""}`
           : "Nobody on duty."),
     );

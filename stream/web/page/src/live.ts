@@ -96,10 +96,26 @@ function legend(): void {
   if (open) place.setAttribute("open", "");
 }
 
+let drawn = false;
+let failed = "";
+
+/** While there are no areas to draw: why, in the server's words. */
+function notDrawn(): void {
+  if (drawn) return;
+  const note = byId("map-empty");
+  const { fresh } = state;
+  const why = fresh?.trouble && fresh.trouble !== "worker" ? fresh.text : failed;
+  if (!why && !note.dataset["why"]) return;
+  note.dataset["why"] = why;
+  note.hidden = !why;
+  text(note, `Not known: ${why.replace(/^(?:Stale|No figures(?: yet)?): */, "").replace(/\.$/, "")}. The map asks again by itself.`);
+}
+
 async function loadAreas(map: LiveMap, tries = 0): Promise<void> {
   const note = byId("map-empty");
   try {
     const areas = await ask<Areas>("/areas");
+    drawn = true;
     map.setAreas(areas);
     note.hidden = areas.neighbourhood.features.length + areas.priority.features.length > 0;
     text(note, "No areas are published yet: the map is empty.");
@@ -108,8 +124,8 @@ async function loadAreas(map: LiveMap, tries = 0): Promise<void> {
     if (wanted.kind === "priority") map.showPriority(wanted.id);
     if (wanted.kind === "neighbourhood") map.select(wanted.id, true);
   } catch (error) {
-    note.hidden = false;
-    text(note, `The map has no areas yet: ${(error instanceof ProblemError ? error.message : String(error)).replace(/\.$/, "")}. It asks again by itself.`);
+    failed = error instanceof ProblemError ? error.message : String(error);
+    notDrawn();
     window.setTimeout(() => void loadAreas(map, tries + 1), Math.min(30_000, 1_000 * 2 ** tries));
   }
 }
@@ -151,6 +167,7 @@ function start(): void {
   if (map) {
     tools(map);
     void loadAreas(map).then(go);
+    state.on(["fresh"], notDrawn);
     let target = Number.NaN;
     let below = "null";
     let asked = 0;

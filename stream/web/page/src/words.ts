@@ -160,12 +160,28 @@ export function headingWords(share: Share): string {
       return `Sure to reach ${promise(target)}: at least ${worst} at the end of the shift.`;
     case "likely_miss":
     case "open":
-      return `Heading for ${percent(share.projected, target)} at the end of the shift if it goes on like the last hour; from ${worst} to ${best} is possible.`;
+      return `${mayMiss(share) ? `May miss ${promise(target)}: that is still open. ` : ""}Heading for ${percent(share.projected, target)} at the end of the shift if it goes on like the last hour; from ${worst} to ${best} is possible.`;
     case "too_early":
       return `Too early to tell how the shift ends: from ${worst} to ${best} is possible.`;
     default:
       return "";
   }
+}
+
+/** Whether it would be missed if it went on like the last hour, though too little is told to say so. */
+export function mayMiss(share: Share): boolean {
+  return share.outlook === "open" && typeof share.projected === "number" && share.projected < share.target;
+}
+
+/** Of those on duty nobody is on patch: whether they ought to be, or why not; empty where somebody is, or nobody is on duty. */
+export function nobodyWords(share: Share): string {
+  if (!share.officers_on_duty || share.officers_on_patch) return "";
+  return nobodyOnPatch(share) ? "nobody on patch" : "nobody on patch: all on a break";
+}
+
+/** All who are on duty are on a break: nobody is on patch, by right. */
+export function allOnBreak(share: Share): boolean {
+  return Boolean(nobodyWords(share)) && !nobodyOnPatch(share);
 }
 
 /** Nobody on patch who ought to be: those on a break are not visible by right. */
