@@ -367,8 +367,11 @@ class Line:
 
     def _judged(self, what: str, code: int, answer: bytes | str) -> Exception:
         said = f"{what} was refused: {code} {_one_line(answer)}"
-        if code == 421:  # the server closes the line
-            self.close()
+        if code == 421 or not 400 <= code < 600:
+            # The server closes the line, or its answers no longer go with what was asked: begin afresh.
+            smtp, self._smtp = self._smtp, None
+            if smtp is not None:
+                smtp.close()
             return AwayError(said)
         return RefusedError(said) if code >= 500 else LaterError(said)
 

@@ -6,6 +6,7 @@ Words, options and exit codes; what may be seen is decided in ``stream.public``,
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import time
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from stream.postcodes import Answer, Postcodes
     from stream.public import Public
     from stream.settings import Settings
+
+KEPT = {"CON", "PRN", "AUX", "NUL", *(f"{name}{number}" for name in ("COM", "LPT") for number in range(10))}
+"""Names that some file systems keep for themselves."""
 
 FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 
@@ -122,11 +126,21 @@ STATES = {
 """What became of a neighbourhood's figure, in words."""
 
 
+def file_name(area_id: str) -> str:
+    """An id as part of a file's name: different for different ids, on any file system.
+
+    What is not plain, or is a name that some system keeps for itself, gets the beginning of its SHA-256.
+    """
+    if re.fullmatch(r"[A-Z0-9][A-Z0-9_-]{0,59}", area_id) and area_id not in KEPT:
+        return area_id
+    plain = re.sub(r"[^A-Za-z0-9_-]", "_", area_id)[:40]
+    return f"area_{plain}_{hashlib.sha256(area_id.encode()).hexdigest()[:8]}"
+
+
 def _write(item: Public, language: str, folder: Path, *, fragment: bool) -> str:
     from stream.reports import public as page
 
-    whose = re.sub(r"[^A-Za-z0-9._-]", "_", item.area_id)
-    name = f"{whose}_{item.month}.{language}{'.part' if fragment else ''}.html"
+    name = f"{file_name(item.area_id)}_{item.month}.{language}{'.part' if fragment else ''}.html"
     text = page.fragment(item, language) if fragment else page.html(item, language)
     part = folder / f".{name}.part"
     part.write_text(text, "utf-8")

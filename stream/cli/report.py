@@ -10,7 +10,6 @@ import getpass
 import io
 import json
 import os
-import re
 import sys
 import time
 import zipfile
@@ -22,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from stream.calendar import Period, moment, parse_time
-from stream.cli.public import public
+from stream.cli.public import file_name, public
 from stream.settings import load
 from stream.summary import decode, encode
 
@@ -122,6 +121,8 @@ def weekly(
 
     period = week_option(week)
     present = time.time_ns() // 1000 if now is None else _moment(now)
+    if present < period.start:
+        raise click.UsageError(f"{period.name} has not begun")
     if number is not None and fresh:
         raise click.UsageError("--number asks for a published report, --fresh for one counted now: not both")
     settings = load()
@@ -228,8 +229,8 @@ def _found(
 
 
 def stem(summary: Summary) -> str:
-    """A file's name without its ending; nothing in it that a file system could mind."""
-    return f"{re.sub(r'[^A-Za-z0-9._-]', '_', summary.area_id)}_{summary.name}"
+    """A file's name without its ending: different for different ids, on any file system."""
+    return f"{file_name(summary.area_id)}_{summary.name}"
 
 
 def files(summary: Summary, formats: Iterable[str]) -> dict[str, bytes]:

@@ -211,5 +211,7 @@ def _table(table: Table) -> dict[str, Any]:
 
 def _width(head: str, column: list[str]) -> float:
     """How wide a column is to be, beside the others: measured here, because it is quicker than to try."""
-    words = max((len(word) for word in head.split()), default=0)
-    return max([words, *(min(len(text), WIDEST) for text in column)]) + 2
+    # What cannot go on in the next line has to fit; what can may be narrower than it is long.
+    words = max((len(word) for text in (head, *column) for word in text.split(" ")), default=0)
+    whole = max((min(len(text), WIDEST) for text in column), default=0)
+    return max(min(words, WIDEST), 0.6 * whole) + 2

@@ -31,7 +31,7 @@ FORMATS = {
     TEXT: {"num_format": "@"},
     TIME: {"num_format": "0.00"},
     PART: {"num_format": "0.00"},
-    COUNT: {"num_format": "0.##"},
+    COUNT: {"num_format": "General"},
     INSTANT: {"num_format": "yyyy-mm-dd hh:mm"},
 }
 CONTROLS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")

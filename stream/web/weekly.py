@@ -137,7 +137,7 @@ def router(shelf: Shelf) -> APIRouter:
 
 def _answers(routes: APIRouter, shelf: Shelf) -> None:
     @routes.get(
-        "/api/v1/neighbourhoods/{areaId}/weeks/{week}",
+        "/api/v1/neighbourhoods/{areaId:path}/weeks/{week}",
         tags=["weekly"],
         **api.operation(
             "week",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -14,6 +15,7 @@ from click.testing import CliRunner
 
 from stream.calendar import Period
 from stream.cli import main, patrol
+from stream.cli.public import file_name
 from stream.cli.serve import command
 from stream.store.ledger import Ledger
 from stream.store.schema import connect, migrate
@@ -92,6 +94,29 @@ def test_all_neighbourhoods_at_once_are_what_each_is_alone(tmp_path: Path) -> No
     assert contents(tmp_path / "all") == contents(tmp_path / "each")
 
 
+def test_no_two_neighbourhoods_share_a_file() -> None:
+    """Whatever the ids are, their files' names differ, also where letters' case does not count."""
+    odd = [
+        "N1",
+        "n1",
+        "CON",
+        "con",
+        "a b/c",
+        "a/b c",
+        "Ελληνι",
+        "اختبار",
+        "../../x",
+        "-2",
+        ".x",
+        "L" * 200,
+        "",
+    ]
+    names = [file_name(area_id).casefold() for area_id in odd]
+    assert len(set(names)) == len(odd)
+    assert all(re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,80}", name) for name in names)
+    assert file_name("E05001784") == "E05001784"
+
+
 def test_the_answer_as_json_names_the_files_and_the_figure(tmp_path: Path) -> None:
     """--json gives per neighbourhood the share, its bounds, the verdict and the files."""
     done = weekly(tmp_path, "--area", "N1", "--format", "json", "--json")
@@ -156,10 +181,11 @@ def test_a_published_week_stands_until_facts_change_it(dsn: str, tmp_path: Path)
     [
         (("weekly", "--week", "2026-47"), 2, "write it like 2026-W47"),
         (("weekly", "--week", "2026-W54"), 2, "there is no ISO week"),
+        (("weekly", "--week", "2999-W01"), 2, "has not begun"),
         (("weekly", "--week", WEEK, "--format", "docx"), 2, "choose from html, pdf, xlsx, csv, json"),
-        (("weekly", "--week", WEEK, "--area", "N77"), 1, "there is no neighbourhood 'N77'"),
-        (("weekly", "--week", WEEK, "--number", "1"), 2, "no report is published"),
-        (("weekly", "--week", WEEK, "--number", "1", "--fresh"), 2, "not both"),
+        (("weekly", "--week", WEEK, "--now", AFTER, "--area", "N77"), 1, "there is no neighbourhood 'N77'"),
+        (("weekly", "--week", WEEK, "--now", AFTER, "--number", "1"), 2, "no report is published"),
+        (("weekly", "--week", WEEK, "--now", AFTER, "--number", "1", "--fresh"), 2, "not both"),
         (("publish", "--week", "2999-W01"), 2, "is not over"),
         (("publish", "--week", WEEK, "--now", AFTER, "--area", "N77"), 1, "there is no neighbourhood 'N77'"),
     ],
