@@ -224,7 +224,8 @@ except EmbeddedError as error:
 
 
 HOLDER = """
-import sys
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where the tests run in the background
 from stream.embedded import EmbeddedBroker, EmbeddedDatabase
 with EmbeddedBroker() as broker, EmbeddedDatabase() as database:
     print(broker.pid, database.pid, broker.keeper.folder, database.keeper.folder, flush=True)
