@@ -102,7 +102,7 @@ def when(attributes: Mapping[str, str]) -> When:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Windows:
+class OwnHours:
     """The own time of each priority area within a reach, as the versions in force at each instant say.
 
     An area without days and hours has the whole of the time in which it was published.
@@ -122,7 +122,7 @@ class Windows:
     reach: tuple[int, int]
 
     @classmethod
-    def of(cls, versions: Sequence[tuple[int, AreaSet]], start: int, end: int) -> Windows:
+    def of(cls, versions: Sequence[tuple[int, AreaSet]], start: int, end: int) -> OwnHours:
         """The windows of all priority areas.
 
         Args:

@@ -2,7 +2,7 @@
 
 A shell: it reads the environment and files. A variable of the environment goes before the file. What is
 secret may be given as ``…_FILE``: the name of a file whose content, without the newline at its end, is the
-value. The settings of the accounting are not here but in a policy (``stream.policy``), because a figure
+value. The settings of the accounting are not here but in a policy (``stream.core.policy``), because a figure
 depends on them.
 """
 
@@ -21,7 +21,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict
 
-from stream.policy import Policies, PolicyError, parse_policies
+from stream.core.policy import Policies, PolicyError, parse_policies
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

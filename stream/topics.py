@@ -24,7 +24,7 @@ DUTY_BOOKINGS: Final = "duty.bookings"
 DUTY_STATES: Final = "duty.states"
 # Between the project's own parts.
 FIXES: Final = "patrol.fixes"
-"""Frames of valid fixes (``stream.frames``), everything of a device in one partition."""
+"""Frames of valid fixes (``stream.core.frames``), everything of a device in one partition."""
 DUTIES: Final = "patrol.duties"
 """Valid bookings and states, original JSON, an event a line, everything of an officer in one partition."""
 # Out: what others may read.

@@ -13,23 +13,23 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from hypothesis import strategies as st
 
-from stream.calendar import month_bounds
-from stream.facts import SECOND
-from stream.policy import Policy
-from stream.shares import NEIGHBOURHOOD, OFFICER, Figures
-from stream.summary import (
+from stream.core.calendar import month_bounds
+from stream.core.facts import SECOND
+from stream.core.policy import Policy
+from stream.core.shares import NEIGHBOURHOOD, OFFICER, Figures
+from stream.core.summaries.model import (
     Away,
     Basis,
     Crewed,
     DutyLine,
-    Officer,
+    OfficerSummary,
     Past,
     PriorityArea,
     Said,
     Summary,
     TeamFacts,
 )
-from stream.visits import PriorityFigures
+from stream.core.visits import PriorityFigures
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -211,7 +211,7 @@ def summary(
             continue
         lines += [(worker.officer_id, line) for line in spent]
         officers.append(
-            Officer(
+            OfficerSummary(
                 officer_id=worker.officer_id,
                 name=worker.name or f"PC {number}",
                 role="npt",

@@ -17,8 +17,8 @@ import numpy as np
 import shapely
 
 from geo.areas import Area, AreaSet, Kind
-from stream.facts import SECOND, Allocation, Duty, Fixes, StateReport
-from stream.policy import BEGINNING, DEFAULT_STATES, Policies, Policy, State
+from stream.core.facts import SECOND, Allocation, Duty, Fixes, StateReport
+from stream.core.policy import BEGINNING, DEFAULT_STATES, Policies, Policy, State
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,8 +49,8 @@ def after(weeks: int, days: int = 0) -> date:
     return FIRST + timedelta(days=7 * weeks + days)
 
 
-def corner(number: int) -> tuple[float, float]:
-    """The south-western corner of a neighbourhood's ground."""
+def vertex(number: int) -> tuple[float, float]:
+    """The south-western vertex of a neighbourhood's ground."""
     row, column = divmod(number, ACROSS)
     return WEST + column * CELL, SOUTH + row * CELL
 
@@ -59,7 +59,7 @@ def neighbourhoods(shift: float = 0.0) -> list[Area]:
     """Twelve squares; the border between the first two lies ``shift`` degrees more to the east."""
     found = []
     for number in range(ACROSS * UP):
-        west, south = corner(number)
+        west, south = vertex(number)
         low = west + (shift if number == 1 else 0.0)
         high = west + CELL + (shift if number == 0 else 0.0)
         found.append(
@@ -81,7 +81,7 @@ def _box(
 
 def priorities(*, later: bool = False) -> list[Area]:
     """Priority areas: with own days and hours and without, over a border, at a border, one in another."""
-    x, y = corner(0)
+    x, y = vertex(0)
     made: list[tuple[str, str, tuple[float, float], float, dict[str, str]]] = [
         (
             *("P00", "the market", (x + 0.004, y + 0.004), 0.003),
@@ -95,7 +95,7 @@ def priorities(*, later: bool = False) -> list[Area]:
         ("P03", "the bridge", (x + CELL, y + 0.001), 0.002, {"issue": "cars", "hours": "00:30-06:00"}),
     ]
     for number in range(3, ACROSS * UP, 2):
-        west, south = corner(number)
+        west, south = vertex(number)
         words = {"issue": "burglary"} | ({"days": "Mon-Fri"} if number % 4 == 1 else {})
         made.append((f"P{number + 10}", f"Place {number}", (west + 0.005, south + 0.005), 0.004, words))
     return [_box(Kind.PRIORITY, *row) for row in made if not later or row[0] != "P17"]
@@ -105,7 +105,7 @@ def premises(*, later: bool = False) -> list[Area]:
     """A station, a court, and later a second station."""
     found = []
     for number, name in ((0, "North Street station"), (5, "the court"), (1, "South Street station")):
-        west, south = corner(number)
+        west, south = vertex(number)
         if later or number != 1:
             spot = (west + 0.014, south + 0.014)
             found.append(_box(Kind.PREMISES, f"S{number:02}", name, spot, 0.0015, {"use": "station"}))
@@ -275,14 +275,14 @@ class _Made:
         chance = self._chance
         what = chance.random()
         where = home if not response and what < 0.8 else int(chance.integers(ACROSS * UP))
-        west, south = corner(where)
+        west, south = vertex(where)
         if what < 0.12 or what > 0.95:  # a priority area: the market, the mile, or the place of the square
             spots = {0: (0.005, 0.005), 1: (0.001, 0.014)}
             east, north = spots.get(where, (0.007, 0.007))
             return west + east, south + north
         if 0.8 < what < 0.88:
             number = (0, 5, 1)[int(chance.integers(3))]
-            west, south = corner(number)
+            west, south = vertex(number)
             return west + 0.0147, south + 0.0147
         if 0.88 < what < 0.9:
             return WEST - 0.05, SOUTH

@@ -2,7 +2,7 @@
 
 A world is everything that the rules look at: fixes, versions of boundaries, duties, radio states, and the
 instants at which somebody looks. Boundaries lie on a grid of some 130 by 220 m, so that edges are shared,
-fixes fall on edges and corners, and things happen at the same instant. Only facts may come in here, none of
+fixes fall on edges and vertices, and things happen at the same instant. Only facts may come in here, none of
 the rules.
 
 On the binary grid every coordinate is a short binary fraction: differences and products of coordinates are
@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from shapely import MultiPolygon, Polygon
 from shapely.geometry import MultiPoint
 
-from stream.facts import SECOND, Allocation, Duty, Fixes, StateReport
+from stream.core.facts import SECOND, Allocation, Duty, Fixes, StateReport
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -84,7 +84,7 @@ GAPS = (
 
 
 class Grid(NamedTuple):
-    """Where the grid's corner is and how wide a unit is, in degrees."""
+    """Where the grid's vertex is and how wide a unit is, in degrees."""
 
     lon: float
     lat: float
@@ -143,8 +143,8 @@ def world_fixes(world: World) -> Fixes:
 # Shapes, in grid units. Each strategy begins with the plainest, which is what a failure shrinks to.
 
 
-def _ring(grid: Grid, corners: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    return [grid.at(x, y) for x, y in corners]
+def _ring(grid: Grid, vertices: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    return [grid.at(x, y) for x, y in vertices]
 
 
 def _box(x: int, y: int, w: int, h: int) -> list[tuple[float, float]]:
@@ -153,7 +153,7 @@ def _box(x: int, y: int, w: int, h: int) -> list[tuple[float, float]]:
 
 @st.composite
 def rectangles(draw: st.DrawFn, grid: Grid) -> Shape:
-    """Rectangles on grid lines: many share an edge or a corner."""
+    """Rectangles on grid lines: many share an edge or a vertex."""
     x, y = draw(st.integers(0, 4)), draw(st.integers(0, 4))
     return Polygon(_ring(grid, _box(x, y, draw(st.integers(1, 4)), draw(st.integers(1, 4)))))
 
@@ -170,7 +170,7 @@ def holed(draw: st.DrawFn, grid: Grid) -> Shape:
 
 @st.composite
 def islands(draw: st.DrawFn, grid: Grid) -> Shape:
-    """Two boxes of one area, apart or touching in a corner."""
+    """Two boxes of one area, apart or touching in a vertex."""
     x, y = draw(st.integers(0, 2)), draw(st.integers(0, 2))
     dx, dy = draw(st.integers(1, 3)), draw(st.integers(1, 3))
     boxes = (_box(x, y, 1, 1), _box(x + dx, y + dy, 1, 1))
@@ -179,7 +179,7 @@ def islands(draw: st.DrawFn, grid: Grid) -> Shape:
 
 @st.composite
 def stars(draw: st.DrawFn, grid: Grid) -> Shape:
-    """Eight corners around a centre, each nearer or farther: slanted edges, mostly not convex."""
+    """Eight vertices around a centre, each nearer or farther: slanted edges, mostly not convex."""
     x, y = draw(st.integers(2, 4)), draw(st.integers(2, 4))
     around = ((1, 0), (1, 1), (0, 1), (-1, 1), (-1, 0), (-1, -1), (0, -1), (1, -1))
     reach = draw(st.lists(st.integers(1, 8), min_size=8, max_size=8))
@@ -192,10 +192,10 @@ def stars(draw: st.DrawFn, grid: Grid) -> Shape:
 def hulls(draw: st.DrawFn, grid: Grid) -> Shape:
     """The convex hull of a few points, at any slant."""
     sixteenths = st.tuples(st.integers(0, 96), st.integers(0, 96))
-    corners = draw(st.lists(sixteenths, min_size=3, max_size=6, unique=True))
-    hull = MultiPoint(corners).convex_hull
+    vertices = draw(st.lists(sixteenths, min_size=3, max_size=6, unique=True))
+    hull = MultiPoint(vertices).convex_hull
     if hull.geom_type != "Polygon":  # they lie on one line
-        (x, y), *_ = corners
+        (x, y), *_ = vertices
         return Polygon(_ring(grid, [(x / 16, y / 16), (x / 16 + 1, y / 16), (x / 16, y / 16 + 1)]))
     return Polygon(_ring(grid, [(x / 16, y / 16) for x, y in hull.exterior.coords]))
 
@@ -254,7 +254,7 @@ def gaps() -> st.SearchStrategy[int]:
 
 
 def spots() -> st.SearchStrategy[tuple[float, float]]:
-    """Points in grid units: corners and edges of the grid, quarters, and sixteenths (some 8 by 14 m)."""
+    """Points in grid units: vertices and edges of the grid, quarters, and sixteenths (some 8 by 14 m)."""
     return st.one_of(
         st.tuples(st.integers(0, 6), st.integers(0, 6)),
         st.tuples(st.integers(-4, 28), st.integers(-4, 28)).map(lambda p: (p[0] / 4, p[1] / 4)),

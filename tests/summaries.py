@@ -15,26 +15,26 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from hypothesis import strategies as st
 
-from stream.calendar import LOCAL, Period, moment
-from stream.facts import SECOND
-from stream.policy import NOT_VISIBLE, Policy
-from stream.shares import NEIGHBOURHOOD, OFFICER, Figures
-from stream.summary import (
+from stream.core.calendar import LOCAL, Period, moment
+from stream.core.facts import SECOND
+from stream.core.policy import NOT_VISIBLE, Policy
+from stream.core.shares import NEIGHBOURHOOD, OFFICER, Figures
+from stream.core.summaries.model import (
     Away,
     Basis,
-    Boundaries,
-    Change,
+    BoundaryVersion,
     Crewed,
     DutyLine,
+    FigureChange,
     Hour,
-    Officer,
+    OfficerSummary,
     Past,
     PriorityArea,
     Said,
     Summary,
     TeamFacts,
 )
-from stream.visits import PriorityFigures
+from stream.core.visits import PriorityFigures
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -163,7 +163,7 @@ def believable(
     """
     chance = random.Random(seed)
     hours = {hour.start: dict.fromkeys((*SUMS[:6],), 0) for hour in hours_of(period)}
-    crew: list[Officer] = []
+    crew: list[OfficerSummary] = []
     days = (period.end - period.start) // (24 * HOUR)
     for number in range(officers):
         duties = []
@@ -174,7 +174,7 @@ def believable(
                 _duty(chance, period, f"D-{number}-{day}", f"10{number:02d}", start, end, hours, on)
             )
         crew.append(
-            Officer(
+            OfficerSummary(
                 officer_id=f"10{number:02d}",
                 name=NAMES[number],
                 role="pcso" if "PCSO" in NAMES[number] else "npt",
@@ -243,10 +243,10 @@ def believable(
         basis=replace(
             empty(period).basis,
             boundaries=(
-                Boundaries(
+                BoundaryVersion(
                     kind="neighbourhood", version=3, valid_from=None, file="wards.geojson", sha256="ab" * 32
                 ),
-                Boundaries(
+                BoundaryVersion(
                     kind="priority",
                     version=12,
                     valid_from=period.start + 50 * HOUR,
@@ -257,7 +257,7 @@ def believable(
             as_of=period.end - 3 * MINUTE,
         ),
         changes=tuple(
-            Change(
+            FigureChange(
                 number=41 + number,
                 recorded_at=period.end + (26 + number) * HOUR,
                 cause="later facts" if number else "areas published",

@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 WEST, SOUTH = -1.15, 52.60
-"""South-western corner of the small tessellations."""
+"""South-western vertex of the small tessellations."""
 
 SIZE = 1.0 / 32.0
 """Width and height of the small tessellations, degrees."""
 
 
 def faces(seed: int, count: int, *, snap: float = 0.0) -> NDArray[np.object_]:
-    """About ``count`` Voronoi cells in a box of ``SIZE`` degrees; ``snap`` moves corners onto a lattice."""
+    """About ``count`` Voronoi cells in a box of ``SIZE`` degrees; ``snap`` moves vertices onto a lattice."""
     rng = np.random.default_rng(seed)
     seeds = shapely.multipoints(rng.uniform((WEST, SOUTH), (WEST + SIZE, SOUTH + SIZE), (count, 2)))
     box = shapely.box(WEST, SOUTH, WEST + SIZE, SOUTH + SIZE)
@@ -67,32 +67,32 @@ def small_world(seed: int, *, snap: float = 0.0) -> AreaSet:
 
 
 def telling_points(areas: AreaSet, seed: int, count: int) -> NDArray[np.float64]:
-    """``float64[count, 2]``: at random, on corners, on edges, a hair beside, level with corners, far out."""
+    """``float64[count, 2]``: at random, on vertices, on edges, beside them, level with vertices, far out."""
     rng = np.random.default_rng(seed)
-    corner = shapely.get_coordinates(areas.geometry)
-    if not len(corner):
-        corner = np.array([[WEST, SOUTH], [WEST + SIZE, SOUTH + SIZE]])
-    at = rng.integers(0, len(corner) - 1, count)
+    vertex = shapely.get_coordinates(areas.geometry)
+    if not len(vertex):
+        vertex = np.array([[WEST, SOUTH], [WEST + SIZE, SOUTH + SIZE]])
+    at = rng.integers(0, len(vertex) - 1, count)
     way = rng.choice([0.0, 0.5, 0.25, 1.0, 2.0, -1.0, 0.3], count)[:, None]
-    on_line = corner[at] + way * (corner[at + 1] - corner[at])
+    on_line = vertex[at] + way * (vertex[at + 1] - vertex[at])
     random = rng.uniform((WEST, SOUTH), (WEST + SIZE, SOUTH + SIZE), (count, 2)) + rng.normal(
         0, 0.001, (count, 2)
     )
     kinds = [
         random,
-        corner[at],
+        vertex[at],
         on_line,
         np.nextafter(on_line, rng.choice([-np.inf, np.inf], (count, 2))),
         on_line + rng.normal(0, 1e-12, (count, 2)),
-        np.where([True, False], random, corner[at]),
-        np.where([False, True], random, corner[at]),
+        np.where([True, False], random, vertex[at]),
+        np.where([False, True], random, vertex[at]),
         WEST + SIZE * rng.normal(0, 30, (count, 2)),
     ]
     return np.choose(rng.integers(0, len(kinds), count)[:, None], kinds)
 
 
-def wiggly_world(seed: int, areas: int, corners: int, *, priorities: int = 0) -> AreaSet:
-    """A tessellation of a force's size: some ``areas`` neighbourhoods, some ``corners`` corners in all."""
+def wiggly_world(seed: int, areas: int, vertices: int, *, priorities: int = 0) -> AreaSet:
+    """A tessellation of a force's size: some ``areas`` neighbourhoods, some ``vertices`` vertices in all."""
     rng = np.random.default_rng(seed)
     west, south, east, north = -1.5975, 52.3922, -0.4284, 52.9777
     box = shapely.box(west, south, east, north)
@@ -101,8 +101,8 @@ def wiggly_world(seed: int, areas: int, corners: int, *, priorities: int = 0) ->
     lines = shapely.get_parts(shapely.line_merge(shapely.union_all([network, box.exterior])))
     ends = np.concatenate([shapely.get_coordinates(shapely.get_point(lines, at)) for at in (0, -1)], axis=1)
     path = ends.reshape(-1, 2, 2)
-    # Every line is a side of two areas: halve until there are enough corners, each time with less of a kink.
-    while 2 * len(path) * (path.shape[1] - 1) < corners / 1.5:
+    # Every line is a side of two areas: halve until there are enough vertices, each time with less of a kink.
+    while 2 * len(path) * (path.shape[1] - 1) < vertices / 1.5:
         here, there = path[:, :-1], path[:, 1:]
         kink = np.stack([here[..., 1] - there[..., 1], there[..., 0] - here[..., 0]], axis=-1)
         between = (here + there) / 2 + kink * rng.uniform(-0.2, 0.2, (*kink.shape[:2], 1))

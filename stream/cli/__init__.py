@@ -6,7 +6,6 @@ Exit 0 done, 1 the answer is no, 2 wrong use (or a file that cannot be used), 3 
 from __future__ import annotations
 
 import logging
-import os
 import sys
 
 import click
@@ -14,15 +13,14 @@ import click
 from stream.cli.areas import areas
 from stream.cli.demo import demo
 from stream.cli.explain import explain, teams
-from stream.cli.files import account, printable, replay
-from stream.cli.public import postcode
+from stream.cli.files import account, replay
+from stream.cli.public import postcode, public
 from stream.cli.recompute import recompute
 from stream.cli.report import report
 from stream.cli.serve import export, ingest, init, up, worker
 from stream.cli.simulate import simulate
 from stream.cli.web import web
-
-NO, WRONG_USE, UNREACHED = 1, 2, 3
+from stream.pipeline.failures import WRONG_USE, exit_code, told
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -55,6 +53,8 @@ for command in (
 ):
     patrol.add_command(command)
 
+report.add_command(public)
+
 
 def main() -> None:
     """Runs the command and turns what went wrong into one line and an exit code."""
@@ -75,50 +75,3 @@ def main() -> None:
             raise
         click.echo(f"patrol: {told(error)}", err=True)
         sys.exit(code)
-
-
-def told(error: BaseException) -> str:
-    """What went wrong, in one line."""
-    from aiokafka.errors import KafkaConnectionError
-    from kafka.errors import KafkaConnectionError as OtherKafkaConnectionError
-
-    if isinstance(error, KafkaConnectionError | OtherKafkaConnectionError):
-        # The clients' own words are about sockets and address families.
-        where = os.environ.get("PATROL_KAFKA", "the servers given")
-        return f"Kafka cannot be reached at {where}: is it up, and is PATROL_KAFKA right?"
-    return printable(" ".join(str(error).split()))
-
-
-def exit_code(error: BaseException) -> int | None:
-    """2 or 3 for what a user can mend, None for a fault of the program."""
-    import psycopg
-    from aiokafka.errors import KafkaConnectionError
-    from kafka.errors import KafkaConnectionError as OtherKafkaConnectionError
-
-    from geo.files import AreaFileError
-    from stream.account import AccountError
-    from stream.embedded import EmbeddedError
-    from stream.settings import SettingsError
-    from stream.store.schema import SchemaError
-    from stream.topics import TopicError
-    from stream.tracks import TracksError
-
-    unreached = (
-        psycopg.OperationalError,
-        KafkaConnectionError,
-        OtherKafkaConnectionError,
-        ConnectionError,
-    )
-    if isinstance(error, unreached):
-        return UNREACHED
-    wrong = (
-        AreaFileError,
-        AccountError,
-        EmbeddedError,
-        SettingsError,
-        SchemaError,
-        TopicError,
-        TracksError,
-        OSError,
-    )
-    return WRONG_USE if isinstance(error, wrong) else None

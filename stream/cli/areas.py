@@ -1,6 +1,6 @@
 """``patrol areas``: boundaries published and taken back, and what is on record of them.
 
-Words, options and tables only: the checks stand in ``geo.checks``, the publication in
+Words, options and tables only: the checks stand in ``geo.boundaries.checks``, the publication in
 ``stream.store.publications``. What needs a file but no database stands in ``stream.cli.boundary_files``.
 """
 
@@ -27,14 +27,15 @@ from stream.cli.boundary_files import (
 )
 from stream.cli.serve import moment_option
 from stream.settings import load as load_settings
+from stream.store.records import record_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from stream.store.areas import Version
-    from stream.store.publications import Outcome
-    from stream.store.records import Record, Restated, Times
+    from stream.store.publications import Publication
+    from stream.store.records import Restated, Times, VersionRecord
 
 P = ParamSpec("P")
 
@@ -76,8 +77,8 @@ def load(
     is counted anew under the new version; figures that change by that are put on record, with the reason
     that --why gives.
     """
-    from geo.checks import Severity, findings_rows
-    from stream import calendar
+    from geo.boundaries.findings import Severity, findings_rows
+    from stream.core import calendar
     from stream.store.areas import versions
     from stream.store.publications import publish
     from stream.store.records import in_force_at
@@ -139,11 +140,11 @@ def follower(standing: Sequence[Version], kind: Kind, start: int) -> Version | N
     return min(after, key=lambda item: (item.valid_from, -item.version), default=None)
 
 
-def said(work: Callable[P, Outcome]) -> Callable[P, Outcome]:
+def said(work: Callable[P, Publication]) -> Callable[P, Publication]:
     """The same work, whose refusal becomes a line for the user."""
 
     @wraps(work)
-    def run(*args: P.args, **kwargs: P.kwargs) -> Outcome:
+    def run(*args: P.args, **kwargs: P.kwargs) -> Publication:
         from stream.store.publications import PublicationError
 
         try:
@@ -194,7 +195,7 @@ def rollback(kind: str | None, why: str | None, dry_run: bool, as_json: bool) ->
     tell(outcome, time.monotonic() - began, dry_run=dry_run)
 
 
-def tell(outcome: Outcome, took: float, *, dry_run: bool) -> None:
+def tell(outcome: Publication, took: float, *, dry_run: bool) -> None:
     """What was counted anew and which figures it changed, for people."""
     if outcome.devices:
         click.echo(
@@ -233,9 +234,9 @@ def figure(times: Times | None) -> tuple[str, str]:
     return f"{times[3] / 3.6e9:,.2f} h", f"{times[3] / duty:.1%}" if duty else "–"
 
 
-def outcome_json(outcome: Outcome) -> dict[str, object]:
+def outcome_json(outcome: Publication) -> dict[str, object]:
     """An outcome as JSON; times in seconds."""
-    from stream.calendar import rfc3339
+    from stream.core.calendar import rfc3339
 
     return {
         "versions": list(outcome.versions),
@@ -307,9 +308,9 @@ def list_(everything: bool, as_json: bool) -> None:
     )
 
 
-def record_row(item: Record, current: set[int]) -> tuple[str, ...]:
+def record_row(item: VersionRecord, current: set[int]) -> tuple[str, ...]:
     """A version for the table of versions."""
-    from stream.calendar import LOCAL, moment
+    from stream.core.calendar import LOCAL, moment
 
     version = item.version
     mark = "in force" if version.version in current else ""
@@ -330,34 +331,11 @@ def record_row(item: Record, current: set[int]) -> tuple[str, ...]:
     )
 
 
-def record_json(item: Record, current: set[int]) -> dict[str, object]:
-    """A version with everything on record of it as JSON."""
-    from stream.calendar import rfc3339
-
-    version = item.version
-    return {
-        "version": version.version,
-        "kind": version.kind.value,
-        "valid_from": rfc3339(version.valid_from),
-        "areas": version.areas,
-        "file": version.file,
-        "sha256": version.sha256,
-        "loaded_at": rfc3339(version.loaded_at),
-        "loaded_by": version.loaded_by,
-        "why": item.why,
-        "findings": list(item.findings),
-        "in_force": version.version in current,
-        "withdrawn_at": None if item.withdrawn_at is None else rfc3339(item.withdrawn_at),
-        "withdrawn_by": item.withdrawn_by,
-        "withdrawn_why": item.withdrawn_why,
-    }
-
-
 @areas.command(epilog="Example: patrol areas restatements")
 @click.option("--json", "as_json", is_flag=True, help="As JSON, with each figure before and after.")
 def restatements(as_json: bool) -> None:
     """Lists what published areas, late facts and corrected duties changed in figures already counted."""
-    from stream.calendar import LOCAL, moment, rfc3339
+    from stream.core.calendar import LOCAL, moment, rfc3339
     from stream.store.records import restatements as read
     from stream.store.schema import connect, require
 

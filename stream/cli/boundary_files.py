@@ -18,12 +18,13 @@ import click
 from geo.areas import AreaSet, Kind
 from stream.cli.serve import moment_option
 from stream.settings import load as load_settings
+from stream.store.records import diff_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from geo.checks import Acceptance, Checked, Finding
-    from geo.diffs import Diff
+    from geo.boundaries.diffs import Diff
+    from geo.boundaries.findings import Acceptance, Checked, Finding
     from stream.store.records import Touched
     from stream.store.schema import Connection
 
@@ -76,7 +77,7 @@ def acceptances(accept: Sequence[str], why: str | None, who: str) -> dict[str, A
     Raises:
         click.UsageError: there is no reason.
     """
-    from geo.checks import Acceptance
+    from geo.boundaries.findings import Acceptance
 
     found = {}
     for item in accept:
@@ -100,7 +101,7 @@ def read_checked(file: Path, against: AreaSet | None, **options: Any) -> Checked
         click.UsageError: an option makes no sense.
         AreaFileError: the outline cannot be used.
     """
-    from geo.checks import check_apart as run
+    from geo.boundaries.apart import check_apart as run
 
     accept = acceptances(options["accept"], options["why"], getpass.getuser())
     outline = None if options["outline"] is None else outline_of(options["outline"])
@@ -131,7 +132,9 @@ def outline_of(path: Path) -> Any:
     """
     import shapely
 
-    from geo.files import AreaFileError, locate, mend, read_layer
+    from geo.boundaries.layer import AreaFileError
+    from geo.boundaries.reading import read_layer
+    from geo.boundaries.shapes import locate, mend
 
     shapes = [mend(shape) for shape in locate(read_layer(path))]
     whole = shapely.union_all([shape for shape in shapes if shape is not None])
@@ -150,7 +153,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, right:
     from rich.table import Table
     from rich.text import Text
 
-    from geo.files import printable
+    from geo.boundaries.layer import printable
 
     table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for number, name in enumerate(columns):
@@ -162,7 +165,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, right:
 
 def findings_table(findings: Sequence[Finding]) -> None:
     """Prints findings, worst first, each with what was done; of many alike, the first few."""
-    from geo.checks import findings_rows
+    from geo.boundaries.findings import findings_rows
 
     if not findings:
         return
@@ -183,7 +186,7 @@ def findings_table(findings: Sequence[Finding]) -> None:
 
 def counted(findings: Sequence[Finding]) -> str:
     """How many errors, warnings and notes."""
-    from geo.checks import Severity
+    from geo.boundaries.findings import Severity
 
     counts = [(kind, sum(item.severity is kind for item in findings)) for kind in Severity]
     return ", ".join(f"{count} {kind}{'' if count == 1 else 's'}" for kind, count in counts)
@@ -214,7 +217,8 @@ def check(
     **options: Any,
 ) -> None:
     """Says what is wrong with a boundary file, where and how badly; exit 1 if it must not be published so."""
-    from geo.checks import findings_geojson, findings_html, findings_rows
+    from geo.boundaries.findings import findings_geojson, findings_rows
+    from geo.boundaries.findings_page import findings_html
 
     published = None
     if against == PUBLISHED:
@@ -254,8 +258,8 @@ def diff(a: str, b: str, kind: str | None, start: str | None, map_: Path | None,
 
     With a database it also says whose patches that touches, and in which weeks.
     """
-    from geo.diff_map import diff_html, diff_rows
-    from geo.diffs import diff as compare
+    from geo.boundaries.diff_map import diff_html, diff_rows
+    from geo.boundaries.diffs import diff as compare
 
     wanted = Kind(kind) if kind else None
     old, _ = side(a, wanted)
@@ -320,37 +324,6 @@ def touched_by(found: Diff, period: tuple[int, int]) -> list[Touched]:
     return with_database(lambda connection: touched(connection, ids, *period, now=time.time_ns() // 1000))
 
 
-def diff_json(found: Diff, reached: Sequence[Touched]) -> dict[str, object]:
-    """A difference as JSON; sizes in square metres."""
-
-    def change(item: Any) -> dict[str, object]:
-        return {
-            "kind": item.kind,
-            "area_id": item.area_id,
-            "name_before": item.before,
-            "name_after": item.after,
-            "gained_m2": round(item.gained_m2, 1),
-            "lost_m2": round(item.lost_m2, 1),
-            "attributes": [{"key": key, "before": was, "after": now} for key, was, now in item.attributes],
-        }
-
-    return {
-        "added": [{"kind": key, "area_id": area_id} for key, area_id in found.added],
-        "removed": [{"kind": key, "area_id": area_id} for key, area_id in found.removed],
-        "renamed": [change(item) for item in found.renamed],
-        "moved": [change(item) for item in found.moved],
-        "changed": [change(item) for item in found.changed],
-        "ground": [
-            {"kind": flow.kind, "from": flow.from_id, "to": flow.to_id, "size_m2": round(flow.size_m2, 1)}
-            for flow in found.flows
-        ],
-        "touched": [
-            {"area_id": item.area_id, "officers": list(item.officers), "weeks": list(item.weeks)}
-            for item in reached
-        ],
-    }
-
-
 def side(text: str, kind: Kind | None) -> tuple[AreaSet, tuple[int, int]]:
     """One side of a comparison, and the time in which it is in force (microseconds).
 
@@ -358,8 +331,10 @@ def side(text: str, kind: Kind | None) -> tuple[AreaSet, tuple[int, int]]:
         click.UsageError: no such version or file.
         AreaFileError: the file cannot be used.
     """
-    from geo.files import AreaFileError, areas_of, column, read_layer
-    from geo.history import FOREVER
+    from geo.boundaries.columns import column
+    from geo.boundaries.layer import AreaFileError
+    from geo.boundaries.reading import areas_of, read_layer
+    from geo.matching.history import FOREVER
 
     if text == PUBLISHED:
         return with_database(lambda connection: (_in_force(connection, kind), (_now(), FOREVER)))
@@ -390,7 +365,7 @@ def _in_force(connection: Connection, kind: Kind | None, at: int | None = None) 
 
 
 def _version(connection: Connection, number: int) -> tuple[AreaSet, tuple[int, int]]:
-    from geo.history import FOREVER
+    from geo.matching.history import FOREVER
     from stream.store import areas
     from stream.store.records import records
 
@@ -442,7 +417,7 @@ def export(
     version: int | None, at: str | None, kind: str | None, format_: str, crs: str, out: Path | None
 ) -> None:
     """Writes published areas to a file for a GIS."""
-    from geo.files import write_areas
+    from geo.boundaries.writing import write_areas
 
     if version is not None and at is not None:
         raise click.UsageError("give --version or --at, not both")

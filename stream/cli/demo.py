@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from stream.calendar import LOCAL, moment, parse_time
+from stream.core.calendar import LOCAL, moment, parse_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from geo.areas import AreaSet
-    from stream.replay import Progress
+    from stream.files.replay import ReplayProgress
     from stream.settings import Settings
     from stream.simulate import Simulation
-    from stream.store.live import Live
+    from stream.store.reading.live import Live
     from stream.store.schema import Connection
 
 DEFAULT_FOR_S = 600.0
@@ -108,8 +108,9 @@ class _Stage:
 
     def prepare(self, seed: int, officers: int, port: int) -> None:
         """Starts the servers and the pipeline's processes, publishes the areas, simulates the shift."""
-        from stream.cli.serve import initialise, start
+        from stream.cli.serve import initialise
         from stream.embedded import EmbeddedBroker, EmbeddedDatabase
+        from stream.pipeline.processes import start
         from stream.settings import Settings
         from stream.simulate import demo_force, simulate
         from stream.store import areas
@@ -161,7 +162,7 @@ class _Stage:
 
     async def play(self, seconds: float | None, speed: float | None) -> None:
         """Sends the shift and shows the figures until it is over, the time is up, or Ctrl-C."""
-        from stream.replay import send_simulation
+        from stream.files.replay import send_simulation
 
         parts = self._parts
         assert parts is not None
@@ -177,7 +178,7 @@ class _Stage:
             f"{speed:,.0f} times faster than life"
         )
 
-        def heard(progress: Progress) -> None:
+        def heard(progress: ReplayProgress) -> None:
             self._reached, self._sent = progress.reached, progress.sent
 
         sending = asyncio.create_task(
@@ -212,7 +213,7 @@ class _Stage:
 
     async def _settle(self, screen: _Screen, rates: _Rates, speed: float) -> None:
         """Waits until everything sent is counted."""
-        from stream.lag import LagMeter
+        from stream.pipeline.lag import LagMeter
 
         parts = self._parts
         assert parts is not None
@@ -257,10 +258,10 @@ class _Stage:
         from rich import box
         from rich.table import Table
 
-        from stream.policy import Policies
-        from stream.shares import shares
-        from stream.store.exports import derived
-        from stream.store.live import newest_event
+        from stream.core.policy import Policies
+        from stream.core.shares import shares
+        from stream.store.reading.exports import derived
+        from stream.store.reading.live import newest_event
 
         parts = self._parts
         assert parts is not None
@@ -333,8 +334,8 @@ class _Shown:
 
 
 def _look(connection: Connection) -> _Shown:
-    from stream.policy import Policies
-    from stream.store.live import live, newest_event
+    from stream.core.policy import Policies
+    from stream.store.reading.live import live, newest_event
 
     newest, policies = newest_event(connection), Policies()
     row = connection.execute(

@@ -1,7 +1,7 @@
 """``patrol explain`` and ``patrol teams``: a figure taken apart, and who is in which team.
 
-Words, options and exit codes; what a figure is made of is said in ``stream.explanation``, the sentences are
-made in ``stream.wording``.
+Words, options and exit codes; what a figure is made of is said in ``stream.core.explaining.explanation``, the
+sentences are made in ``stream.core.explaining.wording``.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from stream.cli.serve import moment_option
-from stream.explanation import LEVELS
+from stream.core.explaining.explanation import LEVELS
+from stream.core.shares import FORCE, NEIGHBOURHOOD, OFFICER
 from stream.settings import EVENTS, load, read_policies
-from stream.shares import FORCE, NEIGHBOURHOOD, OFFICER
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from stream.cli.explain_facts import Found
-    from stream.facts import Duty
-    from stream.policy import Policies
-    from stream.teams import Teams
-    from stream.wording import Words
+    from stream.core.explaining.parts import Found
+    from stream.core.explaining.wording import Words
+    from stream.core.facts import Duty
+    from stream.core.policy import Policies
+    from stream.core.teams import Teams
 
 FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 FOLDER = click.Path(path_type=Path, file_okay=False)
@@ -87,13 +87,13 @@ def explain(
     The figure is taken from the database, or counted from files with the options of `patrol account`. Its
     parts sum to it exactly; the words round to minutes that add up. Exit 1: nobody was on duty.
     """
-    from stream.abstraction import abstraction
-    from stream.explanation import explain as take_apart
-    from stream.shares import shares
-    from stream.sheets.arrow import write
-    from stream.sheets.explanations import abstraction_table, explanation_json, parts_table
-    from stream.slices import up_to
-    from stream.wording import words
+    from stream.core.abstraction import abstraction
+    from stream.core.explaining.explanation import explain as take_apart
+    from stream.core.explaining.wording import words
+    from stream.core.shares import shares
+    from stream.core.slices import up_to
+    from stream.files.sheets.arrow import write
+    from stream.files.sheets.explanations import abstraction_table, explanation_json, parts_table
 
     chosen = [
         pair
@@ -145,7 +145,7 @@ def period_option(week: str | None, day: str | None, start: str | None, end: str
         click.UsageError: they name none, or more than one.
         click.BadParameter: one is no week, day or time, or the period is empty.
     """
-    from stream.calendar import day_bounds, week_bounds
+    from stream.core.calendar import day_bounds, week_bounds
 
     if sum([week is not None, day is not None, start is not None or end is not None]) != 1:
         raise click.UsageError("say of when: one of --week 2026-W47, --day 2026-11-23, and --from with --to")
@@ -178,7 +178,8 @@ def _find(
     policy: Path | None,
 ) -> tuple[Found, Policies]:
     """The duties asked about, from files where some are given, else from the database."""
-    from stream.cli.explain_facts import from_database, from_files
+    from stream.files.explained import from_files
+    from stream.store.reading.explained import from_database
     from stream.store.schema import connect, require
 
     if areas_ or positions or duties or states:
@@ -201,7 +202,7 @@ def _find(
 
 def _touches(found: Found, duty: Duty, scope: str, wanted: str, start: int, end: int) -> bool:
     """Whether a duty of whom is asked about lies in the period as far as it is counted."""
-    from stream.cli.explain_facts import is_of
+    from stream.core.explaining.parts import is_of
 
     until = found.until if duty.end is None else duty.end
     return is_of(duty, scope, wanted) and max(duty.start, start) < min(until, end)
@@ -209,9 +210,9 @@ def _touches(found: Found, duty: Duty, scope: str, wanted: str, start: int, end:
 
 def nobody(found: Found, scope: str, wanted: str, start: int, end: int) -> str:
     """Why there is no figure, in one line, and where there is one."""
-    from stream.calendar import local_day
-    from stream.cli.files import printable
-    from stream.wording import day_words, period_words
+    from stream.core.calendar import local_day
+    from stream.core.explaining.wording import day_words, period_words
+    from stream.pipeline.failures import printable
 
     who = {
         OFFICER: f"officer {printable(wanted)}",
@@ -233,7 +234,7 @@ def _print(said: Words, *, no_share: bool) -> None:
     from rich.console import Console
     from rich.text import Text
 
-    from stream.cli.files import printable
+    from stream.pipeline.failures import printable
 
     terminal = sys.stdout.isatty()
     console = Console(file=sys.stdout, highlight=False, width=None if terminal else 10**6)
@@ -281,9 +282,9 @@ def teams(
     officers whose time in the team reaches back to the beginning of the record nobody knows how long it is:
     the lower share leaves them out, the upper one counts them. Exit 1: there is no such team, or none at all.
     """
-    from stream.sheets.arrow import write
-    from stream.sheets.teams import officers_table, teams_json, teams_table
-    from stream.teams import teams as gather
+    from stream.core.teams import teams as gather
+    from stream.files.sheets.arrow import write
+    from stream.files.sheets.team_tables import officers_table, teams_json, teams_table
 
     booked, policies, now = _bookings(duties, policy)
     if not booked:
@@ -326,14 +327,15 @@ def teams(
 
 def _bookings(duties: Path | None, policy: Path | None) -> tuple[list[Duty], Policies, int]:
     """Newest revisions from a file or the database, the policies, and what is now."""
-    from stream.account import AccountError
     from stream.cli.areas import now_us
-    from stream.cli.explain_facts import all_duties, left_out_lines
-    from stream.events import decode_duties
-    from stream.slices import newest
-    from stream.store.live import newest_event
+    from stream.core.events import decode_duties
+    from stream.core.slices import newest
+    from stream.files.account import AccountError
+    from stream.files.explained import left_out_lines
+    from stream.files.tracks import read_rows
+    from stream.store.reading.explained import all_duties
+    from stream.store.reading.live import newest_event
     from stream.store.schema import connect, require
-    from stream.tracks import read_rows
 
     if duties is not None:
         booked, _, bad = decode_duties([value for rows in read_rows(duties) for value in rows.value])
@@ -354,7 +356,7 @@ def _bookings(duties: Path | None, policy: Path | None) -> tuple[list[Duty], Pol
 
 def a_year_before(time_us: int) -> int:
     """The same local day of the year before, at midnight; 28 February for the 29th."""
-    from stream.calendar import day_start, local_day
+    from stream.core.calendar import day_start, local_day
 
     day = local_day(time_us)
     try:
@@ -364,8 +366,8 @@ def a_year_before(time_us: int) -> int:
 
 
 def _local(time_us: int) -> str:
-    from stream.calendar import local_day
-    from stream.wording import day_words
+    from stream.core.calendar import local_day
+    from stream.core.explaining.wording import day_words
 
     return day_words(local_day(time_us))
 
@@ -418,7 +420,7 @@ def _print_teams(found: Teams, months: float) -> None:
 
 
 def _officer(officer_id: str) -> str:
-    from stream.cli.files import printable
+    from stream.pipeline.failures import printable
 
     return printable(officer_id)
 

@@ -10,15 +10,17 @@ from typing import TYPE_CHECKING
 
 import click
 
-from stream.cli.serve import moment_option, until_told
+from stream.cli.serve import moment_option
+from stream.pipeline.failures import printable
+from stream.pipeline.processes import until_told
 from stream.settings import load, read_policies
 
 if TYPE_CHECKING:
     import asyncio
 
-    from stream.policy import Policies
+    from stream.core.policy import Policies
+    from stream.core.shares import Figures
     from stream.settings import Settings
-    from stream.shares import Figures
 
 FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 FOLDER = click.Path(path_type=Path, file_okay=False)
@@ -78,10 +80,10 @@ def account(
     bounds and verdicts, visits.csv and priorities.csv, abstraction.csv, crewing.csv, teams.csv and
     officers.csv.
     """
-    from stream.account import account as count
-    from stream.account import doubts, read
-    from stream.shares import MISSED
-    from stream.sheets.arrow import write
+    from stream.core.shares import MISSED
+    from stream.files.account import account as count
+    from stream.files.account import doubts, read
+    from stream.files.sheets.arrow import write
 
     policies = read_policies(str(policy) if policy else "")
     facts = read(areas_, positions, duties, states, policies)
@@ -123,13 +125,8 @@ def account(
         context.exit(1)
 
 
-def printable(text: str) -> str:
-    """Text from a file without what would move a terminal's cursor."""
-    return "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in text)
-
-
 def _figure(item: Figures, policies: Policies) -> dict[str, object]:
-    from stream.calendar import rfc3339
+    from stream.core.calendar import rfc3339
 
     return {
         "from": rfc3339(item.start),
@@ -147,8 +144,8 @@ def _figure(item: Figures, policies: Policies) -> dict[str, object]:
 def _sentence(item: Figures, policies: Policies) -> str:
     from fractions import Fraction
 
-    from stream.calendar import LOCAL, moment
-    from stream.wording import percent
+    from stream.core.calendar import LOCAL, moment
+    from stream.core.explaining.wording import percent
 
     if item.share is None:
         return "the force: no duty time with a home patch, so no figure"
@@ -184,7 +181,7 @@ def _sentence(item: Figures, policies: Policies) -> str:
 )
 def replay(file: Path, topic: str | None, speed: float) -> None:
     """Sends the tracks of a CSV, JSON lines, Parquet, GPX or NMEA file onto Kafka with their own timing."""
-    from stream.replay import replay as send
+    from stream.files.replay import replay as send
 
     settings = load()
     settings.need("kafka")

@@ -1,31 +1,30 @@
 """``patrol report public`` and ``patrol postcode``: what residents may see, and where they find theirs.
 
-Words, options and exit codes; what may be seen is decided in ``stream.public``, how it looks in
-``stream.reports.public``, where a postcode lies in ``stream.postcodes``.
+Words, options and exit codes; what may be seen is decided in ``stream.core.summaries.disclosure``, how it
+looks in ``stream.reports.public``, where a postcode lies in ``stream.core.postcodes``.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
-import re
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from stream.calendar import Period, parse_time
-from stream.settings import SettingsError, load
+from stream.cli.report import refuse_unknown
+from stream.core.calendar import Period, parse_time
+from stream.files.postcode_file import read_postcodes
+from stream.reports.bundle import file_name
+from stream.settings import load
 
 if TYPE_CHECKING:
     from geo.areas import AreaSet
-    from stream.postcodes import Answer, Postcodes
-    from stream.public import Public
+    from stream.core.postcodes import Lookup
+    from stream.core.summaries.disclosure import Public
     from stream.settings import Settings
 
-KEPT = {"CON", "PRN", "AUX", "NUL", *(f"{name}{number}" for name in ("COM", "LPT") for number in range(10))}
-"""Names that some file systems keep for themselves."""
 
 FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 
@@ -68,11 +67,10 @@ def public(
     stream/README.md. All neighbourhoods are counted even where one is asked for, because two that share
     officers could tell of one of them together. Exit 1: a neighbourhood was named that is none.
     """
-    from stream.cli.report import refuse_unknown
-    from stream.public import Rule, publish_all
+    from stream.core.summaries.disclosure import Rule, publish_all
     from stream.reports.public import SOURCE, LanguageError, texts
+    from stream.store.reading.summaries import summaries
     from stream.store.schema import connect, require
-    from stream.store.summaries import summaries
 
     languages = tuple(dict.fromkeys(languages)) or (SOURCE,)
     try:
@@ -126,17 +124,6 @@ STATES = {
 """What became of a neighbourhood's figure, in words."""
 
 
-def file_name(area_id: str) -> str:
-    """An id as part of a file's name: different for different ids, on any file system.
-
-    What is not plain, or is a name that some system keeps for itself, gets the beginning of its SHA-256.
-    """
-    if re.fullmatch(r"[A-Z0-9][A-Z0-9_-]{0,59}", area_id) and area_id not in KEPT:
-        return area_id
-    plain = re.sub(r"[^A-Za-z0-9_-]", "_", area_id)[:40]
-    return f"area_{plain}_{hashlib.sha256(area_id.encode()).hexdigest()[:8]}"
-
-
 def _write(item: Public, language: str, folder: Path, *, fragment: bool) -> str:
     from stream.reports import public as page
 
@@ -172,8 +159,8 @@ def postcode(
     In capitals or not, with spaces anywhere. Exit 1: it lies in none, is not known, or nobody has published
     where it is.
     """
-    from geo.places import PlaceIndex
-    from stream.postcodes import Finder, Outcome
+    from geo.matching.places import PlaceIndex
+    from stream.core.postcodes import Finder, LookupOutcome
 
     settings = load()
     known = read_postcodes(file, settings)
@@ -198,32 +185,14 @@ def postcode(
         )
     else:
         click.echo(said(answer))
-    if answer.outcome is not Outcome.FOUND:
+    if answer.outcome is not LookupOutcome.FOUND:
         context.exit(1)
-
-
-def read_postcodes(file: Path | None, settings: Settings) -> Postcodes:
-    """The postcodes of a file, or of the one that the settings name.
-
-    Raises:
-        SettingsError: none is named, or it cannot be read or used.
-    """
-    from stream.postcodes import Postcodes, PostcodesError
-
-    path = str(file) if file else settings.postcodes
-    if not path:
-        raise SettingsError("no file of postcodes: set PATROL_POSTCODES to a CSV with postcode, lat and long")
-    try:
-        return Postcodes.of_csv(Path(path).read_bytes(), path)
-    except (OSError, PostcodesError) as error:
-        told = str(error)
-        raise SettingsError(told if path in told else f"{path}: {told}") from error
 
 
 def _areas(file: Path | None, settings: Settings) -> AreaSet:
     """The neighbourhoods of a file, or those in force now."""
     from geo.areas import AreaSet, Kind
-    from geo.files import read_areas
+    from geo.boundaries.reading import read_areas
     from stream.store import areas
     from stream.store.schema import connect, require
 
@@ -241,23 +210,23 @@ def _areas(file: Path | None, settings: Settings) -> AreaSet:
     return AreaSet.union(*sets)
 
 
-def said(answer: Answer) -> str:
+def said(answer: Lookup) -> str:
     """An answer in plain words, a line each."""
-    from stream.cli.files import printable
-    from stream.postcodes import Outcome
+    from stream.core.postcodes import LookupOutcome
+    from stream.pipeline.failures import printable
     from stream.reports.public import MOST
 
     lines = {
-        Outcome.FOUND: f"{answer.postcode} is in "
+        LookupOutcome.FOUND: f"{answer.postcode} is in "
         f"{answer.neighbourhood.name if answer.neighbourhood else ''} "
         f"({answer.neighbourhood.area_id if answer.neighbourhood else ''})",
-        Outcome.OUTSIDE: f"{answer.postcode} is in none of the neighbourhoods",
-        Outcome.NO_POSITION: f"{answer.postcode} is known, but no position is published for it",
-        Outcome.UNKNOWN: f"{answer.postcode} is not among the postcodes known: is it right?",
-        Outcome.PARTIAL: f"{answer.postcode} is only the first part of postcodes, which are in "
+        LookupOutcome.OUTSIDE: f"{answer.postcode} is in none of the neighbourhoods",
+        LookupOutcome.NO_POSITION: f"{answer.postcode} is known, but no position is published for it",
+        LookupOutcome.UNKNOWN: f"{answer.postcode} is not among the postcodes known: is it right?",
+        LookupOutcome.PARTIAL: f"{answer.postcode} is only the first part of postcodes, which are in "
         + ("none of the neighbourhoods" if not answer.neighbourhoods else "these neighbourhoods:"),
-        Outcome.NO_POSTCODE: f"'{answer.asked}' does not look like a postcode: write it like LE1 1AA",
-        Outcome.EMPTY: "say a postcode, like LE1 1AA",
+        LookupOutcome.NO_POSTCODE: f"'{answer.asked}' does not look like a postcode: write it like LE1 1AA",
+        LookupOutcome.EMPTY: "say a postcode, like LE1 1AA",
     }
     found = [lines[answer.outcome]]
     found += [f"  {item.name} ({item.area_id})" for item in answer.neighbourhoods[:MOST]]

@@ -19,15 +19,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from stream.cli.serve import CHILD, moment_option
+from stream.cli.serve import moment_option
+from stream.pipeline.processes import CHILD
 from stream.settings import load
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from stream.policy import Policies
-    from stream.store.ledger import Ledger, Part
-    from stream.store.recompute import Outcome, Recounted
+    from stream.core.policy import Policies
+    from stream.store.ledger import Chunk, Ledger
+    from stream.store.recompute import Recomputed, Recounted
     from stream.store.schema import Connection
 
 SHOWN = 20
@@ -92,7 +93,7 @@ def recompute(since: str, until: str, officer: str | None, jobs: int, why: str, 
 
 
 def _counted(
-    connection: Connection, dsn: str, policies: Policies, parts: Iterable[Part], horizon: int, jobs: int
+    connection: Connection, dsn: str, policies: Policies, parts: Iterable[Chunk], horizon: int, jobs: int
 ) -> Iterator[Recounted]:
     """Counts all parts, in this process or in several."""
     from stream.store.ledger import Ledger
@@ -122,7 +123,7 @@ _mine: dict[str, Any] = {}
 
 def _enter(dsn: str, policies: Policies, horizon: int, parent: int) -> None:
     """Begins a process of the pool; it ends with the one that started it, and leaves Ctrl-C to that one."""
-    from stream.cli.run import end_with_parent
+    from stream.pipeline.child import end_with_parent
     from stream.store.ledger import Ledger
     from stream.store.schema import connect
 
@@ -134,7 +135,7 @@ def _enter(dsn: str, policies: Policies, horizon: int, parent: int) -> None:
     _mine["horizon"] = horizon
 
 
-def _count(part: Part) -> Recounted:
+def _count(part: Chunk) -> Recounted:
     from stream.store.recompute import count
 
     ledger: Ledger = _mine["ledger"]
@@ -144,13 +145,13 @@ def _count(part: Part) -> Recounted:
 # ── the answer ────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _looked_at(parts: Sequence[Part]) -> tuple[int, int]:
+def _looked_at(parts: Sequence[Chunk]) -> tuple[int, int]:
     """How many devices and duties."""
     devices = {device for part in parts for device in part.devices.tolist()}
     return len(devices), len({duty for part in parts for duty in part.duties})
 
 
-def _tell(counted: Recounted, parts: Sequence[Part], outcome: Outcome, seconds: float) -> None:
+def _tell(counted: Recounted, parts: Sequence[Chunk], outcome: Recomputed, seconds: float) -> None:
     from stream.cli.areas import restated_row
 
     devices, duties = _looked_at(parts)
@@ -178,7 +179,7 @@ def _in_order(row: tuple[str, ...]) -> tuple[str, ...]:
     return week, whose, hours, share, hours_after, share_after
 
 
-def _json(counted: Recounted, parts: Sequence[Part], outcome: Outcome) -> dict[str, object]:
+def _json(counted: Recounted, parts: Sequence[Chunk], outcome: Recomputed) -> dict[str, object]:
     from stream.cli.areas import restated_json
 
     devices, duties = _looked_at(parts)

@@ -1,18 +1,16 @@
 """``patrol report``: weekly summaries as files, published, or side by side.
 
-Words, options and exit codes; what a summary holds is said in ``stream.summary``, how it looks in
-``stream.reports``.
+Words, options and exit codes; what a summary holds is said in ``stream.core.summaries.model``, how it looks
+in ``stream.reports``.
 """
 
 from __future__ import annotations
 
 import getpass
-import io
 import json
 import os
 import sys
 import time
-import zipfile
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -20,17 +18,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from stream.calendar import Period, moment, parse_time
-from stream.cli.public import file_name, public
+from stream.core.calendar import Period, parse_time
+from stream.core.summaries.model import decode, encode
+from stream.reports.bundle import files
 from stream.settings import load
-from stream.summary import decode, encode
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from stream.core.summaries.model import Summary
     from stream.store.reports import Entry
     from stream.store.schema import Connection
-    from stream.summary import Summary
 
 FORMATS = ("html", "pdf", "xlsx", "csv", "json")
 
@@ -38,9 +36,6 @@ FORMATS = ("html", "pdf", "xlsx", "csv", "json")
 @click.group()
 def report() -> None:
     """Summaries of neighbourhoods: the sergeant's week, the public's month."""
-
-
-report.add_command(public)
 
 
 class Formats(click.ParamType):
@@ -197,7 +192,7 @@ def _found(
 ) -> tuple[list[Summary], dict[str, Entry]]:
     """Summaries by area, and under which number each is published where it is."""
     from stream.store import reports
-    from stream.store.summaries import summaries
+    from stream.store.reading.summaries import summaries
 
     entries: dict[str, Entry] = {}
     stored: list[Summary] = []
@@ -226,48 +221,6 @@ def _found(
 
 
 # ── Files ─────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def stem(summary: Summary) -> str:
-    """A file's name without its ending: different for different ids, on any file system."""
-    return f"{file_name(summary.area_id)}_{summary.name}"
-
-
-def files(summary: Summary, formats: Iterable[str]) -> dict[str, bytes]:
-    """A summary's files by name."""
-    found: dict[str, bytes] = {}
-    for name in formats:
-        if name == "html":
-            from stream.reports.page import html
-
-            found[f"{stem(summary)}.html"] = html(summary).encode()
-        elif name == "pdf":
-            from stream.reports.pdf import pdf
-
-            found[f"{stem(summary)}.pdf"] = pdf(summary)
-        elif name == "xlsx":
-            from stream.reports.workbook import xlsx
-
-            found[f"{stem(summary)}.xlsx"] = xlsx(summary)
-        elif name == "csv":
-            found[f"{stem(summary)}_csv.zip"] = zipped(summary)
-        else:
-            found[f"{stem(summary)}.json"] = encode(summary)
-    return found
-
-
-def zipped(summary: Summary) -> bytes:
-    """The CSV files in one archive; equal summaries, equal bytes."""
-    from stream.reports.tables import tables
-
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in sorted(tables(summary).items()):
-            # A fixed date: the files are as old as what they tell of, not as their making.
-            entry = zipfile.ZipInfo(name, (moment(summary.end).year, 1, 1, 0, 0, 0))
-            entry.compress_type = zipfile.ZIP_DEFLATED
-            archive.writestr(entry, content)
-    return buffer.getvalue()
 
 
 def _write(data: bytes, formats: tuple[str, ...], folder: Path) -> list[str]:
@@ -314,7 +267,7 @@ def _shown(
 
 def headline(summary: Summary) -> str:
     """The figure in a line."""
-    from stream.wording import period_words
+    from stream.core.explaining.wording import period_words
 
     when = period_words(summary.start, summary.end)
     said = summary.said.verdict[0] if summary.said.verdict else "No duty time, so no figure."
@@ -323,7 +276,7 @@ def headline(summary: Summary) -> str:
 
 def provenance(summary: Summary, entry: Entry | None, number: int | None) -> str:
     """Whether it is published, since when, and what became of it."""
-    from stream.wording import moment_words
+    from stream.core.explaining.wording import moment_words
 
     so_far = "" if summary.complete else " The week is not over: this is so far."
     if entry is None:
@@ -363,8 +316,8 @@ def publish(week: str, areas: tuple[str, ...], by: str | None, now: str | None, 
     shall not wait. A figure that changed gets the next number, and both stand on record.
     """
     from stream.store import reports
+    from stream.store.reading.summaries import summaries
     from stream.store.schema import connect, require
-    from stream.store.summaries import summaries
 
     period = week_option(week)
     present = time.time_ns() // 1000 if now is None else _moment(now)
@@ -377,7 +330,7 @@ def publish(week: str, areas: tuple[str, ...], by: str | None, now: str | None, 
         found = list(summaries(connection, settings.policies(), period, area_ids=areas or None, now=present))
         refuse_unknown(found, areas, period)
         if settings.mail:
-            from stream.mail import read_mailing
+            from stream.pipeline.mail import read_mailing
 
             done = reports.publish(
                 connection,

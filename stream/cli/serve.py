@@ -3,58 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-import os
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from stream.pipeline.processes import start_logging, supervise, until_told
 from stream.settings import SETTINGS, load
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
     from stream.settings import Settings
     from stream.store.schema import Connection
 
-CHILD = "PVCHILD_OF"
-"""Tells a process of this program who started it, so that it ends when that one is gone."""
 
 SETTINGS_HELP = "\b\nSettings:\n" + "\n".join(
     f"  PATROL_{name.upper():<14} {text}" for name, text in SETTINGS.items()
 )
-
-
-def start_logging() -> None:
-    """Log lines with UTC times on standard error."""
-    logging.Formatter.converter = time.gmtime
-    logging.basicConfig(
-        level=logging.INFO,
-        format="%(asctime)sZ %(levelname)s %(name)s: %(message)s",
-        datefmt="%Y-%m-%dT%H:%M:%S",
-    )
-    for noisy in ("kafka", "faust", "mode"):
-        logging.getLogger(noisy).setLevel(logging.ERROR)
-    # Its errors come as exceptions too, and are told in our own words.
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
-
-
-def until_told(work: Callable[[asyncio.Event], Awaitable[object]]) -> None:
-    """Runs something until it is done, or SIGINT or SIGTERM asks it to end cleanly."""
-
-    async def run() -> None:
-        stop = asyncio.Event()
-        loop = asyncio.get_running_loop()
-        for name in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(name, stop.set)
-        await work(stop)
-
-    asyncio.run(run())
 
 
 def initialise(settings: Settings) -> list[str]:
@@ -108,8 +72,8 @@ def init() -> None:
 @click.command(epilog="Example: patrol ingest")
 def ingest() -> None:
     """Raw topics to validated frames; what cannot be used goes to dead.letters with its reason."""
-    from stream.account import limits
-    from stream.ingest import IngestSettings, run
+    from stream.core.policy import limits
+    from stream.pipeline.ingest import IngestSettings, run
 
     settings = load()
     settings.need("kafka")
@@ -127,7 +91,7 @@ def ingest() -> None:
 @click.command(epilog="Example: patrol worker")
 def worker() -> None:
     """Frames to stays, slices and shares; as many workers as there are partitions share the work."""
-    from stream.agents import run
+    from stream.pipeline.agents import run
 
     settings = load()
     settings.need("kafka", "database")
@@ -168,58 +132,6 @@ async def reach(settings: Settings) -> None:
         await admin.close()
 
 
-async def supervise(parts: list[tuple[str, ...]], stop: asyncio.Event) -> None:
-    """Keeps processes of this program running; asks them to end, and waits for them, when told."""
-    log = logging.getLogger(__name__)
-    refused: list[str] = []
-
-    async def keep(part: tuple[str, ...]) -> None:
-        backoff = 0.5
-        while not stop.is_set():
-            began = time.monotonic()
-            process = await asyncio.create_subprocess_exec(
-                *command(*part), env={**os.environ, CHILD: str(os.getpid())}
-            )
-            ended = asyncio.ensure_future(process.wait())
-            told = asyncio.ensure_future(stop.wait())
-            await asyncio.wait([ended, told], return_when=asyncio.FIRST_COMPLETED)
-            told.cancel()
-            if not stop.is_set() and ended.result() == 2:
-                refused.append(part[0])
-                stop.set()
-            if not stop.is_set():
-                backoff = 0.5 if time.monotonic() - began > 30 else min(backoff * 2, 30.0)
-                log.error("%s ended with exit code %s; starting it again", part[0], ended.result())
-                try:
-                    await asyncio.wait_for(stop.wait(), backoff)
-                except TimeoutError:
-                    continue
-            if process.returncode is None:
-                process.send_signal(signal.SIGTERM)
-                await ended
-
-    await asyncio.gather(*(keep(part) for part in parts))
-    if refused:
-        raise click.ClickException(f"{refused[0]} cannot run as it is set up: it said why above")
-
-
-def command(*words: str) -> list[str]:
-    """This program with other words, for a process of its own."""
-    return [sys.executable, "-m", "stream.cli.run", *words]
-
-
-def start(*words: str, environment: dict[str, str], output: int | None = None) -> subprocess.Popen[bytes]:
-    """Starts this program with other words in a process of its own."""
-    # In a session of its own, so that Ctrl-C reaches it through us, once what it holds is settled.
-    return subprocess.Popen(
-        command(*words),
-        env={**environment, CHILD: str(os.getpid())},
-        stdout=output,
-        stderr=output,
-        start_new_session=True,
-    )
-
-
 @click.command(epilog="Example: patrol export --out week47")
 @click.option(
     "--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder for the files."
@@ -234,11 +146,11 @@ def start(*words: str, environment: dict[str, str], output: int | None = None) -
 @click.option("--until", help="Count open duties up to this time (default: the last closed slice).")
 def export(out: Path, by: str, until: str | None) -> None:
     """Writes from the database the CSV files that `patrol account` writes from files."""
-    from stream.account import figures
-    from stream.sheets import Counted, sheets
-    from stream.sheets.arrow import write
-    from stream.sheets.contract import last_known
-    from stream.store.exports import derived
+    from stream.files.account import figures
+    from stream.files.sheets import CountedAccount, sheets
+    from stream.files.sheets.arrow import write
+    from stream.files.sheets.contract import last_known
+    from stream.store.reading.exports import derived
     from stream.store.schema import connect, require
 
     settings = load()
@@ -251,7 +163,7 @@ def export(out: Path, by: str, until: str | None) -> None:
     end = last_known(found.slices, found.duties) if limit is None else limit
     counted = figures(found.slices, found.duties, found.places, by, end)
     tables = sheets(
-        Counted(
+        CountedAccount(
             found.stays,
             found.slices,
             found.device_ids,
@@ -274,7 +186,7 @@ def moment_option(text: str | None) -> int | None:
     Raises:
         click.BadParameter: it is none.
     """
-    from stream.calendar import parse_time
+    from stream.core.calendar import parse_time
 
     if text is None:
         return None

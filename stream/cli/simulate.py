@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from stream.cli.files import FILE, FOLDER, printable
+from stream.cli.files import FILE, FOLDER
 from stream.cli.serve import moment_option
+from stream.pipeline.failures import printable
 from stream.settings import load
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ def simulate(
     One seed has the same people do the same things at the same times, however often and however well their
     trackers report.
     """
-    from stream.replay import send_simulation
+    from stream.files.replay import send_simulation
     from stream.simulate import PERFECT, REAL, write
     from stream.simulate import simulate as make
     from stream.simulate.osm import read_streets
@@ -130,7 +131,7 @@ def simulate(
 def _force(items: Sequence[str], network: Network | None, streets: Path | None, seed: int) -> AreaSet:
     """The areas given, else invented ones: over the extract where there is one."""
     from geo.areas import AreaSet, Kind
-    from geo.files import read_areas
+    from geo.boundaries.reading import read_areas
     from stream.simulate import demo_force
     from stream.simulate.osm import invent_force
 

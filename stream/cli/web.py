@@ -58,7 +58,7 @@ def web(host: str, port: int, openapi: bool) -> None:
 
     import uvicorn
 
-    from stream.cli.serve import start_logging, until_told
+    from stream.pipeline.processes import start_logging, until_told
     from stream.web.app import AddressError, create_app, refuse_open
 
     if openapi:

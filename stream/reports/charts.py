@@ -13,22 +13,21 @@ from typing import TYPE_CHECKING
 
 from markupsafe import escape
 
-from stream.calendar import day_bounds
+from stream.core.calendar import day_bounds
+from stream.core.explaining.wording import DAYS, MONTHS, apportion
 from stream.reports.colours import painted
-from stream.wording import DAYS, MONTHS, apportion
+from stream.reports.view import columns_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import date
 
-    from stream.reports.view import Part, Reading, Step
-    from stream.summary import Hour
+    from stream.core.summaries.model import Hour
+    from stream.reports.view import Reading, Step, TimePart
 
 WIDTH = 720
 """Of every drawing, in its own units; about the width of a sheet in CSS pixels."""
 
-SHAPES = {"met": "▲", "missed": "▼", "not proven": "◆"}
-"""A shape for each verdict, so that none is told by colour alone."""
 
 CLASSES = {"met": "met", "missed": "missed", "not proven": "unproven", None: "none"}
 HOUR_STEPS = (Fraction(2, 5), Fraction(13, 20))
@@ -177,7 +176,7 @@ def trend(steps: Sequence[Step], *, height: float = 98.0) -> Drawing:
     return Drawing(height, "".join(parts), f"The last {len(steps)} periods, the oldest first. {said}")
 
 
-def time_bar(parts: Sequence[Part], name: str = "time") -> Drawing:
+def time_bar(parts: Sequence[TimePart], name: str = "time") -> Drawing:
     """Where the duty time went as one bar; breaks, which are no duty time, as a bar beside it."""
     duty = [part for part in parts if part.key != "break"]
     rest = sum(part.time for part in parts if part.key == "break")
@@ -223,12 +222,6 @@ def heat_class(hour: Hour, target: Fraction) -> str:
     if share >= target:
         return "heat-5" if share >= (1 + target) / 2 else "heat-4"
     return "heat-1" if share < target / 2 else "heat-2" if share < target * Fraction(4, 5) else "heat-3"
-
-
-def columns_of(hours: Sequence[Hour]) -> list[tuple[int, bool]]:
-    """The hours of the clock in a period: 24, and a second 01 where the clocks go back in it."""
-    found = {(hour, False) for hour in range(24)} | {(hour.hour, hour.again) for hour in hours}
-    return sorted(found)
 
 
 def heat(hours: Sequence[Hour], days: Sequence[date], target: Fraction, name: str = "heat") -> Drawing:

@@ -12,22 +12,22 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
-from stream.explanation import exact
+from stream.core.explaining.explanation import exact
+from stream.core.explaining.wording import apportion, period_words, plain_percent
 from stream.reports import charts, view
 from stream.reports.grid import divided, time_words
 from stream.reports.page import HERE, environment, style
-from stream.wording import apportion, period_words, plain_percent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from stream.calendar import Period
-    from stream.shares import Figures
-    from stream.summary import Past, Summary
+    from stream.core.calendar import Period
+    from stream.core.shares import Figures
+    from stream.core.summaries.model import Past, Summary
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Line:
+class NeighbourhoodLine:
     """A neighbourhood.
 
     Attributes:
@@ -49,9 +49,9 @@ class Line:
     said: str = ""
 
 
-def line(summary: Summary, said: str = "") -> Line:
+def line(summary: Summary, said: str = "") -> NeighbourhoodLine:
     """The line of a summary."""
-    return Line(
+    return NeighbourhoodLine(
         area_id=summary.area_id,
         name=summary.area_name,
         figures=summary.figures,
@@ -82,7 +82,7 @@ VERDICTS = ("missed", "not proven", "met")
 """Verdicts in the order of need."""
 
 
-def change(found: Line) -> int | None:
+def change(found: NeighbourhoodLine) -> int | None:
     """Tenths of a percentage point since the period before; None where either has no share."""
     before = found.past[-2].figures if len(found.past) > 1 else None
     if before is None or before.share is None or found.figures.share is None:
@@ -91,7 +91,7 @@ def change(found: Line) -> int | None:
     return round((now - then) * 1000)
 
 
-def _value(found: Line, key: str) -> Any:
+def _value(found: NeighbourhoodLine, key: str) -> Any:
     """What a line is sorted by; None where it has none: those come last either way."""
     figures = found.figures
     verdict = figures.verdict(found.target)
@@ -109,7 +109,7 @@ def _value(found: Line, key: str) -> Any:
     }[key]
 
 
-def ordered(lines: Iterable[Line], sort: str) -> list[Line]:
+def ordered(lines: Iterable[NeighbourhoodLine], sort: str) -> list[NeighbourhoodLine]:
     """Lines in an order.
 
     Args:
@@ -131,7 +131,7 @@ def ordered(lines: Iterable[Line], sort: str) -> list[Line]:
 
 
 def html(
-    lines: Iterable[Line],
+    lines: Iterable[NeighbourhoodLine],
     period: Period,
     *,
     complete: bool = True,
@@ -167,7 +167,7 @@ def html(
                 name not in ("name", "verdict"),
             )
         )
-    count = dict.fromkeys((*charts.SHAPES, None), 0)
+    count = dict.fromkeys((*view.SHAPES, None), 0)
     for item in listed:
         count[item.figures.verdict(item.target)] += 1
     floor = charts.floor_of([view.step(past) for item in listed for past in item.past])
@@ -182,7 +182,7 @@ def html(
             heads=heads,
             rows=[_row(item, leads, floor) for item in listed],
             count=count,
-            shapes=charts.SHAPES,
+            shapes=view.SHAPES,
             targets=", ".join(plain_percent(exact(item)) for item in sorted({row.target for row in listed})),
             notes=notes,
             floor=plain_percent(floor),
@@ -190,7 +190,7 @@ def html(
     )
 
 
-def _row(found: Line, leads: Callable[[str], str] | None, floor: Fraction) -> dict[str, Any]:
+def _row(found: NeighbourhoodLine, leads: Callable[[str], str] | None, floor: Fraction) -> dict[str, Any]:
     figures = found.figures
     reading = view.reading(figures, found.target)
     steps = [view.step(past) for past in found.past]

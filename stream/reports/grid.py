@@ -1,7 +1,8 @@
 """Tables of a summary: typed cells, made once and set by every form.
 
-Values only. A cell holds the figure itself, in the units of ``stream.summary``; how it is said is decided
-here for all forms that people read (``texts``), and by the workbook and CSV for those that programs read.
+Values only. A cell holds the figure itself, in the units of ``stream.core.summaries.model``; how it is said
+is decided here for all forms that people read (``texts``), and by the workbook and CSV for those that
+programs read.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from stream.wording import apportion, duration, moment_words, percent
+from stream.core.explaining.wording import apportion, duration, moment_words, percent
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,7 +24,7 @@ Cell: TypeAlias = "str | int | Fraction | None"
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
+class GridColumn:
     """A column.
 
     Attributes:
@@ -47,7 +48,7 @@ class Column:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class GridRow:
     """A line.
 
     Attributes:
@@ -78,8 +79,8 @@ class Table:
 
     name: str
     title: str
-    columns: tuple[Column, ...]
-    rows: tuple[Row, ...]
+    columns: tuple[GridColumn, ...]
+    rows: tuple[GridRow, ...]
     note: str = ""
     empty: str = "None."
     target: Fraction | None = None
@@ -100,7 +101,7 @@ def texts(table: Table) -> list[list[str]]:
     return [_row(table, row) for row in table.rows]
 
 
-def _row(table: Table, row: Row) -> list[str]:
+def _row(table: Table, row: GridRow) -> list[str]:
     kinds = [column.kind for column in table.columns]
     minutes: dict[int, int] = {}
     whole = next((at for at, kind in enumerate(kinds) if kind == TIME), None)

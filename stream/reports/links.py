@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from stream.reports.grid import Column, Row, Table
-    from stream.summary import Away, DutyLine, Hour, Past, PriorityArea, TeamFacts
+    from stream.core.summaries.model import Away, DutyLine, Hour, Past, PriorityArea, TeamFacts
+    from stream.reports.grid import GridColumn, GridRow, Table
 
 PARTS = (
     *("duty", "on_patch", "on", "priority", "off_patch", "not_visible", "premises", "status", "unknown"),
@@ -58,7 +58,7 @@ class Links(Protocol):
         ...
 
 
-def href(links: Links | None, table: Table, row: Row, column: Column, *, first: bool) -> str:
+def href(links: Links | None, table: Table, row: GridRow, column: GridColumn, *, first: bool) -> str:
     """Where a cell of a table leads.
 
     Args:

@@ -8,15 +8,15 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from stream.abstraction import OUTSIDE
-from stream.explanation import exact
-from stream.policy import NOT_VISIBLE
-from stream.reports.grid import COUNT, INSTANT, PART, SHARE, TIME, Column, Row, Table
+from stream.core.abstraction import OUTSIDE
+from stream.core.explaining.explanation import exact
+from stream.core.policy import NOT_VISIBLE
+from stream.reports.grid import COUNT, INSTANT, PART, SHARE, TIME, GridColumn, GridRow, Table
 from stream.reports.view import LENGTHS, away_minutes, parts, reading, time_title
 
 if TYPE_CHECKING:
-    from stream.shares import Figures
-    from stream.summary import Away, Change, Officer, PriorityArea, Summary
+    from stream.core.shares import Figures
+    from stream.core.summaries.model import Away, FigureChange, OfficerSummary, PriorityArea, Summary
 
 
 def tables(summary: Summary) -> tuple[Table, ...]:
@@ -63,20 +63,20 @@ def trend_table(summary: Summary) -> Table:
         "trend",
         f"The last {len(summary.past)} {summary.period}s",
         (
-            Column(summary.period),
-            Column("share on patch", SHARE, "share", "duty"),
-            Column("at least", SHARE),
-            Column("at most", SHARE),
-            Column("target", SHARE),
-            Column("verdict"),
-            Column("duty time", TIME, key="duty"),
-            Column("on patch", PART, key="on_patch"),
-            Column("off patch", PART, key="off_patch"),
-            Column("not visible", PART, key="not_visible"),
-            Column("unknown", PART, key="unknown"),
+            GridColumn(summary.period),
+            GridColumn("share on patch", SHARE, "share", "duty"),
+            GridColumn("at least", SHARE),
+            GridColumn("at most", SHARE),
+            GridColumn("target", SHARE),
+            GridColumn("verdict"),
+            GridColumn("duty time", TIME, key="duty"),
+            GridColumn("on patch", PART, key="on_patch"),
+            GridColumn("off patch", PART, key="off_patch"),
+            GridColumn("not visible", PART, key="not_visible"),
+            GridColumn("unknown", PART, key="unknown"),
         ),
         tuple(
-            Row(
+            GridRow(
                 (
                     past.name,
                     (found := reading(past.figures, past.target)).share,
@@ -101,9 +101,9 @@ def time_table(summary: Summary) -> Table:
     return Table(
         "time",
         time_title(summary),
-        (Column("what"), Column("officer time", PART), Column("of duty time", SHARE)),
+        (GridColumn("what"), GridColumn("officer time", PART), GridColumn("of duty time", SHARE)),
         tuple(
-            Row(
+            GridRow(
                 (
                     part.label,
                     part.time,
@@ -124,21 +124,21 @@ def hours_table(summary: Summary) -> Table:
         "hours",
         "Hour by hour",
         (
-            Column("day"),
-            Column("hour"),
-            Column("starts", INSTANT, read=False),
-            Column("duty time", TIME, key="duty"),
-            Column("on patch", PART, key="on_patch"),
-            Column("off patch", PART, key="off_patch"),
-            Column("not visible", PART, key="not_visible"),
-            Column("unknown", PART, key="unknown"),
-            Column("in priority areas", TIME, key="priority"),
-            Column("break", TIME, key="break"),
-            Column("share on patch", SHARE),
-            Column("priority areas due"),
+            GridColumn("day"),
+            GridColumn("hour"),
+            GridColumn("starts", INSTANT, read=False),
+            GridColumn("duty time", TIME, key="duty"),
+            GridColumn("on patch", PART, key="on_patch"),
+            GridColumn("off patch", PART, key="off_patch"),
+            GridColumn("not visible", PART, key="not_visible"),
+            GridColumn("unknown", PART, key="unknown"),
+            GridColumn("in priority areas", TIME, key="priority"),
+            GridColumn("break", TIME, key="break"),
+            GridColumn("share on patch", SHARE),
+            GridColumn("priority areas due"),
         ),
         tuple(
-            Row(
+            GridRow(
                 (
                     hour.day,
                     f"{hour.hour:02d}:00{' (again)' if hour.again else ''}",
@@ -174,26 +174,26 @@ def areas_table(summary: Summary) -> Table:
         "priority_areas",
         "Priority areas",
         (
-            Column("priority area"),
-            Column("priority area id", read=False),
-            Column("issue"),
-            Column("its own days and hours", short="own hours"),
-            Column("visits", COUNT, key="visits"),
-            Column("visits in its own hours", COUNT, "in own hours", "own_hours"),
-            Column("visits by other teams", COUNT, "by others", "others"),
+            GridColumn("priority area"),
+            GridColumn("priority area id", read=False),
+            GridColumn("issue"),
+            GridColumn("its own days and hours", short="own hours"),
+            GridColumn("visits", COUNT, key="visits"),
+            GridColumn("visits in its own hours", COUNT, "in own hours", "own_hours"),
+            GridColumn("visits by other teams", COUNT, "by others", "others"),
             *(
-                Column(f"visits of {length}", COUNT, length, f"length{at}")
+                GridColumn(f"visits of {length}", COUNT, length, f"length{at}")
                 for at, length in enumerate(LENGTHS)
             ),
-            Column("officer time", TIME, key="visits"),
-            Column("patrol time", TIME, key="visits"),
-            Column("officer time in its own hours", TIME, "officer time, own hours"),
-            Column("patrol time in its own hours", TIME, "patrol time, own hours"),
-            Column("officer time of other teams", TIME, "of others"),
-            Column("last visit ended", INSTANT, "last visit"),
+            GridColumn("officer time", TIME, key="visits"),
+            GridColumn("patrol time", TIME, key="visits"),
+            GridColumn("officer time in its own hours", TIME, "officer time, own hours"),
+            GridColumn("patrol time in its own hours", TIME, "patrol time, own hours"),
+            GridColumn("officer time of other teams", TIME, "of others"),
+            GridColumn("last visit ended", INSTANT, "last visit"),
         ),
         tuple(
-            Row(
+            GridRow(
                 (
                     area.name,
                     area.area_id,
@@ -238,18 +238,18 @@ def away_table(summary: Summary) -> Table:
         "abstraction",
         "Abstraction: where, in which state, how long",
         (
-            Column("where"),
-            Column("neighbourhood id", read=False),
-            Column("premises id", read=False),
-            Column("state", COUNT, read=False),
-            Column("activity"),
-            Column("radio state"),
-            Column(summary.name, TIME, key="away"),
-            Column("part of duty time", SHARE, "of duty"),
-            *(Column(name, TIME) for name in names),
+            GridColumn("where"),
+            GridColumn("neighbourhood id", read=False),
+            GridColumn("premises id", read=False),
+            GridColumn("state", COUNT, read=False),
+            GridColumn("activity"),
+            GridColumn("radio state"),
+            GridColumn(summary.name, TIME, key="away"),
+            GridColumn("part of duty time", SHARE, "of duty"),
+            *(GridColumn(name, TIME) for name in names),
         ),
         tuple(
-            Row(
+            GridRow(
                 (
                     away_words(item),
                     item.neighbourhood,
@@ -279,23 +279,23 @@ def crewing_table(summary: Summary) -> Table:
         "crewing",
         "Crewing: vehicle time in the neighbourhood, whoever's vehicles they are, by hour of the day",
         (
-            Column("hour"),
-            Column("one officer", TIME, key="crewing"),
-            Column("two or more", TIME, key="crewing"),
+            GridColumn("hour"),
+            GridColumn("one officer", TIME, key="crewing"),
+            GridColumn("two or more", TIME, key="crewing"),
         ),
         (
             *(
-                Row((f"{hour:02d}:00", one, two), hour)
+                GridRow((f"{hour:02d}:00", one, two), hour)
                 for hour, (one, two) in enumerate(
                     zip(crewed.single_by_hour, crewed.double_by_hour, strict=True)
                 )
             ),
-            Row(("all day", crewed.single, crewed.double)),
+            GridRow(("all day", crewed.single, crewed.double)),
         ),
     )
 
 
-def tenure(officer: Officer) -> str:
+def tenure(officer: OfficerSummary) -> str:
     """How long an officer has been in the present team."""
     if officer.team_months is None:
         return "no team"
@@ -309,23 +309,23 @@ def officers_table(summary: Summary) -> Table:
         "officers",
         "Officers",
         (
-            Column("officer"),
-            Column("officer id", read=False),
-            Column("role"),
-            Column("team"),
-            Column("time in the team", short="tenure"),
-            Column("duties", COUNT),
-            Column("duty time", TIME, key="duty"),
-            Column("on patch", PART, key="on_patch"),
-            Column("off patch", PART, key="off_patch"),
-            Column("not visible", PART, key="not_visible"),
-            Column("unknown", PART, key="unknown"),
-            Column("share on patch", SHARE, "share", "duty"),
-            Column("at least", SHARE),
-            Column("at most", SHARE),
+            GridColumn("officer"),
+            GridColumn("officer id", read=False),
+            GridColumn("role"),
+            GridColumn("team"),
+            GridColumn("time in the team", short="tenure"),
+            GridColumn("duties", COUNT),
+            GridColumn("duty time", TIME, key="duty"),
+            GridColumn("on patch", PART, key="on_patch"),
+            GridColumn("off patch", PART, key="off_patch"),
+            GridColumn("not visible", PART, key="not_visible"),
+            GridColumn("unknown", PART, key="unknown"),
+            GridColumn("share on patch", SHARE, "share", "duty"),
+            GridColumn("at least", SHARE),
+            GridColumn("at most", SHARE),
         ),
         tuple(
-            Row(
+            GridRow(
                 (
                     officer.name,
                     officer.officer_id,
@@ -353,21 +353,21 @@ def duties_table(summary: Summary) -> Table:
         "duties",
         "Duties of each officer",
         (
-            Column("officer"),
-            Column("officer id", read=False),
-            Column("duty"),
-            Column("from", INSTANT),
-            Column("to", INSTANT),
-            Column("team"),
-            Column("duty time", TIME, key="duty"),
-            Column("on patch", PART, key="on_patch"),
-            Column("off patch", PART, key="off_patch"),
-            Column("not visible", PART, key="not_visible"),
-            Column("unknown", PART, key="unknown"),
-            Column("share on patch", SHARE, "share", "duty"),
+            GridColumn("officer"),
+            GridColumn("officer id", read=False),
+            GridColumn("duty"),
+            GridColumn("from", INSTANT),
+            GridColumn("to", INSTANT),
+            GridColumn("team"),
+            GridColumn("duty time", TIME, key="duty"),
+            GridColumn("on patch", PART, key="on_patch"),
+            GridColumn("off patch", PART, key="off_patch"),
+            GridColumn("not visible", PART, key="not_visible"),
+            GridColumn("unknown", PART, key="unknown"),
+            GridColumn("share on patch", SHARE, "share", "duty"),
         ),
         tuple(
-            Row(
+            GridRow(
                 (
                     officer.name,
                     officer.officer_id,
@@ -395,16 +395,16 @@ def teams_table(summary: Summary) -> Table:
         "teams",
         "Teams, as of the period's end",
         (
-            Column("team"),
-            Column("officers", COUNT),
-            Column("experienced in it", COUNT, "experienced"),
-            Column("the record cannot tell", COUNT, "cannot tell"),
-            Column("months that count as experienced", COUNT, "months asked"),
-            Column("joined"),
-            Column("left"),
+            GridColumn("team"),
+            GridColumn("officers", COUNT),
+            GridColumn("experienced in it", COUNT, "experienced"),
+            GridColumn("the record cannot tell", COUNT, "cannot tell"),
+            GridColumn("months that count as experienced", COUNT, "months asked"),
+            GridColumn("joined"),
+            GridColumn("left"),
         ),
         tuple(
-            Row(
+            GridRow(
                 (
                     team.team,
                     team.officers,
@@ -428,25 +428,25 @@ def changes_table(summary: Summary) -> Table:
         "restatements",
         "Restatements",
         (
-            Column("recorded", INSTANT),
-            Column("number", COUNT),
-            Column("cause"),
-            Column("by"),
-            Column("why"),
-            Column("on patch before", TIME, "on patch, before"),
-            Column("duty time before", TIME, "duty, before"),
-            Column("share before", SHARE),
-            Column("on patch after", TIME, "on patch, after"),
-            Column("duty time after", TIME, "duty, after"),
-            Column("share after", SHARE),
+            GridColumn("recorded", INSTANT),
+            GridColumn("number", COUNT),
+            GridColumn("cause"),
+            GridColumn("by"),
+            GridColumn("why"),
+            GridColumn("on patch before", TIME, "on patch, before"),
+            GridColumn("duty time before", TIME, "duty, before"),
+            GridColumn("share before", SHARE),
+            GridColumn("on patch after", TIME, "on patch, after"),
+            GridColumn("duty time after", TIME, "duty, after"),
+            GridColumn("share after", SHARE),
         ),
-        tuple(Row(_change(change), change) for change in summary.changes),
+        tuple(GridRow(_change(change), change) for change in summary.changes),
         empty="None: the figure stands as it was first counted.",
         target=_aim(summary),
     )
 
 
-def _change(change: Change) -> tuple[str | int | Fraction | None, ...]:
+def _change(change: FigureChange) -> tuple[str | int | Fraction | None, ...]:
     def said(figures: Figures | None) -> tuple[int | Fraction | None, ...]:
         if figures is None:
             return (None, None, None)

@@ -19,7 +19,7 @@ from stream.reports.grid import PART, SHARE, TEXT, TIME, Table, for_people, text
 from stream.reports.links import Links, href
 
 if TYPE_CHECKING:
-    from stream.summary import Summary
+    from stream.core.summaries.model import Summary
 
 HERE = Path(__file__).parent
 

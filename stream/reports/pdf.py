@@ -22,7 +22,7 @@ from stream.reports.page import HEAT_KEY
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from stream.summary import Summary
+    from stream.core.summaries.model import Summary
 
 HERE = Path(__file__).parent
 

@@ -1,9 +1,10 @@
 """Public summary → HTML, in any language that has a catalogue: a page, or a piece for a force's site.
 
 Pure: the same values and language, the same text; no clock, no network. Everything a reader sees comes from
-``stream.public.Public``, the catalogue, and CLDR (Babel) for numbers, dates and plurals. The messages are
-English; a language is the one file ``texts/<language>/LC_MESSAGES/patrol.po``, read as it is. A piece brings
-its style along, bound to the class ``patrol-public``; there is no script, and nothing is loaded.
+``stream.core.summaries.disclosure.Public``, the catalogue, and CLDR (Babel) for numbers, dates and plurals.
+The messages are English; a language is the one file ``texts/<language>/LC_MESSAGES/patrol.po``, read as it
+is. A piece brings its style along, bound to the class ``patrol-public``; there is no script, and nothing is
+loaded.
 """
 
 from __future__ import annotations
@@ -30,13 +31,13 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from geo.hours import days_of, hours_of
-from stream.postcodes import LONGEST
+from stream.core.postcodes import LONGEST
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from stream.postcodes import Answer
-    from stream.public import Public, PublicArea
+    from stream.core.postcodes import Lookup
+    from stream.core.summaries.disclosure import Public, PublicArea
 
 HERE = Path(__file__).parent
 TEXTS = HERE / "texts"
@@ -267,7 +268,7 @@ def _page(said: Texts, title: str, body: str) -> str:
 
 
 def finder_html(
-    answer: Answer | None = None,
+    answer: Lookup | None = None,
     language: str = SOURCE,
     *,
     action: str,
@@ -294,7 +295,7 @@ def finder_html(
 
 
 def finder_fragment(
-    answer: Answer | None = None,
+    answer: Lookup | None = None,
     language: str = SOURCE,
     *,
     action: str,

@@ -12,13 +12,13 @@ import csv
 import io
 from typing import TYPE_CHECKING
 
-from stream.calendar import LOCAL, moment
-from stream.facts import SECOND
-from stream.reports.grid import INSTANT, PART, SHARE, TEXT, TIME, Cell, Column, Table
+from stream.core.calendar import LOCAL, moment
+from stream.core.facts import SECOND
+from stream.reports.grid import INSTANT, PART, SHARE, TEXT, TIME, Cell, GridColumn, Table
 from stream.reports.listing import tables as listed
 
 if TYPE_CHECKING:
-    from stream.summary import Summary
+    from stream.core.summaries.model import Summary
 
 FORMULAS = ("=", "+", "-", "@", "\t", "\r", "\n")
 """What a formula could begin with."""
@@ -42,7 +42,7 @@ def written(table: Table, summary: Summary) -> bytes:
     return buffer.getvalue().encode()
 
 
-def heading(column: Column) -> str:
+def heading(column: GridColumn) -> str:
     """A column's name for programs: ``on_patch_s``, ``share_on_patch``."""
     words = "".join(letter if letter.isalnum() else "_" for letter in column.name.lower())
     return "_".join(part for part in words.split("_") if part) + UNITS.get(column.kind, "")
@@ -54,7 +54,7 @@ def safe(text: str) -> str:
     return f"'{text}" if text.startswith(FORMULAS) else text
 
 
-def plain(column: Column, cell: Cell) -> str:
+def plain(column: GridColumn, cell: Cell) -> str:
     """A cell for programs."""
     if cell is None:
         return ""

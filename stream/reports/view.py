@@ -10,13 +10,9 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-from stream.calendar import local_day
-from stream.explanation import exact
-from stream.facts import SECOND
-from stream.policy import NOT_VISIBLE
-from stream.reports.charts import SHAPES, columns_of
-from stream.reports.grid import Column, Row, Table, divided, time_words
-from stream.wording import (
+from stream.core.calendar import local_day
+from stream.core.explaining.explanation import exact
+from stream.core.explaining.wording import (
     MINUTE,
     MONTHS,
     apportion,
@@ -27,13 +23,17 @@ from stream.wording import (
     period_words,
     plain_percent,
 )
+from stream.core.facts import SECOND
+from stream.core.policy import NOT_VISIBLE
+from stream.reports.grid import GridColumn, GridRow, Table, divided, time_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from datetime import date
 
-    from stream.shares import Figures
-    from stream.summary import Away, Past, PriorityArea, Summary
+    from stream.core.shares import Figures
+    from stream.core.summaries.model import Away, Hour, Past, PriorityArea, Summary
+
 
 LENGTHS = ("2–5 min", "5–10 min", "10–20 min", "20 min or more")
 """The lengths of visits (rule 17)."""
@@ -107,7 +107,7 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class TimePart:
     """A part of the time: a key for its colour and links, what it is called, how long, how much of duty."""
 
     key: str
@@ -210,7 +210,7 @@ def _minutes(summary: Summary) -> tuple[int, int, int, int, int, int]:
     return outside, priority, off, inside, status, unknown
 
 
-def parts(summary: Summary) -> tuple[Part, ...]:
+def parts(summary: Summary) -> tuple[TimePart, ...]:
     """Where the time went: parts of the duty time, whose minutes add up to it, and breaks beside it."""
     figures = summary.figures
     inside, status = split_hidden(summary)
@@ -223,7 +223,7 @@ def parts(summary: Summary) -> tuple[Part, ...]:
         ("unknown", "unknown", figures.unknown),
     ]
     found = [
-        Part(
+        TimePart(
             key,
             label,
             time,
@@ -234,7 +234,7 @@ def parts(summary: Summary) -> tuple[Part, ...]:
     ]
     return (
         *found,
-        Part("break", "breaks, not duty time", figures.on_break, time_words(figures.on_break), "–"),
+        TimePart("break", "breaks, not duty time", figures.on_break, time_words(figures.on_break), "–"),
     )
 
 
@@ -453,8 +453,10 @@ def hour_table(summary: Summary) -> Table:
     return Table(
         "hours",
         "Officer-minutes on patch of those in duty, hour by hour",
-        (Column("day"), *(Column(name) for name in hour_names(summary))),
-        tuple(Row((day, *(words for _, words in cells))) for day, cells in hour_rows(summary, brief=True)),
+        (GridColumn("day"), *(GridColumn(name) for name in hour_names(summary))),
+        tuple(
+            GridRow((day, *(words for _, words in cells))) for day, cells in hour_rows(summary, brief=True)
+        ),
         note="On patch/in duty; – nobody on duty; × no such hour; * in a priority area's own hours.",
     )
 
@@ -473,3 +475,13 @@ def made_at(summary: Summary) -> int:
     """When files say they were made: at the newest fact, seconds since 1970."""
     time = summary.basis.as_of if summary.basis.as_of is not None else summary.end
     return time // SECOND
+
+
+SHAPES = {"met": "▲", "missed": "▼", "not proven": "◆"}
+"""A shape for each verdict, so that none is told by colour alone."""
+
+
+def columns_of(hours: Sequence[Hour]) -> list[tuple[int, bool]]:
+    """The hours of the clock in a period: 24, and a second 01 where the clocks go back in it."""
+    found = {(hour, False) for hour in range(24)} | {(hour.hour, hour.again) for hour in hours}
+    return sorted(found)

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import xlsxwriter  # type: ignore[import-untyped]
 
-from stream.calendar import LOCAL, moment
-from stream.facts import SECOND
+from stream.core.calendar import LOCAL, moment
+from stream.core.explaining.wording import moment_words
+from stream.core.facts import SECOND
 from stream.reports import listing, view
-from stream.reports.grid import COUNT, INSTANT, PART, SHARE, TEXT, TIME, Cell, Column, Table
-from stream.wording import moment_words
+from stream.reports.grid import COUNT, INSTANT, PART, SHARE, TEXT, TIME, Cell, GridColumn, Table
 
 if TYPE_CHECKING:
-    from stream.summary import Summary
+    from stream.core.summaries.model import Summary
 
 Workbook: TypeAlias = Any
 Worksheet: TypeAlias = Any
@@ -112,7 +112,7 @@ def _sheet(book: Workbook, table: Table, formats: dict[str, Format], bold: Forma
         sheet.write_string(1, 0, table.empty, formats[TEXT])
 
 
-def heading(column: Column) -> str:
+def heading(column: GridColumn) -> str:
     """A column's heading, with its unit."""
     return _text(f"{column.name}, hours" if column.kind in (TIME, PART) else column.name)
 

@@ -120,8 +120,8 @@ def _lanes(drawing: _Drawing, hearts: NDArray[np.float64], town: NDArray[np.bool
         pairs = np.array([(0, 1)] if len(hearts) == 2 else [], np.int64).reshape(-1, 2)
     else:
         triangles = shapely.get_parts(shapely.delaunay_triangles(shapely.MultiPoint(hearts)))
-        corner = shapely.get_coordinates(triangles).reshape(len(triangles), 4, 2)[:, :3]
-        number = shapely.STRtree(shapely.points(hearts)).nearest(shapely.points(corner.reshape(-1, 2)))
+        vertex = shapely.get_coordinates(triangles).reshape(len(triangles), 4, 2)[:, :3]
+        number = shapely.STRtree(shapely.points(hearts)).nearest(shapely.points(vertex.reshape(-1, 2)))
         number = number.reshape(-1, 3)
         pairs = np.sort(np.concatenate((number[:, :2], number[:, 1:], number[:, ::2])), axis=1)
         pairs = np.unique(pairs, axis=0)

@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 import shapely
 
-from stream.facts import SECOND
+from stream.core.facts import SECOND
 from stream.simulate.reports import FLAWS, TOPICS, in_sending_order
 from stream.simulate.wire import duty_value, rfc3339, state_value
 

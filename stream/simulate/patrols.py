@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import shapely
 
-from stream.facts import SECOND
+from stream.core.facts import SECOND
 from stream.simulate.plane import DEGREE_M
 from stream.simulate.streets import Way
 

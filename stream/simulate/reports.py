@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
-from stream.facts import SECOND
+from stream.core.facts import SECOND
 from stream.simulate.plane import DEGREE_M
 from stream.simulate.receivers import Errors
 from stream.simulate.wire import position_values

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from geo.areas import Kind
-from stream.facts import SECOND, Allocation, Duty
+from stream.core.facts import SECOND, Allocation, Duty
 from stream.simulate.patrols import MINUTE, Path, Unit
 
 if TYPE_CHECKING:

@@ -11,19 +11,11 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from stream.facts import SECOND, Fixes, StateReport
+from stream.core.facts import SECOND, Fixes, StateReport
 from stream.simulate.drawn import draw
 from stream.simulate.patrols import MINUTE, day
 from stream.simulate.quality import REAL, Quality, Reporting
-from stream.simulate.reports import (
-    TOPICS,
-    Messages,
-    Reports,
-    Trackers,
-    Tracks,
-    in_sending_order,
-    messages,
-)
+from stream.simulate.reports import TOPICS, Messages, Reports, Trackers, Tracks, in_sending_order, messages
 from stream.simulate.roster import duties, units, vehicles
 from stream.simulate.streets import Router, settle
 from stream.simulate.truth import Truth, true_time
@@ -36,7 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from geo.areas import AreaSet
-    from stream.facts import Duty
+    from stream.core.facts import Duty
     from stream.simulate.patrols import Day, Path
     from stream.simulate.streets import Network
 

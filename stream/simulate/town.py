@@ -145,10 +145,10 @@ def _premises(centres: NDArray[np.float64], rng: np.random.Generator) -> list[Ar
         (*plan, (name, "police_station", _near(centres[far], 80, 200, rng))), start=1
     ):
         half = rng.uniform(30, 45, 2)
-        corners = np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)]) * half
+        vertices = np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)]) * half
         turn = rng.uniform(0, np.pi)
         spin = np.array([(np.cos(turn), np.sin(turn)), (-np.sin(turn), np.cos(turn))])
-        outline = shapely.Polygon((corners[:, None, :] * spin.T[None, :, :]).sum(axis=2) + centre)
+        outline = shapely.Polygon((vertices[:, None, :] * spin.T[None, :, :]).sum(axis=2) + centre)
         areas.append(Area(Kind.PREMISES, f"DP{number:02d}", label, _in_degrees(outline), {"use": use}))
     return areas
 

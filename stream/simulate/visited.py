@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from geo.areas import AreaSet
-    from stream.facts import Duty
+    from stream.core.facts import Duty
     from stream.simulate.patrols import Path
 
 _BREAK, _NOT_VISIBLE, _OFF_DUTY = 4, (8, 9, 10), 11

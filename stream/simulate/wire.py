@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 import numpy as np
 
-from stream.facts import SECOND
+from stream.core.facts import SECOND
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-    from stream.facts import Allocation, Duty, StateReport
+    from stream.core.facts import Allocation, Duty, StateReport
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _DAY: Final = 86_400 * SECOND

@@ -1,6 +1,6 @@
 """Alerts in the database: episodes as the core left them, and what people said to them.
 
-A shell: it reads and writes; when an alert rings and when it clears is ``stream.alerts``'s word. To
+A shell: it reads and writes; when an alert rings and when it clears is ``stream.core.live.alerts``'s word. To
 acknowledge and to snooze never touches an episode's own columns, nor does the core touch theirs.
 """
 
@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from stream.alerts import FROM_FACTS, Episode, Watch
-from stream.calendar import microseconds, moment
-from stream.facts import SECOND
+from stream.core.calendar import microseconds, moment
+from stream.core.facts import SECOND
+from stream.core.live.alerts import FROM_FACTS, Episode, Watch
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 import shapely
 
 from geo.areas import Area, AreaSet, Kind
-from geo.history import AreaHistory
-from stream.calendar import microseconds, moment
+from geo.matching.history import AreaHistory
+from stream.core.calendar import microseconds, moment
 from stream.store.schema import AREAS_LOCK
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from geo.places import Place
+    from geo.matching.places import Place
     from stream.store.schema import Connection
 
 

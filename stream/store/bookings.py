@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from geo.history import FOREVER
-from stream.calendar import microseconds, moment
-from stream.facts import Allocation, Duty, StateReport
-from stream.slices import newest
+from geo.matching.history import FOREVER
+from stream.core.calendar import microseconds, moment
+from stream.core.facts import Allocation, Duty, StateReport
+from stream.core.slices import newest
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(slots=True)
-class Officer:
+class BookedOfficer:
     """What an officer is booked for and keyed: duties by key, states, and the counter they were read at."""
 
     facts: int = -1
@@ -45,14 +45,14 @@ def lock_officers(connection: Connection, officers: Collection[int]) -> dict[int
     )
 
 
-def read_officers(connection: Connection, officers: Collection[int], since: int) -> dict[int, Officer]:
+def read_officers(connection: Connection, officers: Collection[int], since: int) -> dict[int, BookedOfficer]:
     """Duties that end after a time (microseconds), and the states from the first of these duties on.
 
     Returns:
         by officer's key, duties by duty's key.
     """
     wanted = sorted(officers)
-    found: dict[int, Officer] = {officer: Officer() for officer in wanted}
+    found: dict[int, BookedOfficer] = {officer: BookedOfficer() for officer in wanted}
     names: dict[int, str] = dict(
         connection.execute(
             "select officer, officer_id from officer where officer = any(%s)", [wanted]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from geo.history import FOREVER
+from geo.matching.history import FOREVER
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,7 +57,7 @@ BLOCK = 100_000
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Column:
+class BinaryColumn:
     """One column of a table: its name, its type (a key of ``WIDTHS``; ``time`` is timestamptz) and values."""
 
     name: str
@@ -65,7 +65,7 @@ class Column:
     values: NDArray[Any]
 
 
-def rows(columns: Sequence[Column], null: frozenset[str] = frozenset()) -> bytes:
+def rows(columns: Sequence[BinaryColumn], null: frozenset[str] = frozenset()) -> bytes:
     """Rows in binary COPY format; the columns named in ``null`` are NULL throughout."""
     fields: list[tuple[str, str]] = [("n", ">i2")]
     for number, column in enumerate(columns):
@@ -93,7 +93,7 @@ def _moments(us: NDArray[np.int64]) -> NDArray[np.int64]:
 def copy_in(
     connection: Connection,
     table: str,
-    columns: Sequence[Column],
+    columns: Sequence[BinaryColumn],
     *,
     null_where: NDArray[np.bool_] | None = None,
     nullable: frozenset[str] = frozenset(),
@@ -112,8 +112,8 @@ def copy_in(
     parts = [rows(columns)]
     if null_where is not None and null_where.any():
 
-        def only(which: NDArray[np.bool_]) -> list[Column]:
-            return [Column(column.name, column.type, column.values[which]) for column in columns]
+        def only(which: NDArray[np.bool_]) -> list[BinaryColumn]:
+            return [BinaryColumn(column.name, column.type, column.values[which]) for column in columns]
 
         parts = [rows(only(~null_where)), rows(only(null_where), nullable)]
     names = ", ".join(column.name for column in columns)

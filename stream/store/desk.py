@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from geo.history import FOREVER
-from stream.calendar import microseconds
+from geo.matching.history import FOREVER
+from stream.core.calendar import microseconds
 from stream.store import areas, bookings
 from stream.store.registry import Registry
 
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from geo.history import AreaHistory
-    from stream.policy import Policies
+    from geo.matching.history import AreaHistory
+    from stream.core.policy import Policies
+    from stream.core.windows import Rows
     from stream.store.schema import Connection
-    from stream.windows import Rows
 
 MARGIN_US = 36 * 3600 * 1_000_000
 """How much further back than asked duties are kept at hand, so that a fact slightly late needs no reading."""
@@ -54,7 +54,7 @@ class Desk:
         self.policies = policies
         self.registry = Registry()
         self.booked: dict[int, Booked] = {}
-        self.officers: dict[int, tuple[int, bookings.Officer]] = {}
+        self.officers: dict[int, tuple[int, bookings.BookedOfficer]] = {}
         self._history: AreaHistory | None = None
         self._areas = ""
 

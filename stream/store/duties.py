@@ -1,6 +1,6 @@
 """Steps 7 to 9 of a commit: from stays, bookings and states to slices, closed rows and growing ends.
 
-A shell: the core counts the slices (``stream.slices``); here the duties are found, and slices read and
+A shell: the core counts the slices (``stream.core.slices``); here the duties are found, and slices read and
 written.
 """
 
@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from geo.history import FOREVER
-from stream.shares import TOTALS, totals
-from stream.slices import Slices, slices
-from stream.stays import Stays
+from geo.matching.history import FOREVER
+from stream.core.shares import TOTALS, totals
+from stream.core.slices import Slices, slices
+from stream.core.stays import Stays
+from stream.core.windows import difference, splice
 from stream.store import bookings, gathering
-from stream.store.columns import Column
+from stream.store.columns import BinaryColumn
 from stream.store.tracks import (
     SLICES,
     STAYS,
@@ -30,28 +31,27 @@ from stream.store.tracks import (
     settled_before,
     unpack,
 )
-from stream.windows import difference, splice
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
     from numpy.typing import NDArray
 
-    from stream.facts import Duty, StateReport
+    from stream.core.facts import Duty, StateReport
+    from stream.core.windows import Rows
     from stream.store.desk import Desk
     from stream.store.positions import Moved
-    from stream.windows import Rows
 
 PLACE = 5
 """The column of a slice's rows that holds its place."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Windows:
+class TouchedWindows:
     """Duties to be counted anew.
 
     Attributes:
-        duties: by key the window's start, its end, and the frontier (microseconds).
+        duties: by key the window's start, its end, and the watermark (microseconds).
         officers: their officers' keys.
         moved: the stays just counted; None where bookings or states changed, and no stays.
         since: no window, and no duty that is counted whole, begins before this.
@@ -102,7 +102,7 @@ class _Booked:
 # ── which duties, from devices or from bookings ───────────────────────────────────────────────────────────
 
 
-def touched_by(desk: Desk, moved: Moved, which: NDArray[np.bool_] | None = None) -> Windows:
+def touched_by(desk: Desk, moved: Moved, which: NDArray[np.bool_] | None = None) -> TouchedWindows:
     """Step 7: the duties that held the devices, or those chosen, in the windows."""
     keys, window = moved.keys.tolist(), moved.window
     chosen = [True] * len(keys) if which is None else which.tolist()
@@ -110,20 +110,20 @@ def touched_by(desk: Desk, moved: Moved, which: NDArray[np.bool_] | None = None)
     desk.refresh_allocations(dict(zip(keys, moved.booked, strict=True)), since)
     windows: dict[int, tuple[int, int, int]] = {}
     officers: set[int] = set()
-    for key, low, high, frontier, wanted in zip(
-        keys, window.low.tolist(), window.high.tolist(), moved.frontier.tolist(), chosen, strict=True
+    for key, low, high, watermark, wanted in zip(
+        keys, window.low.tolist(), window.high.tolist(), moved.watermark.tolist(), chosen, strict=True
     ):
         if not wanted:
             continue
         for duty, officer, start, end in desk.booked[key].rows:
             if start < high and end > low:
                 known = windows.get(duty, (FOREVER, -FOREVER, FOREVER))
-                windows[duty] = (min(known[0], low), max(known[1], high), min(known[2], frontier))
+                windows[duty] = (min(known[0], low), max(known[1], high), min(known[2], watermark))
                 officers.add(officer)
-    return Windows(windows, officers, moved, since)
+    return TouchedWindows(windows, officers, moved, since)
 
 
-def again(desk: Desk, duties: Collection[int], moved: Moved | None) -> Windows:
+def again(desk: Desk, duties: Collection[int], moved: Moved | None) -> TouchedWindows:
     """Step 7 for counting again: whole duties by key, and those that held a device whose stays differ."""
     windows: dict[int, tuple[int, int, int]] = {}
     officers: set[int] = set()
@@ -140,7 +140,7 @@ def again(desk: Desk, duties: Collection[int], moved: Moved | None) -> Windows:
         windows[duty] = (-FOREVER, FOREVER, -FOREVER)
         officers.add(officer)
         since = min(since, start)
-    return Windows(windows, officers, moved, since, again=True)
+    return TouchedWindows(windows, officers, moved, since, again=True)
 
 
 def book(
@@ -149,7 +149,7 @@ def book(
     states: Sequence[StateReport],
     stored: Mapping[str, tuple[int, int, Duty]],
     officers: Mapping[str, int],
-) -> Windows:
+) -> TouchedWindows:
     """Step 7 for bookings and states: writes what changed, and gives the duties to be counted anew.
 
     Args:
@@ -197,7 +197,7 @@ def book(
             within = [time for time in keyed.get(officer, ()) if duty.start <= time < _end(duty)]
             if within:
                 windows[key] = (min(within), FOREVER, -FOREVER)
-    return Windows(windows, touched, None, min((low for low, _, _ in windows.values()), default=since))
+    return TouchedWindows(windows, touched, None, min((low for low, _, _ in windows.values()), default=since))
 
 
 def _end(duty: Duty) -> int:
@@ -207,7 +207,7 @@ def _end(duty: Duty) -> int:
 # ── counting them ─────────────────────────────────────────────────────────────────────────────────────────
 
 
-def count(desk: Desk, windows: Windows) -> Changes | None:
+def count(desk: Desk, windows: TouchedWindows) -> Changes | None:
     """Steps 7 (locks), 8 and 9: counts the windows' slices anew; None where there are none."""
     if not windows.duties:
         return None
@@ -226,13 +226,13 @@ def count(desk: Desk, windows: Windows) -> Changes | None:
         np.array([at for at, (key, _, _) in enumerate(held) if key in windows.duties], np.int64),
     )
     bounds = [windows.duties[key] for key in booked.keys[booked.touched].tolist()]
-    low, high, frontier = (np.array([row[column] for row in bounds], np.int64) for column in range(3))
+    low, high, watermark = (np.array([row[column] for row in bounds], np.int64) for column in range(3))
     touched = [booked.duties[at] for at in booked.touched.tolist()]
     stays, names = _stays_for(desk, touched, low, high, windows.moved)
     if windows.moved is None:
-        frontier = _newest_starts(touched, stays, names)
+        watermark = _newest_starts(touched, stays, names)
     new = _counted(desk, booked, low, high, stays, names)
-    return _write(desk, booked, low, high, None if windows.again else frontier, new)
+    return _write(desk, booked, low, high, None if windows.again else watermark, new)
 
 
 def _counted(
@@ -273,12 +273,12 @@ def _write(
     booked: _Booked,
     low: NDArray[np.int64],
     high: NDArray[np.int64],
-    frontier: NDArray[np.int64] | None,
+    watermark: NDArray[np.int64] | None,
     new: Rows,
 ) -> Changes:
     """Step 9: the new slices are spliced into the old ones, and what changed is written.
 
-    Without a frontier what is closed stays so, and what grows goes on growing.
+    Without a watermark what is closed stays so, and what grows goes on growing.
     """
     keys = booked.keys[booked.touched]
     found = desk.fetch(
@@ -290,10 +290,10 @@ def _write(
     until = np.array([row[2] for row in rows], np.int64)
     settled = np.array([row[3] for row in rows], np.int64).reshape(-1, TOTALS)
     ask = np.flatnonzero((low <= until) & (until > -FOREVER))
-    if frontier is None:
+    if watermark is None:
         # A row that was closed once may grow again: the growing end knows, the newest closed end does not.
         first = firsts(ends, len(keys))
-        frontier = np.where(first < FOREVER, first, until) + 1
+        watermark = np.where(first < FOREVER, first, until) + 1
         ask = np.arange(len(keys))
     was = closed(desk.connection, SLICES, keys[ask], low[ask], high[ask])
     was = desk.with_numbers((ask[was[0]], *was[1:]), PLACE)
@@ -301,7 +301,7 @@ def _write(
     with_end |= ~np.isin(np.arange(len(keys)), ends[0])
     old = concatenate(was, pick(ends, with_end[ends[0]]))
     table = splice(old, new, low, high)
-    done = settled_before(table, frontier) | ~with_end[table[0]]
+    done = settled_before(table, watermark) | ~with_end[table[0]]
     shut, growing = pick(table, done), pick(table, ~done)
 
     touched = [booked.duties[at] for at in booked.touched.tolist()]
@@ -315,7 +315,7 @@ def _write(
         keys,
         desk.with_keys(was, PLACE),
         desk.with_keys(shut, PLACE),
-        extra=[Column("officer", "int4", booked.officers[booked.touched][shut[0]])],
+        extra=[BinaryColumn("officer", "int4", booked.officers[booked.touched][shut[0]])],
     )
     np.maximum.at(until, shut[0], shut[2])
     texts = pack(desk.with_keys(growing, PLACE), len(keys))

@@ -11,18 +11,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from geo.history import FOREVER
-from stream.columns import offsets
-from stream.facts import Fixes
-from stream.stays import take
+from geo.matching.history import FOREVER
+from stream.core.columns import offsets
+from stream.core.facts import Fixes
+from stream.core.stays import take
 from stream.store.columns import literal, series_out
 from stream.store.tracks import STAYS, firsts, pick, unpack
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from stream.core.windows import Rows
     from stream.store.desk import Desk
-    from stream.windows import Rows
 
 CONTEXT = np.dtype([("time", "<i8"), ("lon", "<f8"), ("lat", "<f8"), ("error_m", "<f8")])
 """A fix in ``stay_end.context``."""
@@ -86,7 +86,7 @@ class Ends:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Gathered:
-    """New fixes among their neighbours, in order, with what ``stream.windows.rejudged`` asks.
+    """New fixes among their neighbours, in order, with what ``stream.core.windows.rejudged`` asks.
 
     Attributes:
         fixes: devices are 0 … n-1.

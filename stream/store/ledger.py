@@ -34,9 +34,9 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 import psycopg
 
-from geo.history import FOREVER
-from stream.columns import offsets
-from stream.stays import in_order, take
+from geo.matching.history import FOREVER
+from stream.core.columns import offsets
+from stream.core.stays import in_order, take
 from stream.store import bookings, duties, positions
 from stream.store.desk import Desk
 from stream.store.gathering import Batch, with_device
@@ -46,8 +46,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from stream.facts import Duty, Fixes, StateReport
-    from stream.policy import Policies
+    from stream.core.facts import Duty, Fixes, StateReport
+    from stream.core.policy import Policies
     from stream.store.duties import Changes
     from stream.store.schema import Connection
 
@@ -85,7 +85,7 @@ class Counted:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Part:
+class Chunk:
     """What is counted again in one transaction.
 
     Attributes:
@@ -157,7 +157,7 @@ class Ledger:
             self._count(Batch(part, None, low, high))
         return len(keys)
 
-    def again(self, part: Part, note: Callable[[Desk, Changes], None]) -> int:
+    def again(self, part: Chunk, note: Callable[[Desk, Changes], None]) -> int:
         """Counts stays and slices again from the facts, under the same locks as everybody who counts.
 
         Args:
@@ -172,7 +172,7 @@ class Ledger:
         """
         return self._attempt(lambda: self._again(part, note))
 
-    def _again(self, part: Part, note: Callable[[Desk, Changes], None]) -> int:
+    def _again(self, part: Chunk, note: Callable[[Desk, Changes], None]) -> int:
         with self._connection.transaction():
             self._desk.open()
             count = len(part.devices)

@@ -1,7 +1,7 @@
 """Letters that wait to be sent: queued with their report, settled one by one.
 
-A shell: what a letter says and how it is sent stands in ``stream.mail``. A letter that somebody is sending
-is locked, so however many send at once each goes out once.
+A shell: what a letter says and how it is sent stands in ``stream.pipeline.mail``. A letter that somebody is
+sending is locked, so however many send at once each goes out once.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from stream.calendar import microseconds, moment
+from stream.core.calendar import microseconds, moment
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -50,7 +50,7 @@ class Waiting:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class OutboxLetter:
     """A letter as the outbox has it; times in microseconds.
 
     Attributes:
@@ -151,7 +151,7 @@ def give_up(connection: Connection, before: int, now: int) -> int:
     ).rowcount
 
 
-def rows(connection: Connection, period: str | None = None) -> list[Row]:
+def rows(connection: Connection, period: str | None = None) -> list[OutboxLetter]:
     """The outbox, the oldest first; of one period or of all."""
     found = connection.execute(
         "select period, area_id, number, recipient, message_id, state, attempts, queued_at, next_try, "
@@ -162,8 +162,8 @@ def rows(connection: Connection, period: str | None = None) -> list[Row]:
     return [_row(row) for row in found]
 
 
-def _row(row: tuple[Any, ...]) -> Row:
-    return Row(
+def _row(row: tuple[Any, ...]) -> OutboxLetter:
+    return OutboxLetter(
         *(str(row[0]), str(row[1]), int(row[2]), str(row[3]), str(row[4]), str(row[5]), int(row[6])),
         *(_us(row[7]), _us(row[8]), None if row[9] is None else _us(row[9])),
         None if row[10] is None else str(row[10]),

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from stream.policy import Policies
+    from stream.core.policy import Policies
     from stream.store.schema import Connection
 
 POLICY_LOCK = 0x7061_7472_0005

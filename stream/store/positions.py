@@ -1,7 +1,7 @@
 """Steps 3 to 6 of a commit: from new fixes to stays, closed rows and growing ends.
 
-A shell: the core counts the stays (``stream.stays``) and says which of them (``stream.windows``); here they
-are read and written.
+A shell: the core counts the stays (``stream.core.stays``) and says which of them (``stream.core.windows``);
+here they are read and written.
 """
 
 from __future__ import annotations
@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from geo.history import FOREVER
-from stream.columns import ranges
-from stream.stays import jumps, legs_to_stays, take
-from stream.store.columns import Column, copy_in, literal
+from geo.matching.history import FOREVER
+from stream.core.columns import ranges
+from stream.core.stays import jumps, legs_to_stays, take
+from stream.core.windows import difference, rejudged, splice
+from stream.store.columns import BinaryColumn, copy_in, literal
 from stream.store.gathering import AGAIN, CONTEXT, NEIGHBOURS, PLACE, gather, lock
 from stream.store.tracks import (
     STAYS,
@@ -26,16 +27,15 @@ from stream.store.tracks import (
     rewrite_ends,
     settled_before,
 )
-from stream.windows import difference, rejudged, splice
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
+    from stream.core.windows import Rows, Window
     from stream.store.desk import Desk
     from stream.store.gathering import Batch, Ends, Gathered
-    from stream.windows import Rows, Window
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,7 +47,7 @@ class Moved:
         keys: ``int32[n]``, database keys.
         booked: counters of the devices' allocations.
         window: what was counted anew.
-        frontier: ``int64[n]``, nothing that comes in order changes a stay that ends before it.
+        watermark: ``int64[n]``, nothing that comes in order changes a stay that ends before it.
         stays: rows from before the window on.
         complete: ``bool[n]``, whether these rows reach to the end.
         differs: ``bool[n]``, whether any stay is not what it was.
@@ -57,7 +57,7 @@ class Moved:
     keys: NDArray[np.int32]
     booked: Sequence[int]
     window: Window
-    frontier: NDArray[np.int64]
+    watermark: NDArray[np.int64]
     stays: Rows
     complete: NDArray[np.bool_]
     differs: NDArray[np.bool_]
@@ -115,15 +115,15 @@ def _write_stays(
     differs = np.zeros(len(keys), np.bool_)
     differs[old[0][gone]] = differs[table[0][added]] = True
 
-    # The frontier: what comes in order changes nothing before the last fix that surely is no jump.
+    # The watermark: what comes in order changes nothing before the last fix that surely is no jump.
     row = np.arange(len(found.fixes), dtype=np.int64)
     track = found.fixes.device
     sure = ~ignored & ((row > start[track]) | ~found.more_before[track]) & (row <= end[track] - 2)
     anchor = np.maximum.reduceat(np.where(sure, row, -1), start)
-    frontier = np.where(anchor >= 0, found.fixes.time[anchor], -FOREVER)
-    frontier = np.where(found.more_after, window.high, frontier)
+    watermark = np.where(anchor >= 0, found.fixes.time[anchor], -FOREVER)
+    watermark = np.where(found.more_after, window.high, watermark)
 
-    settled = settled_before(table, frontier) | ~with_end[table[0]]
+    settled = settled_before(table, watermark) | ~with_end[table[0]]
     shut, growing = pick(table, settled), pick(table, ~settled)
     replace_closed(desk.connection, STAYS, keys, desk.with_keys(was, PLACE), desk.with_keys(shut, PLACE))
     until = ends.closed.copy()
@@ -137,7 +137,7 @@ def _write_stays(
     _write_ends(desk, keys, ends, found, anchor, write, growing, until)
     # A window that ends before the closed stays do has left some of them unread.
     complete = with_end & ((high >= ends.closed) | (high >= ends.first))
-    return Moved(int(found.changed.sum()), keys, ends.booked, window, frontier, table, complete, differs)
+    return Moved(int(found.changed.sum()), keys, ends.booked, window, watermark, table, complete, differs)
 
 
 def _write_fixes(desk: Desk, keys: NDArray[np.int32], found: Gathered) -> None:
@@ -153,13 +153,13 @@ def _write_fixes(desk: Desk, keys: NDArray[np.int32], found: Gathered) -> None:
         desk.connection,
         "fix",
         [
-            Column("device", "int4", keys[new.device]),
-            Column("time", "time", new.time),
-            Column("lon", "float8", new.lon),
-            Column("lat", "float8", new.lat),
-            Column("error_m", "float8", new.error_m),
-            Column("speed_mps", "float4", new.speed_mps),
-            Column("heading_deg", "float4", new.heading_deg),
+            BinaryColumn("device", "int4", keys[new.device]),
+            BinaryColumn("time", "time", new.time),
+            BinaryColumn("lon", "float8", new.lon),
+            BinaryColumn("lat", "float8", new.lat),
+            BinaryColumn("error_m", "float8", new.error_m),
+            BinaryColumn("speed_mps", "float4", new.speed_mps),
+            BinaryColumn("heading_deg", "float4", new.heading_deg),
         ],
     )
 

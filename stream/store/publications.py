@@ -16,16 +16,16 @@ import numpy as np
 import psycopg
 
 from geo.areas import AreaSet, Kind
-from geo.history import FOREVER
-from stream import calendar
-from stream.calendar import microseconds, moment
-from stream.facts import Duty
-from stream.shares import Figures, gather, totals
-from stream.slices import Slices
+from geo.matching.history import FOREVER
+from stream.core import calendar
+from stream.core.calendar import microseconds, moment
+from stream.core.facts import Duty
+from stream.core.shares import Figures, gather, totals
+from stream.core.slices import Slices
 from stream.store import areas
 from stream.store.columns import copy_out
 from stream.store.ledger import Ledger
-from stream.store.live import newest_event
+from stream.store.reading.live import newest_event
 from stream.store.records import Restated, Times
 from stream.store.registry import Registry
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from stream.policy import Policies
+    from stream.core.policy import Policies
     from stream.store.schema import Connection
 
 PUBLISHED, WITHDRAWN = "areas published", "areas withdrawn"
@@ -49,7 +49,7 @@ class PublicationError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class Publication:
     """What a publication, or taking one back, amounted to.
 
     Attributes:
@@ -80,7 +80,7 @@ def publish(
     findings: Sequence[Mapping[str, object]] = (),
     now: int,
     dry_run: bool = False,
-) -> Outcome:
+) -> Publication:
     """Publishes areas, a version for each kind among them, and counts anew what they touch.
 
     Args:
@@ -137,7 +137,7 @@ def withdraw(
     why: str | None,
     now: int,
     dry_run: bool = False,
-) -> Outcome:
+) -> Publication:
     """Takes the newest version (of one kind, or of all) back: it stays readable, and counts for nothing.
 
     Args:
@@ -193,7 +193,7 @@ def _carry_out(
     why: str | None,
     now: int,
     dry_run: bool,
-) -> Outcome:
+) -> Publication:
     """Figures before; the change; everything counted anew; figures after; the record."""
     with connection.transaction() as transaction:
         areas.hold(connection, publishing=True)
@@ -214,7 +214,7 @@ def _carry_out(
         number = None
         if restated and not dry_run:
             number = record(connection, cause, versions[0], since, by, why or "", restated)
-        outcome = Outcome(versions, since, devices, number, restated)
+        outcome = Publication(versions, since, devices, number, restated)
         if dry_run:
             _give_back(connection, last)
             raise psycopg.Rollback(transaction)

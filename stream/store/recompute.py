@@ -18,26 +18,26 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from geo.history import FOREVER
-from stream import calendar
-from stream.facts import SECOND
-from stream.shares import TOTALS, totals
-from stream.slices import Slices
-from stream.store.ledger import Part
-from stream.store.live import newest_event
+from geo.matching.history import FOREVER
+from stream.core import calendar
+from stream.core.facts import SECOND
+from stream.core.shares import TOTALS, totals
+from stream.core.slices import Slices
+from stream.store.ledger import Chunk
 from stream.store.publications import difference, record, times, week_tables
+from stream.store.reading.live import newest_event
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
+    from stream.core.windows import Rows
     from stream.store.desk import Desk
     from stream.store.duties import Changes
     from stream.store.ledger import Ledger
     from stream.store.records import Restated
     from stream.store.schema import Connection
-    from stream.windows import Rows
 
 FACTS = "facts"
 """The cause under which it stands in the records."""
@@ -95,7 +95,7 @@ def hold(connection: Connection) -> None:
 # ── what is counted together ──────────────────────────────────────────────────────────────────────────────
 
 
-def plan(connection: Connection, start: int, end: int, officer_id: str | None = None) -> list[Part]:
+def plan(connection: Connection, start: int, end: int, officer_id: str | None = None) -> list[Chunk]:
     """Parts of a period, day by day: what shares devices stays together as far as a part has room.
 
     A duty that touches two days is in a part of each. Facts that came at one time lie together: so days are
@@ -127,7 +127,7 @@ def plan(connection: Connection, start: int, end: int, officer_id: str | None = 
     return [part for low, high in days for part in _plan(connection, low, high, officer_id)]
 
 
-def _plan(connection: Connection, start: int, end: int, officer_id: str | None) -> Iterator[Part]:
+def _plan(connection: Connection, start: int, end: int, officer_id: str | None) -> Iterator[Chunk]:
     duties = connection.execute(
         "select duty, officer from duty join officer using (officer) where start_at < from_us(%s) "
         "and (end_at is null or end_at > from_us(%s)) and (%s::text is null or officer_id = %s) "
@@ -164,7 +164,7 @@ def _packed(
     loose_s: float,
     start: int,
     end: int,
-) -> Iterator[Part]:
+) -> Iterator[Chunk]:
     """Groups that share devices, one after another, as long as a part has room."""
     parent: dict[int, int] = {device: device for device in span}
 
@@ -194,8 +194,8 @@ def _packed(
     size = 0.0
     limit = PART_FIXES * INTERVAL_S
 
-    def part() -> Part:
-        return Part(np.array(sorted(mine), np.int32), tuple(own), start, end)
+    def part() -> Chunk:
+        return Chunk(np.array(sorted(mine), np.int32), tuple(own), start, end)
 
     for number in order:
         new = [device for device in held.get(duties[number], ()) if device not in given]
@@ -220,7 +220,7 @@ def _packed(
 # ── counting a part ───────────────────────────────────────────────────────────────────────────────────────
 
 
-def count(ledger: Ledger, part: Part, until: int) -> Recounted:
+def count(ledger: Ledger, part: Chunk, until: int) -> Recounted:
     """Counts a part anew, in one transaction, with a note of what that changed.
 
     Args:
@@ -279,7 +279,7 @@ def _keep(connection: Connection, found: dict[tuple[int, str], NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class Recomputed:
     """What a recompute, and any before it that was broken off, amounted to.
 
     Attributes:
@@ -296,7 +296,7 @@ def horizon(connection: Connection, now: int) -> int:
     return max(now, newest_event(connection))
 
 
-def conclude(connection: Connection, since: int, until: int, *, by: str, why: str) -> Outcome:
+def conclude(connection: Connection, since: int, until: int, *, by: str, why: str) -> Recomputed:
     """Makes one restatement of the notes, and drops them (rule 20).
 
     The figures after are those of the tables; before, they were less by what rose. So what the pipeline
@@ -327,6 +327,6 @@ def conclude(connection: Connection, since: int, until: int, *, by: str, why: st
                 )
                 restated += difference(was, now)
         if not restated:
-            return Outcome(None, ())
+            return Recomputed(None, ())
         number = record(connection, FACTS, None, since, by, why, restated)
-        return Outcome(number, tuple(restated))
+        return Recomputed(number, tuple(restated))

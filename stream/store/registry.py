@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from geo.history import UNKNOWN
-from geo.places import Place
+from geo.matching.history import UNKNOWN
+from geo.matching.places import Place
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
 
-    from geo.history import AreaHistory
+    from geo.matching.history import AreaHistory
     from stream.store.schema import Connection
 
 

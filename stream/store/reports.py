@@ -1,8 +1,8 @@
 """Published summaries: written once under a number, never changed, read again byte for byte.
 
-A shell: what a summary holds is said in ``stream.summary``, how it is counted elsewhere. A report is
-published again, under the next number, only where what is counted in its period has changed (rule 20): not
-because it was asked for again, nor because an earlier week, a name or a sentence has.
+A shell: what a summary holds is said in ``stream.core.summaries.model``, how it is counted elsewhere. A
+report is published again, under the next number, only where what is counted in its period has changed (rule
+20): not because it was asked for again, nor because an earlier week, a name or a sentence has.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from stream.calendar import WEEK, microseconds, moment, month_bounds, week_bounds
-from stream.shares import NEIGHBOURHOOD, Figures
+from stream.core.calendar import WEEK, microseconds, moment, month_bounds, week_bounds
+from stream.core.shares import NEIGHBOURHOOD, Figures
+from stream.core.summaries.model import FORM, FigureChange, Summary, decode, encode
 from stream.store import outbox
-from stream.summary import FORM, Change, Summary, decode, encode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -277,7 +277,7 @@ def changes(
     current: Figures | None = None,
     by: str = "",
     now: int = 0,
-) -> tuple[Change, ...]:
+) -> tuple[FigureChange, ...]:
     """What became of a neighbourhood's figure since it was first published, the oldest first (rule 20).
 
     Restatements on record (of weeks), and every difference between one number and the next that those do
@@ -306,7 +306,7 @@ def changes(
         within = [item for item in recorded if low <= item.recorded_at <= high]
         if times(before) != times(after) and not _accounts(within, before, after):
             compared.append(
-                Change(
+                FigureChange(
                     number=None,
                     recorded_at=high,
                     cause=LATER_FACTS,
@@ -319,13 +319,13 @@ def changes(
     return _in_order([*recorded, *compared])
 
 
-def _in_order(found: Iterable[Change]) -> tuple[Change, ...]:
+def _in_order(found: Iterable[FigureChange]) -> tuple[FigureChange, ...]:
     return tuple(sorted(found, key=lambda item: (item.recorded_at, item.number or 0)))
 
 
 def _recorded(
     connection: Connection, period: str, area_id: str, start: int, end: int, since: int
-) -> list[Change]:
+) -> list[FigureChange]:
     found = connection.execute(
         "select restatement, recorded_at, cause, recorded_by, why, before, after "
         "from restated join restatement using (restatement) "
@@ -333,7 +333,7 @@ def _recorded(
         [period, NEIGHBOURHOOD, area_id, moment(since)],
     ).fetchall()
     return [
-        Change(
+        FigureChange(
             number=int(str(number)),
             recorded_at=_us(at),
             cause=str(cause),
@@ -346,7 +346,7 @@ def _recorded(
     ]
 
 
-def _accounts(recorded: Sequence[Change], before: Figures, after: Figures) -> bool:
+def _accounts(recorded: Sequence[FigureChange], before: Figures, after: Figures) -> bool:
     """Whether restatements lead from one figure to the other without a gap."""
     chain = [before]
     for item in recorded:

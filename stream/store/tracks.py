@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from geo.history import FOREVER, UNKNOWN
-from stream.columns import offsets
-from stream.store.columns import Column, copy_in, copy_out, literal
-from stream.windows import Rows, difference
+from geo.matching.history import FOREVER, UNKNOWN
+from stream.core.columns import offsets
+from stream.core.windows import Rows, difference
+from stream.store.columns import BinaryColumn, copy_in, copy_out, literal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -130,7 +130,7 @@ def replace_closed(
     old: Rows,
     new: Rows,
     *,
-    extra: Sequence[Column] = (),
+    extra: Sequence[BinaryColumn] = (),
 ) -> None:
     """Writes the difference between the closed rows as they were and as they are.
 
@@ -151,14 +151,14 @@ def replace_closed(
         )
     if added.any():
         columns = [
-            Column(layout.key, "int4", keys[new[0][added]]),
-            Column("start_at", "time", new[1][added]),
-            Column("end_at", "time", new[2][added]),
+            BinaryColumn(layout.key, "int4", keys[new[0][added]]),
+            BinaryColumn("start_at", "time", new[1][added]),
+            BinaryColumn("end_at", "time", new[2][added]),
             *(
-                Column(name, kind, values[added])
+                BinaryColumn(name, kind, values[added])
                 for name, kind, values in zip(layout.values, layout.types, new[3:], strict=True)
             ),
-            *(Column(column.name, column.type, column.values[added]) for column in extra),
+            *(BinaryColumn(column.name, column.type, column.values[added]) for column in extra),
         ]
         place = new[3 + layout.values.index("place")][added]
         copy_in(connection, layout.table, columns, null_where=place == UNKNOWN, nullable=layout.nullable)
@@ -171,9 +171,9 @@ def firsts(rows: Rows, keys: int) -> NDArray[np.int64]:
     return first
 
 
-def settled_before(rows: Rows, frontier: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Rows that nothing in order can change: those before the first that reaches its key's frontier."""
-    reaches = rows[2] >= frontier[rows[0]]
+def settled_before(rows: Rows, watermark: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Rows that nothing in order can change: those before the first that reaches its key's watermark."""
+    reaches = rows[2] >= watermark[rows[0]]
     count = np.append(np.cumsum(reaches), 0)  # the last is what stands before the first row
     first = np.searchsorted(rows[0], rows[0])
     settled: NDArray[np.bool_] = count[:-1] == count[first - 1]

@@ -20,12 +20,17 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from stream.store.schema import NoAnswerError, SchemaError
-from stream.web import description, features, health, live, noticed, pages, publishing, residents, weekly
-from stream.web.boundaries import Boundaries
-from stream.web.features import OPENAPI, answer
-from stream.web.parameters import ProblemError
-from stream.web.pulse import Pulse
-from stream.web.shelf import Shelf
+from stream.web import description, health, pages
+from stream.web.answering import OPENAPI, answer
+from stream.web.boundaries import features, jobs, publishing
+from stream.web.boundaries.published import Boundaries
+from stream.web.live import acknowledging
+from stream.web.live import routes as live
+from stream.web.live.pulse import Pulse
+from stream.web.months import residents
+from stream.web.problems import ProblemError
+from stream.web.weeks import routes as weeks
+from stream.web.weeks.shelf import Shelf
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -75,7 +80,7 @@ def create_app(settings: Settings, *, now: Callable[[], int] = wall_clock) -> Fa
     settings.need("database")
     boundaries = Boundaries(settings)
     pulse = Pulse(settings, now)
-    desk = publishing.Desk(settings, now)
+    desk = jobs.Jobs(settings, now)
     shelf = Shelf(settings, now)
 
     @asynccontextmanager
@@ -102,9 +107,9 @@ def create_app(settings: Settings, *, now: Callable[[], int] = wall_clock) -> Fa
     app.include_router(features.router(boundaries, now))
     app.include_router(health.router(boundaries, pulse, now))
     app.include_router(live.router(pulse, boundaries))
-    app.include_router(noticed.router(pulse))
+    app.include_router(acknowledging.router(pulse))
     app.include_router(publishing.router(desk))
-    app.include_router(weekly.router(shelf))
+    app.include_router(weeks.router(shelf))
     app.include_router(residents.router(residents.Residents(shelf)))
     app.include_router(pages.router(settings))
     app.mount("/static", pages.static())

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from geo.areas import Kind
-from stream.web.parameters import CRS84, DEFAULT_LIMIT, MAX_LIMIT, SYSTEMS
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
 VERSION = "3.0.3"
+OF_ONE = "/collections/{collectionId}"
 Json = dict[str, Any]
 
 
@@ -33,8 +33,6 @@ TEXT: Json = {"type": "string"}
 NUMBER: Json = {"type": "number"}
 COUNT: Json = {"type": "integer", "minimum": 0}
 TIME: Json = {"type": "string", "format": "date-time"}
-_LINK = record("href rel type", href=TEXT, rel=TEXT, type=TEXT, title=TEXT)
-_LINKS = listed(_LINK)
 PROBLEM = record(type=TEXT, title=TEXT, status={"type": "integer"}, detail=TEXT, code=TEXT, description=TEXT)
 """An error: RFC 9457, and under ``code`` and ``description`` as OGC API Features has it."""
 
@@ -47,99 +45,15 @@ PROBLEMS = {
     415: "What was sent is of another type",
     503: "The database cannot be reached now",
 }
-LANDING = record(title=TEXT, description=TEXT, links=_LINKS)
 HEALTH = record(status=TEXT)
 READY = record(
     "status", status=TEXT, newest_event={**TIME, "nullable": True}, age_s={**NUMBER, "nullable": True}
-)
-CONFORMANCE = record(conformsTo=listed(TEXT))
-COLLECTION = record(
-    "id links crs storageCrs",
-    id={"type": "string", "enum": list(Kind)},
-    title=TEXT,
-    description=TEXT,
-    itemType=TEXT,
-    crs=listed(TEXT),
-    storageCrs=TEXT,
-    links=_LINKS,
-    extent=record(
-        spatial=record(bbox=listed(listed(NUMBER)), crs=TEXT),
-        temporal=record(interval=listed(listed({**TIME, "nullable": True})), trs=TEXT),
-    ),
-)
-COLLECTIONS = record(links=_LINKS, crs=listed(TEXT), collections=listed(COLLECTION))
-_PROPERTIES = record(
-    area_id=TEXT,
-    name=TEXT,
-    kind={"type": "string", "enum": list(Kind)},
-    version={"type": "integer"},
-    valid_from=TIME,
-    valid_to={**TIME, "nullable": True},
-)
-_GEOMETRY = record(
-    type={"type": "string", "enum": ["Polygon", "MultiPolygon"]}, coordinates={"type": "array", "items": {}}
-)
-FEATURE = record(
-    "type id geometry properties",
-    type={"type": "string", "enum": ["Feature"]},
-    id=TEXT,
-    geometry=_GEOMETRY,
-    properties=_PROPERTIES,
-    links=_LINKS,
-)
-FEATURES = record(
-    type={"type": "string", "enum": ["FeatureCollection"]},
-    timeStamp=TIME,
-    numberMatched=COUNT,
-    numberReturned=COUNT,
-    links=_LINKS,
-    features=listed(FEATURE),
 )
 
 
 def in_path(name: str, about: str, schema: Json) -> Json:
     """A parameter that is part of the path."""
     return {"name": name, "in": "path", "required": True, "description": about, "schema": schema}
-
-
-def _query(name: str, about: str, schema: Json) -> Json:
-    return {
-        "name": name,
-        "in": "query",
-        "required": False,
-        "description": about,
-        "schema": schema,
-        "style": "form",
-        "explode": False,
-    }
-
-
-_OF_ONE = "/collections/{collectionId}"
-_SYSTEM: Json = {"type": "string", "format": "uri", "enum": list(SYSTEMS), "default": CRS84}
-COLLECTION_ID = in_path("collectionId", "A kind of area.", {"type": "string", "enum": list(Kind)})
-FEATURE_ID = in_path("featureId", "The id of an area, or area@version for a version not in force now.", TEXT)
-CRS = _query("crs", "The reference system of the geometries.", _SYSTEM)
-ITEMS: list[Json] = [
-    _query(
-        "bbox",
-        "Only areas that meet a box: west,south,east,north (heights, if given, are not looked at).",
-        {"type": "array", "minItems": 4, "maxItems": 6, "items": NUMBER},
-    ),
-    _query("bbox-crs", "The reference system of bbox.", _SYSTEM),
-    CRS,
-    _query(
-        "datetime",
-        "What was, is or will be in force at a time, or at any in a period: 2026-11-23T00:00:00Z, or "
-        "2026-11-23T00:00:00Z/.. ; without it what is in force now.",
-        TEXT,
-    ),
-    _query(
-        "limit",
-        "The most features of a page.",
-        {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT},
-    ),
-    _query("offset", "How many features to leave out.", {"type": "integer", "minimum": 0, "default": 0}),
-]
 
 
 def operation(
@@ -213,7 +127,7 @@ def _spelt_out(paths: Json) -> Json:
     """The paths of the features once more for each collection: some programs look for just those."""
     made = {}
     for kind in Kind:
-        action = dict(paths[f"{_OF_ONE}/items"]["get"])
+        action = dict(paths[f"{OF_ONE}/items"]["get"])
         action["operationId"] = f"{action['operationId']}_{kind}"
         action["parameters"] = [item for item in action["parameters"] if item["in"] == "query"]
         made[f"/collections/{kind}/items"] = {"get": action}

@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING
 import psycopg
 from fastapi import APIRouter, Response
 
-from geo.history import FOREVER
-from stream.alerts import KINDS
-from stream.facts import SECOND
+from geo.matching.history import FOREVER
+from stream.core.facts import SECOND
+from stream.core.live.alerts import KINDS
 from stream.store.schema import SchemaError
-from stream.web import description, shown
-from stream.web.features import answer
+from stream.web import description, plain
+from stream.web.answering import answer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from stream.web.boundaries import Boundaries
-    from stream.web.pulse import Pulse
+    from stream.web.boundaries.published import Boundaries
+    from stream.web.live.pulse import Pulse
 
 PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -37,7 +37,7 @@ def router(boundaries: Boundaries, pulse: Pulse, now: Callable[[], int]) -> APIR
         newest = boundaries.ready()
         known = newest > -FOREVER
         age = round(max(0, now() - newest) / SECOND, 1) if known else None
-        return answer({"status": "ready", "newest_event": shown.when(newest), "age_s": age})
+        return answer({"status": "ready", "newest_event": plain.when(newest), "age_s": age})
 
     @routes.get(
         "/metrics",

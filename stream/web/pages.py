@@ -17,7 +17,7 @@ from fastapi.responses import FileResponse
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.staticfiles import StaticFiles
 
-from stream.web.parameters import ProblemError
+from stream.web.problems import ProblemError
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from geo.areas import Kind
-from stream.alerts import ACT, KINDS, LOOK
-from stream.projection import OUTLOOKS
-from stream.shares import SCOPES, VERDICTS
-from stream.slices import ACTIVITIES
-from stream.store.watch import TROUBLES
+from stream.core.live.alerts import ACT, KINDS, LOOK
+from stream.core.live.projection import OUTLOOKS
+from stream.core.shares import SCOPES, VERDICTS
+from stream.core.slices import ACTIVITIES
+from stream.store.reading.sight import TROUBLES
 from stream.web.description import COUNT, NUMBER, TEXT, TIME, Json, in_path, listed, record
 
 

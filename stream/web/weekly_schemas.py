@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from geo.areas import Kind
-from stream.shares import VERDICTS
+from stream.core.shares import VERDICTS
 from stream.web.description import COUNT, TEXT, TIME, Json, in_path, listed, record
 from stream.web.schemas import FIGURE_FIELDS, FLAG, PART, SECONDS, WHOLE, maybe, one_of
 

@@ -15,9 +15,9 @@ import numpy as np
 import pandas as pd
 import shapely
 
-from geo.history import UNKNOWN, AreaHistory
-from stream.policy import BEGINNING, Policies
-from stream.stays import stays
+from geo.matching.history import UNKNOWN, AreaHistory
+from stream.core.policy import BEGINNING, Policies
+from stream.core.stays import stays
 from tests.accuracy.spans import spans
 
 if TYPE_CHECKING:

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from stream.facts import SECOND
+from stream.core.facts import SECOND
 from tests.accuracy.spans import covers, difference, intersection, joined, length, spans, union
 from tests.accuracy.world import ALWAYS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from stream.facts import Allocation, Duty, StateReport
+    from stream.core.facts import Allocation, Duty, StateReport
     from tests.accuracy.methods import Presence
     from tests.accuracy.spans import Spans
     from tests.accuracy.world import Key, World

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from geo.history import AreaHistory
-from stream.facts import SECOND
-from stream.policy import BEGINNING, Policies
-from stream.shares import OFFICER, shares
-from stream.slices import newest, slices
-from stream.stays import stays
+from geo.matching.history import AreaHistory
+from stream.core.facts import SECOND
+from stream.core.policy import BEGINNING, Policies
+from stream.core.shares import OFFICER, shares
+from stream.core.slices import newest, slices
+from stream.core.stays import stays
 from tests.accuracy.methods import METHODS, OURS
 from tests.accuracy.overlay import at_work, counted, truly_at_work, visits
 from tests.accuracy.spans import length

@@ -13,10 +13,10 @@ import numpy as np
 import shapely
 
 from geo.areas import Area, AreaSet, Kind
-from stream.facts import SECOND
+from stream.core.facts import SECOND
+from stream.core.stays import in_order
 from stream.simulate import demo_force, simulate
 from stream.simulate.plane import Plane
-from stream.stays import in_order
 from tests.accuracy.spans import spans
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from stream.facts import Duty, Fixes, StateReport
+    from stream.core.facts import Duty, Fixes, StateReport
     from stream.simulate import Quality, Simulation
     from tests.accuracy.spans import Spans
 

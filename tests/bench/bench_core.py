@@ -10,19 +10,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from geo.history import AreaHistory
-from stream import frames
-from stream.account import limits
-from stream.events import decode_positions
-from stream.policy import BEGINNING, Policies
-from stream.shares import shares
+from geo.matching.history import AreaHistory
+from stream.core import frames
+from stream.core.events import decode_positions
+from stream.core.policy import BEGINNING, Policies, limits
+from stream.core.shares import shares
+from stream.core.slices import newest, slices
+from stream.core.stays import in_order, stays
 from stream.simulate import TOPICS, demo_force, simulate
-from stream.slices import newest, slices
-from stream.stays import in_order, stays
 from tests.bench import Row, show
 
 if TYPE_CHECKING:
-    from stream.facts import Fixes
+    from stream.core.facts import Fixes
     from stream.simulate import Simulation
 
 OFFICERS, HOURS, INTERVAL_S, SEED = 500, 3.0, 5.0, 1

@@ -15,10 +15,11 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
-from stream.cli.serve import initialise, start
+from stream.cli.serve import initialise
 from stream.embedded import EmbeddedBroker, EmbeddedDatabase
-from stream.lag import LagMeter
-from stream.replay import send_simulation
+from stream.files.replay import send_simulation
+from stream.pipeline.lag import LagMeter
+from stream.pipeline.processes import start
 from stream.settings import Settings
 from stream.store import areas
 from stream.store.schema import connect

@@ -18,18 +18,19 @@ import msgspec
 import numpy as np
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
-from stream import frames, topics
+from stream import topics
+from stream.core import frames
+from stream.core.events import UsableLimits, decode_positions
 from stream.embedded import EmbeddedBroker
-from stream.events import Limits, decode_positions
-from stream.ingest import IngestSettings, Progress
-from stream.ingest import run as ingest
+from stream.pipeline.ingest import IngestProgress, IngestSettings
+from stream.pipeline.ingest import run as ingest
 from tests.bench import Row, show
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 AT_MS = 1_795_421_704_000  # 2026-11-23 08:15:04 UTC
-LIMITS = Limits(retention_s=400 * 86_400)
+LIMITS = UsableLimits(retention_s=400 * 86_400)
 PARTITIONS = 4
 ROUNDS = 2
 
@@ -135,7 +136,7 @@ async def _ingest(bootstrap: str, count: int, group: str) -> tuple[float, int]:
     stop = asyncio.Event()
     settled: list[tuple[float, int]] = []
 
-    def look(progress: Progress) -> None:
+    def look(progress: IngestProgress) -> None:
         if progress.messages:
             settled.append((time.perf_counter(), progress.messages))
         if progress.messages >= count:

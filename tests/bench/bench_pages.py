@@ -22,10 +22,10 @@ import numpy as np
 import shapely
 
 from geo.areas import Area, AreaSet, Kind
-from stream.cli.serve import command
+from stream.core.facts import SECOND, Allocation, Duty, Fixes
+from stream.core.policy import Policies
 from stream.embedded import EmbeddedDatabase
-from stream.facts import SECOND, Allocation, Duty, Fixes
-from stream.policy import Policies
+from stream.pipeline.processes import command
 from stream.store import areas
 from stream.store.ledger import Ledger
 from stream.store.schema import connect, migrate

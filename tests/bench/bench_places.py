@@ -13,7 +13,7 @@ import numpy as np
 import shapely
 
 from geo.areas import AreaSet, Kind
-from geo.places import PlaceIndex
+from geo.matching.places import PlaceIndex
 from tests.bench import Row, show
 from tests.core.test_places import DATA, wards
 from tests.tessellations import wiggly_world
@@ -43,7 +43,7 @@ def _best(work: Callable[[], Any], rounds: int = _ROUNDS) -> tuple[float, Any]:
 
 
 def _world() -> tuple[str, AreaSet]:
-    """Areas of a force's size: 171 neighbourhoods with 17,000 corners, and some of the other kinds."""
+    """Areas of a force's size: 171 neighbourhoods with 17,000 vertices, and some of the other kinds."""
     if DATA.is_dir():
         return "wards", wards()
     return "made-up wards", wiggly_world(1, 171, 17_000, priorities=40)
@@ -99,7 +99,7 @@ def _matching(name: str, areas: AreaSet) -> list[Row]:
     row = {area_id: at for at, area_id in enumerate(hoods.area_id)}
     area = np.array([row.get(place.neighbourhood or "", -1) for place in index.places])
     equal = np.array_equal(area[numbers[few]], by_tree) and np.array_equal(by_tree, by_join)
-    size = f"{name}: {len(areas)} areas, {shapely.get_num_coordinates(areas.geometry).sum():,} corners"
+    size = f"{name}: {len(areas)} areas, {shapely.get_num_coordinates(areas.geometry).sum():,} vertices"
     return [
         Row("PlaceIndex.locate", rate / 1e6, "M points/s", f"{size}, all kinds"),
         Row("PlaceIndex.locate, neighbourhoods", rate_hoods / 1e6, "M points/s", f"{len(hoods)} areas"),
@@ -116,7 +116,7 @@ def _matching(name: str, areas: AreaSet) -> list[Row]:
 
 def _index(name: str, areas: AreaSet) -> list[Row]:
     """Building, memory, points and legs."""
-    corners = int(shapely.get_num_coordinates(areas.geometry).sum())
+    vertices = int(shapely.get_num_coordinates(areas.geometry).sum())
     build, index = _best(lambda: PlaceIndex(areas), 3)
     lon, lat = _points(areas, _POINTS)
     locate, _ = _best(lambda: index.locate(lon, lat))
@@ -127,7 +127,7 @@ def _index(name: str, areas: AreaSet) -> list[Row]:
     alone, _ = _best(lambda: index.crossings(x0, y0, x1, y1), 3)
     legs_count = len(x0)
     return [
-        Row(f"build, {name}", build, "s", f"{len(areas):,} areas, {corners:,} corners"),
+        Row(f"build, {name}", build, "s", f"{len(areas):,} areas, {vertices:,} vertices"),
         Row(f"memory, {name}", index.nbytes / 1e6, "MB", f"{index.cells.code.size:,} cells"),
         Row(f"locate, {name}", _POINTS / locate / 1e6, "M points/s"),
         Row(

@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from stream.calendar import rfc3339
+from stream.core.calendar import rfc3339
+from stream.core.policy import Policies
+from stream.core.stays import take
 from stream.embedded import EmbeddedDatabase
-from stream.policy import Policies
-from stream.stays import take
 from stream.store import areas, recompute
 from stream.store.ledger import Ledger
 from stream.store.schema import connect, migrate
@@ -29,7 +29,7 @@ from tests.bench import Row, show
 from tests.bench.bench_core import fixes_of, shift
 
 if TYPE_CHECKING:
-    from stream.facts import Fixes
+    from stream.core.facts import Fixes
     from stream.simulate import Simulation
 
 DAY_US = 86_400_000_000

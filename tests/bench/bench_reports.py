@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from stream.calendar import Period
+from stream.core.calendar import Period
+from stream.core.policy import Policies
+from stream.core.summaries.model import encode
 from stream.embedded import EmbeddedDatabase
-from stream.policy import Policies
 from stream.reports import page, pdf, tables, workbook
+from stream.store.reading.summaries import summaries
 from stream.store.schema import connect
-from stream.store.summaries import summaries
-from stream.summary import encode
 from tests.bench import Row, show
 from tests.bench.record import fill
 from tests.oracle.reading import differences, parts_that_do_not_add_up
@@ -29,8 +29,8 @@ from tests.oracle.summaries import recount
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from stream.core.summaries.model import Summary
     from stream.store.schema import Connection
-    from stream.summary import Summary
 
 OFFICERS, WEEKS = 2_700, 13
 WEEK, MONTH = "2026-W47", "2026-10"

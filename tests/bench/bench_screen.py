@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from stream.calendar import moment
+from stream.core.calendar import moment
+from stream.core.facts import SECOND, StateReport
 from stream.embedded import EmbeddedDatabase
-from stream.facts import SECOND, StateReport
 from stream.store.schema import connect
 from tests.bench import Row, show
 from tests.bench.bench_pages import INTERVAL_S, RADIOS, UNITS, Crowd, fill, moving

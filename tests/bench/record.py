@@ -18,17 +18,17 @@ import numpy as np
 import shapely
 
 from geo.areas import Area, AreaSet, Kind
-from geo.history import UNKNOWN
-from geo.places import Place, PlaceIndex
-from stream.calendar import day_start
-from stream.columns import offsets
-from stream.facts import SECOND, Allocation, Duty, StateReport
-from stream.policy import Policies
-from stream.shares import totals
-from stream.slices import slices
-from stream.stays import Stays
+from geo.matching.history import UNKNOWN
+from geo.matching.places import Place, PlaceIndex
+from stream.core.calendar import day_start
+from stream.core.columns import offsets
+from stream.core.facts import SECOND, Allocation, Duty, StateReport
+from stream.core.policy import Policies
+from stream.core.shares import totals
+from stream.core.slices import slices
+from stream.core.stays import Stays
 from stream.store import areas as area_tables
-from stream.store.columns import Column, copy_in
+from stream.store.columns import BinaryColumn, copy_in
 from stream.store.policies import keep
 from stream.store.schema import migrate
 from tests.core.test_places import DATA
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from numpy.random import Generator
     from numpy.typing import NDArray
 
-    from stream.slices import Slices
+    from stream.core.slices import Slices
     from stream.store.schema import Connection
 
 MINUTE = 60 * SECOND
@@ -325,9 +325,11 @@ class _Filling:
             ],
         )
         columns = [
-            Column("officer", "int4", np.array([int(item.officer_id[1:]) + 1 for item in states], np.int32)),
-            Column("time", "time", np.array([item.time for item in states], np.int64)),
-            Column("state", "int2", np.array([item.state for item in states], np.int16)),
+            BinaryColumn(
+                "officer", "int4", np.array([int(item.officer_id[1:]) + 1 for item in states], np.int32)
+            ),
+            BinaryColumn("time", "time", np.array([item.time for item in states], np.int64)),
+            BinaryColumn("state", "int2", np.array([item.state for item in states], np.int16)),
         ]
         self._connection.execute(
             "create temp table keyed (like state) on commit drop" if first == 1 else "truncate keyed"
@@ -337,23 +339,23 @@ class _Filling:
 
         order = np.argsort(found.end, kind="stable")
         columns = [
-            Column("device", "int4", (found.device + 1)[order]),
-            Column("start_at", "time", found.start[order]),
-            Column("end_at", "time", found.end[order]),
-            Column("place", "int4", (found.place + 1)[order]),
+            BinaryColumn("device", "int4", (found.device + 1)[order]),
+            BinaryColumn("start_at", "time", found.start[order]),
+            BinaryColumn("end_at", "time", found.end[order]),
+            BinaryColumn("place", "int4", (found.place + 1)[order]),
         ]
         nowhere = found.place[order] == UNKNOWN
         copy_in(self._connection, "stay", columns, null_where=nowhere, nullable=frozenset({"place"}))
         order = np.argsort(counted.end, kind="stable")
         columns = [
-            Column("duty", "int4", (counted.duty + first)[order].astype(np.int32)),
-            Column("officer", "int4", (officer[counted.duty] + 1)[order].astype(np.int32)),
-            Column("start_at", "time", counted.start[order]),
-            Column("end_at", "time", counted.end[order]),
-            Column("activity", "int2", counted.activity[order].astype(np.int16)),
-            Column("state", "int2", counted.state[order]),
-            Column("place", "int4", (counted.place + 1)[order]),
-            Column("device", "int4", (counted.device + 1)[order]),
+            BinaryColumn("duty", "int4", (counted.duty + first)[order].astype(np.int32)),
+            BinaryColumn("officer", "int4", (officer[counted.duty] + 1)[order].astype(np.int32)),
+            BinaryColumn("start_at", "time", counted.start[order]),
+            BinaryColumn("end_at", "time", counted.end[order]),
+            BinaryColumn("activity", "int2", counted.activity[order].astype(np.int16)),
+            BinaryColumn("state", "int2", counted.state[order]),
+            BinaryColumn("place", "int4", (counted.place + 1)[order]),
+            BinaryColumn("device", "int4", (counted.device + 1)[order]),
         ]
         nowhere = counted.place[order] == UNKNOWN
         copy_in(

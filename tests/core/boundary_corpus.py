@@ -23,8 +23,8 @@ from shapely import GeometryCollection, LineString, MultiPolygon, Point, Polygon
 from shapely.affinity import translate
 
 from geo.areas import Area, AreaSet, Kind
-from geo.crs import crs_of, from_wgs84
-from geo.files import write_areas
+from geo.boundaries.crs import crs_of, from_wgs84
+from geo.boundaries.writing import write_areas
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -85,13 +85,13 @@ def _coordinates(*rings: list[tuple[float, ...]]) -> dict[str, Any]:
 
 
 S, H = SIDE, SIDE / 2
-_CORNERS: list[tuple[float, ...]] = [(0, 0), (S, 0), (S, S), (0, S), (0, 0)]
+_VERTICES: list[tuple[float, ...]] = [(0, 0), (S, 0), (S, S), (0, S), (0, 0)]
 _FRAME = Polygon(square(0, 0, 3 * S).exterior, [square(1, 1).exterior])
 
 
-def _tangle(corners: int) -> Polygon:
-    """A ring through places at random: its crossings grow with the square of its corners."""
-    return Polygon(np.random.default_rng(7).uniform(0, S, (corners, 2)))
+def _tangle(vertices: int) -> Polygon:
+    """A ring through places at random: its crossings grow with the square of its vertices."""
+    return Polygon(np.random.default_rng(7).uniform(0, S, (vertices, 2)))
 
 
 FAULTS: tuple[Fault, ...] = (
@@ -106,12 +106,12 @@ FAULTS: tuple[Fault, ...] = (
     _fault(
         "a spike",
         "shape-mended",
-        feature("spike", Polygon([*_CORNERS[:4], (0, H), (0, 0.8 * S), (0, H), (0, 0)])),
+        feature("spike", Polygon([*_VERTICES[:4], (0, H), (0, 0.8 * S), (0, H), (0, 0)])),
     ),
     _fault(
         "a hole outside its shell",
         "shape-crossing",
-        feature("hole", Polygon(_CORNERS, [square(2, 2).exterior.coords])),
+        feature("hole", Polygon(_VERTICES, [square(2, 2).exterior.coords])),
     ),
     _fault(
         "a hole in a hole",
@@ -119,7 +119,7 @@ FAULTS: tuple[Fault, ...] = (
         feature(
             "holes",
             Polygon(
-                _CORNERS,
+                _VERTICES,
                 [box(0.1 * S, 0.1 * S, 0.9 * S, 0.9 * S).exterior, box(0.3 * S, 0.3 * S, H, H).exterior],
             ),
         ),
@@ -131,7 +131,7 @@ FAULTS: tuple[Fault, ...] = (
     ),
     _fault("the same part twice", "shape-crossing", feature("twins", MultiPolygon([square(), square()]))),
     _fault("a point", "shape-not-area", feature("point", Point(H, H))),
-    _fault("a line", "shape-not-area", feature("line", LineString(_CORNERS))),
+    _fault("a line", "shape-not-area", feature("line", LineString(_VERTICES))),
     _fault("no inside", "shape-not-area", feature("flat", Polygon([(0, 0), (S, 0), (H, 0), (0, 0)]))),
     _fault("no shape", "shape-missing", feature("none", None)),
     _fault("an empty shape", "shape-missing", feature("empty", {"type": "Polygon", "coordinates": []})),
@@ -161,10 +161,10 @@ FAULTS: tuple[Fault, ...] = (
     _fault("a name that steers a terminal", "name-unfit", feature("esc", square(), name="A\x1b[31mB")),
     _fault("a name that turns the writing", "name-unfit", feature("rlo", square(), name="A\u202eB")),
     _fault("a name without end", "name-unfit", feature("long", square(), name="x" * 201)),
-    _fault("3,000 corners at random", "shape-tangled", feature("tangle", _tangle(3_000))),
+    _fault("3,000 vertices at random", "shape-tangled", feature("tangle", _tangle(3_000))),
     _fault("an overlap", "overlap", feature("o1", square()), feature("o2", square(0.5))),
     _fault(
-        "a hairline overlap",
+        "a sliver of overlap",
         "overlap-hairline",
         feature("h1", square()),
         feature("h2", square(1 - 0.3 * METRE / S)),
@@ -178,18 +178,20 @@ FAULTS: tuple[Fault, ...] = (
     ),
     _fault("a gap", "gap", feature("g1", _FRAME), feature("g2", square(1, 1, 0.8 * S))),
     _fault(
-        "a hairline gap", "gap-hairline", feature("g3", _FRAME), feature("g4", square(1, 1, S - 0.5 * METRE))
+        "a sliver of gap", "gap-hairline", feature("g3", _FRAME), feature("g4", square(1, 1, S - 0.5 * METRE))
     ),
     _fault("a hole that nobody fills", "gap", feature("g5", _FRAME)),
     _fault("much too small", "size-unlikely", feature("small", square(0, 0, 5 * METRE))),
-    _fault("a crumb", "part-tiny", feature("crumb", MultiPolygon([square(), square(2, 2, 0.5 * METRE)]))),
+    _fault(
+        "a fragment", "part-tiny", feature("fragment", MultiPolygon([square(), square(2, 2, 0.5 * METRE)]))
+    ),
     _fault("heights", "heights-dropped", feature("high", shapely.force_3d(square(), 77.0))),
     _fault("clockwise", "rings-turned", feature("turned", shapely.reverse(square()))),
-    _fault("an open ring", "ring-open", feature("open", _coordinates(_CORNERS[:4]))),
+    _fault("an open ring", "ring-open", feature("open", _coordinates(_VERTICES[:4]))),
     _fault(
         "a hole that stays open",
         "ring-open gap",
-        feature("open2", _coordinates(_CORNERS, [(0.2 * S, 0.2 * S), (0.2 * S, H), (H, H), (H, 0.2 * S)])),
+        feature("open2", _coordinates(_VERTICES, [(0.2 * S, 0.2 * S), (0.2 * S, H), (H, H), (H, 0.2 * S)])),
     ),
     _fault("outside the force", "outside-force", feature("away", square(70, 0)), fixed=True),
     _fault("across the outline", "partly-outside-force", feature("edge", square(49, 0, 2 * S)), fixed=True),
@@ -636,7 +638,7 @@ CASES: tuple[Case, ...] = (
         says="beyond its end",
     ),
     Case(
-        "2 G corners in a shape",
+        "2 G vertices in a shape",
         patched(loose, ".shp", 148, struct.pack("<I", TWO_GB)),
         codes=_codes("shape-missing"),
         says="S0 has no shape",

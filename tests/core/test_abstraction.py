@@ -10,23 +10,23 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from geo.history import UNKNOWN
-from stream.abstraction import Item, Meaning, Where, abstraction
-from stream.calendar import days
-from stream.policy import Policies, parse_policies
-from stream.shares import Figures, shares
-from stream.sheets.explanations import abstraction_table
-from stream.slices import ACTIVITIES, newest, slices
-from stream.stays import stays
+from geo.matching.history import UNKNOWN
+from stream.core.abstraction import Item, Meaning, Where, abstraction
+from stream.core.calendar import days
+from stream.core.policy import Policies, parse_policies
+from stream.core.shares import Figures, shares
+from stream.core.slices import ACTIVITIES, newest, slices
+from stream.core.stays import stays
+from stream.files.sheets.explanations import abstraction_table
 from tests.core.test_accounting import history_of
 from tests.strategies import BINARY, World, many, world_fixes, worlds
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from geo.places import Place
-    from stream.facts import Duty
-    from stream.slices import Slices
+    from geo.matching.places import Place
+    from stream.core.facts import Duty
+    from stream.core.slices import Slices
 
 RENAMED = parse_policies(
     """

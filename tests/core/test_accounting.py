@@ -9,18 +9,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from geo.areas import Area, AreaSet, Kind
-from geo.history import FOREVER, UNKNOWN, AreaHistory
-from stream.policy import BEGINNING, Policies
-from stream.shares import shares
-from stream.slices import ACTIVITIES, NO_DEVICE, NO_STATE, newest, reason, slices, whole_slices
-from stream.stays import stays, take, whole_stays
+from geo.matching.history import FOREVER, UNKNOWN, AreaHistory
+from stream.core.policy import BEGINNING, Policies
+from stream.core.shares import shares
+from stream.core.slices import ACTIVITIES, NO_DEVICE, NO_STATE, newest, reason, slices, whole_slices
+from stream.core.stays import stays, take, whole_stays
 from tests import oracle
 from tests.strategies import BINARY, DECIMAL, World, many, world_fixes, worlds
 
 if TYPE_CHECKING:
-    from stream.facts import Fixes
-    from stream.slices import Slices
-    from stream.stays import Stays
+    from stream.core.facts import Fixes
+    from stream.core.slices import Slices
+    from stream.core.stays import Stays
 
 
 def horizon(world: World) -> int:

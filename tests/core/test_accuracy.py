@@ -13,15 +13,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from geo.areas import Kind
-from geo.history import AreaHistory
-from stream.facts import SECOND
-from stream.policy import BEGINNING, Policies
-from stream.shares import OFFICER, shares
+from geo.matching.history import AreaHistory
+from stream.core.facts import SECOND
+from stream.core.policy import BEGINNING, Policies
+from stream.core.shares import OFFICER, shares
+from stream.core.slices import newest, slices
+from stream.core.stays import stays
+from stream.core.visits import visits as counted_visits
 from stream.simulate import PERFECT
 from stream.simulate.plane import DEGREE_M
-from stream.slices import newest, slices
-from stream.stays import stays
-from stream.visits import visits as counted_visits
 from tests.accuracy import methods, overlay
 from tests.accuracy.__main__ import HERE, INTERVALS
 from tests.accuracy.scores import IN_AREA, JOINED, ON_PATCH, VISITS, Errors, measure, summary
@@ -269,9 +269,9 @@ def test_events_are_paired_as_traccar_pairs_them() -> None:
     assert in_seconds(by.known) == [(0.0, 2120.0)]
 
 
-def moving(corners: Sequence[tuple[float, float, float]]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+def moving(vertices: Sequence[tuple[float, float, float]]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """A path as its times and places."""
-    found = track(corners)
+    found = track(vertices)
     return found.time, found.metres
 
 

@@ -8,7 +8,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream.alerts import (
+from stream.core.live.alerts import (
     FEED_STOPPED,
     FROM_FACTS,
     KINDS,

@@ -14,13 +14,13 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from geo.areas import Area, AreaSet, Kind
-from geo.history import UNKNOWN, AreaHistory
-from stream.facts import SECOND, Allocation, Duty, StateReport
-from stream.policy import BEGINNING, Policies, Policy
-from stream.shares import AMBIGUOUS_OFF, AMBIGUOUS_ON, FORCE, MET, MISSED, NOT_PROVEN, shares, totals
-from stream.slices import ambiguous as unsure
-from stream.slices import newest, slices
-from stream.stays import distance_m, stays
+from geo.matching.history import UNKNOWN, AreaHistory
+from stream.core.facts import SECOND, Allocation, Duty, StateReport
+from stream.core.policy import BEGINNING, Policies, Policy
+from stream.core.shares import AMBIGUOUS_OFF, AMBIGUOUS_ON, FORCE, MET, MISSED, NOT_PROVEN, shares, totals
+from stream.core.slices import ambiguous as unsure
+from stream.core.slices import newest, slices
+from stream.core.stays import distance_m, stays
 from tests import oracle
 from tests.core.test_accounting import history_of, horizon
 from tests.core.test_metamorphic import busy
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from stream.shares import Figures
+    from stream.core.shares import Figures
     from tests.oracle import Fix
     from tests.oracle.ambiguity import Interval
 

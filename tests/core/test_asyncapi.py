@@ -11,20 +11,20 @@ import pytest
 import yaml
 
 from stream import topics
-from stream.events import (
+from stream.core.events import (
     MAX_REVISION,
-    MAX_TEXT,
     NEEDED,
-    Limits,
     Reason,
     Reject,
+    UsableLimits,
     decode_duties,
     decode_positions,
     decode_states,
 )
+from stream.core.facts import MAX_TEXT
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "deploy" / "asyncapi.yaml"
-LIMITS = Limits(retention_s=400 * 86_400)
+LIMITS = UsableLimits(retention_s=400 * 86_400)
 
 
 @cache

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream import calendar
+from stream.core import calendar
 from tests import oracle
 from tests.strategies import many, micros
 

@@ -18,28 +18,24 @@ from hypothesis import strategies as st
 from shapely import Polygon
 from shapely.affinity import translate
 
-from geo import checks
 from geo.areas import Area, AreaSet, Kind
-from geo.checks import CODES, Acceptance, Checked, Severity, check, days_of, hours_of, ungarbled
-from geo.crs import area_m2
-from geo.files import (
-    Limits,
-    RawLayer,
-    areas_of,
-    mend,
-    printable,
-    read_areas,
-    read_layer,
-    tangled,
-    write_areas,
-)
+from geo.boundaries import apart, checks, findings, findings_page, together
+from geo.boundaries.checks import check
+from geo.boundaries.crs import area_m2
+from geo.boundaries.each_area import ungarbled
+from geo.boundaries.findings import CODES, Acceptance, Checked, Severity
+from geo.boundaries.layer import RawLayer, ReadingLimits, printable
+from geo.boundaries.reading import areas_of, read_areas, read_layer
+from geo.boundaries.shapes import mend, tangled
+from geo.boundaries.writing import write_areas
+from geo.hours import days_of, hours_of
 from tests.core import boundary_corpus as corpus
 from tests.core.boundary_corpus import CASES, FAULTS, OUTLINE, SOUTH, WEST, Case, Fault, feature, square
 
 DATA = Path(__file__).parents[2].parent / "shared" / "data"
 shared = pytest.mark.skipif(not DATA.is_dir(), reason="the real data (../shared/data) is not here")
 
-QUICK = Limits(seconds=2)
+QUICK = ReadingLimits(seconds=2)
 """A file of the corpus never ends; two seconds are enough to show that reading it does."""
 
 
@@ -237,8 +233,8 @@ def _layer(*shapes: Any) -> RawLayer:
     )
 
 
-def test_a_corner_on_a_long_edge_makes_no_gap() -> None:
-    """Areas drawn on the grid, with a corner of one on a 12 km edge of the other, have no gap in degrees."""
+def test_a_vertex_on_a_long_edge_makes_no_gap() -> None:
+    """Areas drawn on the grid, with a vertex of one on a 12 km edge of the other, have no gap in degrees."""
     east, north = 450_000, 300_000
     hole = shapely.box(2_000, 1_000, 14_000, 3_000)
     frame = Polygon(shapely.box(0, 0, 16_000, 9_000).exterior, [hole.exterior])
@@ -261,16 +257,16 @@ def test_a_moat_is_one_gap_of_its_own_size() -> None:
 
 
 @given(st.floats(0.05, 20.0))
-def test_a_hairline_is_told_from_a_real_gap_by_its_width(width_m: float) -> None:
-    """A strip nowhere wider than a metre is a hairline and a warning; a wider one is an error."""
-    if abs(width_m - checks.HAIRLINE_M) < 0.05:
+def test_a_sliver_is_told_from_a_real_gap_by_its_width(width_m: float) -> None:
+    """A strip nowhere wider than a metre is a sliver and a warning; a wider one is an error."""
+    if abs(width_m - together.SLIVER_M) < 0.05:
         return
     inner = square(1, 1)
     hole = shapely.box(corpus.SIDE, corpus.SIDE, 2 * corpus.SIDE, 2 * corpus.SIDE + width_m * corpus.METRE)
     frame = Polygon(square(0, 0, 3 * corpus.SIDE).exterior, [hole.exterior])
     shapes = [translate(shape, WEST, SOUTH) for shape in (frame, inner)]
     checked = check(_layer(*shapes), Kind.NEIGHBOURHOOD)
-    thin = width_m < checks.HAIRLINE_M
+    thin = width_m < together.SLIVER_M
     assert codes(checked) == {"gap-hairline" if thin else "gap"}
     assert checked.stops is not thin
 
@@ -422,12 +418,12 @@ def everything() -> Checked:
 def test_findings_as_geojson() -> None:
     """Findings make GeoJSON with one feature each, its place where it has one."""
     checked = everything()
-    collection = json.loads(checks.findings_geojson(checked.findings))
+    collection = json.loads(findings.findings_geojson(checked.findings))
     assert len(collection["features"]) == len(checked.findings)
     for made, finding in zip(collection["features"], checked.findings, strict=True):
         assert made["properties"]["code"] == finding.code
         assert (made["geometry"] is None) == (finding.place is None)
-        assert set(made["properties"]) == set(checks.COLUMNS)
+        assert set(made["properties"]) == set(findings.COLUMNS)
 
 
 class _Page(html.parser.HTMLParser):
@@ -447,7 +443,7 @@ def test_the_map_needs_nothing_from_anywhere() -> None:
     """The page has a drawing, a row a finding, no script, and no link but to itself."""
     checked = everything()
     page = _Page()
-    made = checks.findings_html(checked, "areas.geojson")
+    made = findings_page.findings_html(checked, "areas.geojson")
     page.feed(made)
     assert "script" not in page.tags
     assert page.tags.count("tr") == len(checked.findings) + 1
@@ -460,7 +456,7 @@ def test_the_map_needs_nothing_from_anywhere() -> None:
 def test_the_map_shows_names_as_text() -> None:
     """A name that looks like a page's own code is shown, not run."""
     areas = [Area(Kind.NEIGHBOURHOOD, "<b>", "<script>alert(1)</script>", translate(square(), WEST, SOUTH))]
-    made = checks.findings_html(Checked(AreaSet.of(areas), ()), "<i>")
+    made = findings_page.findings_html(Checked(AreaSet.of(areas), ()), "<i>")
     assert "<script" not in made
     assert "<i>" not in made
     assert "&lt;script&gt;" in made
@@ -468,7 +464,7 @@ def test_the_map_shows_names_as_text() -> None:
 
 def test_the_map_counts_and_shows_what_lies_below() -> None:
     """The page's head counts errors, warnings and notes; areas told to lie below are drawn."""
-    made = checks.findings_html(check(layer([FAULTS[0]])), "a.geojson", corpus.homes())
+    made = findings_page.findings_html(check(layer([FAULTS[0]])), "a.geojson", corpus.homes())
     assert "1 area, 1 error, 0 warnings, 0 notes: it must not be published" in made
     assert "<title>home Home</title>" in made
 
@@ -476,7 +472,7 @@ def test_the_map_counts_and_shows_what_lies_below() -> None:
 def test_an_unreadable_file_has_a_page_too() -> None:
     """A file that cannot be read gets a page that says so."""
     checked = check(Path("nowhere.gpkg"))
-    assert "no such file" in checks.findings_html(checked, "nowhere.gpkg")
+    assert "no such file" in findings_page.findings_html(checked, "nowhere.gpkg")
     assert checked.stops
 
 
@@ -557,13 +553,13 @@ def test_a_file_that_lies_elsewhere_than_what_is_published_is_an_error() -> None
 def test_a_check_apart_says_the_same(tmp_path: Path) -> None:
     """In a process of its own a file gets the findings and areas that it gets here."""
     path = corpus.write(tmp_path / "a.geojson", corpus.placed(list(FAULTS)))
-    here, apart = check(path, outline=OUTLINE), checks.check_apart(path, outline=OUTLINE)
-    assert [(f.code, f.text) for f in here.findings] == [(f.code, f.text) for f in apart.findings]
+    here, away = check(path, outline=OUTLINE), apart.check_apart(path, outline=OUTLINE)
+    assert [(f.code, f.text) for f in here.findings] == [(f.code, f.text) for f in away.findings]
     assert here.areas is not None
-    assert apart.areas is not None
-    assert (here.areas.area_id, here.areas.attributes) == (apart.areas.area_id, apart.areas.attributes)
+    assert away.areas is not None
+    assert (here.areas.area_id, here.areas.attributes) == (away.areas.area_id, away.areas.attributes)
     with pytest.raises(ValueError, match="accepted"):
-        checks.check_apart(path, accept={"unreadable": Acceptance("R", "no")})
+        apart.check_apart(path, accept={"unreadable": Acceptance("R", "no")})
 
 
 def _combs(folder: Path) -> Path:
@@ -578,8 +574,8 @@ def _combs(folder: Path) -> Path:
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="memory can be limited on Linux only")
 def test_a_check_apart_ends_within_its_memory(tmp_path: Path) -> None:
     """Sound areas whose overlap needs more memory than there may be get one error, not a crash."""
-    checked = checks.check_apart(
-        _combs(tmp_path), Kind.NEIGHBOURHOOD, limits=Limits(memory_bytes=1 << 29, seconds=20)
+    checked = apart.check_apart(
+        _combs(tmp_path), Kind.NEIGHBOURHOOD, limits=ReadingLimits(memory_bytes=1 << 29, seconds=20)
     )
     assert "unreadable" in errors(checked)
     assert checked.areas is None
@@ -609,7 +605,7 @@ def test_an_encoding_is_taken_as_told(tmp_path: Path) -> None:
 
 
 def test_crossings_are_counted_only_as_far_as_needed() -> None:
-    """A bow tie is no tangle; 20,000 corners at random are one, found without mending them."""
+    """A bow tie is no tangle; 20,000 vertices at random are one, found without mending them."""
     places = np.random.default_rng(1).uniform(0, 0.01, (20_000, 2))
     assert tangled(Polygon(places))
     assert not tangled(Polygon([(0, 0), (1, 1), (1, 0), (0, 0.9), (0, 0)]))

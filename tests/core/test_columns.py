@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream.columns import changes, coalesce, offsets, ranges, search
+from stream.core.columns import changes, coalesce, offsets, ranges, search
 
 SMALL = st.integers(-6, 12)
 

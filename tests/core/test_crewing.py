@@ -10,16 +10,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from geo.history import UNKNOWN
-from geo.places import Place
-from stream import calendar
-from stream.crewing import HOUR, NOWHERE_KNOWN, OUTSIDE, Crewing, by_hour_of_day, crewing
-from stream.facts import SECOND, Allocation, Duty
-from stream.policy import Policies
-from stream.sheets.arrow import write
-from stream.sheets.visits import crewing_table
-from stream.slices import newest
-from stream.stays import Stays, stays
+from geo.matching.history import UNKNOWN
+from geo.matching.places import Place
+from stream.core import calendar
+from stream.core.crewing import HOUR, NOWHERE_KNOWN, OUTSIDE, Crewing, by_hour_of_day, crewing
+from stream.core.facts import SECOND, Allocation, Duty
+from stream.core.policy import Policies
+from stream.core.slices import newest
+from stream.core.stays import Stays, stays
+from stream.files.sheets.arrow import write
+from stream.files.sheets.visit_tables import crewing_table
 from tests import oracle
 from tests.core.test_accounting import history_of
 from tests.oracle.crewing import Cell

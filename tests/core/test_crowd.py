@@ -8,15 +8,15 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream.crowd import groups, stays_of_all
-from stream.policy import Policies
-from stream.stays import stays
+from stream.core.policy import Policies
+from stream.core.stays import stays
+from stream.files.crowd import groups, stays_of_all
 from tests.core.test_accounting import history_of
 from tests.strategies import DECIMAL, World, many, world_fixes, worlds
 
 if TYPE_CHECKING:
-    from geo.history import AreaHistory
-    from stream.stays import Stays
+    from geo.matching.history import AreaHistory
+    from stream.core.stays import Stays
 
 
 def rows(found: Stays, history: AreaHistory) -> list[tuple[object, ...]]:

@@ -11,9 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from geo.areas import Area, AreaSet, Kind
-from geo.grid import METRES_PER_DEGREE
-from geo.history import AreaHistory
-from geo.places import ELSEWHERE, Place, PlaceIndex
+from geo.matching.grid import METRES_PER_DEGREE
+from geo.matching.history import AreaHistory
+from geo.matching.places import ELSEWHERE, Place, PlaceIndex
 from tests.tessellations import SIZE, SOUTH, WEST, small_world, telling_points
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from hypothesis.strategies import SearchStrategy
     from numpy.typing import NDArray
 
-    from geo.deciding import DecidingEdges
+    from geo.matching.deciding import DecidingEdges
 
 seeds: SearchStrategy[int] = st.integers(0, 2**32 - 1)
 

@@ -5,18 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 
-from geo.hours import Windows
-from stream.account import history_of
-from stream.alerts import NOBODY_ON_PATCH, PRIORITY_UNVISITED, TRACKER_SILENT
-from stream.calendar import parse_time
+from geo.hours import OwnHours
 from stream.cli.demo import HOURS, SHIFT, UNVISITED_S
-from stream.facts import SECOND
-from stream.overview import DAY, Tracks, deepen, nobody_since
-from stream.policy import Policies
+from stream.core.calendar import parse_time
+from stream.core.facts import SECOND
+from stream.core.live.alerts import NOBODY_ON_PATCH, PRIORITY_UNVISITED, TRACKER_SILENT
+from stream.core.live.overview import DAY, DayTracks, deepen, nobody_since
+from stream.core.policy import Policies
+from stream.core.slices import ON_PATCH, UNSEEN, slices, up_to
+from stream.core.stays import stays
+from stream.files.account import history_of
 from stream.settings import Settings
 from stream.simulate import demo_force, simulate
-from stream.slices import ON_PATCH, UNSEEN, slices, up_to
-from stream.stays import stays
 
 STEP = 300 * SECOND
 """How often it is looked at, microseconds: five seconds of the ten minutes."""
@@ -45,11 +45,11 @@ def seen() -> tuple[Seen, ...]:
         history.places,
         policies,
     )
-    windows = Windows.of([(0, force)], start - DAY, made.end + DAY)
+    windows = OwnHours.of([(0, force)], start - DAY, made.end + DAY)
     looks = []
     for now in range(start + STEP, made.end, STEP):
         depth = deepen(
-            Tracks(now, made.duties, up_to(found, now + SECOND), history.places, windows), force, policies
+            DayTracks(now, made.duties, up_to(found, now + SECOND), history.places, windows), force, policies
         )
         there = {
             area

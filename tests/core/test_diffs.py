@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from geo.areas import Area, AreaSet, Kind
-from geo.crs import area_m2
-from geo.diffs import MOVED_M2, Flow, diff
-from geo.files import read_areas
+from geo.boundaries.crs import area_m2
+from geo.boundaries.diffs import MOVED_M2, Flow, diff
+from geo.boundaries.reading import read_areas
 
 DATA = Path(__file__).parents[2].parent / "shared" / "data"
 shared = pytest.mark.skipif(not DATA.is_dir(), reason="the real data (../shared/data) is not here")
@@ -150,10 +150,10 @@ def test_kinds_do_not_mix() -> None:
 @settings(max_examples=30, deadline=None)
 @given(st.floats(0, 6.28), st.floats(0, 6.28))
 def test_rounding_moves_nothing(one: float, other: float) -> None:
-    """Corners moved by a centimetre, as another coordinate system moves them, are no change."""
+    """Vertices moved by a centimetre, as another coordinate system moves them, are no change."""
     old = parted((0.3, 0.7))
     rough = np.array([shapely.segmentize(shape, SIDE / 10) for shape in old.geometry], dtype=object)
-    # One corner goes one way, whichever area it belongs to.
+    # One vertex goes one way, whichever area it belongs to.
     shaken = shapely.transform(rough, lambda xy: xy + 0.01 * METRE * np.sin(xy[:, ::-1] * 1e6 + (one, other)))
     new = AreaSet.of(
         Area(Kind.NEIGHBOURHOOD, ident, ident, shape)

@@ -12,25 +12,16 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from stream.events import (
-    KNOT,
-    MAX_TEXT,
-    Limits,
-    Reason,
-    decode_duties,
-    decode_positions,
-    decode_states,
-    parse_time,
-    parse_times,
-)
-from stream.facts import SECOND, Allocation, Duty, StateReport
+from stream.core.events import KNOT, Reason, UsableLimits, decode_duties, decode_positions, decode_states
+from stream.core.facts import MAX_TEXT, SECOND, Allocation, Duty, StateReport
+from stream.core.times import parse_time, parse_times
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from stream.events import Decoded
+    from stream.core.events import Decoded
 
-LIMITS = Limits(retention_s=400 * 86_400)
+LIMITS = UsableLimits(retention_s=400 * 86_400)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 POSITION = (  # as it stands in the contract
@@ -186,7 +177,7 @@ def _events(draw: st.DrawFn) -> dict[str, object]:
     return event
 
 
-def _expected(event: Mapping[str, Any], received: int, limits: Limits) -> Reason | tuple[object, ...]:
+def _expected(event: Mapping[str, Any], received: int, limits: UsableLimits) -> Reason | tuple[object, ...]:
     """The rules on one event, as plainly as they can be written (the oracle)."""
     if any(event.get(name) is None for name in ("device_id", "time", "lon", "lat")):
         return Reason.MISSING_FIELD

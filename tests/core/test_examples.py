@@ -16,13 +16,13 @@ import pytest
 from shapely.geometry import box
 
 from geo.areas import Area, AreaSet, Kind
-from geo.history import FOREVER, UNKNOWN, AreaHistory
-from stream.calendar import days, week_bounds, weeks
-from stream.facts import SECOND, Allocation, Duty, StateReport
-from stream.policy import BEGINNING, Policies
-from stream.shares import Figures, shares
-from stream.slices import ACTIVITIES, NO_DEVICE, NO_STATE, newest, reason, slices, whole_slices
-from stream.stays import EARTH_RADIUS_M, stays, whole_stays
+from geo.matching.history import FOREVER, UNKNOWN, AreaHistory
+from stream.core.calendar import days, week_bounds, weeks
+from stream.core.facts import SECOND, Allocation, Duty, StateReport
+from stream.core.policy import BEGINNING, Policies
+from stream.core.shares import Figures, shares
+from stream.core.slices import ACTIVITIES, NO_DEVICE, NO_STATE, newest, reason, slices, whole_slices
+from stream.core.stays import EARTH_RADIUS_M, stays, whole_stays
 from tests.strategies import fix_columns, micros
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from shapely import Polygon
 
-    from stream.slices import Slices
+    from stream.core.slices import Slices
 
 EDGE, SOUTH = -1.125, 52.625
 POLICIES = Policies()

@@ -15,18 +15,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from geo.history import FOREVER, UNKNOWN
-from geo.places import Place
-from stream.calendar import LOCAL, day_bounds, local_day, moment, parse_time, week_bounds
-from stream.explanation import CAUSES, LEVELS, Explanation, Part, cut_open, exact, explain
-from stream.facts import SECOND, Allocation, Duty
-from stream.policy import Policies, Policy, parse_policies
-from stream.shares import FORCE, NEIGHBOURHOOD, OFFICER, Figures, shares
-from stream.sheets.explanations import explanation_json, parts_table
-from stream.slices import ACTIVITIES, NO_DEVICE, Slices
-from stream.wording import (
+from geo.matching.history import FOREVER, UNKNOWN
+from geo.matching.places import Place
+from stream.core.calendar import LOCAL, day_bounds, local_day, moment, parse_time, week_bounds
+from stream.core.explaining.explanation import CAUSES, LEVELS, Explanation, Stretch, cut_open, exact, explain
+from stream.core.explaining.wording import (
     MINUTE,
-    Basis,
+    Named,
     apportion,
     costs,
     duration,
@@ -36,6 +31,11 @@ from stream.wording import (
     period_words,
     words,
 )
+from stream.core.facts import SECOND, Allocation, Duty
+from stream.core.policy import Policies, Policy, parse_policies
+from stream.core.shares import FORCE, NEIGHBOURHOOD, OFFICER, Figures, shares
+from stream.core.slices import ACTIVITIES, NO_DEVICE, Slices
+from stream.files.sheets.explanations import explanation_json, parts_table
 from tests.core.test_abstraction import RENAMED, Case
 from tests.strategies import BINARY, World, many, worlds
 
@@ -112,7 +112,7 @@ def said_of(found: Explanation, level: str, row: int) -> object:
     }[level]
 
 
-def leaves(found: Explanation, parts: Sequence[Part], levels: Sequence[str]) -> list[int]:
+def leaves(found: Explanation, parts: Sequence[Stretch], levels: Sequence[str]) -> list[int]:
     """Checks that parts sum to what they are parts of, and say the same; gives the rows of the last level."""
     below = []
     heads = [said_of(found, levels[0], part.row) for part in parts]
@@ -236,7 +236,7 @@ def test_unknown_time_has_its_cause_at_every_instant(world: World) -> None:
 @given(worlds(BINARY))
 def test_tables_and_json_lose_nothing(world: World) -> None:
     """``parts.csv`` and the JSON tree sum to the figure too, to the microsecond."""
-    basis = Basis({})
+    basis = Named({})
     for _, found in explained(world):
         rows = parts_table(found).to_pylist()
         figure = found.figures
@@ -323,7 +323,7 @@ def leading(text: str) -> str:
 @given(worlds(BINARY), st.integers(1, 4))
 def test_what_is_said_adds_up_to_what_is_said(world: World, most: int) -> None:
     """The minutes read from the sentences sum: time on patch and all items are the duty time."""
-    basis = Basis({})
+    basis = Named({})
     for _, found in explained(world):
         said = words(found, basis, most=most)
         _, all_costs = costs(found, basis)
@@ -350,7 +350,7 @@ def test_the_sentences_agree_with_the_verdict(world: World, target: float) -> No
     """``met``, ``missed`` and ``not proven`` stand beside percentages that say the same."""
     for _, found in explained(world, Policies(policies=(Policy(target=target),))):
         figure, limit = found.figures, exact(target)
-        said = " ".join(words(found, Basis({})).verdict)
+        said = " ".join(words(found, Named({})).verdict)
         head = re.match(r".* \(([\d.]+) %; between ([\d.]+) % and ([\d.]+) %\): ([a-z ]+)\.", said)
         if figure.share is None:
             assert head is None
@@ -473,7 +473,7 @@ def story() -> Explanation:
 
 def test_a_week_as_a_sergeant_would_tell_it() -> None:
     """The worked week: who and when, the verdict, what it cost, what is in doubt, what it rests on."""
-    basis = Basis(NAMES | officer_names([MONDAY[0]]), ("wards.gpkg",), at("2026-11-22 23:10"))
+    basis = Named(NAMES | officer_names([MONDAY[0]]), ("wards.gpkg",), at("2026-11-22 23:10"))
     said = words(story(), basis)
     assert said.title == "PC Green (1001), week 2026-W47, Mon 16 Nov to Sun 22 Nov 2026"
     assert said.verdict == (
@@ -508,7 +508,7 @@ def test_a_week_as_a_sergeant_would_tell_it() -> None:
 
 def test_a_day_takes_its_part_of_a_night_shift() -> None:
     """A night shift is divided at midnight, and within a day no day is named."""
-    said = words(told([MONDAY, TUESDAY], day_bounds(local_day(at("2026-11-18 12:00")))), Basis(NAMES))
+    said = words(told([MONDAY, TUESDAY], day_bounds(local_day(at("2026-11-18 12:00")))), Named(NAMES))
     assert said.title == "1001, Wed 18 Nov 2026"
     assert said.verdict[0].startswith("On patch 5 h 4 min of 6 h (84.4 %; between 84.4 % and 84.4 %): met.")
     assert said.verdict[1] == "16 min more than the target of 80 % asks."
@@ -527,7 +527,7 @@ def test_a_neighbourhood_is_told_by_officers() -> None:
         officer_id="1002",
         name="PC Brown",
     )
-    basis = Basis(NAMES | officer_names([MONDAY[0], other[0]]))
+    basis = Named(NAMES | officer_names([MONDAY[0], other[0]]))
     said = words(told([MONDAY, TUESDAY, other], WEEK, (NEIGHBOURHOOD, "E1")), basis, most=2)
     assert said.title == "Abbey (E1), week 2026-W47, Mon 16 Nov to Sun 22 Nov 2026"
     assert said.costs == (
@@ -558,7 +558,7 @@ def test_silence_is_told_apart() -> None:
         ),
         devices=(Allocation("R1", "radio", at("2026-11-17 07:15"), at("2026-11-17 11:30")),),
     )
-    said = words(told([silent, held], WEEK), Basis({}))
+    said = words(told([silent, held], WEEK), Named({}))
     assert said.costs == (
         "1 h with nothing heard in the whole duty (Mon 07:00–08:00)",
         "1 h no signal (Tue 09:00–10:00)",
@@ -567,7 +567,7 @@ def test_silence_is_told_apart() -> None:
         "30 min no signal any more, after the duty's last position (Tue 11:00–11:30)",
     )
     early = told([silent], WEEK, boundaries_from=at("2026-11-16 07:20"))
-    assert words(early, Basis({})).costs == (
+    assert words(early, Named({})).costs == (
         "40 min with nothing heard in the whole duty (07:20–08:00)".replace("(", "(Mon "),
         "20 min before there were boundaries (Mon 07:00–07:20)",
     )
@@ -622,18 +622,18 @@ def test_the_silent_device_is_the_one_that_would_be_believed() -> None:
 )
 def test_verdicts_in_words(rows: Sequence[Row], verdict: tuple[str, ...]) -> None:
     """Exactly the target is met; what is missing and what the largest item cost is said where it is short."""
-    assert words(told([booked("D1", "2026-11-16 07:00", rows)], WEEK), Basis(NAMES)).verdict == verdict
+    assert words(told([booked("D1", "2026-11-16 07:00", rows)], WEEK), Named(NAMES)).verdict == verdict
 
 
 def test_no_home_patch_no_share_and_what_is_left_out() -> None:
     """Without a home patch there is time and no share; beside duties with one, those without are named."""
     roaming = booked("D2", "2026-11-17 07:00", ((60, OFF, WEST, 1),), patch=())
-    alone = words(told([roaming], WEEK), Basis(NAMES))
+    alone = words(told([roaming], WEEK), Named(NAMES))
     assert alone.verdict == ("No home patch, so no share: 1 h of duty time.",)
     assert alone.costs == ("1 h in Westcotes (on duty; Tue 07:00–08:00)",)
     both = told([MONDAY, roaming], WEEK)
     assert [both.duties[number].duty_id for number in both.left_out] == ["D2"]
-    assert "Not in this figure: 1 duty without a home patch." in words(both, Basis(NAMES)).notes
+    assert "Not in this figure: 1 duty without a home patch." in words(both, Named(NAMES)).notes
 
 
 def test_a_policy_is_named_with_its_date_and_an_open_duty_with_its_end() -> None:
@@ -644,7 +644,7 @@ def test_a_policy_is_named_with_its_date_and_an_open_duty_with_its_end() -> None
     until = at("2026-11-16 12:00")
     slices = cut_open(replace(slices, end=np.append(slices.end[:-1], FOREVER)), until)
     [figure] = [item for item in shares(slices, duties, PLACES, *WEEK) if item.scope == OFFICER]
-    notes = words(explain(figure, slices, duties, PLACES, ("R1",), policies, until=until), Basis(NAMES)).notes
+    notes = words(explain(figure, slices, duties, PLACES, ("R1",), policies, until=until), Named(NAMES)).notes
     assert "Target 83.33 %, by the policy in force since Mon 16 Nov 2026 00:00." in notes
     assert "Duties still open are counted up to Mon 16 Nov 2026 12:00." in notes
 

@@ -18,8 +18,11 @@ from hypothesis import strategies as st
 from shapely import affinity
 
 from geo.areas import Area, AreaSet, Kind
-from geo.crs import area_m2, crs_of, to_wgs84
-from geo.files import AreaFileError, Limits, read_areas, read_layer, with_shared_corners, write_areas
+from geo.boundaries.crs import area_m2, crs_of, to_wgs84
+from geo.boundaries.layer import AreaFileError, ReadingLimits
+from geo.boundaries.reading import read_areas, read_layer
+from geo.boundaries.shapes import with_shared_vertices
+from geo.boundaries.writing import write_areas
 
 DATA = Path(__file__).parents[2].parent / "shared" / "data"
 METRE_DEG = 1 / 111_000
@@ -298,7 +301,7 @@ def test_the_older_geojson_with_a_system_is_read(tmp_path: Path) -> None:
 @settings(max_examples=30, deadline=None)
 @given(st.floats(500, 20_000), st.lists(st.floats(0.02, 0.98), max_size=4), st.floats(-80, 80))
 def test_areas_that_fit_on_the_grid_fit_in_degrees(length_m: float, cuts: list[float], turn: float) -> None:
-    """Where a corner of one area lies on the edge of another, no sliver opens between them in degrees."""
+    """Where a vertex of one area lies on the edge of another, no sliver opens between them in degrees."""
     edges = sorted({0.0, *(round(cut, 3) for cut in cuts), 1.0})
     south = shapely.box(0, -1000, length_m, 0)
     row = [shapely.box(low * length_m, 0, high * length_m, 1000) for low, high in pairwise(edges)]
@@ -308,7 +311,7 @@ def test_areas_that_fit_on_the_grid_fit_in_degrees(length_m: float, cuts: list[f
     shapes = [affinity.rotate(shape, turn, origin=(0, 0)) for shape in (south, *row, apart)]
     shapes = [affinity.translate(shape, 450_000, 300_000) for shape in shapes]
     array = np.array(shapes, dtype=object)
-    made = to_wgs84(with_shared_corners(array), crs_of("EPSG:27700"))
+    made = to_wgs84(with_shared_vertices(array), crs_of("EPSG:27700"))
     plain = to_wgs84(array, crs_of("EPSG:27700"))
     assert shapely.get_type_id(made).tolist() == shapely.get_type_id(plain).tolist()
     assert shapely.is_valid(made).all()
@@ -324,19 +327,19 @@ def test_areas_that_fit_on_the_grid_fit_in_degrees(length_m: float, cuts: list[f
 
 @shared
 @pytest.mark.shared
-def test_shared_corners_are_not_added_twice() -> None:
-    """The wards share all their corners already: as many come out of the grid as there are in degrees."""
+def test_shared_vertices_are_not_added_twice() -> None:
+    """The wards share all their vertices already: as many come out of the grid as there are in degrees."""
     grid = read_areas(DATA / "wards_leicestershire_bng_shp.zip", Kind.NEIGHBOURHOOD)
     assert shapely.get_num_coordinates(grid.geometry).sum() == 17_385
 
 
 def test_a_small_crossing_is_mended_and_a_big_one_refused(tmp_path: Path) -> None:
     """A ring that crosses itself within a square metre is mended; one that loses ground is left to people."""
-    corners = [(-1.2, 52.6), (-1.1, 52.6), (-1.1, 52.7), (-1.2, 52.7)]
-    spike = shapely.Polygon([*corners, (-1.2, 52.65), (-1.2, 52.68), (-1.2, 52.65)])
+    vertices = [(-1.2, 52.6), (-1.1, 52.6), (-1.1, 52.7), (-1.2, 52.7)]
+    spike = shapely.Polygon([*vertices, (-1.2, 52.65), (-1.2, 52.68), (-1.2, 52.65)])
     mended = read_areas(geojson(tmp_path / "a.geojson", feature({"id": "1"}, spike)), Kind.PRIORITY)
     assert mended.geometry[0].is_valid
-    bow = shapely.Polygon([corners[0], corners[2], corners[1], corners[3]])
+    bow = shapely.Polygon([vertices[0], vertices[2], vertices[1], vertices[3]])
     with pytest.raises(AreaFileError, match=r"row 1 \('1'\) is not a valid shape \(Self-intersection"):
         read_areas(geojson(tmp_path / "b.geojson", feature({"id": "1"}, bow)), Kind.PRIORITY)
 
@@ -368,7 +371,7 @@ def test_no_damage_gets_past_unsaid(tmp_path_factory: pytest.TempPathFactory, da
         content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
     victim.write_bytes(content)
     try:
-        read_areas(path, limits=Limits(seconds=10))
+        read_areas(path, limits=ReadingLimits(seconds=10))
     except AreaFileError as error:
         line = str(error)
     else:
@@ -379,13 +382,13 @@ def test_no_damage_gets_past_unsaid(tmp_path_factory: pytest.TempPathFactory, da
 @pytest.mark.parametrize(
     ("limits", "says"),
     [
-        (Limits(memory_bytes=64 << 20), "within 64 MB of memory"),
-        (Limits(file_bytes=100), "more than 100 bytes"),
-        (Limits(features=2), "has 3 rows, too many"),
-        (Limits(vertices=10), "far too detailed"),
+        (ReadingLimits(memory_bytes=64 << 20), "within 64 MB of memory"),
+        (ReadingLimits(file_bytes=100), "more than 100 bytes"),
+        (ReadingLimits(features=2), "has 3 rows, too many"),
+        (ReadingLimits(vertices=10), "far too detailed"),
     ],
 )
-def test_limits_are_kept(tmp_path: Path, limits: Limits, says: str) -> None:
+def test_limits_are_kept(tmp_path: Path, limits: ReadingLimits, says: str) -> None:
     """A file that asks for more than its limits is refused, saying which."""
     path = write_areas(three(), tmp_path / "a.geojson")
     with pytest.raises(AreaFileError, match=says):

@@ -9,8 +9,8 @@ import shapely
 from hypothesis import given
 from hypothesis import strategies as st
 
-from geo import crs
-from geo.crs import CrsError, Look
+from geo.boundaries import crs
+from geo.boundaries.crs import CrsError, Look
 
 # The 40 points that Ordnance Survey published with OSTN15 to test implementations by
 # (OSTN15_OSGM15_TestInput_ETRStoOSGB.txt and its TestOutput): ETRS89 longitude and latitude, then the
@@ -193,16 +193,16 @@ def test_a_place_beyond_ostn15_is_refused() -> None:
 @given(st.floats(-7, 1.5), st.floats(50.5, 58.5), st.floats(0.0005, 0.2), st.floats(0.0005, 0.2))
 def test_areas_are_true_ground_areas(lon: float, lat: float, width: float, height: float) -> None:
     """Square metres agree with the geodesic area to 0.01 %, anywhere in Great Britain."""
-    # Many corners, so that straight lines in degrees and geodesics are the same lines.
+    # Many vertices, so that straight lines in degrees and geodesics are the same lines.
     shape = shapely.segmentize(shapely.box(lon, lat, lon + width, lat + height), 0.002)
     truth, _ = pyproj.Geod(ellps="WGS84").geometry_area_perimeter(shape)
     assert crs.area_m2(shape)[0] == pytest.approx(abs(truth), rel=1e-4)
 
 
-corner = st.tuples(st.floats(-2, 0), st.floats(52, 53))
+vertex = st.tuples(st.floats(-2, 0), st.floats(52, 53))
 
 
-@given(st.lists(corner, min_size=3, max_size=12), st.lists(corner, min_size=3, max_size=12))
+@given(st.lists(vertex, min_size=3, max_size=12), st.lists(vertex, min_size=3, max_size=12))
 def test_pieces_add_up_to_the_whole(one: list[tuple[float, float]], other: list[tuple[float, float]]) -> None:
     """What two shapes share and what they do not add up to the shapes, however long their edges are."""
     a, b = shapely.convex_hull(shapely.MultiPoint(one)), shapely.convex_hull(shapely.MultiPoint(other))

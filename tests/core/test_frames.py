@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream.facts import Fixes
-from stream.frames import (
+from stream.core.facts import Fixes
+from stream.core.frames import (
     FIX_BYTES,
     FrameError,
     compact,

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from geo.areas import Area, AreaSet, Kind
-from geo.history import FOREVER, UNKNOWN, AreaHistory
-from geo.places import Place, PlaceIndex
+from geo.matching.history import FOREVER, UNKNOWN, AreaHistory
+from geo.matching.places import Place, PlaceIndex
 from tests.strategies import BINARY, areas, many, spots
 
 TIMES = st.integers(-(10**15), 4 * 10**15)

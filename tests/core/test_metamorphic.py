@@ -16,14 +16,14 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from geo.areas import Area, AreaSet, Kind
-from geo.history import UNKNOWN, AreaHistory
-from geo.hours import Windows
-from stream.facts import SECOND, Allocation, Duty, StateReport
-from stream.policy import BEGINNING, Policies, Policy
-from stream.shares import shares
-from stream.slices import ACTIVITIES, NO_DEVICE, newest, slices, whole_slices
-from stream.stays import stays, whole_stays
-from stream.visits import reach, visits
+from geo.hours import OwnHours
+from geo.matching.history import UNKNOWN, AreaHistory
+from stream.core.facts import SECOND, Allocation, Duty, StateReport
+from stream.core.policy import BEGINNING, Policies, Policy
+from stream.core.shares import shares
+from stream.core.slices import ACTIVITIES, NO_DEVICE, newest, slices, whole_slices
+from stream.core.stays import stays, whole_stays
+from stream.core.visits import reach, visits
 from tests.core.test_accounting import horizon
 from tests.strategies import (
     BINARY,
@@ -111,7 +111,7 @@ def outcome(world: World, policies: Policies = PLAIN, *, device_ids: Sequence[st
             (start, end, (ACTIVITIES[activity], state, _where(history, place), source))
         )
     figures = shares(fine, duties, history.places, *world.period)
-    windows = Windows.of(history.versions, *reach(fine, duties, until))
+    windows = OwnHours.of(history.versions, *reach(fine, duties, until))
     seen = visits(fine, duties, history.places, policies, windows, until=until)
     return Outcome(
         by_device,
@@ -521,15 +521,15 @@ def test_a_duty_in_two_is_the_same_time(world: World, data: st.DataObject) -> No
 
 @many(20)
 @given(world=busy(), data=st.data())
-def test_more_corners_on_the_same_lines_change_nothing(world: World, data: st.DataObject) -> None:
-    """Edges with a corner in their middle, rings begun elsewhere or run the other way: the same."""
+def test_more_vertices_on_the_same_lines_change_nothing(world: World, data: st.DataObject) -> None:
+    """Edges with a vertex in their middle, rings begun elsewhere or run the other way: the same."""
     refined = tuple(data.draw(st.lists(st.booleans(), min_size=24, max_size=24)))
     turn, flip = data.draw(st.integers(0, 5)), data.draw(st.booleans())
 
     def ring(line: Any) -> list[tuple[float, float]]:
-        corners = list(line.coords)[:-1]
+        vertices = list(line.coords)[:-1]
         found: list[tuple[float, float]] = []
-        for at, (p, q) in enumerate(pairwise([*corners, corners[0]])):
+        for at, (p, q) in enumerate(pairwise([*vertices, vertices[0]])):
             found += [p, ((p[0] + q[0]) / 2, (p[1] + q[1]) / 2)] if refined[at % len(refined)] else [p]
         found = found[turn % len(found) :] + found[: turn % len(found)]
         return found[::-1] if flip else found

@@ -16,7 +16,7 @@ import shapely
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream.facts import SECOND, Allocation, Duty, StateReport
+from stream.core.facts import SECOND, Allocation, Duty, StateReport
 from tests import oracle
 from tests.oracle.exact import Areas, ExactArea, crossings, inside_ring, on_edge, point
 from tests.oracle.slices import canonical, span, state_at
@@ -198,10 +198,10 @@ def test_republished(world: World, at: int) -> None:
 @given(grid=st.sampled_from((BINARY, DECIMAL)), data=st.data())
 @many(200)
 def test_closed_areas(grid: Grid, data: st.DataObject) -> None:
-    """A point is in a closed area just where GEOS says that the area covers it, on edges and corners too."""
+    """A point is in a closed area just where GEOS says that the area covers it, on edges and vertices too."""
     shape: Shape = data.draw(shapes(grid))
-    corners = [tuple(c) for c in shapely.get_coordinates(shape)]
-    x, y = data.draw(st.one_of(st.sampled_from(corners), spots().map(lambda spot: grid.at(*spot))))
+    vertices = [tuple(c) for c in shapely.get_coordinates(shape)]
+    x, y = data.draw(st.one_of(st.sampled_from(vertices), spots().map(lambda spot: grid.at(*spot))))
     assert ExactArea.of(("premises", "B1", shape)).covers(point(x, y)) == shape.covers(shapely.Point(x, y))
 
 
@@ -315,7 +315,7 @@ def test_place_rules() -> None:
 
 
 def test_along_an_edge() -> None:
-    """A way along an edge is cut at the edge's ends, one that touches a corner at the corner."""
+    """A way along an edge is cut at the edge's ends, one that touches a vertex at the vertex."""
     edge = (point(1, 0), point(3, 0))
     assert crossings(point(0, 0), point(4, 0), edge) == [Fraction(1, 4), Fraction(3, 4)]
     assert crossings(point(0, 1), point(2, -1), edge) == [Fraction(1, 2)]
@@ -325,8 +325,8 @@ def test_along_an_edge() -> None:
     assert not on_edge(point(4, 0), edge)
 
 
-def test_ray_through_a_corner() -> None:
-    """A ray that meets a corner counts it once where the ring passes, twice or not at all where it turns."""
+def test_ray_through_a_vertex() -> None:
+    """A ray that meets a vertex counts it once where the ring passes, twice or not at all where it turns."""
     ring = [(point(*a), point(*b)) for a, b in pairwise([(0, 0), (2, 1), (0, 2), (-2, 1), (0, 0)])]
     assert inside_ring(point(0, 1), ring)
     assert not inside_ring(point(-3, 1), ring)

@@ -13,8 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from geo.areas import Area, AreaSet, Kind
-from geo.grid import MAX_CELLS, Grid
-from geo.places import OUTSIDE, Place, PlaceIndex
+from geo.matching.grid import MAX_CELLS, Grid
+from geo.matching.places import OUTSIDE, Place, PlaceIndex
 from tests.tessellations import SIZE, SOUTH, WEST, small_world, telling_points, wiggly_world
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def wards() -> AreaSet:
 @many(60)
 @given(seed=seeds, snap=lattices, cell_m=cell_sizes)
 def test_every_point_is_where_comparison_puts_it(seed: int, snap: float, cell_m: float) -> None:
-    """The index agrees with comparing points and areas: inside, on edges, on corners, a hair beside them."""
+    """The index agrees with comparing points and areas: inside, on edges, on vertices, a hair beside them."""
     areas = small_world(seed, snap=snap)
     points = telling_points(areas, seed, 400)
     assert places_by_index(PlaceIndex(areas, cell_m=cell_m), points) == places_by_comparison(areas, points)
@@ -265,17 +265,17 @@ def test_heights_are_dropped() -> None:
 
 
 def test_a_force_of_thousands_of_areas_agrees() -> None:
-    """3,000 wiggly areas with 100,000 corners: the index agrees with exact comparison."""
+    """3,000 wiggly areas with 100,000 vertices: the index agrees with exact comparison."""
     areas = wiggly_world(3, 3000, 100_000, priorities=30)
     index = PlaceIndex(areas)
     rng = np.random.default_rng(4)
     west, south, east, north = shapely.total_bounds(areas.geometry)
-    corners = shapely.get_coordinates(areas.geometry)
+    vertices = shapely.get_coordinates(areas.geometry)
     points = np.concatenate(
         [
             rng.uniform((west, south), (east, north), (60_000, 2)),
-            np.round(corners[rng.integers(0, len(corners), 20_000)] + rng.normal(0, 1e-5, (20_000, 2)), 7),
-            corners[rng.integers(0, len(corners), 3_000)],
+            np.round(vertices[rng.integers(0, len(vertices), 20_000)] + rng.normal(0, 1e-5, (20_000, 2)), 7),
+            vertices[rng.integers(0, len(vertices), 3_000)],
         ]
     )
     tree = shapely.STRtree(areas.geometry)
@@ -301,13 +301,13 @@ def test_the_real_wards_agree() -> None:
     areas = wards()
     west, south, east, north = shapely.total_bounds(areas.geometry)
     rng = np.random.default_rng(5)
-    corners = shapely.get_coordinates(areas.geometry)
+    vertices = shapely.get_coordinates(areas.geometry)
     points = np.concatenate(
         [
             rng.uniform((west, south), (east, north), (20_000, 2)),
-            np.round(corners + rng.normal(0, 3e-5, corners.shape), 7),
-            corners,
-            (corners[1:] + corners[:-1]) / 2,
+            np.round(vertices + rng.normal(0, 3e-5, vertices.shape), 7),
+            vertices,
+            (vertices[1:] + vertices[:-1]) / 2,
             rng.uniform((WEST, SOUTH), (WEST + SIZE, SOUTH + SIZE), (10_000, 2)),
         ]
     )

@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from geo.areas import Area, AreaSet, Kind
-from geo.places import Pieces, Place, PlaceIndex
-from geo.predicates import covers_exactly, meet, meet_exactly
+from geo.matching.places import Pieces, Place, PlaceIndex
+from geo.matching.predicates import covers_exactly, meet, meet_exactly
 from tests.core.test_places import (
     cell_sizes,
     lattices,
@@ -36,11 +36,11 @@ SLIVER = 1e-14
 
 
 def legs_of(areas: AreaSet, seed: int, count: int) -> NDArray[np.float64]:
-    """``float64[4, n]``: legs between telling points, along edges, through corners, and of no length."""
+    """``float64[4, n]``: legs between telling points, along edges, through vertices, and of no length."""
     start, end = telling_points(areas, seed, 2 * count).reshape(2, count, 2)
-    corners = shapely.get_coordinates(areas.geometry)[: count // 2 + 1]
-    start = np.concatenate([start, corners[:-1], corners[:-1], start[:2]])
-    end = np.concatenate([end, corners[1:], 2 * corners[1:] - corners[:-1], start[:2]])
+    vertices = shapely.get_coordinates(areas.geometry)[: count // 2 + 1]
+    start = np.concatenate([start, vertices[:-1], vertices[:-1], start[:2]])
+    end = np.concatenate([end, vertices[1:], 2 * vertices[1:] - vertices[:-1], start[:2]])
     return np.concatenate([start.T, end.T])
 
 
@@ -236,17 +236,17 @@ def test_a_leg_along_a_shared_edge_lies_in_the_smallest_id() -> None:
 
 
 def test_a_leg_that_only_touches_is_not_cut() -> None:
-    """Touching a corner or an edge from outside takes no time, and makes no piece."""
+    """Touching a vertex or an edge from outside takes no time, and makes no piece."""
     index = PlaceIndex(AreaSet.of([square("A", 0.0, 0.0, 0.25)]))
     out, a = Place(None, None, ()), Place("A", None, ())
     legs = np.array(
         [
-            [-0.125, 0.125, 0.125, 0.375],  # through the corner (0, 0.25) only
-            [-0.25, 0.25, 0.5, 0.5],  # past that corner
-            [-0.125, 0.125, 0.125, -0.125],  # through the corner (0, 0) only
+            [-0.125, 0.125, 0.125, 0.375],  # through the vertex (0, 0.25) only
+            [-0.25, 0.25, 0.5, 0.5],  # past that vertex
+            [-0.125, 0.125, 0.125, -0.125],  # through the vertex (0, 0) only
             [0.25, 0.125, 0.5, 0.125],  # starts on the edge it leaves
-            [0.125, 0.125, 0.25, 0.25],  # ends on a corner from inside
-            [0.25, 0.25, 0.25, 0.25],  # stays on a corner
+            [0.125, 0.125, 0.25, 0.25],  # ends on a vertex from inside
+            [0.25, 0.25, 0.25, 0.25],  # stays on a vertex
         ]
     ).T
     assert cut(index, legs) == [
@@ -300,8 +300,8 @@ def test_meetings_are_those_of_fractions(
 @given(seed=seeds, at=st.tuples(coordinates, coordinates))
 def test_exact_containment_is_that_of_geos(seed: int, at: tuple[float, float]) -> None:
     """For points that doubles can name, exact containment is what GEOS says."""
-    corners = np.random.default_rng(seed).integers(-8, 9, (6, 2)) / 4
-    hull = shapely.MultiPoint(corners).convex_hull
+    vertices = np.random.default_rng(seed).integers(-8, 9, (6, 2)) / 4
+    hull = shapely.MultiPoint(vertices).convex_hull
     if hull.geom_type != "Polygon":
         return
     ring = shapely.get_coordinates(hull)

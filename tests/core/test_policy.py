@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from shapely.geometry import box
 
 from geo.areas import Area, AreaSet, Kind
-from geo.history import AreaHistory
-from stream.calendar import day_start, local_day
-from stream.facts import SECOND, Allocation, Duty, StateReport
-from stream.policy import (
+from geo.matching.history import AreaHistory
+from stream.core.calendar import day_start, local_day
+from stream.core.facts import SECOND, Allocation, Duty, StateReport
+from stream.core.policy import (
     BEGINNING,
     COUNTS,
     DEFAULT_STATES,
@@ -25,9 +25,9 @@ from stream.policy import (
     State,
     parse_policies,
 )
-from stream.shares import shares
-from stream.slices import slices
-from stream.stays import stays
+from stream.core.shares import shares
+from stream.core.slices import slices
+from stream.core.stays import stays
 from tests.strategies import BINARY, fix_columns, micros
 
 NUMBERS = [item.name for item in fields(Policy) if item.name != "states"]

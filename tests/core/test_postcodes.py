@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from geo.areas import Area, AreaSet, Kind
-from geo.files import read_areas
-from geo.places import PlaceIndex
-from stream.postcodes import LONGEST, Finder, Outcome, Postcodes, PostcodesError, plain, shown
+from geo.boundaries.reading import read_areas
+from geo.matching.places import PlaceIndex
+from stream.core.postcodes import LONGEST, Finder, LookupOutcome, Postcodes, PostcodesError, plain, shown
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = ROOT.parent / "shared" / "data"
@@ -55,31 +55,33 @@ FINDER = finder()
 @pytest.mark.parametrize(
     ("typed", "outcome", "area_id"),
     [
-        ("AB1 1AA", Outcome.FOUND, "N1"),
-        ("ab11aa", Outcome.FOUND, "N1"),
-        ("  a b 1 1 a a ", Outcome.FOUND, "N1"),
-        ("AB1-1AA", Outcome.FOUND, "N1"),
-        ("ＡＢ１ １ＡＡ", Outcome.FOUND, "N1"),
-        ("AB1\u00a01AA\u200b", Outcome.FOUND, "N1"),
-        ("AB1 1AB", Outcome.FOUND, "N1"),
-        ("AB1 2BC", Outcome.FOUND, "N2"),
-        ("AB1 2BD", Outcome.FOUND, "N1"),
-        ("AB10 9ZZ", Outcome.OUTSIDE, None),
-        ("AB1 0XX", Outcome.NO_POSITION, None),
-        ("AB1 0XY", Outcome.NO_POSITION, None),
-        ("AB1 0XZ", Outcome.NO_POSITION, None),
-        ("AB1 0XW", Outcome.NO_POSITION, None),
-        ("AB1 9ZZ", Outcome.UNKNOWN, None),
-        ("ZZ9", Outcome.UNKNOWN, None),
-        ("", Outcome.EMPTY, None),
-        (" \t", Outcome.EMPTY, None),
-        ("town hall", Outcome.NO_POSTCODE, None),
-        ("AB1 1AA; drop table", Outcome.NO_POSTCODE, None),
-        ("é", Outcome.NO_POSTCODE, None),
-        ("1" * 1000, Outcome.NO_POSTCODE, None),
+        ("AB1 1AA", LookupOutcome.FOUND, "N1"),
+        ("ab11aa", LookupOutcome.FOUND, "N1"),
+        ("  a b 1 1 a a ", LookupOutcome.FOUND, "N1"),
+        ("AB1-1AA", LookupOutcome.FOUND, "N1"),
+        ("ＡＢ１ １ＡＡ", LookupOutcome.FOUND, "N1"),
+        ("AB1\u00a01AA\u200b", LookupOutcome.FOUND, "N1"),
+        ("AB1 1AB", LookupOutcome.FOUND, "N1"),
+        ("AB1 2BC", LookupOutcome.FOUND, "N2"),
+        ("AB1 2BD", LookupOutcome.FOUND, "N1"),
+        ("AB10 9ZZ", LookupOutcome.OUTSIDE, None),
+        ("AB1 0XX", LookupOutcome.NO_POSITION, None),
+        ("AB1 0XY", LookupOutcome.NO_POSITION, None),
+        ("AB1 0XZ", LookupOutcome.NO_POSITION, None),
+        ("AB1 0XW", LookupOutcome.NO_POSITION, None),
+        ("AB1 9ZZ", LookupOutcome.UNKNOWN, None),
+        ("ZZ9", LookupOutcome.UNKNOWN, None),
+        ("", LookupOutcome.EMPTY, None),
+        (" \t", LookupOutcome.EMPTY, None),
+        ("town hall", LookupOutcome.NO_POSTCODE, None),
+        ("AB1 1AA; drop table", LookupOutcome.NO_POSTCODE, None),
+        ("é", LookupOutcome.NO_POSTCODE, None),
+        ("1" * 1000, LookupOutcome.NO_POSTCODE, None),
     ],
 )
-def test_a_postcode_as_people_type_it_is_answered(typed: str, outcome: Outcome, area_id: str | None) -> None:
+def test_a_postcode_as_people_type_it_is_answered(
+    typed: str, outcome: LookupOutcome, area_id: str | None
+) -> None:
     """Case, spaces and full width do not matter; on an edge the smaller id has it; each has its answer."""
     answer = FINDER.find(typed)
     assert answer.outcome is outcome
@@ -125,7 +127,7 @@ def test_the_beginning_of_a_postcode_leads_to_all_its_neighbourhoods(
 ) -> None:
     """A district or sector lists where its postcodes lie; a district goes before a sector spelt alike."""
     answer = FINDER.find(typed)
-    assert answer.outcome is Outcome.PARTIAL
+    assert answer.outcome is LookupOutcome.PARTIAL
     assert (answer.postcode, [item.name for item in answer.neighbourhoods]) == (part, names)
 
 
@@ -135,7 +137,7 @@ def test_anything_may_be_typed(typed: str) -> None:
     answer = FINDER.find(typed)
     assert answer.asked.isprintable()
     assert len(answer.asked) <= LONGEST
-    if answer.outcome is Outcome.FOUND:
+    if answer.outcome is LookupOutcome.FOUND:
         assert plain(typed).encode() in FINDER.postcodes.key.tolist()
 
 
@@ -232,14 +234,14 @@ def test_all_real_postcodes_lie_where_exact_geometry_says() -> None:
     expected: dict[int, str] = {}
     for at, number in zip(point.tolist(), ward.tolist(), strict=True):
         expected[at] = min(expected.get(at, "~"), wards.area_id[number])
-    outcomes: Counter[Outcome] = Counter()
+    outcomes: Counter[LookupOutcome] = Counter()
     for at, key in enumerate(postcodes.key.tolist()):
         answer = found.find(key.decode())
         outcomes[answer.outcome] += 1
         assert (answer.neighbourhood.area_id if answer.neighbourhood else None) == expected.get(at)
         if np.isnan(postcodes.lon[at]):
-            assert answer.outcome is Outcome.NO_POSITION
-    assert outcomes[Outcome.NO_POSITION] == 8
-    assert set(outcomes) == {Outcome.FOUND, Outcome.OUTSIDE, Outcome.NO_POSITION}
+            assert answer.outcome is LookupOutcome.NO_POSITION
+    assert outcomes[LookupOutcome.NO_POSITION] == 8
+    assert set(outcomes) == {LookupOutcome.FOUND, LookupOutcome.OUTSIDE, LookupOutcome.NO_POSITION}
     blank = "LE11 9AB"
-    assert found.find(blank).outcome is Outcome.NO_POSITION
+    assert found.find(blank).outcome is LookupOutcome.NO_POSITION

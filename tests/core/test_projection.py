@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from geo.history import FOREVER, UNKNOWN
-from geo.hours import Windows
-from stream.facts import SECOND, Duty
-from stream.overview import SIGNED_OFF, Awaited, Officers, Share, Tracks, due_since, presence
-from stream.projection import (
+from geo.hours import OwnHours
+from geo.matching.history import FOREVER, UNKNOWN
+from stream.core.facts import SECOND, Duty
+from stream.core.live.overview import SIGNED_OFF, Awaited, DayTracks, LiveShare, Officers, due_since, presence
+from stream.core.live.projection import (
     CERTAIN_MET,
     CERTAIN_MISS,
     LEAST,
@@ -26,8 +26,8 @@ from stream.projection import (
     project,
     remaining,
 )
-from stream.shares import MISSED, NEIGHBOURHOOD, Figures
-from stream.slices import HIDDEN, NO_DEVICE, OFF_PATCH, ON_BREAK, ON_PATCH, UNSEEN, Slices
+from stream.core.shares import MISSED, NEIGHBOURHOOD, Figures
+from stream.core.slices import HIDDEN, NO_DEVICE, OFF_PATCH, ON_BREAK, ON_PATCH, UNSEEN, Slices
 from tests.strategies import many
 
 if TYPE_CHECKING:
@@ -280,7 +280,7 @@ def test_presence_is_what_one_sees_slice_by_slice(shift: list[list[Row]], now: i
 
 def share(
     on: int, off: int, on_duty: int, on_patch: int, ahead: float | None = None, *, on_break: int = 0
-) -> Share:
+) -> LiveShare:
     """A neighbourhood's figure."""
     counted = Figures(NEIGHBOURHOOD, "A", 0, HOUR, on_patch=on, off_patch=off)
     projected = None
@@ -288,7 +288,7 @@ def share(
         projected = replace(counted, on_patch=round(ahead * 1000), off_patch=1000 - round(ahead * 1000))
     found = outlook(counted, None, 1000, 1, 0.25)
     found = None if found is None else replace(found, ahead=projected)
-    return Share(counted, "A", 0.8, Officers(on_duty, on_patch, 0, on_break), found, ())
+    return LiveShare(counted, "A", 0.8, Officers(on_duty, on_patch, 0, on_break), found, ())
 
 
 @pytest.mark.parametrize(
@@ -339,8 +339,8 @@ def test_since_when_somebody_ought_to_be_there(shift: list[list[Row]], now: int,
     """Since when somebody ought to be on patch is what a look at each instant says, area by area."""
     patches = [tuple(sorted(data.draw(st.sets(st.sampled_from("ABC"))))) for _ in shift]
     duties = tuple(Duty(str(at), 1, str(at), 0, None, patch) for at, patch in enumerate(patches))
-    windows = Windows.of([], 0, 1)
-    tracks = Tracks(now, duties, columns(shift), (), windows)
+    windows = OwnHours.of([], 0, 1)
+    tracks = DayTracks(now, duties, columns(shift), (), windows)
     assert due_since(tracks) == due_literally(shift, patches, now)
 
 

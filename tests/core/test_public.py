@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stream.public import (
+from stream.core.summaries.disclosure import (
     FEW,
     NOBODY,
     OTHER,

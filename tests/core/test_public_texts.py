@@ -15,8 +15,9 @@ from babel.messages.extract import extract_from_dir
 from babel.messages.frontend import parse_mapping_cfg
 from babel.messages.pofile import read_po, write_po
 
-from stream.postcodes import Answer, Neighbourhood, Outcome
-from stream.public import REASONS, PublicArea, Reason, publish
+from stream.core.postcodes import Lookup, LookupOutcome, Neighbourhood
+from stream.core.summaries.disclosure import REASONS, PublicArea, PublicReason, publish
+from stream.core.visits import LENGTHS
 from stream.reports.public import (
     HERE,
     SOURCE,
@@ -29,13 +30,12 @@ from stream.reports.public import (
     languages,
     texts,
 )
-from stream.visits import LENGTHS
 from tests.publics import GOOD, MINUTE, World, summary, team
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from stream.public import Public
+    from stream.core.summaries.disclosure import Public
 
 PAGE = publish(summary(GOOD))
 TRANSLATED = [language for language in languages() if language != SOURCE]
@@ -67,7 +67,7 @@ def pages() -> list[Public]:
     """Pages with every state and reason."""
     shown = PAGE
     assert shown.share is not None
-    every = tuple(Reason(key=key, percent=number) for number, key in enumerate(REASONS))
+    every = tuple(PublicReason(key=key, percent=number) for number, key in enumerate(REASONS))
     area = shown.areas[0]
     return [
         shown,
@@ -87,23 +87,23 @@ def pages() -> list[Public]:
     ]
 
 
-def answers() -> list[Answer]:
+def answers() -> list[Lookup]:
     """Answers of every kind."""
     place = Neighbourhood("N1", "Abbey")
     many = tuple(Neighbourhood(f"N{number}", f"Ward {number}") for number in range(40))
     return [
-        Answer(asked="x", outcome=Outcome.NO_POSTCODE, suggestions=("AB1 1AA",)),
-        Answer(asked="", outcome=Outcome.EMPTY),
-        Answer(asked="AB1 1AA", outcome=Outcome.FOUND, postcode="AB1 1AA", neighbourhood=place),
-        Answer(asked="AB1 1AA", outcome=Outcome.OUTSIDE, postcode="AB1 1AA"),
-        Answer(asked="AB1 1AA", outcome=Outcome.NO_POSITION, postcode="AB1 1AA"),
-        Answer(asked="AB1 1AA", outcome=Outcome.UNKNOWN, postcode="AB1 1AA"),
-        Answer(asked="AB1", outcome=Outcome.PARTIAL, postcode="AB1", neighbourhoods=many),
-        Answer(asked="AB1", outcome=Outcome.PARTIAL, postcode="AB1"),
+        Lookup(asked="x", outcome=LookupOutcome.NO_POSTCODE, suggestions=("AB1 1AA",)),
+        Lookup(asked="", outcome=LookupOutcome.EMPTY),
+        Lookup(asked="AB1 1AA", outcome=LookupOutcome.FOUND, postcode="AB1 1AA", neighbourhood=place),
+        Lookup(asked="AB1 1AA", outcome=LookupOutcome.OUTSIDE, postcode="AB1 1AA"),
+        Lookup(asked="AB1 1AA", outcome=LookupOutcome.NO_POSITION, postcode="AB1 1AA"),
+        Lookup(asked="AB1 1AA", outcome=LookupOutcome.UNKNOWN, postcode="AB1 1AA"),
+        Lookup(asked="AB1", outcome=LookupOutcome.PARTIAL, postcode="AB1", neighbourhoods=many),
+        Lookup(asked="AB1", outcome=LookupOutcome.PARTIAL, postcode="AB1"),
     ]
 
 
-def finder(answer: Answer | None, language: str = "en") -> str:
+def finder(answer: Lookup | None, language: str = "en") -> str:
     """The finder's page with an answer."""
     return finder_html(answer, language, action="/find", link=lambda name: f"/area/{name}")
 
@@ -314,7 +314,9 @@ def test_a_piece_keeps_its_style_to_itself() -> None:
 
 def test_what_was_typed_comes_back_as_text() -> None:
     """Markup that was typed as a postcode is shown, not run, and suggestions lead to the finder."""
-    answer = Answer(asked='<img src=x onerror="1">', outcome=Outcome.NO_POSTCODE, suggestions=("AB1 1AA",))
+    answer = Lookup(
+        asked='<img src=x onerror="1">', outcome=LookupOutcome.NO_POSTCODE, suggestions=("AB1 1AA",)
+    )
     text = finder(answer, "ro")
     assert "<img" not in text
     assert "&lt;img" in text

@@ -19,10 +19,10 @@ import click
 import pytest
 
 from stream.cli import patrol
-from stream.events import Reason
-from stream.policy import COUNTS, Policy, parse_policies
+from stream.core.events import Reason
+from stream.core.policy import COUNTS, Policy, parse_policies
+from stream.core.slices import ACTIVITIES
 from stream.settings import SETTINGS, Settings
-from stream.slices import ACTIVITIES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

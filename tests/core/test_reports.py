@@ -16,13 +16,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stream.core.explaining.wording import MINUTE
+from stream.core.shares import Figures
+from stream.core.summaries.model import Past, decode, encode
 from stream.reports import charts, force, grid, listing, page, view, workbook
 from stream.reports.links import PARTS
 from stream.reports.tables import FORMULAS, safe, seconds, tables
 from stream.reports.workbook import xlsx
-from stream.shares import Figures
-from stream.summary import Past, decode, encode
-from stream.wording import MINUTE
 from tests.strategies import many
 from tests.summaries import (
     AUTUMN,
@@ -40,7 +40,7 @@ from tests.summaries import (
 )
 
 if TYPE_CHECKING:
-    from stream.summary import Away, DutyLine, Hour, PriorityArea, Summary, TeamFacts
+    from stream.core.summaries.model import Away, DutyLine, Hour, PriorityArea, Summary, TeamFacts
     from tests.summaries import Odd
 
 WEEKS = {"believable": believable(), "alone": alone(), "empty": empty(), "running": running()}
@@ -512,7 +512,7 @@ def test_a_share_in_a_workbook_is_shown_on_its_side(share: Fraction, target: Fra
 # ── The force ─────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def lines() -> list[force.Line]:
+def lines() -> list[force.NeighbourhoodLine]:
     """A few neighbourhoods, one without a figure."""
     found = [believable(seed=at, on=0.6 + at / 20, name=f"Ward {at}", area_id=f"E{at}") for at in range(6)]
     return [force.line(summary) for summary in (*found, empty(name="Zed", area_id="Z"))]

@@ -12,9 +12,9 @@ import pypdf
 import pytest
 from hypothesis import given
 
+from stream.core.summaries.model import decode, encode
 from stream.reports import view
 from stream.reports.pdf import MISSING, MISSING_NOTE, pdf
-from stream.summary import decode, encode
 from tests.strategies import many
 from tests.summaries import AUTUMN, MONTH, ODD_NAMES, SPRING, alone, believable, empty, odd, running
 

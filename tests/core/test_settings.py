@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream.policy import Policies
+from stream.core.policy import Policies
 from stream.settings import EVENTS, SETTINGS, Settings, SettingsError, load, read_policies
 
 if TYPE_CHECKING:

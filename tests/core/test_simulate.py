@@ -17,11 +17,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from geo.areas import Area, AreaSet, Kind
-from stream import account
-from stream.events import Limits, decode_duties, decode_positions, decode_states
-from stream.facts import SECOND
-from stream.frames import join
-from stream.policy import Policies
+from stream.core.events import UsableLimits, decode_duties, decode_positions, decode_states
+from stream.core.facts import SECOND
+from stream.core.frames import join
+from stream.core.policy import Policies
+from stream.files import account
+from stream.files.tracks import read_fixes
 from stream.simulate import (
     FLAWS,
     FORMS,
@@ -39,7 +40,6 @@ from stream.simulate.plane import DEGREE_M
 from stream.simulate.reports import Tracks
 from stream.simulate.truth import true_time
 from stream.simulate.wire import position_values, rfc3339
-from stream.tracks import read_fixes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 START = 1_795_158_000 * SECOND  # 2026-11-20T07:00:00Z, a Friday
-LIMITS = Limits(retention_s=86_400)
+LIMITS = UsableLimits(retention_s=86_400)
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stream.facts import SECOND
+from stream.core.facts import SECOND
 from stream.simulate import FOOT, PERFECT, REAL, VEHICLE, Claim, Receiver, Simulation, demo_force, simulate
 from stream.simulate.plane import DEGREE_M
 from stream.simulate.receivers import EXACT, RADIUS_68, Errors
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from geo.areas import AreaSet
-    from stream.facts import Fixes
+    from stream.core.facts import Fixes
 
 START = 1_795_158_000 * SECOND  # 2026-11-20T07:00:00Z
 STEPS = 40

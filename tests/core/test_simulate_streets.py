@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from geo.areas import Area, AreaSet, Kind
 from stream.cli.simulate import simulate as command
-from stream.facts import SECOND
+from stream.core.facts import SECOND
 from stream.simulate import demo_force, simulate
 from stream.simulate.drawn import draw
 from stream.simulate.osm import MPS, StreetsError, invent_force, read_streets

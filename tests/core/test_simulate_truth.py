@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from geo.areas import Area, AreaSet, Kind
-from stream.facts import SECOND, Duty
+from stream.core.facts import SECOND, Duty
 from stream.simulate import Simulation, TrueVisits, demo_force, simulate
 from stream.simulate.patrols import Path
 from stream.simulate.truth import true_time

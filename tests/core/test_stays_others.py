@@ -37,10 +37,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from geo.areas import Area, AreaSet, Kind
-from geo.history import UNKNOWN, AreaHistory
-from stream.facts import SECOND
-from stream.policy import BEGINNING, Policies, Policy
-from stream.stays import stays
+from geo.matching.history import UNKNOWN, AreaHistory
+from stream.core.facts import SECOND
+from stream.core.policy import BEGINNING, Policies, Policy
+from stream.core.stays import stays
 from tests import oracle
 from tests.core.test_places import wards
 from tests.oracle.substeps import Ground, disagreement, walk
@@ -279,7 +279,7 @@ def assert_walked(track: Sequence[Fix], found: AreaSet, ours: Sequence[Stay]) ->
 @many(25)
 @given(found=st.sampled_from((BINARY, DECIMAL)).flatmap(lambda g: st.tuples(areas(g), grid_tracks(g))))
 def test_stays_are_what_walking_finds_on_a_grid(found: tuple[Any, list[Fix]]) -> None:
-    """Over shared edges, holes and corners, on lines and through vertices: stays are those of walking."""
+    """Over shared edges, holes and vertices, on lines and through vertices: stays are those of walking."""
     rows, track = found
     world = AreaSet.of(Area(Kind(kind), name, name, shape) for kind, name, shape in rows)
     assert_walked(track, world, tiles({"R1": track}, history_of(world))["R1"])
@@ -451,9 +451,9 @@ def test_time_along_a_shared_edge_belongs_to_the_smallest_id(west: str, east: st
         ("R1", 0, lon, lat + 0.0625, None),  # on the edge
         ("R1", 60 * SECOND, lon, lat + 0.03125, None),  # along it
         ("R1", 120 * SECOND, lon, lat + 0.03125, None),  # at rest on it
-        ("R1", 180 * SECOND, lon, lat, None),  # to the corner below
+        ("R1", 180 * SECOND, lon, lat, None),  # to the vertex below
         ("R1", 240 * SECOND, lon - 0.03125, lat, None),  # west along the bottom
-        ("R1", 300 * SECOND, lon + 0.03125, lat, None),  # and east, through the corner again
+        ("R1", 300 * SECOND, lon + 0.03125, lat, None),  # and east, through the vertex again
     ]
     ours = tiles({"R1": track}, history_of(world))["R1"]
     times: dict[str | None, int] = defaultdict(int)

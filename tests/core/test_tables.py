@@ -11,14 +11,15 @@ import numpy as np
 import pytest
 from hypothesis import given
 
-from geo.history import FOREVER
-from stream.account import Account, Facts, account
-from stream.calendar import parse_time, rfc3339
-from stream.facts import SECOND, Allocation, Duty, StateReport
-from stream.policy import Policies
-from stream.shares import Figures
-from stream.sheets.arrow import write
-from stream.sheets.contract import last_known, share_event
+from geo.matching.history import FOREVER
+from stream.core.calendar import parse_time, rfc3339
+from stream.core.facts import SECOND, Allocation, Duty, StateReport
+from stream.core.live.share_event import share_event
+from stream.core.policy import Policies
+from stream.core.shares import Figures
+from stream.files.account import Account, Facts, account
+from stream.files.sheets.arrow import write
+from stream.files.sheets.contract import last_known
 from tests.core.test_accounting import history_of
 from tests.strategies import BINARY, World, fix_columns, many, micros, world_fixes, worlds
 

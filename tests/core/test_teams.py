@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream.calendar import day_start, local_day, parse_time
-from stream.facts import SECOND, Duty
-from stream.policy import Policy
-from stream.sheets.teams import officers_table, teams_json, teams_table
-from stream.teams import DAY, Move, Teams, months_between, teams
+from stream.core.calendar import day_start, local_day, parse_time
+from stream.core.facts import SECOND, Duty
+from stream.core.policy import Policy
+from stream.core.teams import DAY, Move, Teams, months_between, teams
+from stream.files.sheets.team_tables import officers_table, teams_json, teams_table
 from tests.strategies import many
 
 if TYPE_CHECKING:
@@ -59,8 +59,8 @@ def stretches(duties: Sequence[Duty], lent_days: float) -> list[tuple[str, int]]
     """Each team with the start of its first duty: duties strictly between two of one team are struck out.
 
     For as long as there is a pair of duties of one team, with a duty elsewhere right after the first and less
-    than so many days from that one to the second, all between is a lend and is struck out, the earliest pair
-    first.
+    than so many days from that one to the second, all between is a secondment and is struck out, the earliest
+    pair first.
     """
     kept = [duty for duty in duties if duty.team]
     struck = True
@@ -257,7 +257,7 @@ def test_a_lend_of_fourteen_days_is_no_change_of_team(back: str, team_since: str
 
 
 def test_one_who_is_not_back_yet_is_in_the_new_team() -> None:
-    """The newest duty says the present team: whether it is a lend, only the next one can tell."""
+    """The newest duty says the present team: whether it is a secondment, only the next one can tell."""
     steady = weekly("O1", "A", "2025-11-03", 52)
     away = shifts("O1", ("2026-11-02", "B"))
     [member] = [m for m in facts(RECORD, steady, away, as_of="2026-11-03").members if m.officer_id == "O1"]

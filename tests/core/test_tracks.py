@@ -22,16 +22,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stream.events import KNOT, Limits, Reason, decode_states
-from stream.facts import SECOND, StateReport
-from stream.tracks import TracksError, form_of, read_fixes, read_rows
+from stream.core.events import KNOT, Reason, UsableLimits, decode_states
+from stream.core.facts import SECOND, StateReport
+from stream.files.tracks import TracksError, form_of, read_fixes, read_rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from stream.tracks import TrackFixes
+    from stream.files.tracks import TrackFixes
 
-LIMITS = Limits(retention_s=86_400)
+LIMITS = UsableLimits(retention_s=86_400)
 START = 1_795_158_000 * SECOND
 
 

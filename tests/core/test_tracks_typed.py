@@ -11,18 +11,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet
 
-from stream.account import limits
-from stream.events import decode_positions
-from stream.policy import Policies
-from stream.tracks import read_fixes, read_rows
-from stream.tracks.typed import plain
+from stream.core.events import decode_positions
+from stream.core.policy import Policies, limits
+from stream.files.tracks import read_fixes, read_rows
+from stream.files.tracks.typed import plain
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from hypothesis.strategies import SearchStrategy
 
-    from stream.facts import Fixes
+    from stream.core.facts import Fixes
 
 LIMITS = limits(Policies())
 NOON = 1_795_780_800_000_000

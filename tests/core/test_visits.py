@@ -12,17 +12,17 @@ from hypothesis import strategies as st
 from shapely.geometry import box
 
 from geo.areas import Area, AreaSet, Kind
-from geo.history import FOREVER, AreaHistory
-from geo.hours import LOCAL, Windows, when
-from geo.places import Place
-from stream import calendar
-from stream.facts import SECOND, Allocation, Duty, StateReport
-from stream.policy import BEGINNING, Policies, Policy
-from stream.sheets.arrow import write
-from stream.sheets.visits import priorities_table, visits_table
-from stream.slices import ACTIVITIES, NO_DEVICE, NO_STATE, Slices, newest, slices
-from stream.stays import stays
-from stream.visits import PriorityFigures, Visits, priority_figures, reach, visits
+from geo.hours import LOCAL, OwnHours, when
+from geo.matching.history import FOREVER, AreaHistory
+from geo.matching.places import Place
+from stream.core import calendar
+from stream.core.facts import SECOND, Allocation, Duty, StateReport
+from stream.core.policy import BEGINNING, Policies, Policy
+from stream.core.slices import ACTIVITIES, NO_DEVICE, NO_STATE, Slices, newest, slices
+from stream.core.stays import stays
+from stream.core.visits import PriorityFigures, Visits, priority_figures, reach, visits
+from stream.files.sheets.arrow import write
+from stream.files.sheets.visit_tables import priorities_table, visits_table
 from tests import oracle
 from tests.core.test_accounting import history_of, horizon
 from tests.oracle.slices import Slice
@@ -62,9 +62,9 @@ def areas_of(wishes: Wishes) -> AreaSet:
     )
 
 
-def windows_of(versions: Sequence[tuple[int, Wishes]], start: int, end: int) -> Windows:
+def windows_of(versions: Sequence[tuple[int, Wishes]], start: int, end: int) -> OwnHours:
     """The windows of versions of wishes."""
-    return Windows.of([(opens, areas_of(wishes)) for opens, wishes in versions], start, end)
+    return OwnHours.of([(opens, areas_of(wishes)) for opens, wishes in versions], start, end)
 
 
 def plain(found: Visits) -> list[Visit]:
@@ -193,7 +193,7 @@ class Shift:
 
         return at
 
-    def windows(self) -> Windows:
+    def windows(self) -> OwnHours:
         """The areas' own hours as far as needed."""
         return windows_of(self.versions, *reach(self.slices(), self.duties, self.until))
 
@@ -876,7 +876,7 @@ def test_from_positions_to_the_files() -> None:
     counted = slices(
         duties, stays(fixes, history, Policies()), fixes.device_ids, states, history.places, Policies()
     )
-    own = Windows.of([(BEGINNING, areas)], *reach(counted, duties))
+    own = OwnHours.of([(BEGINNING, areas)], *reach(counted, duties))
     found = visits(counted, duties, history.places, Policies(), own)
     table = visits_table(found)
     assert table.column_names == [

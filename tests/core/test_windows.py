@@ -11,18 +11,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from geo.areas import Area, AreaSet, Kind
-from geo.history import AreaHistory
-from stream.columns import offsets
-from stream.policy import BEGINNING, Policies
-from stream.stays import Stays, in_order, jumps, legs_to_stays, stays, take
-from stream.windows import difference, rejudged, splice
+from geo.matching.history import AreaHistory
+from stream.core.columns import offsets
+from stream.core.policy import BEGINNING, Policies
+from stream.core.stays import Stays, in_order, jumps, legs_to_stays, stays, take
+from stream.core.windows import difference, rejudged, splice
 from tests.strategies import BINARY, areas, fix_columns, many, tracks
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from stream.facts import Fixes
-    from stream.windows import Rows
+    from stream.core.facts import Fixes
+    from stream.core.windows import Rows
 
 Batch: TypeAlias = "tuple[Fixes, NDArray[np.bool_], AreaHistory, int]"
 

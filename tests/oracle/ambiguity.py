@@ -28,7 +28,7 @@ from tests.oracle.stays import EARTH_RADIUS_M, SECOND, distance_m, in_force, kep
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
-    from stream.facts import Duty
+    from stream.core.facts import Duty
     from tests.oracle.exact import Area
     from tests.oracle.slices import Slice
     from tests.oracle.stays import Fix, Version
@@ -60,15 +60,15 @@ def region(areas: Sequence[Area], patch: Collection[str]) -> shapely.Geometry:
 
 
 def _solid(shape: shapely.Geometry) -> shapely.Geometry:
-    """A region without the threads of no width, holes and crumbs, that set operations leave behind."""
-    crumb = 1e-12  # square degrees: less than a hundredth of a square metre
+    """A region without the threads of no width, holes and fragments, that set operations leave behind."""
+    fragment = 1e-12  # square degrees: less than a hundredth of a square metre
     return shapely.MultiPolygon(
         [
             shapely.Polygon(
-                part.exterior, [hole for hole in part.interiors if shapely.Polygon(hole).area > crumb]
+                part.exterior, [hole for hole in part.interiors if shapely.Polygon(hole).area > fragment]
             )
             for part in shapely.get_parts(shape).tolist()
-            if part.geom_type == "Polygon" and part.area > crumb
+            if part.geom_type == "Polygon" and part.area > fragment
         ]
     )
 

@@ -16,7 +16,7 @@ from tests.oracle.slices import allocated, duty_at, place_at, span, standing
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from stream.facts import Duty
+    from stream.core.facts import Duty
     from tests.oracle.stays import Stay
 
 HOUR = 3_600_000_000

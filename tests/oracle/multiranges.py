@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     import psycopg
 
-    from stream.facts import Duty, StateReport
+    from stream.core.facts import Duty, StateReport
 
 FOREVER = 2**62
 

@@ -10,13 +10,13 @@ from __future__ import annotations
 from dataclasses import fields, is_dataclass
 from typing import TYPE_CHECKING, Any
 
-from stream.summary import (
+from stream.core.summaries.model import (
     Away,
-    Boundaries,
-    Change,
+    BoundaryVersion,
     DutyLine,
+    FigureChange,
     Hour,
-    Officer,
+    OfficerSummary,
     Past,
     PriorityArea,
     Summary,
@@ -27,18 +27,18 @@ from tests.oracle.summaries import Judged, judged
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from stream.shares import Figures
+    from stream.core.shares import Figures
 
 KEYS: dict[type, Callable[[Any], object]] = {
     Past: lambda item: item.name,
     Hour: lambda item: (item.day, item.hour, item.again),
     PriorityArea: lambda item: item.area_id,
     Away: lambda item: (item.activity, item.neighbourhood, item.premises, item.state, item.state_name),
-    Officer: lambda item: item.officer_id,
+    OfficerSummary: lambda item: item.officer_id,
     DutyLine: lambda item: item.duty_id,
     TeamFacts: lambda item: item.team,
-    Boundaries: lambda item: (item.kind, item.version),
-    Change: lambda item: item.number,
+    BoundaryVersion: lambda item: (item.kind, item.version),
+    FigureChange: lambda item: item.number,
 }
 """What a row is of."""
 

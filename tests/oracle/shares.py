@@ -14,7 +14,7 @@ from tests.oracle.slices import standing
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from stream.facts import Duty
+    from stream.core.facts import Duty
     from tests.oracle.slices import Slice
 
 Scope: TypeAlias = tuple[str, str]

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from stream.facts import Allocation, Duty, StateReport
+    from stream.core.facts import Allocation, Duty, StateReport
     from tests.oracle.exact import Place
     from tests.oracle.stays import Stay
 

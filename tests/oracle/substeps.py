@@ -55,8 +55,8 @@ class Ground:
 def _sides(shape: shapely.Polygon | shapely.MultiPolygon) -> Iterable[list[tuple[float, float]]]:
     for polygon in shapely.get_parts(shape).tolist():
         for ring in (polygon.exterior, *polygon.interiors):
-            corners = [(x, y) for x, y in ring.coords]
-            yield from ([p, q] for p, q in pairwise(corners))
+            vertices = [(x, y) for x, y in ring.coords]
+            yield from ([p, q] for p, q in pairwise(vertices))
 
 
 def walk(a: Fix, b: Fix, ground: Ground, look: Iterable[int] = ()) -> list[Stay]:

@@ -1,8 +1,8 @@
 """A summary's numbers again: one neighbourhood and period, row by row from the tables of the database.
 
-Written from the accounting rules, their readings and what ``stream.summary`` says of each field; no function
-that counts a summary, a figure, a visit or a crew is called. Slices, stays, bookings, boundaries and
-restatements are read with plain selects, and then every number is summed by itself, as one would with a
+Written from the accounting rules, their readings and what ``stream.core.summaries.model`` says of each field;
+no function that counts a summary, a figure, a visit or a crew is called. Slices, stays, bookings, boundaries
+and restatements are read with plain selects, and then every number is summed by itself, as one would with a
 pencil. Only values of ``stream`` come in: what a summary, its figures and a policy are made of.
 
 ``recount`` gives a ``Summary`` like the program's; its sentences are left empty. ``tests.oracle.reading``
@@ -22,24 +22,24 @@ from zoneinfo import ZoneInfo
 
 import shapely
 
-from stream.facts import Allocation, Duty
-from stream.shares import Figures
-from stream.summary import (
+from stream.core.facts import Allocation, Duty
+from stream.core.shares import Figures
+from stream.core.summaries.model import (
     Away,
     Basis,
-    Boundaries,
-    Change,
+    BoundaryVersion,
     Crewed,
     DutyLine,
+    FigureChange,
     Hour,
-    Officer,
+    OfficerSummary,
     Past,
     PriorityArea,
     Said,
     Summary,
     TeamFacts,
 )
-from stream.visits import PriorityFigures
+from stream.core.visits import PriorityFigures
 from tests.oracle.exact import Place
 from tests.oracle.slices import Slice, allocated, duty_at
 from tests.oracle.tenure import Settings, Tenure, team_facts, tenures
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 
     import psycopg
 
-    from stream.policy import Policies, Policy
+    from stream.core.policy import Policies, Policy
 
 LONDON = ZoneInfo("Europe/London")
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -516,7 +516,7 @@ def _aboard(t: int, vehicle: str, duties: Sequence[Duty], until: int) -> bool:
 
 def _officers(
     rows: Sequence[Row], duties: Sequence[Duty], found: dict[str, Tenure], period: Span, until: int
-) -> tuple[Officer, ...]:
+) -> tuple[OfficerSummary, ...]:
     listed = []
     for officer_id in sorted({duty.officer_id for duty in duties}):
         mine = [duty for duty in duties if duty.officer_id == officer_id]
@@ -525,7 +525,7 @@ def _officers(
         names = [duty.name for duty in mine if duty.name]
         roles = [duty.role for duty in mine if duty.role]
         listed.append(
-            Officer(
+            OfficerSummary(
                 officer_id=officer_id,
                 name=names[-1] if names else officer_id,
                 role=roles[-1] if roles else "",
@@ -552,7 +552,7 @@ def _officers(
     return tuple(sorted(listed, key=lambda item: (item.name, item.officer_id)))
 
 
-def _changes(tables: Tables, name: str, area_id: str, period: Span) -> tuple[Change, ...]:
+def _changes(tables: Tables, name: str, area_id: str, period: Span) -> tuple[FigureChange, ...]:
     def figures(values: list[int | None] | None) -> Figures | None:
         if values is None:
             return None
@@ -565,7 +565,7 @@ def _changes(tables: Tables, name: str, area_id: str, period: Span) -> tuple[Cha
         )
 
     return tuple(
-        Change(
+        FigureChange(
             number=number,
             recorded_at=recorded_at,
             cause=cause,
@@ -597,7 +597,7 @@ def _basis(
     boundaries = []
     for kind in ("neighbourhood", "priority", "premises"):
         for _, item in in_force(versions, kind, period):
-            line = Boundaries(
+            line = BoundaryVersion(
                 kind=kind,
                 version=item.version,
                 valid_from=item.valid_from or None,  # 1970, before all facts, is how tables say: ever since

@@ -2,7 +2,7 @@
 
 Duties come in. An officer's duties that name a team are laid out in the order of their starts; wherever one
 team's follow each other with duties elsewhere between, and the first of those is so few days before the
-return, what is between was a lend and is struck out. What is left says when each team began. Months are
+return, what is between was a secondment and is struck out. What is left says when each team began. Months are
 calendar months of local dates. What the record cannot tell: an officer whose first duty is within the first
 days of the whole record may have been in the first team for long.
 """
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from datetime import date
 
-    from stream.facts import Duty
+    from stream.core.facts import Duty
 
 LONDON = ZoneInfo("Europe/London")
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -26,7 +26,7 @@ DAY = 86_400_000_000
 
 
 class Settings(NamedTuple):
-    """The policy's: months of experience, days of a lend, days until nobody knows."""
+    """The policy's: months of experience, days of a secondment, days until nobody knows."""
 
     months: float
     lent: float
@@ -69,7 +69,7 @@ def whole_months(since: int, until: int) -> int:
         count += 1
 
 
-def _without_lends(duties: Sequence[Duty], lent: float) -> list[Duty]:
+def _without_secondments(duties: Sequence[Duty], lent: float) -> list[Duty]:
     kept = list(duties)
     while True:
         for at, (duty, after) in enumerate(pairwise(kept)):
@@ -100,7 +100,7 @@ def tenures(duties: Iterable[Duty], as_of: int, settings: Settings) -> dict[str,
             key=lambda duty: (duty.start, duty.duty_id),
         )
         early = mine[0].start - began <= settings.unseen * DAY
-        kept = _without_lends([duty for duty in mine if duty.team], settings.lent)
+        kept = _without_secondments([duty for duty in mine if duty.team], settings.lent)
         firsts = [duty for n, duty in enumerate(kept) if n == 0 or kept[n - 1].team != duty.team]
         moves = [
             (duty.start, firsts[n - 1].team if n else None, str(duty.team))

@@ -26,12 +26,14 @@ from click.testing import CliRunner
 from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError, RetriableError
 
-from stream import sheets, topics
-from stream.calendar import parse_time, rfc3339
+from stream import topics
 from stream.cli import patrol
-from stream.cli.serve import initialise, start
-from stream.facts import SECOND
-from stream.lag import LagMeter
+from stream.cli.serve import initialise
+from stream.core.calendar import parse_time, rfc3339
+from stream.core.facts import SECOND
+from stream.files import sheets
+from stream.pipeline.lag import LagMeter
+from stream.pipeline.processes import start
 from stream.settings import Settings
 from stream.simulate import TOPICS, areas_geojson, demo_force, simulate
 from stream.store.schema import connect

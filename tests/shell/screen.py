@@ -20,9 +20,9 @@ import pytest
 from playwright.sync_api import sync_playwright
 
 from stream import topics
-from stream.calendar import rfc3339
-from stream.cli.serve import command
-from stream.facts import SECOND
+from stream.core.calendar import rfc3339
+from stream.core.facts import SECOND
+from stream.pipeline.processes import command
 from stream.simulate import areas_geojson
 from stream.store.schema import connect
 from tests.shell.pipeline import Facts, Message
@@ -375,7 +375,7 @@ def an_hour_in_town(outside: Outside) -> None:
     """From noon to one: the west is well patrolled, the east has nobody, one of its radios falls silent."""
     for officer in OFFICERS:
         outside.book(officer)
-    outside.put(r1001="west", r1002="west corner", r2001="east", r2002="east")
+    outside.put(r1001="west", r1002="west vertex", r2001="east", r2002="east")
     outside.go(20)
     outside.put(r2001="west")
     outside.key("2001", 6)

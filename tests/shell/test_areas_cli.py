@@ -16,14 +16,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from geo.areas import Area, AreaSet, Kind
-from geo.checks import CODES, Severity
-from geo.crs import area_m2
-from geo.diff_map import diff_html
-from geo.diffs import diff
-from geo.files import read_areas, write_areas
+from geo.boundaries.crs import area_m2
+from geo.boundaries.diff_map import diff_html
+from geo.boundaries.diffs import diff
+from geo.boundaries.findings import CODES, Severity
+from geo.boundaries.reading import read_areas
+from geo.boundaries.writing import write_areas
 from stream.cli import main
-from stream.facts import Allocation, Duty, Fixes
-from stream.policy import Policies
+from stream.core.facts import Allocation, Duty, Fixes
+from stream.core.policy import Policies
 from stream.store import areas as tables
 from stream.store.ledger import Ledger
 from stream.store.schema import connect, migrate

@@ -14,21 +14,20 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from geo.areas import Area, AreaSet, Kind
-from geo.history import AreaHistory
-from stream import calendar, frames
-from stream.account import limits
-from stream.events import decode_positions
-from stream.facts import Duty, Fixes, StateReport
-from stream.policy import BEGINNING
-from stream.shares import shares
-from stream.sheets.contract import slices_table, stays_table
+from geo.matching.history import AreaHistory
+from stream.core import calendar, frames
+from stream.core.events import decode_positions
+from stream.core.facts import Duty, Fixes, StateReport
+from stream.core.policy import BEGINNING, limits
+from stream.core.shares import shares
+from stream.core.slices import Slices, newest, slices
+from stream.core.stays import stays, take
+from stream.files.sheets.contract import slices_table, stays_table
 from stream.simulate import TOPICS, demo_force, simulate
-from stream.slices import Slices, newest, slices
-from stream.stays import stays, take
 from stream.store import areas as area_tables
-from stream.store.exports import derived
 from stream.store.ledger import Ledger
 from stream.store.publications import PublicationError, publish, withdraw
+from stream.store.reading.exports import derived
 from stream.store.records import in_force_at, records, restatements, touched
 from stream.store.schema import connect, migrate
 from tests.shell.test_ledger import POLICIES, assert_consistent, expected, stored

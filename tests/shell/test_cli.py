@@ -19,11 +19,11 @@ from click.testing import CliRunner
 from kafka import KafkaConsumer, TopicPartition
 
 from stream import topics
-from stream.calendar import parse_time
 from stream.cli import main, patrol
-from stream.cli.serve import command
+from stream.core.calendar import parse_time
+from stream.core.facts import SECOND
 from stream.embedded import free_port
-from stream.facts import SECOND
+from stream.pipeline.processes import command
 from stream.settings import SETTINGS
 from stream.simulate import demo_force, simulate
 from tests.shell.pipeline import write_areas

@@ -15,13 +15,13 @@ import pytest
 import shapely
 
 from geo.areas import Kind
-from geo.files import read_areas
+from geo.boundaries.reading import read_areas
 from stream import topics
-from stream.calendar import LOCAL, microseconds, parse_time, rfc3339
+from stream.core.calendar import LOCAL, microseconds, parse_time, rfc3339
+from stream.core.facts import SECOND
+from stream.core.policy import Policies
 from stream.embedded import EmbeddedDatabase
-from stream.facts import SECOND
-from stream.policy import Policies
-from stream.store.live import newest_event
+from stream.store.reading.live import newest_event
 from tests.shell.kafka import RealKafka
 from tests.shell.pipeline import (
     INGEST,

@@ -12,11 +12,11 @@ import pytest
 from click.testing import CliRunner
 
 from geo.areas import Kind
-from stream.account import read
-from stream.calendar import moment, parse_time, rfc3339
 from stream.cli import patrol
-from stream.facts import SECOND, Allocation, Duty
-from stream.policy import Policies
+from stream.core.calendar import moment, parse_time, rfc3339
+from stream.core.facts import SECOND, Allocation, Duty
+from stream.core.policy import Policies
+from stream.files.account import read
 from stream.simulate import demo_force, simulate, write
 from stream.store import areas as tables
 from stream.store.ledger import Ledger, Offset
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
     from click.testing import Result
 
-    from stream.account import Facts
     from stream.embedded import EmbeddedDatabase
+    from stream.files.account import Facts
 
 START = "2026-11-15T20:00:00Z"
 """A Sunday evening: the shift is divided at midnight and belongs to two weeks."""

@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
-from stream import frames, topics
+from stream import topics
+from stream.core import frames
+from stream.core.events import Reason, UsableLimits, decode_duties, decode_states
 from stream.embedded import EmbeddedBroker, free_port
-from stream.events import Limits, Reason, decode_duties, decode_states
-from stream.ingest import MAX_EVENT_BYTES, IngestSettings, Progress, run
+from stream.pipeline.ingest import MAX_EVENT_BYTES, IngestProgress, IngestSettings, run
 from tests.core import test_events as examples
 from tests.shell.kafka import RealKafka
 
@@ -55,7 +56,7 @@ class World:
     def settings(self, **changes: Any) -> IngestSettings:
         usual: dict[str, Any] = {"session_timeout_s": 2.0, "idempotent": False, "group_id": self.prefix}
         return IngestSettings(
-            self.bootstrap, Limits(retention_s=3650 * 86_400), self.prefix, **usual | changes
+            self.bootstrap, UsableLimits(retention_s=3650 * 86_400), self.prefix, **usual | changes
         )
 
     @property
@@ -132,7 +133,7 @@ class World:
             consumer.assign(list(self.sent))
             return sum([end - (await consumer.committed(at) or 0) for at, end in self.sent.items()])
 
-    async def finish(self, **changes: Any) -> Progress:
+    async def finish(self, **changes: Any) -> IngestProgress:
         """Runs ingest until nothing is left to do."""
         async with self.running(**changes) as ingest:
             while await self.behind():
@@ -156,10 +157,10 @@ class Running:
 
     def __init__(self, settings: IngestSettings) -> None:
         self.stop = asyncio.Event()
-        self._told: asyncio.Queue[Progress] = asyncio.Queue()
+        self._told: asyncio.Queue[IngestProgress] = asyncio.Queue()
         self.task = asyncio.create_task(run(settings, self.stop, self._told.put_nowait))
 
-    async def news(self) -> Progress:
+    async def news(self) -> IngestProgress:
         """What it tells next; fails where it has died."""
         told = asyncio.create_task(self._told.get())
         await asyncio.wait({told, self.task}, return_when=asyncio.FIRST_COMPLETED)
@@ -168,7 +169,7 @@ class Running:
             self.task.result()
         return await told
 
-    async def until(self, enough: Callable[[Progress], bool]) -> Progress:
+    async def until(self, enough: Callable[[IngestProgress], bool]) -> IngestProgress:
         while not enough(progress := await self.news()):
             pass
         return progress

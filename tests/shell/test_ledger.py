@@ -11,16 +11,16 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from geo.areas import Area, AreaSet, Kind
-from geo.history import UNKNOWN
-from stream.facts import Allocation, Duty, StateReport
-from stream.policy import BEGINNING, Policies
-from stream.sheets.contract import slices_table, stays_table
-from stream.slices import NO_DEVICE, newest, slices
-from stream.stays import stays, take
+from geo.matching.history import UNKNOWN
+from stream.core.facts import Allocation, Duty, StateReport
+from stream.core.policy import BEGINNING, Policies
+from stream.core.slices import NO_DEVICE, newest, slices
+from stream.core.stays import stays, take
+from stream.files.sheets.contract import slices_table, stays_table
 from stream.store import areas as area_tables
 from stream.store import gathering, positions
-from stream.store.exports import derived
 from stream.store.ledger import Ledger, Offset
+from stream.store.reading.exports import derived
 from stream.store.schema import connect, migrate
 from tests.core.test_accounting import history_of, horizon
 from tests.strategies import BINARY, World, many, world_fixes, worlds
@@ -31,10 +31,10 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from geo.places import Place
+    from geo.matching.places import Place
+    from stream.core.slices import Slices
+    from stream.core.stays import Stays
     from stream.embedded import EmbeddedDatabase
-    from stream.slices import Slices
-    from stream.stays import Stays
     from stream.store.schema import Connection
 
 POLICIES = Policies()

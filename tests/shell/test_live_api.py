@@ -19,26 +19,26 @@ import shapely
 from openapi_spec_validator import validate as validate_openapi
 
 from geo.areas import Area, AreaSet, Kind
-from stream.calendar import parse_time, rfc3339
-from stream.cli.serve import command
+from stream.core.calendar import parse_time, rfc3339
+from stream.core.facts import SECOND, Allocation
+from stream.core.live.share_event import share_event
+from stream.core.policy import Policies
+from stream.core.shares import OFFICER
+from stream.core.slices import whole_slices
 from stream.embedded import EmbeddedDatabase
-from stream.facts import SECOND, Allocation
-from stream.policy import Policies
+from stream.pipeline.processes import command
+from stream.pipeline.watcher import Watcher
 from stream.settings import Settings
-from stream.shares import OFFICER
-from stream.sheets.contract import share_event
 from stream.simulate import areas_geojson
-from stream.slices import whole_slices
 from stream.store.alerts import noted
-from stream.store.exports import derived
-from stream.store.live import live
+from stream.store.reading.duty_track import read_duty
+from stream.store.reading.exports import derived
+from stream.store.reading.live import live
 from stream.store.schema import connect
-from stream.store.track import read_duty
 from stream.topics import RADIO_POSITIONS
-from stream.watch import Watcher
-from stream.web import shown
+from stream.web.live import answers
+from stream.web.live.pulse import BEHIND, Pulse
 from stream.web.pages import policy
-from stream.web.pulse import BEHIND, Pulse
 from tests.shell.pipeline import Message, Pipeline, demo_facts
 from tests.shell.town import MINUTE, NOON, SPOTS, TOWN, Town, duty
 from tests.strategies import fix_columns
@@ -188,8 +188,8 @@ class Page:
     def seen(self) -> dict[str, Any]:
         """All that can be seen of it."""
         return {
-            "shares": {name: shown.visible(item) for name, item in self.shares.items()},
-            "areas": {name: shown.awaited_visibly(item) for name, item in self.areas.items()},
+            "shares": {name: answers.visible(item) for name, item in self.shares.items()},
+            "areas": {name: answers.awaited_visibly(item) for name, item in self.areas.items()},
             "alerts": {name: item for name, item in self.alerts.items() if item["cleared"] is None},
             "units": self.units,
         }
@@ -534,7 +534,7 @@ def test_a_page_that_comes_back_is_told_what_it_missed(town: Town) -> None:
             last = first[-1].id
             assert last is not None
             boot, number = last.split("-")
-            town.put(R1="west corner")
+            town.put(R1="west vertex")
             town.go(1)
             missed = await several(keeping, 4)
             back = pulse.stream(last, compress=False)
@@ -617,7 +617,7 @@ def test_what_is_sent_to_all_is_readable_from_any_point(town: Town) -> None:
             late, plain = pulse.stream(None, compress=True), pulse.stream(None, compress=False)
             unpack = zlib.decompressobj(zlib.MAX_WBITS | 16)
             found, wanted = b"", b""
-            town.put(R1="west corner")
+            town.put(R1="west vertex")
             for _ in range(4):
                 town.go(0.5)
                 found += unpack.decompress(await anext(late))
@@ -760,7 +760,7 @@ def test_an_alert_is_on_the_stream_when_it_rings_is_answered_and_clears(town: To
             rung, _ = await asyncio.gather(told(page), asyncio.to_thread(watch, 4))
             assert (rung["kind"], rung["id"], rung["cleared"]) == ("nobody_on_patch", "N2", None)
             [item] = noted(town.connection, town.now)
-            assert shown.alert_json(item) == rung
+            assert answers.alert_json(item) == rung
             town.connection.execute(
                 "update alert set acknowledged_at = from_us(%s), acknowledged_by = 'Insp'", [town.now]
             )

@@ -24,9 +24,11 @@ from aiosmtpd.smtp import SMTP, AuthResult, LoginPassword
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream.calendar import Period
-from stream.facts import SECOND
-from stream.mail import (
+from stream.core.calendar import Period
+from stream.core.facts import SECOND
+from stream.core.shares import MET, MISSED, NEIGHBOURHOOD, NOT_PROVEN, Figures
+from stream.core.summaries.model import Basis, Crewed, OfficerSummary, Past, Said, Summary
+from stream.pipeline.mail import (
     FIRST_PAUSE,
     GIVE_UP,
     LAST_PAUSE,
@@ -41,11 +43,9 @@ from stream.mail import (
 )
 from stream.reports.pdf import pdf
 from stream.settings import Relay, Settings, SettingsError, load, relay, weekly_at
-from stream.shares import MET, MISSED, NEIGHBOURHOOD, NOT_PROVEN, Figures
 from stream.store import outbox, reports
-from stream.store.outbox import FAILED, QUEUED, SENT, Letter, Row
+from stream.store.outbox import FAILED, QUEUED, SENT, Letter, OutboxLetter
 from stream.store.schema import connect, migrate
-from stream.summary import Basis, Crewed, Officer, Past, Said, Summary
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -89,7 +89,7 @@ def summary(area_id: str = "E05001784", **times: int) -> Summary:
         away=(),
         crewed=Crewed(),
         officers=(
-            Officer(
+            OfficerSummary(
                 officer_id="O-4711",
                 name="PC Nameless",
                 role="npt",
@@ -143,7 +143,7 @@ class Post:
         done = deliver(self.connection, self.settings, wall=lambda: self.now, timeout_s=self.timeout_s)
         return done.sent, done.failed, done.postponed
 
-    def rows(self) -> list[Row]:
+    def rows(self) -> list[OutboxLetter]:
         """The outbox."""
         return outbox.rows(self.connection)
 
@@ -375,7 +375,7 @@ def test_a_letter_under_way_is_finished_before_the_process_ends(post: Post, offi
     """Told to end while it sends a letter, the process sees that one through, and leaves the rest waiting."""
     post.publish()
     office.held = threading.Event()
-    process = subprocess.Popen([sys.executable, "-m", "stream.weekly"], stdin=subprocess.PIPE)
+    process = subprocess.Popen([sys.executable, "-m", "stream.pipeline.weekly"], stdin=subprocess.PIPE)
     assert process.stdin is not None
     process.stdin.write(msgspec.json.encode(asdict(post.settings)))
     process.stdin.close()

@@ -10,12 +10,12 @@ import psycopg
 import pytest
 from hypothesis import given
 
-from geo.history import UNKNOWN
-from stream.abstraction import abstraction
-from stream.policy import BEGINNING, DEFAULT_STATES, Policies, Policy, State
-from stream.shares import shares
-from stream.slices import ACTIVITIES, NO_DEVICE, NO_STATE, newest, reason, slices, whole_slices
-from stream.stays import stays
+from geo.matching.history import UNKNOWN
+from stream.core.abstraction import abstraction
+from stream.core.policy import BEGINNING, DEFAULT_STATES, Policies, Policy, State
+from stream.core.shares import shares
+from stream.core.slices import ACTIVITIES, NO_DEVICE, NO_STATE, newest, reason, slices, whole_slices
+from stream.core.stays import stays
 from tests.core.test_accounting import history_of, horizon
 from tests.core.test_metamorphic import busy_world
 from tests.oracle import multiranges
@@ -24,7 +24,7 @@ from tests.strategies import BINARY, DECIMAL, Grid, World, many, micros, world_f
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from stream.shares import Figures
+    from stream.core.shares import Figures
 
 CHANGE = micros("2026-11-23T08:10:00+00:00")
 STRICTER = {

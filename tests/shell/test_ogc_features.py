@@ -24,15 +24,16 @@ from openapi_spec_validator import validate as validate_openapi
 from owslib.ogcapi.features import Features  # type: ignore[import-untyped]
 
 from geo.areas import Area, AreaSet, Kind
-from geo.crs import BNG, crs_of, from_wgs84
-from stream.cli.serve import command
+from geo.boundaries.crs import BNG, crs_of, from_wgs84
+from stream.pipeline.processes import command
 from stream.settings import Settings
 from stream.simulate import demo_force
 from stream.store import areas as tables
 from stream.store.schema import connect, migrate
 from stream.web import create_app
 from stream.web.app import AddressError, refuse_open
-from stream.web.parameters import CRS84, EPSG_4326, EPSG_27700, ProblemError, Query, parse
+from stream.web.boundaries.parameters import CRS84, EPSG_4326, EPSG_27700, Query, parse
+from stream.web.problems import ProblemError
 from tests.strategies import many, micros
 
 if TYPE_CHECKING:
@@ -227,23 +228,23 @@ def test_owslib_reads_it_as_it_is(site: Site) -> None:
 
 @many(40)
 @given(
-    corner=st.tuples(st.floats(-1.3, -0.7), st.floats(52.3, 52.8)),
+    vertex=st.tuples(st.floats(-1.3, -0.7), st.floats(52.3, 52.8)),
     size=st.tuples(st.floats(0, 0.2), st.floats(0, 0.2)),
     crs=st.sampled_from([CRS84, EPSG_4326, EPSG_27700]),
     limit=st.integers(1, 9),
 )
 def test_a_box_gives_each_area_that_meets_it_once(
-    client: httpx.Client, corner: tuple[float, float], size: tuple[float, float], crs: str, limit: int
+    client: httpx.Client, vertex: tuple[float, float], size: tuple[float, float], crs: str, limit: int
 ) -> None:
     """In every reference system and with pages of any size: just those areas, in order, none twice."""
     homes = FORCE.only(Kind.NEIGHBOURHOOD)
-    box = (*corner, corner[0] + size[0], corner[1] + size[1])
+    box = (*vertex, vertex[0] + size[0], vertex[1] + size[1])
     shapes, said = homes.geometry, box
     if crs == EPSG_4326:
         said = (box[1], box[0], box[3], box[2])
     elif crs == EPSG_27700:
         shapes = from_wgs84(homes.geometry, crs_of(BNG))
-        west, south = 440_000 + corner[0] * 1e4, 290_000 + corner[1] * 1e3
+        west, south = 440_000 + vertex[0] * 1e4, 290_000 + vertex[1] * 1e3
         box = said = (west, south, west + size[0] * 1e5, south + size[1] * 1e5)
     hit = shapely.intersects(shapes, shapely.box(*box))
     found = everything(
@@ -325,7 +326,7 @@ def test_an_id_may_hold_anything(client: httpx.Client) -> None:
         ("/?f=json", 400, "unknown parameter 'f'"),
         ("/collections/premises/items?bbox=1,2,3", 400, "four numbers"),
         ("/collections/premises/items?bbox=1,2,3,nan", 400, "four numbers"),
-        ("/collections/premises/items?bbox=1,3,2,2", 400, "lower corner"),
+        ("/collections/premises/items?bbox=1,3,2,2", 400, "lower vertex"),
         ("/collections/premises/items?limit=0", 400, "limit=0"),
         ("/collections/premises/items?limit=ten", 400, "limit=ten"),
         ("/collections/premises/items?offset=-1", 400, "offset=-1"),

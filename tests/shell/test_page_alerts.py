@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.sync_api import expect
 
-from stream.calendar import moment
+from stream.core.calendar import moment
 from tests.shell.screen import (
     DESK,
     PATIENCE_MS,

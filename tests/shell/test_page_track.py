@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.sync_api import expect
 
-from stream.facts import SECOND, Allocation
+from stream.core.facts import SECOND, Allocation
 from tests.shell.screen import (
     PATIENCE_MS,
     Visitor,
@@ -57,7 +57,7 @@ def street(database_server: EmbeddedDatabase) -> Iterator[Street]:
         town.begin(now_, then)
         town.put(R1="west", V1="away")
         town.go(10)
-        town.put(R1="west corner", V1="away")
+        town.put(R1="west vertex", V1="away")
         town.go(10)
         lon, lat = SPOTS["away"]
         town.ledger.positions(fix_columns([("R1", town.now + 5 * SECOND, lon, lat, None)]))
@@ -104,7 +104,7 @@ def test_line_goes_on_in_time(street: Street) -> None:
         line = visitor.until(
             "() => patrol.map.data.track.features.flatMap((one) => one.geometry.coordinates)", "the track"
         )
-        # West, then its corner, then east: eastwards all the way.
+        # West, then its vertex, then east: eastwards all the way.
         assert [lon for lon, _ in line] == sorted(lon for lon, _ in line)
         assert line[0] == list(SPOTS["west"])
         assert line[-1] == list(SPOTS["east"])

@@ -13,12 +13,12 @@ import shapely
 from playwright.sync_api import expect
 
 from geo.areas import Area, AreaSet, Kind
-from stream.facts import SECOND, Allocation, Duty
-from stream.policy import Policies
+from stream.core.explaining.wording import percent
+from stream.core.facts import SECOND, Allocation, Duty
+from stream.core.policy import Policies
 from stream.store import areas as tables
 from stream.store.ledger import Ledger
 from stream.store.schema import connect, migrate
-from stream.wording import percent
 from tests.shell.screen import (
     DESK,
     PATIENCE_MS,
@@ -51,8 +51,8 @@ WEST, SOUTH = -1.0, 52.5
 TOLD_MIN = 60
 
 
-def corner(at: int) -> tuple[float, float]:
-    """South-west corner of a neighbourhood."""
+def vertex(at: int) -> tuple[float, float]:
+    """South-west vertex of a neighbourhood."""
     row, column = divmod(at, COLUMNS)
     return WEST + column * SIDE, SOUTH + row * SIDE
 
@@ -61,7 +61,7 @@ def county() -> AreaSet:
     """Forty neighbourhoods with long names, a priority area in each."""
     made = []
     for at in range(MANY):
-        west, south = corner(at)
+        west, south = vertex(at)
         ground = shapely.box(west, south, west + SIDE, south + SIDE)
         made.append(Area(Kind.NEIGHBOURHOOD, f"N{at:02}", f"Humberstone and Hamilton {at}", ground))
         spot = shapely.box(west + 0.002, south + 0.002, west + 0.003, south + 0.003)
@@ -80,7 +80,7 @@ class County:
 
     def tell(self, at: int, *, home: bool, minutes: int = 1) -> None:
         """An officer's radio tells where it is, at home or in the next neighbourhood."""
-        west, south = corner(at if home else (at + 1) % MANY)
+        west, south = vertex(at if home else (at + 1) % MANY)
         times = range(self.now + 10 * SECOND, self.now + minutes * MINUTE + 1, 10 * SECOND)
         self.ledger.positions(
             fix_columns([(f"R{at:02}", time, west + 0.006, south + 0.006, 8.0) for time in times])
@@ -119,7 +119,7 @@ def county_page(database_server: EmbeddedDatabase) -> Iterator[County]:
             for at in range(MANY):
                 # The last minutes are at home for all of them but the first.
                 gone = minute >= TOLD_MIN - 1 - at if at else minute > 5
-                west, south = corner((at + 1) % MANY if gone and minute < TOLD_MIN - (at > 0) else at)
+                west, south = vertex((at + 1) % MANY if gone and minute < TOLD_MIN - (at > 0) else at)
                 rows.append((f"R{at:02}", NOON + minute * MINUTE, west + 0.006, south + 0.006, 8.0))
         ledger.positions(fix_columns(rows))
         with serving_alone(dsn) as web, chromium() as browser:

@@ -10,11 +10,12 @@ import pytest
 from click.testing import CliRunner
 
 from geo.areas import Kind
-from stream.account import read
-from stream.calendar import parse_time
-from stream.cli.public import postcode, public, read_postcodes
-from stream.policy import Policies
-from stream.public import publish
+from stream.cli.public import postcode, public
+from stream.core.calendar import parse_time
+from stream.core.policy import Policies
+from stream.core.summaries.disclosure import publish
+from stream.files.account import read
+from stream.files.postcode_file import read_postcodes
 from stream.reports.public import css, finder_fragment, fragment, html
 from stream.settings import Settings, SettingsError
 from stream.simulate import demo_force, simulate, write

@@ -18,19 +18,19 @@ from click.testing import CliRunner
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from geo.history import FOREVER, UNKNOWN
-from stream.calendar import rfc3339
+from geo.matching.history import FOREVER, UNKNOWN
 from stream.cli import patrol
-from stream.facts import Allocation, Duty, StateReport
-from stream.policy import Policies
-from stream.shares import AMBIGUOUS_OFF, AMBIGUOUS_ON, shares, totals
-from stream.slices import HIDDEN, NO_STATE, newest, slices, whole_slices
-from stream.stays import stays, take, whole_stays
+from stream.core.calendar import rfc3339
+from stream.core.facts import Allocation, Duty, StateReport
+from stream.core.policy import Policies
+from stream.core.shares import AMBIGUOUS_OFF, AMBIGUOUS_ON, shares, totals
+from stream.core.slices import HIDDEN, NO_STATE, newest, slices, whole_slices
+from stream.core.stays import stays, take, whole_stays
 from stream.store import recompute
-from stream.store.exports import derived
 from stream.store.ledger import Ledger
-from stream.store.live import live
 from stream.store.publications import difference, week_figures
+from stream.store.reading.exports import derived
+from stream.store.reading.live import live
 from stream.store.records import restatements
 from stream.store.schema import connect, migrate, migrations
 from tests.core.test_accounting import history_of, horizon
@@ -48,8 +48,8 @@ from tests.strategies import BINARY, World, many, world_fixes, worlds
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from stream.core.facts import Fixes
     from stream.embedded import EmbeddedDatabase
-    from stream.facts import Fixes
     from stream.store.schema import Connection
 
 HOUR_US = 3_600_000_000
@@ -110,7 +110,7 @@ def wide(world: World) -> tuple[int, int]:
 
 def again(
     connection: Connection, world: World, officer_id: str | None = None
-) -> tuple[recompute.Recounted, recompute.Outcome]:
+) -> tuple[recompute.Recounted, recompute.Recomputed]:
     """Everything of the period counted again, in this process."""
     start, end = wide(world)
     until = recompute.horizon(connection, horizon(world))
@@ -192,7 +192,7 @@ def test_where_nothing_differs_nothing_is_written(dsn: str, world: World, parts:
         fill(connection, world, parts)
         before = written(connection)
         done, outcome = again(connection, world)
-        assert outcome == recompute.Outcome(None, ())
+        assert outcome == recompute.Recomputed(None, ())
         assert done.changed == 0
         assert written(connection) == before
 
@@ -259,7 +259,7 @@ def test_what_was_damaged_is_mended_and_on_record(connection: Connection, seed: 
     assert record.restated == outcome.restated
 
     before = written(connection)
-    assert again(connection, world)[1] == recompute.Outcome(None, ())
+    assert again(connection, world)[1] == recompute.Recomputed(None, ())
     assert written(connection) == before
     # And the pipeline goes on from there.
     later = replace(world, fixes=moved(world, 13_000_000_000).fixes)

@@ -16,9 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stream import topics
+from stream.core.facts import SECOND
 from stream.embedded import free_port
-from stream.facts import SECOND
-from stream.replay import Outgoing, Progress, Replayed, paced, replay, send_simulation
+from stream.files.replay import Outgoing, Replayed, ReplayProgress, paced, replay, send_simulation
 from stream.simulate import TOPICS, demo_force, simulate
 
 if TYPE_CHECKING:
@@ -179,7 +179,7 @@ def test_a_simulation_arrives_whole(broker: str, request: pytest.FixtureRequest)
     # A broker has a clock of its own, and takes neither the future nor the distant past.
     yesterday = (int(time.time()) - 86_400) * SECOND
     simulation = simulate(demo_force(1), officers=10, start=yesterday, hours=1, interval_s=10, seed=3)
-    told: list[Progress] = []
+    told: list[ReplayProgress] = []
 
     async def run() -> tuple[int, dict[str, list[ConsumerRecord]]]:
         prefix = await made(bootstrap)

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING
 import pytest
 from click.testing import CliRunner
 
-from stream.calendar import Period
 from stream.cli import main, patrol
-from stream.cli.public import file_name
-from stream.cli.serve import command
+from stream.core.calendar import Period
+from stream.core.summaries.model import decode, encode
+from stream.pipeline.processes import command
+from stream.reports.bundle import file_name
 from stream.store.ledger import Ledger
+from stream.store.reading.summaries import summaries
 from stream.store.schema import connect, migrate
-from stream.store.summaries import summaries
-from stream.summary import decode, encode
 from tests.shell.test_ledger import POLICIES, wandering
 from tests.shell.test_recompute import fill
 

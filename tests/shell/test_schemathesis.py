@@ -15,11 +15,11 @@ from schemathesis import GenerationMode
 from schemathesis.checks import CHECKS
 from schemathesis.core.result import Ok
 
-from stream.cli.serve import command
-from stream.facts import SECOND
+from stream.core.facts import SECOND
+from stream.pipeline.processes import command
+from stream.pipeline.watcher import Watcher
 from stream.settings import Settings
 from stream.store.schema import connect
-from stream.watch import Watcher
 from stream.web.description import committed
 from tests.shell.town import MINUTE, NOON, Town, duty
 
@@ -33,7 +33,7 @@ EXAMPLES = 12
 
 
 FREE = ("/items", "/boundaries/check")
-"""Paths where what is right cannot be told by a schema alone: which corner of a box comes first, that whoever
+"""Paths where what is right cannot be told by a schema alone: which vertex of a box comes first, that whoever
 lets an error pass says who and why; that a limit above the most is cut, as OGC API Features wants; that every
 field of a form is text. What may be asked there has tests of its own."""
 

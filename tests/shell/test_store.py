@@ -15,19 +15,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from geo.areas import Area, AreaSet, Kind
-from geo.history import FOREVER, UNKNOWN, AreaHistory
-from geo.places import Place
-from stream.facts import SECOND, Allocation, Duty, StateReport
-from stream.policy import Policies
-from stream.shares import shares
-from stream.sheets.contract import share_event, stays_table
-from stream.slices import slices
-from stream.stays import stays
+from geo.matching.history import FOREVER, UNKNOWN, AreaHistory
+from geo.matching.places import Place
+from stream.core.facts import SECOND, Allocation, Duty, StateReport
+from stream.core.live.share_event import share_event
+from stream.core.policy import Policies
+from stream.core.shares import shares
+from stream.core.slices import slices
+from stream.core.stays import stays
+from stream.files.sheets.contract import stays_table
 from stream.store import areas as tables
-from stream.store.columns import WIDTHS, Column, copy_in, copy_out
-from stream.store.exports import derived
+from stream.store.columns import WIDTHS, BinaryColumn, copy_in, copy_out
 from stream.store.ledger import Counted, Ledger, Offset
-from stream.store.live import live, newest_event
+from stream.store.reading.exports import derived
+from stream.store.reading.live import live, newest_event
 from stream.store.registry import Registry
 from stream.store.schema import MIGRATION_LOCK, SchemaError, connect, migrate, migrations, require
 from tests.strategies import BINARY, fix_columns, many, micros
@@ -137,7 +138,9 @@ TIMES = st.integers(micros("1970-01-01T00:00:00+00:00"), micros("2999-01-01T00:0
 
 
 @st.composite
-def tables_of_all_types(draw: st.DrawFn) -> tuple[list[Column], np.ndarray[tuple[int], np.dtype[np.bool_]]]:
+def tables_of_all_types(
+    draw: st.DrawFn,
+) -> tuple[list[BinaryColumn], np.ndarray[tuple[int], np.dtype[np.bool_]]]:
     """One column of every type, and the rows in which the last two are NULL."""
     count = draw(st.integers(0, 6))
     columns = []
@@ -152,17 +155,19 @@ def tables_of_all_types(draw: st.DrawFn) -> tuple[list[Column], np.ndarray[tuple
             values = st.floats(width=32 if kind == "float4" else 64)
         dtype = np.int64 if kind == "time" else np.dtype(WIDTHS[kind]).newbyteorder("=")
         columns.append(
-            Column(f"c_{kind}", kind, np.array(draw(st.lists(values, min_size=count, max_size=count)), dtype))
+            BinaryColumn(
+                f"c_{kind}", kind, np.array(draw(st.lists(values, min_size=count, max_size=count)), dtype)
+            )
         )
     order = np.arange(count)
-    columns += [Column(name, "int4", order.astype(np.int32)) for name in ("one", "two")]
+    columns += [BinaryColumn(name, "int4", order.astype(np.int32)) for name in ("one", "two")]
     return columns, np.array(draw(st.lists(st.booleans(), min_size=count, max_size=count)), np.bool_)
 
 
 @many(60)
 @given(tables_of_all_types())
 def test_columns_come_back_as_they_went_in(
-    scratch: Connection, table: tuple[list[Column], np.ndarray[tuple[int], np.dtype[np.bool_]]]
+    scratch: Connection, table: tuple[list[BinaryColumn], np.ndarray[tuple[int], np.dtype[np.bool_]]]
 ) -> None:
     """Every type, infinity, NaN and NULL survive the way into a table and out again, bit by bit."""
     columns, null = table
@@ -197,7 +202,7 @@ def test_an_empty_result_has_columns_of_no_rows(scratch: Connection) -> None:
     found = copy_out(scratch, "select 1::int4, now() where false", ["int4", "time"])
     assert [len(column) for column in found] == [0, 0]
     assert found[0].dtype == np.int32
-    copy_in(scratch, "no_such_table", [Column("a", "int4", np.empty(0, np.int32))])
+    copy_in(scratch, "no_such_table", [BinaryColumn("a", "int4", np.empty(0, np.int32))])
 
 
 # ── Boundary versions ─────────────────────────────────────────────────────────────────────────────────────

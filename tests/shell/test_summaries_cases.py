@@ -9,14 +9,14 @@ import pytest
 import shapely
 
 from geo.areas import Area, AreaSet, Kind
-from stream.calendar import Period, parse_time
-from stream.facts import SECOND, Allocation, Duty, StateReport
-from stream.policy import Policies
+from stream.core.calendar import Period, parse_time
+from stream.core.facts import SECOND, Allocation, Duty, StateReport
+from stream.core.policy import Policies
 from stream.store import areas, publications
 from stream.store.ledger import Ledger
 from stream.store.policies import keep
+from stream.store.reading.summaries import summaries
 from stream.store.schema import connect, migrate
-from stream.store.summaries import summaries
 from tests.oracle.reading import differences, parts_that_do_not_add_up
 from tests.oracle.summaries import recount
 from tests.strategies import BINARY, Fix, fix_columns
@@ -24,9 +24,9 @@ from tests.strategies import BINARY, Fix, fix_columns
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from stream.core.summaries.model import Hour, OfficerSummary, PriorityArea, Summary, TeamFacts
     from stream.embedded import EmbeddedDatabase
     from stream.store.schema import Connection
-    from stream.summary import Hour, Officer, PriorityArea, Summary, TeamFacts
 
 MINUTE = 60 * SECOND
 HOUR = 60 * MINUTE
@@ -183,7 +183,7 @@ def area(found: Summary) -> PriorityArea:
     return row
 
 
-def officer(found: Summary, name: str) -> Officer:
+def officer(found: Summary, name: str) -> OfficerSummary:
     """One officer of a summary."""
     [row] = [row for row in found.officers if row.officer_id == name]
     return row

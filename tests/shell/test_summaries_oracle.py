@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 
 from geo.areas import AreaSet
-from stream.calendar import Period
-from stream.stays import take
+from stream.core.calendar import Period
+from stream.core.stays import take
+from stream.core.summaries.model import decode, encode
 from stream.store import areas, publications
 from stream.store.ledger import Ledger
 from stream.store.policies import keep
+from stream.store.reading.summaries import summaries
 from stream.store.schema import connect, migrate
-from stream.store.summaries import summaries
-from stream.summary import decode, encode
 from tests.oracle.reading import differences, parts_that_do_not_add_up
 from tests.oracle.summaries import recount
 from tests.quarter import ACROSS, END, OPENED, POLICIES, UP, before_it_is_over, premises, quarter
@@ -25,9 +25,9 @@ from tests.quarter import ACROSS, END, OPENED, POLICIES, UP, before_it_is_over, 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from stream.core.summaries.model import Summary
     from stream.embedded import EmbeddedDatabase
     from stream.store.schema import Connection
-    from stream.summary import Summary
 
 pytestmark = pytest.mark.slow
 

@@ -9,13 +9,13 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from geo.areas import Area, AreaSet, Kind
-from stream.calendar import Period
-from stream.policy import BEGINNING, DEFAULT_STATES, Policies, Policy, State
+from stream.core.calendar import Period
+from stream.core.policy import BEGINNING, DEFAULT_STATES, Policies, Policy, State
 from stream.store import areas as area_tables
 from stream.store.ledger import Ledger
 from stream.store.policies import keep
+from stream.store.reading.summaries import summaries
 from stream.store.schema import connect, migrate
-from stream.store.summaries import summaries
 from tests.oracle.reading import differences, parts_that_do_not_add_up
 from tests.oracle.summaries import recount
 from tests.shell.test_boundaries_live import empty

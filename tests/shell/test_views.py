@@ -11,18 +11,28 @@ import shapely
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from geo.history import FOREVER, UNKNOWN
-from stream.abstraction import abstraction
-from stream.calendar import microseconds, moment
-from stream.facts import Allocation, Duty, StateReport
-from stream.policy import BEGINNING, DEFAULT_STATES, Policies, Policy, State
-from stream.shares import shares
-from stream.slices import ACTIVITIES, HIDDEN, NO_DEVICE, Slices, ambiguous, decisive, newest, reason, slices
-from stream.stays import stays
+from geo.matching.history import FOREVER, UNKNOWN
+from stream.core.abstraction import abstraction
+from stream.core.calendar import microseconds, moment
+from stream.core.facts import Allocation, Duty, StateReport
+from stream.core.policy import BEGINNING, DEFAULT_STATES, Policies, Policy, State
+from stream.core.shares import shares
+from stream.core.slices import (
+    ACTIVITIES,
+    HIDDEN,
+    NO_DEVICE,
+    Slices,
+    ambiguous,
+    decisive,
+    newest,
+    reason,
+    slices,
+)
+from stream.core.stays import stays
+from stream.core.visits import priority_figures, visits
 from stream.store.ledger import Ledger
 from stream.store.policies import keep
 from stream.store.schema import connect, migrate
-from stream.visits import priority_figures, visits
 from tests.core.test_accounting import history_of, horizon
 from tests.shell.test_boundaries_live import empty
 from tests.shell.test_ledger import publish, wandering
@@ -33,7 +43,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from decimal import Decimal
 
-    from geo.places import Place
+    from geo.matching.places import Place
     from stream.embedded import EmbeddedDatabase
     from stream.store.schema import Connection
     from tests.strategies import Area

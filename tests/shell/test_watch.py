@@ -10,7 +10,9 @@ import psycopg
 import pytest
 
 from geo.areas import AreaSet, Kind
-from stream.alerts import (
+from stream.core.calendar import rfc3339
+from stream.core.facts import SECOND
+from stream.core.live.alerts import (
     FEED_STOPPED,
     KINDS,
     NOBODY_ON_PATCH,
@@ -19,12 +21,10 @@ from stream.alerts import (
     PROJECTED_MISS,
     TRACKER_SILENT,
 )
-from stream.calendar import rfc3339
-from stream.facts import SECOND
+from stream.pipeline.watcher import WATCH_LOCK, Watcher
 from stream.settings import Settings
 from stream.store import alerts
 from stream.store import areas as tables
-from stream.watch import WATCH_LOCK, Watcher
 from tests.shell.town import MINUTE, NOON, TOWN, Town, duty
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def town(database: str) -> Iterator[Town]:
         duty("O2", "N1", NOON, NOON + 8 * HOUR),
         duty("O3", "N2", NOON, None),
     )
-    made.put(R1="west", R2="west corner", R3="east")
+    made.put(R1="west", R2="west vertex", R3="east")
     yield made
     made.close()
 
@@ -257,7 +257,7 @@ def test_nobody_on_patch_does_not_ring_while_all_are_on_a_break(town: Town) -> N
 
 def test_every_kind_has_its_setting() -> None:
     """For every kind of alert there is a setting, and it is the one that is used."""
-    from stream.watch import patience
+    from stream.pipeline.watcher import patience
 
     times = {kind: at for at, kind in enumerate(KINDS, 1)}
     names = {

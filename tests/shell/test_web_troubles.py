@@ -18,14 +18,14 @@ import httpx
 import psycopg
 import pytest
 
-from stream.calendar import rfc3339
-from stream.cli.serve import command
+from stream.core.calendar import rfc3339
+from stream.core.facts import SECOND
 from stream.embedded import EmbeddedDatabase
-from stream.facts import SECOND
+from stream.pipeline.processes import command
 from stream.settings import Settings
 from stream.store.schema import NoAnswerError, connect, give_up
 from stream.topics import DUTY_BOOKINGS, RADIO_POSITIONS
-from stream.web.pulse import Pulse
+from stream.web.live.pulse import Pulse
 from tests.shell.pipeline import WORKER, Message, Pipeline
 from tests.shell.town import MINUTE, NOON, SPOTS, TOWN, Town, duty
 
@@ -423,7 +423,7 @@ def test_a_worker_that_is_gone_is_told_of(
 
 def test_figures_that_go_on_without_a_watch_say_so(town: Town) -> None:
     """Where positions are counted but nobody looks for alerts, the page is live and says just that."""
-    from stream.watch import Watcher
+    from stream.pipeline.watcher import Watcher
 
     settings = replace(Settings(database=town.dsn), stale_s=5.0, watch_s=1.0)
     watcher = Watcher(settings, wall=lambda: town.now, steady=lambda: town.now / SECOND)

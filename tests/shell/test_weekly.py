@@ -20,23 +20,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from geo.history import FOREVER
-from stream import topics, weekly
-from stream.agents import run
-from stream.calendar import LOCAL, Period, local_day, microseconds, moment, rfc3339
-from stream.cli.serve import start
-from stream.facts import SECOND, Allocation, Duty
-from stream.mail import NEWS, read_mailing
-from stream.policy import Policies
+from geo.matching.history import FOREVER
+from stream import topics
+from stream.core.calendar import LOCAL, Period, local_day, microseconds, moment, rfc3339
+from stream.core.facts import SECOND, Allocation, Duty
+from stream.core.policy import Policies
+from stream.core.shares import NEIGHBOURHOOD
+from stream.pipeline import weekly
+from stream.pipeline.agents import run
+from stream.pipeline.mail import NEWS, read_mailing
+from stream.pipeline.processes import start
+from stream.pipeline.weekly import AGAIN, PATIENCE_S, Timer, last_due, plan, publish_due, send_due
 from stream.settings import EVENTS, Settings, SettingsError
-from stream.shares import NEIGHBOURHOOD
 from stream.store import outbox, reports
-from stream.store.live import newest_event
 from stream.store.publications import record
+from stream.store.reading.live import newest_event
+from stream.store.reading.summaries import summaries
 from stream.store.records import Restated
 from stream.store.schema import connect, migrate
-from stream.store.summaries import summaries
-from stream.weekly import AGAIN, PATIENCE_S, Timer, last_due, plan, publish_due, send_due
 from tests.shell.pipeline import Message, Pipeline
 from tests.shell.town import MINUTE, SPOTS, Town
 from tests.strategies import fix_columns, micros
@@ -45,9 +46,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from stream.core.summaries.model import Summary
     from stream.embedded import EmbeddedBroker, EmbeddedDatabase
     from stream.store.schema import Connection
-    from stream.summary import Summary
 
 HOUR = 60 * MINUTE
 MONDAY_SIX = (0, 6, 0)
@@ -574,7 +575,7 @@ def test_a_worker_says_at_once_that_its_mail_file_cannot_be_used(tmp_path: Path)
 
 def apart(force: Force) -> subprocess.Popen[bytes]:
     """The process that a worker starts, with the events' clock."""
-    process = subprocess.Popen([sys.executable, "-m", "stream.weekly"], stdin=subprocess.PIPE)
+    process = subprocess.Popen([sys.executable, "-m", "stream.pipeline.weekly"], stdin=subprocess.PIPE)
     assert process.stdin is not None
     process.stdin.write(msgspec.json.encode(asdict(replace(force.settings, clock=EVENTS))))
     process.stdin.close()
@@ -691,7 +692,7 @@ def test_a_database_that_is_away_is_said_in_one_line(tmp_path: Path) -> None:
     """Without a database the process ends with 3 and a line, no traceback."""
     settings = Settings(database=f"host={tmp_path} dbname=none")
     found = subprocess.run(
-        [sys.executable, "-m", "stream.weekly"],
+        [sys.executable, "-m", "stream.pipeline.weekly"],
         input=msgspec.json.encode(asdict(settings)),
         capture_output=True,
         check=False,

@@ -13,17 +13,18 @@ from urllib.parse import parse_qsl, urlsplit
 import httpx
 import pytest
 
-from stream.calendar import Period, rfc3339
-from stream.facts import StateReport
+from stream.core.calendar import Period, rfc3339
+from stream.core.facts import StateReport
+from stream.core.shares import NEIGHBOURHOOD
+from stream.core.summaries.model import seconds
+from stream.core.summaries.parts import Question, answer, explained, names_of, told
 from stream.settings import Settings
-from stream.shares import NEIGHBOURHOOD
 from stream.store import reports
 from stream.store.ledger import Ledger
+from stream.store.reading.summaries import summaries
 from stream.store.schema import connect
-from stream.store.summaries import summaries
-from stream.summary import seconds
-from stream.web.parts import Question, answer, explained, names_of, told
-from stream.web.shelf import Shelf
+from stream.web.weeks.questions import asked, query_of
+from stream.web.weeks.shelf import Shelf
 from tests.quarter import POLICIES
 from tests.shell.screen import Web
 from tests.shell.weekly_site import END, PUBLISHED_AT, WEEKS, WeeklySite, weekly_site
@@ -31,9 +32,9 @@ from tests.shell.weekly_site import END, PUBLISHED_AT, WEEKS, WeeklySite, weekly
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from stream.core.shares import Figures
+    from stream.core.summaries.model import Summary
     from stream.embedded import EmbeddedDatabase
-    from stream.shares import Figures
-    from stream.summary import Summary
 
 pytestmark = pytest.mark.slow
 
@@ -252,7 +253,7 @@ def test_from_the_weeks_figure_down_to_a_slice(site: WeeklySite, client: httpx.C
     summary = site.summary(PUBLISHED, "N00")
     for question, number in list(numbers(summary))[:7]:
         if number:
-            trail = walk(client, f"/weeks/{PUBLISHED}/N00/parts?{question.link()}", number, [])
+            trail = walk(client, f"/weeks/{PUBLISHED}/N00/parts?{query_of(question)}", number, [])
             assert "/duties/" in trail[-1]
 
 
@@ -280,7 +281,7 @@ def test_every_number_that_is_a_link_leads_to_its_parts(site: WeeklySite, client
     spans: dict[tuple[int, int], Any] = {}
     seen: dict[str, int] = {}
     for href, text in links:
-        question = Question.parse(parse_qsl(urlsplit(href).query))
+        question = asked(parse_qsl(urlsplit(href).query))
         span = question.span(period)
         if span not in spans:
             spans[span] = explained(record, POLICIES, "N00", period, question)
@@ -601,8 +602,8 @@ def test_a_database_that_is_away_is_said() -> None:
 
 def test_questions_come_back_as_they_were_asked() -> None:
     """A question written into an address and read again is the same question."""
-    asked = Question(
+    question = Question(
         activity="off_patch,break", where="N 1&x=2", premises="none", state="3", called="ä b", by="day"
     )
-    assert Question.parse(parse_qsl(asked.link())) == asked
-    assert re.fullmatch(r"[!-~]*", asked.link())
+    assert asked(parse_qsl(query_of(question))) == question
+    assert re.fullmatch(r"[!-~]*", query_of(question))

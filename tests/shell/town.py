@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import shapely
 
 from geo.areas import Area, AreaSet, Kind
-from stream.facts import SECOND, Allocation, Duty, StateReport
-from stream.policy import Policies
+from stream.core.facts import SECOND, Allocation, Duty, StateReport
+from stream.core.policy import Policies
 from stream.store import areas as tables
 from stream.store.ledger import Ledger
 from stream.store.schema import connect, migrate
@@ -26,7 +26,7 @@ MINUTE = 60 * SECOND
 
 SPOTS = {
     "west": (-0.995, 52.505),
-    "west corner": (-0.985, 52.515),
+    "west vertex": (-0.985, 52.515),
     "east": (-0.975, 52.505),
     "station": (-0.9905, 52.5105),
     "market": (-0.9955, 52.5155),

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from stream.calendar import Period
-from stream.stays import take
+from stream.core.calendar import Period
+from stream.core.stays import take
 from stream.store import areas, reports
 from stream.store.ledger import Ledger
 from stream.store.policies import keep
+from stream.store.reading.summaries import summaries
 from stream.store.schema import connect, migrate
-from stream.store.summaries import summaries
 from tests.quarter import POLICIES, after, before_it_is_over, local, quarter
 from tests.shell.screen import Web
 
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from stream.core.summaries.model import Summary
     from stream.embedded import EmbeddedDatabase
     from stream.store.schema import Connection
-    from stream.summary import Summary
 
 BEGIN, END = local(after(4)), local(after(7, 3), 12, 34)
 WEEKS = ("2026-W42", "2026-W43", "2026-W44", "2026-W45")

@@ -45,7 +45,7 @@ export function minutes(seconds: number): string {
 }
 
 /**
- * A share in per cent, everywhere on the page as reports and tables say it (`stream.wording.percent`): one decimal, or
+ * A share in per cent, everywhere on the page as reports and tables say it (`stream.core.explaining.wording.percent`): one decimal, or
  * as many as the target has; what is below the target is shown below it, and what reaches it is shown so; 0 % and
  * 100 % are shown of nothing else than 0 and 1.
  */

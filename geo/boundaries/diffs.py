@@ -1,0 +1,197 @@
+"""One version of the boundaries against another: what came, went, changed its name, and moved.
+
+A pure room: two :class:`AreaSet` in, one :class:`Diff` out; versions and dates are for others. The ground
+that changed hands is a table of flows: so many square metres went from this area to that one. Edges that were
+only rounded anew, a few centimetres here and there, moved no ground.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import shapely
+
+from geo.areas import AreaSet, Kind
+from geo.boundaries.crs import area_m2, centre_of, metric
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from numpy.typing import NDArray
+
+MOVED_M2 = 1.0
+"""Less ground than this is no move."""
+
+ROUNDED_M = 0.05
+"""Strips of ground nowhere wider than this come from rounding coordinates, and are left out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """Ground that went from one area to another.
+
+    Attributes:
+        kind: what both are for.
+        from_id: the area that had it before, None for ground that none had.
+        to_id: the area that has it now, None for ground that none has.
+        size_m2: square metres on the ground.
+    """
+
+    kind: Kind
+    from_id: str | None
+    to_id: str | None
+    size_m2: float
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """An area that is in both versions, and not alike.
+
+    Attributes:
+        kind: what it is for.
+        area_id: its identity.
+        before: its name before.
+        after: its name now.
+        gained_m2: ground that is new to it, square metres.
+        lost_m2: ground that it had and has no more, square metres.
+        attributes: what else was changed, as ``(key, before, after)``; None for a missing value.
+    """
+
+    kind: Kind
+    area_id: str
+    before: str
+    after: str
+    gained_m2: float
+    lost_m2: float
+    attributes: tuple[tuple[str, str | None, str | None], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Diff:
+    """What differs between two versions; empty tuples where nothing does.
+
+    Attributes:
+        added: areas that only the newer has, ``(kind, area_id)``.
+        removed: areas that only the older has.
+        renamed: areas whose name changed.
+        moved: areas that gained or lost at least :data:`MOVED_M2`.
+        changed: areas whose other attributes changed.
+        flows: who lost ground to whom, the largest first within each kind; overlaps count in each pair.
+    """
+
+    added: tuple[tuple[Kind, str], ...]
+    removed: tuple[tuple[Kind, str], ...]
+    renamed: tuple[Change, ...]
+    moved: tuple[Change, ...]
+    changed: tuple[Change, ...]
+    flows: tuple[Flow, ...]
+
+    def __bool__(self) -> bool:
+        return any((self.added, self.removed, self.renamed, self.moved, self.changed))
+
+
+def diff(old: AreaSet, new: AreaSet) -> Diff:
+    """Compare two versions.
+
+    Args:
+        old: the earlier version.
+        new: the later one.
+    """
+    before = {
+        (kind, area_id): at for at, (kind, area_id) in enumerate(zip(old.kind, old.area_id, strict=True))
+    }
+    after = {
+        (kind, area_id): at for at, (kind, area_id) in enumerate(zip(new.kind, new.area_id, strict=True))
+    }
+    both = [key for key in before if key in after]
+    was = old.geometry[[before[key] for key in both]] if both else np.empty(0, dtype=object)
+    now = new.geometry[[after[key] for key in both]] if both else np.empty(0, dtype=object)
+    gained, lost = _ground_m2(_less(now, was)), _ground_m2(_less(was, now))
+    changes = [
+        Change(
+            *key,
+            before=old.name[before[key]],
+            after=new.name[after[key]],
+            gained_m2=float(gain),
+            lost_m2=float(loss),
+            attributes=_attributes(old.attributes[before[key]], new.attributes[after[key]]),
+        )
+        for key, gain, loss in zip(both, gained, lost, strict=True)
+    ]
+    return Diff(
+        added=tuple(key for key in after if key not in before),
+        removed=tuple(key for key in before if key not in after),
+        renamed=tuple(change for change in changes if change.before != change.after),
+        moved=tuple(change for change in changes if change.gained_m2 + change.lost_m2 >= MOVED_M2),
+        changed=tuple(change for change in changes if change.attributes),
+        flows=tuple(flow for kind in Kind for flow in _flows(kind, old.only(kind), new.only(kind))),
+    )
+
+
+def _attributes(before: Any, after: Any) -> tuple[tuple[str, str | None, str | None], ...]:
+    keys = sorted({*before, *after})
+    return tuple((key, before.get(key), after.get(key)) for key in keys if before.get(key) != after.get(key))
+
+
+def _less(shapes: NDArray[np.object_], others: NDArray[np.object_]) -> NDArray[np.object_]:
+    """Each shape without the other; nothing for equal ones, whose difference would be rounding."""
+    differ = np.array(
+        [not one.equals_exact(other) for one, other in zip(shapes, others, strict=True)], dtype=np.bool_
+    )
+    left = np.full(len(shapes), shapely.Polygon(), dtype=object)
+    left[differ] = shapely.difference(shapes[differ], others[differ])
+    return left
+
+
+def _ground_m2(shapes: NDArray[np.object_]) -> NDArray[np.float64]:
+    """Ground in each shape without its strips that are no wider than :data:`ROUNDED_M`, m²."""
+    sizes = np.zeros(len(shapes))
+    parts, owner = shapely.get_parts(shapes, return_index=True)
+    areal = shapely.area(parts) > 0
+    parts, owner = parts[areal], owner[areal]
+    flat = metric(parts, centre_of(parts))
+    wide = ~shapely.is_empty(shapely.buffer(flat, -ROUNDED_M / 2, quad_segs=1))
+    np.add.at(sizes, owner[wide], area_m2(parts[wide]))
+    return sizes
+
+
+def _flows(kind: Kind, old: AreaSet, new: AreaSet) -> Iterable[Flow]:
+    """Ground that was one area's and is another's, or none's; what stayed with its area is no flow."""
+    sizes: dict[tuple[str | None, str | None], float] = defaultdict(float)
+    if len(old) and len(new):
+        tree = shapely.STRtree(new.geometry)
+        a, b = tree.query(old.geometry, predicate="intersects")
+        other = np.array(
+            [old.area_id[i] != new.area_id[j] for i, j in zip(a, b, strict=True)], dtype=np.bool_
+        )
+        a, b = a[other], b[other]
+        # What an area has kept did not flow, even where another has it now as well.
+        lost = _lost_to(old, new, a)
+        shared = _ground_m2(shapely.intersection(lost, new.geometry[b]))
+        for i, j, size in zip(a.tolist(), b.tolist(), shared.tolist(), strict=True):
+            sizes[old.area_id[i], new.area_id[j]] += size
+    for area_id, size in _unheld(old, new):
+        sizes[area_id, None] += size
+    for area_id, size in _unheld(new, old):
+        sizes[None, area_id] += size
+    flows = [Flow(kind, *key, size_m2=size) for key, size in sizes.items() if size >= MOVED_M2]
+    return sorted(flows, key=lambda flow: (-flow.size_m2, flow.from_id or "", flow.to_id or ""))
+
+
+def _lost_to(old: AreaSet, new: AreaSet, rows: NDArray[np.int64]) -> NDArray[np.object_]:
+    """What each of the old areas asked for had and has no more."""
+    now = dict(zip(new.area_id, new.geometry, strict=True))
+    kept = np.array([now.get(area_id, shapely.Polygon()) for area_id in old.area_id], dtype=object)
+    return _less(old.geometry, kept)[rows]
+
+
+def _unheld(one: AreaSet, other: AreaSet) -> list[tuple[str, float]]:
+    """How much of each area no area of the other version holds, m²."""
+    if not len(one):
+        return []
+    whole = shapely.union_all(other.geometry) if len(other) else shapely.Polygon()
+    sizes = _ground_m2(shapely.difference(one.geometry, whole))
+    return [(area_id, size) for area_id, size in zip(one.area_id, sizes.tolist(), strict=True) if size > 0]

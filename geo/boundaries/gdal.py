@@ -1,0 +1,244 @@
+"""GDAL in a child process with limits of its own: whatever a file does to it, this process goes on."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import math
+import re
+import signal
+import struct
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import shapely
+
+from geo.boundaries.distrust import names_words, size_words
+from geo.boundaries.layer import AreaFileError, RawLayer, ReadingLimits
+
+_SAFE = "GeoPackage or GeoJSON"
+
+
+# Drivers that reach for other files, programs or servers, or that a boundary file never needs.
+_NEVER = (
+    "OGR_VRT,VRT,GDALG,HTTP,WFS,OAPIF,OGCAPI,CSW,Elasticsearch,Carto,AmigoCloud,PLSCENES,NGW,EEDA,EEDAI,GPSBabel,"
+    "ADBC,PGDUMP,PDF,MBTiles,PMTiles,MVT,GTFS,OSM,SQLite,Selafin,LVBAG,VDV,OGR_PDS,PDS4,VICAR,PCIDSK,MiraMonVector"
+)
+
+
+def ask_gdal(
+    dataset: Path, source: str, layer: str | None, limits: ReadingLimits, encoding: str | None = None
+) -> tuple[dict[str, Any], bytes]:
+    """Let a child process read a layer: a header of JSON, and the shapes as WKB one after the other."""
+    request = {
+        "path": str(dataset.resolve()),
+        "layer": layer,
+        "encoding": encoding,
+        "never": _NEVER,
+        "features": limits.features,
+        "vertices": limits.vertices,
+        "memory": limits.memory_bytes,
+        "packages": [place for place in sys.path if Path(place).is_absolute()],
+        "seconds": math.ceil(limits.seconds),
+    }
+    late = f"was not read within {limits.seconds:g} s; it is damaged or far too detailed, simplify it"
+    # The function's own source is the child's program: it imports GDAL and numpy only, in a third of a
+    # second, where importing this module with shapely and pandas takes two.
+    program = f"from __future__ import annotations\n{inspect.getsource(_child)}\n_child()"
+    try:
+        done = subprocess.run(
+            [sys.executable, "-I", "-c", program],
+            input=json.dumps(request).encode(),
+            capture_output=True,
+            timeout=limits.seconds + 5,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise AreaFileError(f"{source}: {late}") from None
+    if -done.returncode in (signal.SIGXCPU, signal.SIGKILL):
+        raise AreaFileError(f"{source}: {late}")
+    if done.returncode != 0 or len(done.stdout) < 8:
+        raise AreaFileError(
+            f"{source}: cannot be read within {size_words(limits.memory_bytes)} of memory; "
+            "it is damaged or far too detailed, export it again"
+        )
+    (length,) = struct.unpack("<Q", done.stdout[:8])
+    answer: dict[str, Any] = json.loads(done.stdout[8 : 8 + length])
+    if "error" in answer:
+        raise AreaFileError(f"{source}: {_explained(answer)}")
+    return answer, done.stdout[8 + length :]
+
+
+def _explained(answer: dict[str, Any]) -> str:
+    """GDAL's refusal in one line that says what to do."""
+    if "layers" in answer:
+        listed = names_words(answer["layers"])
+        if answer["error"] == "several":
+            return f"has several layers; choose with --layer: {listed}"
+        return f"has no layer of that name; choose with --layer: {listed}"
+    if answer["error"] == "none":
+        return "has no layer with shapes in it; export the boundaries, not the table alone"
+    if answer["error"] == "many":
+        return f"has {answer['features']:,} rows, too many to be boundaries; export only the areas"
+    if answer["error"] == "detailed":
+        return "is far too detailed to be boundaries; simplify it and export it again"
+    said = " ".join(str(answer["error"]).split())
+    if "codec can't decode" in said:
+        return (
+            "its texts are in another encoding than it says; give --encoding latin-1 (or cp1252), "
+            "or save it again as UTF-8"
+        )
+    if "not recognized" in said:
+        return f"is in no format that I know; export it as {_SAFE}"
+    said = re.sub(r"'?/\S*/", "'", said)  # no temporary folders in messages
+    return f"cannot be read ({said[:160]}); export it again as {_SAFE}"
+
+
+def _child() -> None:
+    """The child's whole program: read one layer and write it to standard output. Imports nothing of ours."""
+    import json
+    import logging
+    import os
+    import re
+    import struct
+    import sys
+    import warnings
+
+    request: dict[str, Any] = json.load(sys.stdin)
+    os.environ.update(
+        GDAL_SKIP=request["never"],
+        GDAL_HTTP_MAX_RETRY="0",
+        GDAL_HTTP_CONNECTTIMEOUT="1",
+        GDAL_VRT_ENABLE_PYTHON="NO",
+        GML_DOWNLOAD_SCHEMA="NO",
+        GML_SKIP_RESOLVE_ELEMS="ALL",
+        GML_GFS_TEMPLATE="",
+        OGR_GEOJSON_MAX_OBJ_SIZE="200",
+        OGR_SQLITE_LOAD_EXTENSIONS="",
+        OPENBLAS_NUM_THREADS="1",
+        GDAL_NUM_THREADS="1",
+    )
+    try:
+        import resource
+    except ImportError:  # not on Windows; the time limit of the parent still holds
+        pass
+    else:
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (64 << 20, 64 << 20))
+        resource.setrlimit(resource.RLIMIT_CPU, (request["seconds"], request["seconds"]))
+        resource.setrlimit(resource.RLIMIT_AS, (request["memory"], request["memory"]))
+    # Isolated from the environment, it looks for packages where its parent does.
+    sys.path += [place for place in request["packages"] if place not in sys.path]
+    # Absent on purpose: pyogrio does without them, and starts five times faster.
+    absent: dict[str, Any] = dict.fromkeys(("pandas", "geopandas", "pyarrow", "shapely"))
+    sys.modules.update(absent)
+
+    def send(answer: dict[str, Any], shapes: list[bytes]) -> None:
+        head = json.dumps(answer).encode()
+        sys.stdout.buffer.write(struct.pack("<Q", len(head)) + head)
+        for shape in shapes:
+            sys.stdout.buffer.write(shape)
+        sys.stdout.buffer.flush()
+
+    def text(value: Any) -> str | None:
+        if value is None or isinstance(value, bytes) or str(value) in ("nan", "NaT"):
+            return None
+        # A list in one row makes GDAL give a list for every row.
+        if isinstance(value, list | tuple) or type(value).__name__ == "ndarray":
+            return ",".join(map(str, value))
+        return str(int(value)) if isinstance(value, float) and value == int(value) else str(value)
+
+    # Outside the try: where there is no memory even for this, the parent says so.
+    import pyogrio
+    import pyogrio.raw
+
+    logging.disable(logging.CRITICAL)
+    remarks: list[str] = []
+    try:
+        path, layer = request["path"], request["layer"]
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            layers = [str(name) for name, shape in pyogrio.list_layers(path) if shape is not None]
+            if not layers:
+                return send({"error": "none"}, [])
+            if layer is None and len(layers) > 1:
+                filled = [name for name in layers if pyogrio.read_info(path, layer=name)["features"] != 0]
+                if len(filled) != 1:
+                    return send({"error": "several", "layers": layers}, [])
+                layers = filled
+            if layer is not None and layer not in layers:
+                return send({"error": "layer", "layers": layers}, [])
+            layer = layer if layer is not None else layers[0]
+            info = pyogrio.read_info(path, layer=layer, force_feature_count=False)
+            if info["features"] > request["features"]:
+                return send({"error": "many", "features": int(info["features"])}, [])
+            meta, _, shapes, fields = pyogrio.raw.read(
+                path, layer=layer, datetime_as_string=True, encoding=request["encoding"]
+            )
+            curved = False
+            if info["driver"] in (
+                "GPKG",
+                "GML",
+                "OpenFileGDB",
+                "DXF",
+                "SQLite",
+            ):  # the formats that have arcs
+                named = layer.replace('"', '\\"')
+                asked = f'SELECT OGR_GEOMETRY FROM "{named}"'  # a layer of this very file
+                types = pyogrio.raw.read(path, sql=asked, sql_dialect="OGRSQL", read_geometry=False)[3][0]
+                curved = any(
+                    re.match("CIRC|COMPOUNDCURVE|CURVE|MULTICURVE|MULTISURF", str(each)) for each in types
+                )
+            remarks = sorted({str(warning.message) for warning in caught})
+        wkb = [b"" if shape is None else bytes(shape) for shape in (() if shapes is None else shapes)]
+        if sum(map(len, wkb)) > 16 * request["vertices"]:  # 16 bytes are a vertex in two dimensions
+            return send({"error": "detailed"}, [])
+        send(
+            {
+                "layer": layer,
+                "driver": info["driver"],
+                "crs": meta["crs"],
+                "curved": curved,
+                "columns": [str(name) for name in meta["fields"]],
+                "values": [[text(value) for value in values.tolist()] for values in fields],
+                "sizes": [len(shape) for shape in wkb],
+                "remarks": remarks[:20],
+            },
+            wkb,
+        )
+    except MemoryError:
+        raise
+    except Exception as error:  # every refusal of GDAL becomes a text for the parent
+        send({"error": f"{error}"}, [])
+
+
+def layer_of_answer(answer: dict[str, Any], blob: bytes, source: str) -> RawLayer:
+    """The child's answer as columns."""
+    sizes = np.array(answer["sizes"], dtype=np.int64)
+    ends = np.cumsum(sizes)
+    wkb = np.empty(len(sizes), dtype=object)
+    wkb[:] = [
+        blob[end - size : end] if size else None
+        for end, size in zip(ends.tolist(), sizes.tolist(), strict=True)
+    ]
+    with np.errstate(invalid="ignore"):
+        geometry = shapely.from_wkb(wkb, on_invalid="ignore")
+        unclosed = np.array([shape is None and size > 0 for shape, size in zip(geometry, sizes, strict=True)])
+        unclosed = unclosed.astype(np.bool_)
+        if unclosed.any():
+            geometry[unclosed] = shapely.from_wkb(wkb[unclosed], on_invalid="fix")
+    return RawLayer(
+        source=source,
+        layer=answer["layer"],
+        driver=answer["driver"],
+        crs=answer["crs"],
+        geometry=geometry,
+        columns=tuple(answer["columns"]),
+        values=tuple(tuple(values) for values in answer["values"]),
+        unclosed=unclosed,
+        curved=bool(answer["curved"]),
+        notes=tuple(answer["remarks"]),
+    )

@@ -1,0 +1,444 @@
+"""Slices → explanation: the parts that a figure is the exact sum of (rules 11, 13, 14 and 16).
+
+A core room: columns in, values out; no Kafka, no database, no clock. Every microsecond of the duties behind a
+figure is in exactly one part: on patch and off it, not visible, unknown, on a break. The words for people are
+made in ``stream.core.explaining.wording``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from geo.matching.history import FOREVER, UNKNOWN
+from stream.core import calendar
+from stream.core.abstraction import Meaning, Where, meanings, members, wheres
+from stream.core.columns import changes, coalesce, offsets, ranges, search
+from stream.core.policy import BEGINNING
+from stream.core.shares import OFFICER, clip
+from stream.core.slices import (
+    HIDDEN,
+    NO_DEVICE,
+    OFF_PATCH,
+    ON_BREAK,
+    ON_PATCH,
+    UNSEEN,
+    Slices,
+    ambiguous,
+    decisive,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from geo.matching.places import Place
+    from stream.core.facts import Allocation, Duty
+    from stream.core.policy import Policies
+    from stream.core.shares import Figures
+
+CAUSES = ("", "no_boundaries", "no_device", "not_heard", "before_first", "after_last", "gap")
+"""Why a position is unknown; empty for time that is not counted as unknown.
+
+``no_boundaries``: no version of the boundaries was in force yet. ``no_device``: no device was allocated.
+Else a device was allocated and silent: ``not_heard`` during the whole duty, ``before_first`` or
+``after_last`` position of the duty, or in a ``gap`` between two of them that is too long (rule 4).
+"""
+NO_CAUSE, NO_BOUNDARIES, NO_ALLOCATION, NOT_HEARD, BEFORE_FIRST, AFTER_LAST, GAP = range(7)
+
+LEVELS = ("activity", "where", "state", "officer", "day", "stretch")
+"""How parts are divided, the coarsest first. Unknown time is divided by cause in place of where."""
+
+ORDER = (ON_PATCH, OFF_PATCH, HIDDEN, UNSEEN, ON_BREAK)
+"""The order in which activities are told."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Stretches:
+    """The finest parts: stretches of duties alike in all that is told of them, within one local day.
+
+    Sorted by duty and time.
+
+    Attributes:
+        duty: ``int32[m]``, index into the duties.
+        start: ``int64[m]``, microseconds since 1970 UTC.
+        end: ``int64[m]``, exclusive.
+        activity: ``int8[m]``, index into ``ACTIVITIES``.
+        where: ``int32[m]``, index into ``Explanation.wheres``.
+        state: ``int32[m]``, index into ``Explanation.meanings``.
+        cause: ``int8[m]``, index into ``CAUSES``.
+        device: ``int32[m]``, the device that said where; of unknown time the one that should have (the first
+            that rule 9 asks); index into the device ids, or ``NO_DEVICE``.
+        day: ``int32[m]``, proleptic Gregorian ordinal of the local day (rule 19).
+        ambiguous: ``int64[m]``, microseconds of it that the error of the positions leaves open (rule 14).
+        priority: ``int64[m]``, microseconds of it on patch and in a priority area.
+        by_state: ``bool[m]``, not visible because of the state (else because of the premises).
+    """
+
+    duty: NDArray[np.int32]
+    start: NDArray[np.int64]
+    end: NDArray[np.int64]
+    activity: NDArray[np.int8]
+    where: NDArray[np.int32]
+    state: NDArray[np.int32]
+    cause: NDArray[np.int8]
+    device: NDArray[np.int32]
+    day: NDArray[np.int32]
+    ambiguous: NDArray[np.int64]
+    priority: NDArray[np.int64]
+    by_state: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.start)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Stretch:
+    """A part of a figure and what it is made of; the parts of a part sum to it exactly.
+
+    Attributes:
+        level: one of ``LEVELS``: what tells it from its neighbours.
+        row: one of its stretches, of which all that is said at its level and above is true.
+        time, ambiguous, priority: microseconds.
+        parts: by day and stretch in the order of time, else the longest first; empty at the depth asked for.
+    """
+
+    level: str
+    row: int
+    time: int
+    ambiguous: int
+    priority: int
+    parts: tuple[Stretch, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Explanation:
+    """A figure, all its parts, and under what it was counted.
+
+    Attributes:
+        figures: the figure.
+        target: rule 13's, as the policy in force at the period's start has it.
+        policy_from: since when that policy is in force, microseconds; ``BEGINNING`` for a first one.
+        until: up to when duties without an end were counted, microseconds.
+        stretches: the finest parts.
+        wheres, meanings, device_ids: what the stretches' numbers point at.
+        duties: the duties behind ``stretches.duty``.
+        left_out: the officer's duties in the period that are not in the figure: they have no home patch.
+    """
+
+    figures: Figures
+    target: float
+    policy_from: int
+    until: int
+    stretches: Stretches
+    wheres: Sequence[Where]
+    meanings: Sequence[Meaning]
+    device_ids: Sequence[str]
+    duties: Sequence[Duty]
+    left_out: tuple[int, ...] = ()
+
+    def parts(self, depth: str = LEVELS[-1]) -> tuple[Stretch, ...]:
+        """The parts as a tree, divided down to a level.
+
+        Args:
+            depth: one of ``LEVELS``.
+        """
+        levels = LEVELS[: LEVELS.index(depth) + 1]
+        if self.figures.scope == OFFICER:
+            levels = tuple(level for level in levels if level != "officer")
+        table = self.stretches
+        return _divide(
+            np.arange(len(table)),
+            levels,
+            {level: _key(self, level) for level in levels},
+            (table.end - table.start, table.ambiguous, table.priority),
+        )
+
+    @property
+    def missing(self) -> Fraction | None:
+        """Microseconds on patch that are missing to the target, less than 0: to spare; None without share."""
+        if self.figures.share is None:
+            return None
+        return exact(self.target) * self.figures.duty - self.figures.on_patch
+
+
+def exact(value: float) -> Fraction:
+    """A setting as it was written: 0.8 is four fifths, not the double nearest to it."""
+    return Fraction(repr(float(value)))
+
+
+def cut_open(slices: Slices, until: int) -> Slices:
+    """Slices without an end cut at an instant (microseconds); the others as they are."""
+    end = np.where(slices.end == FOREVER, np.maximum(slices.start, until), slices.end)
+    return replace(slices, end=end)
+
+
+def explain(
+    figures: Figures,
+    slices: Slices,
+    duties: Sequence[Duty],
+    places: Sequence[Place],
+    device_ids: Sequence[str],
+    policies: Policies,
+    *,
+    until: int,
+    boundaries_from: int = BEGINNING,
+) -> Explanation:
+    """All parts of a figure.
+
+    Args:
+        figures: what ``stream.core.shares`` gave for these slices.
+        slices: with the whole duties behind the figure, also beyond its period: what comes before and after
+            tells why a position is unknown. No open ends (``cut_open``).
+        duties: the duties behind ``slices.duty``, all those of an officer asked about.
+        places: the places behind ``slices.place``.
+        device_ids: the names behind ``slices.device``.
+        policies: they name the states, and set the target.
+        until: up to when duties without an end were counted, microseconds.
+        boundaries_from: since when there are boundaries, microseconds.
+    """
+    start, end = figures.start, figures.end
+    low, high = clip(slices, start, end)
+    running = np.unique(slices.duty[low < high]).tolist()
+    [(_, own)] = members([figures], duties, running)
+    mine = np.zeros(len(duties), np.bool_)
+    mine[own] = True
+    rows = np.flatnonzero((low < high) & mine[slices.duty]) if len(duties) else np.empty(0, np.int64)
+
+    found_where, where = wheres(places)
+    found_meaning, meaning = meanings(slices, duties, policies)
+    names = {name: number for number, name in enumerate(device_ids)}
+    names |= {
+        name: number
+        for number, name in enumerate(
+            sorted({item.device_id for at in own for item in duties[at].devices} - names.keys()), len(names)
+        )
+    }
+    silent = _Silence.of(slices, duties, own, names, boundaries_from)
+
+    # Midnights cut everything, and what may change a cause cuts unknown time.
+    midnights = np.array([day for day, _ in calendar.days(start, end)], np.int64)
+    piece, begins, ends = _cut(
+        low[rows], high[rows], midnights, np.zeros(len(rows), np.int64), np.full(len(rows), len(midnights))
+    )
+    rows = rows[piece]
+    unseen = slices.activity[rows] == UNSEEN
+    owner = slices.duty[rows]
+    first, last = silent.bounds[owner], silent.bounds[owner + 1]
+    piece, begins, ends = _cut(begins, ends, silent.time, np.where(unseen, first, last), last)
+    rows, unseen, owner = rows[piece], unseen[piece], owner[piece]
+    at = search(silent.time, silent.bounds[owner], silent.bounds[owner + 1], begins, right=True) - 1
+    cause = np.where(unseen, silent.cause[at] if len(silent.cause) else 0, NO_CAUSE).astype(np.int8)
+    device = slices.device[rows]
+    device = np.where(unseen, silent.device[at] if len(silent.device) else NO_DEVICE, device).astype(np.int32)
+    day_number = np.searchsorted(midnights, begins, side="right") - 1
+    ordinals = np.array([calendar.local_day(int(time)).toordinal() for time in midnights] or [0], np.int32)
+
+    prioritised = np.array([bool(place.priorities) for place in places] + [False], np.bool_)
+    place = slices.place[rows]
+    inside = (slices.activity[rows] == ON_PATCH) & prioritised[np.where(place == UNKNOWN, -1, place)]
+    doubtful = ambiguous(duties, owner, place, places)
+    by_state = decisive(slices, duties, policies)[rows] if len(duties) else np.zeros(0, np.bool_)
+    same = (owner, slices.activity[rows], where[place], meaning[rows], cause, device, ordinals[day_number])
+    row, joined, until_ = coalesce(begins, ends, same)
+    of = np.zeros(len(rows), np.int64)
+    of[row] = 1
+    of = np.cumsum(of) - 1
+    length = ends - begins
+
+    def summed(chosen: NDArray[np.bool_]) -> NDArray[np.int64]:
+        total = np.zeros(len(row), np.int64)
+        np.add.at(total, of[chosen], length[chosen])
+        return total
+
+    policy = int(policies.number_at(np.array([start], np.int64))[0])
+    return Explanation(
+        figures,
+        policies.policies[policy].target,
+        policies.starts[policy],
+        until,
+        Stretches(
+            owner[row],
+            joined,
+            until_,
+            slices.activity[rows][row],
+            where[place][row],
+            meaning[rows][row],
+            cause[row],
+            device[row],
+            ordinals[day_number][row],
+            summed(doubtful),
+            summed(inside),
+            by_state[row],
+        ),
+        found_where,
+        found_meaning,
+        tuple(names),
+        duties,
+        _left_out(figures, duties, start, end),
+    )
+
+
+def _left_out(figures: Figures, duties: Sequence[Duty], start: int, end: int) -> tuple[int, ...]:
+    """Duties of an officer without a home patch, where the figure is over those with one."""
+    return tuple(
+        number
+        for number, duty in enumerate(duties)
+        if figures.scope == OFFICER
+        and figures.has_share
+        and duty.officer_id == figures.id
+        and not duty.patch
+        and not duty.cancelled
+        and max(duty.start, start) < min(FOREVER if duty.end is None else duty.end, end)
+    )
+
+
+def _cut(
+    start: NDArray[np.int64],
+    end: NDArray[np.int64],
+    cuts: NDArray[np.int64],
+    first: NDArray[np.int64],
+    last: NDArray[np.int64],
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Intervals cut wherever one of their own cuts, ``cuts[first:last]``, lies within.
+
+    Returns:
+        ``(row, start, end)``: which interval each piece is of, and its bounds; in order.
+    """
+    low, high = search(cuts, first, last, start, right=True), search(cuts, first, last, end)
+    _, cut = ranges(low, high)
+    pieces = 1 + np.maximum(high - low, 0)
+    final = np.cumsum(pieces) - 1
+    whole = np.zeros(len(start) + len(cut), np.bool_)
+    whole[final - pieces + 1] = True  # the piece that begins where its interval does
+    begins = np.empty(len(whole), np.int64)
+    begins[whole], begins[~whole] = start, cuts[cut]
+    ends = np.append(begins[1:], 0)[: len(begins)]
+    ends[final] = end
+    return np.repeat(np.arange(len(start)), pieces), begins, ends
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Silence:
+    """Why each duty's position would be unknown, from each of these instants on, were it unknown.
+
+    ``bounds[d]`` to ``bounds[d + 1]`` are the rows of duty d; a duty that is not asked about has none.
+    """
+
+    bounds: NDArray[np.int64]
+    time: NDArray[np.int64]
+    cause: NDArray[np.int8]
+    device: NDArray[np.int32]
+
+    @classmethod
+    def of(
+        cls,
+        slices: Slices,
+        duties: Sequence[Duty],
+        own: Sequence[int],
+        names: dict[str, int],
+        boundaries_from: int,
+    ) -> _Silence:
+        known = np.flatnonzero(slices.place != UNKNOWN)
+        owner = slices.duty[known]
+        first = np.full(len(duties), FOREVER, np.int64)
+        last = np.full(len(duties), -FOREVER, np.int64)
+        np.minimum.at(first, owner, slices.start[known])
+        np.maximum.at(last, owner, slices.end[known])
+        found: list[tuple[int, int, int, int]] = []
+        for number in own:
+            held = _held(duties[number])
+            heard = (int(first[number]), int(last[number]))
+            times = {duties[number].start, boundaries_from, *heard}
+            times |= {time for _, *span in held for time in span}
+            for time in sorted(max(time, duties[number].start) for time in times):
+                device = next((item.device_id for item, low, high in held if low <= time < high), None)
+                if time < boundaries_from:
+                    cause = NO_BOUNDARIES
+                elif device is None:
+                    cause = NO_ALLOCATION
+                elif heard[0] == FOREVER:
+                    cause = NOT_HEARD
+                else:
+                    cause = BEFORE_FIRST if time < heard[0] else AFTER_LAST if time >= heard[1] else GAP
+                found.append((number, time, cause, NO_DEVICE if device is None else names[device]))
+        table = np.array(sorted(found), np.int64).reshape(-1, 4)
+        table = table[changes(table[:, 0], table[:, 1])]
+        return cls(
+            offsets(np.ascontiguousarray(table[:, 0]), len(duties)),
+            np.ascontiguousarray(table[:, 1]),
+            table[:, 2].astype(np.int8),
+            table[:, 3].astype(np.int32),
+        )
+
+
+def _held(duty: Duty) -> list[tuple[Allocation, int, int]]:
+    """The duty's devices with the time allocated, the one that rule 9 asks first in front."""
+    end = FOREVER if duty.end is None else duty.end
+    held = [
+        (item, max(duty.start, item.start or duty.start), end if item.end is None else min(item.end, end))
+        for item in duty.devices
+    ]
+    return sorted(held, key=lambda entry: (entry[0].kind != "radio", -entry[1], entry[0].device_id))
+
+
+def _divide(
+    rows: NDArray[np.intp],
+    levels: Sequence[str],
+    keys: Mapping[str, NDArray[np.int64]],
+    columns: tuple[NDArray[np.int64], ...],
+) -> tuple[Stretch, ...]:
+    """The rows divided by the first level, and these parts by the next."""
+    if not levels or not len(rows):
+        return ()
+    level, rest = levels[0], levels[1:]
+    key = keys[level][rows]
+    order = np.argsort(key, kind="stable")
+    rows = rows[order]
+    groups = np.split(rows, np.flatnonzero(changes(key[order]))[1:])
+    parts = []
+    for group in groups:
+        time, doubt, priority = (int(column[group].sum()) for column in columns)
+        parts.append(
+            Stretch(level, int(group[0]), time, doubt, priority, _divide(group, rest, keys, columns))
+        )
+    if level in {"where", "state", "officer"}:
+        parts.sort(key=lambda part: -part.time)
+    return tuple(parts)
+
+
+def _ranks(values: Sequence[Where] | Sequence[Meaning]) -> NDArray[np.int64]:
+    """The place of each value in their own order: numbers differ between files and database, ranks do not."""
+    rank = np.empty(len(values) + 1, np.int64)
+    rank[-1] = -1
+    rank[sorted(range(len(values)), key=lambda at: tuple(map(str, values[at])))] = np.arange(len(values))
+    return rank
+
+
+def _key(found: Explanation, level: str) -> NDArray[np.int64]:
+    """What tells parts of a level apart, as numbers in the order in which they are told: ``int64[m]``."""
+    table = found.stretches
+    if level == "activity":
+        key: NDArray[np.integer] = np.argsort(ORDER)[table.activity]
+    elif level == "where":
+        # Unknown time has a cause in place of where.
+        key = np.where(
+            table.cause > NO_CAUSE, -table.cause.astype(np.int64), _ranks(found.wheres)[table.where]
+        )
+    elif level == "state":
+        key = _ranks(found.meanings)[table.state]
+    elif level == "officer":
+        names = [duty.officer_id for duty in found.duties]
+        rank = {name: number for number, name in enumerate(sorted(set(names)))}
+        key = np.array([rank[name] for name in names] or [0], np.int64)[table.duty]
+    elif level == "day":
+        key = table.day
+    else:
+        officer = [duty.officer_id for duty in found.duties]
+        key = np.empty(len(table), np.int64)
+        key[np.lexsort((np.array(officer or [""])[table.duty], table.start))] = np.arange(len(table))
+    return key.astype(np.int64)

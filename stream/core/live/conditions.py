@@ -1,0 +1,170 @@
+"""What is so right now that somebody may want to know: the conditions behind alerts, in plain words.
+
+A core room: values in, values out; no Kafka, no database, no clock. Whether it rings, and when it is quiet
+again, is ``stream.core.live.alerts``'s word. Texts say since when, not for how long, so that they do not
+change by themselves.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+from geo.areas import Kind
+from geo.matching.history import FOREVER, UNKNOWN
+from stream.core.calendar import LOCAL, local_day, moment
+from stream.core.explaining.wording import plain_percent
+from stream.core.facts import SECOND
+from stream.core.live.alerts import (
+    FEED_STOPPED,
+    KINDS,
+    NOBODY_ON_PATCH,
+    OFF_PATCH_LONG,
+    PRIORITY_UNVISITED,
+    PROJECTED_MISS,
+    TRACKER_SILENT,
+    Condition,
+    Observation,
+)
+from stream.core.live.overview import SIGNED_OFF, nobody_since
+from stream.core.live.projection import CERTAIN_MISS, LIKELY_MISS
+from stream.core.shares import FORCE, NEIGHBOURHOOD, OFFICER
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from geo.areas import AreaSet
+    from stream.core.live.overview import Depth, LiveShare, Picture
+
+PRIORITY = "priority"
+"""The scope of alerts about priority areas."""
+
+HEARD = 120 * SECOND
+"""A device silent for less than this is not called silent, microseconds."""
+
+
+def conditions(
+    picture: Picture, shares: Sequence[LiveShare], depth: Depth, silent_for: int, stopped_after: int
+) -> Observation:
+    """What is so.
+
+    While the feed stands still, nothing else can be judged: officers seem silent who are not. While no
+    neighbourhood is in force, nothing that is about patches.
+
+    Args:
+        picture: the state of things.
+        shares: of the force, neighbourhoods and officers.
+        depth: of the last day.
+        silent_for: for how long nothing at all has been received, microseconds.
+        stopped_after: from when on that counts as stopped, microseconds.
+    """
+    now = picture.as_of
+    time = now + silent_for if now == picture.newest else now
+    if silent_for >= stopped_after:
+        text = f"No position from anybody since {clock(picture.newest, now, seconds=True)}"
+        stopped = Condition(FEED_STOPPED, FORCE, FORCE, text, time - silent_for)
+        return Observation(time, (stopped,), frozenset(KINDS) - {FEED_STOPPED})
+    # Of a neighbourhood that is not in force nobody can be on the patch: that is for the boundaries' keeper.
+    grounds = set(picture.areas.only(Kind.NEIGHBOURHOOD).area_id)
+    judged = [item for item in shares if item.figures.scope != NEIGHBOURHOOD or item.figures.id in grounds]
+    if not grounds:
+        found = (*_unvisited(depth, now), *_silent(picture, depth))
+        unjudged = frozenset({NOBODY_ON_PATCH, PROJECTED_MISS, OFF_PATCH_LONG})
+        return Observation(time, tuple({item.key: item for item in found}.values()), unjudged)
+    found = (
+        *_nobody(judged, depth, now),
+        *_projected(judged),
+        *_unvisited(depth, now),
+        *_away(depth, picture.areas, now),
+        *_silent(picture, depth),
+    )
+    return Observation(time, tuple({item.key: item for item in found}.values()))
+
+
+def clock(time: int, now: int, *, seconds: bool = False) -> str:
+    """A time of day as a clock in London shows it; with its day where that is not today's."""
+    local = moment(time).astimezone(LOCAL)
+    shown = f"{local:%H:%M:%S}" if seconds else f"{local:%H:%M}"
+    return shown if local_day(time) == local_day(now) else f"{shown} on {local.day} {local:%B}"
+
+
+def _nobody(shares: Sequence[LiveShare], depth: Depth, now: int) -> Iterator[Condition]:
+    since = nobody_since(depth)
+    for item in shares:
+        area = item.figures.id
+        if item.figures.scope == NEIGHBOURHOOD and item.deserted and area in since:
+            due = item.officers.on_duty - item.officers.on_break
+            officers = "1 officer is" if due == 1 else f"{due} officers are"
+            # Those on a break are not counted: they are not visible by right.
+            text = f"{item.name}: nobody on patch since {clock(since[area], now)}; {officers} on duty"
+            yield Condition(NOBODY_ON_PATCH, NEIGHBOURHOOD, area, text, since[area])
+
+
+def _projected(shares: Sequence[LiveShare]) -> Iterator[Condition]:
+    for item in shares:
+        if item.figures.scope == OFFICER or item.outlook is None:
+            continue
+        word, target = item.outlook.word(item.target), plain_percent(Fraction(str(item.target)))
+        if word == CERTAIN_MISS:
+            text = f"{item.name}: cannot reach {target} any more, even with all on patch until the shift ends"
+        elif word == LIKELY_MISS and item.projected is not None and item.projected.share is not None:
+            text = (
+                f"{item.name}: heading for {_percent(item.projected.share)} at the end of the shift, "
+                f"below {target}, if it goes on like the last hour"
+            )
+        else:
+            continue
+        yield Condition(PROJECTED_MISS, item.figures.scope, item.figures.id, text)
+
+
+def _percent(value: float) -> str:
+    return f"{int(value * 100 + 1e-9)} %"  # down: 79.9 is not 80
+
+
+def _unvisited(depth: Depth, now: int) -> Iterator[Condition]:
+    for item in depth.awaited:
+        since = item.waiting_since(depth.begun)
+        if since is not None:
+            text = f"{item.name}: no visit since {clock(since, now)}, and its hours are now"
+            yield Condition(PRIORITY_UNVISITED, PRIORITY, item.area_id, text, since)
+
+
+def _away(depth: Depth, areas: AreaSet, now: int) -> Iterator[Condition]:
+    tracks, shown = depth.tracks, depth.presence
+    names = {
+        (kind, area_id): name
+        for kind, area_id, name in zip(areas.kind, areas.area_id, areas.name, strict=True)
+    }
+    for at in tracks.running:
+        duty, since = tracks.duties[at], int(shown.off_since[at])
+        if not duty.patch or since == FOREVER or shown.activity[at] == SIGNED_OFF:
+            continue
+        place = None if shown.place[at] == UNKNOWN else tracks.places[int(shown.place[at])]
+        if place is None:
+            where = ""
+        elif place.premises is not None:
+            where = f": at {names.get((Kind.PREMISES, place.premises), place.premises)}"
+        elif place.neighbourhood is not None:
+            where = f": in {names.get((Kind.NEIGHBOURHOOD, place.neighbourhood), place.neighbourhood)}"
+        else:
+            where = ": outside the force"
+        text = f"{duty.name or duty.officer_id}: off patch since {clock(since, now)}{where}"
+        yield Condition(OFF_PATCH_LONG, OFFICER, duty.officer_id, text, since)
+
+
+def _silent(picture: Picture, depth: Depth) -> Iterator[Condition]:
+    tracks, shown, now = depth.tracks, depth.presence, picture.as_of
+    for at in tracks.running:
+        duty = tracks.duties[at]
+        held = [
+            item
+            for item in duty.devices
+            if (item.start is None or item.start <= now) and (item.end is None or item.end > now)
+        ]
+        if not held or shown.activity[at] == SIGNED_OFF:
+            continue
+        since = max(duty.start, *(picture.last_fix.get(item.device_id, duty.start) for item in held))
+        if now - since >= HEARD:
+            devices = ", ".join(f"{item.kind} {item.device_id}" for item in held)
+            text = f"{duty.name or duty.officer_id}: no position since {clock(since, now)} ({devices})"
+            yield Condition(TRACKER_SILENT, OFFICER, duty.officer_id, text, since)

@@ -1,0 +1,140 @@
+"""Where a share is heading: what is certain of a figure when the shifts now running end, and what is likely.
+
+A core room: values in, values out; no Kafka, no database, no clock. Three figures for the end of the shift:
+
+* **best**: all that is left of the duties now running is on patch, and every doubt so far speaks for it;
+* **worst**: none of it is, and every doubt speaks against;
+* **ahead**: what is left is divided among the activities as the last hour of the same duties was (all their
+  seconds together, breaks among them), and the bounds of rule 14 are carried along. It is a straight line, no
+  forecast: it says what would come of doing nothing else.
+
+The word for it. Where the best is below the target, a miss is *certain*; where the worst is not, so is that
+the target is met. Else nothing is said (*too early*) until a stated part of the booked time is over: a shift
+begins at the station, and how it begins is not how it goes on. From then on a miss is *likely* where the
+figure is below the target already and the last hour would not mend it, every doubt counted for it in both.
+One bad hour of a good shift, or a slow start that the last hour makes good, is no miss yet: *open*.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from stream.core.facts import SECOND
+from stream.core.shares import MISSED
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from stream.core.facts import Duty
+    from stream.core.shares import Figures
+
+LOOK_BACK = 3600 * SECOND
+"""How much of the past says how the rest goes on, microseconds."""
+
+LEAST = 1800 * SECOND
+"""Less booked time than this a duty, on average, in the last hour says nothing."""
+
+TIMES = (
+    "on_patch",
+    "off_patch",
+    "not_visible",
+    "unknown",
+    "on_break",
+    "priority",
+    "ambiguous_on",
+    "ambiguous_off",
+)
+"""What of a figure goes on."""
+
+TOO_EARLY, OPEN = "too_early", "open"
+LIKELY_MISS, CERTAIN_MISS, CERTAIN_MET = "likely_miss", "certain_miss", "certain_met"
+OUTLOOKS = (TOO_EARLY, OPEN, LIKELY_MISS, CERTAIN_MISS, CERTAIN_MET)
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """A figure's end of shift, as it may be; the duties end as they are booked.
+
+    Attributes:
+        counted: the figure so far.
+        done: the part of the booked time that is over, 0 to 1.
+        best: the share if all that is left were on patch and every doubt spoke for it.
+        worst: the share if nothing that is left were, and every doubt spoke against it.
+        ahead: the figure if the rest goes on as the last hour did; None where it is too early to tell.
+    """
+
+    counted: Figures
+    done: float
+    best: float
+    worst: float
+    ahead: Figures | None
+
+    def word(self, target: float) -> str:
+        """One of ``OUTLOOKS``.
+
+        Args:
+            target: the share promised, 0 to 1.
+        """
+        if self.best < target:
+            return CERTAIN_MISS
+        if self.worst >= target:
+            return CERTAIN_MET
+        if self.ahead is None:
+            return TOO_EARLY
+        missing = self.counted.verdict(target) == MISSED and self.ahead.verdict(target) == MISSED
+        return LIKELY_MISS if missing else OPEN
+
+
+def remaining(duties: Iterable[Duty], now: int, usual: int) -> int:
+    """Booked time still to come, microseconds.
+
+    Args:
+        duties: those now running.
+        now: microseconds since 1970 UTC.
+        usual: how long a duty without an end is expected to last, microseconds.
+    """
+    return sum(max(0, (duty.start + usual if duty.end is None else duty.end) - now) for duty in duties)
+
+
+def outlook(
+    counted: Figures, late: Figures | None, rest: int, duties: int, least_done: float
+) -> Outlook | None:
+    """What may become of a figure until the shifts end; None where it has no share.
+
+    Args:
+        counted: the figure so far.
+        late: the same duties' figure over the last hour (``LOOK_BACK``), None where there is none.
+        rest: booked time still to come (``remaining``), microseconds.
+        duties: how many duties there are.
+        least_done: how much of the booked time must be over before the last hour says anything, 0 to 1.
+    """
+    best = replace(counted, on_patch=counted.on_patch + rest).share_high
+    worst = replace(counted, off_patch=counted.off_patch + rest).share_low
+    if best is None or worst is None or counted.share is None:
+        return None
+    past = counted.duty + counted.on_break
+    done = past / (past + rest)
+    ahead = None if late is None or done < least_done else project(counted, late, rest, duties)
+    return Outlook(counted, done, best, worst, ahead)
+
+
+def project(counted: Figures, late: Figures, rest: int, duties: int) -> Figures | None:
+    """The figure when the shifts end, if it goes on so; None where the last hour says too little.
+
+    Args:
+        counted: the figure so far.
+        late: the same duties' figure over the last hour (``LOOK_BACK``).
+        rest: booked time still to come (``remaining``), microseconds.
+        duties: how many duties there are.
+
+    Returns:
+        the figure with the rest added; its period is that of the figure so far.
+    """
+    past = late.duty + late.on_break
+    if past < LEAST * max(1, duties) or not counted.has_share:
+        return None
+    return replace(
+        counted,
+        **{name: getattr(counted, name) + rest * getattr(late, name) // past for name in TIMES},
+    )

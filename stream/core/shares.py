@@ -1,0 +1,248 @@
+"""Slices → figures: seconds by activity, the share of duty time on patch, its bounds (rules 13 to 15, 19).
+
+A core room: columns in, values out; no Kafka, no database, no clock. Sums are whole microseconds, so a sum
+does not depend on the order of its parts; a share divides once, at the very end.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from geo.matching.history import FOREVER, UNKNOWN
+from stream.core.facts import SECOND
+from stream.core.slices import HIDDEN, OFF_PATCH, ON_BREAK, ON_PATCH, UNSEEN, ambiguous
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from numpy.typing import NDArray
+
+    from geo.matching.places import Place
+    from stream.core.facts import Duty
+    from stream.core.slices import Slices
+
+OFFICER, NEIGHBOURHOOD, FORCE = "officer", "neighbourhood", "force"
+SCOPES = (FORCE, NEIGHBOURHOOD, OFFICER)
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """The figures of one scope and period, in microseconds.
+
+    Attributes:
+        scope: ``officer``, ``neighbourhood`` or ``force``.
+        id: the officer's or the area's id; for the force ``force``.
+        start: the period's start, microseconds since 1970 UTC.
+        end: its end, exclusive.
+        on_patch, off_patch, not_visible, unknown, on_break: time by activity (rule 11).
+        priority: the part of ``on_patch`` spent inside at least one priority area.
+        has_share: whether any of the duties counted has a home patch (rule 8).
+        ambiguous_on: the part of ``on_patch`` that the error of the positions leaves open (rule 14).
+        ambiguous_off: the part of ``off_patch``, and of ``not_visible`` inside premises, that it leaves open.
+    """
+
+    scope: str
+    id: str
+    start: int
+    end: int
+    on_patch: int = 0
+    off_patch: int = 0
+    not_visible: int = 0
+    unknown: int = 0
+    on_break: int = 0
+    priority: int = 0
+    has_share: bool = True
+    ambiguous_on: int = 0
+    ambiguous_off: int = 0
+
+    @property
+    def duty(self) -> int:
+        """Time in duty less breaks (rule 13), microseconds."""
+        return self.on_patch + self.off_patch + self.not_visible + self.unknown
+
+    @property
+    def share(self) -> float | None:
+        """``on_patch / duty`` (rule 13); None where there is no duty time or no home patch, never 0 or 1."""
+        return self.on_patch / self.duty if self.duty and self.has_share else None
+
+    @property
+    def share_low(self) -> float | None:
+        """The share without ambiguous on-patch time (rule 14); None where there is no share."""
+        proven = self.on_patch - self.ambiguous_on
+        return proven / self.duty if self.duty and self.has_share else None
+
+    @property
+    def share_high(self) -> float | None:
+        """The share with all time that may have been on patch: unknown, or ambiguous (rule 14)."""
+        possible = self.on_patch + self.unknown + self.ambiguous_off
+        return possible / self.duty if self.duty and self.has_share else None
+
+    def verdict(self, target: float) -> str | None:
+        """``met``, ``missed`` or ``not proven`` (rule 14); None where there is no share.
+
+        Args:
+            target: the share promised, 0 to 1.
+        """
+        if self.share_low is None or self.share_high is None:
+            return None
+        # Quotients of whole numbers are rounded correctly, and so was the target as it was read: a share that
+        # is exactly the target compares as equal.
+        return MET if self.share_low >= target else MISSED if self.share_high < target else NOT_PROVEN
+
+
+MET, MISSED, NOT_PROVEN = "met", "missed", "not proven"
+VERDICTS = (MET, MISSED, NOT_PROVEN)
+
+PRIORITY, AMBIGUOUS_ON, AMBIGUOUS_OFF = 5, 6, 7
+"""The columns of ``totals`` behind the activities' own."""
+TOTALS = 8
+"""How many columns there are."""
+
+
+def clip(slices: Slices, start: int, end: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Bounds of the slices cut to a period; those outside it have length zero or less."""
+    return np.maximum(slices.start, start), np.minimum(slices.end, end)
+
+
+def totals(
+    slices: Slices, duties: Sequence[Duty], places: Sequence[Place], start: int, end: int
+) -> NDArray[np.int64]:
+    """Time of each duty by activity within a period: ``int64[duties, TOTALS]`` microseconds.
+
+    The columns are those of ``ACTIVITIES``; then the part of on-patch time within priority areas, the part of
+    it that is ambiguous, and ambiguous time off patch or in premises (rule 14).
+
+    Args:
+        slices: any slices; an open end needs a period that ends.
+        duties: the duties behind ``slices.duty``.
+        places: the places behind ``slices.place``.
+        start: the period's start, microseconds.
+        end: its end, exclusive.
+    """
+    low, high = clip(slices, start, end)
+    length = np.maximum(high - low, 0)
+    table = np.zeros((len(duties), TOTALS), np.int64)
+    np.add.at(table, (slices.duty, slices.activity), length)
+    prioritised = np.array([bool(place.priorities) for place in places] + [False], np.bool_)
+    inside = (slices.activity == ON_PATCH) & prioritised[np.where(slices.place == UNKNOWN, -1, slices.place)]
+    np.add.at(table[:, PRIORITY], slices.duty[inside], length[inside])
+    open_ = np.flatnonzero(ambiguous(duties, slices.duty, slices.place, places))
+    on_patch = slices.activity[open_] == ON_PATCH
+    for column, rows in ((AMBIGUOUS_ON, open_[on_patch]), (AMBIGUOUS_OFF, open_[~on_patch])):
+        np.add.at(table[:, column], slices.duty[rows], length[rows])
+    return table
+
+
+def period(slices: Slices, duties: Sequence[Duty]) -> tuple[int, int]:
+    """The period that holds all closed slices and duties; ``(0, 0)`` where there are none."""
+    starts = [duty.start for duty in duties if not duty.cancelled]
+    ends = [duty.end for duty in duties if not duty.cancelled and duty.end is not None]
+    closed = slices.end[slices.end < FOREVER]
+    ends += [int(closed.max())] if len(closed) else []
+    return (min(starts), max(ends, default=max(starts))) if starts else (0, 0)
+
+
+def shares(
+    slices: Slices,
+    duties: Sequence[Duty],
+    places: Sequence[Place],
+    start: int,
+    end: int,
+    *,
+    neighbourhoods: Iterable[str] = (),
+) -> list[Figures]:
+    """The figures of the force, of neighbourhoods and of officers for a period (rule 15).
+
+    A neighbourhood's figure is the sum over the duties whose patch contains it; the force counts each duty
+    that has a patch once. An officer's figure is the sum over the duties with a patch; an officer who has
+    none in the period is listed with all duty time and no share.
+
+    Args:
+        slices: the slices of the duties; those that reach beyond the period are cut.
+        duties: the duties behind ``slices.duty``.
+        places: the places behind ``slices.place``.
+        start: the period's start, microseconds.
+        end: its end, exclusive.
+        neighbourhoods: ids to list even where no duty has them in its patch.
+
+    Returns:
+        figures sorted by scope (force, neighbourhood, officer) and id; only officers and neighbourhoods that
+            have a duty in the period, and those asked for.
+    """
+    table = totals(slices, duties, places, start, end)
+    present = {
+        number
+        for number, duty in enumerate(duties)
+        if not duty.cancelled and max(duty.start, start) < min(FOREVER if duty.end is None else duty.end, end)
+    }
+    return gather(table, duties, sorted(present), start, end, neighbourhoods=neighbourhoods)
+
+
+def gather(
+    table: NDArray[np.int64],
+    duties: Sequence[Duty],
+    present: Sequence[int],
+    start: int,
+    end: int,
+    *,
+    neighbourhoods: Iterable[str] = (),
+) -> list[Figures]:
+    """Sums the duties' totals into the figures of each scope (see ``shares``)."""
+    members: dict[tuple[str, str], list[int]] = {(FORCE, FORCE): []}
+    members |= {(NEIGHBOURHOOD, area): [] for area in neighbourhoods}
+    without: dict[str, list[int]] = {}
+    for number in present:
+        duty = duties[number]
+        if not duty.patch:
+            without.setdefault(duty.officer_id, []).append(number)
+            continue
+        for key in (
+            (FORCE, FORCE),
+            (OFFICER, duty.officer_id),
+            *((NEIGHBOURHOOD, area) for area in duty.patch),
+        ):
+            members.setdefault(key, []).append(number)
+    spent = np.asarray(table[:, :PRIORITY].any(axis=1))
+    for name, numbers in without.items():
+        # Booked with a patch, but off duty (state 11) all that time: what was worked had none.
+        if spent[numbers].any() and not spent[members.get((OFFICER, name), [])].any():
+            members.pop((OFFICER, name), None)
+    found = [
+        figures_of(scope, name, start, end, table[numbers].sum(axis=0), has_share=True)
+        for (scope, name), numbers in members.items()
+    ]
+    found += [
+        figures_of(OFFICER, name, start, end, table[numbers].sum(axis=0), has_share=False)
+        for name, numbers in without.items()
+        if (OFFICER, name) not in members
+    ]
+    return sorted(found, key=lambda item: (SCOPES.index(item.scope), item.id))
+
+
+def figures_of(
+    scope: str, name: str, start: int, end: int, row: NDArray[np.int64], *, has_share: bool = True
+) -> Figures:
+    """A row of ``totals``, or a sum of rows, as figures."""
+    return Figures(
+        scope,
+        name,
+        start,
+        end,
+        on_patch=int(row[ON_PATCH]),
+        off_patch=int(row[OFF_PATCH]),
+        not_visible=int(row[HIDDEN]),
+        unknown=int(row[UNSEEN]),
+        on_break=int(row[ON_BREAK]),
+        priority=int(row[PRIORITY]),
+        ambiguous_on=int(row[AMBIGUOUS_ON]),
+        ambiguous_off=int(row[AMBIGUOUS_OFF]),
+        has_share=has_share,
+    )
+
+
+def seconds(microseconds: int) -> float:
+    """Microseconds as seconds for people and JSON; exact for any figure below 285 years."""
+    return microseconds / SECOND

@@ -1,0 +1,470 @@
+"""Stays + duties + states → slices of officer time (accounting rules 8 to 12).
+
+A core room: columns in, columns out; no Kafka, no database, no clock. Every instant of a duty is judged on
+its own, from the stays, states and allocations at that instant, so a window of a duty can be counted anew and
+put into the rest.
+
+The steps: duties are cut into *spans* (an officer is on one duty at a time); each allocation of a device lays
+*claims* on the time in which the device's place is known; claims, states and spans cut the duty into
+elementary intervals; each of them gets its best claim, its state and by these its activity; alike neighbours
+are joined.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from geo.matching.history import FOREVER, UNKNOWN, exact_numbers
+from stream.core.columns import changes, coalesce, offsets, ranges, search
+from stream.core.policy import BREAK, MAX_STATE, NOT_VISIBLE, OFF_DUTY
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from geo.matching.places import Place
+    from stream.core.facts import Duty, StateReport
+    from stream.core.policy import Policies
+    from stream.core.stays import Stays
+
+ACTIVITIES = ("break", "not_visible", "unknown", "on_patch", "off_patch")
+"""Rule 11's activities in the order in which they apply."""
+ON_BREAK, HIDDEN, UNSEEN, ON_PATCH, OFF_PATCH = range(5)
+
+NO_STATE = -1
+"""The state of slices that were counted before states were kept with every slice."""
+NO_DEVICE = -1
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Slices:
+    """Slices of duties, sorted by duty and time; those of one duty tile it, less state 11 (rule 12).
+
+    Finer than the rule asks: also cut where the state changes, and where what is near changes (rule 14);
+    ``whole_slices`` joins them.
+
+    Attributes:
+        duty: ``int32[m]``, index into the duties given.
+        start: ``int64[m]``, microseconds since 1970 UTC.
+        end: ``int64[m]``, exclusive; ``FOREVER`` on the last slice of a duty that has no end yet.
+        activity: ``int8[m]``, index into ``ACTIVITIES``.
+        state: ``int16[m]``, the radio status in force (rule 10).
+        place: ``int32[m]``, a number of ``AreaHistory.places``, or ``UNKNOWN``; with what is near only where
+            the position decides what the time counts as (rule 14).
+        device: ``int32[m]``, the stays' numbering, or ``NO_DEVICE``.
+    """
+
+    duty: NDArray[np.int32]
+    start: NDArray[np.int64]
+    end: NDArray[np.int64]
+    activity: NDArray[np.int8]
+    state: NDArray[np.int16]
+    place: NDArray[np.int32]
+    device: NDArray[np.int32]
+
+    def __len__(self) -> int:
+        return len(self.start)
+
+
+def canonical(duty: Duty) -> str:
+    """One text for one content: JSON with sorted keys and no blanks."""
+    return json.dumps(asdict(duty), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def newest(duties: Iterable[Duty]) -> list[Duty]:
+    """The revision of each duty that counts (rule 8), sorted by ``duty_id``; cancelled ones among them.
+
+    Should one revision have been sent twice with different contents, the one with the greater canonical text
+    counts, whichever came first.
+    """
+    kept: dict[str, Duty] = {}
+    for duty in duties:
+        other = kept.get(duty.duty_id)
+        if (
+            other is None
+            or duty.revision > other.revision
+            or (duty.revision == other.revision and duty != other and canonical(duty) > canonical(other))
+        ):
+            kept[duty.duty_id] = duty
+    return [kept[name] for name in sorted(kept)]
+
+
+def spans(
+    duties: Sequence[Duty], windows: Mapping[int, tuple[int, int]] | None = None
+) -> tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.int64]]:
+    """When each duty is the one that its officer is on.
+
+    Where duties of one officer overlap, an instant belongs to the one that started latest (of equals: the
+    greater ``duty_id``), so time is never counted twice (rule 8, and see ``stream/README.md``).
+
+    Args:
+        duties: newest revisions; cancelled ones have no span.
+        windows: by duty number, the interval asked about; duties not named are left out. None: all, whole.
+
+    Returns:
+        ``(duty, start, end)`` columns sorted by duty and start.
+    """
+    by_officer: dict[str, list[int]] = {}
+    for number, duty in enumerate(duties):
+        if not duty.cancelled:
+            by_officer.setdefault(duty.officer_id, []).append(number)
+    found: list[tuple[int, int, int]] = []
+    for numbers in by_officer.values():
+        numbers.sort(key=lambda number: (duties[number].start, duties[number].duty_id))
+        for at, number in enumerate(numbers):
+            if windows is not None and number not in windows:
+                continue
+            duty = duties[number]
+            free = [(duty.start, FOREVER if duty.end is None else duty.end)]
+            if windows is not None:
+                low, high = windows[number]
+                free = [(max(free[0][0], low), min(free[0][1], high))]
+            for later in numbers[at + 1 :]:
+                taken, until = duties[later].start, duties[later].end
+                until = FOREVER if until is None else until
+                free = [
+                    part
+                    for low, high in free
+                    for part in ((low, min(high, taken)), (max(low, until), high))
+                    if part[0] < part[1]
+                ]
+            found.extend((number, low, high) for low, high in free if low < high)
+    found.sort()
+    table = np.array(found, np.int64).reshape(-1, 3)
+    return table[:, 0].astype(np.int32), table[:, 1].copy(), table[:, 2].copy()
+
+
+def slices(
+    duties: Sequence[Duty],
+    stays: Stays,
+    device_ids: Sequence[str],
+    states: Iterable[StateReport],
+    places: Sequence[Place],
+    policies: Policies,
+    *,
+    windows: Mapping[int, tuple[int, int]] | None = None,
+) -> Slices:
+    """The slices of all duties, or of the windows asked about.
+
+    Args:
+        duties: newest revisions (``newest``), with all duties of every officer that occurs.
+        stays: sorted by device and time.
+        device_ids: the names behind ``stays.device``.
+        states: the officers' radio states, from each duty's start on.
+        places: the places behind ``stays.place``.
+        policies: each duty is judged by the policy at its start.
+        windows: by duty number, the interval asked about; None: every duty, whole.
+    """
+    duty, opens, closes = spans(duties, windows)
+    claim = _claims(duties, duty, opens, closes, stays=stays, device_ids=device_ids)
+    changed = _state_changes(duties, duty, opens, closes, states)
+
+    # Elementary intervals: every instant at which anything may change, per span.
+    number = np.arange(len(duty), dtype=np.int64)
+    span = np.concatenate([number, number, claim.span, claim.span, changed.span])
+    time = np.concatenate([opens, closes, claim.start, claim.end, changed.time])
+    order = np.lexsort((time, span))
+    fresh = changes(span[order], time[order])
+    mark = np.empty(len(order), np.int64)
+    mark[order] = np.cumsum(fresh) - 1
+    span, time = span[order][fresh], time[order][fresh]
+    first, last, claim_from, claim_to, state_at = np.split(
+        mark, np.cumsum([len(number), len(number), len(claim.start), len(claim.end)])
+    )
+
+    # Rule 9: claims are painted from the worst rank to the best, so that the best stays on top.
+    best = np.full(len(time), -1, np.int64)
+    for rank in range(int(claim.rank.max(initial=-1)), -1, -1):
+        painted = np.flatnonzero(claim.rank == rank)
+        which, cell = ranges(claim_from[painted], claim_to[painted])
+        best[cell] = painted[which]
+    # Rule 10: a state holds until the next; each span knows the one it opens with.
+    code = np.full(len(time), -1, np.int64)
+    code[first] = changed.opening
+    code[state_at] = changed.state
+    known = np.maximum.accumulate(np.where(code >= 0, np.arange(len(code)), 0))
+    code = code[known]
+
+    cells = np.ones(len(time), np.bool_)
+    cells[last] = False
+    at = np.flatnonzero(cells)
+    owner, low, high = duty[span[at]], time[at], time[at + 1] if len(at) else time[at]
+    best, code = best[at], code[at]
+    seen = best >= 0
+    place = np.where(seen, claim.place[best] if len(claim.place) else UNKNOWN, UNKNOWN).astype(np.int32)
+    device = np.where(seen, claim.device[best] if len(claim.device) else NO_DEVICE, NO_DEVICE).astype(
+        np.int32
+    )
+    activity, state, place = _activities(duties, owner, code, place, places=places, policies=policies)
+
+    counted = np.flatnonzero(activity >= 0)
+    row, start, end = coalesce(
+        low[counted],
+        high[counted],
+        [column[counted] for column in (owner, activity, state, place, device)],
+    )
+    row = counted[row]
+    return Slices(owner[row], start, end, activity[row], state[row], place[row], device[row])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Claims:
+    """Known time of an allocated device within a span; rank 0 is the best (rule 9)."""
+
+    span: NDArray[np.int64]
+    start: NDArray[np.int64]
+    end: NDArray[np.int64]
+    rank: NDArray[np.int64]
+    device: NDArray[np.int32]
+    place: NDArray[np.int32]
+
+
+def _claims(
+    duties: Sequence[Duty],
+    duty: NDArray[np.int32],
+    opens: NDArray[np.int64],
+    closes: NDArray[np.int64],
+    *,
+    stays: Stays,
+    device_ids: Sequence[str],
+) -> _Claims:
+    numbers = {name: number for number, name in enumerate(device_ids)}
+    rows: list[tuple[int, int, int, int, int]] = []
+    for span, (number, low, high) in enumerate(
+        zip(duty.tolist(), opens.tolist(), closes.tolist(), strict=True)
+    ):
+        for rank, (device_id, held, until) in enumerate(_allocations(duties[number])):
+            known_as = numbers.get(device_id)
+            if known_as is not None and max(low, held) < min(high, until):
+                rows.append((span, max(low, held), min(high, until), rank, known_as))
+    table = np.array(rows, np.int64).reshape(-1, 5)
+    owner, start, end, best, device = (np.ascontiguousarray(table[:, column]) for column in range(5))
+    bounds = offsets(stays.device, len(device_ids))
+    first, last = bounds[device], bounds[device + 1]
+    row, stay = ranges(
+        search(stays.end, first, last, start, right=True),  # the first stay that ends after the claim's start
+        search(stays.start, first, last, end),  # up to the first that starts at or after its end
+    )
+    known = np.flatnonzero(stays.place[stay] != UNKNOWN)
+    row, stay = row[known], stay[known]
+    return _Claims(
+        owner[row],
+        np.maximum(start[row], stays.start[stay]),
+        np.minimum(end[row], stays.end[stay]),
+        best[row],
+        device[row].astype(np.int32),
+        stays.place[stay],
+    )
+
+
+def _allocations(duty: Duty) -> list[tuple[str, int, int]]:
+    """The duty's devices with the time allocated, the one to be believed first in front (rule 9)."""
+    end = FOREVER if duty.end is None else duty.end
+    held = [
+        (item.kind != "radio", -max(duty.start, item.start or duty.start), item.device_id, item)
+        for item in duty.devices
+    ]
+    held.sort(key=lambda entry: entry[:3])
+    return [(name, -start, end if item.end is None else item.end) for _, start, name, item in held]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _StateChanges:
+    """The state each span opens with, and the changes within spans (rule 10)."""
+
+    opening: NDArray[np.int64]
+    span: NDArray[np.int64]
+    time: NDArray[np.int64]
+    state: NDArray[np.int64]
+
+
+def _state_changes(
+    duties: Sequence[Duty],
+    duty: NDArray[np.int32],
+    opens: NDArray[np.int64],
+    closes: NDArray[np.int64],
+    states: Iterable[StateReport],
+) -> _StateChanges:
+    officers: dict[str, int] = {}
+    officer = np.array(
+        [officers.setdefault(duties[n].officer_id, len(officers)) for n in duty.tolist()], np.int64
+    )
+    began = np.array([duties[number].start for number in duty.tolist()], np.int64)
+    # Of several states keyed at one instant the largest code counts: no order of arrival can change that.
+    reports = np.array(
+        [
+            (officers[r.officer_id], r.time, min(r.state, MAX_STATE))
+            for r in states
+            if r.officer_id in officers
+        ],
+        np.int64,
+    ).reshape(-1, 3)
+    order = np.lexsort((-reports[:, 2], reports[:, 1], reports[:, 0]))
+    reports = reports[order]
+    reports = reports[changes(reports[:, 0], reports[:, 1])]
+    who, when, code = (np.ascontiguousarray(reports[:, column]) for column in range(3))
+    bounds = offsets(who, len(officers))
+    low, high = bounds[officer], bounds[officer + 1]
+    since = search(when, low, high, began)
+    inside = search(when, low, high, opens, right=True)  # states keyed at or before the span opens
+    opening = np.ones(len(duty), np.int64)
+    held = np.flatnonzero(inside > since)
+    opening[held] = code[inside[held] - 1]
+    span, report = ranges(inside, search(when, low, high, closes))
+    return _StateChanges(opening, span, when[report], code[report])
+
+
+def _activities(
+    duties: Sequence[Duty],
+    duty: NDArray[np.int32],
+    code: NDArray[np.int64],
+    place: NDArray[np.int32],
+    *,
+    places: Sequence[Place],
+    policies: Policies,
+) -> tuple[NDArray[np.int8], NDArray[np.int16], NDArray[np.int32]]:
+    """Rule 11, first that applies: the activity (-1: nothing is counted), the state in force, the place.
+
+    The place keeps what is near only where the position decides.
+    """
+    counts = np.zeros((len(policies.policies), MAX_STATE + 1), np.int8)
+    for number, policy in enumerate(policies.policies):
+        for state, meaning in policy.states.items():
+            counts[number, state] = {BREAK: 1, NOT_VISIBLE: 2, OFF_DUTY: 3}.get(meaning.counts, 0)
+    began = np.array([item.start for item in duties], np.int64)
+    counted = counts[policies.number_at(began)[duty], code]
+
+    at_home = _at_home(duties, duty, place, places)
+    in_premises = np.array([item.premises is not None for item in places], np.bool_)[place]
+    unknown = place == UNKNOWN
+    activity = np.select(
+        [counted == 3, counted == 1, counted == 2, unknown, in_premises, at_home],
+        [-1, ON_BREAK, HIDDEN, UNSEEN, HIDDEN, ON_PATCH],
+        OFF_PATCH,
+    ).astype(np.int8)
+    place = np.where((counted == 1) | (counted == 2), exact_numbers(places)[place], place).astype(np.int32)
+    return activity, code.astype(np.int16), place
+
+
+def _at_home(
+    duties: Sequence[Duty], duty: NDArray[np.int32], place: NDArray[np.int32], places: Sequence[Place]
+) -> NDArray[np.bool_]:
+    """Whether a place lies in the duty's home patch: decided once for each pair that occurs."""
+    pair, back = np.unique(duty.astype(np.int64) * (len(places) + 1) + place + 1, return_inverse=True)
+    answer = np.zeros(len(pair), np.bool_)
+    for at, (owner, where) in enumerate(
+        zip(*(c.tolist() for c in divmod(pair, len(places) + 1)), strict=True)
+    ):
+        answer[at] = where > 0 and places[where - 1].neighbourhood in duties[owner].patch
+    return answer[back]
+
+
+def up_to(slices: Slices, until: int) -> Slices:
+    """Slices cut at an instant (microseconds); none is open any more."""
+    rows = np.flatnonzero(slices.start < np.minimum(slices.end, until))
+    return Slices(
+        slices.duty[rows],
+        slices.start[rows],
+        np.minimum(slices.end[rows], until),
+        slices.activity[rows],
+        slices.state[rows],
+        slices.place[rows],
+        slices.device[rows],
+    )
+
+
+def decisive(slices: Slices, duties: Sequence[Duty], policies: Policies) -> NDArray[np.bool_]:
+    """Whether a slice is not visible because of its state (else because of the premises): ``bool[m]``."""
+    hidden = np.zeros((len(policies.policies), MAX_STATE + 1), np.bool_)
+    for number, policy in enumerate(policies.policies):
+        for state, meaning in policy.states.items():
+            hidden[number, state] = meaning.counts == NOT_VISIBLE
+    began = np.array([item.start for item in duties], np.int64)
+    by_policy = policies.number_at(began)[slices.duty] if len(duties) else np.zeros(0, np.int64)
+    decided: NDArray[np.bool_] = hidden[by_policy, slices.state]
+    decided &= (slices.activity == HIDDEN) & (slices.state != NO_STATE)
+    return decided
+
+
+def ambiguous(
+    duties: Sequence[Duty], duty: NDArray[np.int32], place: NDArray[np.int32], places: Sequence[Place]
+) -> NDArray[np.bool_]:
+    """Whether the error of the position leaves open if it is on the duty's patch (rule 14): ``bool[m]``.
+
+    Slices keep what is near only where the position decides, so any slice may be asked about.
+
+    Args:
+        duties: the duties behind ``duty``.
+        duty: ``int32[m]``.
+        place: ``int32[m]``, numbers of ``places``, or ``UNKNOWN``.
+        places: what the numbers stand for.
+    """
+    doubtful = np.array([bool(item.near) for item in places] + [False], np.bool_)
+    at = np.flatnonzero(doubtful[np.where(place == UNKNOWN, -1, place)])
+    answer = np.zeros(len(duty), np.bool_)
+    if not len(at):
+        return answer
+    pair, back = np.unique(duty[at].astype(np.int64) * len(places) + place[at], return_inverse=True)
+    found = np.zeros(len(pair), np.bool_)
+    for row, (owner, where) in enumerate(zip(*(c.tolist() for c in divmod(pair, len(places))), strict=True)):
+        patch, spot = duties[owner].patch, places[where]
+        home = spot.decides in patch
+        found[row] = any((other in patch) != home for other in spot.near)
+    answer[at] = found[back]
+    return answer
+
+
+def whole_slices(
+    slices: Slices, duties: Sequence[Duty], places: Sequence[Place], policies: Policies, *, until: int
+) -> tuple[Slices, NDArray[np.int64]]:
+    """Slices as rule 12 has them, and the ambiguous microseconds of each (rule 14).
+
+    Args:
+        slices: as the core keeps them, cut wherever anything changes.
+        duties: the duties behind ``slices.duty``.
+        places: the places behind ``slices.place``.
+        policies: they say which states decide.
+        until: slices are cut here, microseconds.
+
+    Returns:
+        ``(whole, ambiguous)``: slices whose state is the one that decides, else ``NO_STATE``, and whose place
+            is without what is near; and ``int64[m]`` microseconds.
+    """
+    slices = up_to(slices, until)
+    state = np.where(decisive(slices, duties, policies), slices.state, NO_STATE).astype(np.int16)
+    exact = exact_numbers(places)[slices.place]
+    same = (slices.duty, slices.activity, state, exact, slices.device)
+    row, start, shut = coalesce(slices.start, slices.end, same)
+    whole = Slices(
+        slices.duty[row], start, shut, slices.activity[row], state[row], exact[row], slices.device[row]
+    )
+    # The parts of a whole slice follow one another: each belongs to the last one that started.
+    first = np.zeros(len(slices), np.int64)
+    first[row] = 1
+    owner = np.cumsum(first) - 1
+    unsure = ambiguous(duties, slices.duty, slices.place, places)
+    length = np.zeros(len(row), np.int64)
+    np.add.at(length, owner[unsure], (slices.end - slices.start)[unsure])
+    return whole, length
+
+
+def reason(activity: int, state: str, place: Place | None) -> str:
+    """The reason of a slice in a word: the state, the premises, or where off the patch (rule 11).
+
+    Args:
+        activity: index into ``ACTIVITIES``.
+        state: the name of the radio status where it is what decided, else empty.
+        place: where, None where unknown.
+    """
+    if state:
+        return state
+    if place is not None and activity == HIDDEN:
+        return place.premises or ""
+    if place is not None and activity == OFF_PATCH:
+        return place.neighbourhood or "outside"
+    return ""

@@ -1,0 +1,637 @@
+"""Slices → summaries of neighbourhoods (rules 13 to 20): what a sergeant signs, counted.
+
+A core room: columns in, values out; no Kafka, no database, no clock. Everything is summed in whole
+microseconds by the functions that count the live figures too; here it is only put together for a period and
+a neighbourhood, with the periods before it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import msgspec
+import numpy as np
+import shapely
+
+from geo.areas import AreaSet, Kind
+from geo.hours import ALWAYS, OwnHours, when
+from geo.matching.history import UNKNOWN
+from stream.core.abstraction import abstraction
+from stream.core.calendar import LOCAL, MONTH, WEEK, moment
+from stream.core.columns import offsets, ranges
+from stream.core.crewing import by_hour_of_day
+from stream.core.explaining.explanation import explain
+from stream.core.explaining.wording import Named as Names
+from stream.core.explaining.wording import words
+from stream.core.facts import SECOND
+from stream.core.policy import BEGINNING
+from stream.core.shares import NEIGHBOURHOOD, OFFICER, PRIORITY, Figures, clip, figures_of, totals
+from stream.core.slices import ON_PATCH, Slices
+from stream.core.summaries.model import (
+    Away,
+    Basis,
+    BoundaryVersion,
+    Crewed,
+    DutyLine,
+    FigureChange,
+    Hour,
+    OfficerSummary,
+    Past,
+    PriorityArea,
+    Said,
+    Summary,
+    TeamFacts,
+)
+from stream.core.teams import Teams, teams
+from stream.core.visits import PriorityFigures, Visits, priority_figures, reach, visits
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from geo.matching.places import Place
+    from stream.core.calendar import Period
+    from stream.core.crewing import Crewing
+    from stream.core.facts import Duty
+    from stream.core.policy import Policies, Policy
+
+PERIODS = 12
+"""How many periods the trend shows, the one asked about among them."""
+
+EARLIER = {WEEK: 4, MONTH: 1}
+"""With how many periods before it abstraction is compared."""
+
+VISITS_REACH = 36 * 3600 * SECOND
+"""How far around a period slices are looked at for visits: a longer one begins, for us, that long before.
+
+It then counts in the period as it would anyway: begun before it, and its minutes cut to it.
+"""
+
+HOUR = 3600 * SECOND
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SummaryFacts:
+    """What summaries of one period are counted from.
+
+    Attributes:
+        slices: no open ends (``stream.core.explaining.explanation.cut_open``). Of every duty that has one of
+            the neighbourhoods in its patch and touches the period, all; where it only touches one of the
+            ``EARLIER`` ones, at least those off patch or not visible; of any other duty those in the
+            neighbourhoods' priority areas within ``VISITS_REACH`` of the period.
+        duties, places, device_ids: what the slices' numbers point at.
+        versions: the boundaries by the time from which they are in force, microseconds, as far as they
+            concern the period and ``VISITS_REACH`` around it.
+        boundaries_from: since when there are any, microseconds; ``FOREVER``: there are none.
+        boundaries: what is on record of the versions in force in the period.
+        until: up to when anything is counted, microseconds: the period's end once it is over.
+        complete: whether the period is over.
+        crewing: of the period.
+        booked: all duties of the officers concerned and of their teams, ever; devices are not asked for.
+        beginning: start of the first duty of all, microseconds: where the record begins.
+        past: by neighbourhood the figures of the ``PERIODS`` - 1 periods before, oldest first; None where
+            nobody had duty time.
+        changes: by neighbourhood.
+    """
+
+    slices: Slices
+    duties: Sequence[Duty]
+    places: Sequence[Place]
+    device_ids: Sequence[str]
+    versions: Sequence[tuple[int, AreaSet]]
+    boundaries_from: int
+    boundaries: Sequence[BoundaryVersion]
+    until: int
+    complete: bool
+    crewing: Crewing
+    booked: Sequence[Duty]
+    beginning: int
+    past: Mapping[str, Sequence[Figures | None]]
+    changes: Mapping[str, Sequence[FigureChange]]
+
+
+def earlier(period: Period) -> list[Period]:
+    """The periods before, with which abstraction is compared, oldest first."""
+    return period.before(EARLIER[period.kind])
+
+
+def in_force(versions: Sequence[tuple[int, AreaSet]], start: int, end: int) -> list[tuple[int, AreaSet]]:
+    """The versions of the boundaries in force at any time of a period, oldest first."""
+    opens = [time for time, _ in versions]
+    return [
+        (time, found)
+        for (time, found), closes in zip(versions, [*opens[1:], end], strict=False)
+        if time < end and (closes > start or time == opens[-1])
+    ]
+
+
+def neighbourhoods(versions: Sequence[tuple[int, AreaSet]], period: Period) -> list[str]:
+    """The ids of the neighbourhoods in force at any time of a period, sorted."""
+    return sorted(
+        {
+            area_id
+            for _, areas in in_force(versions, period.start, period.end)
+            for kind, area_id in zip(areas.kind, areas.area_id, strict=True)
+            if kind is Kind.NEIGHBOURHOOD
+        }
+    )
+
+
+def touching(versions: Sequence[tuple[int, AreaSet]], period: Period) -> dict[str, list[str]]:
+    """By neighbourhood the priority areas that share ground with it at any time of a period, sorted."""
+    found: dict[str, set[str]] = defaultdict(set)
+    for _, areas in in_force(versions, period.start, period.end):
+        grounds, wanted = areas.only(Kind.NEIGHBOURHOOD), areas.only(Kind.PRIORITY)
+        if not len(grounds) or not len(wanted):
+            continue
+        tree = shapely.STRtree(grounds.geometry)
+        at, ground = tree.query(wanted.geometry, predicate="intersects")
+        shared = shapely.relate_pattern(
+            np.asarray(grounds.geometry)[ground], np.asarray(wanted.geometry)[at], "T********"
+        )
+        for number, area in zip(ground[shared].tolist(), at[shared].tolist(), strict=True):
+            found[grounds.area_id[number]].add(wanted.area_id[area])
+    return {area_id: sorted(names) for area_id, names in found.items()}
+
+
+def summarise(
+    record: SummaryFacts, period: Period, policies: Policies, area_ids: Sequence[str]
+) -> Iterator[Summary]:
+    """The summaries of some neighbourhoods, in the order asked for.
+
+    Args:
+        record: everything that concerns them.
+        period: the week or month.
+        policies: the rules' settings.
+        area_ids: ids of neighbourhoods; one that nobody knows has no duties, and its id for a name.
+    """
+    common = _Common.of(record, period, policies)
+    for area_id in area_ids:
+        yield _summary(record, period, policies, common, area_id)
+
+
+# ── What all neighbourhoods have in common ────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Common:
+    names: dict[tuple[str, str], str]
+    wanted: dict[str, list[str]]
+    attributes: dict[str, Mapping[str, str]]
+    windows: OwnHours
+    priority: dict[str, PriorityFigures]
+    visitors: dict[str, tuple[tuple[str, int, int], ...]]
+    crewed: dict[str, Crewed]
+    teams: Teams
+    team_policy: Policy
+    basis: Basis
+    members: dict[str, list[int]]
+    bounds: NDArray[np.int64]
+    order: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, record: SummaryFacts, period: Period, policies: Policies) -> _Common:
+        names: dict[tuple[str, str], str] = {}
+        attributes: dict[str, Mapping[str, str]] = {}
+        for _, areas in in_force(record.versions, period.start, period.end):
+            for kind, area_id, name, said in zip(
+                areas.kind, areas.area_id, areas.name, areas.attributes, strict=True
+            ):
+                names[kind.value, area_id] = name
+                if kind is Kind.PRIORITY:
+                    attributes[area_id] = said
+        members: dict[str, list[int]] = defaultdict(list)
+        for number, duty in enumerate(record.duties):
+            if not duty.cancelled:
+                for area_id in duty.patch:
+                    members[area_id].append(number)
+        order = np.argsort(record.slices.duty, kind="stable")
+        as_of = period.end if record.complete else record.until
+        policy = policies.at(as_of)
+        return cls(
+            names,
+            touching(record.versions, period),
+            attributes,
+            OwnHours.of(record.versions, period.start, period.end),
+            *_priority(record, period, policies),
+            _crewed(record.crewing),
+            teams(record.booked, policy, as_of, period.start, period.end, beginning=record.beginning),
+            policy,
+            _basis(record, period, policies),
+            dict(members),
+            offsets(record.slices.duty[order], len(record.duties)),
+            order,
+        )
+
+
+def _priority(
+    record: SummaryFacts, period: Period, policies: Policies
+) -> tuple[dict[str, PriorityFigures], dict[str, tuple[tuple[str, int, int], ...]]]:
+    slices = record.slices
+    near = np.flatnonzero(
+        (slices.end > period.start - VISITS_REACH) & (slices.start < period.end + VISITS_REACH)
+    )
+    slices = _rows(slices, near)
+    low, high = reach(slices, record.duties)
+    windows = OwnHours.of(record.versions, min(low, period.start), max(high, period.end))
+    found = visits(slices, record.duties, record.places, policies, windows)
+    figures = {item.area_id: item for item in priority_figures(found, period.start, period.end)}
+    return figures, _visitors(found, period)
+
+
+def _visitors(found: Visits, period: Period) -> dict[str, tuple[tuple[str, int, int], ...]]:
+    """By priority area each officer's time inside within the period, and of it in the area's own hours."""
+    low = np.maximum(found.inside_start, period.start)
+    high = np.minimum(found.inside_end, period.end)
+    rows = np.flatnonzero(low < high)
+    visit, time = found.inside_visit[rows], (high - low)[rows]
+    pair = found.area[visit].astype(np.int64) * max(1, len(found.officer_ids)) + found.officer[visit]
+    pairs, at = np.unique(pair, return_inverse=True)
+    inside, own = np.zeros(len(pairs), np.int64), np.zeros(len(pairs), np.int64)
+    np.add.at(inside, at, time)
+    np.add.at(own, at, np.where(found.inside_in_window[rows], time, 0))
+    listed: dict[str, list[tuple[str, int, int]]] = defaultdict(list)
+    for key, whole, part in zip(pairs.tolist(), inside.tolist(), own.tolist(), strict=True):
+        area, officer = divmod(key, len(found.officer_ids))
+        listed[found.area_ids[area]].append((found.officer_ids[officer], whole, part))
+    return {area_id: tuple(sorted(rows_)) for area_id, rows_ in listed.items()}
+
+
+def _crewed(crewing: Crewing) -> dict[str, Crewed]:
+    single, double = by_hour_of_day(crewing)
+    return {
+        area_id: Crewed(
+            single=int(single[at].sum()),
+            double=int(double[at].sum()),
+            single_by_hour=tuple(single[at].tolist()),
+            double_by_hour=tuple(double[at].tolist()),
+        )
+        for at, area_id in enumerate(crewing.neighbourhood_ids)
+    }
+
+
+def _basis(record: SummaryFacts, period: Period, policies: Policies) -> Basis:
+    at = int(policies.number_at(np.array([period.start], np.int64))[0])
+    since, policy = policies.starts[at], policies.policies[at]
+    settings = msgspec.to_builtins(policy, str_keys=True)
+    canonical = msgspec.json.encode(settings, order="sorted")
+    return Basis(
+        target=policy.target,
+        policy=settings,
+        policy_from=None if since <= BEGINNING else since,
+        policy_sha256=hashlib.sha256(canonical).hexdigest(),
+        boundaries=tuple(record.boundaries),
+        as_of=None,
+        until=record.until,
+    )
+
+
+def _rows(slices: Slices, rows: NDArray[np.intp]) -> Slices:
+    return Slices(
+        slices.duty[rows],
+        slices.start[rows],
+        slices.end[rows],
+        slices.activity[rows],
+        slices.state[rows],
+        slices.place[rows],
+        slices.device[rows],
+    )
+
+
+# ── One neighbourhood ─────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Own:
+    """The duties that a neighbourhood's figures are of, and their slices; everything numbered anew."""
+
+    slices: Slices
+    duties: list[Duty]
+    places: list[Place]
+
+    @classmethod
+    def of(cls, record: SummaryFacts, common: _Common, area_id: str, start: int, end: int) -> _Own:
+        """Those of the duties that touch ``[start, end)``."""
+        numbers = np.array(
+            [
+                number
+                for number in common.members.get(area_id, ())
+                if _touches(record.duties[number], start, end)
+            ],
+            np.int64,
+        )
+        owner, rows = ranges(common.bounds[numbers], common.bounds[numbers + 1])
+        rows = common.order[rows]
+        place = record.slices.place[rows]
+        used, renumbered = np.unique(place[place != UNKNOWN], return_inverse=True)
+        known = np.full(len(place), UNKNOWN, np.int32)
+        known[place != UNKNOWN] = renumbered
+        slices = Slices(
+            owner.astype(np.int32),
+            record.slices.start[rows],
+            record.slices.end[rows],
+            record.slices.activity[rows],
+            record.slices.state[rows],
+            known,
+            record.slices.device[rows],
+        )
+        return cls(
+            slices,
+            [record.duties[number] for number in numbers.tolist()],
+            [record.places[number] for number in used.tolist()],
+        )
+
+    def in_time(self) -> list[int]:
+        """Numbers of the duties in the order of their starts."""
+        return sorted(
+            range(len(self.duties)),
+            key=lambda number: (self.duties[number].start, self.duties[number].duty_id),
+        )
+
+
+def _touches(duty: Duty, start: int, end: int) -> bool:
+    return max(duty.start, start) < (end if duty.end is None else min(duty.end, end))
+
+
+def _summary(
+    record: SummaryFacts, period: Period, policies: Policies, common: _Common, area_id: str
+) -> Summary:
+    own = _Own.of(record, common, area_id, period.start, min(period.end, record.until))
+    table = totals(own.slices, own.duties, own.places, period.start, period.end)
+    present = own.in_time()
+
+    def figures(scope: str, name: str, numbers: Sequence[int]) -> Figures:
+        return figures_of(scope, name, period.start, period.end, table[list(numbers)].sum(axis=0))
+
+    whole = figures(NEIGHBOURHOOD, area_id, present)
+    names = common.names | {
+        (OFFICER, officer_id): name for officer_id, name in _officer_names(own, present).items()
+    }
+    wanted = common.wanted.get(area_id, [])
+    low, high = clip(own.slices, period.start, period.end)
+    heard = high[(low < high) & (own.slices.place != UNKNOWN)]
+    return Summary(
+        period=period.kind,
+        name=period.name,
+        start=period.start,
+        end=period.end,
+        area_id=area_id,
+        area_name=names.get((NEIGHBOURHOOD, area_id)) or area_id,
+        figures=whole,
+        past=_past(record, period, policies, area_id, whole),
+        hours=_hours(own, period, common, wanted),
+        areas=_areas(period, common, wanted),
+        away=_away(record, period, policies, common, whole, names),
+        crewed=common.crewed.get(area_id, Crewed()),
+        officers=_officers(own, present, common, names, figures),
+        teams=_team_facts(own, present, common),
+        said=_said(record, own, policies, whole, names),
+        basis=replace(common.basis, as_of=int(heard.max()) if len(heard) else None),
+        changes=tuple(record.changes.get(area_id, ())),
+        complete=record.complete,
+    )
+
+
+def _officer_names(own: _Own, present: Sequence[int]) -> dict[str, str]:
+    """Names as the newest of the period's duties that gives one has it; else the id."""
+    found = {own.duties[number].officer_id: own.duties[number].officer_id for number in present}
+    for number in present:
+        found[own.duties[number].officer_id] = own.duties[number].name or found[own.duties[number].officer_id]
+    return found
+
+
+def _past(
+    record: SummaryFacts, period: Period, policies: Policies, area_id: str, whole: Figures
+) -> tuple[Past, ...]:
+    before = period.before(PERIODS - 1)
+    known = record.past.get(area_id) or [None] * len(before)
+    listed = [*zip(before, known, strict=True), (period, whole)]
+    return tuple(
+        Past(
+            name=item.name,
+            figures=figures if figures is not None and figures.duty else None,
+            target=policies.at(item.start).target,
+        )
+        for item, figures in listed
+    )
+
+
+def _hours(own: _Own, period: Period, common: _Common, wanted: Sequence[str]) -> tuple[Hour, ...]:
+    low, high = clip(own.slices, period.start, period.end)
+    rows = np.flatnonzero(low < high)
+    low, high = low[rows], high[rows]
+    # The hours of London's clock begin when those of UTC do.
+    first, count = period.start // HOUR, (period.end - period.start) // HOUR
+    part, hour = ranges(low // HOUR, -(-high // HOUR))
+    length = np.minimum(high[part], (hour + 1) * HOUR) - np.maximum(low[part], hour * HOUR)
+    activity = own.slices.activity[rows][part]
+    table = np.zeros((count, PRIORITY + 1), np.int64)
+    np.add.at(table, (hour - first, activity), length)
+    prioritised = np.array([bool(place.priorities) for place in own.places] + [False], np.bool_)
+    inside = (activity == ON_PATCH) & prioritised[own.slices.place[rows][part]]
+    np.add.at(table[:, PRIORITY], (hour - first)[inside], length[inside])
+
+    asked: dict[int, list[str]] = defaultdict(list)
+    for area_id in wanted:
+        if when(common.attributes.get(area_id, {})) == ALWAYS:
+            continue
+        touched = {
+            number
+            for opens, closes in common.windows.of_area(area_id)
+            for number in range(opens // HOUR, -(-closes // HOUR))
+        }
+        for number in sorted(touched):
+            asked[number].append(area_id)
+    found = []
+    for at, sums in enumerate(table.tolist()):
+        start = (first + at) * HOUR
+        shown = moment(start).astimezone(LOCAL)
+        on_break, not_visible, unknown, on_patch, off_patch, priority = sums
+        found.append(
+            Hour(
+                day=shown.date().isoformat(),
+                hour=shown.hour,
+                again=bool(shown.fold),
+                start=start,
+                end=start + HOUR,
+                on_patch=on_patch,
+                priority=priority,
+                off_patch=off_patch,
+                not_visible=not_visible,
+                unknown=unknown,
+                on_break=on_break,
+                wanted=tuple(asked[first + at]) if first + at in asked else (),
+            )
+        )
+    return tuple(found)
+
+
+def _areas(period: Period, common: _Common, wanted: Sequence[str]) -> tuple[PriorityArea, ...]:
+    found = []
+    for area_id in wanted:
+        said = common.attributes.get(area_id, {})
+        found.append(
+            PriorityArea(
+                area_id=area_id,
+                name=common.names.get((Kind.PRIORITY.value, area_id)) or area_id,
+                issue=str(said.get("issue") or ""),
+                days=str(said.get("days") or ""),
+                hours=str(said.get("hours") or ""),
+                always=when(said) == ALWAYS,
+                own_time=sum(closes - opens for opens, closes in common.windows.of_area(area_id)),
+                figures=common.priority.get(area_id) or PriorityFigures(area_id, period.start, period.end),
+                by_officer=common.visitors.get(area_id, ()),
+            )
+        )
+    return tuple(sorted(found, key=lambda item: (item.name, item.area_id)))
+
+
+def _away(
+    record: SummaryFacts,
+    period: Period,
+    policies: Policies,
+    common: _Common,
+    whole: Figures,
+    names: Mapping[tuple[str, str], str],
+) -> tuple[Away, ...]:
+    before = earlier(period)
+    known = record.past.get(whole.id) or [None] * (PERIODS - 1)
+    then = known[len(known) - len(before) :]
+    own = _Own.of(record, common, whole.id, before[0].start, period.end)
+    figures = [figure for figure in then if figure is not None]
+    spent: dict[tuple[str, str, str, int, str], dict[int, int]] = defaultdict(dict)
+    given: dict[tuple[str, str, str, int, str], list[tuple[str, int]]] = defaultdict(list)
+    officers = [
+        replace(whole, scope=OFFICER, id=officer_id)
+        for officer_id in sorted({duty.officer_id for duty in own.duties})
+    ]
+    for entry in abstraction(own.slices, own.duties, own.places, policies, [*figures, whole, *officers]):
+        key = (
+            entry.activity,
+            entry.where.neighbourhood,
+            entry.where.premises,
+            entry.meaning.state,
+            entry.meaning.name,
+        )
+        if entry.scope == OFFICER:
+            given[key].append((entry.id, entry.time))
+        else:
+            spent[key][entry.start] = entry.time
+    found = [
+        Away(
+            activity=activity,
+            neighbourhood=neighbourhood,
+            neighbourhood_name=names.get((Kind.NEIGHBOURHOOD.value, neighbourhood), neighbourhood),
+            premises=premises,
+            premises_name=names.get((Kind.PREMISES.value, premises), premises),
+            state=state,
+            state_name=name,
+            time=times.get(period.start, 0),
+            before=tuple(
+                None if figure is None else times.get(item.start, 0)
+                for item, figure in zip(before, then, strict=True)
+            ),
+            by_officer=tuple(sorted(given.get((activity, neighbourhood, premises, state, name), ()))),
+        )
+        for (activity, neighbourhood, premises, state, name), times in spent.items()
+    ]
+    return tuple(
+        sorted(
+            found,
+            key=lambda item: (
+                -item.time,
+                item.activity,
+                item.neighbourhood,
+                item.premises,
+                item.state,
+                item.state_name,
+            ),
+        )
+    )
+
+
+def _officers(
+    own: _Own,
+    present: Sequence[int],
+    common: _Common,
+    names: Mapping[tuple[str, str], str],
+    figures: Callable[[str, str, Sequence[int]], Figures],
+) -> tuple[OfficerSummary, ...]:
+    mine: dict[str, list[int]] = defaultdict(list)
+    for number in present:
+        mine[own.duties[number].officer_id].append(number)
+    members = {member.officer_id: member for member in common.teams.members}
+    found = []
+    for officer_id, numbers in mine.items():
+        member = members.get(officer_id)
+        roles = [own.duties[number].role for number in numbers if own.duties[number].role]
+        found.append(
+            OfficerSummary(
+                officer_id=officer_id,
+                name=names[OFFICER, officer_id],
+                role=roles[-1] or "" if roles else "",
+                figures=figures(OFFICER, officer_id, numbers),
+                team=(member.team or "") if member else "",
+                team_months=member.months if member else None,
+                team_at_least=member.at_least if member else False,
+                duties=tuple(
+                    DutyLine(
+                        duty_id=own.duties[number].duty_id,
+                        start=own.duties[number].start,
+                        end=own.duties[number].end,
+                        team=own.duties[number].team or "",
+                        figures=figures(OFFICER, officer_id, [number]),
+                    )
+                    for number in numbers
+                ),
+            )
+        )
+    return tuple(sorted(found, key=lambda item: (item.name, item.officer_id)))
+
+
+def _team_facts(own: _Own, present: Sequence[int], common: _Common) -> tuple[TeamFacts, ...]:
+    officers = {own.duties[number].officer_id for number in present}
+    members = {member.officer_id: member for member in common.teams.members}
+    chosen = {member.team for name in officers if (member := members.get(name)) and member.team}
+
+    def named(officer_id: str) -> str:
+        return members[officer_id].name or officer_id
+
+    return tuple(
+        TeamFacts(
+            team=team.team,
+            officers=len(team.officers),
+            experienced=len(team.experienced),
+            perhaps=len(team.perhaps),
+            months=common.team_policy.team_months,
+            joined=tuple(named(move.officer_id) for move in team.joiners),
+            left=tuple(named(move.officer_id) for move in team.leavers),
+        )
+        for team in common.teams.teams
+        if team.team in chosen
+    )
+
+
+def _said(
+    record: SummaryFacts,
+    own: _Own,
+    policies: Policies,
+    whole: Figures,
+    names: Mapping[tuple[str, str], str],
+) -> Said:
+    found = explain(
+        whole,
+        own.slices,
+        own.duties,
+        own.places,
+        record.device_ids,
+        policies,
+        until=record.until,
+        boundaries_from=record.boundaries_from,
+    )
+    text = words(found, Names(names))
+    return Said(verdict=text.verdict, costs=text.costs, notes=text.notes)

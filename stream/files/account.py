@@ -1,0 +1,290 @@
+"""The accounting rules on files alone: no Kafka, no database.
+
+A shell: it reads files and calls the core. What it counts is what the pipeline counts from the same facts.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from geo.areas import AreaSet, Kind
+from geo.boundaries.layer import AreaFileError
+from geo.boundaries.reading import read_areas
+from geo.hours import days_of, hours_of
+from geo.matching.history import AreaHistory
+from stream.core import calendar, frames
+from stream.core.events import Reject, decode_duties, decode_states
+from stream.core.policy import BEGINNING, limits
+from stream.core.shares import shares
+from stream.core.slices import newest, slices, up_to
+from stream.files.crowd import stays_of_all
+from stream.files.sheets import CountedAccount, sheets
+from stream.files.sheets.contract import last_known
+from stream.files.tracks import TracksError, read_fixes, read_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    import pyarrow as pa
+
+    from geo.matching.places import Place
+    from stream.core.facts import Duty, Fixes, StateReport
+    from stream.core.policy import Policies
+    from stream.core.shares import Figures
+    from stream.core.slices import Slices
+    from stream.core.stays import Stays
+
+
+class AccountError(ValueError):
+    """A file cannot be used; the message says which and what to do."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Facts:
+    """Everything read from the files.
+
+    Attributes:
+        areas: the boundaries in force from the beginning.
+        rejects: by file, what was not usable and why.
+        later: boundaries that come into force at a time (microseconds): all areas of the kinds among them.
+    """
+
+    areas: AreaSet
+    fixes: Fixes
+    duties: list[Duty]
+    states: list[StateReport]
+    rejects: dict[str, list[Reject]] = field(default_factory=dict)
+    later: tuple[tuple[int, AreaSet], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Account:
+    """What the facts amount to."""
+
+    facts: Facts
+    history: AreaHistory
+    duties: list[Duty]
+    stays: Stays
+    slices: Slices
+    figures: list[Figures]
+    until: int
+
+    def tables(self, policies: Policies) -> dict[str, pa.Table]:
+        """The files by name: those of the public contract and what came to them (``stream.files.sheets``)."""
+        return sheets(
+            CountedAccount(
+                self.stays,
+                self.slices,
+                self.facts.fixes.device_ids,
+                self.duties,
+                self.history.places,
+                self.history.versions,
+                self.figures,
+                self.until,
+            ),
+            policies,
+        )
+
+
+def read(
+    areas: Sequence[str], positions: Sequence[Path], duties: Path, states: Path | None, policies: Policies
+) -> Facts:
+    """Reads the files of ``patrol account``.
+
+    Args:
+        areas: file names, each perhaps with ``:kind`` behind it; a later version with ``@2026-11-25`` last,
+            the time from which it is in force.
+        positions: files of positions, of any kind that ``stream.files.tracks`` reads.
+        duties: JSON lines or CSV of bookings.
+        states: JSON lines or CSV of radio states; None: nobody keyed any.
+        policies: they set what is usable (rule 2).
+
+    Raises:
+        AccountError, AreaFileError, TracksError, OSError: a file cannot be read or used.
+    """
+    rejects: dict[str, list[Reject]] = {}
+    found, later = _versions(areas)
+    joining, usable = frames.Joining(), 0
+    for path in positions:
+        bad: list[Reject] = []
+        for chunk in read_fixes(path, limits=limits(policies)):
+            joining.add(chunk.fixes)
+            usable += len(chunk.fixes)
+            bad += chunk.rejects
+        rejects[str(path)] = bad
+        if bad and not usable:
+            raise AccountError(f"{path}: no usable position; {_first(bad)}")
+    booked, _, bad = decode_duties(_lines(duties))
+    rejects[str(duties)] = _rows(bad)
+    if not booked:
+        why = _first(_rows(bad)) if bad else "it is empty"
+        raise AccountError(f"{duties}: no usable duty, so there is nothing to count; {why}")
+    keyed: list[StateReport] = []
+    if states is not None:
+        keyed, _, bad = decode_states(_lines(states))
+        rejects[str(states)] = _rows(bad)
+    return Facts(found, joining.done(), booked, keyed, rejects, later)
+
+
+def _rows(rejects: Sequence[Reject]) -> list[Reject]:
+    """Rejects by the row of the file, the first being 1, instead of their place in a batch."""
+    return [Reject(reject.index + 1, reject.reason, reject.detail) for reject in rejects]
+
+
+def _first(rejects: Sequence[Reject]) -> str:
+    return f"row {rejects[0].index}: {rejects[0].reason}: {rejects[0].detail}"
+
+
+def strangers(facts: Facts) -> dict[str, int]:
+    """Home neighbourhoods that no area file has, with the number of duties: nobody can ever be on them."""
+    known = {
+        area.area_id
+        for areas in (facts.areas, *(areas for _, areas in facts.later))
+        for area in areas.areas()
+        if area.kind == Kind.NEIGHBOURHOOD
+    }
+    return dict(Counter(area for duty in facts.duties for area in duty.patch if area not in known))
+
+
+def doubts(facts: Facts) -> list[str]:
+    """What is probably not meant so, in lines: patches that no area file has, days and hours unreadable."""
+    lines = [
+        f"no area file has the neighbourhood {area}, the patch of {count} duties: "
+        "their time cannot be on patch"
+        for area, count in sorted(strangers(facts).items())
+    ]
+    for areas in (facts.areas, *(areas for _, areas in facts.later)):
+        for area in areas.areas():
+            if area.kind is not Kind.PRIORITY:
+                continue
+            for name, read_it in (("days", days_of), ("hours", hours_of)):
+                try:
+                    if text := area.attributes.get(name):
+                        read_it(text)
+                except ValueError as error:
+                    lines.append(
+                        f"priority area {area.area_id}: {error}; until then any of them count as its own"
+                    )
+    return list(dict.fromkeys(lines))
+
+
+def _versions(items: Sequence[str]) -> tuple[AreaSet, tuple[tuple[int, AreaSet], ...]]:
+    """The boundaries from the beginning, and the later ones in the order of their times."""
+    found: dict[int, list[AreaSet]] = {BEGINNING: []}
+    for item in items:
+        start, areas = _areas(item)
+        found.setdefault(start, []).append(areas)
+    sets = {}
+    for start, parts in found.items():
+        try:
+            sets[start] = AreaSet.union(*parts)
+        except ValueError as error:
+            raise AccountError(
+                f"--areas: {error}; or give a version's file its time: FILE@2026-11-25"
+            ) from error
+    first = sets.pop(BEGINNING)
+    return first, tuple(sorted(sets.items()))
+
+
+def _areas(item: str) -> tuple[int, AreaSet]:
+    """One ``FILE[:kind][@time]``: from when, and the areas."""
+    start, name = BEGINNING, item
+    before, at, text = item.rpartition("@")
+    if at:
+        try:
+            start, name = calendar.parse_time(text), before
+        except ValueError as error:
+            if not _file(item)[0].exists():  # the @ may be the file's own
+                raise AccountError(f"--areas {item}: {error}") from error
+    path, kind = _file(name)
+    try:
+        return start, read_areas(path, kind)
+    except AreaFileError as error:
+        if "--" not in str(error):
+            raise
+        raise AccountError(
+            f"{error} (an option of 'patrol areas'; here, write FILE:kind and give a file that needs no more)"
+        ) from error
+
+
+def _file(item: str) -> tuple[Path, Kind | None]:
+    """One ``FILE[:kind]``."""
+    path, _, kind = item.rpartition(":")
+    return (Path(path), Kind(kind)) if path and kind in set(Kind) else (Path(item), None)
+
+
+def history_of(areas: AreaSet, later: Sequence[tuple[int, AreaSet]] = ()) -> AreaHistory:
+    """Boundaries by the time from which they are in force (rule 6).
+
+    Args:
+        areas: those in force from the beginning.
+        later: those that come later, in the order of their times (microseconds): each replaces all areas of
+            the kinds among its own, as a published version does.
+    """
+    current = {kind: areas.only(kind) for kind in Kind}
+    versions = [(BEGINNING, areas)]
+    for start, found in later:
+        current |= {kind: found.only(kind) for kind in Kind if kind in found.kind}
+        versions.append((start, AreaSet.union(*current.values())))
+    return AreaHistory(versions)
+
+
+def _lines(path: Path) -> list[bytes]:
+    """The rows of a JSON lines or CSV file as JSON."""
+    try:
+        return [value for rows in read_rows(path) for value in rows.value]
+    except TracksError as error:
+        raise AccountError(str(error)) from error
+
+
+PERIODS: dict[str, Callable[[int, int], list[tuple[int, int]]]] = {
+    "all": lambda start, end: [(start, end)],
+    "week": lambda start, end: list(calendar.weeks(start, end)),
+    "day": lambda start, end: list(calendar.days(start, end)),
+}
+"""How figures may be split: over everything, by local ISO week, by local day (rule 19)."""
+
+
+def account(
+    facts: Facts, policies: Policies, *, by: str = "all", until: int | None = None, jobs: int = 1
+) -> Account:
+    """Counts stays, slices and shares from facts.
+
+    Args:
+        facts: what ``read`` gave.
+        policies: the settings of every rule.
+        by: a key of ``PERIODS``.
+        until: everything is counted up to here (microseconds); None: the last closed slice or duty.
+        jobs: how many threads count stays.
+    """
+    history = history_of(facts.areas, facts.later)
+    duties = newest(facts.duties)
+    found = stays_of_all(facts.fixes, history, policies, jobs=jobs)
+    counted = slices(duties, found, facts.fixes.device_ids, facts.states, history.places, policies)
+    until = last_known(counted, duties) if until is None else until
+    return Account(
+        facts, history, duties, found, counted, figures(counted, duties, history.places, by, until), until
+    )
+
+
+def figures(
+    counted: Slices, duties: Sequence[Duty], places: Sequence[Place], by: str, until: int
+) -> list[Figures]:
+    """The figures of all scopes for each period that the duties touch.
+
+    A single period runs from the first duty's start to the last one's end; nothing is counted behind
+    ``until``.
+    """
+    counted = up_to(counted, until)
+    begun = [duty for duty in duties if not duty.cancelled and duty.start < until]
+    starts = [duty.start for duty in begun]
+    ends = [until if duty.end is None else min(duty.end, until) for duty in begun]
+    if not starts:
+        return []
+    found: list[Figures] = []
+    for start, end in PERIODS[by](min(starts), max(*ends, min(starts))):
+        found += shares(counted, duties, places, start, end)
+    return found

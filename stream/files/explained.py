@@ -1,0 +1,68 @@
+"""What an explanation needs, from the files of an account."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import PurePath
+from typing import TYPE_CHECKING
+
+from stream.core.explaining.explanation import cut_open
+from stream.core.explaining.parts import Found, area_names, is_of
+from stream.core.explaining.wording import Named, officer_names
+from stream.core.policy import BEGINNING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from stream.core.events import Reject
+    from stream.core.policy import Policies
+
+
+def from_files(
+    areas: Sequence[str],
+    positions: Sequence[Path],
+    duties: Path,
+    states: Path | None,
+    policies: Policies,
+    *,
+    scope: str,
+    wanted: str,
+    until: int | None,
+) -> Found:
+    """Reads and counts the files of ``patrol account``.
+
+    Raises:
+        AccountError, AreaFileError, TracksError, OSError: a file cannot be read or used.
+    """
+    from stream.files.account import account, doubts, read
+
+    facts = read(areas, positions, duties, states, policies)
+    done = account(facts, policies, until=until)
+    starts = [duty.start for duty in done.duties if is_of(duty, scope, wanted)]
+    newest = int(facts.fixes.time.max()) if len(facts.fixes) else None
+    return Found(
+        cut_open(done.slices, done.until),
+        done.duties,
+        done.history.places,
+        facts.fixes.device_ids,
+        done.until,
+        BEGINNING,
+        Named(
+            area_names(facts.areas, *(found for _, found in facts.later)) | officer_names(done.duties),
+            tuple(PurePath(item).name for item in areas),
+            newest,
+        ),
+        (min(starts), max(starts)) if starts else None,
+        (*left_out_lines(facts.rejects), *doubts(facts)),
+    )
+
+
+def left_out_lines(rejects: Mapping[str, Sequence[Reject]]) -> tuple[str, ...]:
+    """What of each file could not be used and why, a line a file."""
+    found = []
+    for name, items in rejects.items():
+        reasons = sorted(Counter(str(item.reason) for item in items).items())
+        if reasons:
+            found.append(f"{name}: left out {', '.join(f'{count} {reason}' for reason, count in reasons)}")
+    return tuple(found)

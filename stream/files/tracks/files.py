@@ -1,0 +1,178 @@
+"""Files of tracks: which form a file has, and its rows as messages or as fixes."""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from contextlib import closing
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from stream.core import frames
+from stream.core.events import Reject, UsableLimits, decode_positions
+from stream.files.tracks.gpx import read_gpx
+from stream.files.tracks.nmea import read_nmea
+from stream.files.tracks.rows import TrackRows, TracksError, open_file
+from stream.files.tracks.tables import as_rows, parquet_parts, read_csv, read_parquet
+from stream.files.tracks.typed import plain
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from stream.core.facts import Fixes
+
+CHUNK: Final = 50_000
+"""Rows at a time."""
+_TYPED_CHUNK: Final = 500_000
+"""Rows at a time where they are columns already."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TrackFixes:
+    """Some rows of a file as fixes.
+
+    Attributes:
+        fixes: what is usable (rule 2, judged by the event's own ``received`` where it has one).
+        line: ``int64[len(fixes)]``, where each stands in the file, as in :class:`TrackRows`.
+        rejects: the others; ``index`` is their line.
+    """
+
+    fixes: Fixes
+    line: NDArray[np.int64]
+    rejects: list[Reject]
+
+
+def read_fixes(path: Path, *, limits: UsableLimits, chunk: int = CHUNK) -> Iterator[TrackFixes]:
+    """Reads a file of tracks as fixes, in the file's order.
+
+    Args:
+        path: the file; its form is told by its name, else by its first bytes; ``.gz`` is unpacked.
+        limits: what is unusable (rule 2).
+        chunk: rows at a time, about.
+
+    Raises:
+        OSError: the file cannot be opened.
+        TracksError: it is in no form known here, or lacks a column.
+    """
+    if form_of(path) == "parquet":
+        yield from _read_typed(path, limits, max(chunk, _TYPED_CHUNK))
+        return
+    for rows in read_rows(path, chunk=chunk):
+        yield _decoded(rows, limits)
+
+
+def _decoded(rows: TrackRows, limits: UsableLimits) -> TrackFixes:
+    """Messages → fixes."""
+    decoded = decode_positions(rows.value, None, limits=limits, traccar=True)
+    found = [Reject(int(rows.line[reject.index]), reject.reason, reject.detail) for reject in decoded.rejects]
+    rejects = sorted(found + rows.rejects, key=lambda reject: reject.index)
+    return TrackFixes(decoded.fixes, rows.line[decoded.index], rejects)
+
+
+def _read_typed(path: Path, limits: UsableLimits, chunk: int) -> Iterator[TrackFixes]:
+    """Parquet: plain rows as the columns they are, the others as messages."""
+    for part in parquet_parts(path, chunk):
+        found = None if isinstance(part, TrackRows) else plain(part.batch, limits)
+        if isinstance(part, TrackRows) or found is None:
+            yield _decoded(part if isinstance(part, TrackRows) else as_rows(part), limits)
+            continue
+        told = TrackFixes(found.fixes, part.number + found.row, [])
+        if len(found.odd):
+            # A row may have been too odd for the one road, and be good on the other.
+            other = _decoded(as_rows(part, found.odd), limits)
+            fixes = frames.join([told.fixes, other.fixes])
+            line = np.concatenate([told.line, other.line])
+            order = np.argsort(line)
+            told = TrackFixes(frames.select(fixes, order), line[order], other.rejects)
+        yield told
+
+
+def read_rows(path: Path, *, chunk: int = CHUNK) -> Iterator[TrackRows]:
+    """Reads a file of tracks as messages, in the file's order; JSON lines pass unchanged.
+
+    A table of radio states (``officer_id``, ``time``, ``state``) is read in the same way.
+
+    Args:
+        path: the file, as for :func:`read_fixes`.
+        chunk: rows at a time, about.
+
+    Raises:
+        OSError: the file cannot be opened.
+        TracksError: it is in no form known here, or lacks a column.
+    """
+    try:
+        yield from _READERS[form_of(path)](path, chunk)
+    except (EOFError, zlib.error, gzip.BadGzipFile) as failure:
+        raise TracksError(
+            f"{path.name}: its compression is damaged ({failure}); copy the file again"
+        ) from failure
+
+
+def form_of(path: Path) -> str:
+    """Which form a file has: ``csv``, ``jsonl``, ``parquet``, ``gpx`` or ``nmea``.
+
+    Raises:
+        OSError: the file cannot be opened.
+        TracksError: it is none of them.
+    """
+    suffixes = [suffix.lower() for suffix in path.suffixes if suffix.lower() != ".gz"]
+    form = _SUFFIXES.get(suffixes[-1]) if suffixes else None
+    if form is None:
+        with closing(open_file(path)) as file:
+            start = file.read(4096).lstrip(b"\xef\xbb\xbf \t\r\n")
+        for mark, guess in (
+            (b"{", "jsonl"),
+            (b"PAR1", "parquet"),
+            (b"<", "gpx"),
+            (b"$", "nmea"),
+            (b"!", "nmea"),
+        ):
+            if start.startswith(mark):
+                return guess
+        first = start.split(b"\n", 1)[0]
+        if (b"device_id" in first or b"officer_id" in first) and b"," in first:
+            return "csv"
+        raise TracksError(
+            f"{path.name}: not a form of tracks; give CSV, JSON lines (.jsonl), Parquet, GPX or NMEA"
+        )
+    return form
+
+
+def _read_jsonl(path: Path, chunk: int) -> Iterator[TrackRows]:
+    with closing(open_file(path)) as file:
+        number = 0
+        while lines := list(islice(file, chunk)):
+            if number == 0:
+                lines[0] = lines[0].removeprefix(b"\xef\xbb\xbf")
+            values = [line.strip() for line in lines]
+            at = np.fromiter(map(bool, values), np.bool_, len(values))
+            line = np.flatnonzero(at) + number + 1
+            yield TrackRows(
+                values if len(line) == len(values) else [each for each in values if each], line, []
+            )
+            number += len(lines)
+
+
+_READERS: Final[dict[str, Callable[[Path, int], Iterator[TrackRows]]]] = {
+    "csv": read_csv,
+    "jsonl": _read_jsonl,
+    "parquet": read_parquet,
+    "gpx": read_gpx,
+    "nmea": read_nmea,
+}
+_SUFFIXES: Final = {
+    ".csv": "csv",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".json": "jsonl",
+    ".parquet": "parquet",
+    ".pq": "parquet",
+    ".gpx": "gpx",
+    ".nmea": "nmea",
+}

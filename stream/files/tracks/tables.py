@@ -1,0 +1,247 @@
+"""Tables of tracks: CSV and Parquet with the event's field names.
+
+Columns become JSON column by column; what a value means is judged by ``stream.core.events``.
+"""
+
+from __future__ import annotations
+
+import csv
+from contextlib import closing
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
+
+import numpy as np
+
+from stream.core.events import NEEDED, Reason, Reject
+from stream.files.tracks.rows import NUMBER, TrackRows, TracksError, number_json, open_file, text_json
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+_TEXTS: Final = ("device_id", "officer_id", "time", "received", "kind", "reason")
+_NUMBERS: Final = ("lon", "lat", "error_m", "speed_mps", "heading_deg", "state")
+_NEEDED: Final = tuple(NEEDED[kind] for kind in ("positions", "states"))
+_ANY_BYTES: Final = (
+    "latin-1"  # Arrow stumbles over broken rows that are not UTF-8, so that all are made to be
+)
+_HEADER_BYTES: Final = 100_000
+_INTEGER: Final = r"^-?(0|[1-9][0-9]{0,17})$"
+_PLAIN_TEXT: Final = r"^[ !#-\[\]-~]+$"  # printable ASCII without what JSON must escape
+
+
+def read_csv(path: Path, chunk: int) -> Iterator[TrackRows]:
+    """Reads CSV with a header; columns that are not the event's are passed over."""
+    from pyarrow import ArrowInvalid
+    from pyarrow import csv as arrow
+
+    with closing(open_file(path)) as file:
+        first = file.readline(_HEADER_BYTES).decode("utf-8-sig", errors="replace")
+    header = [name.strip() for name in next(csv.reader(first.splitlines()[:1]), [])]
+    present = _columns(path, header)
+    blank = b"{" + b",".join(f'"{name}":null'.encode() for name in present) + b"}"
+    broken: list[Reject] = []
+
+    def refuse(row: Any) -> str:
+        detail = f"{row.actual_columns} columns where the header has {row.expected_columns}"
+        broken.append(Reject(int(row.number), Reason.BAD_VALUE, detail))
+        return "skip"
+
+    with closing(open_file(path)) as file:
+        try:
+            batches = arrow.open_csv(
+                file,
+                # One thread, so that rows have numbers.
+                read_options=arrow.ReadOptions(
+                    use_threads=False,
+                    encoding=_ANY_BYTES,
+                    column_names=header,
+                    skip_rows=1,
+                    block_size=max(chunk * 128, 1 << 16),
+                ),
+                parse_options=arrow.ParseOptions(invalid_row_handler=refuse, ignore_empty_lines=False),
+                convert_options=arrow.ConvertOptions(
+                    column_types=dict.fromkeys(present, "binary"),
+                    include_columns=list(present),
+                    strings_can_be_null=False,
+                ),
+            )
+        except ArrowInvalid as failure:
+            if "Empty CSV" in str(failure):  # a header and nothing else
+                return
+            raise TracksError(f"{path.name}: not CSV: {_line(failure)}") from failure
+        number = 2
+        while True:
+            try:
+                batch = batches.read_next_batch()
+            except StopIteration:
+                break
+            except (
+                ArrowInvalid
+            ) as failure:  # a row that is longer than a block, as of a file that is no table
+                broken.append(Reject(number, Reason.BAD_VALUE, f"not CSV from here on: {_line(failure)}"))
+                break
+            # Refused rows have numbers too, and may have been met ahead of the batch.
+            refused = np.array([reject.index for reject in broken], np.int64)
+            reach = np.arange(number, number + batch.num_rows + len(refused))
+            line = np.setdiff1d(reach, refused)[: batch.num_rows]
+            number = int(line[-1]) + 1 if len(line) else number
+            value = _json(batch, present, encoding=_ANY_BYTES)
+            if blank in value:
+                told = np.fromiter((each != blank for each in value), np.bool_, len(value))
+                line, value = line[told], [each for each in value if each != blank]
+            yield TrackRows(value, line, [reject for reject in broken if reject.index < number])
+            broken = [reject for reject in broken if reject.index >= number]
+        if broken:
+            yield TrackRows([], np.empty(0, np.int64), broken)
+
+
+def read_parquet(path: Path, chunk: int) -> Iterator[TrackRows]:
+    """Reads Parquet whose columns may be texts or typed; ``line`` is the row."""
+    from pyarrow import ArrowException
+
+    for part in parquet_parts(path, chunk):
+        if isinstance(part, TrackRows):
+            yield part
+            continue
+        try:
+            yield as_rows(part)
+        except ArrowException as failure:
+            yield _unreadable(part.number, failure)
+            return
+
+
+class ParquetPart(NamedTuple):
+    """Some rows of a Parquet file.
+
+    Attributes:
+        batch: an Arrow batch with the event's fields that the file has.
+        number: the number of its first row.
+        present: the fields' names.
+    """
+
+    batch: Any
+    number: int
+    present: tuple[str, ...]
+
+
+def as_rows(part: ParquetPart, rows: NDArray[np.int64] | None = None) -> TrackRows:
+    """A part of a file, or some rows of it, as messages."""
+    import pyarrow as pa
+
+    at = np.arange(part.batch.num_rows) if rows is None else rows
+    batch = part.batch if rows is None else part.batch.take(pa.array(rows))
+    return TrackRows(_json(batch, part.present), part.number + at, [])
+
+
+def parquet_parts(path: Path, chunk: int) -> Iterator[ParquetPart | TrackRows]:
+    """A Parquet file a part at a time; where it cannot be read further, rows that say so."""
+    from pyarrow import ArrowException, parquet
+
+    path.open("rb").close()  # a file that is not there is no matter of Parquet
+    try:
+        file = parquet.ParquetFile(path)
+        names = file.schema_arrow.names
+    except (ArrowException, OSError, UnicodeDecodeError) as failure:
+        raise TracksError(f"{path.name}: not Parquet: {_line(failure)}") from failure
+    with file:
+        present = _columns(path, names)
+        batches = file.iter_batches(batch_size=chunk, columns=list(present))
+        number = 1
+        while True:
+            try:
+                batch = next(batches, None)
+            except (ArrowException, OSError) as failure:
+                yield _unreadable(number, failure)
+                return
+            if batch is None:
+                return
+            yield ParquetPart(batch, number, present)
+            number += batch.num_rows
+
+
+def _unreadable(number: int, failure: Exception) -> TrackRows:
+    broken = Reject(number, Reason.BAD_VALUE, f"not readable from here on: {_line(failure)}")
+    return TrackRows([], np.empty(0, np.int64), [broken])
+
+
+def _line(failure: Exception) -> str:
+    return " ".join(str(failure).split())[:200]
+
+
+def _columns(path: Path, header: list[str]) -> tuple[str, ...]:
+    """The event's fields that a table has.
+
+    Raises:
+        TracksError: one that is needed is missing, or a name stands there twice.
+    """
+    # Radio states come as tables too; whatever is no table of those is held to be one of positions.
+    needed = _NEEDED[1] if set(_NEEDED[1]) <= set(header) else _NEEDED[0]
+    for name in needed:
+        if name not in header:
+            raise TracksError(
+                f"{path.name}: no column {name!r}; its columns are {', '.join(header)[:200] or 'none'}"
+            )
+    present = tuple(name for name in header if name in _TEXTS or name in _NUMBERS)
+    for name in present:
+        if header.count(name) > 1:
+            raise TracksError(f"{path.name}: two columns are named {name!r}; rename one")
+    return present
+
+
+def _json(batch: Any, names: Iterable[str], *, encoding: str = "utf-8") -> list[bytes]:
+    """Rows of a table as JSON objects; what is empty becomes null.
+
+    Args:
+        batch: an Arrow batch, its texts UTF-8.
+        names: the columns to take.
+        encoding: what gives back the bytes that stood in the file, where they came in disguise.
+    """
+    import pyarrow as pa
+    from pyarrow import compute as pc
+
+    parts: list[Any] = []
+    for name in names:
+        cells = _as_binary(batch.column(name))
+        parts.append(pa.scalar(f'{"," if parts else "{"}"{name}":'.encode(), pa.binary()))
+        empty = pc.equal(pc.binary_length(cells), 0)
+        quoted = pc.binary_join_element_wise(
+            *(
+                pa.scalar(each, pa.binary()) if isinstance(each, bytes) else each
+                for each in (b'"', cells, b'"')
+            ),
+            pa.scalar(b"", pa.binary()),
+        )
+        if name in _NUMBERS:
+            made, fits = cells, pc.match_substring_regex(cells, NUMBER)
+        elif name in {"time", "received"}:
+            whole = pc.match_substring_regex(cells, _INTEGER)
+            made, fits = pc.if_else(whole, cells, quoted), pc.match_substring_regex(cells, _PLAIN_TEXT)
+        else:
+            made, fits = quoted, pc.match_substring_regex(cells, _PLAIN_TEXT)
+        odd = pc.and_(pc.invert(fits), pc.invert(empty))
+        if pc.any(odd).as_py():
+            turned = number_json if name in _NUMBERS else text_json
+            told = [cell.decode().encode(encoding) for cell in pc.filter(cells, odd).to_pylist()]
+            some = pa.array([turned(cell) for cell in told], pa.binary())
+            made = pc.replace_with_mask(made, odd, some)
+        parts.append(pc.if_else(empty, pa.scalar(b"null", pa.binary()), made))
+    parts.append(pa.scalar(b"}", pa.binary()))
+    return cast("list[bytes]", pc.binary_join_element_wise(*parts, pa.scalar(b"", pa.binary())).to_pylist())
+
+
+def _as_binary(cells: Any) -> Any:
+    """Any column as bytes, nulls as empty: times with a zone as RFC 3339, numbers in their shortest form."""
+    import pyarrow as pa
+    from pyarrow import compute as pc
+
+    kind = cells.type
+    if pa.types.is_timestamp(kind):
+        if kind.tz is not None:
+            cells = cells.cast(pa.timestamp("us", "UTC"), safe=False)
+        cells = pc.replace_substring(cells.cast(pa.string()), " ", "T", max_replacements=1)
+    elif not pa.types.is_binary(kind):
+        cells = cells.cast(pa.string())
+    cells = cells.cast(pa.binary())
+    return pc.fill_null(cells, b"") if cells.null_count else cells

@@ -1,0 +1,552 @@
+"""Ingest: raw topics → frames of valid fixes, valid duty events, and dead letters, at Kafka's own speed.
+
+A shell room: it moves bytes between Kafka and the core (``stream.core.events``, ``stream.core.frames``). It
+judges nothing itself, keeps nothing between runs but its offsets in Kafka, and knows no database.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+import numpy as np
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, TopicPartition
+from aiokafka.errors import (
+    CommitFailedError,
+    IllegalStateError,
+    KafkaError,
+    MessageSizeTooLargeError,
+    RecordListTooLargeError,
+    UnknownError,
+    UnsupportedVersionError,
+)
+
+from stream import topics
+from stream.core import frames
+from stream.core.events import Reason, Reject, UsableLimits, decode_duties, decode_positions, decode_states
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from aiokafka import ConsumerRecord
+    from numpy.typing import NDArray
+
+    from stream.core.facts import Fixes
+
+log = logging.getLogger(__name__)
+
+MAX_EVENT_BYTES: Final = 2**20
+"""A duty or state event may be so long: it has to fit into a message of ``patrol.duties`` with others."""
+
+_LINES_BYTES: Final = 2**19  # of one message of patrol.duties, more only for a single long event
+_MAX_FIXES: Final = 1_000_000  # held at once, some 50 MB: one request must not outgrow what a broker takes
+_MAX_HELD: Final = 20_000  # messages held as they came: rejects and duty events
+_SMALL_LAG: Final = 1_000  # messages that wait in Kafka when there is no backlog
+_BACKLOG_FLUSHES: Final = 10  # under a backlog, frames grow for so many flush intervals
+_IDLE_POLL_S: Final = 0.2
+_PROBE_S: Final = 2.0  # after so long without a message, look whether the broker is there at all
+_ACK_PATIENCE_S: Final = 20.0
+_CLOSE_PATIENCE_S: Final = 5.0
+_FIRST_BACKOFF_S: Final = 0.2
+_LAST_BACKOFF_S: Final = 5.0
+_TOO_LARGE: Final = (MessageSizeTooLargeError, RecordListTooLargeError)
+_LAST_MS: Final = 253_402_300_799_999  # the end of the year 9999
+
+State = Literal["starting", "running", "waiting", "stopped"]
+
+
+@dataclass(frozen=True, slots=True)
+class IngestSettings:
+    """How ingest runs.
+
+    Attributes:
+        bootstrap: Kafka's addresses, ``host:port`` separated by commas.
+        limits: which positions are unusable (rule 2).
+        prefix: goes before the name of every topic.
+        group_id: the consumer group; several processes with one group share the work.
+        flush_interval_s: how long messages gather before they leave as frames, while traffic is light.
+        max_frame_fixes: the most fixes of one frame.
+        session_timeout_s: after so long without a word, Kafka gives a process's partitions to another.
+        idempotent: whether Kafka sorts out repeats of the producer; a broker that cannot is noticed.
+        compression: of what is produced, as aiokafka names it; lz4 halves frames at 20 ns a fix.
+        client: further settings of the Kafka clients (security).
+    """
+
+    bootstrap: str
+    limits: UsableLimits
+    prefix: str = ""
+    group_id: str = "patrol-ingest"
+    flush_interval_s: float = 0.1
+    max_frame_fixes: int = 50_000
+    session_timeout_s: float = 10.0
+    idempotent: bool = True
+    compression: str | None = "lz4"
+    client: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class IngestProgress:
+    """What ingest has done since it started; ``messages`` are all that came in and are settled.
+
+    Attributes:
+        state: ``waiting`` while Kafka is away or not ready; ``detail`` then says what is missing.
+        rejects: dead letters by reason.
+        lag: messages known to wait in Kafka.
+    """
+
+    state: State = "starting"
+    detail: str = ""
+    messages: int = 0
+    fixes: int = 0
+    frames: int = 0
+    duties: int = 0
+    states: int = 0
+    rejects: Mapping[Reason, int] = field(default_factory=dict)
+    lag: int = 0
+
+
+class NotReadyError(RuntimeError):
+    """Kafka is there, but not what ingest needs; the message says what to do."""
+
+
+async def run(
+    settings: IngestSettings, stop: asyncio.Event, on_progress: Callable[[IngestProgress], None] | None = None
+) -> IngestProgress:
+    """Runs until ``stop`` is set; settles what it holds, then returns.
+
+    One cycle:
+
+    1. Messages are fetched from the raw topics; the consumer's position moves on, the committed offset stays.
+    2. They are decoded at once: into columns of fixes, duty events, and rejects with reasons. With little
+       traffic 1 and 2 repeat for ``flush_interval_s``; under a backlog ten times as long, or until the frames
+       are full.
+    3. Fixes leave as frames, keyed by device; duty events as lines, keyed by officer; rejects unchanged as
+       dead letters.
+    4. Every one of these is acknowledged by all in-sync replicas.
+    5. The raw offsets are committed, of the partitions still owned.
+
+    Killed before 5, the messages since the last commit come again, and their frames once more: facts are
+    sets, so nothing is counted twice. An offset is never committed before 4, so nothing is lost. When
+    partitions move to another process, 3 to 5 run before they go. When Kafka is away, everything held is let
+    go, ``run`` waits with backoff until Kafka is back, and reads on from the committed offsets.
+
+    Args:
+        settings: where and how.
+        stop: set it to end.
+        on_progress: is told after every cycle and at every change of state; must not block.
+    """
+    progress = _Reporter(on_progress)
+    idempotent = settings.idempotent
+    backoff = _FIRST_BACKOFF_S
+    while not stop.is_set():
+        settled = progress.now.messages
+        try:
+            async with contextlib.AsyncExitStack() as stack:
+                consumer = await _open_consumer(settings, stack)
+                producer = await _open_producer(settings, stack, idempotent=idempotent)
+                if producer is None:
+                    log.info("the broker has no idempotent producers: going on without")
+                    idempotent = False
+                    continue
+                await _Worker(settings, consumer, producer, progress).work(stop)
+        except (KafkaError, NotReadyError, OSError, TimeoutError) as failure:
+            if progress.now.messages > settled:
+                backoff = _FIRST_BACKOFF_S
+            what = str(failure) or type(failure).__name__
+            if progress.now.state != "waiting" or progress.now.detail != what:
+                log.warning("waiting for Kafka: %s", what)
+            progress.tell(state="waiting", detail=what)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), backoff)
+            backoff = min(backoff * 2, _LAST_BACKOFF_S)
+    progress.tell(state="stopped", detail="")
+    return progress.now
+
+
+class _Reporter:
+    """Keeps the newest progress and tells it."""
+
+    def __init__(self, on_progress: Callable[[IngestProgress], None] | None) -> None:
+        self.now = IngestProgress()
+        self._on_progress = on_progress
+
+    def tell(self, **changes: Any) -> None:
+        self.now = replace(self.now, **changes)
+        if self._on_progress is not None:
+            self._on_progress(self.now)
+
+
+async def _open_consumer(settings: IngestSettings, stack: contextlib.AsyncExitStack) -> AIOKafkaConsumer:
+    session_ms = round(settings.session_timeout_s * 1000)
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=settings.bootstrap,
+        group_id=settings.group_id,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        session_timeout_ms=session_ms,
+        rebalance_timeout_ms=session_ms,
+        heartbeat_interval_ms=max(session_ms // 4, 100),
+        max_partition_fetch_bytes=4 * 2**20,
+        # A fetch under way does not ask for the partitions that were just read: it must not wait for long.
+        fetch_max_wait_ms=50,
+        **settings.client,
+    )
+    stack.push_async_callback(_close, consumer)
+    await consumer.start()
+    # Asked about by name, a missing topic may be made on the spot with the broker's own settings.
+    there = await consumer.topics()
+    needed = [
+        topics.named(topic, settings.prefix) for topic in (*topics.RAW, *topics.INTERNAL, topics.DEAD_LETTERS)
+    ]
+    if missing := [topic for topic in needed if topic not in there]:
+        raise NotReadyError(f"topics missing: {', '.join(missing)}; create them with: patrol init")
+    return consumer
+
+
+async def _open_producer(
+    settings: IngestSettings, stack: contextlib.AsyncExitStack, *, idempotent: bool
+) -> AIOKafkaProducer | None:
+    """A producer that waits for all replicas; ``None`` where the broker knows no idempotent ones."""
+    producer = AIOKafkaProducer(
+        bootstrap_servers=settings.bootstrap,
+        acks="all",
+        enable_idempotence=idempotent,
+        compression_type=settings.compression,
+        max_batch_size=2**18,
+        max_request_size=topics.MAX_MESSAGE_BYTES,
+        request_timeout_ms=round(_ACK_PATIENCE_S * 1000),
+        **settings.client,
+    )
+    stack.push_async_callback(_close, producer)
+    try:
+        await producer.start()
+    except (UnknownError, UnsupportedVersionError):
+        if not idempotent:
+            raise
+        return None
+    return producer
+
+
+async def _close(client: AIOKafkaConsumer | AIOKafkaProducer) -> None:
+    """Closes a client, whatever state it is in; what it could not finish comes again with the next one."""
+    stopping = asyncio.ensure_future(client.stop())
+    await asyncio.wait({stopping}, timeout=_CLOSE_PATIENCE_S)
+    stopping.cancel()
+    await asyncio.wait({stopping})
+    if stopping.cancelled() or stopping.exception() is not None:
+        # With a broker away, aiokafka's consumer lets a cancellation of its own out before it has closed all.
+        inner = client._client if isinstance(client, AIOKafkaConsumer) else client.client
+        with contextlib.suppress(KafkaError, OSError):
+            await inner.close()
+
+
+@dataclass(slots=True)
+class _Batch:
+    """What was decoded and is not settled yet."""
+
+    began: float = 0.0
+    messages: int = 0
+    fixes: list[Fixes] = field(default_factory=list)
+    fix_count: int = 0
+    events: dict[tuple[str, int], list[bytes]] = field(default_factory=dict)
+    kinds: Counter[str] = field(default_factory=Counter)
+    rejects: list[tuple[ConsumerRecord, Reject]] = field(default_factory=list)
+    offsets: dict[TopicPartition, int] = field(default_factory=dict)
+    oldest_ms: int = _LAST_MS
+
+    @property
+    def held(self) -> int:
+        return len(self.rejects) + self.kinds.total()
+
+
+class _Worker(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka is untyped here
+    """The cycle, for as long as one pair of clients lives."""
+
+    def __init__(
+        self,
+        settings: IngestSettings,
+        consumer: AIOKafkaConsumer,
+        producer: AIOKafkaProducer,
+        progress: _Reporter,
+    ) -> None:
+        self._settings = settings
+        self._consumer = consumer
+        self._producer = producer
+        self._progress = progress
+        self._batch = _Batch()
+        self._positions: dict[TopicPartition, int] = {}
+        self._partitions: dict[str, int] = {}
+        self._settling = asyncio.Lock()
+        self._failed = False
+        names = {topic: topics.named(topic, settings.prefix) for topic in (*topics.RAW, *topics.INTERNAL)}
+        self._names = names
+        self._dead_letters = topics.named(topics.DEAD_LETTERS, settings.prefix)
+        self._raw = {names[topic]: topic for topic in topics.RAW}
+
+    async def work(self, stop: asyncio.Event) -> None:
+        """Repeats the cycle until ``stop`` is set; raises what Kafka raises."""
+        await self._look_at_partitions()
+        self._consumer.subscribe(list(self._raw), listener=self)
+        self._progress.tell(state="running", detail="")
+        now = asyncio.get_running_loop().time
+        heard = now()
+        while not stop.is_set():
+            wait_s = self._patience(now()) if self._batch.messages else _IDLE_POLL_S
+            fetched = await self._consumer.getmany(timeout_ms=round(wait_s * 1000), max_records=50_000)
+            if fetched:
+                heard = now()
+                if not self._batch.messages:
+                    self._batch.began = heard
+                for partition, records in fetched.items():
+                    self._take(partition, records)
+            elif now() - heard > _PROBE_S:
+                async with asyncio.timeout(_ACK_PATIENCE_S):
+                    await self._consumer.topics()  # raises where no broker answers
+                heard = now()
+            if self._due(now()):
+                await self._settle()
+        await self._settle()
+
+    async def on_partitions_revoked(self, revoked: Sequence[TopicPartition]) -> None:
+        """Settles what is held while the partitions are still owned, so that nobody reads it again."""
+        await self._settle()
+        for partition in revoked:
+            self._positions.pop(partition, None)
+
+    async def on_partitions_assigned(self, assigned: Sequence[TopicPartition]) -> None:
+        """Nothing to prepare: everything needed is in Kafka."""
+
+    def _lag(self) -> int:
+        return sum(
+            max(0, (self._consumer.highwater(partition) or 0) - position)
+            for partition, position in self._positions.items()
+            if partition in self._consumer.assignment()
+        )
+
+    def _patience(self, now: float) -> float:
+        """How long the batch may still grow (seconds): a little, or under a backlog ten times as long."""
+        age, interval = now - self._batch.began, self._settings.flush_interval_s
+        if age < interval:
+            return interval - age
+        return max(0.0, _BACKLOG_FLUSHES * interval - age) if self._lag() > _SMALL_LAG else 0.0
+
+    def _due(self, now: float) -> bool:
+        batch, settings = self._batch, self._settings
+        if not batch.messages:
+            return False
+        full = min(self._partitions[topics.FIXES] * settings.max_frame_fixes, _MAX_FIXES)
+        return batch.fix_count >= full or batch.held >= _MAX_HELD or self._patience(now) <= 0
+
+    def _take(self, partition: TopicPartition, records: list[ConsumerRecord]) -> None:
+        """Step 2: decodes what came from one raw partition into the batch."""
+        batch = self._batch
+        topic = self._raw[partition.topic]
+        values = [record.value for record in records]
+        if topic in {topics.RADIO_POSITIONS, topics.VEHICLE_POSITIONS}:
+            received = _received(records)
+            decoded = decode_positions(
+                values,
+                received * 1000,
+                limits=self._settings.limits,
+                traccar=topic == topics.VEHICLE_POSITIONS,
+            )
+            batch.fixes.append(decoded.fixes)
+            batch.fix_count += len(decoded.fixes)
+            batch.oldest_ms = min(batch.oldest_ms, int(received[received >= 0].min(initial=_LAST_MS)))
+            rejects = decoded.rejects
+        else:
+            rejects = self._take_events(topic, values)
+        batch.rejects += [(records[reject.index], reject) for reject in rejects]
+        batch.messages += len(records)
+        batch.offsets[partition] = self._positions[partition] = records[-1].offset + 1
+
+    def _take_events(self, topic: str, values: list[bytes | None]) -> list[Reject]:
+        long = {i: len(value) for i, value in enumerate(values) if value and len(value) > MAX_EVENT_BYTES}
+        short = [b"" if i in long else value for i, value in enumerate(values)]
+        if topic == topics.DUTY_BOOKINGS:
+            kind = topics.KIND_DUTIES
+            duties, index, rejects = decode_duties(short)
+            officers = [duty.officer_id for duty in duties]
+        else:
+            kind = topics.KIND_STATES
+            states, index, rejects = decode_states(short)
+            officers = [state.officer_id for state in states]
+        partitions = self._partitions[topics.DUTIES]
+        for officer, i in zip(officers, index.tolist(), strict=True):
+            key = kind, frames.partition_of(officer, partitions)
+            value = values[i]
+            assert value is not None
+            self._batch.events.setdefault(key, []).append(value)
+        self._batch.kinds[kind] += len(officers)
+        return [
+            Reject(i, Reason.BAD_VALUE, f"has {long[i]} bytes, at most {MAX_EVENT_BYTES} are taken")
+            if (i := reject.index) in long
+            else reject
+            for reject in rejects
+        ]
+
+    async def _settle(self) -> None:
+        """Steps 3 to 5, one batch after another.
+
+        After a failure nothing is settled any more: a later offset would vouch for the messages that failed.
+        """
+        async with self._settling:
+            if self._failed:
+                raise NotReadyError("the messages held could not be handed on: starting afresh")
+            # What comes in meanwhile belongs to the next batch, its offsets too.
+            batch, self._batch = self._batch, _Batch()
+            if not batch.messages:
+                return
+            try:
+                async with asyncio.timeout(_ACK_PATIENCE_S):
+                    made = await self._produce(batch)
+                await self._commit(batch.offsets)
+            except BaseException:
+                self._failed = True
+                raise
+        before = self._progress.now
+        self._progress.tell(
+            messages=before.messages + batch.messages,
+            fixes=before.fixes + batch.fix_count,
+            frames=before.frames + made,
+            duties=before.duties + batch.kinds[topics.KIND_DUTIES],
+            states=before.states + batch.kinds[topics.KIND_STATES],
+            rejects=Counter(before.rejects) + Counter(reject.reason for _, reject in batch.rejects),
+            lag=self._lag(),
+        )
+
+    async def _produce(self, batch: _Batch) -> int:
+        """Steps 3 and 4: returns the number of frames when everything is acknowledged."""
+        await self._look_at_partitions()
+        parts = frames.split(
+            frames.join(batch.fixes), self._partitions[topics.FIXES], self._settings.max_frame_fixes
+        )
+        sent = await asyncio.gather(
+            *(self._send_frame(partition, part, batch.oldest_ms) for partition, part in parts),
+            *(self._send_lines(*key, values) for key, values in batch.events.items()),
+            self._send_dead_letters(batch.rejects),
+        )
+        return sum(sent)
+
+    async def _send_frame(self, partition: int, fixes: Fixes, oldest_ms: int) -> int:
+        data = frames.encode(fixes, meta={"received": oldest_ms * 1000} if oldest_ms < _LAST_MS else None)
+        try:
+            await self._producer.send_and_wait(self._names[topics.FIXES], data, partition=partition)
+        except _TOO_LARGE:
+            # Somebody keeps the topic's messages small, or the devices have very long names.
+            if len(fixes) == 1:
+                raise
+            middle = len(fixes) // 2
+            halves = np.arange(middle), np.arange(middle, len(fixes))
+            return sum(
+                [await self._send_frame(partition, frames.select(fixes, half), oldest_ms) for half in halves]
+            )
+        return 1
+
+    async def _send_lines(self, kind: str, partition: int, values: list[bytes]) -> int:
+        for lines in _chunks(values, _LINES_BYTES):
+            data, headers = frames.encode_lines(lines), [(topics.KIND_HEADER, kind.encode())]
+            try:
+                await self._producer.send_and_wait(
+                    self._names[topics.DUTIES], data, partition=partition, headers=headers
+                )
+            except _TOO_LARGE:
+                if len(lines) == 1:
+                    raise
+                for half in (lines[: len(lines) // 2], lines[len(lines) // 2 :]):
+                    await self._send_lines(kind, partition, half)
+        return 0
+
+    async def _send_dead_letters(self, rejects: list[tuple[ConsumerRecord, Reject]]) -> int:
+        sends = [await self._send_dead_letter(record, reject) for record, reject in rejects]
+        for (record, reject), result in zip(
+            rejects, await asyncio.gather(*sends, return_exceptions=True), strict=True
+        ):
+            if isinstance(result, _TOO_LARGE):
+                try:  # alone: perhaps it was only too long together with its neighbours
+                    await (await self._send_dead_letter(record, reject))
+                except _TOO_LARGE:
+                    await (await self._send_dead_letter(record, reject, whole=False))
+            elif isinstance(result, BaseException):
+                raise result
+        return 0
+
+    async def _send_dead_letter(
+        self, record: ConsumerRecord, reject: Reject, *, whole: bool = True
+    ) -> asyncio.Future[Any]:
+        key = record.key
+        if whole:
+            # The client sends nothing that has neither value nor key; a nameless tombstone gets an empty key.
+            key = b"" if key is None and record.value is None else key
+            headers = dead_letter_headers(record, reject)
+            with contextlib.suppress(*_TOO_LARGE):
+                return await self._send(self._dead_letters, record.value, key=key, headers=headers)
+        # It stays where the other headers say, as long as the raw topic is kept.
+        note = f"{reject.detail} (the value, {len(record.value or b'')} bytes, is too long to be kept here)"
+        headers = dead_letter_headers(record, replace(reject, detail=note))
+        return await self._send(self._dead_letters, None, key=b"", headers=headers)
+
+    async def _send(self, topic: str, value: bytes | None, **details: Any) -> asyncio.Future[Any]:
+        """Hands a message to the producer; the future is its acknowledgement."""
+        sent: asyncio.Future[Any] = await self._producer.send(topic, value, **details)
+        return sent
+
+    async def _look_at_partitions(self) -> None:
+        # From the client's own picture of the cluster, which it renews every few minutes.
+        for topic in topics.INTERNAL:
+            self._partitions[topic] = len(await self._producer.partitions_for(self._names[topic]))
+
+    async def _commit(self, offsets: Mapping[TopicPartition, int]) -> None:
+        """Step 5."""
+        owned = self._consumer.assignment()
+        mine = {partition: offset for partition, offset in offsets.items() if partition in owned}
+        if not mine:
+            return
+        try:
+            await self._consumer.commit(mine)
+        except (CommitFailedError, IllegalStateError) as failure:
+            # The group is being divided anew. What is not committed is read again: more frames, same facts.
+            log.info("offsets not committed, their messages come again: %s", failure)
+
+
+def dead_letter_headers(record: ConsumerRecord, reject: Reject) -> list[tuple[str, bytes]]:
+    """The headers of a dead letter: why, and where the message stood (contract)."""
+    at = ""
+    if 0 <= record.timestamp <= _LAST_MS:
+        at = datetime.fromtimestamp(record.timestamp / 1000, UTC).isoformat(timespec="milliseconds")
+    texts = (
+        reject.reason.value,
+        reject.detail,
+        record.topic,
+        str(record.partition),
+        str(record.offset),
+        at.replace("+00:00", "Z"),
+    )
+    return [
+        (name, text.encode("utf-8", "replace"))
+        for name, text in zip(topics.DEAD_LETTER_HEADERS, texts, strict=True)
+    ]
+
+
+def _received(records: Sequence[ConsumerRecord]) -> NDArray[np.int64]:
+    """The records' times, milliseconds since 1970, -1 where there is none that makes sense."""
+    at = np.fromiter((record.timestamp for record in records), np.int64, len(records))
+    return np.where(at <= _LAST_MS, at, -1)
+
+
+def _chunks(values: Sequence[bytes], size: int) -> list[list[bytes]]:
+    """Divides values into runs of at most ``size`` bytes; a longer value is a run of its own."""
+    runs: list[list[bytes]] = [[]]
+    room = size
+    for value in values:
+        if len(value) >= room and runs[-1]:
+            runs.append([])
+            room = size
+        runs[-1].append(value)
+        room -= len(value) + 1
+    return runs

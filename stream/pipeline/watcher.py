@@ -1,0 +1,157 @@
+"""The watch: looks every few seconds for what somebody may want to know, and tells ``visibility.alerts``.
+
+A shell, a timer of the worker; one worker at a time is elected by a lock in the database. What is so is said
+in ``stream.core.live.conditions``, when it rings in ``stream.core.live.alerts``. Episodes stand in the
+database before anybody is told of them; a worker that takes over tells all open ones again, under the same
+``alert_id``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+from typing import TYPE_CHECKING
+
+import psycopg
+
+from stream.core.calendar import rfc3339
+from stream.core.facts import SECOND
+from stream.core.live.alerts import (
+    FEED_STOPPED,
+    KINDS,
+    NOBODY_ON_PATCH,
+    OFF_PATCH_LONG,
+    PRIORITY_UNVISITED,
+    PROJECTED_MISS,
+    TRACKER_SILENT,
+    Patience,
+    Watch,
+    observe,
+)
+from stream.core.live.conditions import conditions
+from stream.store import alerts
+from stream.store.reading.sight import Eyes
+from stream.store.schema import connect
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from stream.core.live.alerts import Episode
+    from stream.settings import Settings
+    from stream.store.schema import Connection
+
+WATCH_LOCK = 0x7061_7472_0006
+
+
+def patience(settings: Settings) -> Mapping[str, Patience]:
+    """How long things must be so before they ring, as the settings have it."""
+    seconds = {
+        NOBODY_ON_PATCH: settings.alert_nobody_on_patch_s,
+        PROJECTED_MISS: settings.alert_projected_miss_s,
+        PRIORITY_UNVISITED: settings.alert_priority_unvisited_s,
+        OFF_PATCH_LONG: settings.alert_off_patch_s,
+        TRACKER_SILENT: settings.alert_tracker_silent_s,
+        FEED_STOPPED: settings.alert_feed_stopped_s,
+    }
+    quiet = int(settings.alert_clear_s * SECOND)
+    # When positions come again the feed runs: there is nothing to wait for.
+    return {
+        kind: Patience(int(seconds[kind] * SECOND), 0 if kind == FEED_STOPPED else quiet) for kind in KINDS
+    }
+
+
+def message(episode: Episode) -> tuple[bytes, bytes]:
+    """Key and value of an episode on ``visibility.alerts``."""
+    event = {
+        "alert_id": episode.alert_id,
+        "kind": episode.kind,
+        "scope": episode.scope,
+        "id": episode.id,
+        "level": episode.level,
+        "since": rfc3339(episode.since),
+        "text": episode.text,
+        "cleared": None if episode.cleared is None else rfc3339(episode.cleared),
+    }
+    return episode.alert_id.encode(), json.dumps(event, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+class Watcher:
+    """Looks for alerts: one worker at a time, elected by a lock in the database.
+
+    Args:
+        settings: database, policies, clock and how long things must be so.
+        wall: the clock, microseconds since 1970.
+        steady: a clock that only goes on, seconds.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        wall: Callable[[], int] = lambda: time.time_ns() // 1000,
+        steady: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._settings = settings
+        self._patience = patience(settings)
+        self._eyes = Eyes(settings, wall, steady, "patrol watch")
+        self._connection: Connection | None = None
+        self._elected = False
+        self._watch = Watch()
+
+    def changed(self) -> list[tuple[bytes, bytes]]:
+        """Key and value of the alerts that rang, were told anew or cleared since the last look.
+
+        Raises:
+            psycopg.Error: the database is away.
+        """
+        try:
+            told = self._take_over()
+            if not self._elected:
+                return []
+            sight = self._eyes.look()
+            if sight.fresh.age_s is None:
+                return [message(item) for item in told]  # nothing was ever received
+            seen = conditions(
+                sight.picture,
+                sight.shares,
+                sight.depth,
+                int(sight.fresh.age_s * SECOND),
+                int(self._settings.alert_feed_stopped_s * SECOND),
+            )
+            after = observe(self._watch, seen, self._patience)
+            assert self._connection is not None
+            changed = alerts.save(self._connection, self._watch, after)
+            self._watch = after
+            return [message(item) for item in _newest((*told, *changed))]
+        except psycopg.Error:
+            self.close()
+            raise
+
+    def _take_over(self) -> Iterable[Episode]:
+        """Tries to be the one who watches; gives what is open, where that has just come to us."""
+        if self._connection is None:
+            self._connection = connect(self._settings.database, name="patrol watch")
+        if self._elected:
+            return ()
+        row = self._connection.execute(f"select pg_try_advisory_lock({WATCH_LOCK})".encode()).fetchone()
+        self._elected = row == (True,)
+        if not self._elected:
+            return ()
+        self._watch = alerts.load(self._connection)
+        return [item for item in self._watch.episodes if item.raised is not None] + alerts.cleared(
+            self._connection
+        )
+
+    def close(self) -> None:
+        """Gives up the lock."""
+        connection, self._connection, self._elected = self._connection, None, False
+        if connection is not None:
+            with contextlib.suppress(psycopg.Error):
+                connection.close()
+        self._eyes.close()
+
+
+def _newest(episodes: Iterable[Episode]) -> Iterable[Episode]:
+    """Each episode once, as it was last given."""
+    return {item.alert_id: item for item in episodes}.values()

@@ -1,0 +1,380 @@
+"""The weekly timer: every Monday at 06:00 the reports of the week before, exactly once.
+
+A shell. One worker, elected by a lock in the database, looks every few seconds whether something is due; the
+work is done in a process of its own (this file run as a program), so that the worker goes on counting. What
+is due follows from the database alone:
+
+1. a week within ``report_weeks`` that was never published, the oldest first: the last one, or, after an
+   outage, several;
+2. the last four weeks, once for each Monday: where later facts changed a figure, the next number is
+   published;
+3. letters in the outbox whose time has come.
+
+A week's reports, their letters and the note that the week is done are one transaction, so a process killed at
+any instant leaves a week done or not begun; and reports are written under a lock by one at a time, who sees
+what the others wrote (``stream.store.reports``). So each is there once, however many work at it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import sys
+import time
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from datetime import time as day_time
+from typing import TYPE_CHECKING
+
+import msgspec
+import psycopg
+
+from stream.core.calendar import LOCAL, WEEK, Period, local_day, microseconds, moment
+from stream.pipeline.mail import Delivered, deliver, read_mailing
+from stream.settings import EVENTS, Settings, weekly_at
+from stream.store import outbox, reports
+from stream.store.reading.live import newest_event
+from stream.store.reading.summaries import summaries
+from stream.store.schema import connect, require
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from stream.store.schema import Connection
+
+log = logging.getLogger("stream.pipeline.weekly")  # also where this file is run as a program
+
+TIMER_LOCK = 0x7061_7472_0008
+
+AGAIN = 4
+"""So many of the last weeks are looked at again each Monday."""
+
+BY = "weekly timer"
+"""Who published, for the records."""
+
+AT_WORK = "patrol reports"
+"""The name of the process at work, for the server's own lists."""
+
+PATIENCE_S = 900.0
+"""How long reports wait for positions that are still on their way: after an outage there is a backlog."""
+
+FAREWELL_S = 10.0
+"""How long the process may take to finish a letter when the worker is told to end."""
+
+LOOK_S, LAST_PAUSE_S = 5.0, 300.0
+"""Seconds between two looks, and at most after work that failed."""
+
+
+# ── what is due ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+def last_due(now: int, at: tuple[int, int, int]) -> int:
+    """The last time at or before now at which reports were due, microseconds.
+
+    Args:
+        now: microseconds since 1970.
+        at: day of the week (Monday is 0), hour and minute, local; an hour that the clocks show twice is the
+            first of them.
+    """
+    day, hour, minute = at
+    today = local_day(now)
+    candidate = today - timedelta(days=(today.weekday() - day) % 7)
+    for weeks in (0, 1):
+        found = datetime.combine(candidate - timedelta(weeks=weeks), day_time(hour, minute), LOCAL)
+        if (due := microseconds(found)) <= now:
+            break
+    return due
+
+
+def plan(connection: Connection, due: int, weeks: int) -> list[Period]:
+    """The weeks to publish, or to look at again, for a time that was due; the oldest first.
+
+    Args:
+        connection: to the database.
+        due: microseconds (see ``last_due``).
+        weeks: how many weeks back what was never published is published late.
+    """
+    last = Period.around(WEEK, due).before(1)[0]
+    known = [*last.before(max(weeks, AGAIN) - 1), last]
+    row = connection.execute(
+        "select array_agg(distinct week), array_agg(distinct week) filter (where due = %s) "
+        "from report_run where week = any(%s)",
+        [moment(due), [week.name for week in known]],
+    ).fetchone()
+    ever, now = (set(item or ()) for item in row or ((), ()))
+    wanted = [
+        week
+        for ago, week in zip(range(len(known) - 1, -1, -1), known, strict=True)
+        if (week.name not in ever and ago < weeks) or (week.name not in now and ago < AGAIN)
+    ]
+    if not wanted:
+        return []
+    first = connection.execute("select min(start_at) from duty where not cancelled").fetchone()
+    if first is None or first[0] is None:
+        return []
+    return [week for week in wanted if week.end > microseconds(first[0])]
+
+
+def clock(connection: Connection, settings: Settings, wall: int) -> int:
+    """What is now, microseconds: the wall clock's, or the newest event's in a replay; negative: not known."""
+    return min(wall, newest_event(connection)) if settings.clock == EVENTS else wall
+
+
+# ── the work ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What publishing came to.
+
+    Attributes:
+        weeks: names of the weeks that were published or looked at again, in order.
+        written: reports that are new, or have a new number.
+    """
+
+    weeks: tuple[str, ...]
+    written: int
+
+
+def publish_due(settings: Settings, *, wall: Callable[[], int]) -> Done:
+    """Publishes all that is due (see above).
+
+    Args:
+        settings: database, policies, clock, mail.
+        wall: the clock, microseconds since 1970.
+
+    Raises:
+        SettingsError: the policy or the mail file cannot be used.
+        SchemaError: run ``patrol init`` first.
+        psycopg.Error: the database is away.
+    """
+    weeks: list[str] = []
+    written = 0
+    with connect(settings.database, name=AT_WORK) as connection:
+        require(connection)
+        now = clock(connection, settings, wall())
+        if now < 0:
+            return Done((), 0)
+        due = last_due(now, weekly_at(settings.report_at))
+        for week in plan(connection, due, settings.report_weeks):
+            written += publish_week(connection, settings, week, due, now=now, wall=wall)
+            weeks.append(week.name)
+    return Done(tuple(weeks), written)
+
+
+def send_due(
+    settings: Settings, *, wall: Callable[[], int], stop: Callable[[], bool] = lambda: False
+) -> Delivered:
+    """Sends the letters whose time has come.
+
+    Args:
+        settings: database and mail.
+        wall: the clock, microseconds since 1970.
+        stop: asked before each letter whether to end.
+
+    Raises:
+        SettingsError: the mail file cannot be used.
+        psycopg.Error: the database is away.
+    """
+    with connect(settings.database, name=AT_WORK) as connection:
+        return deliver(connection, settings, wall=wall, stop=stop)
+
+
+def publish_week(
+    connection: Connection,
+    settings: Settings,
+    week: Period,
+    due: int,
+    *,
+    now: int,
+    wall: Callable[[], int],
+) -> int:
+    """Publishes one week for all neighbourhoods, with its letters and the note that it is done.
+
+    Returns:
+        how many reports were written.
+    """
+    began = time.monotonic()
+    mailing = read_mailing(settings.mail) if settings.mail else None
+    counted = list(summaries(connection, settings.policies(), week, now=now))
+    with connection.transaction():
+        published = reports.publish(
+            connection, counted, by=BY, now=wall(), letters=mailing.letters if mailing else lambda *_: ()
+        )
+        connection.execute(
+            "insert into report_run (due, week, finished_at, published) values (%s, %s, %s, %s) "
+            "on conflict do nothing",
+            [moment(due), week.name, moment(wall()), len(published.written)],
+        )
+    if mailing is not None:
+        for area_id in sorted(mailing.recipients.keys() - {summary.area_id for summary in counted}):
+            log.warning("mail file %s: no neighbourhood '%s' in %s", settings.mail, area_id, week.name)
+    log.info(
+        "reports of %s: %d published, %d unchanged (%.1f s)",
+        week.name,
+        len(published.written),
+        published.unchanged,
+        time.monotonic() - began,
+    )
+    return len(published.written)
+
+
+# ── the timer ─────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Timer:
+    """Looks whether something is due: one worker at a time, elected by a lock in the database.
+
+    Args:
+        settings: database, clock, when reports are due, whether there is mail.
+        wall: the clock, microseconds since 1970.
+        steady: a clock that only goes on, seconds.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        wall: Callable[[], int] = lambda: time.time_ns() // 1000,
+        steady: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._settings = settings
+        self._at = weekly_at(settings.report_at)
+        self._wall, self._steady = wall, steady
+        self._connection: Connection | None = None
+        self._elected = False
+        self._waiting: tuple[int, float] | None = None
+
+    def look(self) -> bool:
+        """Whether there is work, and this worker is the one to do it.
+
+        Raises:
+            psycopg.Error: the database is away; the next look connects again.
+        """
+        try:
+            return self._look()
+        except psycopg.Error:
+            self.close()
+            raise
+
+    def _look(self) -> bool:
+        if self._connection is None:
+            self._connection = connect(self._settings.database, name="patrol weekly timer")
+        connection = self._connection
+        if not self._elected:
+            row = connection.execute(f"select pg_try_advisory_lock({TIMER_LOCK})".encode()).fetchone()
+            self._elected = row == (True,)
+        if not self._elected:
+            return False
+        wall = self._wall()
+        if self._settings.smtp and outbox.waiting(connection, wall):
+            return True
+        now = clock(connection, self._settings, wall)
+        if now < 0:
+            return False
+        due = last_due(now, self._at)
+        return bool(plan(connection, due, self._settings.report_weeks)) and self._caught_up(connection, due)
+
+    def _caught_up(self, connection: Connection, due: int) -> bool:
+        """Whether positions are counted beyond the week's end, or have been waited for long enough."""
+        if newest_event(connection) >= Period.around(WEEK, due).start:
+            return True
+        if self._waiting is None or self._waiting[0] != due:
+            self._waiting = (due, self._steady())
+        return self._steady() - self._waiting[1] >= PATIENCE_S
+
+    def close(self) -> None:
+        """Gives up the lock."""
+        connection, self._connection, self._elected = self._connection, None, False
+        if connection is not None:
+            with contextlib.suppress(psycopg.Error):
+                connection.close()
+
+
+class RunError(RuntimeError):
+    """The process that does the work failed; what it logged says why."""
+
+
+async def keep_time(settings: Settings, timer: Timer) -> None:
+    """Looks, and has the work done, until cancelled; what fails is tried again with growing pauses."""
+    pause = LOOK_S
+    while True:
+        try:
+            if await asyncio.to_thread(timer.look):
+                await run_apart(settings)
+            pause = LOOK_S
+        except (psycopg.Error, RunError) as failure:
+            log.warning("reports wait: %s", " ".join(str(failure).split()))
+            pause = min(pause * 2, LAST_PAUSE_S)
+        await asyncio.sleep(pause)
+
+
+async def run_apart(settings: Settings) -> None:
+    """Does what is due in a process of its own, which ends with this one.
+
+    Raises:
+        RunError: it failed.
+    """
+    from stream.pipeline.processes import CHILD
+
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "stream.pipeline.weekly"),
+        stdin=asyncio.subprocess.PIPE,
+        env={**os.environ, CHILD: str(os.getpid())},
+        start_new_session=True,
+    )
+    try:
+        # The settings go through a pipe: they hold passwords.
+        await process.communicate(msgspec.json.encode(asdict(settings)))
+    finally:
+        if process.returncode is None:
+            process.terminate()
+            try:
+                await asyncio.wait_for(process.wait(), FAREWELL_S)
+            except TimeoutError:
+                process.kill()
+                await process.wait()
+    if process.returncode:
+        raise RunError(f"the process that publishes and sends ended with exit code {process.returncode}")
+
+
+def main() -> None:
+    """Does what is due, as a process started by a worker.
+
+    Told to end it does so at once, whatever it has not committed, but for a letter that is being sent: that
+    one is finished first.
+    """
+    from stream.pipeline.child import end_with_parent
+    from stream.pipeline.failures import exit_code, told
+    from stream.pipeline.processes import start_logging
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    end_with_parent()
+    os.nice(10)
+    start_logging()
+    settings = msgspec.json.decode(sys.stdin.buffer.read(), type=Settings)
+    stopping: list[int] = []
+    try:
+        done = publish_due(settings, wall=_wall)
+        if done.weeks:
+            log.info("%d reports of %s published", done.written, ", ".join(done.weeks))
+        signal.signal(signal.SIGTERM, lambda number, _: stopping.append(number))
+        sent = send_due(settings, wall=_wall, stop=lambda: bool(stopping))
+        if sent != Delivered():
+            log.info("letters: %d sent, %d failed, %d put off", sent.sent, sent.failed, sent.postponed)
+    except Exception as error:
+        if exit_code(error) is None:
+            raise
+        log.error("reports wait: %s", told(error))  # noqa: TRY400 - one line says it
+        sys.exit(exit_code(error))
+
+
+def _wall() -> int:
+    return time.time_ns() // 1000
+
+
+if __name__ == "__main__":
+    main()

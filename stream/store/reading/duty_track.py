@@ -1,0 +1,192 @@
+"""One duty whole: its slices, the positions of its devices, its figure. For the page that shows a shift.
+
+A shell that only reads; what the slices and figures are is said in the core.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from geo.matching.history import UNKNOWN
+from stream.core.calendar import microseconds
+from stream.core.facts import Duty, Fixes
+from stream.core.shares import OFFICER, Figures, shares
+from stream.core.slices import Slices, decisive, reason, whole_slices
+from stream.core.stays import jumps, take
+from stream.store import bookings
+from stream.store.columns import copy_out, literal
+from stream.store.registry import Registry
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from geo.matching.places import Place
+    from stream.core.policy import Policies
+    from stream.store.schema import Connection
+
+MOST_DUTIES = 60
+"""How many duties of an officer are listed, the newest first."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DutyTrack:
+    """One duty.
+
+    Attributes:
+        slices: as rule 12 has them, but with the radio status in force throughout, cut to now.
+        reasons: of each slice.
+        ambiguous: ``int64[m]``, microseconds of each (rule 14).
+        device_ids: the names behind ``slices.device``.
+        fixes: reported positions of the devices while they were allocated, by device and time.
+        ignored: ``bool[n]``, which fixes are jumps that no movement explains (rule 3).
+        fix_devices: the names behind ``fixes.device``.
+        figures: of the duty up to now.
+    """
+
+    duty: Duty
+    slices: Slices
+    reasons: tuple[str, ...]
+    ambiguous: NDArray[np.int64]
+    places: Sequence[Place]
+    device_ids: tuple[str, ...]
+    fixes: Fixes
+    ignored: NDArray[np.bool_]
+    fix_devices: tuple[str, ...]
+    figures: Figures
+    target: float
+
+
+def officer_duties(connection: Connection, officer_id: str) -> list[Duty]:
+    """An officer's newest duties, the newest first, without cancelled ones."""
+    return [
+        Duty(
+            duty_id, 0, officer_id, microseconds(start), None if end is None else microseconds(end), name=name
+        )
+        for duty_id, start, end, name in connection.execute(
+            "select duty_id, start_at, end_at, name from duty join officer using (officer) "
+            "where officer_id = %s and not cancelled order by start_at desc, duty_id limit %s",
+            [officer_id, MOST_DUTIES],
+        ).fetchall()
+    ]
+
+
+def read_duty(
+    connection: Connection, officer_id: str, duty_id: str, now: int, policies: Policies
+) -> DutyTrack | None:
+    """One duty up to a time (microseconds); None where the officer has no such duty."""
+    with connection.transaction():
+        connection.execute("set transaction isolation level repeatable read, read only")
+        key, duty = bookings.read_duties(connection, [duty_id]).get(duty_id, (0, 0, None))[::2]
+        if duty is None or duty.officer_id != officer_id or duty.cancelled:
+            return None
+        registry = Registry()
+        places = registry.places(connection, ())
+        start, end, activity, state, place, device = copy_out(
+            connection,
+            "select start_at, end_at, activity, state, coalesce(place, -1), coalesce(device, -1) from slices "
+            f"where duty = {int(key)} order by start_at",
+            ["time", "time", "int2", "int2", "int4", "int4"],
+        )
+        names: dict[int, str] = dict(
+            connection.execute(
+                "select device, device_id from device where device = any(%s) or device_id = any(%s)",
+                [sorted(set(device.tolist())), [item.device_id for item in duty.devices]],
+            ).fetchall()
+        )
+        keys = sorted(names)
+        until = now if duty.end is None else min(now, duty.end)
+        fixes, ignored = _fixes(connection, duty, names, until, policies)
+    number = np.full(max(keys, default=-1) + 2, -1, np.int32)
+    number[keys] = np.arange(len(keys), dtype=np.int32)
+    one = Slices(
+        np.zeros(len(start), np.int32),
+        start,
+        end,
+        activity.astype(np.int8),
+        state,
+        registry.to_numbers(place),
+        number[device],
+    )
+    whole, unsure = whole_slices(one, [duty], places, policies, until=until)
+    decides = decisive(whole, [duty], policies)
+    policy = policies.at(duty.start)
+    reasons = tuple(
+        reason(
+            int(whole.activity[at]),
+            policy.state(int(whole.state[at])).name if decides[at] else "",
+            None if whole.place[at] == UNKNOWN else places[int(whole.place[at])],
+        )
+        for at in range(len(whole))
+    )
+    # The status in force when each began, also where it did not decide.
+    in_force = np.searchsorted(one.start, whole.start, side="right") - 1
+    told = Slices(
+        whole.duty, whole.start, whole.end, whole.activity, one.state[in_force], whole.place, whole.device
+    )
+    begun = min(duty.start, until)
+    found = [
+        item for item in shares(one, [duty], places, begun, max(until, begun + 1)) if item.scope == OFFICER
+    ]
+    figures = found[0] if found else Figures(OFFICER, officer_id, begun, until, has_share=bool(duty.patch))
+    return DutyTrack(
+        duty,
+        told,
+        reasons,
+        unsure,
+        places,
+        tuple(names[item] for item in keys),
+        fixes,
+        ignored,
+        fixes.device_ids,
+        figures,
+        policies.at(duty.start).target,
+    )
+
+
+def _fixes(
+    connection: Connection, duty: Duty, names: dict[int, str], until: int, policies: Policies
+) -> tuple[Fixes, NDArray[np.bool_]]:
+    """Reported positions of the duty's devices while they were allocated to it, and which are jumps."""
+    key_of = {name: key for key, name in names.items()}
+    held = [
+        (at, key_of[item.device_id], begin, end)
+        for at, item in enumerate(duty.devices)
+        if item.device_id in key_of
+        and (begin := max(duty.start, item.start or duty.start)) <= (end := min(until, item.end or until))
+    ]
+    which, key, low, high = (
+        (np.array(column, np.int64) for column in zip(*held, strict=True))
+        if held
+        else (np.empty(0, np.int64),) * 4
+    )
+    # A jump is judged by its neighbours, which may lie just outside the allocation.
+    columns = "time, lon, lat, error_m, speed_mps, heading_deg"
+    some = f"select {columns} from fix where device = w.k and time"
+    number, time, lon, lat, error, speed, heading, inside = copy_out(
+        connection,
+        f"select w.i, {columns}, "
+        "(f.time >= from_us(w.low) and f.time <= from_us(w.high))::int4 from "
+        f"unnest({literal(which)}, {literal(key, 'int4')}, {literal(low)}, {literal(high)}) "
+        "w (i, k, low, high), lateral ("
+        f"({some} < from_us(w.low) order by time desc limit 1) union all "
+        f"({some} >= from_us(w.low) and time <= from_us(w.high)) union all "
+        f"({some} > from_us(w.high) order by time limit 1)) f order by w.i, f.time",
+        ["int8", "time", "float8", "float8", "float8", "float4", "float4", "int4"],
+    )
+    found = Fixes(
+        number.astype(np.int32),
+        time,
+        lon,
+        lat,
+        error,
+        speed,
+        heading,
+        tuple(item.device_id for item in duty.devices),
+    )
+    own = inside == 1
+    return take(found, own), jumps(found, policies)[own]

@@ -1,0 +1,413 @@
+"""What the live page shows, read in one go: figures, positions, the last day.
+
+A shell that only reads. A reader keeps at hand what seldom changes (names, places, closed slices) and asks
+only for what is new, so that a second of a whole force costs a few queries, however long the shift is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from geo.areas import AreaSet, Kind
+from geo.hours import OwnHours
+from geo.matching.history import FOREVER
+from stream.core.calendar import microseconds
+from stream.core.facts import SECOND, Allocation, Duty
+from stream.core.live.overview import DAY, DayTracks, Picture, Units
+from stream.core.shares import TOTALS, totals
+from stream.core.slices import Slices
+from stream.store import areas
+from stream.store.columns import ARRAY_HEADER, copy_out, literal
+from stream.store.registry import Registry
+from stream.store.tracks import SLICES, closed
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from geo.matching.places import Place
+    from stream.core.windows import Rows
+    from stream.store.areas import Version
+    from stream.store.schema import Connection
+
+SHOWN = 3600 * SECOND
+"""A device not heard for longer than this is not shown, microseconds."""
+
+MARGIN = 2 * 3600 * SECOND
+"""How far beyond now the priority areas' hours are looked up at once, microseconds."""
+
+HEAD = 2 + TOTALS
+"""Numbers before the slices in what is read of a growing end: duty, closed, settled."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Ends:
+    """Growing ends of duties: their keys, how far they are closed, sums, and slices as rows."""
+
+    keys: NDArray[np.int64]
+    closed: NDArray[np.int64]
+    settled: NDArray[np.int64]
+    rows: Rows
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Standing:
+    """The duties now running and how their sums stand.
+
+    Attributes:
+        duties: in the order of their keys.
+        table: ``int64[duties, TOTALS]``, their sums up to now (``stream.core.shares``).
+        ends: their newest slices, sorted by duty and time.
+        places: the places behind ``ends.place``.
+    """
+
+    duties: list[Duty]
+    table: NDArray[np.int64]
+    ends: Slices
+    places: Sequence[Place]
+
+
+class Reader:
+    """Reads pictures over one connection; not for several threads at once."""
+
+    def __init__(self) -> None:
+        self._registry = Registry()
+        self._places: list[Place] = []
+        self._newest_place = -1
+        self._duties: dict[tuple[int, int], Duty] = {}
+        self._device_names: dict[int, str] = {}
+        self._word = ""
+        self._versions: list[Version] = []
+        self._sets: dict[int, AreaSet] = {}
+        self._in_force: tuple[tuple[int, ...], AreaSet] = ((), AreaSet.of(()))
+        self._windows: OwnHours | None = None
+        self._units = np.zeros(0, _UNIT)
+        self._closed: dict[int, tuple[bytes, Rows]] = {}
+
+    # ── every second ──────────────────────────────────────────────────────────────────────────────────────
+
+    def picture(self, connection: Connection, now: int | None, wall: int) -> Picture:
+        """The state of things.
+
+        Args:
+            connection: outside any transaction; all is read as of one instant.
+            now: microseconds since 1970; None: the newest event's time, or the wall clock's if earlier.
+            wall: the wall clock.
+        """
+        with connection.transaction():
+            connection.execute("set transaction isolation level repeatable read, read only")
+            newest = self._read_units(connection)
+            # In a replay no now is known before the first event: nobody is on duty yet.
+            asked = -FOREVER if now is None and newest == -FOREVER else 0
+            if now is None:
+                now = min(wall, newest) if newest > -FOREVER else wall
+            self._read_areas(connection)
+            found = self.standing(connection, now, at=asked or now)
+        return Picture(
+            now,
+            newest,
+            tuple(found.duties),
+            found.table,
+            found.ends,
+            found.places,
+            self._areas_at(now),
+            self._shown(now),
+            self._last_fix(),
+        )
+
+    def standing(self, connection: Connection, now: int, *, at: int | None = None) -> Standing:
+        """The duties now running, with their sums.
+
+        Args:
+            connection: in a transaction that sees one instant.
+            now: microseconds since 1970; nothing later counts.
+            at: the time at which the duties run; None: now.
+        """
+        at = now if at is None else at
+        _, duties, ends = self._running(connection, at, at)
+        self._read_places(connection)
+        # Device clocks may be ahead: what is settled behind now does not count yet.
+        early = np.flatnonzero(ends.closed > now)
+        ahead = closed(
+            connection,
+            SLICES,
+            ends.keys[early].astype(np.int32),
+            np.full(len(early), now, np.int64),
+            np.full(len(early), FOREVER, np.int64),
+        )
+        slices = self._slices(ends.rows)
+        later = self._slices((early[ahead[0]], *ahead[1:]))
+        table = ends.settled + totals(slices, duties, self._places, -FOREVER, now)
+        table -= totals(later, duties, self._places, now, FOREVER)
+        return Standing(duties, table, slices, self._places)
+
+    def _read_units(self, connection: Connection) -> int:
+        device, newest = copy_out(
+            connection, f"select device, newest from stay_end where newest > {-FOREVER}", ["int4", "int8"]
+        )
+        if not len(device):
+            return -FOREVER
+        top = int(device.max()) + 1
+        if top > len(self._units):
+            more = np.zeros(top - len(self._units), _UNIT)
+            more["time"] = -FOREVER
+            self._units = np.concatenate([self._units, more])
+        fresh = np.flatnonzero(self._units["time"][device] != newest)
+        if len(fresh):
+            found = copy_out(
+                connection,
+                "select f.device, f.time, lon, lat, error_m, speed_mps, heading_deg, "
+                "coalesce(stays[cardinality(stays)], -1) from "
+                f"unnest({literal(device[fresh], 'int4')}, {literal(newest[fresh])}) w (d, t) "
+                "join fix f on f.device = w.d and f.time = from_us(w.t) join stay_end e on e.device = w.d",
+                ["int4", "time", "float8", "float8", "float8", "float4", "float4", "int8"],
+            )
+            for name, column in zip(_UNIT.names or (), found[1:], strict=True):
+                self._units[name][found[0]] = column
+            unmet = sorted(set(found[0].tolist()) - self._device_names.keys())
+            if unmet:
+                self._device_names.update(
+                    connection.execute(
+                        "select device, device_id from device where device = any(%s)", [unmet]
+                    ).fetchall()
+                )
+        return int(newest.max())
+
+    def _shown(self, now: int) -> Units:
+        shown = np.flatnonzero(self._units["time"] > now - SHOWN)
+        names = [self._device_names[key] for key in shown.tolist()]
+        shown = shown[np.array(sorted(range(len(names)), key=names.__getitem__), np.int64)]
+        rows = self._units[shown]
+        return Units(
+            tuple(sorted(names)),
+            rows["time"].copy(),
+            lon=rows["lon"].copy(),
+            lat=rows["lat"].copy(),
+            error_m=rows["error_m"].copy(),
+            speed_mps=rows["speed_mps"].astype(np.float64),
+            heading_deg=rows["heading_deg"].astype(np.float64),
+            place=self._numbers(rows["place"]),
+        )
+
+    def _last_fix(self) -> dict[str, int]:
+        met = np.flatnonzero(self._units["time"] > -FOREVER).tolist()
+        times = self._units["time"]
+        return {self._device_names[key]: int(times[key]) for key in met}
+
+    def _read_areas(self, connection: Connection) -> None:
+        word = areas.newest(connection)
+        if word == self._word:
+            return
+        self._versions = areas.versions(connection)
+        self._sets = {
+            item.version: self._sets.get(item.version) or areas.read(connection, item.version, item.kind)
+            for item in self._versions
+        }
+        self._word, self._in_force, self._windows = word, ((), AreaSet.of(())), None
+
+    def _areas_at(self, now: int) -> AreaSet:
+        numbers = tuple(item.version for item in areas.in_force(self._versions, now))
+        if numbers != self._in_force[0]:
+            self._in_force = (numbers, AreaSet.union(*(self._sets[number] for number in numbers)))
+        return self._in_force[1]
+
+    def _running(
+        self, connection: Connection, low: int, high: int
+    ) -> tuple[NDArray[np.int64], list[Duty], _Ends]:
+        """Duties that touch a time, both ends included, in the order of their keys."""
+        wanted = (
+            "from duty d join slice_end e using (duty) where not cancelled "
+            f"and tstzrange(start_at, end_at) && tstzrange(from_us({int(low)}), from_us({int(high)}), '[]') "
+        )
+        # A row's xmin is another one whenever it was written anew: a booking is read once a revision.
+        stamp, length, flat = _series(
+            connection,
+            f"select d.xmin::text::int8, array[duty::int8, closed] || settled || slices {wanted}"
+            "order by duty",
+        )
+        first = np.cumsum(length) - length
+        keys, stamps = flat[first], stamp
+        duties = self._named(connection, list(zip(keys.tolist(), stamps.tolist(), strict=True)))
+        return keys, duties, _ends(length, flat)
+
+    def _named(self, connection: Connection, wanted: Sequence[tuple[int, int]]) -> list[Duty]:
+        missing = [key for key, stamp in wanted if (key, stamp) not in self._duties]
+        if missing:
+            devices: dict[int, list[Allocation]] = {}
+            for key, device_id, kind, start, end in connection.execute(
+                "select duty, device_id, kind, start_at, end_at from allocation join device using (device) "
+                "where duty = any(%s) order by duty, position",
+                [missing],
+            ).fetchall():
+                devices.setdefault(key, []).append(Allocation(device_id, kind, _us(start), _us(end)))
+            for (
+                key,
+                stamp,
+                duty_id,
+                revision,
+                officer,
+                start,
+                end,
+                patch,
+                name,
+                role,
+                team,
+            ) in connection.execute(
+                "select duty, d.xmin::text::int8, duty_id, revision, officer_id, start_at, end_at, patch, "
+                "name, role, team from duty d join officer using (officer) where duty = any(%s)",
+                [missing],
+            ).fetchall():
+                self._duties[key, stamp] = Duty(
+                    duty_id,
+                    revision,
+                    officer,
+                    microseconds(start),
+                    _us(end),
+                    tuple(patch),
+                    tuple(devices.get(key, ())),
+                    name=name,
+                    role=role,
+                    team=team,
+                )
+        if len(self._duties) > 4 * len(wanted) + 10_000:  # of days gone by
+            kept = set(wanted)
+            self._duties = {key: duty for key, duty in self._duties.items() if key in kept}
+        return [self._duties[key] for key in wanted]
+
+    def _read_places(self, connection: Connection) -> None:
+        [(newest,)] = connection.execute("select coalesce(max(place), -1) from place").fetchall()
+        if newest != self._newest_place:
+            self._places = self._registry.places(connection, self._places)
+            self._newest_place = newest
+
+    def _numbers(self, keys: NDArray[np.integer]) -> NDArray[np.int32]:
+        return self._registry.to_numbers(keys)
+
+    def _slices(self, rows: Rows) -> Slices:
+        return Slices(
+            rows[0].astype(np.int32),
+            rows[1],
+            rows[2],
+            rows[3].astype(np.int8),
+            rows[4].astype(np.int16),
+            self._numbers(rows[5]),
+            rows[6].astype(np.int32),
+        )
+
+    # ── the last day ──────────────────────────────────────────────────────────────────────────────────────
+
+    def tracks(self, connection: Connection, now: int) -> DayTracks:
+        """The last day up to a time (microseconds), closed slices read only where they changed."""
+        with connection.transaction():
+            connection.execute("set transaction isolation level repeatable read, read only")
+            self._read_areas(connection)
+            keys, duties, ends = self._running(connection, now - DAY, now)
+            marks = [
+                row.tobytes()
+                for row in np.column_stack([ends.closed, ends.settled]).astype(np.int64, order="C")
+            ]
+            stale = np.array(
+                [
+                    at
+                    for at, (key, mark) in enumerate(zip(keys.tolist(), marks, strict=True))
+                    if self._closed.get(key, (b"",))[0] != mark
+                ],
+                np.int64,
+            )
+            if len(stale):
+                found = closed(
+                    connection,
+                    SLICES,
+                    keys[stale].astype(np.int32),
+                    np.full(len(stale), -FOREVER, np.int64),
+                    np.full(len(stale), FOREVER, np.int64),
+                )
+                bounds = np.searchsorted(found[0], np.arange(len(stale) + 1)).tolist()
+                for at, (low, high) in zip(stale.tolist(), pairwise(bounds), strict=True):
+                    self._closed[int(keys[at])] = (marks[at], tuple(column[low:high] for column in found))
+            self._read_places(connection)
+        self._closed = {key: self._closed[key] for key in keys.tolist()}
+        parts = [self._closed[key][1] for key in keys.tolist()]
+        size = [len(part[1]) for part in parts]
+        shut: Rows = tuple(
+            np.concatenate([SLICES.empty()[at], *(part[at] for part in parts)]) for at in range(7)
+        )
+        shut = (np.repeat(np.arange(len(parts), dtype=np.int64), size), *shut[1:])
+        table = [np.concatenate(pair) for pair in zip(shut, ends.rows, strict=True)]
+        order = np.lexsort((table[1], table[0]))
+        slices = self._slices(tuple(column[order] for column in table))
+        # A duty's slices begin with it.
+        first = min((duty.start for duty in duties), default=now)
+        return DayTracks(
+            now, tuple(duties), slices, self._places, self._windows_over(min(first, now - DAY), now)
+        )
+
+    def _windows_over(self, start: int, end: int) -> OwnHours:
+        if self._windows is None or start < self._windows.reach[0] or end >= self._windows.reach[1]:
+            starts = sorted({item.valid_from for item in self._versions})
+            sets = [
+                (
+                    since,
+                    AreaSet.union(
+                        *(
+                            self._sets[item.version]
+                            for item in areas.in_force(self._versions, since)
+                            if item.kind is Kind.PRIORITY
+                        )
+                    ),
+                )
+                for since in starts
+            ]
+            self._windows = OwnHours.of(sets, start - MARGIN, end + MARGIN)
+        return self._windows
+
+
+_UNIT = np.dtype(
+    [
+        ("time", np.int64),
+        ("lon", np.float64),
+        ("lat", np.float64),
+        ("error_m", np.float64),
+        ("speed_mps", np.float32),
+        ("heading_deg", np.float32),
+        ("place", np.int64),
+    ]
+)
+
+
+def _ends(length: NDArray[np.int64], flat: NDArray[np.int64]) -> _Ends:
+    """Arrays ``duty, closed, settled…, slices…`` one after another → columns."""
+    first = np.cumsum(length) - length
+    head = flat[first[:, None] + np.arange(HEAD)] if len(first) else np.empty((0, HEAD), np.int64)
+    body = np.ones(len(flat), np.bool_)
+    body[(first[:, None] + np.arange(HEAD)).ravel()] = False
+    table = flat[body].reshape(-1, SLICES.width)
+    key = np.repeat(np.arange(len(length), dtype=np.int64), (length - HEAD) // SLICES.width)
+    rows: Rows = (key, *(np.ascontiguousarray(table[:, at]) for at in range(SLICES.width)))
+    return _Ends(head[:, 0].copy(), head[:, 1].copy(), head[:, 2:].copy(), rows)
+
+
+def _series(
+    connection: Connection, query: str
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Rows of a number and an array of numbers (int8): the numbers, the arrays' lengths, all their values."""
+    found = connection.cursor(binary=True).execute(query.encode()).pgresult
+    assert found is not None
+    numbers = b"".join(found.get_value(row, 0) or b"" for row in range(found.ntuples))
+    arrays = [(found.get_value(row, 1) or b"")[ARRAY_HEADER:] for row in range(found.ntuples)]
+    values = np.frombuffer(b"".join(arrays), _ELEMENT)["value"].astype(np.int64)
+    length = np.array([len(item) // _ELEMENT.itemsize for item in arrays], np.int64)
+    return np.frombuffer(numbers, ">i8").astype(np.int64), length, values
+
+
+_ELEMENT = np.dtype([("size", ">i4"), ("value", ">i8")])
+"""An element of an array in PostgreSQL's binary format."""
+
+
+def _us(value: object) -> int | None:
+    return None if value is None else microseconds(value)  # type: ignore[arg-type]

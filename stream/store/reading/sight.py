@@ -1,0 +1,218 @@
+"""Looking: what the live page and the watch for alerts see, over one connection.
+
+A shell that only reads: it asks ``screen`` and lets the core say what it means. The last day is looked at
+less often than the growing ends, so that a large force does not cost more than it should.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import psycopg
+
+from geo.areas import Kind
+from geo.matching.history import FOREVER
+from stream.core.facts import SECOND
+from stream.core.live.overview import Depth, LiveShare, Picture, Presence, deepen, picture_shares, presence
+from stream.core.shares import gather
+from stream.settings import EVENTS
+from stream.store.reading.screen import Reader
+from stream.store.schema import connect, give_up, require
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from geo.areas import AreaSet
+    from stream.core.policy import Policies
+    from stream.settings import Settings
+    from stream.store.schema import Connection
+
+DEEP_SHARE = 20
+"""The last day is looked at anew after so many times the time that it took, once a second at most."""
+
+LIVE, LATE, STALE, EMPTY = "live", "late", "stale", "empty"
+AWAY, SILENT, SCHEMA, FAULT, WORKER = "away", "silent", "schema", "fault", "worker"
+TROUBLES = (AWAY, SILENT, SCHEMA, FAULT, WORKER)
+
+
+@dataclass(frozen=True, slots=True)
+class Fresh:
+    """How old the data are; ``state`` is one of ``live``, ``late``, ``stale``, ``empty``.
+
+    Attributes:
+        newest: the newest event's time, microseconds; None where there is none, or it is not known.
+        age_s: its age by the wall clock; in a replay, how long ago the newest one came.
+        lag_s: how old the newest event was when it was first seen here; None in a replay.
+        text: in plain words.
+        trouble: why nothing can be read: ``away``, ``silent``, ``schema`` or ``fault``; or ``worker``: nobody
+            counts, or looks for alerts; empty where all is well.
+        worker_silent_s: how long ago the worker that watches was last heard of; None where none ever was, or
+            nobody looked.
+    """
+
+    newest: int | None
+    age_s: float | None
+    lag_s: float | None
+    state: str
+    text: str
+    trouble: str = ""
+    worker_silent_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sight:
+    """What is seen at an instant.
+
+    Attributes:
+        presence: of the picture's duties, from their growing ends.
+    """
+
+    picture: Picture
+    presence: Presence
+    depth: Depth
+    shares: tuple[LiveShare, ...]
+    fresh: Fresh
+
+
+@dataclass(slots=True, eq=False)
+class Eyes:
+    """Reads over one connection, made again when it breaks; for one thread.
+
+    Args:
+        settings: database, policies, clock.
+        wall: the clock, microseconds since 1970.
+        steady: a clock that only goes on, seconds.
+        name: the program's, for the server's own lists.
+        connect_s, statement_s: how long to wait for a connection, and the server for a statement; None: as
+            long as it takes.
+    """
+
+    settings: Settings
+    wall: Callable[[], int]
+    steady: Callable[[], float] = time.monotonic
+    name: str = "patrol web live"
+    connect_s: float | None = None
+    statement_s: float | None = None
+    policies: Policies = field(init=False)
+    _connection: Connection | None = None
+    _reader: Reader = field(default_factory=Reader)
+    _depth: Depth | None = None
+    _depth_areas: AreaSet | None = None
+    _deep_next: float = 0.0
+    _newest: int = -FOREVER
+    _came: float = 0.0
+    _lag: float | None = None
+
+    def __post_init__(self) -> None:
+        self.policies = self.settings.policies()
+
+    def connection(self) -> Connection:
+        """The connection, made where there is none.
+
+        Raises:
+            psycopg.OperationalError: the database is away.
+            SchemaError: run ``patrol init`` first.
+        """
+        if self._connection is None:
+            connection = connect(
+                self.settings.database,
+                name=self.name,
+                connect_s=self.connect_s,
+                statement_s=self.statement_s,
+            )
+            try:
+                require(connection)
+            except BaseException:
+                connection.close()
+                raise
+            self._connection = connection
+        return self._connection
+
+    def look(self) -> Sight:
+        """Reads all there is to see.
+
+        Raises:
+            psycopg.Error: the database is away; the next look connects again.
+            SchemaError: run ``patrol init`` first.
+        """
+        try:
+            return self._look()
+        except psycopg.Error:
+            self.close()
+            raise
+
+    def _look(self) -> Sight:
+        connection, policies = self.connection(), self.policies
+        wall = self.wall()
+        picture = self._reader.picture(connection, None if self.settings.clock == EVENTS else wall, wall)
+        now = picture.as_of
+        began = self.steady()
+        depth = self._depth
+        if depth is None or began >= self._deep_next or picture.areas is not self._depth_areas:
+            depth = deepen(self._reader.tracks(connection, now), picture.areas, policies)
+            self._depth, self._depth_areas = depth, picture.areas
+            self._deep_next = began + max(0.9, DEEP_SHARE * (self.steady() - began))
+        figures = gather(
+            picture.table,
+            picture.duties,
+            range(len(picture.duties)),
+            min((duty.start for duty in picture.duties), default=now),
+            now,
+            neighbourhoods=[
+                area_id
+                for kind, area_id in zip(picture.areas.kind, picture.areas.area_id, strict=True)
+                if kind is Kind.NEIGHBOURHOOD
+            ],
+        )
+        patience = int(policies.at(now).max_gap_s * SECOND)
+        shown = presence(picture.ends, picture.duties, now, patience)
+        usual, least = int(self.settings.shift_s * SECOND), self.settings.projection_done
+        return Sight(
+            picture,
+            shown,
+            depth,
+            tuple(picture_shares(picture, shown, figures, depth, policies, usual, least)),
+            self._fresh(picture, wall),
+        )
+
+    def _fresh(self, picture: Picture, wall: int) -> Fresh:
+        newest, steady = picture.newest, self.steady()
+        replayed = self.settings.clock == EVENTS
+        if newest == -FOREVER:
+            return Fresh(None, None, None, EMPTY, "No positions yet: nothing has been received.")
+        if newest != self._newest:
+            self._lag = None if replayed or self._newest == -FOREVER else max(0.0, (wall - newest) / SECOND)
+            self._newest, self._came = newest, steady
+        quiet = steady - self._came
+        age = quiet if replayed else max(0.0, (wall - newest) / SECOND)
+        limit = self.settings.stale_s
+        if age <= limit:
+            return Fresh(newest, age, self._lag, LIVE, f"Live: the newest position is {spell(age)} old.")
+        if quiet <= limit and self._lag is not None:
+            text = f"Catching up: positions come in, and the newest is {spell(age)} old."
+            return Fresh(newest, age, self._lag, LATE, text)
+        return Fresh(newest, age, self._lag, STALE, f"Stale: no new position for {spell(age)}.")
+
+    def give_up(self) -> None:
+        """Lets a look go that waits for the database; for another thread than that which looks."""
+        if self._connection is not None:
+            give_up(self._connection)
+
+    def close(self) -> None:
+        """Ends the connection."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with contextlib.suppress(psycopg.Error):
+                connection.close()
+
+
+def spell(age_s: float) -> str:
+    """A time in words."""
+    if age_s < 90:
+        return f"{age_s:.0f} s"
+    if age_s < 5400:
+        return f"{age_s / 60:.0f} min"
+    return f"{age_s / 3600:.0f} h" if age_s < 172_800 else f"{age_s / 86_400:.0f} days"

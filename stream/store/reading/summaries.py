@@ -1,0 +1,567 @@
+"""Just so much of the database as summaries of a period are counted from, as of one instant.
+
+A shell that only reads; ``stream.core.summaries.counting`` counts. For one neighbourhood only what concerns
+it is read, so that a page need not wait for a force; for all of them everything is read once.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from geo.areas import AreaSet, Kind
+from geo.matching.history import FOREVER, UNKNOWN
+from geo.matching.places import Place
+from stream.core.calendar import WEEK, microseconds, moment
+from stream.core.crewing import crewing
+from stream.core.explaining.explanation import cut_open
+from stream.core.facts import Allocation, Duty
+from stream.core.policy import BEGINNING
+from stream.core.shares import NEIGHBOURHOOD, TOTALS, Figures, figures_of, totals
+from stream.core.slices import HIDDEN, OFF_PATCH, Slices, up_to
+from stream.core.stays import Stays
+from stream.core.summaries.counting import (
+    PERIODS,
+    VISITS_REACH,
+    SummaryFacts,
+    earlier,
+    neighbourhoods,
+    summarise,
+    touching,
+)
+from stream.core.summaries.model import BoundaryVersion, FigureChange
+from stream.store import areas
+from stream.store.columns import copy_out, literal
+from stream.store.reading.live import newest_event
+from stream.store.tracks import SLICES, STAYS, concatenate, pick, unpack
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from stream.core.calendar import Period
+    from stream.core.crewing import Crewing
+    from stream.core.policy import Policies
+    from stream.core.summaries.model import Summary
+    from stream.core.windows import Rows
+    from stream.store.schema import Connection
+
+DUTY = 0
+PLACE, DEVICE = 5, 6
+"""Columns of a slice's rows."""
+
+
+def summaries(
+    connection: Connection,
+    policies: Policies,
+    period: Period,
+    *,
+    area_ids: Sequence[str] | None = None,
+    now: int,
+) -> Iterator[Summary]:
+    """The summaries of a period, by the neighbourhoods' ids.
+
+    Everything is read, as of one instant, before the first is given.
+
+    Args:
+        connection: outside any transaction.
+        policies: the rules' settings.
+        period: the week or month.
+        area_ids: neighbourhoods; None: every one that was in force, or had a duty, in the period.
+        now: microseconds; it decides only whether the period is over.
+    """
+    with connection.transaction():
+        connection.execute("set transaction isolation level repeatable read, read only")
+        record, chosen = record_of(connection, policies, period, area_ids, now)
+    return summarise(record, period, policies, chosen)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Published:
+    """The versions of the boundaries that concern a period."""
+
+    versions: list[tuple[int, AreaSet]]
+    on_record: list[BoundaryVersion]
+    since: int
+
+
+def record_of(
+    connection: Connection, policies: Policies, period: Period, area_ids: Sequence[str] | None, now: int
+) -> tuple[SummaryFacts, list[str]]:
+    """What ``summaries`` counts from, and of which neighbourhoods; in the caller's transaction."""
+    published = _published(connection, period)
+    newest = newest_event(connection)
+    complete = now >= period.end
+    until = period.end if complete else min(max(newest, period.start), period.end)
+    low, high = earlier(period)[0].start, period.end + VISITS_REACH
+    own = _own(connection, low, period.end, area_ids)
+    within = own.touching(period)
+    if area_ids is None:
+        patches = {area_id for at in np.flatnonzero(within).tolist() for area_id in own.patches[at]}
+        chosen = sorted(patches.union(neighbourhoods(published.versions, period)))
+    else:
+        chosen = list(area_ids)
+    shared = touching(published.versions, period)
+    wanted = sorted({name for area_id in chosen for name in shared.get(area_id, ())})
+
+    rows = concatenate(
+        _slices(connection, own.keys[within]),
+        _slices(connection, own.keys[~within], f"activity in ({HIDDEN}, {OFF_PATCH})"),
+        _visiting(connection, own.keys, wanted, period.start - VISITS_REACH, high),
+    )
+    keys = np.unique(np.append(rows[DUTY], own.keys))
+    duties = _duties(connection, keys, period)
+    places, place = places_of(connection, rows[PLACE])
+    officers = sorted({own.officers[at] for at in np.flatnonzero(within).tolist()})
+    devices = connection.execute("select device, device_id from device order by device_id").fetchall()
+    device = numbering([key for key, _ in devices])
+    order = np.lexsort((rows[1], rows[DUTY]))
+    found = Slices(
+        np.searchsorted(keys, rows[DUTY][order]).astype(np.int32),
+        rows[1][order],
+        rows[2][order],
+        rows[3][order].astype(np.int8),
+        rows[4][order],
+        place[order],
+        device[rows[DEVICE][order]],
+    )
+    record = SummaryFacts(
+        # What is booked beyond now is not unknown time yet.
+        slices=cut_open(found, until) if complete else up_to(found, until),
+        duties=duties,
+        places=places,
+        device_ids=[name for _, name in devices],
+        versions=published.versions,
+        boundaries_from=published.since,
+        boundaries=published.on_record,
+        until=until,
+        complete=complete,
+        crewing=_crewing(connection, period, until, None if area_ids is None else chosen),
+        booked=_booked(
+            connection,
+            None if area_ids is None else officers,
+        ),
+        beginning=_beginning(connection, until),
+        past=past_figures(connection, period, None if area_ids is None else chosen),
+        changes=_changes(connection, period, chosen),
+    )
+    return record, chosen
+
+
+# ── Boundaries ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _published(connection: Connection, period: Period) -> _Published:
+    listed = areas.versions(connection)
+    low, high = period.start - VISITS_REACH, period.end + VISITS_REACH
+    before = [item.valid_from for item in listed if item.valid_from <= low]
+    times = sorted({item.valid_from for item in listed if low < item.valid_from < high})
+    times = [max(before), *times] if before else times
+    used = {time: areas.in_force(listed, time) for time in times}
+    sets = {
+        item.version: areas.read(connection, item.version, item.kind)
+        for chosen in used.values()
+        for item in chosen
+    }
+    within = areas.in_force(listed, period.start)
+    within += [item for item in listed if period.start < item.valid_from < period.end]
+    kinds = list(Kind)
+    return _Published(
+        [(time, AreaSet.union(*(sets[item.version] for item in used[time]))) for time in times],
+        [
+            BoundaryVersion(
+                kind=item.kind.value,
+                version=item.version,
+                valid_from=None if item.valid_from <= max(BEGINNING, 0) else item.valid_from,
+                file=item.file,
+                sha256=item.sha256,
+            )
+            for item in sorted(
+                within, key=lambda item: (kinds.index(item.kind), item.valid_from, item.version)
+            )
+        ],
+        min((item.valid_from for item in listed), default=FOREVER),
+    )
+
+
+# ── Duties ────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _OwnDuties:
+    """The duties with one of the neighbourhoods in their patch; open ones end at ``FOREVER``."""
+
+    keys: NDArray[np.int64]
+    officers: list[int]
+    patches: list[tuple[str, ...]]
+    start: list[int]
+    end: list[int]
+
+    def touching(self, period: Period) -> NDArray[np.bool_]:
+        """Which of them touch a period."""
+        start, end = np.array(self.start, np.int64), np.array(self.end, np.int64)
+        found: NDArray[np.bool_] = (start < period.end) & (end > period.start)
+        return found
+
+
+def _own(connection: Connection, low: int, high: int, area_ids: Sequence[str] | None) -> _OwnDuties:
+    ids = None if area_ids is None else list(area_ids)
+    found = _fetch(
+        connection,
+        f"select duty, officer, patch, {_us('start_at')}, coalesce({_us('end_at')}, {FOREVER}) from duty "
+        "where not cancelled and tstzrange(start_at, end_at) && tstzrange(%s, %s) "
+        "and (%s::text[] is null and patch <> '{}' or patch && %s::text[]) order by duty",
+        [moment(low), moment(high), ids, ids],
+    )
+    return _OwnDuties(
+        np.array([row[0] for row in found], np.int64),
+        [row[1] for row in found],
+        [tuple(row[2]) for row in found],
+        [row[3] for row in found],
+        [row[4] for row in found],
+    )
+
+
+def _duties(connection: Connection, keys: NDArray[np.int64], period: Period) -> list[Duty]:
+    """The duties behind sorted keys; with their devices where they touch the period."""
+    held: dict[int, list[Allocation]] = defaultdict(list)
+    for duty, device_id, kind, start, end in _fetch(
+        connection,
+        f"select duty, device_id, kind, {_us('a.start_at')}, {_us('a.end_at')} from allocation a "
+        "join device using (device) join duty d using (duty) where duty = any(%s) and d.start_at < %s "
+        "and (d.end_at is null or d.end_at > %s) order by duty, position",
+        [keys.tolist(), moment(period.end), moment(period.start)],
+    ):
+        held[duty].append(Allocation(device_id, kind, start, end))
+    found = _fetch(
+        connection,
+        f"select duty, duty_id, revision, officer_id, {_us('start_at')}, {_us('end_at')}, patch, cancelled, "
+        "name, role, team from duty join officer using (officer) where duty = any(%s) order by duty",
+        [keys.tolist()],
+    )
+    return [
+        Duty(
+            duty_id=duty_id,
+            revision=revision,
+            officer_id=officer_id,
+            start=start,
+            end=end,
+            patch=tuple(patch),
+            devices=tuple(held.get(key, ())),
+            cancelled=cancelled,
+            name=name,
+            role=role,
+            team=team,
+        )
+        for key, duty_id, revision, officer_id, start, end, patch, cancelled, name, role, team in found
+    ]
+
+
+def _us(column: str) -> str:
+    """A time as microseconds in SQL; NULL stays NULL."""
+    return f"(extract(epoch from {column}) * 1000000)::int8"
+
+
+def _fetch(connection: Connection, query: str, values: Sequence[object] = ()) -> list[Any]:
+    """All rows at once and in binary: a force has many."""
+    return connection.cursor(binary=True).execute(query.encode(), values).fetchall()
+
+
+def _beginning(connection: Connection, before: int) -> int:
+    """Start of the first duty of all, microseconds."""
+    row = connection.execute("select min(start_at) from duty where not cancelled").fetchone()
+    return before if row is None or row[0] is None else microseconds(row[0])
+
+
+def _booked(connection: Connection, officers: Sequence[int] | None) -> list[Duty]:
+    """All duties ever of some officers and of everybody who was in one of their teams; None: of all."""
+    if officers is not None:
+        officers = [
+            officer
+            for (officer,) in connection.execute(
+                "select distinct officer from duty where officer = any(%(ids)s) or team = any("
+                "array(select distinct team from duty where officer = any(%(ids)s) and team is not null))",
+                {"ids": list(officers)},
+            )
+        ]
+    return [
+        Duty(duty_id, revision, officer_id, start, end, cancelled=cancelled, name=name, team=team)
+        for duty_id, revision, officer_id, start, end, cancelled, name, team in _fetch(
+            connection,
+            f"select duty_id, revision, officer_id, {_us('start_at')}, {_us('end_at')}, cancelled, name, "
+            "team from duty join officer using (officer) where %s::int[] is null or officer = any(%s::int[])",
+            [officers, officers],
+        )
+    ]
+
+
+# ── Slices ────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _slices(connection: Connection, duties: NDArray[np.int64], condition: str = "true") -> Rows:
+    """The slices of duties; their keys are those of the database. The growing ones come whatever they are."""
+    if not len(duties):
+        return SLICES.empty()
+    chosen = literal(duties, "int4")
+    shut = copy_out(
+        connection,
+        "select duty, start_at, end_at, activity, state, coalesce(place, -1), coalesce(device, -1) "
+        f"from slice where duty = any({chosen}) and {condition}",
+        ["int4", "time", "time", *SLICES.types],
+    )
+    return concatenate(tuple(shut), _growing(connection, f"duty = any({chosen})"))
+
+
+def _growing(connection: Connection, condition: str) -> Rows:
+    found = _fetch(
+        connection, f"select duty, slices from slice_end where slices <> '{{}}' and {condition} order by duty"
+    )
+    rows = unpack(SLICES, [row[1] for row in found])
+    keys = np.array([row[0] for row in found], np.int64)
+    return (keys[rows[0]], *rows[1:])
+
+
+def _visiting(
+    connection: Connection, own: NDArray[np.int64], wanted: Sequence[str], low: int, high: int
+) -> Rows:
+    """Slices of other duties in the priority areas."""
+    places = [
+        place
+        for (place,) in connection.execute(
+            "select place from place where priorities && %s::text[] order by place", [list(wanted)]
+        )
+    ]
+    if not places:
+        return SLICES.empty()
+    inside = literal(np.array(places, np.int64), "int4")
+    others = f"not duty = any({literal(own, 'int4')})"
+    shut = copy_out(
+        connection,
+        "select duty, start_at, end_at, activity, state, place, coalesce(device, -1) from slice "
+        f"where place = any({inside}) and end_at > from_us({low}) and start_at < from_us({high}) "
+        f"and {others}",
+        ["int4", "time", "time", *SLICES.types],
+    )
+    touching_ = (
+        f"select duty from duty where start_at < from_us({high}) "
+        f"and coalesce(end_at > from_us({low}), true) and {others}"
+    )
+    growing = _growing(connection, f"duty in ({touching_})")
+    return concatenate(tuple(shut), pick(growing, np.isin(growing[PLACE], places)))
+
+
+def places_of(connection: Connection, keys: NDArray[np.integer]) -> tuple[list[Place], NDArray[np.int32]]:
+    """The places behind keys, and for each key its number among them; ``UNKNOWN`` stays what it is."""
+    used = np.unique(keys[keys != UNKNOWN])
+    found = {
+        key: Place(neighbourhood, premises, tuple(priorities), tuple(near))
+        for key, neighbourhood, premises, priorities, near in connection.execute(
+            "select place, neighbourhood, premises, priorities, near from place where place = any(%s)",
+            [used.tolist()],
+        )
+    }
+    return [found[key] for key in used.tolist()], numbering(used.tolist())[keys]
+
+
+def numbering(keys: Sequence[int]) -> NDArray[np.int32]:
+    """Database keys → positions, as a table to index; -1 stays -1."""
+    table = np.full(max(keys, default=-1) + 2, UNKNOWN, np.int32)
+    table[list(keys)] = np.arange(len(keys), dtype=np.int32)
+    return table
+
+
+# ── Crewing ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _crewing(connection: Connection, period: Period, until: int, area_ids: Sequence[str] | None) -> Crewing:
+    """Crewed vehicle time of the period; where neighbourhoods are named, only theirs is whole."""
+    rows = _fetch(
+        connection,
+        "select distinct device, device_id, officer from allocation a join device using (device) "
+        "join duty d using (duty) where kind <> 'radio' and not cancelled and d.start_at < %s "
+        "and (d.end_at is null or d.end_at > %s)",
+        [moment(until), moment(period.start)],
+    )
+    names = dict(sorted({(device, name) for device, name, _ in rows}))
+    stays = stays_of(connection, sorted(names), period.start, until, area_ids)
+    met = set(stays[0].tolist()) if area_ids is not None else names.keys()
+    officers = sorted({officer for device, _, officer in rows if device in met})
+    held = _fetch(
+        connection,
+        "select duty from duty where officer = any(%s) and not cancelled and start_at < %s "
+        "and (end_at is null or end_at > %s) order by duty",
+        [officers, moment(until), moment(period.start)],
+    )
+    duties = sorted(
+        _duties(connection, np.array([key for (key,) in held], np.int64), period),
+        key=lambda duty: duty.duty_id,
+    )
+    places, place = places_of(connection, stays[3])
+    keys = sorted(names, key=lambda key: names[key])
+    device = numbering(keys)[stays[0]]
+    order = np.lexsort((stays[1], device))
+    counted = Stays(device[order], stays[1][order], stays[2][order], place[order])
+    return crewing(duties, counted, [names[key] for key in keys], places, period.start, until)
+
+
+def stays_of(
+    connection: Connection, devices: Sequence[int], low: int, high: int, area_ids: Sequence[str] | None
+) -> Rows:
+    """Stays of devices that touch a period, all or those in some neighbourhoods; keys of the database."""
+    if not devices or low >= high:
+        return STAYS.empty()
+    chosen = literal(np.array(devices, np.int64), "int4")
+    places: list[int] | None = None
+    where = ""
+    if area_ids is not None:
+        places = [
+            place
+            for (place,) in connection.execute(
+                "select place from place where neighbourhood = any(%s)", [list(area_ids)]
+            )
+        ]
+        where = f" and place = any({literal(np.array(places, np.int64), 'int4')})"
+    shut = copy_out(
+        connection,
+        f"select device, start_at, end_at, coalesce(place, -1) from stay where device = any({chosen}) "
+        f"and end_at > from_us({low}) and start_at < from_us({high}){where}",
+        ["int4", "time", "time", *STAYS.types],
+    )
+    found = _fetch(
+        connection, f"select device, stays from stay_end where device = any({chosen}) order by device"
+    )
+    growing = unpack(STAYS, [row[1] for row in found])
+    keys = np.array([row[0] for row in found], np.int64)
+    growing = (keys[growing[0]], *growing[1:])
+    kept = (growing[2] > low) & (growing[1] < high)
+    if places is not None:
+        kept &= np.isin(growing[3], places)
+    return concatenate(tuple(shut), pick(growing, kept))
+
+
+# ── The periods before ────────────────────────────────────────────────────────────────────────────────────
+
+
+def past_figures(
+    connection: Connection, period: Period, area_ids: Sequence[str] | None
+) -> dict[str, list[Figures | None]]:
+    """The neighbourhoods' figures of the periods before, oldest first; None without duty time.
+
+    Of a duty that lies within one period the sums stand in its growing end; only those over an edge, or
+    still open, are counted from their slices.
+    """
+    periods = period.before(PERIODS - 1)
+    low, high = periods[0].start, periods[-1].end
+    own = _own(connection, low, high, area_ids)
+    edges = np.array([item.start for item in periods] + [high], np.int64)
+    start, end = np.array(own.start, np.int64), np.array(own.end, np.int64)
+    first = np.searchsorted(edges, start, side="right") - 1
+    inside = (first >= 0) & (end <= edges[np.clip(first + 1, 0, len(periods))])
+
+    sums = np.zeros((len(own.keys), len(periods), TOTALS), np.int64)
+    settled, growing = _sums(connection, own, np.flatnonzero(inside))
+    sums[np.flatnonzero(inside), first[inside]] = settled + growing
+    over = np.flatnonzero(~inside)
+    if len(over):
+        rows = _slices(connection, own.keys[over])
+        places, place = places_of(connection, rows[PLACE])
+        counted = _plain(rows, place, own.keys[over])
+        duties = [_bare(own, at) for at in over.tolist()]
+        for number, item in enumerate(periods):
+            sums[over, number] = totals(counted, duties, places, item.start, item.end)
+
+    wanted = None if area_ids is None else set(area_ids)
+    members: dict[str, list[int]] = defaultdict(list)
+    for at, patch in enumerate(own.patches):
+        for area_id in patch:
+            if wanted is None or area_id in wanted:
+                members[area_id].append(at)
+    found: dict[str, list[Figures | None]] = {}
+    for area_id, rows_of in members.items():
+        figures = [
+            figures_of(NEIGHBOURHOOD, area_id, item.start, item.end, row)
+            for item, row in zip(periods, sums[rows_of].sum(axis=0), strict=True)
+        ]
+        found[area_id] = [item if item.duty else None for item in figures]
+    return found
+
+
+def _sums(
+    connection: Connection, own: _OwnDuties, which: NDArray[np.intp]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Of whole duties the sums of what is closed, and of what still grows: ``int64[n, TOTALS]`` each."""
+    settled = np.zeros((len(which), TOTALS), np.int64)
+    if not len(which):
+        return settled, settled
+    keys = own.keys[which]
+    found = _fetch(
+        connection,
+        "select duty, settled, slices from slice_end "
+        f"where duty = any({literal(keys, 'int4')}) order by duty",
+    )
+    at = np.searchsorted(keys, np.array([row[0] for row in found], np.int64))
+    settled[at] = np.array([row[1] for row in found], np.int64).reshape(-1, TOTALS)
+    rows = unpack(SLICES, [row[2] for row in found])
+    rows = (keys[at][rows[0]], *rows[1:])
+    places, place = places_of(connection, rows[PLACE])
+    duties = [_bare(own, number) for number in which.tolist()]
+    return settled, totals(_plain(rows, place, keys), duties, places, -FOREVER, FOREVER)
+
+
+def _plain(rows: Rows, place: NDArray[np.int32], keys: NDArray[np.int64]) -> Slices:
+    return Slices(
+        np.searchsorted(keys, rows[DUTY]).astype(np.int32),
+        rows[1],
+        rows[2],
+        rows[3].astype(np.int8),
+        rows[4],
+        place,
+        rows[DEVICE],
+    )
+
+
+def _bare(own: _OwnDuties, at: int) -> Duty:
+    """So much of a duty as sums depend on."""
+    end = own.end[at]
+    return Duty(str(own.keys[at]), 1, "", own.start[at], None if end == FOREVER else end, own.patches[at])
+
+
+# ── What was restated ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def _changes(
+    connection: Connection, period: Period, area_ids: Sequence[str]
+) -> Mapping[str, list[FigureChange]]:
+    """Restatements on record of the neighbourhoods' figures of a week (rule 20); months have none."""
+    found: dict[str, list[FigureChange]] = defaultdict(list)
+    if period.kind != WEEK:
+        return found
+    for number, at, cause, by, why, area_id, before, after in connection.execute(
+        "select restatement, recorded_at, cause, recorded_by, why, id, before, after "
+        "from restated join restatement using (restatement) "
+        "where week = %s and scope = %s and id = any(%s) order by restatement",
+        [period.name, NEIGHBOURHOOD, list(area_ids)],
+    ):
+        found[area_id].append(
+            FigureChange(
+                number=number,
+                recorded_at=microseconds(at),
+                cause=cause,
+                by=by,
+                why=why,
+                before=_recorded(area_id, period, before),
+                after=_recorded(area_id, period, after),
+            )
+        )
+    return found
+
+
+def _recorded(area_id: str, period: Period, times: Sequence[int | None] | None) -> Figures | None:
+    if times is None:
+        return None
+    row = np.array([time or 0 for time in times] + [0] * (TOTALS - len(times)), np.int64)
+    return figures_of(NEIGHBOURHOOD, area_id, period.start, period.end, row)

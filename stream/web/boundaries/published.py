@@ -1,0 +1,268 @@
+"""The published boundaries as the web needs them: which version is in force when, and shapes ready to send.
+
+A shell over one connection. A version never changes once it is published, so it is read once and kept; which
+versions there are is asked each time, so that a new one shows at once, in every process.
+"""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import numpy as np
+import psycopg
+import shapely
+
+from geo.boundaries.crs import BNG, crs_of, from_wgs84
+from geo.matching.history import FOREVER
+from stream.store import areas
+from stream.store.reading.live import newest_event
+from stream.store.schema import NoAnswerError, connect, give_up, require
+from stream.web.boundaries.parameters import CRS84, EPSG_4326, EPSG_27700, Query
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from typing import TypeVar
+
+    from numpy.typing import NDArray
+
+    from geo.areas import Area, AreaSet, Kind
+    from stream.settings import Settings
+    from stream.store.areas import Version
+    from stream.store.schema import Connection
+
+    Found = TypeVar("Found")
+
+DIGITS = {CRS84: 9, EPSG_4326: 9, EPSG_27700: 3}
+"""Decimals of coordinates: a tenth of a millimetre in degrees, a millimetre in metres."""
+
+
+class Shapes:
+    """The areas of one version, and their shapes in the reference systems that were asked for.
+
+    Attributes:
+        areas: the version's areas as values, by ``area_id``.
+        bounds: west, south, east, north, degrees.
+    """
+
+    def __init__(self, found: AreaSet) -> None:
+        self.areas: tuple[Area, ...] = found.areas()
+        self.number = {area.area_id: at for at, area in enumerate(self.areas)}
+        self.bounds = tuple(float(value) for value in shapely.total_bounds(found.geometry))
+        self._set = found
+        self._plane: dict[str, NDArray[np.object_]] = {}
+        self._json: dict[tuple[str, int], msgspec.Raw] = {}
+
+    def plane(self, crs: str) -> NDArray[np.object_]:
+        """Shapes in a system, x before y whatever its axes: ``object[n]``.
+
+        Raises:
+            CrsError: an area lies where the system does not reach.
+        """
+        if crs == EPSG_4326:
+            return self.plane(CRS84)
+        if crs not in self._plane:
+            shapes = self._set.geometry
+            if crs == EPSG_27700:
+                shapes = from_wgs84(shapes, crs_of(BNG))
+            self._plane[crs] = shapes
+        return self._plane[crs]
+
+    def geojson(self, crs: str, at: int) -> msgspec.Raw:
+        """One geometry as GeoJSON, outer rings anticlockwise, its numbers in the system's own order."""
+        found = self._json.get((crs, at))
+        if found is None:
+            shape = shapely.orient_polygons(self.plane(crs)[at])
+
+            def numbers(xy: NDArray[np.float64]) -> NDArray[np.float64]:
+                return np.round(xy[:, ::-1] if crs == EPSG_4326 else xy, DIGITS[crs])
+
+            found = msgspec.Raw(shapely.to_geojson(shapely.transform(shape, numbers)).encode())
+            self._json[crs, at] = found
+        return found
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Feature:
+    """An area of one version, as it is shown.
+
+    Attributes:
+        id: its ``area_id``; with ``@`` and the version's number behind it where that is not in force now.
+        at: its row in the version's shapes.
+        start: when the version comes into force, microseconds.
+        end: when another takes its place; ``FOREVER`` where none does yet.
+    """
+
+    id: str
+    version: Version
+    shapes: Shapes
+    at: int
+    start: int
+    end: int
+
+    @property
+    def area(self) -> Area:
+        """The area itself."""
+        return self.shapes.areas[self.at]
+
+
+@dataclass(frozen=True, slots=True)
+class InForce:
+    """A version in force for a time ``[start, end)``, microseconds."""
+
+    version: Version
+    start: int
+    end: int
+
+    def meets(self, first: int, last: int) -> bool:
+        """Whether any instant from the first to the last, both included, lies in it."""
+        return self.start <= last and self.end > first
+
+
+def periods(published: Sequence[Version], kind: Kind) -> list[InForce]:
+    """Which version of a kind is in force when: of those that begin at one time the newest (rule 6)."""
+    chosen: dict[int, Version] = {}
+    for item in sorted(published, key=lambda entry: (entry.valid_from, entry.version)):
+        if item.kind == kind:
+            chosen[item.valid_from] = item
+    starts = [*chosen, FOREVER]
+    return [InForce(item, start, end) for (start, item), end in zip(chosen.items(), starts[1:], strict=True)]
+
+
+@dataclass(slots=True)
+class Boundaries:
+    """Published boundaries over one connection, which is made again when it breaks.
+
+    Questions take turns in a thread of their own. Whoever asks waits for a stated time and no longer, and
+    while one question is stuck nobody else is made to wait.
+
+    Args:
+        settings: the database, and how long to wait for it.
+    """
+
+    settings: Settings
+    _thread: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "areas"))
+    _began: float | None = None
+    _connection: Connection | None = None
+    _shapes: dict[int, Shapes] = field(default_factory=dict)
+
+    def ready(self) -> int:
+        """Checks that the database answers and has the schema that this program needs.
+
+        Returns:
+            the newest event's time, microseconds; minus ``FOREVER`` where there is none.
+
+        Raises:
+            psycopg.OperationalError: it does not answer, or cannot be reached.
+            SchemaError: run ``patrol init`` first.
+        """
+        self._ask(require)
+        return self._ask(newest_event)
+
+    def periods(self, kind: Kind) -> list[InForce]:
+        """When which version of a kind is in force."""
+        return periods(self._ask(areas.versions), kind)
+
+    def shapes(self, version: Version) -> Shapes:
+        """The areas of a version."""
+        found = self._shapes.get(version.version)
+        if found is None:
+            read = self._ask(lambda connection: areas.read(connection, version.version, version.kind))
+            found = self._shapes.setdefault(version.version, Shapes(read))
+        return found
+
+    def features(self, kind: Kind, query: Query, now: int) -> list[Feature]:
+        """The features that a query asks for, in the order of their ids, without regard to its page.
+
+        Raises:
+            CrsError: an area lies where the system of the box does not reach.
+        """
+        first, last = query.period or (now, now)
+        found: list[Feature] = []
+        for period in self.periods(kind):
+            if period.meets(first, last):
+                shapes = self.shapes(period.version)
+                hits = np.flatnonzero(query.hits(shapes.plane(query.bbox_crs)))
+                found += (self._feature(period, shapes, at, now) for at in hits.tolist())
+        return sorted(found, key=lambda feature: (feature.area.area_id, feature.start))
+
+    def feature(self, kind: Kind, name: str, now: int) -> Feature | None:
+        """The feature with an id, None where there is none."""
+        for plain, number in _readings(name):
+            for period in self.periods(kind):
+                wanted = period.meets(now, now) if number is None else period.version.version == number
+                shapes = self.shapes(period.version) if wanted else None
+                if shapes is not None and plain in shapes.number:
+                    return self._feature(period, shapes, shapes.number[plain], now)
+        return None
+
+    def close(self) -> None:
+        """Ends the connection; a question that is stuck is given up."""
+        if self._connection is not None:
+            give_up(self._connection)
+        self._thread.shutdown(wait=True, cancel_futures=True)
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    @staticmethod
+    def _feature(period: InForce, shapes: Shapes, at: int, now: int) -> Feature:
+        area_id = shapes.areas[at].area_id
+        name = area_id if period.meets(now, now) else f"{area_id}@{period.version.version}"
+        return Feature(name, period.version, shapes, at, period.start, period.end)
+
+    def _ask(self, question: Callable[[Connection], Found]) -> Found:
+        limit, began = self.settings.database_answer_s, self._began
+        if began is not None and time.monotonic() - began > limit:
+            raise NoAnswerError("the database does not answer")
+        answer = self._thread.submit(self._work, question)
+        try:
+            return answer.result(limit)
+        except TimeoutError:
+            answer.cancel()
+            raise NoAnswerError("the database does not answer") from None
+
+    def _work(self, question: Callable[[Connection], Found]) -> Found:
+        self._began = time.monotonic()
+        try:
+            connection = self._connection
+            if connection is None or connection.closed or connection.broken or not _alive(connection):
+                # The server went away, and perhaps came back, since the last request.
+                if connection is not None:
+                    connection.close()
+                self._connection = connection = connect(
+                    self.settings.database,
+                    name="patrol web",
+                    connect_s=self.settings.database_connect_s,
+                    statement_s=self.settings.database_statement_s,
+                )
+            return question(connection)
+        finally:
+            self._began = None
+
+
+def _alive(connection: Connection) -> bool:
+    try:
+        connection.execute("select 1")
+    except NoAnswerError:
+        raise
+    except psycopg.OperationalError:
+        return False
+    return True
+
+
+def _readings(name: str) -> Iterator[tuple[str, int | None]]:
+    """What an id may mean: an area in force now, or one of a version by its number."""
+    yield name, None
+    plain, at, number = name.rpartition("@")
+    if at and number.isascii() and number.isdigit():
+        yield plain, int(number[:9])
+
+
+def attributes(area: Area) -> dict[str, Any]:
+    """An area's own attributes that do not hide what every feature has."""
+    taken = ("area_id", "name", "kind", "version", "valid_from", "valid_to")
+    return {key: value for key, value in area.attributes.items() if key not in taken}

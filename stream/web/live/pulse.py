@@ -1,0 +1,574 @@
+"""The pulse: the database is read once a second, whoever looks, and every page gets the same bytes.
+
+A shell. While nobody listens it stands still. What changed is written out and compressed once; pages keep no
+queue of their own but a number, how far in the last minute's news they have come. Who falls behind gets a new
+snapshot, so that a slow reader costs nobody memory.
+
+Compression: the news of every pulse is a run of deflate blocks that ends with a full flush, so it means the
+same to everybody, whatever came before; each page has a gzip header of its own before the first of them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import secrets
+import time
+import zlib
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import psycopg
+import shapely
+
+from geo.areas import Kind
+from geo.matching.history import FOREVER
+from stream.core.calendar import rfc3339
+from stream.core.facts import SECOND
+from stream.core.live.overview import nobody_since
+from stream.core.shares import FORCE, OFFICER
+from stream.settings import EVENTS
+from stream.store import alerts
+from stream.store.reading.sight import AWAY, FAULT, SCHEMA, SILENT, STALE, WORKER, Eyes, Fresh, spell
+from stream.store.schema import NoAnswerError, SchemaError
+from stream.web import plain
+from stream.web.live import answers
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable
+
+    from geo.areas import AreaSet
+    from stream.core.live.overview import Depth, LiveShare, Picture
+    from stream.settings import Settings
+    from stream.store.alerts import Noted
+    from stream.store.schema import Connection
+    from stream.web.description import Json
+    from stream.web.live.answers import ShownUnit
+
+log = logging.getLogger(__name__)
+
+BEAT_S = 1.0
+"""Seconds between two pulses."""
+
+REMEMBERED_S = 60.0
+"""For how long news are kept for pages that come back."""
+
+BEHIND = 10
+"""A page that is so many pulses behind gets a snapshot instead."""
+
+GZIP_HEADER = b"\x1f\x8b\x08\0\0\0\0\0\0\xff"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Moment:
+    """All that the page is made of at an instant."""
+
+    picture: Picture
+    depth: Depth
+    shares: tuple[LiveShare, ...]
+    alerts: tuple[Noted, ...]
+    units: dict[str, ShownUnit]
+    names: plain.Names
+    fresh: Fresh
+    force: Json
+    neighbourhoods: dict[str, Json]
+    areas: dict[str, Json]
+
+
+@dataclass(slots=True)
+class Counts:
+    """What ``/metrics`` tells of the pulse."""
+
+    pages: int = 0
+    opened: int = 0
+    snapshots: int = 0
+    resumed: int = 0
+    pulses: int = 0
+    failures: int = 0
+    bytes: int = 0
+    reads: int = 0
+    read_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _News:
+    number: int
+    at: float
+    plain: bytes
+    packed: bytes
+
+
+@dataclass(slots=True, eq=False)
+class Viewer:
+    """Makes moments of what eyes see; for one thread.
+
+    Args:
+        eyes: they read the database.
+        settings: how long a priority area may wait within its hours, and the worker be silent.
+    """
+
+    eyes: Eyes
+    settings: Settings
+    _homes: tuple[AreaSet, dict[str, str | None]] | None = None
+    _observed: int | None = None
+    _heard: float = 0.0
+
+    def look(self) -> Moment:
+        """Reads all there is to see.
+
+        Raises:
+            psycopg.Error: the database is away.
+            SchemaError: run ``patrol init`` first.
+        """
+        try:
+            sight = self.eyes.look()
+            noted = alerts.noted(self.eyes.connection(), sight.picture.as_of)
+            fresh = self._with_worker(sight.fresh, alerts.observed(self.eyes.connection()))
+        except psycopg.Error:
+            self.eyes.close()
+            raise
+        picture, depth, now = sight.picture, sight.depth, sight.picture.as_of
+        names = plain.Names(picture.areas)
+        nobody = nobody_since(depth)
+        homes = self._neighbourhoods_of(picture.areas)
+        overdue = int(self.settings.alert_priority_unvisited_s * SECOND)
+        told = {
+            (item.figures.scope, item.figures.id): answers.share_json(
+                item, names, nobody.get(item.figures.id) if item.deserted else None
+            )
+            for item in sight.shares
+            if item.figures.scope != OFFICER
+        }
+        return Moment(
+            picture,
+            depth,
+            sight.shares,
+            tuple(noted),
+            answers.units_of(picture, sight.presence),
+            names,
+            fresh,
+            told.pop((FORCE, FORCE)),
+            {area_id: item for (_, area_id), item in told.items()},
+            {
+                item.area_id: answers.area_json(item, now, depth.begun, overdue, homes.get(item.area_id))
+                for item in depth.awaited
+            },
+        )
+
+    def _with_worker(self, fresh: Fresh, observed: int | None) -> Fresh:
+        """How fresh things are, and whether the worker that should count and watch is heard of.
+
+        It rings the bell when nothing comes any more, so somebody else has to tell when it is the one who is
+        silent: whoever reads what it wrote. It writes with every look, also when there is nothing new to see.
+        """
+        steady = self.eyes.steady()
+        if observed is None:
+            return fresh
+        if observed != self._observed:
+            # Met for the first time it may be old already; by the clock of a replay that cannot be told.
+            first = self._observed is None and self.settings.clock != EVENTS
+            age = max(0.0, (self.eyes.wall() - observed) / SECOND) if first else 0.0
+            self._observed, self._heard = observed, steady - age
+        silent = steady - self._heard
+        fresh = replace(fresh, worker_silent_s=silent)
+        if silent <= max(self.settings.stale_s, 5 * self.settings.watch_s):
+            return fresh
+        since = f"the worker has not been heard of for {spell(silent)}: see that 'patrol worker' runs"
+        if fresh.state == STALE:
+            text = f"{fresh.text.rstrip('.')}; nothing is counted and no alert rings: {since}."
+        else:
+            text = f"{fresh.text.rstrip('.')}, but no alert rings: {since}."
+        return replace(fresh, text=text, trouble=WORKER)
+
+    def _neighbourhoods_of(self, areas: AreaSet) -> dict[str, str | None]:
+        """By priority area: the neighbourhood that holds a point inside it."""
+        if self._homes is None or self._homes[0] is not areas:
+            own = [area for area in areas.areas() if area.kind is Kind.PRIORITY]
+            grounds = [area for area in areas.areas() if area.kind is Kind.NEIGHBOURHOOD]
+            tree = shapely.STRtree([area.geometry for area in grounds])
+            found: dict[str, str | None] = {}
+            for area in own:
+                hits = tree.query(shapely.point_on_surface(area.geometry), predicate="intersects").tolist()
+                found[area.area_id] = min((grounds[at].area_id for at in hits), default=None)
+            self._homes = (areas, found)
+        return self._homes[1]
+
+
+def event(name: str, body: object, mark: str | None = None) -> bytes:
+    """One server-sent event."""
+    head = f"id: {mark}\n" if mark else ""
+    return f"{head}event: {name}\ndata: ".encode() + msgspec.json.encode(body) + b"\n\n"
+
+
+class Pulse:
+    """Reads once a second while pages are open, and hands out what changed."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        wall: Callable[[], int],
+        *,
+        beat_s: float = BEAT_S,
+        remembered_s: float = REMEMBERED_S,
+    ) -> None:
+        self.settings = settings
+        self._beat_s, self._remembered_s = beat_s, remembered_s
+        self.counts = Counts()
+        self._boot = secrets.token_hex(4)
+        self._wall = wall
+        self._eyes = Eyes(
+            settings,
+            wall,
+            connect_s=settings.database_connect_s,
+            statement_s=settings.database_statement_s,
+        )
+        self._viewer = Viewer(self._eyes, settings)
+        self.policies = self._eyes.policies
+        self._thread = ThreadPoolExecutor(1, "pulse")
+        self._moment: Moment | None = None
+        self._read_at = -FOREVER / SECOND
+        self.failed: Fresh | None = None
+        self._reading: asyncio.Task[None] | None = None
+        self._began = -FOREVER / SECOND
+        self._number = 0
+        self._news: deque[_News] = deque()
+        self._snapshot: tuple[int, bytes, bytes] = (-1, b"", b"")
+        self._beat: asyncio.Task[None] | None = None
+        self._next: asyncio.Future[None] | None = None
+        self._sent: dict[str, Any] = {}
+        self._ended = False
+
+    @property
+    def beating(self) -> bool:
+        """Whether the database is being read: some page is open."""
+        return self._beat is not None
+
+    # ── moments ───────────────────────────────────────────────────────────────────────────────────────────
+
+    async def now(self) -> Moment:
+        """The present moment: the last one read where that is not older than a second.
+
+        Raises:
+            psycopg.Error: the database is away, or does not answer, and nothing was ever read.
+            SchemaError: run ``patrol init`` first; nothing was ever read.
+        """
+        if self._moment is None or time.monotonic() - self._read_at > self._beat_s:
+            try:
+                await self._read()
+            except (psycopg.Error, SchemaError):
+                if self._moment is None:
+                    raise
+        assert self._moment is not None
+        return self._moment if self.failed is None else replace(self._moment, fresh=self.failed)
+
+    async def ask(self, question: Callable[[Connection], Any]) -> Any:
+        """Does something with the pulse's connection, between two readings.
+
+        Raises:
+            psycopg.Error: the database is away, or does not answer; or what was asked makes no sense to it.
+        """
+
+        def work() -> Any:
+            try:
+                return question(self._eyes.connection())
+            except (psycopg.OperationalError, psycopg.InterfaceError):
+                self._eyes.close()
+                raise
+
+        asked = asyncio.get_running_loop().run_in_executor(self._thread, work)
+        answered, _ = await asyncio.wait({asked}, timeout=self.settings.database_answer_s)
+        if not answered:
+            asked.cancel()
+            raise NoAnswerError("the database does not answer")
+        return asked.result()
+
+    async def _read(self, least_s: float = 0.0) -> None:
+        """Waits for the reading that is going on, or for a new one, but not longer than is stated.
+
+        Args:
+            least_s: to be waited at least, also where the reading has taken too long already, seconds.
+
+        Raises:
+            psycopg.Error: the database is away, or does not answer.
+            SchemaError: run ``patrol init`` first.
+        """
+        if self._reading is None:
+            self._began = time.monotonic()
+            self._reading = asyncio.create_task(self._look())
+            self._reading.add_done_callback(self._over)
+        reading = self._reading
+        left = self._began + self.settings.database_answer_s - time.monotonic()
+        await asyncio.wait({reading}, timeout=max(left, least_s))
+        if not reading.done():
+            silent = NoAnswerError("the database does not answer")
+            self._fails(silent)
+            raise silent
+        reading.result()
+
+    def _over(self, reading: asyncio.Task[None]) -> None:
+        """A reading has ended; that it failed is known, whether somebody still waits for it or not."""
+        self._reading = None
+        if not reading.cancelled():
+            reading.exception()
+
+    async def _look(self) -> None:
+        began = time.monotonic()
+        self.counts.reads += 1
+        try:
+            self._moment = await asyncio.get_running_loop().run_in_executor(self._thread, self._viewer.look)
+        except (psycopg.Error, SchemaError) as failure:
+            self._fails(failure)
+            raise
+        else:
+            self.failed = None
+            self._read_at = began
+        finally:
+            self.counts.read_s += time.monotonic() - began
+
+    def _fails(self, failure: Exception) -> None:
+        self.counts.failures += 1
+        if self.failed is None:
+            log.warning("no live figures: %s", str(failure).strip())
+        self.failed = self._away(failure)
+
+    def _away(self, failure: Exception | None = None) -> Fresh:
+        """How fresh things are while nothing can be read, why, and what to do."""
+        newest = None if self._moment is None else self._moment.fresh.newest
+        age = None if newest is None else max(0.0, (self._wall() - newest) / SECOND)
+        if newest is not None and self.settings.clock == EVENTS:
+            age = time.monotonic() - self._read_at
+        known = self._moment is not None
+        goes_on = "this page goes on by itself when it is back."
+        if isinstance(failure, SchemaError):
+            text = (
+                "No figures: the database lacks tables that this program needs. Run 'patrol init'; this page "
+                "goes on by itself when that is done."
+            )
+            return Fresh(newest, age, None, STALE, text, SCHEMA)
+        if failure is not None and not isinstance(failure, psycopg.Error):
+            text = "Stale: a fault of this program keeps it from reading; its log says more."
+            return Fresh(newest, age, None, STALE, text, FAULT)
+        silent = isinstance(failure, (NoAnswerError, psycopg.errors.QueryCanceled))
+        what = "the database does not answer now" if silent else "the database cannot be reached now"
+        if known:
+            text = f"Stale: {what}; {goes_on}"
+        else:
+            text = f"No figures yet: {what}. See that PostgreSQL runs and PATROL_DATABASE is right; {goes_on}"
+        return Fresh(newest, age, None, STALE, text, SILENT if silent else AWAY)
+
+    # ── news ──────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _go(self) -> None:
+        loop = asyncio.get_running_loop()
+        due = loop.time()
+        while True:
+            try:
+                await self._read(self._beat_s)
+            except (psycopg.Error, SchemaError):
+                pass  # it is said already, and pages are told that what they show is stale
+            except Exception as fault:
+                log.exception("a fault of the program: pages are told that what they show is stale")
+                self.failed = self._away(fault)
+            self._publish()
+            due = max(due + self._beat_s, loop.time())
+            await asyncio.sleep(due - loop.time())
+
+    def _publish(self) -> None:
+        """Makes the news of this pulse, and wakes the pages."""
+        moment = self._moment
+        parts: list[bytes] = []
+        if moment is None or self.failed is not None:
+            head = self._silence()
+        else:
+            head = {"as_of": rfc3339(moment.picture.as_of), "fresh": answers.fresh_json(moment.fresh)}
+            parts = self._changes(moment, head)
+        self._number += 1
+        plain = b"".join((*parts, event("pulse", head, f"{self._boot}-{self._number}")))
+        now = time.monotonic()
+        self._news.append(_News(self._number, now, plain, packed(plain)))
+        while now - self._news[0].at > self._remembered_s:
+            self._news.popleft()
+        self.counts.pulses += 1
+        self._wake()
+
+    def _wake(self) -> None:
+        waiting, self._next = self._next, None
+        if waiting is not None and not waiting.done():
+            waiting.set_result(None)
+
+    def _silence(self) -> Json:
+        """What there is to say while nothing can be read."""
+        as_of = self._wall() if self._moment is None else self._moment.picture.as_of
+        return {"as_of": rfc3339(as_of), "fresh": answers.fresh_json(self.failed or self._away())}
+
+    def _changes(self, moment: Moment, head: Json) -> list[bytes]:
+        """Events of what a person can see changed since the last pulse."""
+        parts = []
+        share: Json = dict(head)
+        if self._differs("force", answers.visible(moment.force)):
+            share["force"] = moment.force
+        changed = [
+            item
+            for key, item in moment.neighbourhoods.items()
+            if self._differs(f"n:{key}", answers.visible(item))
+        ]
+        if changed or "force" in share:
+            parts.append(event("share", {**share, "neighbourhoods": changed}))
+        before: dict[str, ShownUnit] = self._sent.get("units", {})
+        moved = [item for key, item in moment.units.items() if before.get(key) != item]
+        handed = [
+            item
+            for item in moved
+            if (was := before.get(item.device_id)) is None
+            or (was.kind, was.officers, was.names) != (item.kind, item.officers, item.names)
+        ]
+        new = {item.device_id for item in handed}
+        gone = sorted(before.keys() - moment.units.keys())
+        for units, whole in ((handed, True), ([item for item in moved if item.device_id not in new], False)):
+            if units or (whole and gone):
+                body = answers.columns_of(units, whole=whole)
+                parts.append(event("units", {**body, "gone": gone if whole else []}))
+        self._sent["units"] = moment.units
+        known: dict[str, Json] = self._sent.get("alerts", {})
+        told = {item.episode.alert_id: answers.alert_json(item) for item in moment.alerts}
+        parts += [event("alert", item) for name, item in told.items() if known.get(name) != item]
+        self._sent["alerts"] = told
+        areas = [
+            item
+            for key, item in moment.areas.items()
+            if self._differs(f"p:{key}", answers.awaited_visibly(item))
+        ]
+        if areas:
+            parts.append(event("areas", {"priority_areas": areas}))
+        return parts
+
+    def _differs(self, key: str, value: object) -> bool:
+        if self._sent.get(key) == value:
+            return False
+        self._sent[key] = value
+        return True
+
+    def live_json(self, moment: Moment) -> Json:
+        """The whole of what is live."""
+        return {
+            "as_of": rfc3339(moment.picture.as_of),
+            "fresh": answers.fresh_json(moment.fresh),
+            "force": moment.force,
+            "neighbourhoods": sorted(moment.neighbourhoods.values(), key=lambda item: -item["need"]),
+            "priority_areas": list(moment.areas.values()),
+            "alerts": [answers.alert_json(item) for item in moment.alerts],
+            "settings": self.settings_json(moment),
+        }
+
+    def settings_json(self, moment: Moment) -> Json:
+        """What the page has to know of the settings."""
+        return {
+            "target": self.policies.at(moment.picture.as_of).target,
+            "timezone": "Europe/London",
+            "basemap": basemap(self.settings.basemap),
+            "stale_s": self.settings.stale_s,
+        }
+
+    def _whole(self) -> tuple[bytes, bytes]:
+        """A snapshot as of the last pulse, written once for all who ask between two pulses."""
+        if self._moment is None:
+            plain = event("pulse", self._silence())  # without an id: whoever comes back wants a snapshot
+            return plain, packed(plain)
+        if self._snapshot[0] != self._number:
+            moment = self._moment if self.failed is None else replace(self._moment, fresh=self.failed)
+            body = {
+                "live": self.live_json(moment),
+                "units": answers.columns_of(list(moment.units.values()), whole=True),
+            }
+            plain = event("snapshot", body, f"{self._boot}-{self._number}")
+            self._snapshot = (self._number, plain, packed(plain))
+        return self._snapshot[1:]
+
+    async def stream(self, last_id: str | None, *, compress: bool) -> AsyncGenerator[bytes, None]:
+        """What one page is sent, until it goes.
+
+        Args:
+            last_id: the last event that it has, from before a break.
+            compress: as gzip.
+        """
+        which = 1 if compress else 0
+        self.counts.pages += 1
+        self.counts.opened += 1
+        try:
+            if self._beat is None or self._beat.done():
+                self._beat = asyncio.create_task(self._go())
+                await self._waited()
+            head = GZIP_HEADER if compress else b""
+            at = self._resumed(last_id)
+            self.counts.resumed += at is not None
+            while not self._ended:
+                nothing_yet = self._moment is None
+                if at is None:
+                    chunk = self._whole()[which]
+                    self.counts.snapshots += not nothing_yet
+                else:
+                    chunk = b"".join(
+                        item.packed if compress else item.plain for item in self._news if item.number > at
+                    )
+                at = self._number
+                self.counts.bytes += len(head) + len(chunk)
+                yield head + chunk
+                head = b""
+                if at == self._number:
+                    await self._waited()
+                if nothing_yet or self._number - at > BEHIND:
+                    at = None  # too slow: a snapshot is less than all that was missed
+        finally:
+            self.counts.pages -= 1
+            if not self.counts.pages and self._beat is not None:
+                self._beat.cancel()
+                self._beat = None
+
+    def _resumed(self, last_id: str | None) -> int | None:
+        boot, _, number = (last_id or "").partition("-")
+        if boot != self._boot or not (number.isascii() and number.isdigit()):
+            return None
+        at = int(number[:18])
+        oldest = self._news[0].number if self._news else self._number + 1
+        return at if oldest - 1 <= at <= self._number else None
+
+    async def _waited(self) -> None:
+        """Returns with the next pulse."""
+        if self._next is None:
+            self._next = asyncio.get_running_loop().create_future()
+        await asyncio.shield(self._next)
+
+    def end(self) -> None:
+        """Lets every page go, so that the server can end."""
+        self._ended = True
+        self._wake()
+
+    async def close(self) -> None:
+        """Ends reading."""
+        self.end()
+        if self._beat is not None:
+            self._beat.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._beat
+        self._eyes.give_up()
+        self._thread.shutdown(wait=True, cancel_futures=True)
+        self._eyes.close()
+
+
+def basemap(setting: str) -> Json | None:
+    """The map below the areas, as the setting names it: a raster tile address, or a PMTiles file."""
+    if not setting:
+        return None
+    if "{z}" in setting:
+        return {"kind": "raster", "tiles": setting}
+    return {"kind": "pmtiles", "url": "/basemap.pmtiles"}
+
+
+def packed(plain: bytes) -> bytes:
+    """Deflate blocks that stand for themselves: they refer to nothing before them."""
+    deflate = zlib.compressobj(6, zlib.DEFLATED, -zlib.MAX_WBITS)
+    return deflate.compress(plain) + deflate.flush(zlib.Z_FULL_FLUSH)

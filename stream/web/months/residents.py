@@ -1,0 +1,262 @@
+"""What residents may see: a neighbourhood's month, and where a postcode lies; as pages.
+
+A shell: it reads and keeps; what may be seen is decided in ``stream.core.summaries.disclosure``, how it looks
+in ``stream.reports.public``. Like everything here it answers on this machine only: it shows what ``patrol
+report public`` would write for a force's own site.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import quote, urlencode
+
+from fastapi import APIRouter
+from fastapi.responses import RedirectResponse
+
+from geo.areas import AreaSet, Kind
+from geo.matching.places import PlaceIndex
+from stream.core.calendar import MONTH, Period
+from stream.core.postcodes import Finder
+from stream.core.summaries.disclosure import Public, publish_all
+from stream.core.summaries.model import FormError
+from stream.files.postcode_file import read_postcodes
+from stream.reports import public
+from stream.settings import SettingsError
+from stream.store import areas, reports
+from stream.store.reading.summaries import summaries
+from stream.web.months import page
+from stream.web.problems import ProblemError, bad, known
+from stream.web.weeks import strip
+from stream.web.weeks.routes import html_answer, paged, reached_or_refused
+from stream.web.weeks.strip import Told
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from fastapi import Request, Response
+
+    from stream.core.summaries.model import Summary
+    from stream.store.schema import Connection
+    from stream.web.weeks.shelf import Shelf
+
+KEPT_S = 600.0
+"""A month that is not published is counted again after so many seconds at the earliest: it takes a while."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Month:
+    """What the public may see of all neighbourhoods.
+
+    Attributes:
+        published: it rests on published reports of the month.
+        made: when, on a clock that only goes on, seconds.
+    """
+
+    of: dict[str, Public]
+    published: tuple[str, ...]
+    made: float
+
+
+@dataclass(slots=True, eq=False)
+class Residents:
+    """Keeps the last months asked about, and the postcodes.
+
+    Args:
+        shelf: reads.
+        steady: a clock that only goes on, seconds.
+    """
+
+    shelf: Shelf
+    steady: Callable[[], float] = time.monotonic
+    _turn: threading.Lock = field(default_factory=threading.Lock)
+    _months: dict[str, Month] = field(default_factory=dict)
+    _finders: dict[tuple[float, tuple[int, ...]], Finder] = field(default_factory=dict)
+
+    def last(self) -> Period:
+        """The last month that is over."""
+        [found] = self.shelf.ask(
+            lambda connection: Period.around(MONTH, self.shelf.now(connection)).before(1)
+        )
+        return found
+
+    def month(self, period: Period) -> Month:
+        """What the public may see of a month.
+
+        Raises:
+            ProblemError: the month is not over.
+        """
+
+        def stated(connection: Connection) -> tuple[tuple[str, ...], bool]:
+            entries = reports.listing(connection, period.name)
+            return tuple(item.sha256 for item in entries), self.shelf.now(connection) >= period.end
+
+        def read(connection: Connection) -> list[Summary]:
+            if published:
+                found = [
+                    reports.read(connection, period.name, item.area_id)
+                    for item in reports.listing(connection, period.name)
+                ]
+                return [item for item in found if item is not None]
+            return list(summaries(connection, self.shelf.policies, period, now=self.shelf.now(connection)))
+
+        published, over = self.shelf.ask(stated)
+        if not over:
+            raise ProblemError(
+                404, "NotFound", f"{period.name} is not over: it can be made public when it is"
+            )
+        with self._turn:
+            kept = self._months.get(period.name)
+            fresh = kept is not None and kept.published == published
+            if kept is None or not fresh or (not published and self.steady() - kept.made > KEPT_S):
+                try:
+                    made = publish_all(self.shelf.ask(read))
+                except FormError as error:
+                    raise ProblemError(409, "Conflict", str(error)) from error
+                kept = Month({item.area_id: item for item in made}, published, self.steady())
+                self._months = {period.name: kept}
+            return kept
+
+    def finder(self) -> Finder:
+        """Finds postcodes within the neighbourhoods in force now.
+
+        Raises:
+            ProblemError: no file of postcodes is named, or it cannot be used.
+        """
+
+        def read(connection: Connection) -> tuple[tuple[int, ...], AreaSet | None]:
+            chosen = areas.in_force(areas.versions(connection), self.shelf.now(connection))
+            grounds = [item for item in chosen if item.kind is Kind.NEIGHBOURHOOD]
+            key = (changed, tuple(item.version for item in grounds))
+            if key in self._finders or not grounds:
+                return key[1], None
+            return key[1], AreaSet.union(
+                *(areas.read(connection, item.version, item.kind) for item in grounds)
+            )
+
+        path = str(getattr(self.shelf.settings, "postcodes", ""))
+        try:
+            changed = Path(path).stat().st_mtime if path else 0.0
+        except OSError:
+            changed = 0.0
+        with self._turn:
+            versions, found = self.shelf.ask(read)
+            key = (changed, versions)
+            if key not in self._finders:
+                if found is None:
+                    raise ProblemError(404, "NotFound", "no neighbourhoods are in force: publish boundaries")
+                try:
+                    postcodes = read_postcodes(None, self.shelf.settings)
+                except SettingsError as error:
+                    raise ProblemError(404, "NotFound", str(error)) from error
+                self._finders = {key: Finder(postcodes, PlaceIndex(found))}
+            return self._finders[key]
+
+
+def month_path(month: str, area_id: str = "", language: str = "") -> str:
+    """The address of a month, or of a neighbourhood's."""
+    path = f"/months/{month}" + (f"/{quote(area_id, safe='')}" if area_id else "")
+    return f"{path}?{urlencode({'language': language})}" if language not in ("", public.SOURCE) else path
+
+
+def language_of(text: str) -> str:
+    """The language asked for.
+
+    Raises:
+        ProblemError: there are no texts in it.
+    """
+    if text not in public.languages():
+        raise bad(f"language={text[:40]} must be one of {', '.join(public.languages())}")
+    return text
+
+
+def month_of(name: str) -> Period:
+    """The month that an address names.
+
+    Raises:
+        ProblemError: there is no such month.
+    """
+    if not re.fullmatch(r"[0-9]{4}-[0-9]{2}", name):
+        raise bad(f"{name!r} is no month: write it like 2026-11")
+    return reached_or_refused(Period.month, name)
+
+
+def router(residents: Residents) -> APIRouter:
+    """The pages for residents.
+
+    Args:
+        residents: reads and keeps.
+    """
+    routes = APIRouter()
+
+    def at(path: str) -> Callable[[Callable[[Request], Response]], Any]:
+        return lambda handler: routes.get(path, include_in_schema=False)(paged(handler))
+
+    @at("/months")
+    def months(_request: Request) -> Response:
+        path = month_path(residents.last().name)
+        return RedirectResponse(path, 302, headers={"Cache-Control": "no-store"})
+
+    @at("/months/{month}")
+    def listed(request: Request) -> Response:
+        known(request.query_params.multi_items(), ())
+        period = month_of(request.path_params["month"])
+        found = residents.month(period)
+        items = sorted(found.of.values(), key=lambda item: (item.area_name.casefold(), item.area_id))
+        return html_answer(
+            request,
+            page.months_page(
+                period,
+                [(item.area_name, month_path(period.name, item.area_id), item.state) for item in items],
+                _about(found),
+            ),
+        )
+
+    @at("/months/{month}/{areaId:path}")
+    def month(request: Request) -> Response:
+        given = known(request.query_params.multi_items(), ("language",))
+        language = language_of(given.get("language", public.SOURCE))
+        period, area_id = month_of(request.path_params["month"]), request.path_params["areaId"]
+        found = residents.month(period)
+        if area_id not in found.of:
+            raise ProblemError(404, "NotFound", f"there is no neighbourhood {area_id!r} in {period.name}")
+        top = strip.bar(
+            [
+                (f"All neighbourhoods, {period.name}", month_path(period.name)),
+                *(
+                    (other, month_path(period.name, area_id, other) if other != language else "")
+                    for other in public.languages()
+                ),
+            ],
+            [_about(found)],
+            "This page",
+        )
+        return html_answer(request, strip.under_bar(public.html(found.of[area_id], language), top))
+
+    @at("/postcode")
+    def postcode(request: Request) -> Response:
+        given = known(request.query_params.multi_items(), ("postcode", "language"))
+        language = language_of(given.get("language", public.SOURCE))
+        typed = given.get("postcode")
+        answer = None if typed is None else residents.finder().find(typed)
+        last = residents.last().name
+        text = public.finder_html(
+            answer,
+            language,
+            action="/postcode",
+            link=lambda area_id: month_path(last, area_id, language),
+        )
+        return html_answer(request, strip.under_bar(text, strip.bar()))
+
+    return routes
+
+
+def _about(found: Month) -> Told:
+    if found.published:
+        return Told("What residents may see of the month, from its published reports.")
+    return Told("What residents may see of the month. The month is not published yet: counted now.")

@@ -1,0 +1,412 @@
+"""The weekly pages that are not reports: parts of a number, visits, crewing, teams, duties, notices; as HTML.
+
+Values in, texts out; nothing is read, counted or sent here. The summaries' own pages are made by
+``stream.reports``; here they only get the strip above them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from stream.core.calendar import Period, local_day
+from stream.core.explaining.wording import (
+    clock,
+    day_words,
+    moment_words,
+    percent,
+)
+from stream.core.summaries.parts import (
+    DIVISIONS,
+    STRETCH,
+    Question,
+    exact_words,
+    told,
+)
+from stream.core.visits import LENGTHS
+from stream.web.weeks.paths import Which, duty_path, of_week, parts_path, week_path
+from stream.web.weeks.questions import query_of
+from stream.web.weeks.strip import period_title, render, span_words
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from stream.core.summaries.details import CrewedHour, VisitList
+    from stream.core.summaries.model import Summary
+    from stream.core.summaries.parts import AnswerPart, PartsAnswer
+    from stream.core.teams import Member, Teams
+    from stream.store.reports import Entry
+
+
+PAGE = 500
+"""So many parts are shown on a page."""
+
+
+LENGTH_WORDS = ("under 5 minutes", "5 to 10 minutes", "10 to 20 minutes", "20 minutes and over")
+assert len(LENGTH_WORDS) == len(LENGTHS) + 1
+
+
+# ── Addresses ─────────────────────────────────────────────────────────────────────────────────────────────
+
+
+# ── What has to be known ──────────────────────────────────────────────────────────────────────────────────
+
+
+# ── Parts ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def parts_page(
+    answer: PartsAnswer,
+    period: Period,
+    area_id: str,
+    area_name: str,
+    *,
+    published: tuple[Entry, Summary] | None,
+    until: int,
+) -> str:
+    """The parts of a number.
+
+    Args:
+        answer: as counted now.
+        period: the week.
+        area_id: the neighbourhood.
+        area_name: its name.
+        published: the newest report, to be compared with.
+        until: up to when open duties are counted, microseconds.
+    """
+    week, question = period.name, answer.question
+    [total] = exact_words([answer.time])
+    texts = exact_words([part.time for part in answer.parts])
+    page = min(max(int(question.page or 1), 1), max(1, -(-len(answer.parts) // PAGE)))
+    low, high = (page - 1) * PAGE, page * PAGE
+    most = max((part.time for part in answer.parts), default=1)
+    rows = [
+        {
+            "part": part,
+            "time": text,
+            "width": round(100 * part.time / most, 2),
+            "href": _href(part, week, area_id),
+        }
+        for part, text in zip(answer.parts[low:high], texts[low:high], strict=True)
+    ]
+    pages = max(1, -(-len(answer.parts) // PAGE))
+    path = parts_path(week, area_id, Question())
+    return render(
+        "parts",
+        trail=of_week(week, area_id, area_name),
+        answer=answer,
+        rows=rows,
+        week=week,
+        when=period_title(period),
+        area_name=area_name,
+        total=total,
+        words=", ".join(answer.words),
+        percent=_part_of(answer),
+        notes=_compared(answer, period, published, until),
+        heading="Stretch" if answer.by == STRETCH else DIVISIONS[answer.by].capitalize(),
+        divisions=[
+            (words, f"{path}?{query_of(question, by=name)}", name == answer.by)
+            for name, words in DIVISIONS.items()
+        ],
+        pages=pages,
+        first=low + 1,
+        last=min(high, len(answer.parts)),
+        turns=[
+            (str(at), f"{path}?{query_of(question, page=str(at))}", at == page) for at in range(1, pages + 1)
+        ],
+    )
+
+
+def _href(part: AnswerPart, week: str, area_id: str) -> str:
+    if part.question is not None:
+        return parts_path(week, area_id, part.question)
+    return duty_path(week, part.duty, part.start, part.end)
+
+
+def _part_of(answer: PartsAnswer) -> str:
+    from fractions import Fraction
+
+    if not answer.duty:
+        return "No duty time."
+    [whole] = exact_words([answer.duty])
+    if "break" in answer.question.activities:
+        return f"beside {whole} of duty time; breaks are no part of it"
+    if answer.time == answer.duty:
+        return "all of the duty time"
+    return f"{percent(Fraction(answer.time, answer.duty))} of {whole} of duty time"
+
+
+def _compared(
+    answer: PartsAnswer, period: Period, published: tuple[Entry, Summary] | None, until: int
+) -> Iterable[str]:
+    """Where parts are of another number than the published one, that is said."""
+    if until < period.end:
+        yield f"The week still runs: counted up to {moment_words(until)}."
+    if published is None:
+        return
+    entry, summary = published
+    before = told(summary, answer.question)
+    if before is not None and before != answer.time:
+        [text] = exact_words([before])
+        yield (
+            f"As published (number {entry.number}, {moment_words(entry.published_at)}) this was {text}. "
+            "Something that arrived later changed it; the parts below are as counted now."
+        )
+
+
+# ── Visits ────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def visits_page(
+    found: VisitList,
+    which: Which,
+    period: Period,
+    area_id: str,
+    area_name: str,
+    priority: tuple[str, str],
+    *,
+    published: tuple[Entry, Summary] | None,
+) -> str:
+    """The visits to a priority area, one by one.
+
+    Args:
+        found: as counted now.
+        which: of them.
+        period: the week.
+        area_id: the neighbourhood.
+        area_name: its name.
+        priority: the priority area's id and name.
+        published: the newest report, to be compared with.
+    """
+    week = period.name
+    chosen = [
+        item
+        for item in found.visits
+        if (which.length is None or (item.length == which.length and item.begun))
+        and not (which.others and item.home_team)
+        and not (which.own_hours and not item.own_hours)
+    ]
+    inside, own = [item.inside for item in chosen], [item.own for item in chosen]
+    inside_words, own_words = exact_words(inside), exact_words(own)
+    whole = which == Which()
+    figures = found.figures
+    together, together_own = sum(inside) - figures.patrol_time, sum(own) - figures.patrol_time_in_window
+    notes = []
+    if published is not None:
+        entry, summary = published
+        before = next((item.figures for item in summary.areas if item.area_id == priority[0]), None)
+        if before is not None and before != figures:
+            notes.append(
+                f"As published (number {entry.number}) it was {before.visits} visits and "
+                f"{exact_words([before.officer_time])[0]} of officer time; something that arrived later "
+                "changed it."
+            )
+    choices = [
+        ("all", Which()),
+        *((words, Which(length=at)) for at, words in enumerate(LENGTH_WORDS)),
+        ("by other teams", Which(others=True)),
+        ("in its own hours", Which(own_hours=True)),
+    ]
+    begun = sum(item.begun for item in chosen)
+    return render(
+        "visits",
+        trail=of_week(week, area_id, area_name),
+        week=week,
+        when=period_title(period),
+        area=priority[1],
+        area_name=area_name,
+        begun=begun,
+        filter_words=_which_words(which),
+        notes=notes,
+        choices=[
+            (words, week_path(week, area_id, "visits", priority[0], **item.query()), item == which)
+            for words, item in choices
+        ],
+        rows=[
+            {
+                "visit": item,
+                "when": span_words(item.start, item.end),
+                "href": duty_path(week, item.duty_id, item.start, item.end) if item.duty_id else "",
+                "length": LENGTH_WORDS[item.length],
+                "inside": text,
+                "own": own_text,
+            }
+            for item, text, own_text in zip(chosen, inside_words, own_words, strict=True)
+        ],
+        whole=whole,
+        officer=sum(inside),
+        officer_words=exact_words([sum(inside)])[0],
+        officer_own=sum(own),
+        officer_own_words=exact_words([sum(own)])[0],
+        together=together,
+        together_words=exact_words([together])[0],
+        together_own=together_own,
+        together_own_words=exact_words([together_own])[0],
+        patrol=figures.patrol_time,
+        patrol_words=exact_words([figures.patrol_time])[0],
+        patrol_own=figures.patrol_time_in_window,
+        patrol_own_words=exact_words([figures.patrol_time_in_window])[0],
+    )
+
+
+def _which_words(which: Which) -> str:
+    said = ["Visits that begin in the week"]
+    if which.length is not None:
+        said.append(f"lasting {LENGTH_WORDS[which.length]}")
+    if which.others:
+        said.append("by other teams' officers")
+    if which.own_hours:
+        said.append("with any time in the area's own days and hours")
+    return ", ".join(said) + "; and the time inside that falls into it."
+
+
+# ── Crewing ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def crewing_page(
+    found: Sequence[CrewedHour],
+    hour: int | None,
+    period: Period,
+    area_id: str,
+    area_name: str,
+    *,
+    published: tuple[Entry, Summary] | None,
+) -> str:
+    """Vehicles in the neighbourhood by hour and crew.
+
+    Args:
+        found: as counted now.
+        hour: of the clock on the wall, over all days; None: all.
+        period: the week.
+        area_id: the neighbourhood.
+        area_name: its name.
+        published: the newest report, to be compared with.
+    """
+    chosen = [item for item in found if hour is None or item.hour == hour]
+    single, double = [item.single for item in chosen], [item.double for item in chosen]
+    single_words, double_words = exact_words(single), exact_words(double)
+    notes = []
+    if published is not None:
+        entry, summary = published
+        crewed = summary.crewed
+        before = (
+            (crewed.single, crewed.double)
+            if hour is None
+            else (crewed.single_by_hour[hour], crewed.double_by_hour[hour])
+        )
+        if before != (sum(single), sum(double)):
+            one, two = exact_words(before)
+            notes.append(
+                f"As published (number {entry.number}) it was {one} with one officer and {two} with two or "
+                "more; something that arrived later changed it."
+            )
+    return render(
+        "crewing",
+        trail=of_week(period.name, area_id, area_name),
+        week=period.name,
+        when=period_title(period),
+        area_name=area_name,
+        asked="" if hour is None else f" from {hour:02d}:00 to {hour + 1:02d}:00, all days",
+        hour=hour is not None,
+        all=week_path(period.name, area_id, "crewing"),
+        notes=notes,
+        single=sum(single),
+        single_words=exact_words([sum(single)])[0],
+        double=sum(double),
+        double_words=exact_words([sum(double)])[0],
+        rows=[
+            {
+                "item": item,
+                "when": f"{day_words(local_day(item.start), year=False)} {clock(item.start)}",
+                "crew": [(name, duty_path(period.name, duty_id)) for name, duty_id in item.crew],
+                "single": one,
+                "double": two,
+            }
+            for item, one, two in zip(chosen, single_words, double_words, strict=True)
+        ],
+    )
+
+
+# ── Teams ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def team_page(
+    found: Teams,
+    chosen: Sequence[str],
+    months: float,
+    period: Period,
+    area_id: str,
+    area_name: str,
+) -> str:
+    """Who is in the teams, since when.
+
+    Args:
+        found: all teams.
+        chosen: names of those that are asked about.
+        months: how many whole months make an officer experienced.
+        period: the week.
+        area_id: the neighbourhood.
+        area_name: its name.
+    """
+    members = {item.officer_id: item for item in found.members}
+
+    def named(officer_id: str) -> str:
+        return members[officer_id].name or officer_id
+
+    teams = []
+    for team in found.teams:
+        if team.team not in chosen:
+            continue
+        listed = [members[name] for name in (*team.officers, *team.unseen)]
+        moves = [
+            f"{named(move.officer_id)} joined {moment_words(move.time)}"
+            + (f" from {move.before}" if move.before else ", the first booking of all")
+            for move in team.joiners
+        ]
+        moves += [
+            f"{named(move.officer_id)} left {moment_words(move.time)} for {move.team}"
+            for move in team.leavers
+        ]
+        teams.append(
+            {
+                "name": team.team,
+                "experienced": len(team.experienced),
+                "perhaps": len(team.perhaps),
+                "members": [
+                    {
+                        "name": item.name or item.officer_id,
+                        "since": "" if item.since is None else moment_words(item.since),
+                        "months": f"{'at least ' if item.at_least else ''}{item.months}",
+                        "counts": _counts_as(item, team.experienced, team.perhaps),
+                        "seen": moment_words(item.last_seen),
+                    }
+                    for item in sorted(
+                        listed, key=lambda item: (item.name or item.officer_id, item.officer_id)
+                    )
+                ],
+                "moves": moves,
+            }
+        )
+    return render(
+        "team",
+        trail=of_week(period.name, area_id, area_name),
+        week=period.name,
+        area_name=area_name,
+        as_of=moment_words(found.as_of),
+        months=f"{months:g}",
+        notes=(),
+        teams=teams,
+    )
+
+
+def _counts_as(item: Member, experienced: Sequence[str], perhaps: Sequence[str]) -> str:
+    if item.unseen:
+        return "not seen of late, not counted"
+    if item.officer_id in experienced:
+        return "experienced"
+    return "perhaps: the record begins with it" if item.officer_id in perhaps else "not yet experienced"
+
+
+# ── One duty ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+# ── Months ────────────────────────────────────────────────────────────────────────────────────────────────
