@@ -8,19 +8,18 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from stream.embedded import EmbeddedBroker, EmbeddedDatabase
+from tests.real import DATA
 from tests.shell.kafka import RealKafka, unavailable_reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+    from pathlib import Path
 
 # The machine may be busy with other work: how long an example takes says nothing of what it proves.
 # A run of the same code tries the same examples, so that what passes on one machine passes on the next; `make
@@ -81,16 +80,16 @@ def database(database_server: EmbeddedDatabase) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The folder of real data beside the project."""
-    if not SHARED_DATA.is_dir():
+    if not DATA.is_dir():
         pytest.skip("needs the real data beside the project: there is no folder ../shared/data")
-    return SHARED_DATA
+    return DATA
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Leaves out a test marked ``kafka`` or ``shared`` where that is missing, even if it takes no fixture."""
     if item.get_closest_marker("kafka") is not None and (reason := unavailable_reason()) is not None:
         pytest.skip(f"needs the real Kafka: {reason}")
-    if item.get_closest_marker("shared") is not None and not SHARED_DATA.is_dir():
+    if item.get_closest_marker("shared") is not None and not DATA.is_dir():
         pytest.skip("needs the real data beside the project: there is no folder ../shared/data")
 
 

@@ -16,7 +16,10 @@ from hypothesis import strategies as st
 from stream.core.calendar import month_bounds
 from stream.core.facts import SECOND
 from stream.core.policy import Policy
+from stream.core.postcodes import Lookup, LookupOutcome, Neighbourhood
 from stream.core.shares import NEIGHBOURHOOD, OFFICER, Figures
+from stream.core.summaries import disclosure
+from stream.core.summaries.disclosure import Public, PublicReason, publish
 from stream.core.summaries.model import (
     Away,
     Basis,
@@ -30,6 +33,7 @@ from stream.core.summaries.model import (
     TeamFacts,
 )
 from stream.core.visits import PriorityFigures
+from stream.reports.public import finder_html
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -377,3 +381,51 @@ def shown_worlds(draw: st.DrawFn) -> World:
         for name, duties in zip(names, lines, strict=True)
     )
     return replace(extra, workers=workers)
+
+
+PAGE = publish(summary(GOOD))
+
+
+def pages() -> list[Public]:
+    """Pages with every state and reason."""
+    shown = PAGE
+    assert shown.share is not None
+    every = tuple(PublicReason(key=key, percent=number) for number, key in enumerate(disclosure.REASONS))
+    area = shown.areas[0]
+    return [
+        shown,
+        replace(shown, reasons=every, corrected=True),
+        replace(shown, share=replace(shown.share, verdict="missed", on_patch_hours=0)),
+        replace(shown, share=replace(shown.share, verdict="not proven", low=83.0, high=83.0)),
+        *(replace(shown, share=None, reasons=(), state=state) for state in ("few", "nobody", "shared")),
+        replace(
+            shown,
+            areas=(
+                replace(area, visits=None, by_length=(None, 0, 0, 0), patrol_hours=1, in_hours=None),
+                replace(area, visits=0, by_length=(0, 0, 0, 0), patrol_hours=0),
+                replace(area, days="Sat", hours="never"),
+                replace(area, never_in_hours=True),
+            ),
+        ),
+    ]
+
+
+def answers() -> list[Lookup]:
+    """Answers of every kind."""
+    place = Neighbourhood("N1", "Abbey")
+    many = tuple(Neighbourhood(f"N{number}", f"Ward {number}") for number in range(40))
+    return [
+        Lookup(asked="x", outcome=LookupOutcome.NO_POSTCODE, suggestions=("AB1 1AA",)),
+        Lookup(asked="", outcome=LookupOutcome.EMPTY),
+        Lookup(asked="AB1 1AA", outcome=LookupOutcome.FOUND, postcode="AB1 1AA", neighbourhood=place),
+        Lookup(asked="AB1 1AA", outcome=LookupOutcome.OUTSIDE, postcode="AB1 1AA"),
+        Lookup(asked="AB1 1AA", outcome=LookupOutcome.NO_POSITION, postcode="AB1 1AA"),
+        Lookup(asked="AB1 1AA", outcome=LookupOutcome.UNKNOWN, postcode="AB1 1AA"),
+        Lookup(asked="AB1", outcome=LookupOutcome.PARTIAL, postcode="AB1", neighbourhoods=many),
+        Lookup(asked="AB1", outcome=LookupOutcome.PARTIAL, postcode="AB1"),
+    ]
+
+
+def finder(answer: Lookup | None, language: str = "en") -> str:
+    """The finder's page with an answer."""
+    return finder_html(answer, language, action="/find", link=lambda name: f"/area/{name}")

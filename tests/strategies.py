@@ -12,7 +12,7 @@ a crossing may be off by one microsecond, or a point on a slanted edge fall to t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias, TypeVar
 
@@ -369,4 +369,13 @@ def worlds(draw: st.DrawFn, grid: Grid = BINARY) -> World:
         states=tuple(draw(st.permutations(states))),
         as_of=draw(st.one_of(st.just(wide[1]), moments)),
         period=draw(st.one_of(st.just(wide), cut)),
+    )
+
+
+def bookable_worlds(grid: Grid = BINARY) -> st.SearchStrategy[World]:
+    """Worlds without duties that end as they begin: of those a ledger is never told, ingest rejects them."""
+    return worlds(grid).map(
+        lambda world: replace(
+            world, duties=tuple(duty for duty in world.duties if duty.end is None or duty.end > duty.start)
+        )
     )

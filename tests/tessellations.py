@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import shapely
+from hypothesis import strategies as st
 
 from geo.areas import Area, AreaSet, Kind
+from geo.matching.places import Place
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -119,3 +121,31 @@ def wiggly_world(seed: int, areas: int, vertices: int, *, priorities: int = 0) -
         )
     ]
     return AreaSet.of(rows)
+
+
+seeds = st.integers(0, 2**32 - 1)
+lattices = st.sampled_from([0.0, SIZE / 64, 1e-7])
+cell_sizes = st.sampled_from([20.0, 100.0, 700.0, 1e5])
+
+
+def square(
+    area_id: str, west: float, south: float, size: float = 0.01, kind: Kind = Kind.NEIGHBOURHOOD
+) -> Area:
+    """An area with sides along the meridians."""
+    return Area(kind, area_id, area_id, shapely.box(west, south, west + size, south + size))
+
+
+def places_by_comparison(areas: AreaSet, points: NDArray[np.float64]) -> list[Place]:
+    """Rule 5 word by word: each point is compared with each area."""
+    points_ = shapely.points(points)
+    covered: dict[Kind, list[tuple[str, NDArray[np.bool_]]]] = {kind: [] for kind in Kind}
+    for area in areas.areas():
+        covered[area.kind].append((area.area_id, shapely.covers(area.geometry, points_)))
+    found = []
+    for at in range(len(points)):
+        ids = {kind: sorted(name for name, covers in covered[kind] if covers[at]) for kind in Kind}
+        hoods, sites = ids[Kind.NEIGHBOURHOOD], ids[Kind.PREMISES]
+        found.append(
+            Place(hoods[0] if hoods else None, sites[0] if sites else None, tuple(ids[Kind.PRIORITY]))
+        )
+    return found

@@ -14,8 +14,15 @@ import tempfile
 import time
 from contextlib import ExitStack
 from pathlib import Path
+from statistics import median
+from typing import Any
+
+import httpx
+from kafka import KafkaProducer
 
 from stream.cli.serve import initialise
+from stream.core.calendar import parse_time
+from stream.core.facts import SECOND
 from stream.embedded import EmbeddedBroker, EmbeddedDatabase
 from stream.files.replay import send_simulation
 from stream.pipeline.lag import LagMeter
@@ -26,8 +33,12 @@ from stream.store.schema import connect
 from tests.bench import Row, show
 from tests.bench.bench_core import shift
 from tests.shell.kafka import RealKafka, unavailable_reason
+from tests.shell.screen import Web
+from tests.shell.streamed import listening, position
 
 OFFICERS, HOURS = 600, 2.0
+TOLD = 20
+"""Positions that are awaited on the page's stream, one after another."""
 
 
 def measure(
@@ -69,6 +80,7 @@ def measure(
                     counted, first = int(str(row[0])) if row else 0, time.monotonic()
                 time.sleep(0.1)
             ended = time.monotonic()
+            waits = told_after(settings, environment)
             rows = connection.execute(
                 "select (select count(*) from fix), (select count(*) from stays), "
                 "(select count(*) from slices)"
@@ -86,7 +98,35 @@ def measure(
         Row(f"end to end, {name}, start of the processes included", sent / (ended - began), "events/s", note),
         Row("  from the first rows on", (fixes - counted) / (ended - first), "fixes/s"),
         Row("  processor time of ingest and worker", processor / sent * 1e6, "µs/event"),
+        Row(
+            "  from Kafka to the page's stream", median(waits), "s", f"{min(waits):.2f} to {max(waits):.2f} s"
+        ),
     ]
+
+
+def told_after(settings: Settings, environment: dict[str, str]) -> list[float]:
+    """Seconds from a position being sent to Kafka until a page that listens is told, some times over."""
+    web = Web(environment)
+    producer: Any = KafkaProducer(bootstrap_servers=settings.kafka)
+    waits = []
+    try:
+        address = web.start()
+        unit = httpx.get(f"{address}/api/v1/units", timeout=60).json()["features"][0]
+        lon, lat = unit["geometry"]["coordinates"]
+        now = parse_time(httpx.get(f"{address}/api/v1/live", timeout=60).json()["as_of"])
+        with listening(address) as events:
+            next(events)
+            for at in range(1, TOLD + 1):
+                sent = now + at * 5 * SECOND
+                message = position(unit["properties"]["device_id"], sent, lon, lat + at * 1e-5)
+                began = time.monotonic()
+                producer.send(message.topic, message.value, message.key, timestamp_ms=sent // 1000).get()
+                next(one for one in events if one.name == "units" and sent // 1000 in one.data["t_ms"])
+                waits.append(time.monotonic() - began)
+    finally:
+        producer.close()
+        web.end()
+    return waits
 
 
 def run() -> list[Row]:

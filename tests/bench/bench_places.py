@@ -15,7 +15,7 @@ import shapely
 from geo.areas import AreaSet, Kind
 from geo.matching.places import PlaceIndex
 from tests.bench import Row, show
-from tests.core.test_places import DATA, wards
+from tests.real import DATA, wards
 from tests.tessellations import wiggly_world
 
 if TYPE_CHECKING:

@@ -31,7 +31,7 @@ from stream.store import areas as area_tables
 from stream.store.columns import BinaryColumn, copy_in
 from stream.store.policies import keep
 from stream.store.schema import migrate
-from tests.core.test_places import DATA
+from tests.real import DATA
 from tests.tessellations import wiggly_world
 
 if TYPE_CHECKING:

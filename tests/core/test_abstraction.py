@@ -10,75 +10,18 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from geo.matching.history import UNKNOWN
 from stream.core.abstraction import Item, Meaning, Where, abstraction
 from stream.core.calendar import days
-from stream.core.policy import Policies, parse_policies
-from stream.core.shares import Figures, shares
-from stream.core.slices import ACTIVITIES, newest, slices
-from stream.core.stays import stays
+from stream.core.policy import Policies
+from stream.core.slices import ACTIVITIES
 from stream.files.sheets.explanations import abstraction_table
-from tests.core.test_accounting import history_of
-from tests.strategies import BINARY, World, many, world_fixes, worlds
+from tests.counted import RENAMED, Case
+from tests.strategies import BINARY, World, many, worlds
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from geo.matching.places import Place
-    from stream.core.facts import Duty
-    from stream.core.slices import Slices
-
-RENAMED = parse_policies(
-    """
-    [[policy]]
-    [[policy]]
-    from = 2026-11-23T08:05:00Z
-    states.1 = { name = "patrol", counts = "visible" }
-    states.6 = { name = "busy", counts = "not_visible" }
-    """
-)
-"""In the middle of most worlds two states get other names, and one another meaning."""
-
-
-class Case:
-    """A world, counted: slices with no open end, and what they point at."""
-
-    def __init__(self, world: World, policies: Policies) -> None:
-        fixes = world_fixes(world)
-        history = history_of(world)
-        self.duties: Sequence[Duty] = newest(world.duties)
-        self.device_ids = fixes.device_ids
-        self.slices: Slices = slices(
-            self.duties,
-            stays(fixes, history, policies),
-            fixes.device_ids,
-            world.states,
-            history.places,
-            policies,
-        )
-        self.places: Sequence[Place] = history.places
-        self.world, self.policies = world, policies
-
-    def figures(self, start: int, end: int) -> list[Figures]:
-        """The figures of all scopes."""
-        return shares(self.slices, self.duties, self.places, start, end)
-
-    def state(self, duty: Duty, time: int) -> Meaning:
-        """Rule 10, read once more: the last state keyed in the duty, of several at once the greatest."""
-        keyed = [
-            (report.time, report.state)
-            for report in self.world.states
-            if report.officer_id == duty.officer_id and duty.start <= report.time <= time
-        ]
-        code = max(keyed)[1] if keyed else 1
-        return Meaning(code, self.policies.at(duty.start).state(code).name)
-
-    def where(self, place: int) -> Where:
-        """Where a place is, in the words of the abstraction."""
-        if place == UNKNOWN:
-            return Where("", "")
-        found = self.places[place]
-        return Where(found.neighbourhood or "outside", found.premises or "")
+    from stream.core.shares import Figures
 
 
 def counted(case: Case, figure: Figures) -> Counter[tuple[str, Where, Meaning]]:

@@ -8,14 +8,14 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from geo.areas import Area, AreaSet, Kind
 from geo.matching.history import FOREVER, UNKNOWN, AreaHistory
-from stream.core.policy import BEGINNING, Policies
+from stream.core.policy import Policies
 from stream.core.shares import shares
 from stream.core.slices import ACTIVITIES, NO_DEVICE, NO_STATE, newest, reason, slices, whole_slices
 from stream.core.stays import stays, take, whole_stays
 from tests import oracle
 from tests.strategies import BINARY, DECIMAL, World, many, world_fixes, worlds
+from tests.worlds import history_of, horizon
 
 if TYPE_CHECKING:
     from stream.core.facts import Fixes
@@ -23,26 +23,7 @@ if TYPE_CHECKING:
     from stream.core.stays import Stays
 
 
-def horizon(world: World) -> int:
-    """A time after everything in the world, to which open duties are counted."""
-    ends = [duty.end or duty.start for duty in world.duties]
-    return max([world.as_of, world.period[1], *ends, *(fix[1] for fix in world.fixes)])
-
-
 STATE_NAMES = {code: state.name for code, state in Policies().policies[0].states.items()} | {NO_STATE: ""}
-
-
-def history_of(world: World) -> AreaHistory:
-    """The world's boundary versions, as the core takes them."""
-    return AreaHistory(
-        [
-            (
-                BEGINNING if start is None else start,
-                AreaSet.of(Area(Kind(kind), name, name, shape) for kind, name, shape in areas),
-            )
-            for start, areas in sorted(world.versions, key=lambda v: BEGINNING if v[0] is None else v[0])
-        ]
-    )
 
 
 def plain_stays(found: Stays, fixes: Fixes, history: AreaHistory) -> dict[str, list[tuple[int, int, object]]]:

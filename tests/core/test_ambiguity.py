@@ -22,11 +22,8 @@ from stream.core.slices import ambiguous as unsure
 from stream.core.slices import newest, slices
 from stream.core.stays import distance_m, stays
 from tests import oracle
-from tests.core.test_accounting import history_of, horizon
-from tests.core.test_metamorphic import busy
-from tests.core.test_places import wards
-from tests.core.test_stays_others import buses
 from tests.oracle.ambiguity import Border, Plane, ambiguous, apart, doubtful
+from tests.real import buses, wards
 from tests.strategies import (
     BINARY,
     DECIMAL,
@@ -39,6 +36,7 @@ from tests.strategies import (
     world_fixes,
 )
 from tests.tessellations import SIZE, SOUTH, WEST, small_world
+from tests.worlds import busy, history_of, horizon
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -324,3 +324,54 @@ def test_a_statement_outside_the_store_is_caught(line: str) -> None:
 def test_a_circle_is_caught() -> None:
     """Modules that import each other by way of a third are found as one circle."""
     assert circles({"a": {"b"}, "b": {"c"}, "c": {"a"}, "d": {"a"}}) == [{"a", "b", "c"}]
+
+
+def breaches_of_tests(source: str, package: str = "tests.core") -> set[str]:
+    """The test modules that a source imports: what several of them need has a module of its own."""
+    return {
+        name
+        for name in imported(ast.parse(source), package)
+        if any(part.startswith("test_") for part in name.split(".")[:3])
+    }
+
+
+def test_no_module_imports_a_test_module() -> None:
+    """Nothing in ``tests`` imports a ``test_*`` module."""
+    found = {
+        str(path.relative_to(ROOT)): breaches
+        for path in sorted((ROOT / "tests").rglob("*.py"))
+        if (
+            breaches := breaches_of_tests(
+                path.read_text(encoding="utf-8"), ".".join(path.relative_to(ROOT).parent.parts)
+            )
+        )
+    }
+    assert found == {}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "import tests.shell.test_ledger",
+        "import tests.shell.test_ledger as ledger",
+        "from tests.core.test_places import wards",
+        "from tests.core import test_events as examples",
+        "from . import test_events",
+        "from .test_events import DUTY",
+        "from ..shell.test_ledger import stored",
+        "if TYPE_CHECKING:\n    from tests.core.test_abstraction import Case",
+        "def late():\n    from tests.shell.test_ledger import stored",
+    ],
+)
+def test_a_made_up_import_of_a_test_module_is_caught(line: str) -> None:
+    """A test module is found however it is imported."""
+    assert breaches_of_tests(line)
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["from tests.shell.stored import stored", "from tests import oracle", "from tests.real import DATA"],
+)
+def test_a_module_of_helpers_may_be_imported(line: str) -> None:
+    """What is no test module may be imported by everybody."""
+    assert breaches_of_tests(line) == set()

@@ -21,10 +21,10 @@ from stream.core.stays import Stays, stays
 from stream.files.sheets.arrow import write
 from stream.files.sheets.visit_tables import crewing_table
 from tests import oracle
-from tests.core.test_accounting import history_of
 from tests.oracle.crewing import Cell
 from tests.oracle.crewing import crewing as oracle_crewing
 from tests.strategies import BINARY, World, many, micros, world_fixes, worlds
+from tests.worlds import history_of
 
 if TYPE_CHECKING:
     from pathlib import Path

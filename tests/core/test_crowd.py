@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from stream.core.policy import Policies
 from stream.core.stays import stays
 from stream.files.crowd import groups, stays_of_all
-from tests.core.test_accounting import history_of
 from tests.strategies import DECIMAL, World, many, world_fixes, worlds
+from tests.worlds import history_of
 
 if TYPE_CHECKING:
     from geo.matching.history import AreaHistory

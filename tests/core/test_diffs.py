@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import shapely
@@ -14,9 +12,7 @@ from geo.areas import Area, AreaSet, Kind
 from geo.boundaries.crs import area_m2
 from geo.boundaries.diffs import MOVED_M2, Flow, diff
 from geo.boundaries.reading import read_areas
-
-DATA = Path(__file__).parents[2].parent / "shared" / "data"
-shared = pytest.mark.skipif(not DATA.is_dir(), reason="the real data (../shared/data) is not here")
+from tests.real import DATA, needs_data
 
 WEST, SOUTH, SIDE = -1.3, 52.5, 0.04
 FORCE = shapely.box(WEST, SOUTH, WEST + SIDE, SOUTH + SIDE)
@@ -162,7 +158,7 @@ def test_rounding_moves_nothing(one: float, other: float) -> None:
     assert not diff(old, new)
 
 
-@shared
+@needs_data
 @pytest.mark.shared
 def test_the_wards_do_not_differ_between_formats() -> None:
     """The wards from degrees and from the grid are one version."""

@@ -36,7 +36,7 @@ from stream.core.policy import Policies, Policy, parse_policies
 from stream.core.shares import FORCE, NEIGHBOURHOOD, OFFICER, Figures, shares
 from stream.core.slices import ACTIVITIES, NO_DEVICE, Slices
 from stream.files.sheets.explanations import explanation_json, parts_table
-from tests.core.test_abstraction import RENAMED, Case
+from tests.counted import RENAMED, Case
 from tests.strategies import BINARY, World, many, worlds
 
 if TYPE_CHECKING:

@@ -6,8 +6,7 @@ import json
 import shutil
 import zipfile
 from itertools import pairwise
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyogrio.raw
@@ -23,11 +22,12 @@ from geo.boundaries.layer import AreaFileError, ReadingLimits
 from geo.boundaries.reading import read_areas, read_layer
 from geo.boundaries.shapes import with_shared_vertices
 from geo.boundaries.writing import write_areas
+from tests.real import DATA, needs_data
 
-DATA = Path(__file__).parents[2].parent / "shared" / "data"
+if TYPE_CHECKING:
+    from pathlib import Path
+
 METRE_DEG = 1 / 111_000
-
-shared = pytest.mark.skipif(not DATA.is_dir(), reason="the real data (../shared/data) is not here")
 
 
 def farthest_m(one: AreaSet, other: AreaSet) -> float:
@@ -58,7 +58,7 @@ def three() -> AreaSet:
     )
 
 
-@shared
+@needs_data
 @pytest.mark.shared
 def test_wards_are_the_same_from_degrees_and_from_the_grid() -> None:
     """The wards' GeoJSON and their zipped Shapefile in British National Grid load as one, within 2 cm."""
@@ -69,7 +69,7 @@ def test_wards_are_the_same_from_degrees_and_from_the_grid() -> None:
     assert farthest_m(degrees, grid) < 0.02
 
 
-@shared
+@needs_data
 @pytest.mark.shared
 def test_real_files_need_no_options() -> None:
     """Priority areas and premises tell their own kind; a GeoPackage in the grid lands on Leicestershire."""
@@ -325,7 +325,7 @@ def test_areas_that_fit_on_the_grid_fit_in_degrees(length_m: float, cuts: list[f
     assert sum(len(part.interiors) for part in shapely.get_parts(whole)) == 0
 
 
-@shared
+@needs_data
 @pytest.mark.shared
 def test_shared_vertices_are_not_added_twice() -> None:
     """The wards share all their vertices already: as many come out of the grid as there are in degrees."""

@@ -18,29 +18,26 @@ from hypothesis import strategies as st
 from geo.areas import Area, AreaSet, Kind
 from geo.hours import OwnHours
 from geo.matching.history import UNKNOWN, AreaHistory
-from stream.core.facts import SECOND, Allocation, Duty, StateReport
+from stream.core.facts import SECOND, Allocation, StateReport
 from stream.core.policy import BEGINNING, Policies, Policy
 from stream.core.shares import shares
 from stream.core.slices import ACTIVITIES, NO_DEVICE, newest, slices, whole_slices
 from stream.core.stays import stays, whole_stays
 from stream.core.visits import reach, visits
-from tests.core.test_accounting import horizon
 from tests.strategies import (
-    BINARY,
     DECIMAL,
     NEIGHBOURHOODS,
     OFFICERS,
-    OPENINGS,
     PREMISES,
     PRIORITIES,
     RADIOS,
     VEHICLES,
-    Grid,
     World,
     fix_columns,
     many,
     micros,
 )
+from tests.worlds import busy, busy_world, horizon
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -146,99 +143,6 @@ def _where(history: AreaHistory, number: int) -> tuple[object, ...] | None:
 
 
 # Worlds in which much happens: two officers for an hour, on and off three small grounds.
-
-
-def busy_world(seed: int, grid: Grid = BINARY) -> World:
-    """A world from a seed: some eighty fixes, two to four duties, on ground with shared edges and holes."""
-    rng = np.random.default_rng(seed)
-    opening = int(rng.choice(np.array(OPENINGS)))
-    length = 3600 * SECOND
-
-    def moment() -> int:
-        return opening + int(rng.integers(0, 60)) * 60 * SECOND + int(rng.choice([0, 0, 1, -1, 500_000]))
-
-    def box(x: float, y: float, w: float, h: float) -> Shape:
-        return shapely.Polygon([grid.at(*at) for at in ((x, y), (x + w, y), (x + w, y + h), (x, y + h))])
-
-    def ground() -> tuple[tuple[str, str, Shape], ...]:
-        low, high = (int(value) for value in rng.integers(1, 6, 2))
-        west = shapely.Polygon([grid.at(*at) for at in ((0, 0), (low, 0), (high, 6), (0, 6))])
-        east = shapely.Polygon([grid.at(*at) for at in ((low, 0), (6, 0), (6, 6), (high, 6))])
-        x, y = (int(value) for value in rng.integers(0, 4, 2))
-        ring = shapely.Polygon(box(x, y, 3, 3).exterior.coords, [box(x + 1, y + 1, 1, 1).exterior.coords])
-        pair = shapely.MultiPolygon([box(x, y, 1, 1), box(x + 1, y + 1, 1, 1)])
-        grounds = [west, east, [ring, pair][int(rng.integers(2))]]
-        names = [NEIGHBOURHOODS[at] for at in rng.permutation(len(NEIGHBOURHOODS)).tolist()]
-        found = [("neighbourhood", *pair) for pair in zip(names[:3], grounds, strict=True)]
-        x, y = (value / 2 for value in rng.integers(0, 9, 2).tolist())
-        found.append(("premises", "B1", box(x, y, 0.5, 1)))
-        found += [
-            ("priority", name, box(x / 2, y / 2, 2, 1.5))
-            for name in PRIORITIES[: int(rng.integers(1, 4))]
-            for x, y in rng.integers(0, 7, (1, 2)).tolist()
-        ]
-        return tuple(found)
-
-    def track(name: str) -> list[Fix]:
-        time, (x, y) = opening - 60 * SECOND * int(rng.integers(0, 3)), rng.integers(0, 97, 2) / 16
-        found: list[Fix] = []
-        for _ in range(int(rng.integers(12, 30))):
-            found.append((name, time, *grid.at(float(x), float(y)), _ERRORS[int(rng.integers(4))]))
-            move = rng.random()
-            time += int(rng.choice(_GAPS)) if move < 0.8 else int(rng.integers(1, 300 * SECOND))
-            if move < 0.6:
-                x, y = x + rng.integers(-16, 17) / 16, y + rng.integers(-16, 17) / 16
-            elif move < 0.7:
-                x, y = rng.integers(0, 7, 2)
-            elif move < 0.72:
-                found.append((name, time - 1, *grid.at(float(x) + 64, float(y)), 10.0))
-            x, y = min(max(x, -1), 7), min(max(y, -1), 7)
-        return found
-
-    def duty(name: str, officer: str, start: int) -> Duty:
-        size = int(rng.integers(0, 3))
-        patch = sorted(rng.choice([*NEIGHBOURHOODS, "N9"], size, replace=False).tolist())
-        held = (None, None, None, moment())
-        devices = tuple(
-            Allocation(device, kind, held[int(rng.integers(4))], held[int(rng.integers(4))])
-            for device, kind in (
-                (RADIOS[OFFICERS.index(officer)], "radio"),
-                *((VEHICLES[at], "vehicle") for at in rng.integers(0, 2, int(rng.integers(1, 3))).tolist()),
-            )
-        )
-        end = None if rng.random() < 0.2 else start + int(rng.choice([length, length // 2]))
-        return Duty(name, 1, officer, start, end, tuple(patch), devices)
-
-    versions: list[Version] = [(None, ground())]
-    if rng.random() < 0.4:
-        versions.append((moment(), ground()))
-    duties = [duty("D1", "O1", opening), duty("D2", "O2", opening + int(rng.integers(0, 10)) * 60 * SECOND)]
-    if rng.random() < 0.5:
-        duties.append(duty("D3", "O1", moment()))
-    if rng.random() < 0.3:
-        duties.append(replace(duties[1], revision=2, patch=duties[0].patch, cancelled=rng.random() < 0.3))
-    states = tuple(
-        StateReport(OFFICERS[int(rng.integers(2))], moment(), int(rng.choice([1, 2, 3, 4, 6, 8, 9, 11])))
-        for _ in range(int(rng.integers(0, 10)))
-    )
-    fixes = [fix for name in (*RADIOS, *VEHICLES) for fix in track(name)]
-    return World(
-        fixes=tuple(fixes[at] for at in rng.permutation(len(fixes)).tolist()),
-        versions=tuple(versions),
-        duties=tuple(duties),
-        states=states,
-        as_of=opening + 2 * length,
-        period=(opening, opening + 2 * length) if rng.random() < 0.7 else (moment(), opening + length),
-    )
-
-
-_ERRORS = (10.0, None, 5.0, 60.0)
-_GAPS = np.array([30, 30, 30, 60, 60, 10, 300, 301, 900]) * SECOND
-
-
-def busy(grid: Grid = BINARY) -> st.SearchStrategy[World]:
-    """Busy worlds; a failing one is told by its seed."""
-    return st.integers(0, 2**32 - 1).map(lambda seed: busy_world(seed, grid))
 
 
 # Another time.

@@ -2,79 +2,40 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 import shapely
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from geo.areas import Area, AreaSet, Kind
 from geo.matching.grid import MAX_CELLS, Grid
 from geo.matching.places import OUTSIDE, Place, PlaceIndex
-from tests.tessellations import SIZE, SOUTH, WEST, small_world, telling_points, wiggly_world
+from tests.real import needs_data, wards
+from tests.strategies import many
+from tests.tessellations import (
+    SIZE,
+    SOUTH,
+    WEST,
+    cell_sizes,
+    lattices,
+    places_by_comparison,
+    seeds,
+    small_world,
+    square,
+    telling_points,
+    wiggly_world,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-DATA = Path(__file__).parents[2].parent / "shared" / "data"
-
-seeds = st.integers(0, 2**32 - 1)
-lattices = st.sampled_from([0.0, SIZE / 64, 1e-7])
-cell_sizes = st.sampled_from([20.0, 100.0, 700.0, 1e5])
-
-needs_data = pytest.mark.skipif(not DATA.is_dir(), reason="the real data (../shared/data) is not here")
-
-
-def many(examples: int) -> settings:
-    """So many examples, and no limit on the time of one: the machine may be busy."""
-    return settings(max_examples=examples, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-
-
-def places_by_comparison(areas: AreaSet, points: NDArray[np.float64]) -> list[Place]:
-    """Rule 5 word by word: each point is compared with each area."""
-    points_ = shapely.points(points)
-    covered: dict[Kind, list[tuple[str, NDArray[np.bool_]]]] = {kind: [] for kind in Kind}
-    for area in areas.areas():
-        covered[area.kind].append((area.area_id, shapely.covers(area.geometry, points_)))
-    found = []
-    for at in range(len(points)):
-        ids = {kind: sorted(name for name, covers in covered[kind] if covers[at]) for kind in Kind}
-        hoods, sites = ids[Kind.NEIGHBOURHOOD], ids[Kind.PREMISES]
-        found.append(
-            Place(hoods[0] if hoods else None, sites[0] if sites else None, tuple(ids[Kind.PRIORITY]))
-        )
-    return found
 
 
 def places_by_index(index: PlaceIndex, points: NDArray[np.float64]) -> list[Place]:
     """What the index says."""
     return [index.place(number) for number in index.locate(points[:, 0], points[:, 1]).tolist()]
-
-
-def square(
-    area_id: str, west: float, south: float, size: float = 0.01, kind: Kind = Kind.NEIGHBOURHOOD
-) -> Area:
-    """An area with sides along the meridians."""
-    return Area(kind, area_id, area_id, shapely.box(west, south, west + size, south + size))
-
-
-def wards() -> AreaSet:
-    """The real neighbourhoods, priority areas and premises."""
-    rows = []
-    for file, kind, id_, name in (
-        ("wards_leicestershire.geojson", Kind.NEIGHBOURHOOD, "WD13CD", "WD13NM"),
-        ("priority_areas.geojson", Kind.PRIORITY, "area_id", "name"),
-        ("premises.geojson", Kind.PREMISES, "area_id", "name"),
-    ):
-        for feature in json.loads((DATA / file).read_text())["features"]:
-            about = feature["properties"]
-            geometry = shapely.geometry.shape(feature["geometry"])
-            rows.append(Area(kind, about[id_], about[name], geometry))
-    return AreaSet.of(rows)
 
 
 @many(60)

@@ -15,18 +15,19 @@ from hypothesis import strategies as st
 from geo.areas import Area, AreaSet, Kind
 from geo.matching.places import Pieces, Place, PlaceIndex
 from geo.matching.predicates import covers_exactly, meet, meet_exactly
-from tests.core.test_places import (
+from tests.oracle.exact import Areas, along, point
+from tests.real import needs_data, wards
+from tests.strategies import many
+from tests.tessellations import (
     cell_sizes,
     lattices,
-    many,
-    needs_data,
     places_by_comparison,
     seeds,
+    small_world,
     square,
-    wards,
+    telling_points,
+    wiggly_world,
 )
-from tests.oracle.exact import Areas, along, point
-from tests.tessellations import small_world, telling_points, wiggly_world
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

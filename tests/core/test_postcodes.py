@@ -16,9 +16,9 @@ from geo.areas import Area, AreaSet, Kind
 from geo.boundaries.reading import read_areas
 from geo.matching.places import PlaceIndex
 from stream.core.postcodes import LONGEST, Finder, LookupOutcome, Postcodes, PostcodesError, plain, shown
+from tests.real import DATA
 
 ROOT = Path(__file__).resolve().parents[2]
-DATA = ROOT.parent / "shared" / "data"
 
 TOWN = AreaSet.of(
     [

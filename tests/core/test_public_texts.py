@@ -15,29 +15,16 @@ from babel.messages.extract import extract_from_dir
 from babel.messages.frontend import parse_mapping_cfg
 from babel.messages.pofile import read_po, write_po
 
-from stream.core.postcodes import Lookup, LookupOutcome, Neighbourhood
-from stream.core.summaries.disclosure import REASONS, PublicArea, PublicReason, publish
+from stream.core.postcodes import Lookup, LookupOutcome
+from stream.core.summaries.disclosure import PublicArea, publish
 from stream.core.visits import LENGTHS
-from stream.reports.public import (
-    HERE,
-    SOURCE,
-    TEXTS,
-    LanguageError,
-    css,
-    finder_html,
-    fragment,
-    html,
-    languages,
-    texts,
-)
-from tests.publics import GOOD, MINUTE, World, summary, team
+from stream.reports.public import HERE, SOURCE, TEXTS, LanguageError, css, fragment, html, languages, texts
+from tests.publics import MINUTE, PAGE, World, answers, finder, pages, summary, team
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from stream.core.summaries.disclosure import Public
 
-PAGE = publish(summary(GOOD))
 TRANSLATED = [language for language in languages() if language != SOURCE]
 PLACEHOLDER = re.compile(r"%\((\w+)\)s")
 
@@ -61,51 +48,6 @@ def catalogue(path: Path) -> Catalog:
 def ids(messages: Catalog) -> set[object]:
     """What is to be translated."""
     return {message.id for message in messages if message.id}
-
-
-def pages() -> list[Public]:
-    """Pages with every state and reason."""
-    shown = PAGE
-    assert shown.share is not None
-    every = tuple(PublicReason(key=key, percent=number) for number, key in enumerate(REASONS))
-    area = shown.areas[0]
-    return [
-        shown,
-        replace(shown, reasons=every, corrected=True),
-        replace(shown, share=replace(shown.share, verdict="missed", on_patch_hours=0)),
-        replace(shown, share=replace(shown.share, verdict="not proven", low=83.0, high=83.0)),
-        *(replace(shown, share=None, reasons=(), state=state) for state in ("few", "nobody", "shared")),
-        replace(
-            shown,
-            areas=(
-                replace(area, visits=None, by_length=(None, 0, 0, 0), patrol_hours=1, in_hours=None),
-                replace(area, visits=0, by_length=(0, 0, 0, 0), patrol_hours=0),
-                replace(area, days="Sat", hours="never"),
-                replace(area, never_in_hours=True),
-            ),
-        ),
-    ]
-
-
-def answers() -> list[Lookup]:
-    """Answers of every kind."""
-    place = Neighbourhood("N1", "Abbey")
-    many = tuple(Neighbourhood(f"N{number}", f"Ward {number}") for number in range(40))
-    return [
-        Lookup(asked="x", outcome=LookupOutcome.NO_POSTCODE, suggestions=("AB1 1AA",)),
-        Lookup(asked="", outcome=LookupOutcome.EMPTY),
-        Lookup(asked="AB1 1AA", outcome=LookupOutcome.FOUND, postcode="AB1 1AA", neighbourhood=place),
-        Lookup(asked="AB1 1AA", outcome=LookupOutcome.OUTSIDE, postcode="AB1 1AA"),
-        Lookup(asked="AB1 1AA", outcome=LookupOutcome.NO_POSITION, postcode="AB1 1AA"),
-        Lookup(asked="AB1 1AA", outcome=LookupOutcome.UNKNOWN, postcode="AB1 1AA"),
-        Lookup(asked="AB1", outcome=LookupOutcome.PARTIAL, postcode="AB1", neighbourhoods=many),
-        Lookup(asked="AB1", outcome=LookupOutcome.PARTIAL, postcode="AB1"),
-    ]
-
-
-def finder(answer: Lookup | None, language: str = "en") -> str:
-    """The finder's page with an answer."""
-    return finder_html(answer, language, action="/find", link=lambda name: f"/area/{name}")
 
 
 # ── Catalogues ────────────────────────────────────────────────────────────────────────────────────────────

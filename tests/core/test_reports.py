@@ -171,6 +171,7 @@ def test_the_parts_of_the_time_add_up_to_the_minute(found: Figures, split: int) 
 @pytest.mark.parametrize("name", WEEKS)
 def test_a_row_of_every_table_adds_up(name: str) -> None:
     """On patch, off patch, not visible and unknown sum to the duty time in each row, to the minute."""
+    added = 0
     for table in listing.tables(WEEKS[name]):
         kinds = [column.kind for column in table.columns]
         if grid.TIME not in kinds or grid.PART not in kinds:
@@ -182,6 +183,8 @@ def test_a_row_of_every_table_adds_up(name: str) -> None:
             assert whole == sum(
                 minutes(text) for text, kind in zip(said, kinds, strict=True) if kind == grid.PART
             )
+            added += 1
+    assert added
 
 
 def test_the_same_time_is_said_the_same_way_everywhere() -> None:

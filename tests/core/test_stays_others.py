@@ -18,13 +18,11 @@ is left then, and what happens in plain degrees:
 
 from __future__ import annotations
 
-import csv
-import gzip
 import importlib
 import warnings
 from collections import defaultdict
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -42,10 +40,10 @@ from stream.core.facts import SECOND
 from stream.core.policy import BEGINNING, Policies, Policy
 from stream.core.stays import stays
 from tests import oracle
-from tests.core.test_places import wards
 from tests.oracle.substeps import Ground, disagreement, walk
+from tests.real import buses, couriers, wards
 from tests.strategies import BINARY, DECIMAL, EPOCH, Grid, areas, fix_columns, many, spots
-from tests.tessellations import SIZE, SOUTH, WEST, small_world, telling_points
+from tests.tessellations import SIZE, SOUTH, WEST, lattices, seeds, small_world, telling_points
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -64,9 +62,6 @@ FINE = 2.0**30
 """Units in a degree of the fine frame: some 0.1 mm each."""
 
 MILLISECOND = 1000
-
-seeds = st.integers(0, 2**32 - 1)
-lattices = st.sampled_from([0.0, SIZE / 64, 1e-7])
 
 
 class Frame(NamedTuple):
@@ -200,58 +195,6 @@ def nearby(points: NDArray[np.float64]) -> NDArray[np.float64]:
     """Those points of some that a patrol might be at."""
     middle = np.array([WEST + SIZE / 2, SOUTH + SIZE / 2])
     return points.compress(np.abs(points - middle).max(axis=1) < 4 * SIZE, axis=0)
-
-
-def observed(rows: Mapping[str, list[Fix]]) -> dict[str, list[Fix]]:
-    """Tracks cut where no more was heard for over 300 s."""
-    found: dict[str, list[Fix]] = {}
-    for name, track in rows.items():
-        track.sort(key=lambda fix: fix[1])
-        run: list[Fix] = []
-        for fix in track:
-            if run and fix[1] - run[-1][1] > 300 * SECOND:
-                found[f"{name}/{run[0][1]}"], run = run, []
-            if not run or fix[1] > run[-1][1]:
-                run.append(fix)
-        found[f"{name}/{run[0][1]}"] = run
-    return {name: run for name, run in found.items() if len(run) > 1}
-
-
-def buses(data: Path) -> dict[str, list[Fix]]:
-    """Real vehicles on a bus route, moved onto the wards of Leicester."""
-    rows: dict[str, list[Fix]] = defaultdict(list)
-    with (data / "liverpool_bus_route14_2026-01-26.csv").open(encoding="utf-8", newline="") as file:
-        for row in csv.DictReader(file):
-            at = datetime.fromisoformat(f"{row['timestamp']}+00:00")
-            rows[row["vehicle_id"]].append(
-                (
-                    row["vehicle_id"],
-                    (at - EPOCH) // timedelta(microseconds=1),
-                    round(float(row["longitude"]) + 1.7835, 6),
-                    round(float(row["latitude"]) - 0.8091, 6),
-                    None,
-                )
-            )
-    return observed(rows)
-
-
-def couriers(data: Path) -> dict[str, list[Fix]]:
-    """Real phones on foot and driving, around the middle of Leicester."""
-    rows: dict[str, list[Fix]] = defaultdict(list)
-    with gzip.open(data / "courier_tracks_xy.csv.gz", "rt", encoding="utf-8", newline="") as file:
-        for row in csv.DictReader(file):
-            whole, _, rest = row["timestamp"].partition(".")
-            at = datetime.fromisoformat(f"{whole}+00:00")
-            rows[row["track"]].append(
-                (
-                    row["track"],
-                    (at - EPOCH) // timedelta(microseconds=1) + int(rest.ljust(6, "0")[:6]),
-                    -1.1398 + float(row["x"]) / 67_480,
-                    52.6369 + float(row["y"]) / 111_195,
-                    None,
-                )
-            )
-    return observed(rows)
 
 
 # Walking.

@@ -20,8 +20,8 @@ from stream.core.shares import Figures
 from stream.files.account import Account, Facts, account
 from stream.files.sheets.arrow import write
 from stream.files.sheets.contract import last_known
-from tests.core.test_accounting import history_of
 from tests.strategies import BINARY, World, fix_columns, many, micros, world_fixes, worlds
+from tests.worlds import history_of
 
 if TYPE_CHECKING:
     from pathlib import Path

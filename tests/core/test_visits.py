@@ -24,11 +24,11 @@ from stream.core.visits import PriorityFigures, Visits, priority_figures, reach,
 from stream.files.sheets.arrow import write
 from stream.files.sheets.visit_tables import priorities_table, visits_table
 from tests import oracle
-from tests.core.test_accounting import history_of, horizon
 from tests.oracle.slices import Slice
 from tests.oracle.visits import Visit, Wishes, own_time, priority
 from tests.oracle.visits import visits as oracle_visits
 from tests.strategies import BINARY, PRIORITIES, World, fix_columns, many, micros, world_fixes, worlds
+from tests.worlds import history_of, horizon
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -37,7 +37,7 @@ from stream.pipeline.processes import start
 from stream.settings import Settings
 from stream.simulate import TOPICS, areas_geojson, demo_force, simulate
 from stream.store.schema import connect
-from tests.shell.test_ledger import assert_consistent
+from tests.shell.stored import assert_consistent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -67,6 +67,12 @@ def bootstrap_of(broker: str, request: pytest.FixtureRequest) -> str:
     """The address of the broker that a test is run on."""
     server: EmbeddedBroker | RealKafka = request.getfixturevalue(broker)
     return server.bootstrap
+
+
+def aside(work: Callable[[], object]) -> None:
+    """Does something in a thread of its own: a browser's driver has an event loop in this one."""
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(work).result()
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,8 +238,12 @@ class Pipeline:
             replace(spec, config={**spec.config, "retention.ms": "-1"})
             for spec in topics.specs(self.settings.topic_prefix, partitions=self.settings.partitions)
         ]
-        asyncio.run(topics.ensure_topics(self.settings.kafka, wanted))
-        initialise(self.settings)
+
+        def work() -> None:
+            asyncio.run(topics.ensure_topics(self.settings.kafka, wanted))
+            initialise(self.settings)
+
+        aside(work)
 
     def forget_topics(self) -> None:
         """Deletes all topics and returns when they are gone."""

@@ -11,21 +11,19 @@ import os
 import shutil
 import subprocess
 import time
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import expect, sync_playwright
 
 from stream import topics
 from stream.core.calendar import rfc3339
 from stream.core.facts import SECOND
 from stream.pipeline.processes import command
 from stream.simulate import areas_geojson
-from stream.store.schema import connect
-from tests.shell.pipeline import Facts, Message
+from tests.shell.pipeline import Facts, Message, Pipeline, aside
 from tests.shell.town import MINUTE, SPOTS, TOWN
 from tests.strategies import micros
 
@@ -34,8 +32,6 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize
 
-    from stream.embedded import EmbeddedDatabase
-    from tests.shell.pipeline import Pipeline
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "stream" / "web" / "page"
@@ -53,6 +49,7 @@ DESK: ViewportSize = {"width": 1440, "height": 900}
 PHONE: ViewportSize = {"width": 390, "height": 844}
 WALL: ViewportSize = {"width": 1920, "height": 1080}
 PATIENCE_MS = 45_000
+expect.set_options(timeout=PATIENCE_MS)
 MARKUP = '<img src=x onerror="document.title=1">'
 """A name that a page must show as it is."""
 
@@ -88,12 +85,6 @@ def built() -> None:
     from stream.web.page.build import up_to_date
 
     assert up_to_date(), "the pages are not built from these sources: run make install"
-
-
-def aside(work: Callable[[], object]) -> None:
-    """Does something in a thread of its own: the browser's driver has an event loop in this one."""
-    with ThreadPoolExecutor(1) as thread:
-        thread.submit(work).result()
 
 
 @contextlib.contextmanager
@@ -137,18 +128,6 @@ class Web:
 
 
 @contextlib.contextmanager
-def database_called(server: EmbeddedDatabase, name: str) -> Iterator[str]:
-    """An empty database of that name, as long as it is wanted; gives where it is."""
-    with connect(server.dsn) as connection:
-        connection.execute(f"create database {name} template template0".encode())
-    try:
-        yield server.dsn_of(name)
-    finally:
-        with connect(server.dsn) as connection:
-            connection.execute(f"drop database {name} with (force)".encode())
-
-
-@contextlib.contextmanager
 def serving(pipeline: Pipeline, **settings: str) -> Iterator[Web]:
     """The web process over a pipeline's database."""
     with web_with(pipeline.environment, **settings) as web:
@@ -165,7 +144,8 @@ def serving_alone(dsn: str, **settings: str) -> Iterator[Web]:
 
 @contextlib.contextmanager
 def web_with(environment: dict[str, str], **settings: str) -> Iterator[Web]:
-    """The web process with some settings of its own."""
+    """The web process with some settings of its own; its pages are up to date."""
+    built()
     web = Web(environment | {f"PATROL_{name.upper()}": value for name, value in settings.items()})
     try:
         web.start()
@@ -194,12 +174,37 @@ class Visitor:
 
     def until(self, script: str, what: str) -> Any:
         """Waits until a piece of script gives something; the page's own policy lets no text be run in it."""
+        return self.eventually(lambda: self.value(script), what)
+
+    def eventually(self, seen: Callable[[], Any], what: str) -> Any:
+        """Waits until something is seen: a page draws a little after it is told, a busy machine later."""
         deadline = time.monotonic() + PATIENCE_MS / 1000
-        while not (found := self.value(script)):
+        while not (found := seen()):
             if time.monotonic() > deadline:
                 raise AssertionError(f"the page still has not: {what}; complaints: {self.complaints}")
             self.page.wait_for_timeout(50)
         return found
+
+    def point_at(self, unit: str, words: str) -> tuple[float, float]:
+        """Points at a unit on the map until its tip has the words; returns where that is on the screen.
+
+        A tip comes only to a pointer that moves over what has been drawn: it is moved again until then.
+        """
+
+        def pointed() -> tuple[float, float] | None:
+            x, y = self.value(
+                f"""() => {{ const unit = patrol.state.units.get('{unit}');
+                             const {{ x, y }} = patrol.map.map.project([unit.lon, unit.lat]);
+                             const box = document.querySelector('#map').getBoundingClientRect();
+                             return [x + box.left, y + box.top]; }}"""
+            )
+            self.page.mouse.move(x + 1, y)
+            self.page.mouse.move(x, y)
+            tip = self.page.locator("#tip")
+            return (x, y) if tip.is_visible() and words in (tip.text_content() or "") else None
+
+        spot: tuple[float, float] = self.eventually(pointed, f"told of {unit} under the pointer")
+        return spot
 
     def shot(self, name: str) -> None:
         """Keeps a picture."""
@@ -251,13 +256,21 @@ class Visitor:
 
 @contextlib.contextmanager
 def visiting(
-    browser: Browser, address: str, path: str = "/", *, size: ViewportSize = DESK, **options: Any
+    browser: Browser,
+    address: str,
+    path: str = "/",
+    *,
+    size: ViewportSize = DESK,
+    hurried: bool = False,
+    **options: Any,
 ) -> Iterator[Visitor]:
-    """A page that has just been opened."""
+    """A page that has just been opened; ``hurried``: its clock can be put on (``page.clock``)."""
     context: BrowserContext = browser.new_context(
         viewport=size, timezone_id="Asia/Tokyo", locale="en-GB", **options
     )
     context.set_default_timeout(PATIENCE_MS)
+    if hurried:
+        context.clock.install()
     page = context.new_page()
     visitor = Visitor(page)
     page.on("request", lambda request: visitor.asked.append(request.url))
@@ -371,7 +384,7 @@ class Outside:
         aside(work)
 
 
-def an_hour_in_town(outside: Outside) -> None:
+def _an_hour(outside: Outside) -> None:
     """From noon to one: the west is well patrolled, the east has nobody, one of its radios falls silent."""
     for officer in OFFICERS:
         outside.book(officer)
@@ -383,3 +396,20 @@ def an_hour_in_town(outside: Outside) -> None:
     outside.put(r2002="")
     outside.go(30)
     outside.send()
+
+
+@contextlib.contextmanager
+def an_hour_in_town(bootstrap: str, dsn: str, folder: Path, **settings: Any) -> Iterator[Outside]:
+    """Ingest and worker over an hour in the town, as long as they are wanted.
+
+    Args:
+        bootstrap: the broker's address.
+        dsn: an empty database.
+        folder: for files.
+        settings: other than usual.
+    """
+    with Pipeline(bootstrap, dsn, folder, **settings) as pipeline:
+        outside = Outside(pipeline)
+        outside.areas(folder / "areas")
+        _an_hour(outside)
+        yield outside

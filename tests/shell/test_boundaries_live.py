@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 import shapely
-from hypothesis import assume, given
+from hypothesis import given
 from hypothesis import strategies as st
 
 from geo.areas import Area, AreaSet, Kind
@@ -29,9 +29,9 @@ from stream.store.ledger import Ledger
 from stream.store.publications import PublicationError, publish, withdraw
 from stream.store.reading.exports import derived
 from stream.store.records import in_force_at, records, restatements, touched
-from stream.store.schema import connect, migrate
-from tests.shell.test_ledger import POLICIES, assert_consistent, expected, stored
-from tests.strategies import BINARY, World, areas, many, micros, world_fixes, worlds
+from stream.store.schema import connect
+from tests.shell.stored import POLICIES, TABLES, assert_consistent, empty, expected, migrated, stored
+from tests.strategies import BINARY, World, areas, bookable_worlds, many, micros, world_fixes
 
 if TYPE_CHECKING:
     import random
@@ -42,10 +42,6 @@ if TYPE_CHECKING:
     from stream.store.schema import Connection
     from tests.strategies import Version
 
-TABLES = (
-    "restated, restatement, area, area_version, place, fix, allocation, state, stay, stay_end, slice, "
-    "slice_end, duty_revision, duty, officer, device, frame_offset"
-)
 START = micros("2026-11-22T22:00:00+00:00")
 """A Sunday night shift: it ends in another week than it begins in."""
 
@@ -55,13 +51,8 @@ MIDDLE = micros("2026-11-22T23:20:00.500000+00:00")
 @pytest.fixture(scope="module")
 def dsn(database_server: EmbeddedDatabase) -> Iterator[str]:
     """One database for the module; each test empties it."""
-    with connect(database_server.dsn) as server:
-        server.execute("create database boundaries_live template template0")
-    with connect(database_server.dsn_of("boundaries_live")) as opened:
-        migrate(opened)
-    yield database_server.dsn_of("boundaries_live")
-    with connect(database_server.dsn) as server:
-        server.execute("drop database boundaries_live with (force)")
+    with migrated(database_server, "boundaries_live") as found:
+        yield found
 
 
 @pytest.fixture
@@ -70,12 +61,6 @@ def connection(dsn: str) -> Iterator[Connection]:
     with connect(dsn) as opened:
         empty(opened)
         yield opened
-
-
-def empty(connection: Connection) -> None:
-    """Empties every table but the list of migrations."""
-    connection.execute(f"truncate {TABLES} restart identity".encode())
-    connection.execute("insert into place (priorities) values ('{}')")
 
 
 # ── A shift ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -382,7 +367,7 @@ def version_of(version: Version) -> tuple[int, AreaSet]:
 @st.composite
 def regimes(draw: st.DrawFn) -> tuple[World, list[bool]]:
     """A world with one version more, and which of its versions are taken back again."""
-    world = draw(worlds(BINARY))
+    world = draw(bookable_worlds())
     extra = draw(areas(BINARY))
     starts = [fix[1] for fix in world.fixes] or [world.as_of]
     world = replace(world, versions=(*world.versions, (draw(st.sampled_from(starts)), extra)))
@@ -396,7 +381,6 @@ def test_the_tables_are_those_of_the_versions_that_stand(
 ) -> None:
     """Facts, publications and withdrawals in any order: the tables are the account under what stands."""
     world, gone = made
-    assume(all(duty.end is None or duty.end > duty.start for duty in world.duties))
     fixes, numbers = world_fixes(world), list(range(len(world.fixes)))
     random.shuffle(numbers)
     work: list[object] = [take(fixes, np.array(part, np.int64)) for part in np.array_split(numbers, count)]

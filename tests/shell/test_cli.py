@@ -63,6 +63,15 @@ def did(*words: str | Path, **settings: str) -> str:
     return done.stdout
 
 
+def printed(*words: str | Path, **settings: str) -> str:
+    """What the command prints when it is run in this process, which spares its start; it must succeed."""
+    done = CliRunner().invoke(
+        patrol, [str(word) for word in words], env=environment(**settings), catch_exceptions=False
+    )
+    assert done.exit_code == 0, done.output
+    return done.stdout
+
+
 # ── Help and wrong use ────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -219,6 +228,12 @@ def simulated(folder: Path, seed: int = 1) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def shift(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a simulated shift."""
+    return simulated(tmp_path_factory.mktemp("cli") / "shift")
+
+
 def accounted(shift: Path, out: Path, *more: str) -> str:
     """What `patrol account` says of it."""
     return did(
@@ -229,10 +244,9 @@ def accounted(shift: Path, out: Path, *more: str) -> str:
     )
 
 
-def test_accounts_of_a_simulated_shift_are_near_the_truth(tmp_path: Path) -> None:
+def test_accounts_of_a_simulated_shift_are_near_the_truth(shift: Path, tmp_path: Path) -> None:
     """Each officer's time by activity is the truth's within half a minute and the unknown; bytes repeat."""
-    shift = simulated(tmp_path / "shift")
-    said = json.loads(accounted(shift, tmp_path / "figures", "--json"))
+    figures = json.loads(accounted(shift, tmp_path / "figures", "--json"))
     counted: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
     for row in rows(tmp_path / "figures" / "slices.csv"):
         length = (parse_time(row["end"]) - parse_time(row["start"])) / SECOND
@@ -244,17 +258,16 @@ def test_accounts_of_a_simulated_shift_are_near_the_truth(tmp_path: Path) -> Non
         for activity in ("on_patch", "off_patch", "not_visible", "break"):
             true = float(row[f"{activity}_s"])
             assert found[activity] - TOLERANCE_S <= true <= found[activity] + found["unknown"] + TOLERANCE_S
-    [force] = said["force"]
+    [force] = figures["force"]
     assert 0.4 < force["share"] < 1
-    assert said["rows"]["slices"] == len(rows(tmp_path / "figures" / "slices.csv"))
+    assert figures["rows"]["slices"] == len(rows(tmp_path / "figures" / "slices.csv"))
     accounted(simulated(tmp_path / "again"), tmp_path / "figures again")
     assert contents(tmp_path / "again") == contents(shift)
     assert contents(tmp_path / "figures again") == contents(tmp_path / "figures")
 
 
-def test_strict_accounts_exit_1_when_the_target_is_missed(tmp_path: Path) -> None:
+def test_strict_accounts_exit_1_when_the_target_is_missed(shift: Path, tmp_path: Path) -> None:
     """With --strict, a force below the policy's target exits 1, and one that keeps it 0."""
-    shift = simulated(tmp_path / "shift")
     policy = tmp_path / "policy.toml"
     words: list[str | Path] = [
         *("account", "--areas", shift / "areas.geojson", "--positions", shift / "positions.jsonl"),
@@ -307,13 +320,13 @@ def test_areas_are_loaded_and_listed(embedded_broker: EmbeddedBroker, database: 
     done = run(*load, "2026-01-01", **settings)
     assert done.returncode == 2
     assert re.fullmatch(r"patrol: the database lacks .+: run 'patrol init' first\n", done.stderr)
-    first = did("init", **settings)
+    first = printed("init", **settings)
     assert "topic cliareas.radio.positions: created" in first
-    assert "created" not in did("init", **settings)
-    assert "no areas yet" in did("areas", "list", **settings)
-    assert "version 1: 14 areas of kind neighbourhood" in did(*load, "2026-01-01", **settings)
-    assert "version 2: 14 areas of kind neighbourhood" in did(*load, "2026-02-01", **settings)
-    listed = json.loads(did("areas", "list", "--json", **settings))
+    assert "created" not in printed("init", **settings)
+    assert "no areas yet" in printed("areas", "list", **settings)
+    assert "version 1: 14 areas of kind neighbourhood" in printed(*load, "2026-01-01", **settings)
+    assert "version 2: 14 areas of kind neighbourhood" in printed(*load, "2026-02-01", **settings)
+    listed = json.loads(printed("areas", "list", "--json", **settings))
     assert [(item["version"], item["kind"], item["in_force"]) for item in listed] == [
         (1, "neighbourhood", False),
         (2, "neighbourhood", True),
@@ -322,7 +335,7 @@ def test_areas_are_loaded_and_listed(embedded_broker: EmbeddedBroker, database: 
         "2026-01-01T00:00:00.000000Z",
         "2026-02-01T00:00:00.000000Z",
     ]
-    marked = [line for line in did("areas", "list", **settings).splitlines() if "in force" in line]
+    marked = [line for line in printed("areas", "list", **settings).splitlines() if "in force" in line]
     assert any(re.match(r" *2 +neighbourhood ", line) for line in marked)
     assert not any(re.match(r" *1 +neighbourhood ", line) for line in marked)
     broken = tmp_path / "broken.geojson"
@@ -330,7 +343,7 @@ def test_areas_are_loaded_and_listed(embedded_broker: EmbeddedBroker, database: 
     done = run("areas", "load", broken, "--kind", "priority", "--from", "2026-01-01", **settings)
     assert done.returncode == 1
     assert "not published: 1 error" in done.stdout
-    assert len(json.loads(did("areas", "list", "--json", **settings))) == 2
+    assert len(json.loads(printed("areas", "list", "--json", **settings))) == 2
 
 
 def test_a_file_is_replayed_onto_topics(

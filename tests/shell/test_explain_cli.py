@@ -11,16 +11,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from click.testing import CliRunner
 
-from geo.areas import Kind
 from stream.cli import patrol
 from stream.core.calendar import moment, parse_time, rfc3339
 from stream.core.facts import SECOND, Allocation, Duty
 from stream.core.policy import Policies
 from stream.files.account import read
 from stream.simulate import demo_force, simulate, write
-from stream.store import areas as tables
 from stream.store.ledger import Ledger, Offset
-from stream.store.schema import connect, migrate
+from stream.store.schema import connect
+from tests.shell.stored import counted, migrated
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -70,19 +69,8 @@ def facts(shift: Path) -> Facts:
 @pytest.fixture(scope="module")
 def database(database_server: EmbeddedDatabase, facts: Facts) -> Iterator[str]:
     """A database that holds the shift."""
-    name = "explained"
-    with connect(database_server.dsn) as server:
-        server.execute(f"create database {name} template template0".encode())
-    with connect(database_server.dsn_of(name)) as connection:
-        migrate(connection)
-        for kind in Kind:
-            tables.publish(connection, facts.areas, kind, 0, file="areas.geojson", sha256="", by="test")
-        ledger = Ledger(connection, Policies())
-        ledger.bookings(facts.duties, facts.states, [Offset("duties", 0, "first", 1)])
-        ledger.positions(facts.fixes, [Offset("frames", 0, "first", 1)])
-    yield database_server.dsn_of(name)
-    with connect(database_server.dsn) as server:
-        server.execute(f"drop database {name} with (force)".encode())
+    with counted(database_server, "explained", facts) as dsn:
+        yield dsn
 
 
 def run(*words: str | Path, database: str = "") -> Result:
@@ -270,13 +258,9 @@ def test_a_team_that_there_is_not_exits_1(shift: Path) -> None:
 
 def test_a_database_without_positions_is_no_error(database_server: EmbeddedDatabase) -> None:
     """Without bookings the answer is no; booked and never heard, all time is unknown and says why."""
-    with connect(database_server.dsn) as server:
-        server.execute(b"create database nothing_yet template template0")
-    dsn = database_server.dsn_of("nothing_yet")
     asked = ("explain", "--force", "--week", "2026-W46")
-    try:
+    with migrated(database_server, "nothing_yet") as dsn:
         with connect(dsn) as connection:
-            migrate(connection)
             assert run(*asked, database=dsn).exit_code == 1
             assert run("teams", "--as-of", "2026-11-16", database=dsn).exit_code == 1
             start = parse_time(START)
@@ -288,9 +272,6 @@ def test_a_database_without_positions_is_no_error(database_server: EmbeddedDatab
         assert "On patch 0 min of 1 h (0.0 %; between 0.0 % and 100.0 %): not proven." in said
         assert "  1 h before there were boundaries (O1; the longest O1 Sun 20:00–21:00)" in said.splitlines()
         assert json.loads(did(*asked, "--json", database=dsn))["unknown_s"] == 3600
-    finally:
-        with connect(database_server.dsn) as server:
-            server.execute(b"drop database nothing_yet with (force)")
 
 
 def test_times_are_read_back(database: str) -> None:

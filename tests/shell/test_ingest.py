@@ -22,7 +22,7 @@ from stream.core import frames
 from stream.core.events import Reason, UsableLimits, decode_duties, decode_states
 from stream.embedded import EmbeddedBroker, free_port
 from stream.pipeline.ingest import MAX_EVENT_BYTES, IngestProgress, IngestSettings, run
-from tests.core import test_events as examples
+from tests import messages as examples
 from tests.shell.kafka import RealKafka
 
 if TYPE_CHECKING:

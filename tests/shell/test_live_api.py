@@ -8,10 +8,9 @@ import itertools
 import json
 import os
 import subprocess
-import time
 import zlib
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
@@ -35,11 +34,11 @@ from stream.store.reading.duty_track import read_duty
 from stream.store.reading.exports import derived
 from stream.store.reading.live import live
 from stream.store.schema import connect
-from stream.topics import RADIO_POSITIONS
 from stream.web.live import answers
 from stream.web.live.pulse import BEHIND, Pulse
 from stream.web.pages import policy
 from tests.shell.pipeline import Message, Pipeline, demo_facts
+from tests.shell.streamed import Event, events_of, listening, position
 from tests.shell.town import MINUTE, NOON, SPOTS, TOWN, Town, duty
 from tests.strategies import fix_columns
 
@@ -50,24 +49,6 @@ if TYPE_CHECKING:
     from stream.embedded import EmbeddedBroker
 
 HOUR = 60 * MINUTE
-
-
-class Event(NamedTuple):
-    """One server-sent event."""
-
-    id: str | None
-    name: str
-    data: dict[str, Any]
-
-
-def events_of(text: str) -> list[Event]:
-    """The events of a piece of a stream."""
-    found = []
-    for block in text.split("\n\n"):
-        if block.strip():
-            said = dict(line.split(": ", 1) for line in block.strip().split("\n"))
-            found.append(Event(said.get("id"), said["event"], json.loads(said["data"])))
-    return found
 
 
 # ── The whole, running ────────────────────────────────────────────────────────────────────────────────────
@@ -126,22 +107,6 @@ def site(
         server.execute("drop database live_api with (force)")
 
 
-@contextlib.contextmanager
-def listening(site: Site, **headers: str) -> Iterator[Iterator[Event]]:
-    """The events of the stream, as they come."""
-    with site.client() as client, client.stream("GET", "/api/v1/stream", headers=headers) as answer:
-        assert answer.status_code == 200
-        assert answer.headers["content-type"].startswith("text/event-stream")
-
-        def read() -> Iterator[Event]:
-            rest = ""
-            for text in answer.iter_text():
-                whole, _, rest = (rest + text).rpartition("\n\n")
-                yield from events_of(whole)
-
-        yield read()
-
-
 @dataclass(slots=True)
 class Page:
     """What a page knows, from the events that it was sent."""
@@ -195,18 +160,12 @@ class Page:
         }
 
 
-def position(device: str, time_us: int, lon: float, lat: float) -> Message:
-    """A radio's position as it is sent."""
-    body = {"device_id": device, "time": rfc3339(time_us), "lon": lon, "lat": lat, "error_m": 5}
-    return Message(RADIO_POSITIONS, json.dumps(body).encode(), time_us, device.encode())
-
-
 def test_a_page_that_is_told_what_changed_knows_what_a_new_one_is_given(site: Site) -> None:
     """A snapshot with every change applied, while a shift streams in, is what a new snapshot says."""
     page = Page()
     portions = [site.waiting[at::3] for at in range(3)]
     site.waiting = []
-    with listening(site) as events:
+    with listening(site.address) as events:
         for event in events:
             assert page.live or event.name == "snapshot"
             page.take(event)
@@ -221,7 +180,7 @@ def test_a_page_that_is_told_what_changed_knows_what_a_new_one_is_given(site: Si
             quiet = quiet + 1 if event.name == before.name == "pulse" else 0
             if quiet == 5:
                 break
-    with listening(site) as events:
+    with listening(site.address) as events:
         fresh = Page()
         fresh.take(next(events))
     assert fresh.as_of == page.as_of
@@ -229,8 +188,8 @@ def test_a_page_that_is_told_what_changed_knows_what_a_new_one_is_given(site: Si
     assert page.seen() == fresh.seen()
 
 
-def test_an_event_is_on_the_stream_within_two_seconds(site: Site) -> None:
-    """A position sent to Kafka is told to the page within 2 s: the quickest of five."""
+def test_an_event_is_on_the_stream(site: Site) -> None:
+    """Each position sent to Kafka is told to the page, though no other follows it."""
     with site.client() as client:
         unit = next(
             item
@@ -240,20 +199,15 @@ def test_an_event_is_on_the_stream_within_two_seconds(site: Site) -> None:
         now = parse_time(client.get("/api/v1/live").json()["as_of"])
     device = unit["properties"]["device_id"]
     lon, lat = unit["geometry"]["coordinates"]
-    took = []
-    with listening(site) as events:
+    with listening(site.address) as events:
         assert next(events).name == "snapshot"
         for at in range(1, 6):
             sent = now + at * 5 * SECOND
             site.pipeline.post([position(device, sent, lon, lat + at * 1e-5)])
-            began = time.monotonic()
-            for event in events:
-                if event.name == "units" and sent // 1000 in event.data["t_ms"]:
-                    assert device in event.data["ids"]
-                    took.append(time.monotonic() - began)
-                    break
-    assert len(took) == 5
-    assert min(took) <= 2.0, f"it took {', '.join(f'{item:.2f} s' for item in took)}"
+            told = next(
+                event.data for event in events if event.name == "units" and sent // 1000 in event.data["t_ms"]
+            )
+            assert told["ids"][told["t_ms"].index(sent // 1000)] == device
 
 
 def test_live_figures_are_those_of_the_feed(site: Site) -> None:
@@ -349,7 +303,7 @@ def test_a_neighbourhood_has_the_timelines_of_its_officers(site: Site) -> None:
 
 def test_units_say_who_has_them(site: Site) -> None:
     """A unit's columns name the officers who have it as the list of units does; nobody's has no name."""
-    with listening(site) as events:
+    with listening(site.address) as events:
         units = next(events).data["units"]
     with site.client() as client:
         named = {
@@ -379,7 +333,7 @@ def test_compressed_and_plain_streams_say_the_same(site: Site) -> None:
     """The stream comes as gzip where that is taken, and says the same as the plain one."""
     found = []
     for encoding in ("gzip", "identity"):
-        with listening(site, **{"Accept-Encoding": encoding}) as events:
+        with listening(site.address, **{"Accept-Encoding": encoding}) as events:
             page = Page()
             for event in itertools.islice(events, 3):
                 page.take(event)

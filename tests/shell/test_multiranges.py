@@ -16,10 +16,9 @@ from stream.core.policy import BEGINNING, DEFAULT_STATES, Policies, Policy, Stat
 from stream.core.shares import shares
 from stream.core.slices import ACTIVITIES, NO_DEVICE, NO_STATE, newest, reason, slices, whole_slices
 from stream.core.stays import stays
-from tests.core.test_accounting import history_of, horizon
-from tests.core.test_metamorphic import busy_world
 from tests.oracle import multiranges
 from tests.strategies import BINARY, DECIMAL, Grid, World, many, micros, world_fixes, worlds
+from tests.worlds import busy_world, history_of, horizon
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -4,28 +4,24 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from playwright.sync_api import expect
 
-from stream.store.schema import connect, migrate
-from tests.shell.pipeline import Pipeline
 from tests.shell.screen import (
     DESK,
     MARKUP,
-    PATIENCE_MS,
     PHONE,
     WALL,
     Outside,
     Visitor,
     Web,
     an_hour_in_town,
-    built,
-    chromium,
     serving,
     visiting,
 )
+from tests.shell.stored import database_called, migrated
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,8 +29,8 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, ViewportSize
 
     from stream.embedded import EmbeddedBroker, EmbeddedDatabase
+    from tests.shell.pipeline import Pipeline
 
-expect.set_options(timeout=PATIENCE_MS)
 pytestmark = pytest.mark.slow
 
 
@@ -54,41 +50,27 @@ class Site:
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """The browser, with pages that are up to date."""
-    built()
-    with chromium() as found:
-        yield found
-
-
-@pytest.fixture(scope="module")
 def site(
     embedded_broker: EmbeddedBroker,
     database_server: EmbeddedDatabase,
+    browser: Browser,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Site]:
     """Ingest, worker and web over an hour in the town; nothing is stale, however slow the machine."""
-    built()
-    with connect(database_server.dsn) as server:
-        server.execute("create database page template template0")
-    folder = tmp_path_factory.mktemp("page")
-    pipeline = Pipeline(
-        embedded_broker.bootstrap,
-        database_server.dsn_of("page"),
-        folder,
-        stale_s=36_000.0,
-        watch_s=0.5,
-        alert_priority_unvisited_s=1800.0,
-        alert_feed_stopped_s=36_000.0,
-    )
-    with pipeline:
-        outside = Outside(pipeline)
-        outside.areas(folder)
-        an_hour_in_town(outside)
-        with serving(pipeline) as web, chromium() as browser:
-            yield Site(pipeline, outside, web, browser)
-    with connect(database_server.dsn) as server:
-        server.execute("drop database page with (force)")
+    calm = {"stale_s": 36_000.0, "alert_feed_stopped_s": 36_000.0}
+    with (
+        database_called(database_server, "page") as dsn,
+        an_hour_in_town(
+            embedded_broker.bootstrap,
+            dsn,
+            tmp_path_factory.mktemp("page"),
+            watch_s=0.5,
+            alert_priority_unvisited_s=1800.0,
+            **calm,
+        ) as outside,
+        serving(outside.pipeline) as web,
+    ):
+        yield Site(outside.pipeline, outside, web, browser)
 
 
 def opened(visitor: Visitor) -> Visitor:
@@ -178,6 +160,12 @@ def test_map_shows_shares_areas_and_units(site: Site) -> None:
     """The map has neighbourhoods with share and verdict, each priority area's wait, premises and units."""
     with visiting(site.browser, site.address) as visitor:
         opened(visitor)
+        visitor.until(
+            """() => { const { names, waits, houses } = patrol.map.data;
+                       return names.features.length === 2 && waits.features.length === 2
+                         && houses.features.length && patrol.state.units.size >= 3; }""",
+            "all of it on the map",
+        )
         names = visitor.value("() => patrol.map.data.names.features.map((one) => one.properties)")
         said = {one["area_id"]: one["figure"] for one in names}
         assert re.fullmatch(r"\d+\.\d\s% missed\nnobody on patch", said["N2"])
@@ -209,14 +197,7 @@ def test_a_unit_on_the_map_opens_its_officer(site: Site) -> None:
     with visiting(site.browser, site.address) as visitor:
         page = opened(visitor).page
         visitor.until("() => patrol.map.unitsLayer.units.length >= 3", "units on the map")
-        spot = visitor.value(
-            """() => { const unit = patrol.state.units.get('R1002');
-                       const { x, y } = patrol.map.map.project([unit.lon, unit.lat]);
-                       const box = document.querySelector('#map').getBoundingClientRect();
-                       return [x + box.left, y + box.top]; }"""
-        )
-        page.mouse.move(*spot)
-        expect(page.locator("#tip")).to_contain_text("on patch")
+        spot = visitor.point_at("R1002", "on patch")
         expect(page.locator("#tip")).to_contain_text("ago")
         page.mouse.click(*spot)
         expect(page.locator("#detail h2")).to_have_text("PC Brown")
@@ -255,7 +236,7 @@ def test_neighbourhood_opens_to_its_officers(site: Site) -> None:
         expect(away.locator(".strip i.off_patch")).to_have_count(1)
         expect(page.locator("#detail .hours .column")).not_to_have_count(0)
         expect(page.locator("#detail .wheres")).to_contain_text("Westcotes")
-        assert visitor.value("() => patrol.map.map.getFilter('selected')[2]") == "N2"
+        visitor.until("() => patrol.map.map.getFilter('selected')[2] === 'N2'", "marked it on the map")
         visitor.shot("neighbourhood")
 
 
@@ -322,21 +303,19 @@ def test_page_is_stale_when_the_pipeline_is(site: Site) -> None:
         expect(page.locator("#banner")).to_contain_text("no new position for")
         expect(page.locator("#banner")).to_contain_text("do not rely on it")
         expect(page.locator("#answer-trust .big")).to_have_text("No")
-        assert "grayscale" in page.locator("#main").evaluate("(element) => getComputedStyle(element).filter")
-        assert page.title().startswith("STALE") or " STALE " in page.title()
+        expect(page.locator("#main")).to_have_css("filter", re.compile("grayscale"))
+        expect(page).to_have_title(re.compile("^STALE| STALE "))
         visitor.shot("stale")
         visitor.accessible()
 
 
 def test_empty_program_is_no_broken_page(database_server: EmbeddedDatabase, site: Site) -> None:
     """Before anything is published or received, the page says what is missing and who can bring it."""
-    name = "page_empty"
-    with connect(database_server.dsn) as server:
-        server.execute(f"create database {name} template template0".encode())
-    with connect(database_server.dsn_of(name)) as connection:
-        migrate(connection)
-    settings = {"database": database_server.dsn_of(name), "clock": "wall"}
-    with serving(site.pipeline, **settings) as web, visiting(site.browser, web.address) as visitor:
+    with (
+        migrated(database_server, "page_empty") as dsn,
+        serving(site.pipeline, database=dsn, clock="wall") as web,
+        visiting(site.browser, web.address) as visitor,
+    ):
         page = visitor.page
         expect(page.locator("#banner")).to_contain_text("nothing has been received")
         expect(page.locator("#list")).to_have_attribute(
@@ -346,8 +325,6 @@ def test_empty_program_is_no_broken_page(database_server: EmbeddedDatabase, site
         visitor.shot("empty")
         visitor.accessible()
         visitor.undisturbed(web.address)
-    with connect(database_server.dsn) as server:
-        server.execute(f"drop database {name} with (force)".encode())
 
 
 # ── Alerts ────────────────────────────────────────────────────────────────────────────────────────────────
@@ -395,7 +372,7 @@ def test_alerts_are_acknowledged_snoozed_and_end(site: Site) -> None:
     ],
 )
 def test_page_fits_and_is_accessible(
-    site: Site, name: str, size: ViewportSize, path: str, options: dict[str, str]
+    site: Site, name: str, size: ViewportSize, path: str, options: dict[str, Any]
 ) -> None:
     """At any size, light or dark, the page needs no sideways scrolling and meets WCAG 2.2 AA by axe."""
     with visiting(site.browser, site.address, path, size=size, **options) as visitor:

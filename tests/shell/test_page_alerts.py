@@ -12,16 +12,12 @@ from playwright.sync_api import expect
 from stream.core.calendar import moment
 from tests.shell.screen import (
     DESK,
-    PATIENCE_MS,
     PHONE,
     Visitor,
-    built,
-    chromium,
-    database_called,
     serving_alone,
     visiting,
 )
-from tests.shell.town import MINUTE, Town, duty
+from tests.shell.town import MINUTE, Town, duty, town_called
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,7 +26,6 @@ if TYPE_CHECKING:
 
     from stream.embedded import EmbeddedDatabase
 
-expect.set_options(timeout=PATIENCE_MS)
 pytestmark = pytest.mark.slow
 
 
@@ -64,18 +59,15 @@ class Room:
 
 
 @pytest.fixture(scope="module")
-def room(database_server: EmbeddedDatabase) -> Iterator[Room]:
+def room(database_server: EmbeddedDatabase, browser: Browser) -> Iterator[Room]:
     """Half an hour in the town, over the database itself."""
-    built()
-    with database_called(database_server, "page_alerts") as dsn:
-        town = Town(dsn)
+    with town_called(database_server, "page_alerts") as town:
         start = town.now
         town.begin(duty("O1", "N1", start, start + 480 * MINUTE))
         town.put(R1="west")
         town.go(30)
-        with serving_alone(dsn) as web, chromium() as browser:
+        with serving_alone(town.dsn) as web:
             yield Room(town, web.address, browser)
-        town.close()
 
 
 @pytest.fixture
@@ -119,7 +111,8 @@ def test_rows_stay_while_the_pointer_is_in_the_list(three: Room) -> None:
         visitor.elsewhere()
         expect(page.locator("#alerts .alert")).to_have_count(5)
         expect(waiting).to_be_hidden()
-        assert texts(visitor) == [f"PC {number}: off patch" for number in (4, 5, 2, 1, 3)]
+        order = [f"PC {number}: off patch" for number in (4, 5, 2, 1, 3)]
+        expect(page.locator("#alerts .alert .words")).to_have_text(order)
         visitor.undisturbed(three.address)
 
 

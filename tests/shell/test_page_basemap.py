@@ -15,18 +15,13 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
-from playwright.sync_api import expect
 
 from tests.shell.screen import (
-    PATIENCE_MS,
     Visitor,
-    built,
-    chromium,
-    database_called,
     serving_alone,
     visiting,
 )
-from tests.shell.town import MINUTE, Town, duty
+from tests.shell.town import MINUTE, duty, town_called
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,7 +31,6 @@ if TYPE_CHECKING:
 
     from stream.embedded import EmbeddedDatabase
 
-expect.set_options(timeout=PATIENCE_MS)
 pytestmark = pytest.mark.slow
 
 GREEN = (20, 160, 60)
@@ -54,17 +48,13 @@ class Ground:
 
 
 @pytest.fixture(scope="module")
-def ground(database_server: EmbeddedDatabase) -> Iterator[Ground]:
+def ground(database_server: EmbeddedDatabase, browser: Browser) -> Iterator[Ground]:
     """A town in which somebody patrols."""
-    built()
-    with database_called(database_server, "page_basemap") as dsn:
-        town = Town(dsn)
+    with town_called(database_server, "page_basemap") as town:
         town.begin(duty("O1", "N1", town.now, town.now + 480 * MINUTE))
         town.put(R1="west")
         town.go(10)
-        with chromium() as browser:
-            yield Ground(dsn, browser)
-        town.close()
+        yield Ground(town.dsn, browser)
 
 
 def tile_of(lon: float, lat: float, zoom: int) -> tuple[int, int]:
@@ -221,17 +211,13 @@ def until_green(visitor: Visitor) -> None:
     """Waits for the basemap."""
     visitor.until("() => patrol.map.map.getLayer('basemap') !== undefined", "a basemap")
     visitor.until("() => patrol.map.map.areTilesLoaded()", "its tiles")
-    for _ in range(PATIENCE_MS // 100):
-        if green(visitor):
-            return
-        visitor.page.wait_for_timeout(100)
-    raise AssertionError(f"no basemap is drawn: {colour_beside_the_town(visitor)}, {visitor.complaints}")
+    visitor.eventually(lambda: green(visitor), "drawn a basemap")
 
 
 def readable(visitor: Visitor) -> None:
     """Fails where the names of the neighbourhoods are not drawn."""
-    names = "() => patrol.map.map.queryRenderedFeatures({ layers: ['names'] }).length"
-    assert visitor.until(names, "names") == 2
+    names = "() => patrol.map.map.queryRenderedFeatures({ layers: ['names'] }).length === 2"
+    visitor.until(names, "names")
 
 
 def test_raster_tiles_lie_under_the_areas(ground: Ground, tmp_path: Path) -> None:

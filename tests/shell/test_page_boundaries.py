@@ -5,37 +5,33 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import shapely
 from playwright.sync_api import expect
 
-from stream.store.schema import connect
-from tests.shell.pipeline import Pipeline
 from tests.shell.screen import (
     DESK,
-    PATIENCE_MS,
     PHONE,
-    Outside,
     Visitor,
     Web,
     an_hour_in_town,
-    built,
-    chromium,
     serving,
+    serving_alone,
     visiting,
 )
+from tests.shell.stored import database_called, migrated
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from playwright.sync_api import Browser, FilePayload
 
     from stream.embedded import EmbeddedBroker, EmbeddedDatabase
+    from tests.shell.pipeline import Pipeline
 
-expect.set_options(timeout=PATIENCE_MS)
 pytestmark = pytest.mark.slow
 
 
@@ -47,18 +43,28 @@ class Desk:
     browser: Browser
 
 
+@pytest.fixture(scope="module")
+def patrolled(
+    embedded_broker: EmbeddedBroker,
+    database_server: EmbeddedDatabase,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Pipeline]:
+    """What ingest and worker left of an hour in the town; both have ended, and the database can be copied."""
+    with database_called(database_server, "page_boundaries") as dsn:
+        folder = tmp_path_factory.mktemp("boundaries")
+        with an_hour_in_town(embedded_broker.bootstrap, dsn, folder) as outside:
+            pass
+        yield outside.pipeline
+
+
 @pytest.fixture
-def desk(
-    embedded_broker: EmbeddedBroker, database_server: EmbeddedDatabase, database: str, tmp_path: Path
-) -> Iterator[Desk]:
-    """Ingest, worker and web over an hour in the town."""
-    built()
-    with Pipeline(embedded_broker.bootstrap, database, tmp_path) as pipeline:
-        outside = Outside(pipeline)
-        outside.areas(tmp_path / "areas")
-        an_hour_in_town(outside)
-        with serving(pipeline) as web, chromium() as browser:
-            yield Desk(web, browser)
+def desk(patrolled: Pipeline, database_server: EmbeddedDatabase, browser: Browser) -> Iterator[Desk]:
+    """The web process over a copy of what was patrolled."""
+    with (
+        database_called(database_server, "page_desk", template="page_boundaries") as dsn,
+        serving(patrolled, database=dsn) as web,
+    ):
+        yield Desk(web, browser)
 
 
 def wards(edge: float, *, overlap: float = 0.0, **more: Any) -> FilePayload:
@@ -102,8 +108,8 @@ def test_findings_are_on_the_map_and_in_a_list(desk: Desk) -> None:
         expect(error).to_have_attribute("aria-current", "true")
         # The map goes to where it is: from the whole town to a strip of seventy metres.
         visitor.until("() => boundaries.map.map.getZoom() > 13", "the map at the finding")
-        assert visitor.value("() => boundaries.map.data.findings.features.length") == 1
-        assert visitor.value("() => boundaries.map.data.chosen.features.length") == 1
+        for what in ("findings", "chosen"):
+            visitor.until(f"() => boundaries.map.data.{what}.features.length === 1", f"drawn the {what}")
         expect(page.locator("#publish")).to_contain_text("cannot be published")
         visitor.shot("boundaries-error")
         visitor.accessible()
@@ -182,6 +188,11 @@ def test_map_leaves_the_history_alone(desk: Desk) -> None:
         visitor.shot("boundaries-scrolled")
 
 
+def asked_last_for(visitor: Visitor, day: str) -> bool:
+    """Whether the page asked last for that date whom a publication reaches."""
+    return [url.rpartition("=")[2] for url in visitor.asked if "/touched?from=" in url][-1:] == [day]
+
+
 def test_duties_that_are_reached_go_with_the_date(desk: Desk) -> None:
     """Which duties a publication reaches is asked for its date, and again when that is another."""
     with visiting(desk.browser, desk.web.address, "/boundaries") as visitor:
@@ -193,8 +204,7 @@ def test_duties_that_are_reached_go_with_the_date(desk: Desk) -> None:
         for day in (date.input_value(), "2026-01-26", "2126-01-26"):
             date.fill(day)
             expect(reach).to_contain_text("it reaches")
-            asked = [url.rpartition("=")[2] for url in visitor.asked if "/touched?from=" in url]
-            assert asked[-1] == day
+            visitor.eventually(partial(asked_last_for, visitor, day), f"asked for {day}")
         expect(reach).to_contain_text("From 26 Jan 2126 on it reaches no duty that is booked.")
         date.fill("2026-01-26")
         expect(reach).to_contain_text("From 26 Jan 2026 on it reaches duties of 4\u00a0officers in 2")
@@ -260,21 +270,12 @@ def test_file_can_be_dropped_anywhere(desk: Desk) -> None:
         expect(visitor.page.locator("#drop")).to_contain_text("beats.geojson")
 
 
-def test_history_of_an_empty_program(database_server: EmbeddedDatabase, desk: Desk) -> None:
+def test_history_of_an_empty_program(database_server: EmbeddedDatabase, browser: Browser) -> None:
     """Where nothing is published, the page says how that begins."""
-    from stream.store.schema import migrate
-
-    name = "page_boundaries_empty"
-    with connect(database_server.dsn) as server:
-        server.execute(f"create database {name} template template0".encode())
-    with connect(database_server.dsn_of(name)) as connection:
-        migrate(connection)
-    web = Web(desk.web.environment | {"PATROL_DATABASE": database_server.dsn_of(name)})
-    try:
-        with visiting(desk.browser, web.start(), "/boundaries") as visitor:
-            expect(visitor.page.locator("#history")).to_contain_text("Nothing is published yet")
-            visitor.accessible()
-    finally:
-        web.end()
-    with connect(database_server.dsn) as server:
-        server.execute(f"drop database {name} with (force)".encode())
+    with (
+        migrated(database_server, "page_boundaries_empty") as dsn,
+        serving_alone(dsn) as web,
+        visiting(browser, web.address, "/boundaries") as visitor,
+    ):
+        expect(visitor.page.locator("#history")).to_contain_text("Nothing is published yet")
+        visitor.accessible()

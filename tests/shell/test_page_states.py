@@ -15,26 +15,20 @@ from stream.store import areas as tables
 from stream.store.schema import connect, migrate
 from tests.shell.screen import (
     DESK,
-    PATIENCE_MS,
     PHONE,
     WALL,
     Visitor,
-    built,
-    chromium,
-    database_called,
     serving_alone,
     visiting,
 )
+from tests.shell.stored import database_called
 from tests.shell.town import MINUTE, Town, duty
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from playwright.sync_api import Browser
 
     from stream.embedded import EmbeddedDatabase
 
-expect.set_options(timeout=PATIENCE_MS)
 pytestmark = pytest.mark.slow
 
 CANNOT_BE_KNOWN = (
@@ -50,14 +44,6 @@ CANNOT_BE_KNOWN = (
     r"NaN|undefined|null|Invalid",
 )
 """What would be false, or broken, while no figures can be read."""
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """The browser, with pages that are up to date."""
-    built()
-    with chromium() as found:
-        yield found
 
 
 def claims(visitor: Visitor) -> list[str]:
@@ -152,7 +138,7 @@ def test_database_that_goes_is_told_in_the_servers_words(
             )
             late.shot("late-without-database")
         expect(page.locator("#force .figure")).to_contain_text("%")
-        assert "grayscale" in page.locator("#main").evaluate("(one) => getComputedStyle(one).filter")
+        expect(page.locator("#main")).to_have_css("filter", re.compile("grayscale"))
         with connect(database_server.dsn) as server:
             server.execute("alter database page_gone allow_connections true")
         expect(page.locator("#banner")).to_be_hidden()

@@ -11,15 +11,11 @@ from playwright.sync_api import expect
 
 from stream.core.facts import SECOND, Allocation
 from tests.shell.screen import (
-    PATIENCE_MS,
     Visitor,
-    built,
-    chromium,
-    database_called,
     serving_alone,
     visiting,
 )
-from tests.shell.town import MINUTE, SPOTS, Town, duty
+from tests.shell.town import MINUTE, SPOTS, duty, town_called
 from tests.strategies import fix_columns
 
 if TYPE_CHECKING:
@@ -29,7 +25,6 @@ if TYPE_CHECKING:
 
     from stream.embedded import EmbeddedDatabase
 
-expect.set_options(timeout=PATIENCE_MS)
 pytestmark = pytest.mark.slow
 
 WEST, SOUTH, EAST, NORTH = -1.0, 52.5, -0.96, 52.52
@@ -44,11 +39,9 @@ class Street:
 
 
 @pytest.fixture(scope="module")
-def street(database_server: EmbeddedDatabase) -> Iterator[Street]:
+def street(database_server: EmbeddedDatabase, browser: Browser) -> Iterator[Street]:
     """A patrol of forty minutes: its radio jumped away once, and its car stood far from it all the time."""
-    built()
-    with database_called(database_server, "page_track") as dsn:
-        town = Town(dsn)
+    with town_called(database_server, "page_track") as town:
         start = town.now
         now_ = duty("O1", "N1", start, start + 480 * MINUTE, Allocation("V1", "vehicle"))
         then = replace(
@@ -64,9 +57,8 @@ def street(database_server: EmbeddedDatabase) -> Iterator[Street]:
         town.go(10)
         town.put(R1="east", V1="away")
         town.go(10)
-        with serving_alone(dsn) as web, chromium() as browser:
+        with serving_alone(town.dsn) as web:
             yield Street(web.address, browser)
-        town.close()
 
 
 def within(points: list[list[float]]) -> bool:
@@ -82,18 +74,16 @@ def test_ignored_positions_are_crosses_and_no_part_of_the_line(street: Street) -
             "() => patrol.map.data.track.features.flatMap((one) => one.geometry.coordinates)", "the track"
         )
         assert within(line)
-        crosses = visitor.value(
-            "() => patrol.map.data.ignored.features.map((one) => one.geometry.coordinates)"
-        )
-        assert crosses == [list(SPOTS["away"])]
+        crosses = "() => patrol.map.data.ignored.features.map((one) => one.geometry.coordinates)"
+        visitor.eventually(lambda: visitor.value(crosses) == [list(SPOTS["away"])], "a cross where it was")
         expect(page.locator("#detail .ignored")).to_contain_text("1\u00a0position ignored")
         expect(page.locator("#detail .ignored")).to_contain_text("no movement explains it (rule 3)")
         page.locator("#legend summary").click()
         expect(page.locator("#legend")).to_contain_text("ignored: no movement explains it (rule 3)")
         # Far out the cross is on the screen, too.
         visitor.value("() => patrol.map.map.jumpTo({ center: [-1.1, 52.6], zoom: 10 })")
-        drawn = "() => patrol.map.map.queryRenderedFeatures({ layers: ['ignored'] }).length"
-        assert visitor.until(drawn, "a cross on the map") == 1
+        drawn = "() => patrol.map.map.queryRenderedFeatures({ layers: ['ignored'] }).length === 1"
+        visitor.until(drawn, "a cross on the map")
         visitor.shot("ignored")
         visitor.undisturbed(street.address)
 
@@ -203,13 +193,6 @@ def test_a_neighbourhood_is_one_request(street: Street) -> None:
         names = "() => [...patrol.state.units.values()].map((one) => one.name)"
         assert set(visitor.until(f"() => patrol.state.known && ({names})()", "units")) == {"PC O1"}
         visitor.until("() => patrol.map.unitsLayer.units.length === 2", "units on the map")
-        spot = visitor.value(
-            """() => { patrol.map.map.jumpTo({ center: [-0.975, 52.505], zoom: 14 });
-                       const unit = patrol.state.units.get('R1');
-                       const { x, y } = patrol.map.map.project([unit.lon, unit.lat]);
-                       const box = document.querySelector('#map').getBoundingClientRect();
-                       return [x + box.left, y + box.top]; }"""
-        )
-        page.mouse.move(*spot)
-        expect(page.locator("#tip")).to_contain_text("PC O1")
+        visitor.value("() => patrol.map.map.jumpTo({ center: [-0.975, 52.505], zoom: 14 })")
+        visitor.point_at("R1", "PC O1")
         assert requests_of(visitor, "/officers/") == []

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import pytest
 from click.testing import CliRunner
 
-from geo.areas import Kind
 from stream.cli.public import postcode, public
 from stream.core.calendar import parse_time
 from stream.core.policy import Policies
@@ -19,12 +18,9 @@ from stream.files.postcode_file import read_postcodes
 from stream.reports.public import css, finder_fragment, fragment, html
 from stream.settings import Settings, SettingsError
 from stream.simulate import demo_force, simulate, write
-from stream.store import areas as tables
-from stream.store.ledger import Ledger, Offset
-from stream.store.schema import connect, migrate
-from tests.core.test_public_texts import answers, finder, pages
-from tests.publics import GOOD, summary
-from tests.shell.screen import DESK, PHONE, Visitor, chromium
+from tests.publics import GOOD, answers, finder, pages, summary
+from tests.shell.screen import DESK, PHONE, Visitor
+from tests.shell.stored import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,13 +36,6 @@ PAGE = publish(summary(GOOD))
 
 
 # ── Seen ──────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """Chromium."""
-    with chromium() as found:
-        yield found
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -148,19 +137,8 @@ def database(database_server: EmbeddedDatabase, shift: Path) -> Iterator[str]:
         shift / "states.jsonl",
         Policies(),
     )
-    name = "made_public"
-    with connect(database_server.dsn) as server:
-        server.execute(f"create database {name} template template0".encode())
-    with connect(database_server.dsn_of(name)) as connection:
-        migrate(connection)
-        for kind in Kind:
-            tables.publish(connection, facts.areas, kind, 0, file="areas.geojson", sha256="", by="test")
-        ledger = Ledger(connection, Policies())
-        ledger.bookings(facts.duties, facts.states, [Offset("duties", 0, "first", 1)])
-        ledger.positions(facts.fixes, [Offset("frames", 0, "first", 1)])
-    yield database_server.dsn_of(name)
-    with connect(database_server.dsn) as server:
-        server.execute(f"drop database {name} with (force)".encode())
+    with counted(database_server, "made_public", facts) as dsn:
+        yield dsn
 
 
 def test_a_month_of_all_neighbourhoods_is_written_without_names(

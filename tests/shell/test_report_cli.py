@@ -21,8 +21,8 @@ from stream.reports.bundle import file_name
 from stream.store.ledger import Ledger
 from stream.store.reading.summaries import summaries
 from stream.store.schema import connect, migrate
-from tests.shell.test_ledger import POLICIES, wandering
-from tests.shell.test_recompute import fill
+from tests.shell.stored import POLICIES, fill
+from tests.worlds import wandering
 
 if TYPE_CHECKING:
     from pathlib import Path

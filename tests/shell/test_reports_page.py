@@ -12,11 +12,10 @@ import pytest
 
 from stream.reports import force, page
 from stream.reports.pdf import pdf
-from tests.shell.screen import DESK, PHONE, ROOT, SHOTS, Visitor, chromium
+from tests.shell.screen import DESK, PHONE, ROOT, SHOTS, Visitor
 from tests.summaries import AUTUMN, MONTH, ODD_NAMES, WEEK, Odd, alone, believable, empty, running
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from playwright.sync_api import Browser
@@ -34,13 +33,6 @@ CASES = {
 }
 POM = ROOT / "tests" / "shell" / "verapdf" / "pom.xml"
 JARS = ROOT / "build" / "verapdf" / "jars"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """The browser."""
-    with chromium() as found:
-        yield found
 
 
 def forces() -> str:

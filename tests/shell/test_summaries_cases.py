@@ -16,9 +16,10 @@ from stream.store import areas, publications
 from stream.store.ledger import Ledger
 from stream.store.policies import keep
 from stream.store.reading.summaries import summaries
-from stream.store.schema import connect, migrate
+from stream.store.schema import connect
 from tests.oracle.reading import differences, parts_that_do_not_add_up
 from tests.oracle.summaries import recount
+from tests.shell.stored import migrated
 from tests.strategies import BINARY, Fix, fix_columns
 
 if TYPE_CHECKING:
@@ -144,14 +145,9 @@ WEST, EAST = _ground("N1", "Westcotes", 0, 8), _ground("N2", "Eastgate", 8, 16)
 @pytest.fixture(scope="module")
 def opened(database_server: EmbeddedDatabase) -> Iterator[Connection]:
     """One database for the module; each test empties it."""
-    with connect(database_server.dsn) as server:
-        server.execute("create database cases template template0")
-    with connect(database_server.dsn_of("cases")) as connection:
-        migrate(connection)
+    with migrated(database_server, "cases") as dsn, connect(dsn) as connection:
         keep(connection, POLICIES)
         yield connection
-    with connect(database_server.dsn) as server:
-        server.execute("drop database cases with (force)")
 
 
 @pytest.fixture

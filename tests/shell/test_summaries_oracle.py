@@ -17,10 +17,11 @@ from stream.store import areas, publications
 from stream.store.ledger import Ledger
 from stream.store.policies import keep
 from stream.store.reading.summaries import summaries
-from stream.store.schema import connect, migrate
+from stream.store.schema import connect
 from tests.oracle.reading import differences, parts_that_do_not_add_up
 from tests.oracle.summaries import recount
 from tests.quarter import ACROSS, END, OPENED, POLICIES, UP, before_it_is_over, premises, quarter
+from tests.shell.stored import migrated
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,10 +38,7 @@ BATCHES = 10
 @pytest.fixture(scope="module")
 def connection(database_server: EmbeddedDatabase) -> Iterator[Connection]:
     """The quarter in a database, counted as a worker counts it, a station's opening told late."""
-    with connect(database_server.dsn) as server:
-        server.execute("create database quarter template template0")
-    with connect(database_server.dsn_of("quarter")) as opened:
-        migrate(opened)
+    with migrated(database_server, "quarter") as dsn, connect(dsn) as opened:
         keep(opened, POLICIES)
         for kind, found, since in before_it_is_over():
             areas.publish(opened, found, kind, since, file=f"{kind}.gpkg", sha256="ab", by="test")
@@ -62,8 +60,6 @@ def connection(database_server: EmbeddedDatabase) -> Iterator[Connection]:
         )
         opened.execute("vacuum analyze")
         yield opened
-    with connect(database_server.dsn) as server:
-        server.execute("drop database quarter with (force)")
 
 
 def found_in(connection: Connection, name: str, *area_ids: str) -> list[Summary]:
@@ -121,7 +117,9 @@ def test_every_number_of_a_summary_is_that_of_the_rules(connection: Connection, 
 @pytest.mark.parametrize("name", ["2026-W50", "2026-12"])
 def test_a_period_that_runs_is_counted_as_far_as_facts_go(connection: Connection, name: str) -> None:
     """Nothing is said of time that has not come: a duty booked into the future is counted up to now."""
-    for found in found_in(connection, name, "N00", "N04", "N09", "N10"):
+    listed = found_in(connection, name, "N00", "N04", "N09", "N10")
+    assert len(listed) == 4
+    for found in listed:
         assert not found.complete
         assert_same(by_the_rules(connection, found), found)
         assert all(hour.duty + hour.on_break == 0 for hour in found.hours if hour.start >= found.basis.until)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import shapely
-from hypothesis import assume, given
+from hypothesis import given
 from hypothesis import strategies as st
 
 from geo.matching.history import FOREVER, UNKNOWN
@@ -32,11 +32,10 @@ from stream.core.stays import stays
 from stream.core.visits import priority_figures, visits
 from stream.store.ledger import Ledger
 from stream.store.policies import keep
-from stream.store.schema import connect, migrate
-from tests.core.test_accounting import history_of, horizon
-from tests.shell.test_boundaries_live import empty
-from tests.shell.test_ledger import publish, wandering
-from tests.strategies import BINARY, World, many, world_fixes, worlds
+from stream.store.schema import connect
+from tests.shell.stored import empty, migrated, publish
+from tests.strategies import BINARY, World, bookable_worlds, many, world_fixes
+from tests.worlds import history_of, horizon, wandering
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -52,13 +51,8 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="module")
 def connection(database_server: EmbeddedDatabase) -> Iterator[Connection]:
     """One database for the module; each example empties it."""
-    with connect(database_server.dsn) as server:
-        server.execute("create database views template template0")
-    with connect(database_server.dsn_of("views")) as opened:
-        migrate(opened)
+    with migrated(database_server, "views") as dsn, connect(dsn) as opened:
         yield opened
-    with connect(database_server.dsn) as server:
-        server.execute("drop database views with (force)")
 
 
 @st.composite
@@ -81,7 +75,7 @@ def policies(draw: st.DrawFn, world: World) -> Policies:
 @st.composite
 def ruled_worlds(draw: st.DrawFn) -> tuple[World, Policies]:
     """A world and by which policies it is counted."""
-    world = draw(worlds(BINARY))
+    world = draw(bookable_worlds())
     return world, draw(policies(world))
 
 
@@ -110,7 +104,6 @@ def whole_us(seconds: Decimal) -> int:
 def test_the_views_say_what_the_core_says(connection: Connection, made: tuple[World, Policies]) -> None:
     """Slices in words, figures with bounds, abstraction and visits: row by row what the core counts."""
     world, rules = made
-    assume(all(duty.end is None or duty.end > duty.start for duty in world.duties))
     compare(connection, world, rules)
 
 

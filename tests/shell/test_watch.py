@@ -25,6 +25,7 @@ from stream.pipeline.watcher import WATCH_LOCK, Watcher
 from stream.settings import Settings
 from stream.store import alerts
 from stream.store import areas as tables
+from tests.shell.stored import await_release
 from tests.shell.town import MINUTE, NOON, TOWN, Town, duty
 
 if TYPE_CHECKING:
@@ -307,6 +308,7 @@ def test_one_watches_and_another_takes_over(town: Town) -> None:
         pending = alerts.load(town.connection).episodes
         assert {item.kind for item in pending if item.raised is None} == {PROJECTED_MISS}
         guard.watcher.close()
+        await_release(town.connection, WATCH_LOCK)
         guard.watcher = other
         [again] = guard.look()
         assert (again["alert_id"], again["cleared"]) == (rung["alert_id"], None)
@@ -323,6 +325,7 @@ def test_a_watch_that_lost_the_database_goes_on(town: Town) -> None:
         town.connection.execute(
             "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'patrol watch'"
         )
+        await_release(town.connection, WATCH_LOCK)
         with pytest.raises(psycopg.OperationalError):
             guard.go(1)
         assert {item["alert_id"] for item in guard.go(1)} == {rung["alert_id"]}

@@ -11,6 +11,7 @@ import socket
 import subprocess
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -51,6 +52,8 @@ class Line:
         self._target = f"{where['host']}/.s.PGSQL.5432"
         self.through = threading.Event()
         self.through.set()
+        self.held = threading.Event()
+        """Something has come that is not passed on."""
         self._listening = socket.create_server(("127.0.0.1", 0))
         self.dsn = f"postgresql://postgres@127.0.0.1:{self._listening.getsockname()[1]}/{where['dbname']}"
         self._open: list[socket.socket] = []
@@ -89,6 +92,8 @@ class Line:
             far.connect(self._target)
             while not self._ended:
                 ready, _, _ = select.select([near, far], [], [])
+                if not self.through.is_set():
+                    self.held.set()
                 self.through.wait()
                 for end in ready:
                     data = end.recv(65536)
@@ -218,9 +223,16 @@ def test_nobody_need_wait_for_a_silent_connection(line: Line) -> None:
     """Another thread can end the wait for an answer that nobody wants any more."""
     connection = connect(line.dsn, connect_s=LONG_S, statement_s=3600)
     line.freeze()
-    threading.Timer(0.2, give_up, [connection]).start()
-    with pytest.raises(NoAnswerError):
-        connection.execute("select 1")
+
+    def lose_patience() -> None:
+        assert line.held.wait(LONG_S)
+        give_up(connection)
+
+    with ThreadPoolExecutor(1) as thread:
+        impatient = thread.submit(lose_patience)
+        with pytest.raises(NoAnswerError):
+            connection.execute("select 1")
+        impatient.result()
 
 
 def test_a_locked_table_costs_one_statement(town: Town) -> None:

@@ -37,8 +37,9 @@ from stream.store.publications import record
 from stream.store.reading.live import newest_event
 from stream.store.reading.summaries import summaries
 from stream.store.records import Restated
-from stream.store.schema import connect, migrate
+from stream.store.schema import connect
 from tests.shell.pipeline import Message, Pipeline
+from tests.shell.stored import migrated
 from tests.shell.town import MINUTE, SPOTS, Town
 from tests.strategies import fix_columns, micros
 
@@ -104,18 +105,14 @@ def test_the_weeks_of_the_clock_changes_are_due_at_six_as_the_clock_shows_it(
 @pytest.fixture(scope="module")
 def booked(database_server: EmbeddedDatabase) -> Iterator[Connection]:
     """A database in which one duty was on the Tuesday of 2026-W03, for the tests of the plan."""
-    with connect(database_server.dsn) as admin:
-        admin.execute("create database weekly_plan template template0")
-        with connect(database_server.dsn_of("weekly_plan")) as connection:
-            migrate(connection)
-            connection.execute("insert into officer (officer_id) values ('O1')")
-            connection.execute(
-                "insert into duty (duty_id, officer, revision, start_at, patch, cancelled) "
-                "values ('D', 1, 1, %s, '{N1}', false)",
-                [moment(W03 + 33 * HOUR)],
-            )
-            yield connection
-        admin.execute("drop database weekly_plan with (force)")
+    with migrated(database_server, "weekly_plan") as dsn, connect(dsn) as connection:
+        connection.execute("insert into officer (officer_id) values ('O1')")
+        connection.execute(
+            "insert into duty (duty_id, officer, revision, start_at, patch, cancelled) "
+            "values ('D', 1, 1, %s, '{N1}', false)",
+            [moment(W03 + 33 * HOUR)],
+        )
+        yield connection
 
 
 @given(st.lists(st.tuples(st.integers(0, 40), st.integers(0, 6)), max_size=12), st.integers(1, 14))

@@ -31,6 +31,7 @@ from tests.shell.weekly_site import END, PUBLISHED_AT, WEEKS, WeeklySite, weekly
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from stream.core.shares import Figures
     from stream.core.summaries.model import Summary
@@ -43,12 +44,14 @@ HTML = {"Accept": "text/html"}
 
 
 @pytest.fixture(scope="module")
-def site(database_server: EmbeddedDatabase, tmp_path_factory: pytest.TempPathFactory) -> Iterator[WeeklySite]:
+def site(
+    database_server: EmbeddedDatabase, weeks: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[WeeklySite]:
     """The web process over four weeks."""
     folder = tmp_path_factory.mktemp("weekly")
     postcodes = folder / "postcodes.csv"
     postcodes.write_text("postcode,lat,long\nLE1 1AA,52.51,-1.19\nLE9 9ZZ,52.9,-1.9\nLE1 1AB,,0.0\n", "utf-8")
-    with weekly_site(database_server, "weekly_pages", folder, postcodes=str(postcodes)) as found:
+    with weekly_site(database_server, weeks, "weekly_pages", folder, postcodes=str(postcodes)) as found:
         yield found
 
 
@@ -504,10 +507,10 @@ def test_no_script_may_run(client: httpx.Client) -> None:
 
 
 def test_a_figure_that_changed_since_is_said(
-    database_server: EmbeddedDatabase, tmp_path_factory: pytest.TempPathFactory
+    database_server: EmbeddedDatabase, weeks: str, tmp_path: Path
 ) -> None:
     """Where parts are no longer those of what was published, both are said; then number 2 leads."""
-    with weekly_site(database_server, "weekly_late", tmp_path_factory.mktemp("late")) as site:
+    with weekly_site(database_server, weeks, "weekly_late", tmp_path) as site:
         summary = site.summary(PUBLISHED, "N00")
         line = summary.officers[0].duties[0]
         with connect(site.dsn) as connection:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.sync_api import expect
 
-from tests.shell.screen import DESK, PATIENCE_MS, PHONE, SHOTS, browser_path, chromium, visiting
+from tests.shell.screen import DESK, PHONE, SHOTS, visiting
 from tests.shell.weekly_site import WEEKS, WeeklySite, weekly_site
 
 if TYPE_CHECKING:
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
     from stream.embedded import EmbeddedDatabase
 
-expect.set_options(timeout=PATIENCE_MS)
 pytestmark = pytest.mark.slow
 
 BEFORE, CLOCKS_BACK, PUBLISHED, RUNNING = WEEKS
@@ -41,17 +40,11 @@ PAGES = {
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """The browser."""
-    browser_path()
-    with chromium() as found:
-        yield found
-
-
-@pytest.fixture(scope="module")
-def site(database_server: EmbeddedDatabase, tmp_path_factory: pytest.TempPathFactory) -> Iterator[WeeklySite]:
+def site(
+    database_server: EmbeddedDatabase, weeks: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[WeeklySite]:
     """The web process over four weeks."""
-    with weekly_site(database_server, "weekly_browser", tmp_path_factory.mktemp("weekly")) as found:
+    with weekly_site(database_server, weeks, "weekly_browser", tmp_path_factory.mktemp("weekly")) as found:
         yield found
 
 

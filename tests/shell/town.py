@@ -5,6 +5,7 @@ Facts come in through the ledger, as the worker does it, so that what is read is
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -16,9 +17,13 @@ from stream.core.policy import Policies
 from stream.store import areas as tables
 from stream.store.ledger import Ledger
 from stream.store.schema import connect, migrate
+from tests.shell.stored import database_called
 from tests.strategies import fix_columns, micros
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from stream.embedded import EmbeddedDatabase
     from stream.store.schema import Connection
 
 NOON = micros("2026-11-16T12:00:00+00:00")
@@ -147,3 +152,10 @@ class Town:
         """Ends the connection."""
         if self._connection is not None:
             self._connection.close()
+
+
+@contextlib.contextmanager
+def town_called(server: EmbeddedDatabase, name: str) -> Iterator[Town]:
+    """A town in a database of that name, which is empty until it begins."""
+    with database_called(server, name) as dsn, contextlib.closing(Town(dsn)) as town:
+        yield town

@@ -21,7 +21,8 @@ from stream.store.policies import keep
 from stream.store.reading.summaries import summaries
 from stream.store.schema import connect, migrate
 from tests.quarter import POLICIES, after, before_it_is_over, local, quarter
-from tests.shell.screen import Web
+from tests.shell.screen import Web, web_with
+from tests.shell.stored import database_called
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -92,33 +93,24 @@ def fill(connection: Connection) -> None:
 
 
 @contextlib.contextmanager
-def weekly_site(server: EmbeddedDatabase, name: str, folder: Path, **settings: str) -> Iterator[WeeklySite]:
-    """A database with the weeks in it, and the web process.
+def weekly_site(
+    server: EmbeddedDatabase, weeks: str, name: str, folder: Path, **settings: str
+) -> Iterator[WeeklySite]:
+    """A copy of the database with the weeks in it, and the web process.
 
     Args:
-        server: where the database is made.
-        name: of the database.
+        server: where the databases are.
+        weeks: the name of the database that :func:`fill` has filled.
+        name: of the copy.
         folder: for the policy's file.
         settings: further settings of the process.
     """
-    with connect(server.dsn) as admin:
-        admin.execute(f"create database {name} template template0".encode())
-    dsn = server.dsn_of(name)
-    try:
-        with connect(dsn) as connection:
-            fill(connection)
-        policy = folder / "policy.toml"
-        policy.write_text(POLICY, "utf-8")
-        given = {"database": dsn, "policy": str(policy), "clock": "events"} | settings
-        web = Web(
-            {key: value for key, value in os.environ.items() if not key.startswith("PATROL_")}
-            | {f"PATROL_{key.upper()}": value for key, value in given.items()}
-        )
-        try:
-            web.start()
-            yield WeeklySite(web, dsn)
-        finally:
-            web.end()
-    finally:
-        with connect(server.dsn) as admin:
-            admin.execute(f"drop database {name} with (force)".encode())
+    policy = folder / "policy.toml"
+    policy.write_text(POLICY, "utf-8")
+    plain = {key: value for key, value in os.environ.items() if not key.startswith("PATROL_")}
+    given = {"policy": str(policy), "clock": "events"} | settings
+    with (
+        database_called(server, name, template=weeks) as dsn,
+        web_with(plain, database=dsn, **given) as web,
+    ):
+        yield WeeklySite(web, dsn)
