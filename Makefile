@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test fuzz bench accuracy pages lint lock
+.PHONY: help install demo test fuzz mutants bench accuracy pages lint lock
 
 help: ## lists these targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 17
@@ -22,6 +22,9 @@ test: lint pages ## runs the linters and all tests, e.g. make test ARGS="-k stay
 
 fuzz: pages ## runs the tests with other random examples each time, e.g. make fuzz ARGS="-k ledger"
 	$(BIN)/python -m pytest -n 2 --dist worksteal --hypothesis-profile fuzz $(ARGS)
+
+mutants: $(STAMP) ## puts small faults into a copy and sees whether tests notice, e.g. make mutants ARGS="--sample 250"
+	$(BIN)/python -m tests.mutants $(ARGS)
 
 bench: $(STAMP) ## measures what is fast and says how fast, e.g. make bench ARGS=places
 	$(BIN)/python -m tests.bench $(ARGS)

@@ -136,15 +136,6 @@ def totals(
     return table
 
 
-def period(slices: Slices, duties: Sequence[Duty]) -> tuple[int, int]:
-    """The period that holds all closed slices and duties; ``(0, 0)`` where there are none."""
-    starts = [duty.start for duty in duties if not duty.cancelled]
-    ends = [duty.end for duty in duties if not duty.cancelled and duty.end is not None]
-    closed = slices.end[slices.end < FOREVER]
-    ends += [int(closed.max())] if len(closed) else []
-    return (min(starts), max(ends, default=max(starts))) if starts else (0, 0)
-
-
 def shares(
     slices: Slices,
     duties: Sequence[Duty],

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from itertools import pairwise
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -30,7 +31,7 @@ PATIENCE = dict.fromkeys(KINDS, Patience(RAISE, CLEAR))
 
 def condition(kind: str = PROJECTED_MISS, area: str = "A", since: int | None = None) -> Condition:
     """Something that is so."""
-    return Condition(kind, "neighbourhood", area, f"{kind} in {area}", since)
+    return Condition(kind, "neighbourhood", area, f"{kind} in {area} since {since}", since)
 
 
 def watched(*seen: Observation) -> list[tuple[Episode, ...]]:
@@ -106,11 +107,53 @@ def test_an_earlier_observation_says_nothing() -> None:
         assert observe(watch, Observation(time, ()), PATIENCE) == watch
 
 
+def test_a_clearing_is_told_once() -> None:
+    """An alert that is over is told by the observation that ended it, and by none after it, early or late."""
+    watch = Watch()
+    for time, seen in (
+        (0, (condition(),)),
+        (RAISE, (condition(),)),
+        (RAISE + 1, ()),
+        (RAISE + 1 + CLEAR, ()),
+    ):
+        watch = observe(watch, Observation(time, seen), PATIENCE)
+    assert [item.cleared for item in watch.episodes] == [RAISE + 1 + CLEAR]
+    for time in (0, RAISE + 1 + CLEAR, RAISE + 2 + CLEAR):
+        assert observe(watch, Observation(time), PATIENCE).episodes == ()
+
+
 def test_every_kind_has_a_level_and_only_projection_has_no_facts() -> None:
     """Every kind asks for something, and only of a projection no fact tells when it began."""
     assert set(LEVELS) == set(KINDS)
     assert set(KINDS) - FROM_FACTS == {PROJECTED_MISS}
     assert FEED_STOPPED in FROM_FACTS
+
+
+@pytest.mark.parametrize("kind", [NOBODY_ON_PATCH, PROJECTED_MISS])
+def test_the_words_of_a_ringing_alert_follow_the_facts(kind: str) -> None:
+    """While it rings, an alert says what was last seen; once it is over or quiet, what was last so."""
+    since = 0 if kind in FROM_FACTS else None
+    told = ["1 officer", "2 officers", "3 officers", None, "4 officers", None, None]
+    found = watched(
+        *(
+            Observation(
+                at * RAISE, () if text is None else (replace(condition(kind, "A", since), text=text),)
+            )
+            for at, text in enumerate(told)
+        )
+    )
+    assert [item.text for [item] in found[:-1]] == [
+        *("1 officer", "2 officers", "3 officers", "3 officers", "4 officers", "4 officers")
+    ]
+    assert found[1][0].raised == RAISE
+
+
+def test_an_episode_keeps_its_words_while_a_later_one_is_seen() -> None:
+    """What came back too early, with a beginning of its own, leaves the alert's words as they were."""
+    first = replace(condition(NOBODY_ON_PATCH, since=0), text="since 0")
+    again = replace(first, since=230, text="since 230")
+    seen = [Observation(200, (first,)), Observation(210), Observation(240, (again,))]
+    assert [(item.text, item.since) for [item] in watched(*seen)] == [("since 0", 0)] * 3
 
 
 # ── Properties ────────────────────────────────────────────────────────────────────────────────────────────
@@ -194,6 +237,26 @@ def test_an_episode_has_one_identity_and_one_ring(seen: list[Observation]) -> No
                 assert before.cleared is None or after.observed == before.cleared
                 assert before.raised in (None, item.raised)
             known[item.alert_id] = item
+
+
+@many(150)
+@given(observations())
+def test_what_is_so_is_said_as_it_is(seen: list[Observation]) -> None:
+    """What is so and judged is said in the words just seen, but for what has begun anew since it rang."""
+    for before, item, after in histories(seen):
+        if after.observed != item.time or before.observed == item.time:
+            continue
+        told = {episode.key: episode for episode in after.episodes}
+        was = {episode.key: episode for episode in before.episodes if episode.cleared is None}
+        for now in item.conditions:
+            old = was.get(now.key)
+            if now.kind in item.unknown:
+                assert told.get(now.key) == old
+                continue
+            rung = old is not None and old.raised is not None
+            later = old is not None and now.since is not None and now.since > old.since
+            assert told[now.key].text == (old.text if old is not None and rung and later else now.text)
+            assert told[now.key].quiet_since is None
 
 
 @many(150)

@@ -113,6 +113,48 @@ def test_each_fault_alone_gets_its_finding(fault: Fault) -> None:
         assert "\n" not in finding.text + finding.done
 
 
+WHOLE_FILE = {"heights-dropped", "rings-turned", "name-missing"}
+SAYS = {
+    "id-missing": "^row 1 has no id$",
+    "id-unfit": "^row 1 has an id ",
+    "id-twice": "^rows 1 and 2 both are {kind} {a}$",
+    "id-nearly-twice": "^{kind} ids {a} and {b} differ",
+    "name-twice": "^{kind} {a} and {b} are all called '{name}'$",
+    "name-garbled": "^{kind} {a} has the name '{name}', ",
+    "same-shape": "^{kind} {a} and {b} have the same shape$",
+    "one-inside-other": "^{kind} {a} lies inside {b}$",
+    "overlap": "^{kind} {a} and {b} overlap by ",
+    "overlap-hairline": "^{kind} {a} and {b} overlap by ",
+    "gap": "(between {kind}s {a} and {b}|inside {kind} {a})$",
+    "gap-hairline": "between {kind}s {a} and {b}$",
+}
+"""How the text of a finding names its areas; the others begin with kind and id."""
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
+def test_a_finding_names_its_own_area_and_the_other_in_their_places(fault: Fault) -> None:
+    """A finding is told of the first of its areas, of the inner one, or of the file; ids stand for ids."""
+    ids = [one["properties"]["area_id"] for one in fault.features()]
+    names = [one["properties"]["name"] for one in fault.features()]
+    checked = check(layer([fault]), None, corpus.homes(), OUTLINE)
+    for finding in checked.findings:
+        if finding.code in UNSAID:
+            continue
+        own, other = ids[0], ids[-1]
+        if finding.code == "one-inside-other":
+            own, other = other, own
+        if finding.code in WHOLE_FILE:
+            assert (finding.kind, finding.area_id, finding.place) == (None, None, None)
+            continue
+        unnamed = finding.code in {"id-missing", "id-unfit"}
+        assert (finding.kind, finding.area_id) == (fault.kind, None if unnamed else own)
+        if not unnamed:
+            words = {"kind": str(fault.kind), "a": own, "b": other, "name": names[0]}
+            assert re.search(SAYS.get(finding.code, "^{kind} {a} ").format(**words), finding.text)
+        else:
+            assert re.search(SAYS[finding.code], finding.text)
+
+
 @settings(max_examples=25, deadline=None)
 @given(st.lists(st.sampled_from(FAULTS), min_size=2, max_size=20, unique=True))
 def test_any_faults_together_get_all_their_findings(faults: list[Fault]) -> None:
@@ -254,6 +296,32 @@ def test_a_moat_is_one_gap_of_its_own_size() -> None:
     [finding] = check(_layer(frame, island), Kind.NEIGHBOURHOOD, outline=outline).findings
     assert finding.code == "gap"
     assert finding.size_m2 == pytest.approx(area_m2(hole)[0] - area_m2(island)[0])
+
+
+@pytest.mark.parametrize(
+    ("kind", "least_m2", "most_m2"),
+    [
+        (Kind.NEIGHBOURHOOD, 10_000, 2_000_000_000),
+        (Kind.PRIORITY, 100, 50_000_000),
+        (Kind.PREMISES, 20, 1_000_000),
+    ],
+)
+def test_a_size_is_unlikely_by_what_the_area_is_for(kind: Kind, least_m2: float, most_m2: float) -> None:
+    """An area is told to be very small or very big beyond the bounds of its kind, and only there."""
+    for size, found in (
+        (0.9 * least_m2, "small"),
+        (1.1 * least_m2, ""),
+        (0.9 * most_m2, ""),
+        (1.1 * most_m2, "big"),
+    ):
+        side = corpus.SIDE * (size / area_m2(translate(square(), WEST, SOUTH))[0]) ** 0.5
+        said = [
+            finding.text
+            for finding in check(_layer(translate(square(size=side), WEST, SOUTH)), kind).findings
+            if finding.code == "size-unlikely"
+        ]
+        assert len(said) == bool(found)
+        assert all(f"very {found} for a {kind}" in text for text in said)
 
 
 @given(st.floats(0.05, 20.0))
@@ -610,6 +678,14 @@ def test_crossings_are_counted_only_as_far_as_needed() -> None:
     assert tangled(Polygon(places))
     assert not tangled(Polygon([(0, 0), (1, 1), (1, 0), (0, 0.9), (0, 0)]))
     assert mend(Polygon(places)) is None
+
+
+@given(st.text())
+def test_what_steers_a_terminal_is_written_out(text: str) -> None:
+    """Control characters and those that turn the writing become their escapes; all else stays as it is."""
+    odd = {*range(0x20), *range(0x7F, 0xA0), *range(0x2028, 0x202F), *range(0x2066, 0x206A)}
+    assert printable(text) == "".join(ascii(sign)[1:-1] if ord(sign) in odd else sign for sign in text)
+    assert printable("a\x1b[31m\u202eb\x7f") == r"a\x1b[31m\u202eb\x7f"
 
 
 def test_no_text_of_a_finding_steers_a_terminal() -> None:

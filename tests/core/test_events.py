@@ -12,6 +12,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from stream.core import times
 from stream.core.events import KNOT, Reason, UsableLimits, decode_duties, decode_positions, decode_states
 from stream.core.facts import MAX_TEXT, SECOND, Allocation, Duty, StateReport
 from stream.core.times import parse_time, parse_times
@@ -105,6 +106,62 @@ def test_many_times_are_read_like_one(values: list[object]) -> None:
     read, ok = parse_times(values)
     singly = [parse_time(value) for value in values]
     assert [at if good else None for at, good in zip(read.tolist(), ok.tolist(), strict=True)] == singly
+
+
+@pytest.mark.parametrize("offset", ["+24:00", "+25:00", "-24:00", "-99:59", "+23:60", "-00:60", "+00:99"])
+def test_an_offset_is_less_than_a_day(offset: str) -> None:
+    """An offset of 24 hours or more, or with 60 minutes or more, makes no time, in either reader."""
+    for text in (f"2026-11-23T08:15:03{offset}", f"2026-11-23T08:15:03.25{offset}"):
+        assert parse_time(text) is None
+        assert parse_time(text[:-3] + text[-2:]) is None
+        assert parse_times([text, text])[1].tolist() == [False, False]
+
+
+@pytest.mark.parametrize(("offset", "minutes"), [("+23:59", 1439), ("-23:59", -1439), ("+00:59", 59)])
+def test_the_largest_offsets_are_taken(offset: str, minutes: int) -> None:
+    """An offset may be up to a minute less than a day, either way."""
+    at = _micros(datetime(2026, 11, 23, 8, 15, 3, tzinfo=UTC)) - minutes * 60 * SECOND
+    assert parse_time(f"2026-11-23T08:15:03{offset}") == at
+    assert parse_times([f"2026-11-23T08:15:03{offset}"])[0].tolist() == [at]
+
+
+def test_usual_times_are_read_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Times as trackers write them are read many at once: the reader of one sees only what is rare."""
+    usual = [
+        f"2026-11-23T{at // 3600:02}:{at // 60 % 60:02}:{at % 60:02}{fraction}{offset}"
+        for at in range(0, 86_400, 240)
+        for fraction in ("", ".5", ".250", ".123456", ".1234567", ".12345678901234")
+        for offset in ("Z", "z", "+00:00", "-01:30", "+23:59")
+    ]
+    wanted = [parse_time(text) for text in usual]
+    singly: list[object] = []
+
+    def one(value: object) -> int | None:
+        singly.append(value)
+        return parse_time(value)
+
+    monkeypatch.setattr(times, "parse_time", one)
+    read, ok = parse_times(usual)
+    assert singly == []
+    assert ok.all()
+    assert read.tolist() == wanted
+    rare: list[object] = [AT // 1000, "2026-11-23 08:15:03Z", "2026-11-23T08:15:03+0000", "no time", None]
+    parse_times([*usual, *rare])
+    assert singly == rare
+
+
+def test_no_more_blocks_are_read_than_there_are_layouts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Times of one layout are read in one block, not text by text."""
+    blocks: list[int] = []
+    read = times._parse_block
+
+    def block(texts: Sequence[str], length: int) -> Any:
+        blocks.append(len(texts))
+        return read(texts, length)
+
+    monkeypatch.setattr(times, "_parse_block", block)
+    parse_times(["2026-11-23T08:15:03Z"] * 3000 + ["2026-11-23T08:15:03.250Z"] * 10)
+    assert sorted(blocks) == [10, 3000]
 
 
 _ANYTHING = st.one_of(

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import zipfile
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyogrio.raw
@@ -18,14 +20,11 @@ from shapely import affinity
 
 from geo.areas import Area, AreaSet, Kind
 from geo.boundaries.crs import area_m2, crs_of, to_wgs84
-from geo.boundaries.layer import AreaFileError, ReadingLimits
+from geo.boundaries.layer import LIMITS, AreaFileError, ReadingLimits
 from geo.boundaries.reading import read_areas, read_layer
 from geo.boundaries.shapes import with_shared_vertices
 from geo.boundaries.writing import write_areas
 from tests.real import DATA, needs_data
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 METRE_DEG = 1 / 111_000
 
@@ -408,6 +407,34 @@ def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
         read_areas(tmp_path / "none" / "a.gpkg")
     with pytest.raises(AreaFileError, match="no such folder"):
         write_areas(three(), tmp_path / "none" / "a.gpkg")
+
+
+def test_the_limits_are_those_of_the_readme() -> None:
+    """What a file may ask for is what geo/README.md says that it may."""
+    readme = (Path(__file__).parents[2] / "geo" / "README.md").read_text(encoding="utf-8")
+    [told] = re.findall(r"^\*\*Limits\.\*\* .*$", readme, flags=re.MULTILINE)
+    megabytes = 1 << 20
+    assert f" {LIMITS.file_bytes / megabytes:.0f} MB a file, " in told
+    assert f" {LIMITS.unpacked_bytes / megabytes:.0f} MB and {LIMITS.entries:,} files unpacked, " in told
+    assert f" {LIMITS.features:,} rows, {LIMITS.vertices / 1e6:g} million " in told
+    assert f" {LIMITS.memory_bytes / (1 << 30):g} GB of memory " in told
+    assert LIMITS.seconds == 60
+
+
+@pytest.mark.parametrize(("entries", "taken"), [(3, True), (4, False)])
+def test_an_archive_may_hold_as_many_files_as_the_limit(tmp_path: Path, entries: int, taken: bool) -> None:
+    """An archive with exactly as many files as allowed is read, one with one more is refused."""
+    write_areas(three(), tmp_path / "a.geojson", "geojson")
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.write(tmp_path / "a.geojson", "a.geojson")
+        for number in range(entries - 1):
+            archive.writestr(f"{number}.txt", "nothing")
+    limits = ReadingLimits(entries=3)
+    if taken:
+        assert len(read_layer(tmp_path / "a.zip", limits=limits)) == 3
+    else:
+        with pytest.raises(AreaFileError, match="it holds 4 files"):
+            read_layer(tmp_path / "a.zip", limits=limits)
 
 
 def test_layers_keep_what_the_file_says(tmp_path: Path) -> None:

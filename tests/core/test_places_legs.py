@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from geo.areas import Area, AreaSet, Kind
+from geo.matching.legs import meets
 from geo.matching.places import Pieces, Place, PlaceIndex
 from geo.matching.predicates import covers_exactly, meet, meet_exactly
 from tests.oracle.exact import Areas, along, point
@@ -295,6 +296,40 @@ def test_meetings_are_those_of_fractions(
         assert exact == []
     else:
         assert [float(f) for f in exact] == pytest.approx([float(met.fraction[0])], rel=2.3e-16, abs=1e-30)
+
+
+@many(12)
+@given(seed=seeds, snap=lattices, cell_m=cell_sizes)
+def test_meetings_are_where_fractions_put_them_also_where_doubles_cannot_tell(
+    seed: int, snap: float, cell_m: float
+) -> None:
+    """A leg meets the edges at those fractions of it, counted from its start, that exact arithmetic gives."""
+    areas = small_world(seed, snap=snap)
+    legs = legs_of(areas, seed, 6)
+    cells = PlaceIndex(areas, cell_m=cell_m).cells
+    found = meets(cells, *legs)
+    edges = [(point(*row[:2]), point(*row[2:4])) for row in cells.edges.rows.tolist()]
+    for number, (x0, y0, x1, y1) in enumerate(legs.T.tolist()):
+        p, q = point(x0, y0), point(x1, y1)
+        exact = {
+            float(at)
+            for u, v in edges
+            if min(u[0], v[0]) <= max(p[0], q[0])
+            and max(u[0], v[0]) >= min(p[0], q[0])
+            and min(u[1], v[1]) <= max(p[1], q[1])
+            and max(u[1], v[1]) >= min(p[1], q[1])
+            for at in meet_exactly(p, q, u, v)
+        }
+        # Two edges of one vertex may give fractions that differ in their last bit.
+        assert found.fraction[found.leg == number].tolist() == pytest.approx(sorted(exact), abs=1e-15)
+
+
+def test_a_leg_along_an_edge_meets_it_from_where_it_is_first_reached() -> None:
+    """A leg that runs along an edge meets it where its own way there begins and ends, not the other way."""
+    cells = PlaceIndex(AreaSet.of([square("A", 0.0, 0.0, 0.25)])).cells
+    found = meets(cells, *np.array([[-0.25, 0.0, 0.75, 0.0], [0.75, 0.0, -0.25, 0.0]]).T)
+    assert found.leg.tolist() == [0, 0, 1, 1]
+    assert found.fraction.tolist() == [0.25, 0.5, 0.5, 0.75]
 
 
 @many(100)

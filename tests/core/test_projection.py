@@ -158,6 +158,40 @@ def test_what_is_said_of_the_end_of_a_shift(on: int, off: int, late_on: int, res
 
 
 @many(200)
+@given(figures(), figures(), TIME, st.integers(0, 4))
+def test_breaks_are_booked_time_that_is_over(
+    counted: Figures, late: Figures, rest: int, quarters: int
+) -> None:
+    """What is over of the booked time includes the breaks, and by it the last hour says something or not."""
+    found = outlook(counted, late, rest, 1, quarters / 4)
+    if found is None:
+        return
+    past = sum((counted.on_patch, counted.off_patch, counted.not_visible, counted.unknown, counted.on_break))
+    assert found.done == past / (past + rest)
+    early = 4 * past < quarters * (past + rest)
+    assert found.ahead == (None if early else project(counted, late, rest, 1))
+
+
+@pytest.mark.parametrize(("on_break", "word"), [(0, TOO_EARLY), (60, LIKELY_MISS)])
+def test_a_break_brings_the_end_nearer(on_break: int, word: str) -> None:
+    """Who has had a break is as far into the shift as who worked through it."""
+    counted = Figures(NEIGHBOURHOOD, "A", 0, HOUR, off_patch=100 * MINUTE, on_break=on_break * MINUTE)
+    late = Figures(NEIGHBOURHOOD, "A", 0, HOUR, off_patch=60 * MINUTE)
+    found = outlook(counted, late, 480 * MINUTE, 1, 0.25)
+    assert found is not None
+    assert found.word(0.8) == word
+
+
+def test_an_hour_of_breaks_is_an_hour() -> None:
+    """The last hour says something also where it was a break, and what is left goes on as breaks then."""
+    counted = Figures(NEIGHBOURHOOD, "A", 0, HOUR, on_patch=HOUR)
+    late = Figures(NEIGHBOURHOOD, "A", 0, HOUR, on_patch=15 * MINUTE, on_break=45 * MINUTE)
+    assert project(counted, late, 2 * HOUR, 1) == replace(
+        counted, on_patch=HOUR + 30 * MINUTE, on_break=90 * MINUTE
+    )
+
+
+@many(200)
 @given(figures(), figures(), TIME, st.floats(0.01, 0.99))
 def test_a_likely_miss_is_one_now_and_at_this_rate(
     counted: Figures, late: Figures, rest: int, target: float

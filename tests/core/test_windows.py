@@ -154,6 +154,33 @@ def test_counting_the_window_anew_is_counting_all_anew(
         assert listed(splice(before, renamed, window.low, window.high)) == listed(after)
 
 
+@many(200)
+@given(st.data())
+def test_no_more_is_counted_anew_than_needs_be(data: st.DataObject) -> None:
+    """A window reaches to the nearest fix two places off that surely is no jump, and no farther."""
+    lengths = data.draw(st.lists(st.integers(1, 14), min_size=1, max_size=3))
+    bounds = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
+    size = int(bounds[-1])
+    flags = st.lists(st.booleans(), min_size=size, max_size=size)
+    ignored, changed = (np.array(data.draw(flags), np.bool_) for _ in range(2))
+    changed &= np.array(data.draw(flags), np.bool_)
+    changed[[data.draw(st.integers(low, high - 1)) for low, high in pairwise(bounds.tolist())]] = True
+    more = st.lists(st.booleans(), min_size=len(lengths), max_size=len(lengths))
+    before, after = (np.array(data.draw(more), np.bool_) for _ in range(2))
+    time = np.arange(size, dtype=np.int64) * 10
+    found = rejudged(bounds, time, ignored, changed, before, after)
+    for track, (low, high) in enumerate(pairwise(bounds.tolist())):
+        own = [row for row in range(low, high) if changed[row]]
+        sound = [row for row in range(low, high) if not ignored[row]]
+        left = [row for row in sound if row <= own[0] - 2 and not (row == low and before[track])]
+        right = [row for row in sound if row >= own[-1] + 2 and not (row == high - 1 and after[track])]
+        assert found.first[track] == max(left, default=low)
+        assert found.last[track] == min(right, default=high - 1)
+        assert found.low[track] == time[found.first[track]]
+        assert found.high[track] == time[found.last[track]]
+        assert bool(found.short[track]) is bool((not left and before[track]) or (not right and after[track]))
+
+
 def test_a_batch_of_no_tracks_has_no_windows() -> None:
     """Nothing in, nothing out."""
     nothing, none = np.empty(0, np.int64), np.empty(0, np.bool_)

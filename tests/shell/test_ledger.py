@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -10,8 +11,11 @@ import shapely
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream.core.facts import Allocation, Duty, StateReport
-from stream.core.stays import take
+from geo.matching.history import FOREVER
+from stream.core.facts import SECOND, Allocation, Duty, StateReport
+from stream.core.slices import slices
+from stream.core.stays import legs_to_stays, take
+from stream.store import duties as duty_steps
 from stream.store import gathering, positions
 from stream.store.ledger import Ledger, Offset
 from stream.store.schema import connect
@@ -31,8 +35,11 @@ from tests.worlds import wandering
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
+    from stream.core.facts import Fixes
+    from stream.core.slices import Slices
+    from stream.core.stays import Stays
     from stream.embedded import EmbeddedDatabase
     from stream.store.schema import Connection
 
@@ -159,4 +166,170 @@ def test_two_devices_of_a_duty_may_be_late_at_once(
             patched.setattr(positions, "NEIGHBOURS", gathering.AGAIN)
         ledger.positions(take(columns, late))
     assert fine_stored(connection) == fine_expected(world)
+    assert_consistent(connection)
+
+
+# ── How much is counted, and by what ──────────────────────────────────────────────────────────────────────
+
+START = 1_795_420_800_000_000
+STEP = 30 * SECOND
+
+
+def patrolled() -> World:
+    """One radio that reports every half minute for five hours, in two duties, by turns in two areas."""
+    fixes = [
+        ("R1", START + n * STEP, *BINARY.at((n // 7) % 2 * 2 + n % 7 / 8, 1.0), 10.0) for n in range(600)
+    ]
+    areas = tuple(
+        ("neighbourhood", f"N{n}", shapely.box(*BINARY.at(n * 2, 0), *BINARY.at(n * 2 + 2, 6)))
+        for n in range(2)
+    )
+    duties = tuple(
+        Duty(
+            *(f"D{n}", 1, "O1", START + n * 300 * STEP, START + (n + 1) * 300 * STEP, ("N1",)),
+            (Allocation("R1", "radio"),),
+        )
+        for n in range(2)
+    )
+    end = START + 600 * STEP
+    return World(tuple(fixes), ((None, areas),), duties, (StateReport("O1", START, 1),), end, (START, end))
+
+
+class Work:
+    """How many fixes were made into stays, and which stretches of which duties into slices."""
+
+    def __init__(self, patched: pytest.MonkeyPatch) -> None:
+        self.fixes: list[int] = []
+        self.windows: list[list[tuple[int, int]]] = []
+
+        def made(fixes: Fixes, *rest: Any) -> Stays:
+            self.fixes.append(len(fixes))
+            return legs_to_stays(fixes, *rest)
+
+        def counted(*given: Any, windows: dict[int, tuple[int, int]]) -> Slices:
+            self.windows.append(list(windows.values()))
+            return slices(*given, windows=windows)
+
+        patched.setattr(positions, "legs_to_stays", made)
+        patched.setattr(duty_steps, "slices", counted)
+
+
+def test_a_new_fix_costs_no_more_than_its_neighbours(
+    connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fixes in order, and late ones, are counted with a few neighbours, in the one duty that they touch."""
+    empty(connection)
+    world = patrolled()
+    publish(connection, world)
+    ledger, columns = Ledger(connection, POLICIES), world_fixes(world)
+    ledger.bookings(world.duties, world.states)
+    late = [100, 101, 450]
+    ledger.positions(take(columns, np.setdiff1d(np.arange(550), late)))
+    work = Work(monkeypatch)
+    for number in range(550, 600):
+        ledger.positions(take(columns, np.array([number])))
+    assert max(work.fixes) <= 3
+    assert [len(windows) for windows in work.windows] == [1] * 50
+    assert max(high - low for [(low, high)] in work.windows) <= 2 * STEP
+    work.fixes.clear()
+    work.windows.clear()
+    for number in late:
+        ledger.positions(take(columns, np.array([number])))
+    assert max(work.fixes) <= 5
+    assert [len(windows) for windows in work.windows] == [1] * 3
+    assert max(high - low for [(low, high)] in work.windows) <= 5 * STEP
+    work.windows.clear()
+    ledger.positions(take(columns, np.array([100, 450, 599])))  # repetitions
+    assert work.windows == []
+    assert fine_stored(connection) == fine_expected(world)
+
+
+def test_a_state_costs_no_more_than_what_follows_it(
+    connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A radio state has its own duty counted anew from its time on; a booking those it overlaps, whole."""
+    empty(connection)
+    world = patrolled()
+    publish(connection, world)
+    ledger = Ledger(connection, POLICIES)
+    ledger.bookings(world.duties, world.states)
+    ledger.positions(world_fixes(world))
+    work = Work(monkeypatch)
+    keyed = START + 400 * STEP
+    ledger.bookings([], [StateReport("O1", keyed, 4)])
+    assert work.windows == [[(keyed, FOREVER)]]
+    work.windows.clear()
+    start, end = world.duties[1].start, world.as_of
+    ledger.bookings([], [StateReport("O1", start, 8), StateReport("O1", end, 8)])
+    assert work.windows == [[(start, FOREVER)]]  # at its start a state is the duty's own, at its end not
+    work.windows.clear()
+    ledger.bookings([], [StateReport("O1", keyed, 4), StateReport("O1", keyed + 600 * STEP, 4)])
+    ledger.bookings([replace(world.duties[0], revision=2, patch=("N0",))], [])
+    assert work.windows == [[(-FOREVER, FOREVER)]]
+
+
+def test_every_program_hears_of_a_booking(connection: Connection) -> None:
+    """Bookings and states raise the counters of the officers and devices they touch, and of no others."""
+    empty(connection)
+    world = patrolled()
+    publish(connection, world)
+    ledger = Ledger(connection, POLICIES)
+    others = [
+        Duty(f"E{n}", 1, f"O{n}", START, world.as_of, ("N0",), (Allocation(f"R{n}", "radio"),))
+        for n in (2, 3)
+    ]
+    ledger.bookings([*world.duties, *others], [])
+
+    def counters() -> dict[str, int]:
+        return dict(
+            connection.execute(
+                "select officer_id, facts from officer union all "
+                "select device_id, booked from stay_end join device using (device)"
+            ).fetchall()
+        )
+
+    def raised(duties: Sequence[Duty], states: Sequence[StateReport]) -> set[str]:
+        before = counters()
+        ledger.bookings(duties, states)
+        return {name for name, value in counters().items() if value != before.get(name)}
+
+    report = StateReport("O2", START + STEP, 8)
+    assert raised([], [report]) == {"O2"}
+    assert raised([], [report]) == set()
+    assert raised([others[0]], []) == set()
+    assert raised([replace(others[0], revision=2, end=world.as_of - STEP)], []) == {"O2", "R2"}
+    moved = replace(others[0], revision=3, officer_id="O3", devices=(Allocation("R4", "radio"),))
+    assert raised([moved], [StateReport("O1", START + STEP, 8)]) == {"O1", "O2", "O3", "R2", "R4"}
+
+
+@pytest.mark.parametrize("what", ["a state", "an end", "another officer", "another device"])
+def test_what_one_program_books_the_other_counts_by(connection: Connection, what: str) -> None:
+    """A program that has bookings at hand counts its next fix by what another has booked meanwhile."""
+    empty(connection)
+    world = patrolled()
+    publish(connection, world)
+    one, other = Ledger(connection, POLICIES), Ledger(connection, POLICIES)
+    columns = world_fixes(world)
+    one.bookings(world.duties, world.states)
+    one.positions(take(columns, np.arange(400)))
+    last = world.duties[1]
+    changed = {
+        "a state": last,
+        "an end": replace(last, revision=2, end=START + 410 * STEP),
+        "another officer": replace(last, revision=2, officer_id="O2"),
+        "another device": replace(
+            last, revision=2, devices=(Allocation("R1", "radio", None, START + 405 * STEP),)
+        ),
+    }[what]
+    states = [StateReport("O1", START + 402 * STEP, 8)] if what == "a state" else []
+    other.bookings([changed], states)
+    for number in range(400, 420):
+        one.positions(take(columns, np.array([number])))
+    told = replace(
+        world,
+        fixes=world.fixes[:420],
+        duties=(*world.duties, changed),
+        states=(*world.states, *states),
+    )
+    assert fine_stored(connection) == fine_expected(told)
     assert_consistent(connection)

@@ -326,7 +326,7 @@ def test_an_id_may_hold_anything(client: httpx.Client) -> None:
         ("/?f=json", 400, "unknown parameter 'f'"),
         ("/collections/premises/items?bbox=1,2,3", 400, "four numbers"),
         ("/collections/premises/items?bbox=1,2,3,nan", 400, "four numbers"),
-        ("/collections/premises/items?bbox=1,3,2,2", 400, "lower vertex"),
+        ("/collections/premises/items?bbox=1,3,2,2", 400, "lower corner"),
         ("/collections/premises/items?limit=0", 400, "limit=0"),
         ("/collections/premises/items?limit=ten", 400, "limit=ten"),
         ("/collections/premises/items?offset=-1", 400, "offset=-1"),
