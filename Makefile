@@ -7,10 +7,10 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test fuzz mutants bench accuracy pages lint lock
+.PHONY: help install demo test fuzz mutants bench accuracy pages pictures lint lock
 
 help: ## lists these targets
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 17
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
 
 install: pages ## makes .venv with the patrol command in it
 
@@ -34,6 +34,9 @@ accuracy: $(STAMP) ## measures how far the figures are from the truth, e.g. make
 
 pages: $(STAMP) ## builds the live page anew where its sources changed
 	@$(BIN)/python stream/web/page/build.py
+
+pictures: pages ## makes the pictures of README.md anew, from the simulator
+	$(BIN)/python -m tests.pictures
 
 lint: $(STAMP) ## checks style and types
 	$(BIN)/ruff check .

@@ -558,4 +558,4 @@ def _explain(
             return f"time is {ahead:.3f} s ahead of receipt, at most {limits.max_ahead_s:.7g} s are taken"
         case _:
             late = (receipt - time) / SECOND
-            return f"time is {late:.0f} s before receipt, facts are kept for {limits.retention_s:.7g} s"
+            return f"time is {late:.0f} s before receipt, at most {limits.retention_s:.7g} s are taken"

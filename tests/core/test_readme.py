@@ -23,6 +23,7 @@ from stream.core.events import Reason
 from stream.core.policy import COUNTS, Policy, parse_policies
 from stream.core.slices import ACTIVITIES
 from stream.settings import SETTINGS, Settings
+from stream.topics import specs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,9 +31,14 @@ if TYPE_CHECKING:
 PROJECT = Path(__file__).resolve().parents[2]
 INSIDE = "stream/README.md"
 RUNNING = "deploy/README.md"
+PICTURES = "deploy/pictures/"
+FILES = {"patrol.dump", "patrol.po", "patrol.pot", "patrol.force", "duty.time"}
+"""What looks like a topic's name and is none."""
 
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-LINK = re.compile(r"(?<!!)\[[^\]\n]*\]\(([^)\s]+)\)")
+LINK = re.compile(r"\]\(([^)\s]+)\)|(?:href|src)=\"([^\"]+)\"")
+"""Where a link, a picture or an HTML tag leads."""
+
 HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 
 
@@ -67,6 +73,11 @@ def _rows(name: str, heading: str) -> list[list[str]]:
     rules = [at for at, row in enumerate(cells) if set(row[0]) <= set("-:") and row[0]]
     heads = {at - 1 for at in rules} | set(rules)
     return [row for at, row in enumerate(cells) if at not in heads]
+
+
+def _links(text: str) -> list[str]:
+    """Where the links and pictures of a text lead."""
+    return ["".join(found) for found in LINK.findall(text)]
 
 
 def _console(name: str) -> list[str]:
@@ -160,14 +171,13 @@ def test_a_wrong_command_in_a_document_would_be_noticed(words: str) -> None:
     assert _complaint(words.split())
 
 
-def test_the_tables_shown_are_those_of_the_demonstration() -> None:
-    """The columns of the tables that the root README shows are those that `patrol demo` prints."""
-    shown = [body for _, body in FENCE.findall(_text("README.md")) if "\n  neighbourhood  " in body]
-    assert len(shown) == 2
-    for body in shown:
-        head = next(line for line in body.splitlines() if line.startswith("  neighbourhood  "))
-        for label in re.split(r"\s{2,}", head.strip()):
-            assert f'"{label}"' in _text("stream/cli/demo.py"), label
+def test_the_table_shown_is_that_of_the_demonstration() -> None:
+    """The columns of the table that the root README shows are those that `patrol demo` prints."""
+    shown = [body for _, body in FENCE.findall(_text("README.md")) if "  neighbourhood  " in body]
+    [body] = shown
+    head = next(line for line in body.splitlines() if line.startswith("  neighbourhood  "))
+    for label in re.split(r"\s{2,}", head.strip()):
+        assert f'"{label}"' in _text("stream/cli/demo.py"), label
 
 
 def test_the_settings_table_is_the_settings() -> None:
@@ -226,6 +236,41 @@ def test_every_target_of_make_that_is_named_exists() -> None:
     assert not unnamed
 
 
+def test_the_first_screen_shows_both_pictures() -> None:
+    """Before its first heading README.md has both pictures, each described, and none is over 150 kB."""
+    first, _, _ = _text("README.md").partition("\n## ")
+    shown = re.findall(r'<img src="([^"]+)" [^>]*alt="[^"]{20,}"', first)
+    assert shown == [name for name in _files() if name.startswith(PICTURES)]
+    for name in shown:
+        assert (PROJECT / name).stat().st_size <= 150_000, f"{name}: make pictures draws it too large"
+
+
+def test_the_layout_has_every_folder() -> None:
+    """README.md's layout names every folder of the two packages that has code of its own, and no other."""
+    listed = {path.rstrip("/") for row in _rows("README.md", "Repository layout") for path in _links(row[0])}
+    folders = {str(Path(name).parent) for name in _files() if re.fullmatch(r"(geo|stream)/\w+/\w+\.py", name)}
+    assert listed == {"geo", "stream", "deploy", "tests"} | folders
+
+
+def test_how_long_topics_keep_messages_is_told() -> None:
+    """deploy/README.md lists every topic once, with the days for which `patrol init` has Kafka keep it."""
+    told = {
+        topic: int(days[1])
+        for what, where, kept in _rows(RUNNING, "What is kept, and for how long")
+        if where == "Kafka" and (days := re.match(r"(\d+) days", kept))
+        for topic in re.findall(r"`([\w.]+)`", what)
+    }
+    assert told == {item.name: int(item.config["retention.ms"]) // 86_400_000 for item in specs()}
+
+
+def test_topics_have_one_name_everywhere() -> None:
+    """Whatever looks like a topic in a document, a table or a diagram is one of the topics that there are."""
+    known = {item.name for item in specs()}
+    for name in _documents():
+        spoken = re.findall(r"\b(?:radio|vehicle|duty|patrol|visibility|dead)\.[a-z]+\b", _text(name))
+        assert set(spoken) - FILES <= known, name
+
+
 def _slug(heading: str) -> str:
     """The anchor that a heading gets where documents are shown."""
     plain = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading).strip().lower()
@@ -237,7 +282,7 @@ def test_every_relative_link_leads_somewhere() -> None:
     own = set(_files()) | {str(up) for name in _files() for up in Path(name).parents}
     checked = 0
     for name in _documents():
-        for target in LINK.findall(FENCE.sub("", _text(name))):
+        for target in _links(FENCE.sub("", _text(name))):
             parts = urlsplit(target)
             if parts.scheme:
                 continue
@@ -250,6 +295,18 @@ def test_every_relative_link_leads_somewhere() -> None:
     assert checked > 30
 
 
+def test_every_file_named_exists() -> None:
+    """Every path below a folder of the project that a document names between backticks is there."""
+    own = set(_files()) | {str(up) for name in _files() for up in Path(name).parents}
+    checked = 0
+    for name in _documents():
+        for path in re.findall(r"`((?:geo|stream|deploy|tests)/[\w./-]+)`", _text(name)):
+            made = path.startswith(("deploy/kafka/target", "deploy/secrets/", "deploy/migrations/NNNN"))
+            checked += 1
+            assert made or path.rstrip("/") in own, f"{name}: {path}"
+    assert checked > 5
+
+
 def test_the_glossary_has_every_activity_and_reason() -> None:
     """The glossary explains each activity of rule 11 and each reason for which a message is rejected."""
     words = {row[0].strip("`*") for row in _rows(INSIDE, "Glossary")}
@@ -257,19 +314,17 @@ def test_the_glossary_has_every_activity_and_reason() -> None:
 
 
 def test_the_rules_table_has_every_rule() -> None:
-    """The table of readings has each of the twenty accounting rules once, in order."""
-    heading = "The accounting rules and their readings"
+    """The table of interpretations has each of the twenty accounting rules once, in order."""
+    heading = "The accounting rules and their interpretation"
     numbers = [int(found) for row in _rows(INSIDE, heading) for found in re.findall(r"\d+", row[0])]
     assert numbers == list(range(1, 21))
 
 
-def test_the_reading_list_has_every_room() -> None:
-    """Every module and package of stream is in stream/README.md's list of rooms."""
+def test_the_layout_has_every_room() -> None:
+    """Every module and package of stream is in stream/README.md's layout."""
     own = {Path(name).parts[1] for name in _files() if re.fullmatch(r"stream/(.+/)?\w+\.py", name)}
     listed = {
-        Path(target).parts[0]
-        for row in _rows(INSIDE, "The rooms, in reading order")
-        for target in LINK.findall(row[0])
+        Path(target).parts[0] for row in _rows(INSIDE, "Repository layout") for target in _links(row[0])
     }
     assert own - {"__init__.py"} == {item for item in listed if item != ".."}
 

@@ -86,10 +86,12 @@ class Town:
 
     Attributes:
         now: how far positions have been told, microseconds.
+        areas: its boundaries.
     """
 
     dsn: str
     now: int = NOON
+    areas: AreaSet = TOWN
     _connection: Connection | None = None
     _ledger: Ledger | None = None
     _where: dict[str, str] = field(default_factory=dict)
@@ -99,7 +101,7 @@ class Town:
         self._connection = connect(self.dsn, name="town")
         migrate(self._connection)
         for kind in Kind:
-            tables.publish(self._connection, TOWN, kind, 0, file="town", sha256="-", by="test")
+            tables.publish(self._connection, self.areas, kind, 0, file="town", sha256="-", by="test")
         self._ledger = Ledger(self._connection, Policies())
         self.book(*duties)
         return self
