@@ -9,7 +9,7 @@ import asyncio
 import re
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
 from aiokafka.errors import IncompatibleBrokerVersion, KafkaError, TopicAlreadyExistsError, for_code
@@ -40,6 +40,8 @@ KIND_HEADER: Final = "kind"
 """The header of a message on ``patrol.duties`` that tells what its lines are."""
 KIND_DUTIES: Final = "duties"
 KIND_STATES: Final = "states"
+BROKEN_FRAME: Final = "broken_frame"
+"""The reason of a dead letter from an internal topic; those from raw topics have the decoders' reasons."""
 DEAD_LETTER_HEADERS: Final = ("reason", "detail", "topic", "partition", "offset", "time")
 
 MAX_MESSAGE_BYTES: Final = 8 * 2**20
@@ -121,7 +123,6 @@ async def ensure_topics(
     bootstrap: str,
     wanted: Sequence[TopicSpec],
     *,
-    client: Mapping[str, Any] | None = None,
     patience_s: float = 30.0,
 ) -> list[TopicOutcome]:
     """Creates the topics that are missing and gives the others the partitions they lack; safe to repeat.
@@ -131,7 +132,6 @@ async def ensure_topics(
     Args:
         bootstrap: Kafka's addresses, ``host:port`` separated by commas.
         wanted: what should be.
-        client: further settings of the Kafka client (security).
         patience_s: how long to wait until every new partition has a leader.
 
     Returns:
@@ -141,7 +141,7 @@ async def ensure_topics(
         TopicError: Kafka refused; the message has its reason.
         aiokafka.errors.KafkaConnectionError: no broker could be reached.
     """
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, **(client or {}))
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     try:
         await admin.start()
         found = await _leaders(admin)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import getpass
 import hashlib
-import json
 import time
 from functools import wraps
 from typing import TYPE_CHECKING, Any, ParamSpec
@@ -22,10 +21,18 @@ from stream.cli.boundary_files import (
     export,
     file_options,
     findings_table,
-    print_table,
     read_checked,
 )
-from stream.cli.serve import moment_option
+from stream.cli.common import (
+    KINDS,
+    database,
+    dry_run_option,
+    local_minute,
+    moment_option,
+    now_us,
+    print_json,
+    print_table,
+)
 from stream.settings import load as load_settings
 from stream.store.records import record_json
 
@@ -52,11 +59,6 @@ for command in (check, diff, export):
     areas.add_command(command)
 
 
-def now_us() -> int:
-    """The wall clock, microseconds since 1970."""
-    return time.time_ns() // 1000
-
-
 @areas.command(epilog="Example: patrol areas load wards.shp.zip --kind neighbourhood --from 2026-11-23")
 @file_options
 @click.option(
@@ -65,7 +67,7 @@ def now_us() -> int:
     required=True,
     help="When they come into force: 2026-11-23 (local midnight) or a time with offset.",
 )
-@click.option("--dry-run", is_flag=True, help="Show what would change, and change nothing.")
+@dry_run_option
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
 @click.pass_context
 def load(
@@ -78,23 +80,18 @@ def load(
     that --why gives.
     """
     from geo.boundaries.findings import Severity, findings_rows
-    from stream.core import calendar
     from stream.store.areas import versions
     from stream.store.publications import publish
     from stream.store.records import in_force_at
-    from stream.store.schema import connect, require
 
     settings = load_settings()
-    settings.need("database")
     valid_from = moment_option(start)
-    assert valid_from is not None
-    with connect(settings.database, name="patrol areas load") as connection:
-        require(connection)
+    with database("patrol areas load", settings) as connection:
         checked = read_checked(file, in_force_at(connection, valid_from), **options)
         rows = findings_rows(checked.findings)
         if checked.stops or checked.areas is None:
             if as_json:
-                click.echo(json.dumps({"published": False, "findings": rows}, indent=1, ensure_ascii=False))
+                print_json({"published": False, "findings": rows}, indent=1)
             else:
                 findings_table(checked.findings)
                 errors = sum(item.severity is Severity.ERROR for item in checked.findings)
@@ -120,8 +117,7 @@ def load(
         standing = versions(connection)
     took = time.monotonic() - began
     if as_json:
-        told = {"published": not dry_run, **outcome_json(outcome), "findings": rows}
-        click.echo(json.dumps(told, indent=1, ensure_ascii=False))
+        print_json({"published": not dry_run, **outcome_json(outcome), "findings": rows}, indent=1)
         return
     findings_table(checked.findings)
     would = "would be " if dry_run else ""
@@ -129,7 +125,7 @@ def load(
         count = sum(each == kind for each in checked.areas.kind)
         click.echo(f"version {version}: {would}{count:,} areas of kind {kind}, in force from {start}")
         if (later := follower(standing, kind, valid_from)) is not None:
-            until = f"{calendar.moment(later.valid_from).astimezone(calendar.LOCAL):%Y-%m-%d %H:%M}"
+            until = local_minute(later.valid_from)
             click.echo(f"until {until} only: then version {later.version} takes over, published before")
     tell(outcome, took, dry_run=dry_run)
 
@@ -161,9 +157,9 @@ def kinds_of(kinds: Sequence[Kind]) -> list[Kind]:
 
 
 @areas.command(epilog='Example: patrol areas rollback --kind neighbourhood --why "wrong file"')
-@click.option("--kind", type=click.Choice([kind.value for kind in Kind]), help="Only a version of this kind.")
+@click.option("--kind", type=KINDS, help="Only a version of this kind.")
 @click.option("--why", help="The reason, for the record; needed where figures change.")
-@click.option("--dry-run", is_flag=True, help="Show what would change, and change nothing.")
+@dry_run_option
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
 def rollback(kind: str | None, why: str | None, dry_run: bool, as_json: bool) -> None:
     """Takes the newest version back: the one before it is in force again.
@@ -172,13 +168,10 @@ def rollback(kind: str | None, why: str | None, dry_run: bool, as_json: bool) ->
     under it is counted anew, and figures that change by that are put on record.
     """
     from stream.store.publications import withdraw
-    from stream.store.schema import connect, require
 
     settings = load_settings()
-    settings.need("database")
     began = time.monotonic()
-    with connect(settings.database, name="patrol areas rollback") as connection:
-        require(connection)
+    with database("patrol areas rollback", settings) as connection:
         outcome = said(withdraw)(
             connection,
             settings.policies(),
@@ -189,7 +182,7 @@ def rollback(kind: str | None, why: str | None, dry_run: bool, as_json: bool) ->
             dry_run=dry_run,
         )
     if as_json:
-        click.echo(json.dumps({"withdrawn": not dry_run, **outcome_json(outcome)}, indent=1))
+        print_json({"withdrawn": not dry_run, **outcome_json(outcome)}, indent=1)
         return
     click.echo(f"version {outcome.versions[0]} {'would be' if dry_run else 'is'} withdrawn")
     tell(outcome, time.monotonic() - began, dry_run=dry_run)
@@ -284,17 +277,13 @@ def list_(everything: bool, as_json: bool) -> None:
     """Lists the published versions; the one of each kind that is in force now is marked."""
     from stream.store import areas as tables
     from stream.store.records import records
-    from stream.store.schema import connect, require
 
-    settings = load_settings()
-    settings.need("database")
-    with connect(settings.database, name="patrol areas list") as connection:
-        require(connection)
+    with database("patrol areas list") as connection:
         found = records(connection, withdrawn=everything)
     standing = [item.version for item in found if item.withdrawn_at is None]
     current = {item.version for item in tables.in_force(standing, now_us())}
     if as_json:
-        click.echo(json.dumps([record_json(item, current) for item in found], indent=1, ensure_ascii=False))
+        print_json([record_json(item, current) for item in found], indent=1)
         return
     if not found:
         click.echo(
@@ -323,10 +312,10 @@ def record_row(item: VersionRecord, current: set[int]) -> tuple[str, ...]:
         str(version.version),
         version.kind.value,
         f"{version.areas:,}",
-        f"{moment(version.valid_from).astimezone(LOCAL):%Y-%m-%d %H:%M}",
+        local_minute(version.valid_from),
         mark,
         f"{version.file} (sha256 {version.sha256[:12]})",
-        f"{version.loaded_by} {moment(version.loaded_at).astimezone(LOCAL):%Y-%m-%d %H:%M}",
+        f"{version.loaded_by} {local_minute(version.loaded_at)}",
         why,
     )
 
@@ -335,14 +324,10 @@ def record_row(item: VersionRecord, current: set[int]) -> tuple[str, ...]:
 @click.option("--json", "as_json", is_flag=True, help="As JSON, with each figure before and after.")
 def restatements(as_json: bool) -> None:
     """Lists what published areas, late facts and corrected duties changed in figures already counted."""
-    from stream.core.calendar import LOCAL, moment, rfc3339
+    from stream.core.calendar import rfc3339
     from stream.store.records import restatements as read
-    from stream.store.schema import connect, require
 
-    settings = load_settings()
-    settings.need("database")
-    with connect(settings.database, name="patrol areas restatements") as connection:
-        require(connection)
+    with database("patrol areas restatements") as connection:
         found = read(connection)
     if as_json:
         rows = [
@@ -358,7 +343,7 @@ def restatements(as_json: bool) -> None:
             }
             for item in found
         ]
-        click.echo(json.dumps(rows, indent=1, ensure_ascii=False))
+        print_json(rows, indent=1)
         return
     if not found:
         click.echo("no figure was ever restated")
@@ -370,7 +355,7 @@ def restatements(as_json: bool) -> None:
                 str(item.number),
                 item.cause,
                 str(item.version or ""),
-                f"{moment(item.recorded_at).astimezone(LOCAL):%Y-%m-%d %H:%M}",
+                local_minute(item.recorded_at),
                 item.recorded_by,
                 f"{item.restated[0].week} to {item.restated[-1].week}" if item.restated else "",
                 f"{len(item.restated):,}",

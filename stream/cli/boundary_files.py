@@ -6,9 +6,6 @@ Words, options and tables only. A database is asked only where a version, or wha
 from __future__ import annotations
 
 import getpass
-import json
-import sys
-import time
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -16,12 +13,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from geo.areas import AreaSet, Kind
-from stream.cli.serve import moment_option
+from stream.cli.common import KINDS, database, moment_option, now_us, print_json, print_table
 from stream.settings import load as load_settings
 from stream.store.records import diff_json
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
 
     from geo.boundaries.diffs import Diff
     from geo.boundaries.findings import Acceptance, Checked, Finding
@@ -30,7 +27,6 @@ if TYPE_CHECKING:
 
 FILE = click.Path(path_type=Path, exists=True)
 OUT = click.Path(path_type=Path, dir_okay=False, writable=True)
-KINDS = click.Choice([kind.value for kind in Kind])
 FORMATS = {"gpkg": ".gpkg", "geojson": ".geojson", "kml": ".kml", "shp": ".zip"}
 PUBLISHED = "published"
 ALIKE = 20
@@ -146,23 +142,6 @@ def outline_of(path: Path) -> Any:
 # ── Tables ────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, right: Sequence[int] = ()) -> None:
-    """Prints a table as wide as the terminal, or wide enough where the output goes elsewhere."""
-    from rich.box import SIMPLE_HEAD
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    from geo.boundaries.layer import printable
-
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    for number, name in enumerate(columns):
-        table.add_column(name, justify="right" if number in right else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(printable(text)) for text in row))
-    Console(file=sys.stdout, width=None if sys.stdout.isatty() else 200, highlight=False).print(table)
-
-
 def findings_table(findings: Sequence[Finding]) -> None:
     """Prints findings, worst first, each with what was done; of many alike, the first few."""
     from geo.boundaries.findings import findings_rows
@@ -237,7 +216,7 @@ def check(
             "may_be_published": not checked.stops,
             "findings": findings_rows(checked.findings),
         }
-        click.echo(json.dumps(told, indent=1, ensure_ascii=False))
+        print_json(told, indent=1)
     else:
         findings_table(checked.findings)
         verdict = "must not be published as it is" if checked.stops else "may be published"
@@ -275,7 +254,7 @@ def diff(a: str, b: str, kind: str | None, start: str | None, map_: Path | None,
     if map_ is not None:
         map_.write_text(diff_html(found, old, new, f"{a} → {b}", remarks), encoding="utf-8")
     if as_json:
-        click.echo(json.dumps(diff_json(found, reached), indent=1, ensure_ascii=False))
+        print_json(diff_json(found, reached), indent=1)
         return
     if not found:
         click.echo(f"{a} and {b}: no difference")
@@ -321,7 +300,7 @@ def touched_by(found: Diff, period: tuple[int, int]) -> list[Touched]:
     ids = sorted(area_id for kind, area_id in keys if kind is Kind.NEIGHBOURHOOD)
     if not ids or not load_settings().database:
         return []
-    return with_database(lambda connection: touched(connection, ids, *period, now=time.time_ns() // 1000))
+    return with_database(lambda connection: touched(connection, ids, *period, now=now_us()))
 
 
 def side(text: str, kind: Kind | None) -> tuple[AreaSet, tuple[int, int]]:
@@ -337,7 +316,7 @@ def side(text: str, kind: Kind | None) -> tuple[AreaSet, tuple[int, int]]:
     from geo.matching.history import FOREVER
 
     if text == PUBLISHED:
-        return with_database(lambda connection: (_in_force(connection, kind), (_now(), FOREVER)))
+        return with_database(lambda connection: (_in_force(connection, kind), (now_us(), FOREVER)))
     if text.isdigit():
         return with_database(lambda connection: _version(connection, int(text)))
     if not Path(text).exists():
@@ -351,17 +330,13 @@ def side(text: str, kind: Kind | None) -> tuple[AreaSet, tuple[int, int]]:
         if kind is None or not own:
             raise
         found = areas_of(raw, kind)  # its words are no kinds of ours
-    return found, (_now(), FOREVER)
-
-
-def _now() -> int:
-    return time.time_ns() // 1000
+    return found, (now_us(), FOREVER)
 
 
 def _in_force(connection: Connection, kind: Kind | None, at: int | None = None) -> AreaSet:
     from stream.store.records import in_force_at
 
-    return in_force_at(connection, _now() if at is None else at, kind)
+    return in_force_at(connection, now_us() if at is None else at, kind)
 
 
 def _version(connection: Connection, number: int) -> tuple[AreaSet, tuple[int, int]]:
@@ -385,18 +360,8 @@ def _version(connection: Connection, number: int) -> tuple[AreaSet, tuple[int, i
 
 
 def with_database(work: Callable[[Connection], Found]) -> Found:
-    """Does something with a connection to the database that the settings name.
-
-    Raises:
-        SettingsError: no database is set.
-        SchemaError: its schema is not up to date.
-    """
-    from stream.store.schema import connect, require
-
-    settings = load_settings()
-    settings.need("database")
-    with connect(settings.database, name="patrol areas") as connection:
-        require(connection)
+    """Runs something with a connection to the database of the settings."""
+    with database("patrol areas") as connection:
         return work(connection)
 
 

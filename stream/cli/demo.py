@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -66,6 +65,8 @@ def demo(seconds: float | None, officers: int, speed: float | None, seed: int, p
     from rich.console import Console
 
     from stream.cli.web import bound
+    from stream.embedded import free_port
+    from stream.pipeline.processes import until_told
 
     if port is not None:
         bound("127.0.0.1", port).close()  # taken: better said now than when all is up
@@ -74,14 +75,7 @@ def demo(seconds: float | None, officers: int, speed: float | None, seed: int, p
     with ExitStack() as stack:
         stage = _Stage(console, stack, began)
         stage.prepare(seed, officers, port or free_port())
-        asyncio.run(stage.play(seconds, speed))
-
-
-def free_port() -> int:
-    """A port of this machine that nobody listens on."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
+        until_told(lambda stop: stage.play(stop, seconds, speed))
 
 
 @dataclass(slots=True)
@@ -110,7 +104,7 @@ class _Stage:
         """Starts the servers and the pipeline's processes, publishes the areas, simulates the shift."""
         from stream.cli.serve import initialise
         from stream.embedded import EmbeddedBroker, EmbeddedDatabase
-        from stream.pipeline.processes import start
+        from stream.pipeline.processes import PARTS, start
         from stream.settings import Settings
         from stream.simulate import demo_force, simulate
         from stream.store import areas
@@ -141,10 +135,11 @@ class _Stage:
             "PATROL_PUBLISH_S": str(settings.publish_s),
             "PATROL_ALERT_PRIORITY_UNVISITED_S": str(settings.alert_priority_unvisited_s),
         }
+        options = {"web": ("--port", str(port))}
         output = self._stack.enter_context(log.open("wb"))
         processes = [
-            start(*part, environment=environment, output=output.fileno())
-            for part in (("web", "--port", str(port)), ("ingest",), ("worker",))
+            start(part, *options.get(part, ()), environment=environment, output=output.fileno())
+            for part in PARTS
         ]
         self._stack.callback(_end, processes)
         connection = self._stack.enter_context(connect(settings.database, name="patrol demo"))
@@ -160,15 +155,12 @@ class _Stage:
         )
         self._parts = _Parts(settings, force, simulation, connection, processes, log)
 
-    async def play(self, seconds: float | None, speed: float | None) -> None:
-        """Sends the shift and shows the figures until it is over, the time is up, or Ctrl-C."""
+    async def play(self, stop: asyncio.Event, seconds: float | None, speed: float | None) -> None:
+        """Sends the shift and shows the figures until it is over, the time is up, or told to stop."""
         from stream.files.replay import send_simulation
 
         parts = self._parts
         assert parts is not None
-        stop = asyncio.Event()
-        for name in (signal.SIGINT, signal.SIGTERM):
-            asyncio.get_running_loop().add_signal_handler(name, stop.set)
         shift_s = (parts.simulation.end - parts.simulation.start) / 1e6
         left = (DEFAULT_FOR_S if seconds is None else seconds) - (time.monotonic() - self._began) - SETTLE_S
         # Late reports trail behind the shift's end by some minutes of shift time.

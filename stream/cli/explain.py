@@ -6,22 +6,33 @@ sentences are made in ``stream.core.explaining.wording``.
 
 from __future__ import annotations
 
-import json
 import sys
 from dataclasses import replace
 from datetime import date, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from stream.cli.serve import moment_option
+from stream.cli.common import (
+    FILE,
+    FOLDER,
+    database,
+    moment_option,
+    now_us,
+    policy_option,
+    print_json,
+    print_table,
+    say_no,
+    states_option,
+    write_tables,
+)
 from stream.core.explaining.explanation import LEVELS
 from stream.core.shares import FORCE, NEIGHBOURHOOD, OFFICER
 from stream.settings import EVENTS, load, read_policies
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from stream.core.explaining.parts import Found
     from stream.core.explaining.wording import Words
@@ -29,15 +40,12 @@ if TYPE_CHECKING:
     from stream.core.policy import Policies
     from stream.core.teams import Teams
 
-FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
-FOLDER = click.Path(path_type=Path, file_okay=False)
-
 
 def file_options(command: Callable[..., None]) -> Callable[..., None]:
     """The files of ``patrol account``, in place of the database."""
     for option in (
-        click.option("--policy", type=FILE, help="TOML with the accounting's settings."),
-        click.option("--states", type=FILE, help="JSON lines or CSV of radio states."),
+        policy_option,
+        states_option,
         click.option("--duties", type=FILE, help="From files, not the database: the bookings."),
         click.option(
             "--positions", type=FILE, multiple=True, help="Files of positions; may be given several times."
@@ -64,10 +72,7 @@ def file_options(command: Callable[..., None]) -> Callable[..., None]:
     "--depth", type=click.Choice(LEVELS), default=LEVELS[-1], show_default=True, help="How deep --json goes."
 )
 @click.option("--csv", "folder", type=FOLDER, help="Write parts.csv and abstraction.csv into this folder.")
-@click.pass_context
 def explain(
-    context: click.Context,
-    /,
     officer: str | None,
     neighbourhood: str | None,
     force: bool,
@@ -92,7 +97,6 @@ def explain(
     from stream.core.explaining.wording import words
     from stream.core.shares import shares
     from stream.core.slices import up_to
-    from stream.files.sheets.arrow import write
     from stream.files.sheets.explanations import abstraction_table, explanation_json, parts_table
 
     chosen = [
@@ -110,8 +114,7 @@ def explain(
     counted = shares(found.slices, found.duties, found.places, low, high)
     figure = next((item for item in counted if (item.scope, item.id) == (scope, wanted)), None)
     if figure is None or not any(_touches(found, duty, scope, wanted, low, high) for duty in found.duties):
-        click.echo(f"patrol: {nobody(found, scope, wanted, low, high)}", err=True)
-        context.exit(1)
+        say_no(nobody(found, scope, wanted, low, high))
     explained = take_apart(
         figure,
         found.slices,
@@ -129,11 +132,9 @@ def explain(
                 abstraction(found.slices, found.duties, found.places, policies, [figure])
             ),
         }
-        write(tables, folder)
-        for name, table in tables.items():
-            click.echo(f"{folder / name}.csv: {table.num_rows:,} rows", err=as_json)
+        write_tables(tables, folder, err=as_json)
     if as_json:
-        click.echo(json.dumps(explanation_json(explained, found.basis, depth=depth), ensure_ascii=False))
+        print_json(explanation_json(explained, found.basis, depth=depth))
     else:
         _print(words(explained, found.basis, most=sys.maxsize if all_ else 10), no_share=figure.share is None)
 
@@ -180,7 +181,6 @@ def _find(
     """The duties asked about, from files where some are given, else from the database."""
     from stream.files.explained import from_files
     from stream.store.reading.explained import from_database
-    from stream.store.schema import connect, require
 
     if areas_ or positions or duties or states:
         if not (areas_ and positions and duties):
@@ -193,10 +193,8 @@ def _find(
             click.echo(line, err=True)
         return found, policies
     settings = load()
-    settings.need("database")
     policies = read_policies(str(policy)) if policy else settings.policies()
-    with connect(settings.database, name="patrol explain") as connection:
-        require(connection)
+    with database("patrol explain", settings) as connection:
         return from_database(connection, start, end, scope=scope, wanted=wanted, until=until), policies
 
 
@@ -210,9 +208,9 @@ def _touches(found: Found, duty: Duty, scope: str, wanted: str, start: int, end:
 
 def nobody(found: Found, scope: str, wanted: str, start: int, end: int) -> str:
     """Why there is no figure, in one line, and where there is one."""
+    from geo.boundaries.layer import printable
     from stream.core.calendar import local_day
     from stream.core.explaining.wording import day_words, period_words
-    from stream.pipeline.failures import printable
 
     who = {
         OFFICER: f"officer {printable(wanted)}",
@@ -234,7 +232,7 @@ def _print(said: Words, *, no_share: bool) -> None:
     from rich.console import Console
     from rich.text import Text
 
-    from stream.pipeline.failures import printable
+    from geo.boundaries.layer import printable
 
     terminal = sys.stdout.isatty()
     console = Console(file=sys.stdout, highlight=False, width=None if terminal else 10**6)
@@ -260,13 +258,10 @@ def _print(said: Words, *, no_share: bool) -> None:
 @click.option("--to", "end", metavar="TIME", help="Joiners and leavers up to here (default: --as-of).")
 @click.option("--team", metavar="NAME", help="One team only.")
 @click.option("--duties", type=FILE, help="A file of bookings, not the database.")
-@click.option("--policy", type=FILE, help="TOML with the accounting's settings.")
+@policy_option
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
 @click.option("--csv", "folder", type=FOLDER, help="Write teams.csv and officers.csv into this folder.")
-@click.pass_context
 def teams(
-    context: click.Context,
-    /,
     as_of: str | None,
     start: str | None,
     end: str | None,
@@ -283,13 +278,11 @@ def teams(
     the lower share leaves them out, the upper one counts them. Exit 1: there is no such team, or none at all.
     """
     from stream.core.teams import teams as gather
-    from stream.files.sheets.arrow import write
     from stream.files.sheets.team_tables import officers_table, teams_json, teams_table
 
     booked, policies, now = _bookings(duties, policy)
     if not booked:
-        click.echo("patrol: no booking is known, so there are no teams", err=True)
-        context.exit(1)
+        say_no("no booking is known, so there are no teams")
     present = moment_option(as_of)
     present = now if present is None else present
     high = moment_option(end)
@@ -312,22 +305,18 @@ def teams(
         )
     if not found.teams:
         known = "no booking names a team" if team is None else f"no booking names the team {team}"
-        click.echo(f"patrol: {known} before {_local(present)}", err=True)
-        context.exit(1)
+        say_no(f"{known} before {_local(present)}")
     if folder is not None:
         tables = {"teams": teams_table(found), "officers": officers_table(found)}
-        write(tables, folder)
-        for name, table in tables.items():
-            click.echo(f"{folder / name}.csv: {table.num_rows:,} rows", err=as_json)
+        write_tables(tables, folder, err=as_json)
     if as_json:
-        click.echo(json.dumps(teams_json(found), ensure_ascii=False))
+        print_json(teams_json(found))
     else:
         _print_teams(found, policies.at(present).team_months)
 
 
 def _bookings(duties: Path | None, policy: Path | None) -> tuple[list[Duty], Policies, int]:
     """Newest revisions from a file or the database, the policies, and what is now."""
-    from stream.cli.areas import now_us
     from stream.core.events import decode_duties
     from stream.core.slices import newest
     from stream.files.account import AccountError
@@ -335,7 +324,6 @@ def _bookings(duties: Path | None, policy: Path | None) -> tuple[list[Duty], Pol
     from stream.files.tracks import read_rows
     from stream.store.reading.explained import all_duties
     from stream.store.reading.live import newest_event
-    from stream.store.schema import connect, require
 
     if duties is not None:
         booked, _, bad = decode_duties([value for rows in read_rows(duties) for value in rows.value])
@@ -346,9 +334,7 @@ def _bookings(duties: Path | None, policy: Path | None) -> tuple[list[Duty], Pol
         now = max(duty.start + 1 if duty.end is None else duty.end for duty in booked)
         return newest(booked), read_policies(str(policy) if policy else ""), now
     settings = load()
-    settings.need("database")
-    with connect(settings.database, name="patrol teams") as connection:
-        require(connection)
+    with database("patrol teams", settings) as connection:
         now = newest_event(connection) if settings.clock == EVENTS else now_us()
         found = all_duties(connection)
     return found, read_policies(str(policy)) if policy else settings.policies(), now
@@ -374,8 +360,6 @@ def _local(time_us: int) -> str:
 
 def _print_teams(found: Teams, months: float) -> None:
     """A table of teams; of one team alone its officers and moves too."""
-    from stream.cli.boundary_files import print_table
-
     click.echo(
         f"As of {_local(found.as_of)}; joined and left from {_local(found.start)} to {_local(found.end)}."
     )
@@ -420,7 +404,7 @@ def _print_teams(found: Teams, months: float) -> None:
 
 
 def _officer(officer_id: str) -> str:
-    from stream.pipeline.failures import printable
+    from geo.boundaries.layer import printable
 
     return printable(officer_id)
 

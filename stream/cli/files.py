@@ -2,28 +2,33 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections import Counter
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from stream.cli.serve import moment_option
-from stream.pipeline.failures import printable
+from geo.boundaries.layer import printable
+from stream.cli.common import (
+    FILE,
+    FOLDER,
+    moment_option,
+    periods_option,
+    policy_option,
+    print_json,
+    states_option,
+    write_tables,
+)
 from stream.pipeline.processes import until_told
 from stream.settings import load, read_policies
 
 if TYPE_CHECKING:
     import asyncio
+    from pathlib import Path
 
     from stream.core.policy import Policies
     from stream.core.shares import Figures
     from stream.settings import Settings
-
-FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
-FOLDER = click.Path(path_type=Path, file_okay=False)
 
 
 @click.command(
@@ -45,15 +50,9 @@ FOLDER = click.Path(path_type=Path, file_okay=False)
     help="CSV, JSON lines, Parquet, GPX or NMEA; may be given several times.",
 )
 @click.option("--duties", type=FILE, required=True, help="JSON lines, a booking each.")
-@click.option("--states", type=FILE, help="JSON lines or CSV of radio states.")
-@click.option("--policy", type=FILE, help="TOML with the accounting's settings.")
-@click.option(
-    "--by",
-    type=click.Choice(["all", "week", "day"]),
-    default="all",
-    show_default=True,
-    help="Periods of shares.csv.",
-)
+@states_option
+@policy_option
+@periods_option
 @click.option("--until", help="Count up to this time (default: the last fact).")
 @click.option("--strict", is_flag=True, help="Exit 1 when the force's verdict is missed.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
@@ -83,13 +82,12 @@ def account(
     from stream.core.shares import MISSED
     from stream.files.account import account as count
     from stream.files.account import doubts, read
-    from stream.files.sheets.arrow import write
 
     policies = read_policies(str(policy) if policy else "")
     facts = read(areas_, positions, duties, states, policies)
     found = count(facts, policies, by=by, until=moment_option(until), jobs=jobs or os.cpu_count() or 1)
     tables = found.tables(policies)
-    write(tables, out)
+    write_tables(tables, out, quiet=as_json)
     rejected = {
         name: dict(Counter(str(item.reason) for item in items))
         for name, items in facts.rejects.items()
@@ -97,18 +95,14 @@ def account(
     }
     force = [item for item in found.figures if item.scope == "force"]
     if as_json:
-        click.echo(
-            json.dumps(
-                {
-                    "rows": {name: table.num_rows for name, table in tables.items()},
-                    "rejected": rejected,
-                    "force": [_figure(item, policies) for item in force],
-                }
-            )
+        print_json(
+            {
+                "rows": {name: table.num_rows for name, table in tables.items()},
+                "rejected": rejected,
+                "force": [_figure(item, policies) for item in force],
+            }
         )
     else:
-        for name, table in tables.items():
-            click.echo(f"{out / name}.csv: {table.num_rows:,} rows")
         for name, reasons in rejected.items():
             listed = ", ".join(f"{count_} {reason}" for reason, count_ in sorted(reasons.items()))
             click.echo(f"{name}: left out {listed}", err=True)

@@ -6,33 +6,40 @@ looks in ``stream.reports.public``, where a postcode lies in ``stream.core.postc
 
 from __future__ import annotations
 
-import json
-import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from stream.cli.common import (
+    FILE,
+    database,
+    folder_option,
+    neighbourhoods_option,
+    now_option,
+    now_us,
+    present,
+    print_json,
+    write_whole,
+)
 from stream.cli.report import refuse_unknown
-from stream.core.calendar import Period, parse_time
+from stream.core.calendar import Period
 from stream.files.postcode_file import read_postcodes
 from stream.reports.bundle import file_name
 from stream.settings import load
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from geo.areas import AreaSet
     from stream.core.postcodes import Lookup
     from stream.core.summaries.disclosure import Public
     from stream.settings import Settings
 
 
-FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
-
-
 @click.command(
     epilog="Example: patrol report public --area E05001784 --month 2026-10 --language ro --out site"
 )
-@click.option("--area", "areas", metavar="ID", multiple=True, help="A neighbourhood; without, all of them.")
+@neighbourhoods_option
 @click.option("--month", required=True, metavar="MONTH", help="A month that is over, like 2026-10.")
 @click.option(
     "--language", "languages", multiple=True, help="en, or a language with texts; may be given several times."
@@ -41,14 +48,8 @@ FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 @click.option(
     "--officers", type=click.IntRange(3), help="Show only what comes from at least so many officers."
 )
-@click.option(
-    "--out",
-    "folder",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=Path(),
-    help="The folder to write them into.  [default: this one]",
-)
-@click.option("--now", help="Take this for the present: 2026-11-23 or a time with offset.")
+@folder_option
+@now_option
 @click.option("--json", "as_json", is_flag=True, help="What is shown of each and which files, as JSON.")
 def public(
     areas: tuple[str, ...],
@@ -70,23 +71,20 @@ def public(
     from stream.core.summaries.disclosure import Rule, publish_all
     from stream.reports.public import SOURCE, LanguageError, texts
     from stream.store.reading.summaries import summaries
-    from stream.store.schema import connect, require
 
     languages = tuple(dict.fromkeys(languages)) or (SOURCE,)
     try:
         period = Period.month(month)
         for language in languages:
             texts(language)
-        present = time.time_ns() // 1000 if now is None else parse_time(now)
     except (LanguageError, ValueError) as error:
         raise click.BadParameter(str(error)) from error
-    if present < period.end:
+    at = present(now)
+    if at < period.end:
         raise click.BadParameter(f"{month} is not over: it can be made public when it is")
     settings = load()
-    settings.need("database")
-    with connect(settings.database, name="patrol report public") as connection:
-        require(connection)
-        found = list(summaries(connection, settings.policies(), period, now=present))
+    with database("patrol report public", settings) as connection:
+        found = list(summaries(connection, settings.policies(), period, now=at))
     refuse_unknown(found, areas, period)
     rule = None if officers is None else Rule(officers=officers)
     shown = [item for item in publish_all(found, rule) if not areas or item.area_id in areas]
@@ -105,7 +103,7 @@ def public(
             }
         )
     if as_json:
-        click.echo(json.dumps(rows, ensure_ascii=False))
+        print_json(rows)
         return
     left_out = sum(item.share is None for item in shown)
     count = "1 neighbourhood" if len(shown) == 1 else f"{len(shown)} neighbourhoods"
@@ -129,9 +127,7 @@ def _write(item: Public, language: str, folder: Path, *, fragment: bool) -> str:
 
     name = f"{file_name(item.area_id)}_{item.month}.{language}{'.part' if fragment else ''}.html"
     text = page.fragment(item, language) if fragment else page.html(item, language)
-    part = folder / f".{name}.part"
-    part.write_text(text, "utf-8")
-    part.replace(folder / name)
+    write_whole(folder / name, text.encode())
     return name
 
 
@@ -167,21 +163,18 @@ def postcode(
     areas = _areas(boundaries, settings)
     answer = Finder(known, PlaceIndex(areas)).find(" ".join(words))
     if as_json:
-        click.echo(
-            json.dumps(
-                {
-                    "asked": answer.asked,
-                    "outcome": answer.outcome.value,
-                    "postcode": answer.postcode,
-                    "area_id": answer.neighbourhood.area_id if answer.neighbourhood else None,
-                    "name": answer.neighbourhood.name if answer.neighbourhood else None,
-                    "neighbourhoods": [
-                        {"area_id": item.area_id, "name": item.name} for item in answer.neighbourhoods
-                    ],
-                    "suggestions": answer.suggestions,
-                },
-                ensure_ascii=False,
-            )
+        print_json(
+            {
+                "asked": answer.asked,
+                "outcome": answer.outcome.value,
+                "postcode": answer.postcode,
+                "area_id": answer.neighbourhood.area_id if answer.neighbourhood else None,
+                "name": answer.neighbourhood.name if answer.neighbourhood else None,
+                "neighbourhoods": [
+                    {"area_id": item.area_id, "name": item.name} for item in answer.neighbourhoods
+                ],
+                "suggestions": answer.suggestions,
+            }
         )
     else:
         click.echo(said(answer))
@@ -194,14 +187,11 @@ def _areas(file: Path | None, settings: Settings) -> AreaSet:
     from geo.areas import AreaSet, Kind
     from geo.boundaries.reading import read_areas
     from stream.store import areas
-    from stream.store.schema import connect, require
 
     if file is not None:
         return read_areas(file, Kind.NEIGHBOURHOOD)
-    settings.need("database")
-    with connect(settings.database, name="patrol postcode") as connection:
-        require(connection)
-        in_force = areas.in_force(areas.versions(connection), time.time_ns() // 1000)
+    with database("patrol postcode", settings) as connection:
+        in_force = areas.in_force(areas.versions(connection), now_us())
         sets = [
             areas.read(connection, item.version, item.kind)
             for item in in_force
@@ -212,8 +202,8 @@ def _areas(file: Path | None, settings: Settings) -> AreaSet:
 
 def said(answer: Lookup) -> str:
     """An answer in plain words, a line each."""
+    from geo.boundaries.layer import printable
     from stream.core.postcodes import LookupOutcome
-    from stream.pipeline.failures import printable
     from stream.reports.public import MOST
 
     lines = {

@@ -6,7 +6,6 @@ The work itself stands in ``stream.store.recompute``.
 from __future__ import annotations
 
 import getpass
-import json
 import logging
 import os
 import signal
@@ -19,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from stream.cli.serve import moment_option
+from stream.cli.common import database, moment_option, now_us, print_json
 from stream.pipeline.processes import CHILD
 from stream.settings import load
 
@@ -53,26 +52,21 @@ def recompute(since: str, until: str, officer: str | None, jobs: int, why: str, 
     """
     from stream.store import recompute as work
     from stream.store.policies import keep
-    from stream.store.schema import connect, require
 
     settings = load()
-    settings.need("database")
     policies = settings.policies()
     start, end = moment_option(since), moment_option(until)
-    assert start is not None
-    assert end is not None
     if start >= end:
         raise click.BadParameter("--to must be later than --from")
     began = time.monotonic()
-    with connect(settings.database, name="patrol recompute") as connection:
-        require(connection)
+    with database("patrol recompute", settings) as connection:
         try:
             work.hold(connection)
             parts = work.plan(connection, start, end, officer)
         except work.RecomputeError as error:
             raise click.UsageError(str(error)) from error
         keep(connection, policies)
-        horizon = work.horizon(connection, time.time_ns() // 1000)
+        horizon = work.horizon(connection, now_us())
         counted = work.Recounted()
         for done, item in enumerate(
             _counted(connection, settings.database, policies, parts, horizon, jobs), 1
@@ -84,7 +78,7 @@ def recompute(since: str, until: str, officer: str | None, jobs: int, why: str, 
             click.echo(err=True)
         outcome = work.conclude(connection, start, horizon, by=getpass.getuser(), why=why)
     if as_json:
-        click.echo(json.dumps(_json(counted, parts, outcome), indent=1, ensure_ascii=False))
+        print_json(_json(counted, parts, outcome), indent=1)
     else:
         _tell(counted, parts, outcome, time.monotonic() - began)
 
@@ -167,16 +161,10 @@ def _tell(counted: Recounted, parts: Sequence[Chunk], outcome: Recomputed, secon
         "(on patch, and share of duty less breaks, before → after)"
     )
     for item in outcome.restated[:SHOWN]:
-        week, whose, hours, share, hours_after, share_after = _in_order(restated_row(item))
+        week, whose, hours, hours_after, share, share_after = restated_row(item)
         click.echo(f"  {week} {whose}: {hours}, {share} → {hours_after}, {share_after}")
     if len(outcome.restated) > SHOWN:
         click.echo(f"  and {len(outcome.restated) - SHOWN:,} more: --json lists them all")
-
-
-def _in_order(row: tuple[str, ...]) -> tuple[str, ...]:
-    """Week, whose, hours and share before, hours and share after."""
-    week, whose, hours, hours_after, share, share_after = row
-    return week, whose, hours, share, hours_after, share_after
 
 
 def _json(counted: Recounted, parts: Sequence[Chunk], outcome: Recomputed) -> dict[str, object]:

@@ -7,24 +7,32 @@ in ``stream.reports``.
 from __future__ import annotations
 
 import getpass
-import json
 import os
 import sys
-import time
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from stream.core.calendar import Period, parse_time
+from stream.cli.common import (
+    database,
+    folder_option,
+    neighbourhoods_option,
+    now_option,
+    present,
+    print_json,
+    say_no,
+    write_whole,
+)
+from stream.core.calendar import Period
 from stream.core.summaries.model import decode, encode
 from stream.reports.bundle import files
 from stream.settings import load
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
+    from pathlib import Path
 
     from stream.core.summaries.model import Summary
     from stream.store.reports import Entry
@@ -55,23 +63,31 @@ class Formats(click.ParamType):
         return found or self.fail(f"name a format: {', '.join(FORMATS)}", param, ctx)
 
 
-def week_option(text: str) -> Period:
-    """An ISO week given on the command line.
+class Week(click.ParamType):
+    """An ISO week."""
 
-    Raises:
-        click.BadParameter: it is none.
-    """
-    try:
-        return Period.week(text)
-    except ValueError as error:
-        raise click.BadParameter(str(error)) from error
+    name = "WEEK"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Period:
+        """``"2026-W47"`` makes its period."""
+        if isinstance(value, Period):
+            return value
+        try:
+            return Period.week(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+week_option = click.option(
+    "--week", "period", type=Week(), required=True, help="The ISO week, like 2026-W47."
+)
 
 
 @report.command(
     epilog="Example: patrol report weekly --area E05001784 --week 2026-W47 --format pdf,xlsx --out reports"
 )
-@click.option("--area", "areas", metavar="ID", multiple=True, help="A neighbourhood; without, all of them.")
-@click.option("--week", required=True, metavar="WEEK", help="The ISO week, like 2026-W47.")
+@neighbourhoods_option
+@week_option
 @click.option(
     "--format",
     "formats",
@@ -79,23 +95,17 @@ def week_option(text: str) -> Period:
     default=("html", "pdf", "xlsx", "csv"),
     help="Which files, with commas between: html, pdf, xlsx, csv, json.  [default: html,pdf,xlsx,csv]",
 )
-@click.option(
-    "--out",
-    "folder",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=Path(),
-    help="The folder to write them into.  [default: this one]",
-)
+@folder_option
 @click.option("--number", type=click.IntRange(1), help="The report published under this number.")
 @click.option("--fresh", is_flag=True, help="Count it now, even where a report is published.")
-@click.option("--now", help="Take this for the present: 2026-11-23 or a time with offset.")
+@now_option
 @click.option(
     "--jobs", type=click.IntRange(1, 64), help="Processes that write files.  [default: one a processor]"
 )
 @click.option("--json", "as_json", is_flag=True, help="Which files were written, as JSON.")
 def weekly(
     areas: tuple[str, ...],
-    week: str,
+    period: Period,
     formats: tuple[str, ...],
     folder: Path,
     number: int | None,
@@ -112,22 +122,15 @@ def weekly(
     byte for byte, as long as no fact of the week changes. Exit 1: a neighbourhood was named that had neither
     boundaries nor duties in that week.
     """
-    from stream.store.schema import connect, require
-
-    period = week_option(week)
-    present = time.time_ns() // 1000 if now is None else _moment(now)
-    if present < period.start:
+    at = present(now)
+    if at < period.start:
         raise click.UsageError(f"{period.name} has not begun")
     if number is not None and fresh:
         raise click.UsageError("--number asks for a published report, --fresh for one counted now: not both")
     settings = load()
-    settings.need("database")
     policies = settings.policies()
-    with connect(settings.database, name="patrol report") as connection:
-        require(connection)
-        found, stated = _found(
-            connection, policies, period, areas or None, present, number=number, fresh=fresh
-        )
+    with database("patrol report", settings) as connection:
+        found, stated = _found(connection, policies, period, areas or None, at, number=number, fresh=fresh)
     refuse_unknown(found, areas, period)
     folder.mkdir(parents=True, exist_ok=True)
     done = _written(found, formats, folder, jobs or os.cpu_count() or 1)
@@ -147,7 +150,7 @@ def weekly(
             }
             for item, names in written
         ]
-        click.echo(json.dumps(rows, ensure_ascii=False))
+        print_json(rows)
         return
     if len(found) == 1:
         [(item, names)] = written
@@ -160,24 +163,15 @@ def weekly(
     click.echo(f"{sum(len(names) for _, names in written)} files in {folder}")
 
 
-def _moment(text: str) -> int:
-    try:
-        return parse_time(text)
-    except ValueError as error:
-        raise click.BadParameter(str(error)) from error
-
-
 def refuse_unknown(found: Iterable[Summary], named: Sequence[str], period: Period) -> None:
     """Says which of the neighbourhoods named nothing is known of, and ends with 1."""
     known = [item.area_id for item in found if item.area_name != item.area_id or item.officers]
     for area_id in named:
         if area_id not in known:
-            click.echo(
-                f"patrol: there is no neighbourhood '{area_id}' in {period.name}: neither boundaries nor "
-                "duties name it; 'patrol areas export' shows those in force",
-                err=True,
+            say_no(
+                f"there is no neighbourhood '{area_id}' in {period.name}: neither boundaries nor "
+                "duties name it; 'patrol areas export' shows those in force"
             )
-            raise click.exceptions.Exit(1)
 
 
 def _found(
@@ -227,10 +221,7 @@ def _write(data: bytes, formats: tuple[str, ...], folder: Path) -> list[str]:
     """In a process of its own: a stored summary to its files."""
     found = files(decode(data), formats)
     for name, content in found.items():
-        # Whole or not there: whoever takes the file meanwhile never gets half of it.
-        part = folder / f".{name}.part"
-        part.write_bytes(content)
-        part.replace(folder / name)
+        write_whole(folder / name, content)
     return list(found)
 
 
@@ -304,52 +295,39 @@ def tally(found: Sequence[Summary], period: Period) -> str:
 
 
 @report.command(epilog="Example: patrol report publish --week 2026-W47")
-@click.option("--week", required=True, metavar="WEEK", help="The ISO week, like 2026-W47.")
-@click.option("--area", "areas", metavar="ID", multiple=True, help="A neighbourhood; without, all of them.")
+@week_option
+@neighbourhoods_option
 @click.option("--by", default=None, help="Who publishes.  [default: your user's name]")
-@click.option("--now", help="Take this for the present: 2026-11-23 or a time with offset.")
+@now_option
 @click.option("--json", "as_json", is_flag=True, help="What was published, as JSON.")
-def publish(week: str, areas: tuple[str, ...], by: str | None, now: str | None, *, as_json: bool) -> None:
+def publish(
+    period: Period, areas: tuple[str, ...], by: str | None, now: str | None, *, as_json: bool
+) -> None:
     """Publishes a week's summaries; what is published already and still true stays as it is.
 
     The worker does this by itself every Monday; by hand it is needed after later facts, when the new figure
     shall not wait. A figure that changed gets the next number, and both stand on record.
     """
+    from stream.pipeline.mail import read_mailing
     from stream.store import reports
     from stream.store.reading.summaries import summaries
-    from stream.store.schema import connect, require
 
-    period = week_option(week)
-    present = time.time_ns() // 1000 if now is None else _moment(now)
-    if present < period.end:
+    at = present(now)
+    if at < period.end:
         raise click.UsageError(f"{period.name} is not over: only a whole week can be published")
     settings = load()
-    settings.need("database")
-    with connect(settings.database, name="patrol report") as connection:
-        require(connection)
-        found = list(summaries(connection, settings.policies(), period, area_ids=areas or None, now=present))
+    with database("patrol report", settings) as connection:
+        found = list(summaries(connection, settings.policies(), period, area_ids=areas or None, now=at))
         refuse_unknown(found, areas, period)
-        if settings.mail:
-            from stream.pipeline.mail import read_mailing
-
-            done = reports.publish(
-                connection,
-                found,
-                by=by or getpass.getuser(),
-                now=present,
-                letters=read_mailing(settings.mail).letters,
-            )
-        else:
-            done = reports.publish(connection, found, by=by or getpass.getuser(), now=present)
+        letters = read_mailing(settings.mail).letters if settings.mail else lambda *_: ()
+        done = reports.publish(connection, found, by=by or getpass.getuser(), now=at, letters=letters)
     if as_json:
-        click.echo(
-            json.dumps(
-                {
-                    "week": period.name,
-                    "written": [{"area_id": item.area_id, "number": item.number} for item in done.written],
-                    "unchanged": done.unchanged,
-                }
-            )
+        print_json(
+            {
+                "week": period.name,
+                "written": [{"area_id": item.area_id, "number": item.number} for item in done.written],
+                "unchanged": done.unchanged,
+            }
         )
         return
     click.echo(tally(found, period))

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from stream.pipeline.processes import start_logging, supervise, until_told
+from stream.cli.common import FOLDER, database, moment_option, periods_option, write_tables
+from stream.pipeline.processes import PARTS, in_words, start_logging, supervise, until_told
 from stream.settings import SETTINGS, load
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from stream.settings import Settings
     from stream.store.schema import Connection
 
 
+PARTS_HELP = "\b\nEach is a process of its own; one that dies is started again:\n" + "\n".join(
+    f"  patrol {name:<14} {text}" for name, text in PARTS.items()
+)
 SETTINGS_HELP = "\b\nSettings:\n" + "\n".join(
     f"  PATROL_{name.upper():<14} {text}" for name, text in SETTINGS.items()
 )
@@ -100,11 +105,11 @@ def worker() -> None:
 
 
 @click.command(
-    help=f"Runs ingest, worker and web on this machine until told to stop.\n\n{SETTINGS_HELP}",
+    help=f"Runs {in_words(PARTS)} on this machine until told to stop.\n\n{PARTS_HELP}\n\n{SETTINGS_HELP}",
     epilog="Example: patrol up",
 )
 def up() -> None:
-    """Runs ingest, worker and web as processes; one that dies is started again."""
+    """Checks settings and servers, then supervises the parts."""
     from stream.store.schema import connect, require
 
     settings = load()
@@ -114,7 +119,7 @@ def up() -> None:
     with connect(settings.database) as connection:
         require(connection)
     asyncio.run(reach(settings))
-    until_told(lambda stop: supervise([("ingest",), ("worker",), ("web",)], stop))
+    until_told(lambda stop: supervise(PARTS, stop))
 
 
 async def reach(settings: Settings) -> None:
@@ -133,32 +138,20 @@ async def reach(settings: Settings) -> None:
 
 
 @click.command(epilog="Example: patrol export --out week47")
-@click.option(
-    "--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder for the files."
-)
-@click.option(
-    "--by",
-    type=click.Choice(["all", "week", "day"]),
-    default="all",
-    show_default=True,
-    help="Periods of shares.csv.",
-)
+@click.option("--out", type=FOLDER, required=True, help="Folder for the files.")
+@periods_option
 @click.option("--until", help="Count open duties up to this time (default: the last closed slice).")
 def export(out: Path, by: str, until: str | None) -> None:
     """Writes from the database the CSV files that `patrol account` writes from files."""
     from stream.files.account import figures
     from stream.files.sheets import CountedAccount, sheets
-    from stream.files.sheets.arrow import write
     from stream.files.sheets.contract import last_known
     from stream.store.reading.exports import derived
-    from stream.store.schema import connect, require
 
     settings = load()
-    settings.need("database")
     policies = settings.policies()
     limit = moment_option(until)
-    with connect(settings.database, name="patrol export") as connection:
-        require(connection)
+    with database("patrol export", settings) as connection:
         found = derived(connection)
     end = last_known(found.slices, found.duties) if limit is None else limit
     counted = figures(found.slices, found.duties, found.places, by, end)
@@ -175,22 +168,4 @@ def export(out: Path, by: str, until: str | None) -> None:
         ),
         policies,
     )
-    write(tables, out)
-    for name, table in tables.items():
-        click.echo(f"{out / name}.csv: {table.num_rows:,} rows")
-
-
-def moment_option(text: str | None) -> int | None:
-    """A time given on the command line, microseconds.
-
-    Raises:
-        click.BadParameter: it is none.
-    """
-    from stream.core.calendar import parse_time
-
-    if text is None:
-        return None
-    try:
-        return parse_time(text)
-    except ValueError as error:
-        raise click.BadParameter(str(error)) from error
+    write_tables(tables, out)

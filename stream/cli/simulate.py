@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from stream.cli.files import FILE, FOLDER
-from stream.cli.serve import moment_option
-from stream.pipeline.failures import printable
+from geo.boundaries.layer import printable
+from stream.cli.common import FILE, FOLDER, moment_option
 from stream.settings import load
 
 if TYPE_CHECKING:
@@ -100,7 +99,6 @@ def simulate(
     if out is None and not to_kafka:
         raise click.UsageError("say where the shift goes: --out FOLDER, --to-kafka or both")
     began = moment_option(start)
-    assert began is not None
 
     try:
         network = None if streets is None else read_streets(streets)

@@ -59,6 +59,7 @@ def web(host: str, port: int, openapi: bool) -> None:
     import uvicorn
 
     from stream.pipeline.processes import start_logging, until_told
+    from stream.pipeline.waiting import first_of
     from stream.web.app import AddressError, create_app, refuse_open
 
     if openapi:
@@ -101,10 +102,8 @@ def web(host: str, port: int, openapi: bool) -> None:
 
         async def work(stop: asyncio.Event) -> None:
             serving = asyncio.ensure_future(server.serve(sockets=[listening]))
-            told = asyncio.ensure_future(stop.wait())
             click.echo(f"http://{shown}:{listening.getsockname()[1]}/")
-            await asyncio.wait([serving, told], return_when=asyncio.FIRST_COMPLETED)
-            told.cancel()
+            await first_of([serving], stop)
             app.state.pulse.end()  # an open page would keep the server from ending
             server.should_exit = True
             await serving

@@ -1,0 +1,17 @@
+"""From Kafka into the database, and from there to Kafka, reports and mail.
+
+A shell: it moves bytes between Kafka, the core and the store; nothing is counted or decided here.
+
+Reading list for the newcomer:
+
+* ``ingest``         raw topics → frames, lines and dead letters
+* ``stages``         what the worker runs, as one list; ``agents`` runs it as a Faust app
+* ``batches``        a stage's messages → one transaction
+* ``errands``        what an elected worker does beside them, with ``publisher``, ``watcher`` and ``weekly``
+* ``mail``           letters with the reports
+* ``dead_letters``   the headers of what cannot be used
+* ``waiting``        growing pauses, and waiting that a word to stop cuts short
+* ``processes``      the parts of ``patrol up``, started, supervised and ended; ``child`` ends with its parent
+* ``lag``            what was sent and is not counted yet
+* ``failures``       what went wrong, in a line and as an exit code
+"""

@@ -12,6 +12,8 @@ def told(error: BaseException) -> str:
     from aiokafka.errors import KafkaConnectionError
     from kafka.errors import KafkaConnectionError as OtherKafkaConnectionError
 
+    from geo.boundaries.layer import printable
+
     if isinstance(error, KafkaConnectionError | OtherKafkaConnectionError):
         # The clients' own words are about sockets and address families.
         where = os.environ.get("PATROL_KAFKA", "the servers given")
@@ -52,8 +54,3 @@ def exit_code(error: BaseException) -> int | None:
         OSError,
     )
     return WRONG_USE if isinstance(error, wrong) else None
-
-
-def printable(text: str) -> str:
-    """Text from a file without what would move a terminal's cursor."""
-    return "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in text)

@@ -11,7 +11,6 @@ import contextlib
 import logging
 from collections import Counter
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
@@ -29,6 +28,9 @@ from aiokafka.errors import (
 from stream import topics
 from stream.core import frames
 from stream.core.events import Reason, Reject, UsableLimits, decode_duties, decode_positions, decode_states
+from stream.pipeline import dead_letters
+from stream.pipeline.dead_letters import LAST_MS
+from stream.pipeline.waiting import Backoff
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -52,10 +54,7 @@ _IDLE_POLL_S: Final = 0.2
 _PROBE_S: Final = 2.0  # after so long without a message, look whether the broker is there at all
 _ACK_PATIENCE_S: Final = 20.0
 _CLOSE_PATIENCE_S: Final = 5.0
-_FIRST_BACKOFF_S: Final = 0.2
-_LAST_BACKOFF_S: Final = 5.0
 _TOO_LARGE: Final = (MessageSizeTooLargeError, RecordListTooLargeError)
-_LAST_MS: Final = 253_402_300_799_999  # the end of the year 9999
 
 State = Literal["starting", "running", "waiting", "stopped"]
 
@@ -74,7 +73,6 @@ class IngestSettings:
         session_timeout_s: after so long without a word, Kafka gives a process's partitions to another.
         idempotent: whether Kafka sorts out repeats of the producer; a broker that cannot is noticed.
         compression: of what is produced, as aiokafka names it; lz4 halves frames at 20 ns a fix.
-        client: further settings of the Kafka clients (security).
     """
 
     bootstrap: str
@@ -86,7 +84,6 @@ class IngestSettings:
     session_timeout_s: float = 10.0
     idempotent: bool = True
     compression: str | None = "lz4"
-    client: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +139,7 @@ async def run(
     """
     progress = _Reporter(on_progress)
     idempotent = settings.idempotent
-    backoff = _FIRST_BACKOFF_S
+    backoff = Backoff()
     while not stop.is_set():
         settled = progress.now.messages
         try:
@@ -156,14 +153,12 @@ async def run(
                 await _Worker(settings, consumer, producer, progress).work(stop)
         except (KafkaError, NotReadyError, OSError, TimeoutError) as failure:
             if progress.now.messages > settled:
-                backoff = _FIRST_BACKOFF_S
+                backoff.reset()
             what = str(failure) or type(failure).__name__
             if progress.now.state != "waiting" or progress.now.detail != what:
                 log.warning("waiting for Kafka: %s", what)
             progress.tell(state="waiting", detail=what)
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), backoff)
-            backoff = min(backoff * 2, _LAST_BACKOFF_S)
+            await backoff.pause(stop)
     progress.tell(state="stopped", detail="")
     return progress.now
 
@@ -194,7 +189,6 @@ async def _open_consumer(settings: IngestSettings, stack: contextlib.AsyncExitSt
         max_partition_fetch_bytes=4 * 2**20,
         # A fetch under way does not ask for the partitions that were just read: it must not wait for long.
         fetch_max_wait_ms=50,
-        **settings.client,
     )
     stack.push_async_callback(_close, consumer)
     await consumer.start()
@@ -220,7 +214,6 @@ async def _open_producer(
         max_batch_size=2**18,
         max_request_size=topics.MAX_MESSAGE_BYTES,
         request_timeout_ms=round(_ACK_PATIENCE_S * 1000),
-        **settings.client,
     )
     stack.push_async_callback(_close, producer)
     try:
@@ -257,7 +250,7 @@ class _Batch:
     kinds: Counter[str] = field(default_factory=Counter)
     rejects: list[tuple[ConsumerRecord, Reject]] = field(default_factory=list)
     offsets: dict[TopicPartition, int] = field(default_factory=dict)
-    oldest_ms: int = _LAST_MS
+    oldest_ms: int = LAST_MS
 
     @property
     def held(self) -> int:
@@ -357,7 +350,7 @@ class _Worker(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka is un
             )
             batch.fixes.append(decoded.fixes)
             batch.fix_count += len(decoded.fixes)
-            batch.oldest_ms = min(batch.oldest_ms, int(received[received >= 0].min(initial=_LAST_MS)))
+            batch.oldest_ms = min(batch.oldest_ms, int(received[received >= 0].min(initial=LAST_MS)))
             rejects = decoded.rejects
         else:
             rejects = self._take_events(topic, values)
@@ -434,7 +427,7 @@ class _Worker(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka is un
         return sum(sent)
 
     async def _send_frame(self, partition: int, fixes: Fixes, oldest_ms: int) -> int:
-        data = frames.encode(fixes, meta={"received": oldest_ms * 1000} if oldest_ms < _LAST_MS else None)
+        data = frames.encode(fixes, meta={"received": oldest_ms * 1000} if oldest_ms < LAST_MS else None)
         try:
             await self._producer.send_and_wait(self._names[topics.FIXES], data, partition=partition)
         except _TOO_LARGE:
@@ -483,12 +476,12 @@ class _Worker(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka is un
         if whole:
             # The client sends nothing that has neither value nor key; a nameless tombstone gets an empty key.
             key = b"" if key is None and record.value is None else key
-            headers = dead_letter_headers(record, reject)
+            headers = _headers(record, reject)
             with contextlib.suppress(*_TOO_LARGE):
                 return await self._send(self._dead_letters, record.value, key=key, headers=headers)
         # It stays where the other headers say, as long as the raw topic is kept.
         note = f"{reject.detail} (the value, {len(record.value or b'')} bytes, is too long to be kept here)"
-        headers = dead_letter_headers(record, replace(reject, detail=note))
+        headers = _headers(record, replace(reject, detail=note))
         return await self._send(self._dead_letters, None, key=b"", headers=headers)
 
     async def _send(self, topic: str, value: bytes | None, **details: Any) -> asyncio.Future[Any]:
@@ -514,29 +507,15 @@ class _Worker(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka is un
             log.info("offsets not committed, their messages come again: %s", failure)
 
 
-def dead_letter_headers(record: ConsumerRecord, reject: Reject) -> list[tuple[str, bytes]]:
-    """The headers of a dead letter: why, and where the message stood (contract)."""
-    at = ""
-    if 0 <= record.timestamp <= _LAST_MS:
-        at = datetime.fromtimestamp(record.timestamp / 1000, UTC).isoformat(timespec="milliseconds")
-    texts = (
-        reject.reason.value,
-        reject.detail,
-        record.topic,
-        str(record.partition),
-        str(record.offset),
-        at.replace("+00:00", "Z"),
-    )
-    return [
-        (name, text.encode("utf-8", "replace"))
-        for name, text in zip(topics.DEAD_LETTER_HEADERS, texts, strict=True)
-    ]
+def _headers(record: ConsumerRecord, reject: Reject) -> list[tuple[str, bytes]]:
+    stood = (record.topic, record.partition, record.offset, record.timestamp)
+    return list(dead_letters.headers(reject.reason, reject.detail, *stood).items())
 
 
 def _received(records: Sequence[ConsumerRecord]) -> NDArray[np.int64]:
     """The records' times, milliseconds since 1970, -1 where there is none that makes sense."""
     at = np.fromiter((record.timestamp for record in records), np.int64, len(records))
-    return np.where(at <= _LAST_MS, at, -1)
+    return np.where(at <= LAST_MS, at, -1)
 
 
 def _chunks(values: Sequence[bytes], size: int) -> list[list[bytes]]:

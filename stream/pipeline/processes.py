@@ -13,8 +13,23 @@ from typing import TYPE_CHECKING
 
 import click
 
+from stream.pipeline.waiting import Backoff, first_of
+
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterable, Mapping
+
+PARTS: Mapping[str, str] = {
+    "ingest": "raw topics to validated frames",
+    "worker": "frames to stays, slices, shares, alerts and reports",
+    "web": "the live page and the API",
+}
+"""What ``patrol up`` and ``patrol demo`` run, each a command and a process of its own, and what it does."""
+
+
+def in_words(names: Iterable[str]) -> str:
+    """``ingest, worker and web``."""
+    *most, last = names
+    return f"{', '.join(most)} and {last}"
 
 
 CHILD = "PVCHILD_OF"
@@ -48,32 +63,28 @@ def until_told(work: Callable[[asyncio.Event], Awaitable[object]]) -> None:
     asyncio.run(run())
 
 
-async def supervise(parts: list[tuple[str, ...]], stop: asyncio.Event) -> None:
+async def supervise(parts: Iterable[str], stop: asyncio.Event) -> None:
     """Keeps processes of this program running; asks them to end, and waits for them, when told."""
     log = logging.getLogger(__name__)
     refused: list[str] = []
 
-    async def keep(part: tuple[str, ...]) -> None:
-        backoff = 0.5
+    async def keep(part: str) -> None:
+        backoff = Backoff(0.5, 30.0)
         while not stop.is_set():
             began = time.monotonic()
             process = await asyncio.create_subprocess_exec(
-                *command(*part), env={**os.environ, CHILD: str(os.getpid())}
+                *command(part), env={**os.environ, CHILD: str(os.getpid())}
             )
             ended = asyncio.ensure_future(process.wait())
-            told = asyncio.ensure_future(stop.wait())
-            await asyncio.wait([ended, told], return_when=asyncio.FIRST_COMPLETED)
-            told.cancel()
+            await first_of([ended], stop)
             if not stop.is_set() and ended.result() == 2:
-                refused.append(part[0])
+                refused.append(part)
                 stop.set()
             if not stop.is_set():
-                backoff = 0.5 if time.monotonic() - began > 30 else min(backoff * 2, 30.0)
-                log.error("%s ended with exit code %s; starting it again", part[0], ended.result())
-                try:
-                    await asyncio.wait_for(stop.wait(), backoff)
-                except TimeoutError:
-                    continue
+                log.error("%s ended with exit code %s; starting it again", part, ended.result())
+                if time.monotonic() - began > backoff.last_s:
+                    backoff.reset()
+                await backoff.pause(stop)
             if process.returncode is None:
                 process.send_signal(signal.SIGTERM)
                 await ended

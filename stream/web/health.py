@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import psycopg
 from fastapi import APIRouter, Response
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+from prometheus_client.registry import Collector
 
 from geo.matching.history import FOREVER
 from stream.core.facts import SECOND
@@ -16,12 +21,12 @@ from stream.web import description, plain
 from stream.web.answering import answer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterator
+
+    from prometheus_client import Metric
 
     from stream.web.boundaries.published import Boundaries
-    from stream.web.live.pulse import Pulse
-
-PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
+    from stream.web.live.pulse import Counts, Moment, Pulse
 
 
 def router(boundaries: Boundaries, pulse: Pulse, now: Callable[[], int]) -> APIRouter:
@@ -44,47 +49,63 @@ def router(boundaries: Boundaries, pulse: Pulse, now: Callable[[], int]) -> APIR
         **description.operation("metrics", "Counts for Prometheus", description.TEXT, media="text/plain"),
     )
     async def metrics() -> Response:
-        return Response("".join(await lines(pulse)), media_type=PROMETHEUS)
+        registry = CollectorRegistry()  # of this asking: what is told was read for it
+        registry.register(await told(pulse))
+        return Response(generate_latest(registry), media_type=CONTENT_TYPE_PLAIN_0_0_4)
 
     return routes
 
 
-async def lines(pulse: Pulse) -> list[str]:
-    """The metrics; those of the figures only while the database answers."""
-    counts = pulse.counts
-    found = [
-        *_metric("patrol_web_pages", "gauge", "Pages that are open.", counts.pages),
-        *_metric("patrol_web_streams_total", "counter", "Streams that were opened.", counts.opened),
-        *_metric("patrol_web_snapshots_total", "counter", "Snapshots sent.", counts.snapshots),
-        *_metric(
-            "patrol_web_resumed_total", "counter", "Streams that went on where they broke.", counts.resumed
-        ),
-        *_metric("patrol_web_pulses_total", "counter", "Pulses.", counts.pulses),
-        *_metric("patrol_web_sent_bytes_total", "counter", "Bytes sent on streams.", counts.bytes),
-        *_metric("patrol_web_read_failures_total", "counter", "Readings that failed.", counts.failures),
-        *_metric("patrol_web_read_seconds_total", "counter", "Time spent reading.", round(counts.read_s, 6)),
-    ]
+@dataclass(frozen=True, slots=True, eq=False)
+class Told(Collector):
+    """What is told at one asking: of the streams, and of the figures while the database answers.
+
+    Attributes:
+        counts: of the pulse.
+        moment: what was read; None where the database does not answer.
+        up: whether it is of now.
+    """
+
+    counts: Counts
+    moment: Moment | None
+    up: bool
+
+    def collect(self) -> Iterator[Metric]:
+        """The metrics, as deploy/README.md lists them."""
+        counts = self.counts
+        yield GaugeMetricFamily("patrol_web_pages", "Pages that are open.", counts.pages)
+        yield CounterMetricFamily("patrol_web_streams_total", "Streams that were opened.", counts.opened)
+        yield CounterMetricFamily("patrol_web_snapshots_total", "Snapshots sent.", counts.snapshots)
+        yield CounterMetricFamily(
+            "patrol_web_resumed_total", "Streams that went on where they broke.", counts.resumed
+        )
+        yield CounterMetricFamily("patrol_web_pulses_total", "Pulses.", counts.pulses)
+        yield CounterMetricFamily("patrol_web_sent_bytes_total", "Bytes sent on streams.", counts.bytes)
+        yield CounterMetricFamily("patrol_web_read_failures_total", "Readings that failed.", counts.failures)
+        yield CounterMetricFamily("patrol_web_read_seconds_total", "Time spent reading.", counts.read_s)
+        yield GaugeMetricFamily("patrol_web_database_up", "Whether the database answers.", self.up)
+        if self.moment is None:
+            return
+        fresh, force = self.moment.fresh, self.moment.force
+        if fresh.age_s is not None:
+            yield GaugeMetricFamily(
+                "patrol_newest_event_age_seconds", "Age of the newest event.", round(fresh.age_s, 1)
+            )
+        yield GaugeMetricFamily("patrol_officers_on_duty", "Officers on duty.", force["officers_on_duty"])
+        yield GaugeMetricFamily("patrol_officers_on_patch", "Officers on patch.", force["officers_on_patch"])
+        if force["share"] is not None:
+            yield GaugeMetricFamily("patrol_force_share", "Share of duty time on patch.", force["share"])
+        ringing = Counter(item.episode.kind for item in self.moment.alerts if item.episode.cleared is None)
+        alerts = GaugeMetricFamily("patrol_alerts", "Alerts that are open.", labels=["kind"])
+        for kind in KINDS:
+            alerts.add_metric([kind], ringing[kind])
+        yield alerts
+
+
+async def told(pulse: Pulse) -> Told:
+    """What there is to tell now."""
     try:
         moment = await pulse.now()
     except (psycopg.Error, SchemaError):
-        return [*found, *_metric("patrol_web_database_up", "gauge", "Whether the database answers.", 0)]
-    up = 0 if moment.fresh is pulse.failed else 1
-    found += _metric("patrol_web_database_up", "gauge", "Whether the database answers.", up)
-    if moment.fresh.age_s is not None:
-        age = round(moment.fresh.age_s, 1)
-        found += _metric("patrol_newest_event_age_seconds", "gauge", "Age of the newest event.", age)
-    force = moment.force
-    for name, about in (
-        ("officers_on_duty", "Officers on duty."),
-        ("officers_on_patch", "Officers on patch."),
-    ):
-        found += _metric(f"patrol_{name}", "gauge", about, force[name])
-    if force["share"] is not None:
-        found += _metric("patrol_force_share", "gauge", "Share of duty time on patch.", force["share"])
-    ringing = Counter(item.episode.kind for item in moment.alerts if item.episode.cleared is None)
-    found += ["# HELP patrol_alerts Alerts that are open.\n", "# TYPE patrol_alerts gauge\n"]
-    return found + [f'patrol_alerts{{kind="{kind}"}} {ringing[kind]}\n' for kind in KINDS]
-
-
-def _metric(name: str, kind: str, about: str, value: float) -> Iterable[str]:
-    return (f"# HELP {name} {about}\n", f"# TYPE {name} {kind}\n", f"{name} {value}\n")
+        return Told(pulse.counts, None, up=False)
+    return Told(pulse.counts, moment, up=moment.fresh is not pulse.failed)

@@ -22,6 +22,7 @@ from stream.cli import patrol
 from stream.core.events import Reason
 from stream.core.policy import COUNTS, Policy, parse_policies
 from stream.core.slices import ACTIVITIES
+from stream.pipeline.processes import PARTS, in_words
 from stream.settings import SETTINGS, Settings
 from stream.topics import specs
 
@@ -190,6 +191,61 @@ def test_the_settings_table_is_the_settings() -> None:
         assert item.default is not MISSING
         shown = rows[f"PATROL_{item.name.upper()}"]
         assert type(item.default)(shown or 0 if item.type != "str" else shown) == item.default, item.name
+
+
+def test_the_documents_say_what_up_runs() -> None:
+    """Whatever says what `patrol up` runs names all of its parts: its own help, sentences, remarks."""
+    parts = in_words(PARTS)
+    assert set(PARTS) <= set(patrol.commands)
+    assert f"Runs {parts} " in (patrol.commands["up"].help or "")
+    told = 0
+    for name in _documents():
+        for sentence in re.split(r"[.;] |\n\n|\n\||\n\$ ", _text(name)):
+            if re.search(r"`patrol up`|^patrol up\s", sentence) and re.search(
+                rf"\bruns\b|\b{'|'.join(PARTS)}\b", sentence
+            ):
+                told += 1
+                assert parts in " ".join(sentence.split()), f"{name}: {sentence}"
+    assert told >= 4
+
+
+def test_the_parts_are_those_that_are_deployed() -> None:
+    """What runs where there are no containers is what the compose file runs and deploy/README.md tells of."""
+    rows = {row[0].strip("`").removeprefix("patrol ") for row in _rows(RUNNING, "What runs")}
+    assert set(PARTS) < rows
+    commands = re.findall(r"^    command: \[(\w+)", _text("docker-compose.yml"), re.MULTILINE)
+    assert set(commands) == {"init", *PARTS}
+
+
+def test_the_documents_say_what_is_needed() -> None:
+    """Versions of Python, PostgreSQL and Kafka are those of the metadata, the schema and the compose file."""
+    compose = _text("docker-compose.yml")
+    [python] = re.findall(r'^requires-python = ">=(3\.\d+)"$', _text("pyproject.toml"), re.MULTILINE)
+    [postgresql] = re.findall(r"PostgreSQL (\d+) or newer", _text("deploy/migrations/0001_first_light.sql"))
+    [kafka] = re.findall(r"image: apache/kafka:(\d+)\.", compose)
+    for what, wanted, documents in (
+        (r"Python (?=\d)", f"{python} or newer", ["README.md", RUNNING, "CONTRIBUTING.md"]),
+        (r"PostgreSQL (?=\d)", f"{postgresql} or newer", ["README.md", RUNNING]),
+        (r"Apache Kafka (?=\d)", kafka, [RUNNING]),
+    ):
+        for name in documents:
+            found = re.findall(rf"{what}(.{{{len(wanted)}}})", _text(name))
+            assert found, f"{name}: {what}"
+            assert set(found) == {wanted}, name
+    [server] = re.findall(r"image: postgres:(\d+)\.", compose)
+    assert int(server) >= int(postgresql)
+
+
+def test_the_documents_name_ports_that_are_listened_on() -> None:
+    """Every port of this machine in the documents is that of `patrol web`, or one that compose opens."""
+    compose = _text("docker-compose.yml")
+    [web] = [option.default for option in patrol.commands["web"].params if option.name == "port"]
+    opened = re.findall(r"^ +- 127\.0\.0\.1:(\d+):\d+$", compose, re.MULTILINE)
+    assert len(opened) == 2
+    for name in ["README.md", RUNNING, "docker-compose.yml"]:
+        ports = re.findall(r"(?:127\.0\.0\.1|localhost):(\d{4,})", _text(name))
+        assert ports
+        assert set(ports) <= {str(web), *opened}, name
 
 
 def test_no_document_speaks_of_a_setting_that_is_none() -> None:

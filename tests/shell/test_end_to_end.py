@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from stream.embedded import EmbeddedBroker
+
 MINUTE = 60 * SECOND
 
 
@@ -295,6 +297,30 @@ def test_what_cannot_be_used_is_kept_with_its_reason(bootstrap: str, database: s
             str(record.offset),
         )
         assert parse_time(headers["time"]) == bad[reason].stamp
+
+
+def test_a_broken_frame_is_kept_and_passed(
+    embedded_broker: EmbeddedBroker, database: str, tmp_path: Path
+) -> None:
+    """What an internal topic should not hold goes to dead.letters unchanged; what comes after is counted."""
+    broken = {topics.FIXES: b"no frame", topics.DUTIES: b"no kind"}
+    with Pipeline(embedded_broker.bootstrap, database, tmp_path) as pipeline:
+        pipeline.post([Message(topic, value, AT) for topic, value in broken.items()])
+        pipeline.sent = 0  # not by way of ingest
+        pipeline.send([_fix(0)])
+        pipeline.settle()
+        assert pipeline.ask("select count(*) from fix") == 1
+        letters = pipeline.records(topics.DEAD_LETTERS)
+        pipeline.wait(lambda: len(next(letters)) >= len(broken), "all dead letters")
+        found = {record.value: dict(record.headers) for record in next(letters)}
+        prefix = pipeline.settings.topic_prefix
+    assert set(found) == set(broken.values())
+    for topic, value in broken.items():
+        headers = {name: text.decode() for name, text in found[value].items()}
+        assert headers["reason"] == topics.BROKEN_FRAME
+        assert headers["detail"]
+        assert (headers["topic"], headers["offset"]) == (f"{prefix}{topic}", "0")
+        assert parse_time(headers["time"]) == AT
 
 
 # ── Late facts ────────────────────────────────────────────────────────────────────────────────────────────

@@ -7,19 +7,23 @@ import contextlib
 import itertools
 import json
 import os
+import re
 import subprocess
 import zlib
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
 import shapely
 from openapi_spec_validator import validate as validate_openapi
+from prometheus_client.parser import text_string_to_metric_families
 
 from geo.areas import Area, AreaSet, Kind
 from stream.core.calendar import parse_time, rfc3339
 from stream.core.facts import SECOND, Allocation
+from stream.core.live.alerts import KINDS
 from stream.core.live.share_event import share_event
 from stream.core.policy import Policies
 from stream.core.shares import OFFICER
@@ -44,11 +48,11 @@ from tests.strategies import fix_columns
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
-    from pathlib import Path
 
     from stream.embedded import EmbeddedBroker
 
 HOUR = 60 * MINUTE
+RUNNING = Path(__file__).resolve().parents[2] / "deploy" / "README.md"
 
 
 # ── The whole, running ────────────────────────────────────────────────────────────────────────────────────
@@ -377,7 +381,7 @@ def test_every_answer_tells_the_browser_to_ask_nobody_else(site: Site, path: str
 
 
 def test_machines_are_told_how_it_goes(site: Site) -> None:
-    """Health, readiness with the age of the data, and Prometheus's counts of pages and figures."""
+    """Health, readiness with the age of the data, and just the metrics that deploy/README.md lists."""
     with site.client() as client:
         assert client.get("/healthz").json() == {"status": "up"}
         ready = client.get("/readyz").json()
@@ -385,10 +389,15 @@ def test_machines_are_told_how_it_goes(site: Site) -> None:
         assert ready["age_s"] > 0
         told = client.get("/metrics")
     assert told.headers["content-type"].startswith("text/plain; version=0.0.4")
-    values = dict(line.rsplit(" ", 1) for line in told.text.splitlines() if line and not line.startswith("#"))
-    assert float(values["patrol_web_database_up"]) == 1
-    assert float(values["patrol_officers_on_duty"]) > 0
-    assert 'patrol_alerts{kind="nobody_on_patch"}' in values
+    types = dict(re.findall(r"^# TYPE (\w+) (\w+)$", told.text, re.MULTILINE))
+    listed = re.findall(r"^\| `(patrol_\w+)` \| (gauge|counter) \|", RUNNING.read_text("utf-8"), re.MULTILINE)
+    assert types == dict(listed)
+    families = list(text_string_to_metric_families(told.text))
+    values = {item.name: item.value for family in families for item in family.samples if not item.labels}
+    assert values["patrol_web_database_up"] == 1
+    assert values["patrol_officers_on_duty"] > 0
+    [alerts] = [family for family in families if family.name == "patrol_alerts"]
+    assert [item.labels for item in alerts.samples] == [{"kind": kind} for kind in KINDS]
 
 
 def test_the_described_api_is_the_committed_one(site: Site) -> None:

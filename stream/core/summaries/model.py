@@ -9,15 +9,13 @@ and names are those in force at the end of the period.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
 from stream.core.facts import SECOND
-
-if TYPE_CHECKING:
-    from stream.core.shares import Figures
-    from stream.core.visits import PriorityFigures
+from stream.core.shares import Figures  # noqa: TC001 - what is stored is read again by these types
+from stream.core.visits import PriorityFigures  # noqa: TC001
 
 FORM = 1
 """Which form a stored summary has: raised when a field changes its meaning."""

@@ -1,0 +1,164 @@
+"""What several commands share: options, times, the database, and how answers are printed."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn, overload
+
+import click
+
+from geo.areas import Kind
+from stream.settings import load
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    import pyarrow as pa
+
+    from stream.settings import Settings
+    from stream.store.schema import Connection
+
+FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
+FOLDER = click.Path(path_type=Path, file_okay=False)
+KINDS = click.Choice([kind.value for kind in Kind])
+
+# ── Options ───────────────────────────────────────────────────────────────────────────────────────────────
+
+now_option = click.option("--now", help="Use this as the current time: 2026-11-23 or a time with offset.")
+neighbourhoods_option = click.option(
+    "--area", "areas", metavar="ID", multiple=True, help="One neighbourhood (default: all)."
+)
+folder_option = click.option(
+    "--out",
+    "folder",
+    type=FOLDER,
+    default=Path(),
+    help="The folder to write them into.  [default: this one]",
+)
+policy_option = click.option("--policy", type=FILE, help="TOML with the accounting's settings.")
+states_option = click.option("--states", type=FILE, help="JSON lines or CSV of radio states.")
+dry_run_option = click.option("--dry-run", is_flag=True, help="Show what would change, and change nothing.")
+periods_option = click.option(
+    "--by",
+    type=click.Choice(["all", "week", "day"]),
+    default="all",
+    show_default=True,
+    help="Periods of shares.csv.",
+)
+
+
+# ── Times ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def now_us() -> int:
+    """The wall clock, microseconds since 1970."""
+    return time.time_ns() // 1000
+
+
+@overload
+def moment_option(text: str) -> int: ...
+@overload
+def moment_option(text: str | None) -> int | None: ...
+def moment_option(text: str | None) -> int | None:
+    """A time given on the command line, microseconds.
+
+    Raises:
+        click.BadParameter: it is none.
+    """
+    from stream.core.calendar import parse_time
+
+    if text is None:
+        return None
+    try:
+        return parse_time(text)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
+
+
+def present(now: str | None) -> int:
+    """What ``--now`` says, or the wall clock."""
+    return now_us() if now is None else moment_option(now)
+
+
+def local_minute(time_us: int) -> str:
+    """``2026-11-23 08:15``, local."""
+    from stream.core.calendar import LOCAL, moment
+
+    return f"{moment(time_us).astimezone(LOCAL):%Y-%m-%d %H:%M}"
+
+
+# ── The database ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+@contextmanager
+def database(name: str, settings: Settings | None = None) -> Iterator[Connection]:
+    """A connection to the database of the settings, with its schema checked.
+
+    Args:
+        name: of the connection, for the server's own lists.
+        settings: where they have been loaded already.
+
+    Raises:
+        SettingsError: no database is set.
+        SchemaError: its schema is not up to date.
+    """
+    from stream.store.schema import connect, require
+
+    settings = settings or load()
+    settings.need("database")
+    with connect(settings.database, name=name) as connection:
+        require(connection)
+        yield connection
+
+
+# ── Answers ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def say_no(why: str) -> NoReturn:
+    """Prints one line and exits with 1: the answer is no."""
+    click.echo(f"patrol: {why}", err=True)
+    raise click.exceptions.Exit(1)
+
+
+def print_json(value: object, *, indent: int | None = None) -> None:
+    """Prints an answer as JSON."""
+    click.echo(json.dumps(value, indent=indent, ensure_ascii=False))
+
+
+def write_tables(
+    tables: dict[str, pa.Table], folder: Path, *, err: bool = False, quiet: bool = False
+) -> None:
+    """Writes tables as CSV files, and prints the number of rows of each, unless ``quiet``."""
+    from stream.files.sheets.arrow import write
+
+    write(tables, folder)
+    for name, table in () if quiet else tables.items():
+        click.echo(f"{folder / name}.csv: {table.num_rows:,} rows", err=err)
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Writes a file that is complete or not there: nobody reads half a file meanwhile."""
+    part = path.with_name(f".{path.name}.part")
+    part.write_bytes(content)
+    part.replace(path)
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, right: Sequence[int] = ()) -> None:
+    """Prints a table as wide as the terminal, or wide enough where the output goes elsewhere."""
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from geo.boundaries.layer import printable
+
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for number, name in enumerate(columns):
+        table.add_column(name, justify="right" if number in right else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(printable(text)) for text in row))
+    Console(file=sys.stdout, width=None if sys.stdout.isatty() else 200, highlight=False).print(table)

@@ -1,0 +1,53 @@
+"""From the messages of a batch to one transaction of the ledger, for each stage of the worker.
+
+Nothing here may raise for a message that cannot be read: it is told to ``broken``, which keeps it among the
+dead letters, and the others are counted.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from stream import topics
+from stream.core import frames
+from stream.core.events import decode_duties, decode_states
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from stream.core.facts import Duty, Fixes, StateReport
+    from stream.store.ledger import Counted, Ledger, Offset
+
+    Broken = Callable[[Any, str], None]
+
+
+def fixes(ledger: Ledger, messages: list[Any], offsets: list[Offset], broken: Broken) -> Counted:
+    """Frames of fixes → one transaction."""
+    found: list[Fixes] = []
+    for message in messages:
+        try:
+            found.append(frames.decode(message.value or b"").fixes)
+        except frames.FrameError as error:
+            broken(message, str(error))
+    return ledger.positions(frames.join(found), offsets)
+
+
+def bookings(ledger: Ledger, messages: list[Any], offsets: list[Offset], broken: Broken) -> Counted:
+    """Lines of duties and states → one transaction."""
+    duties: list[Duty] = []
+    states: list[StateReport] = []
+    for message in messages:
+        lines = frames.decode_lines(message.value or b"")
+        kind = dict(message.headers or {}).get(topics.KIND_HEADER, b"").decode()
+        if kind == topics.KIND_DUTIES:
+            new, _, rejects = decode_duties(lines)
+            duties += new
+        elif kind == topics.KIND_STATES:
+            keyed, _, rejects = decode_states(lines)
+            states += keyed
+        else:
+            broken(message, f"kind {kind!r} is neither duties nor states")
+            continue
+        if rejects:
+            broken(message, rejects[0].detail)
+    return ledger.bookings(duties, states, offsets)

@@ -1,0 +1,34 @@
+"""The headers of a dead letter: why it could not be used, and where it stood."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Final
+
+from stream import topics
+
+LAST_MS: Final = 253_402_300_799_999
+"""The end of the year 9999, milliseconds since 1970: a later time makes no sense."""
+
+
+def headers(
+    reason: str, detail: str, topic: str, partition: int, offset: int, time_ms: int
+) -> dict[str, bytes]:
+    """The headers by name (contract).
+
+    Args:
+        reason: a word of ``Reason``, or ``topics.BROKEN_FRAME``.
+        detail: what is wrong with it, for people.
+        topic: where the message stands as long as that topic is kept.
+        partition: the topic's partition.
+        offset: its offset there.
+        time_ms: its time, milliseconds since 1970; said only where it makes sense.
+    """
+    at = ""
+    if 0 <= time_ms <= LAST_MS:
+        at = datetime.fromtimestamp(time_ms / 1000, UTC).isoformat(timespec="milliseconds")
+    texts = (reason, detail, topic, str(partition), str(offset), at.replace("+00:00", "Z"))
+    return {
+        name: text.encode("utf-8", "replace")
+        for name, text in zip(topics.DEAD_LETTER_HEADERS, texts, strict=True)
+    }

@@ -1,0 +1,52 @@
+"""What a worker does beside counting, each as a task that runs until it is cancelled."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+
+from stream import topics
+from stream.pipeline.weekly import Timer, keep_time
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from stream.pipeline.publisher import Publisher
+    from stream.pipeline.watcher import Watcher
+    from stream.settings import Settings
+
+    Send = Callable[[str, bytes, bytes], Awaitable[Any]]
+    """Sends a key and a value to a topic."""
+
+log = logging.getLogger(__name__)
+
+
+async def publish(publisher: Publisher, settings: Settings, send: Send) -> None:
+    """Tells the live figures that changed."""
+    await _tell(publisher, settings.publish_s, topics.SHARES, send)
+
+
+async def watch(watcher: Watcher, settings: Settings, send: Send) -> None:
+    """Tells the alerts that rang, changed or cleared."""
+    await _tell(watcher, settings.watch_s, topics.ALERTS, send)
+
+
+async def report(timer: Timer, settings: Settings, _send: Send) -> None:
+    """Has the reports that are due published, and their letters sent."""
+    await keep_time(settings, timer)
+
+
+async def _tell(teller: Publisher | Watcher, every_s: float, topic: str, send: Send) -> None:
+    """Every so often, what changed since the last time; while the database is away, nothing."""
+    while True:
+        await asyncio.sleep(every_s)
+        try:
+            changed = await asyncio.to_thread(teller.changed)
+        except psycopg.Error as failure:
+            log.warning("nothing for %s: %s", topic, str(failure).strip())
+            continue
+        for key, value in changed:
+            await send(topic, key, value)

@@ -1,0 +1,116 @@
+"""What the worker runs, from top to bottom: the stages that count, and the errands that tell.
+
+A stage turns the events of one topic into transactions. Each transaction goes all the way to the slices, so
+nothing can be lost between two commits. An errand looks at the database every few seconds; one worker, which
+is elected by a lock there, does it for all. ``stream.pipeline.agents`` runs what is in these two lists, and
+nothing else.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from stream import topics
+from stream.pipeline import batches, errands
+from stream.pipeline.publisher import Publisher
+from stream.pipeline.watcher import Watcher
+from stream.pipeline.weekly import Timer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+    from stream.pipeline.batches import Broken
+    from stream.pipeline.errands import Send
+    from stream.settings import Settings
+    from stream.store.ledger import Counted, Ledger, Offset
+
+    Run = Callable[[Ledger, list[Any], list[Offset], Broken], Counted]
+    Do = Callable[[Any, Settings, Send], Coroutine[Any, Any, None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """Events of one topic on their way into transactions.
+
+    Attributes:
+        name: what the Faust agent is called.
+        topic: what it reads.
+        does: what becomes of the events.
+        writes: tables, and topics, that a batch may change.
+        run: makes one transaction of a batch: messages, and the offsets that they reach.
+    """
+
+    name: str
+    topic: str
+    does: str
+    writes: tuple[str, ...]
+    run: Run
+
+
+@dataclass(frozen=True, slots=True)
+class Errand:
+    """What one elected worker does beside the stages, over and over.
+
+    Attributes:
+        name: what its task is called.
+        does: what it is for.
+        writes: tables and topics that it may change.
+        elect: makes the candidate of this worker; of all workers' candidates one is elected.
+        run: does it until cancelled.
+    """
+
+    name: str
+    does: str
+    writes: tuple[str, ...]
+    elect: Callable[[Settings], Any]
+    run: Do
+
+
+STAGES: tuple[Stage, ...] = (
+    Stage(
+        "locate",
+        topics.FIXES,
+        "frames of fixes → stays → slices",
+        (
+            *("device", "fix", "place", "stay", "stay_end", "slice", "slice_end", "frame_offset"),
+            topics.DEAD_LETTERS,
+        ),
+        batches.fixes,
+    ),
+    Stage(
+        "account",
+        topics.DUTIES,
+        "bookings and states → slices",
+        (
+            *("officer", "duty_revision", "duty", "allocation", "state", "device", "stay_end"),
+            *("slice", "slice_end", "frame_offset"),
+            topics.DEAD_LETTERS,
+        ),
+        batches.bookings,
+    ),
+)
+
+ERRANDS: tuple[Errand, ...] = (
+    Errand(
+        "publish",
+        "every PATROL_PUBLISH_S: the live figures that changed",
+        (topics.SHARES,),
+        Publisher,
+        errands.publish,
+    ),
+    Errand(
+        "watch",
+        "every PATROL_WATCH_S: alerts that ring, change and clear",
+        ("alert", "alert_watch", topics.ALERTS),
+        Watcher,
+        errands.watch,
+    ),
+    Errand(
+        "report",
+        "at PATROL_REPORT_AT: the reports of the week before, and their letters",
+        ("report", "report_run", "outbox"),
+        Timer,
+        errands.report,
+    ),
+)

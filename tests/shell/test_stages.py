@@ -1,0 +1,131 @@
+"""What the worker runs is what is listed: its stages and errands, the topics and the tables of each."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from stream import topics
+from stream.core import frames
+from stream.core.facts import SECOND
+from stream.core.policy import Policies
+from stream.pipeline.agents import Worker
+from stream.pipeline.stages import ERRANDS, STAGES
+from stream.settings import Settings
+from stream.simulate import TOPICS, demo_force, simulate
+from stream.store import areas
+from stream.store.ledger import Ledger, Offset
+from stream.store.schema import connect, migrate
+
+if TYPE_CHECKING:
+    from stream.pipeline.stages import Errand, Stage
+    from stream.store.schema import Connection
+
+EVERYTHING = (*topics.RAW, *topics.INTERNAL, *topics.OUT)
+KINDS = {topics.DUTY_BOOKINGS: topics.KIND_DUTIES, topics.DUTY_STATES: topics.KIND_STATES}
+START = 1_769_439_600 * SECOND
+LISTED: tuple[Stage | Errand, ...] = (*STAGES, *ERRANDS)
+WRITTEN = [name for item in LISTED for name in item.writes]
+
+
+def tables(connection: Connection) -> set[str]:
+    """The names of all tables."""
+    rows = connection.execute("select relname::text from pg_stat_user_tables").fetchall()
+    return {str(name) for (name,) in rows}
+
+
+def changes(connection: Connection) -> dict[str, int]:
+    """How many rows of each table were written so far, this connection's and those told of by others."""
+    connection.execute("select pg_stat_force_next_flush()")
+    rows = connection.execute(
+        "select relname::text, n_tup_ins + n_tup_upd + n_tup_del from pg_stat_user_tables "
+        "where schemaname = 'public'"  # not the ledger's temporary ones
+    ).fetchall()
+    return {str(name): int(str(count)) for name, count in rows}
+
+
+def test_the_worker_runs_what_is_listed() -> None:
+    """Each stage is an agent on its topic with a task, each errand a task, and there is nothing more."""
+    settings = Settings(kafka="localhost:9", database="postgresql://localhost:9/none", topic_prefix="here.")
+
+    async def made() -> Worker:
+        return Worker(settings, asyncio.Event())
+
+    worker = asyncio.run(made())
+    try:
+        read: dict[str, Any] = {
+            name: agent.channel.get_topic_name() for name, agent in worker.app.agents.items()
+        }
+        assert read == {stage.name: f"here.{stage.topic}" for stage in STAGES}
+        assert list(worker.tasks) == [item.name for item in LISTED]
+    finally:
+        worker.close()
+
+
+def test_the_topics_are_those_of_the_project() -> None:
+    """The stages read the internal topics, one each; every outward topic is written, and no other."""
+    assert sorted(stage.topic for stage in STAGES) == sorted(topics.INTERNAL)
+    assert {name for name in WRITTEN if name in EVERYTHING} == set(topics.OUT)
+
+
+def test_the_tables_are_those_of_the_schema(database: str) -> None:
+    """What a stage or errand writes and is no topic is a table."""
+    with connect(database) as connection:
+        migrate(connection)
+        assert {name for name in WRITTEN if name not in EVERYTHING} <= tables(connection)
+
+
+def test_every_setting_named_is_one() -> None:
+    """Where the lists say how often something is done, they name a setting."""
+    named = {name for errand in ERRANDS for name in re.findall(r"PATROL_(\w+)", errand.does)}
+    assert len(named) == len(ERRANDS)
+    assert all(hasattr(Settings(), name.lower()) for name in named)
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A message as the stages see it."""
+
+    value: bytes
+    headers: dict[str, bytes] = field(default_factory=dict)
+
+
+def test_a_stage_writes_the_tables_that_are_listed(database: str) -> None:
+    """Over a shift with bookings between its positions each stage writes just the tables listed for it."""
+    force = demo_force(1)
+    made = simulate(force, officers=16, start=START, hours=0.3, interval_s=20.0, seed=1)
+    fixes = made.fixes()
+    early, late = (
+        [Letter(frames.encode(frames.select(fixes, np.flatnonzero(fixes.device % 2 == half))))]
+        for half in (0, 1)
+    )
+    lines: dict[str, list[bytes]] = {KINDS[name]: [] for name in KINDS}
+    for part in made.messages():
+        for number, value in zip(part.topic.tolist(), part.value, strict=True):
+            if TOPICS[number] in KINDS:
+                lines[KINDS[TOPICS[number]]].append(value)
+    booked = [Letter(frames.encode_lines(lines[kind]), {topics.KIND_HEADER: kind.encode()}) for kind in lines]
+    locate, account = STAGES
+    written: dict[str, set[str]] = {stage.name: set() for stage in STAGES}
+    with connect(database) as connection, connect(database) as witness:
+        migrate(connection)
+        for kind in sorted(set(force.kind)):
+            areas.publish(connection, force, kind, 0, file="test", sha256="", by="test")
+        ledger = Ledger(connection, Policies())
+        changes(connection)
+        for at, (stage, batch) in enumerate(((locate, early), (account, booked), (locate, late)), 1):
+            before = changes(witness)
+            stage.run(ledger, list(batch), [Offset(stage.topic, 0, "one life", at)], refuse)
+            changes(connection)
+            written[stage.name] |= {name for name, count in changes(witness).items() if count > before[name]}
+    for stage in STAGES:
+        assert written[stage.name] == set(stage.writes) - set(EVERYTHING), stage.name
+
+
+def refuse(_message: object, detail: str) -> None:
+    """A broken message, of which there is none here."""
+    raise AssertionError(detail)
