@@ -29,10 +29,10 @@ from stream.cli.common import (
     dry_run_option,
     local_minute,
     moment_option,
-    now_us,
     print_json,
     print_table,
 )
+from stream.clock import wall
 from stream.settings import load as load_settings
 from stream.store.records import record_json
 
@@ -111,7 +111,7 @@ def load(
             by=getpass.getuser(),
             why=options["why"],
             findings=rows,
-            now=now_us(),
+            now=wall(),
             dry_run=dry_run,
         )
         standing = versions(connection)
@@ -178,7 +178,7 @@ def rollback(kind: str | None, why: str | None, dry_run: bool, as_json: bool) ->
             Kind(kind) if kind else None,
             by=getpass.getuser(),
             why=why,
-            now=now_us(),
+            now=wall(),
             dry_run=dry_run,
         )
     if as_json:
@@ -281,7 +281,7 @@ def list_(everything: bool, as_json: bool) -> None:
     with database("patrol areas list") as connection:
         found = records(connection, withdrawn=everything)
     standing = [item.version for item in found if item.withdrawn_at is None]
-    current = {item.version for item in tables.in_force(standing, now_us())}
+    current = {item.version for item in tables.in_force(standing, wall())}
     if as_json:
         print_json([record_json(item, current) for item in found], indent=1)
         return

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from geo.areas import AreaSet, Kind
-from stream.cli.common import KINDS, database, moment_option, now_us, print_json, print_table
+from stream.cli.common import KINDS, database, moment_option, print_json, print_table
+from stream.clock import wall
 from stream.settings import load as load_settings
 from stream.store.records import diff_json
 
@@ -300,7 +301,7 @@ def touched_by(found: Diff, period: tuple[int, int]) -> list[Touched]:
     ids = sorted(area_id for kind, area_id in keys if kind is Kind.NEIGHBOURHOOD)
     if not ids or not load_settings().database:
         return []
-    return with_database(lambda connection: touched(connection, ids, *period, now=now_us()))
+    return with_database(lambda connection: touched(connection, ids, *period, now=wall()))
 
 
 def side(text: str, kind: Kind | None) -> tuple[AreaSet, tuple[int, int]]:
@@ -316,7 +317,7 @@ def side(text: str, kind: Kind | None) -> tuple[AreaSet, tuple[int, int]]:
     from geo.matching.history import FOREVER
 
     if text == PUBLISHED:
-        return with_database(lambda connection: (_in_force(connection, kind), (now_us(), FOREVER)))
+        return with_database(lambda connection: (_in_force(connection, kind), (wall(), FOREVER)))
     if text.isdigit():
         return with_database(lambda connection: _version(connection, int(text)))
     if not Path(text).exists():
@@ -330,13 +331,13 @@ def side(text: str, kind: Kind | None) -> tuple[AreaSet, tuple[int, int]]:
         if kind is None or not own:
             raise
         found = areas_of(raw, kind)  # its words are no kinds of ours
-    return found, (now_us(), FOREVER)
+    return found, (wall(), FOREVER)
 
 
 def _in_force(connection: Connection, kind: Kind | None, at: int | None = None) -> AreaSet:
     from stream.store.records import in_force_at
 
-    return in_force_at(connection, now_us() if at is None else at, kind)
+    return in_force_at(connection, wall() if at is None else at, kind)
 
 
 def _version(connection: Connection, number: int) -> tuple[AreaSet, tuple[int, int]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-import time
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, overload
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, NoReturn, overload
 import click
 
 from geo.areas import Kind
+from stream.clock import wall
 from stream.settings import load
 
 if TYPE_CHECKING:
@@ -54,11 +54,6 @@ periods_option = click.option(
 # ── Times ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def now_us() -> int:
-    """The wall clock, microseconds since 1970."""
-    return time.time_ns() // 1000
-
-
 @overload
 def moment_option(text: str) -> int: ...
 @overload
@@ -81,7 +76,7 @@ def moment_option(text: str | None) -> int | None:
 
 def present(now: str | None) -> int:
     """What ``--now`` says, or the wall clock."""
-    return now_us() if now is None else moment_option(now)
+    return wall() if now is None else moment_option(now)
 
 
 def local_minute(time_us: int) -> str:

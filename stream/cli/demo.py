@@ -254,6 +254,7 @@ class _Stage:
         from stream.core.shares import shares
         from stream.store.reading.exports import derived
         from stream.store.reading.live import newest_event
+        from stream.store.reading.progress import positions
 
         parts = self._parts
         assert parts is not None
@@ -262,10 +263,9 @@ class _Stage:
         if not complete:
             end = max(start, min(end, newest_event(parts.connection)))  # what was not played is not unknown
         figures = shares(found.slices, found.duties, found.places, start, end)
-        count = parts.connection.execute("select count(*) from fix").fetchone()
         rejected = _dead_letters(parts.settings)
         self._say(
-            f"{self._sent:,} messages sent, {int(str(count[0])) if count else 0:,} positions counted, "
+            f"{self._sent:,} messages sent, {positions(parts.connection):,} positions counted, "
             f"{rejected:,} unusable ones kept in dead.letters; the rest repeat one or are bookings and states"
         )
         truth = parts.simulation.truth()
@@ -328,13 +328,11 @@ class _Shown:
 def _look(connection: Connection) -> _Shown:
     from stream.core.policy import Policies
     from stream.store.reading.live import live, newest_event
+    from stream.store.reading.progress import positions_about
 
     newest, policies = newest_event(connection), Policies()
-    row = connection.execute(
-        "select coalesce(sum(n_tup_ins), 0) from pg_stat_user_tables where relname = 'fix'"
-    ).fetchone()
     figures = live(connection, newest, policies) if newest > 0 else []
-    return _Shown(figures, newest, int(str(row[0])) if row else 0, policies.at(newest).target)
+    return _Shown(figures, newest, positions_about(connection), policies.at(newest).target)
 
 
 class _Rates:

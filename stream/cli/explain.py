@@ -18,7 +18,6 @@ from stream.cli.common import (
     FOLDER,
     database,
     moment_option,
-    now_us,
     policy_option,
     print_json,
     print_table,
@@ -28,7 +27,7 @@ from stream.cli.common import (
 )
 from stream.core.explaining.explanation import LEVELS
 from stream.core.shares import FORCE, NEIGHBOURHOOD, OFFICER
-from stream.settings import EVENTS, load, read_policies
+from stream.settings import load, read_policies
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -322,8 +321,8 @@ def _bookings(duties: Path | None, policy: Path | None) -> tuple[list[Duty], Pol
     from stream.files.account import AccountError
     from stream.files.explained import left_out_lines
     from stream.files.tracks import read_rows
-    from stream.store.reading.explained import all_duties
-    from stream.store.reading.live import newest_event
+    from stream.store.reading.instant import ever_booked
+    from stream.store.reading.live import present
 
     if duties is not None:
         booked, _, bad = decode_duties([value for rows in read_rows(duties) for value in rows.value])
@@ -335,8 +334,8 @@ def _bookings(duties: Path | None, policy: Path | None) -> tuple[list[Duty], Pol
         return newest(booked), read_policies(str(policy) if policy else ""), now
     settings = load()
     with database("patrol teams", settings) as connection:
-        now = newest_event(connection) if settings.clock == EVENTS else now_us()
-        found = all_duties(connection)
+        now = present(connection, settings)
+        found = ever_booked(connection)
     return found, read_policies(str(policy)) if policy else settings.policies(), now
 
 

@@ -16,12 +16,12 @@ from stream.cli.common import (
     folder_option,
     neighbourhoods_option,
     now_option,
-    now_us,
     present,
     print_json,
     write_whole,
 )
 from stream.cli.report import refuse_unknown
+from stream.clock import wall
 from stream.core.calendar import Period
 from stream.files.postcode_file import read_postcodes
 from stream.reports.bundle import file_name
@@ -80,7 +80,7 @@ def public(
     except (LanguageError, ValueError) as error:
         raise click.BadParameter(str(error)) from error
     at = present(now)
-    if at < period.end:
+    if not period.is_over(at):
         raise click.BadParameter(f"{month} is not over: it can be made public when it is")
     settings = load()
     with database("patrol report public", settings) as connection:
@@ -191,7 +191,7 @@ def _areas(file: Path | None, settings: Settings) -> AreaSet:
     if file is not None:
         return read_areas(file, Kind.NEIGHBOURHOOD)
     with database("patrol postcode", settings) as connection:
-        in_force = areas.in_force(areas.versions(connection), now_us())
+        in_force = areas.in_force(areas.versions(connection), wall())
         sets = [
             areas.read(connection, item.version, item.kind)
             for item in in_force

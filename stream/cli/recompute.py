@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from stream.cli.common import database, moment_option, now_us, print_json
+from stream.cli.common import database, moment_option, print_json
+from stream.clock import wall
 from stream.pipeline.processes import CHILD
 from stream.settings import load
 
@@ -66,7 +67,7 @@ def recompute(since: str, until: str, officer: str | None, jobs: int, why: str, 
         except work.RecomputeError as error:
             raise click.UsageError(str(error)) from error
         keep(connection, policies)
-        horizon = work.horizon(connection, now_us())
+        horizon = work.horizon(connection, wall())
         counted = work.Recounted()
         for done, item in enumerate(
             _counted(connection, settings.database, policies, parts, horizon, jobs), 1

@@ -313,7 +313,7 @@ def publish(
     from stream.store.reading.summaries import summaries
 
     at = present(now)
-    if at < period.end:
+    if not period.is_over(at):
         raise click.UsageError(f"{period.name} is not over: only a whole week can be published")
     settings = load()
     with database("patrol report", settings) as connection:

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from stream.settings import Settings
-    from stream.store.schema import Connection
 
 
 PARTS_HELP = "\b\nEach is a process of its own; one that dies is started again:\n" + "\n".join(
@@ -29,6 +28,7 @@ SETTINGS_HELP = "\b\nSettings:\n" + "\n".join(
 def initialise(settings: Settings) -> list[str]:
     """Makes topics and schema, or brings them up to date; says what was done, a line each."""
     from stream.store.policies import keep
+    from stream.store.reading.progress import days
     from stream.store.schema import connect, migrate
     from stream.topics import ensure_topics, specs
 
@@ -44,10 +44,11 @@ def initialise(settings: Settings) -> list[str]:
     with connect(settings.database, name="patrol init") as connection:
         applied = migrate(connection)
         told = keep(connection, policies)
-        before = _counted_before(connection) if BOUNDS in applied else ""
+        before = days(connection) if BOUNDS in applied else None
     done += [f"database: applied {name}" for name in applied] or ["database: up to date"]
     if before:
-        done.append(f"database: figures counted before have no bounds until 'patrol recompute {before}'")
+        period = "--from {} --to {}".format(*before)
+        done.append(f"database: figures counted before have no bounds until 'patrol recompute {period}'")
     if told:
         done.append("database: the views read by the policy's settings")
     return done
@@ -55,12 +56,6 @@ def initialise(settings: Settings) -> list[str]:
 
 BOUNDS = "0003_bounds.sql"
 """The migration that brought bounds: what was counted before it has none."""
-
-
-def _counted_before(connection: Connection) -> str:
-    """The period of all slices as options of ``patrol recompute``; empty where there are none."""
-    row = connection.execute("select min(start_at)::date, max(end_at)::date + 1 from slice").fetchone()
-    return "" if row is None or row[0] is None else f"--from {row[0]} --to {row[1]}"
 
 
 @click.command(

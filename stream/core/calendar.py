@@ -147,6 +147,10 @@ class Period:
         day = local_day(time_us)
         return cls.week(week_name(day)) if kind == WEEK else cls.month(f"{day:%Y-%m}")
 
+    def is_over(self, now: int) -> bool:
+        """Whether it is over at an instant: then it is counted to its end, and may be published."""
+        return now >= self.end
+
     def before(self, count: int) -> list[Period]:
         """So many periods before this one, the oldest first."""
         found = [self]

@@ -12,6 +12,7 @@ from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
 from kafka.errors import RetriableError
 
 from stream import topics
+from stream.store.reading import progress
 
 if TYPE_CHECKING:
     from stream.settings import Settings
@@ -66,10 +67,8 @@ class LagMeter:
             for found in self._admin.describe_topics(sorted({topic for topic, _ in ends}))
         }
         counted = {
-            (str(topic), int(str(partition))): int(str(offset))
-            for topic, partition, incarnation, offset in connection.execute(
-                "select topic, partition, incarnation, next_offset from frame_offset"
-            ).fetchall()
+            (topic, partition): offset
+            for (topic, partition, incarnation), offset in progress.offsets(connection).items()
             if (topic, incarnation) in present
         }
         return Lag(raw, sum(max(0, end - counted.get(key, 0)) for key, end in ends.items()))

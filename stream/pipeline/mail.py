@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Self
 
+    from stream.clock import Clock
     from stream.core.shares import Figures
     from stream.core.summaries.model import Summary
     from stream.settings import Relay, Settings
@@ -422,7 +423,7 @@ def deliver(
     connection: Connection,
     settings: Settings,
     *,
-    wall: Callable[[], int],
+    wall: Clock,
     stop: Callable[[], bool] = lambda: False,
     timeout_s: float = TIMEOUT_S,
 ) -> Delivered:

@@ -46,8 +46,9 @@ def start_logging() -> None:
     )
     for noisy in ("kafka", "faust", "mode"):
         logging.getLogger(noisy).setLevel(logging.ERROR)
-    # Its errors come as exceptions too, and are told in our own words.
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    # Their errors come as exceptions too, and are told in our own words.
+    for told in ("aiokafka", "psycopg.pool"):
+        logging.getLogger(told).setLevel(logging.CRITICAL)
 
 
 def until_told(work: Callable[[asyncio.Event], Awaitable[object]]) -> None:

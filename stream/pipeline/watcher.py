@@ -8,13 +8,11 @@ database before anybody is told of them; a worker that takes over tells all open
 
 from __future__ import annotations
 
-import contextlib
 import json
 import time
 from typing import TYPE_CHECKING
 
-import psycopg
-
+from stream import clock
 from stream.core.calendar import rfc3339
 from stream.core.facts import SECOND
 from stream.core.live.alerts import (
@@ -30,18 +28,18 @@ from stream.core.live.alerts import (
     observe,
 )
 from stream.core.live.conditions import conditions
+from stream.pipeline.elected import Elected
 from stream.store import alerts
 from stream.store.reading.sight import Eyes
-from stream.store.schema import connect
+from stream.store.schema import Lock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+    from stream.clock import Clock
     from stream.core.live.alerts import Episode
     from stream.settings import Settings
     from stream.store.schema import Connection
-
-WATCH_LOCK = 0x7061_7472_0006
 
 
 def patience(settings: Settings) -> Mapping[str, Patience]:
@@ -89,14 +87,14 @@ class Watcher:
         self,
         settings: Settings,
         *,
-        wall: Callable[[], int] = lambda: time.time_ns() // 1000,
+        wall: Clock = clock.wall,
         steady: Callable[[], float] = time.monotonic,
     ) -> None:
         self._settings = settings
         self._patience = patience(settings)
-        self._eyes = Eyes(settings, wall, steady, "patrol watch")
-        self._connection: Connection | None = None
-        self._elected = False
+        self._eyes = Eyes(settings, wall, steady)
+        self._elected = Elected(settings, Lock.WATCH, "patrol watch")
+        self._term = 0
         self._watch = Watch()
 
     def changed(self) -> list[tuple[bytes, bytes]]:
@@ -105,11 +103,12 @@ class Watcher:
         Raises:
             psycopg.Error: the database is away.
         """
-        try:
-            told = self._take_over()
-            if not self._elected:
+        with self._elected as elected:
+            if not elected.held():
                 return []
-            sight = self._eyes.look()
+            connection = elected.connection()
+            told = self._take_over(connection)
+            sight = self._eyes.look(connection)
             if sight.fresh.age_s is None:
                 return [message(item) for item in told]  # nothing was ever received
             seen = conditions(
@@ -120,36 +119,20 @@ class Watcher:
                 int(self._settings.alert_feed_stopped_s * SECOND),
             )
             after = observe(self._watch, seen, self._patience)
-            assert self._connection is not None
-            changed = alerts.save(self._connection, self._watch, after)
+            changed = alerts.save(connection, self._watch, after)
             self._watch = after
             return [message(item) for item in _newest((*told, *changed))]
-        except psycopg.Error:
-            self.close()
-            raise
 
-    def _take_over(self) -> Iterable[Episode]:
-        """Tries to be the one who watches; gives what is open, where that has just come to us."""
-        if self._connection is None:
-            self._connection = connect(self._settings.database, name="patrol watch")
-        if self._elected:
+    def _take_over(self, connection: Connection) -> Iterable[Episode]:
+        """What is open, where it has just come to us to watch."""
+        if self._elected.terms == self._term:
             return ()
-        row = self._connection.execute(f"select pg_try_advisory_lock({WATCH_LOCK})".encode()).fetchone()
-        self._elected = row == (True,)
-        if not self._elected:
-            return ()
-        self._watch = alerts.load(self._connection)
-        return [item for item in self._watch.episodes if item.raised is not None] + alerts.cleared(
-            self._connection
-        )
+        self._watch, self._term = alerts.load(connection), self._elected.terms
+        return [item for item in self._watch.episodes if item.raised is not None] + alerts.cleared(connection)
 
     def close(self) -> None:
         """Gives up the lock."""
-        connection, self._connection, self._elected = self._connection, None, False
-        if connection is not None:
-            with contextlib.suppress(psycopg.Error):
-                connection.close()
-        self._eyes.close()
+        self._elected.close()
 
 
 def _newest(episodes: Iterable[Episode]) -> Iterable[Episode]:

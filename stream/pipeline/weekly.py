@@ -18,7 +18,6 @@ what the others wrote (``stream.store.reports``). So each is there once, however
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import os
 import signal
@@ -32,22 +31,25 @@ from typing import TYPE_CHECKING
 import msgspec
 import psycopg
 
-from stream.core.calendar import LOCAL, WEEK, Period, local_day, microseconds, moment
+from stream import clock
+from stream.clock import UNKNOWN
+from stream.core.calendar import LOCAL, WEEK, Period, local_day, microseconds
+from stream.pipeline.elected import Elected
 from stream.pipeline.mail import Delivered, deliver, read_mailing
-from stream.settings import EVENTS, Settings, weekly_at
+from stream.settings import Settings, weekly_at
 from stream.store import outbox, reports
-from stream.store.reading.live import newest_event
+from stream.store.reading.instant import first_duty
+from stream.store.reading.live import newest_event, present
 from stream.store.reading.summaries import summaries
-from stream.store.schema import connect, require
+from stream.store.schema import Lock, connect, require
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from stream.clock import Clock
     from stream.store.schema import Connection
 
 log = logging.getLogger("stream.pipeline.weekly")  # also where this file is run as a program
-
-TIMER_LOCK = 0x7061_7472_0008
 
 AGAIN = 4
 """So many of the last weeks are looked at again each Monday."""
@@ -99,12 +101,7 @@ def plan(connection: Connection, due: int, weeks: int) -> list[Period]:
     """
     last = Period.around(WEEK, due).before(1)[0]
     known = [*last.before(max(weeks, AGAIN) - 1), last]
-    row = connection.execute(
-        "select array_agg(distinct week), array_agg(distinct week) filter (where due = %s) "
-        "from report_run where week = any(%s)",
-        [moment(due), [week.name for week in known]],
-    ).fetchone()
-    ever, now = (set(item or ()) for item in row or ((), ()))
+    ever, now = reports.runs(connection, due, [week.name for week in known])
     wanted = [
         week
         for ago, week in zip(range(len(known) - 1, -1, -1), known, strict=True)
@@ -112,15 +109,8 @@ def plan(connection: Connection, due: int, weeks: int) -> list[Period]:
     ]
     if not wanted:
         return []
-    first = connection.execute("select min(start_at) from duty where not cancelled").fetchone()
-    if first is None or first[0] is None:
-        return []
-    return [week for week in wanted if week.end > microseconds(first[0])]
-
-
-def clock(connection: Connection, settings: Settings, wall: int) -> int:
-    """What is now, microseconds: the wall clock's, or the newest event's in a replay; negative: not known."""
-    return min(wall, newest_event(connection)) if settings.clock == EVENTS else wall
+    first = first_duty(connection)
+    return [] if first is None else [week for week in wanted if week.end > first]
 
 
 # ── the work ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -139,7 +129,7 @@ class Done:
     written: int
 
 
-def publish_due(settings: Settings, *, wall: Callable[[], int]) -> Done:
+def publish_due(settings: Settings, *, wall: Clock) -> Done:
     """Publishes all that is due (see above).
 
     Args:
@@ -155,8 +145,8 @@ def publish_due(settings: Settings, *, wall: Callable[[], int]) -> Done:
     written = 0
     with connect(settings.database, name=AT_WORK) as connection:
         require(connection)
-        now = clock(connection, settings, wall())
-        if now < 0:
+        now = present(connection, settings, wall)
+        if now == UNKNOWN:
             return Done((), 0)
         due = last_due(now, weekly_at(settings.report_at))
         for week in plan(connection, due, settings.report_weeks):
@@ -165,9 +155,7 @@ def publish_due(settings: Settings, *, wall: Callable[[], int]) -> Done:
     return Done(tuple(weeks), written)
 
 
-def send_due(
-    settings: Settings, *, wall: Callable[[], int], stop: Callable[[], bool] = lambda: False
-) -> Delivered:
+def send_due(settings: Settings, *, wall: Clock, stop: Callable[[], bool] = lambda: False) -> Delivered:
     """Sends the letters whose time has come.
 
     Args:
@@ -190,7 +178,7 @@ def publish_week(
     due: int,
     *,
     now: int,
-    wall: Callable[[], int],
+    wall: Clock,
 ) -> int:
     """Publishes one week for all neighbourhoods, with its letters and the note that it is done.
 
@@ -204,11 +192,7 @@ def publish_week(
         published = reports.publish(
             connection, counted, by=BY, now=wall(), letters=mailing.letters if mailing else lambda *_: ()
         )
-        connection.execute(
-            "insert into report_run (due, week, finished_at, published) values (%s, %s, %s, %s) "
-            "on conflict do nothing",
-            [moment(due), week.name, moment(wall()), len(published.written)],
-        )
+        reports.note_run(connection, due, week.name, wall(), len(published.written))
     if mailing is not None:
         for area_id in sorted(mailing.recipients.keys() - {summary.area_id for summary in counted}):
             log.warning("mail file %s: no neighbourhood '%s' in %s", settings.mail, area_id, week.name)
@@ -238,14 +222,13 @@ class Timer:
         self,
         settings: Settings,
         *,
-        wall: Callable[[], int] = lambda: time.time_ns() // 1000,
+        wall: Clock = clock.wall,
         steady: Callable[[], float] = time.monotonic,
     ) -> None:
         self._settings = settings
         self._at = weekly_at(settings.report_at)
         self._wall, self._steady = wall, steady
-        self._connection: Connection | None = None
-        self._elected = False
+        self._elected = Elected(settings, Lock.TIMER, "patrol weekly timer")
         self._waiting: tuple[int, float] | None = None
 
     def look(self) -> bool:
@@ -254,26 +237,14 @@ class Timer:
         Raises:
             psycopg.Error: the database is away; the next look connects again.
         """
-        try:
-            return self._look()
-        except psycopg.Error:
-            self.close()
-            raise
+        with self._elected as elected:
+            return elected.held() and self._look(elected.connection())
 
-    def _look(self) -> bool:
-        if self._connection is None:
-            self._connection = connect(self._settings.database, name="patrol weekly timer")
-        connection = self._connection
-        if not self._elected:
-            row = connection.execute(f"select pg_try_advisory_lock({TIMER_LOCK})".encode()).fetchone()
-            self._elected = row == (True,)
-        if not self._elected:
-            return False
-        wall = self._wall()
-        if self._settings.smtp and outbox.waiting(connection, wall):
+    def _look(self, connection: Connection) -> bool:
+        if self._settings.smtp and outbox.waiting(connection, self._wall()):
             return True
-        now = clock(connection, self._settings, wall)
-        if now < 0:
+        now = present(connection, self._settings, self._wall)
+        if now == UNKNOWN:
             return False
         due = last_due(now, self._at)
         return bool(plan(connection, due, self._settings.report_weeks)) and self._caught_up(connection, due)
@@ -288,10 +259,7 @@ class Timer:
 
     def close(self) -> None:
         """Gives up the lock."""
-        connection, self._connection, self._elected = self._connection, None, False
-        if connection is not None:
-            with contextlib.suppress(psycopg.Error):
-                connection.close()
+        self._elected.close()
 
 
 class RunError(RuntimeError):
@@ -358,11 +326,11 @@ def main() -> None:
     settings = msgspec.json.decode(sys.stdin.buffer.read(), type=Settings)
     stopping: list[int] = []
     try:
-        done = publish_due(settings, wall=_wall)
+        done = publish_due(settings, wall=clock.wall)
         if done.weeks:
             log.info("%d reports of %s published", done.written, ", ".join(done.weeks))
         signal.signal(signal.SIGTERM, lambda number, _: stopping.append(number))
-        sent = send_due(settings, wall=_wall, stop=lambda: bool(stopping))
+        sent = send_due(settings, wall=clock.wall, stop=lambda: bool(stopping))
         if sent != Delivered():
             log.info("letters: %d sent, %d failed, %d put off", sent.sent, sent.failed, sent.postponed)
     except Exception as error:
@@ -370,10 +338,6 @@ def main() -> None:
             raise
         log.error("reports wait: %s", told(error))  # noqa: TRY400 - one line says it
         sys.exit(exit_code(error))
-
-
-def _wall() -> int:
-    return time.time_ns() // 1000
 
 
 if __name__ == "__main__":

@@ -30,7 +30,6 @@ WIDTH = 720
 
 
 CLASSES = {"met": "met", "missed": "missed", "not proven": "unproven", None: "none"}
-HOUR_STEPS = (Fraction(2, 5), Fraction(13, 20))
 
 
 @dataclass(frozen=True, slots=True)

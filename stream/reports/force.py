@@ -16,7 +16,7 @@ from stream.core.explaining.explanation import exact
 from stream.core.explaining.wording import apportion, period_words, plain_percent
 from stream.reports import charts, view
 from stream.reports.grid import divided, time_words
-from stream.reports.page import HERE, environment, style
+from stream.reports.page import HERE, style, templates
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -24,9 +24,10 @@ if TYPE_CHECKING:
     from stream.core.calendar import Period
     from stream.core.shares import Figures
     from stream.core.summaries.model import Past, Summary
+    from stream.store.reports import Entry
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class NeighbourhoodLine:
     """A neighbourhood.
 
@@ -35,7 +36,7 @@ class NeighbourhoodLine:
         past: the periods before and this one, for the small drawing.
         visits: to the priority areas that touch it; None: not known here.
         unvisited: how many of the ``areas`` nobody visited; None: not known here.
-        said: what else is to be told of it, like ``number 2``.
+        entry: of its published report; None: it was counted now, or written to a file.
     """
 
     area_id: str
@@ -46,11 +47,11 @@ class NeighbourhoodLine:
     areas: int | None = None
     visits: int | None = None
     unvisited: int | None = None
-    said: str = ""
+    entry: Entry | None = None
 
 
-def line(summary: Summary, said: str = "") -> NeighbourhoodLine:
-    """The line of a summary."""
+def line(summary: Summary, entry: Entry | None = None) -> NeighbourhoodLine:
+    """The line of a summary, of a published report where it is from one."""
     return NeighbourhoodLine(
         area_id=summary.area_id,
         name=summary.area_name,
@@ -60,8 +61,13 @@ def line(summary: Summary, said: str = "") -> NeighbourhoodLine:
         areas=len(summary.areas),
         visits=sum(area.figures.visits for area in summary.areas),
         unvisited=view.unvisited(summary.areas),
-        said=said,
+        entry=entry,
     )
+
+
+def line_of(entry: Entry) -> NeighbourhoodLine:
+    """The line of a published report, as far as is known without its document."""
+    return NeighbourhoodLine(entry.area_id, entry.area_name, entry.figures, entry.target, (), entry=entry)
 
 
 COLUMNS = {
@@ -171,8 +177,10 @@ def html(
     for item in listed:
         count[item.figures.verdict(item.target)] += 1
     floor = charts.floor_of([view.step(past) for item in listed for past in item.past])
+    # Where none is published the page says so once.
+    some = complete and any(item.entry for item in listed)
     return (
-        environment()
+        templates()
         .get_template("force.html.jinja")
         .render(
             style=style() + Markup((HERE / "force.css").read_text("utf-8")),
@@ -180,7 +188,7 @@ def html(
             when=period_words(period.start, period.end),
             complete=complete,
             heads=heads,
-            rows=[_row(item, leads, floor) for item in listed],
+            rows=[_row(item, leads, floor, _standing(item, some=some)) for item in listed],
             count=count,
             shapes=view.SHAPES,
             targets=", ".join(plain_percent(exact(item)) for item in sorted({row.target for row in listed})),
@@ -190,7 +198,16 @@ def html(
     )
 
 
-def _row(found: NeighbourhoodLine, leads: Callable[[str], str] | None, floor: Fraction) -> dict[str, Any]:
+def _standing(found: NeighbourhoodLine, *, some: bool) -> str:
+    """Which number it is, where it is not the first; that it is none, where ``some`` are."""
+    if found.entry is None:
+        return "counted now" if some else ""
+    return "" if found.entry.number == 1 else f"number {found.entry.number}"
+
+
+def _row(
+    found: NeighbourhoodLine, leads: Callable[[str], str] | None, floor: Fraction, said: str
+) -> dict[str, Any]:
     figures = found.figures
     reading = view.reading(figures, found.target)
     steps = [view.step(past) for past in found.past]
@@ -199,6 +216,7 @@ def _row(found: NeighbourhoodLine, leads: Callable[[str], str] | None, floor: Fr
     points = change(found)
     return {
         "line": found,
+        "said": said,
         "name": view.short(found.name, 80) or found.area_id,
         "href": leads(found.area_id) if leads else "",
         "reading": reading,

@@ -6,17 +6,25 @@ Pure: values in, values out.
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from stream.core.abstraction import OUTSIDE
 from stream.core.explaining.explanation import exact
 from stream.core.policy import NOT_VISIBLE
+from stream.reports import view
 from stream.reports.grid import COUNT, INSTANT, PART, SHARE, TIME, GridColumn, GridRow, Table
 from stream.reports.view import LENGTHS, away_minutes, parts, reading, time_title
 
 if TYPE_CHECKING:
     from stream.core.shares import Figures
-    from stream.core.summaries.model import Away, FigureChange, OfficerSummary, PriorityArea, Summary
+    from stream.core.summaries.model import (
+        Away,
+        FigureChange,
+        Hour,
+        OfficerSummary,
+        PriorityArea,
+        Summary,
+    )
 
 
 def tables(summary: Summary) -> tuple[Table, ...]:
@@ -35,26 +43,58 @@ def tables(summary: Summary) -> tuple[Table, ...]:
     )
 
 
-def _figures(figures: Figures | None) -> tuple[int | Fraction | None, ...]:
-    if figures is None:
-        return (None,) * 10
-    found = reading(figures, 0.0)
-    return (
-        figures.duty,
-        figures.on_patch,
-        figures.off_patch,
-        figures.not_visible,
-        figures.unknown,
-        figures.on_break,
-        figures.priority,
-        found.share,
-        found.low,
-        found.high,
-    )
+SPENT = (
+    GridColumn("duty time", TIME, key="duty"),
+    GridColumn("on patch", PART, key="on_patch"),
+    GridColumn("off patch", PART, key="off_patch"),
+    GridColumn("not visible", PART, key="not_visible"),
+    GridColumn("unknown", PART, key="unknown"),
+)
+"""Duty time and its parts (``_spent``)."""
+
+
+def _spent(item: Figures | Hour | None) -> tuple[int | None, ...]:
+    if item is None:
+        return (None,) * len(SPENT)
+    return item.duty, item.on_patch, item.off_patch, item.not_visible, item.unknown
 
 
 def _aim(summary: Summary) -> Fraction:
     return exact(summary.basis.target)
+
+
+def first_page(summary: Summary) -> dict[str, Any]:
+    """What the first page says in words, whatever shows it."""
+    areas, more_areas = view.first_areas(summary)
+    reasons, more_reasons = view.first_reasons(summary)
+    all_basis = view.basis(summary)
+    return {
+        "title": view.title(summary),
+        "name": view.short(summary.area_name) or summary.area_id,
+        "standing": view.standing(summary),
+        "time_title": view.time_title(summary),
+        "areas": [
+            [
+                view.short(area.name or area.area_id, 34),
+                view.short(area.issue, 24) or "–",
+                view.short(clock_words(area), 26),
+                view.visits_words(area),
+                view.hours_said(area.figures.officer_time),
+                view.hours_said(area.figures.patrol_time),
+            ]
+            for area in areas
+        ],
+        "areas_note": view.areas_note(summary),
+        "more_areas": more_areas,
+        "said": [view.short_said(text) for text in summary.said.verdict[:4]],
+        "reasons": reasons,
+        "more_reasons": more_reasons,
+        "notes": [view.short(text, 110) for text in summary.said.notes[:2]],
+        "basis": [view.short(text, 200) for text in all_basis],
+        "all_basis": all_basis,
+        "restated": view.short(view.restated(summary), 200),
+        "terms": view.TERMS,
+    }
 
 
 def trend_table(summary: Summary) -> Table:
@@ -69,11 +109,7 @@ def trend_table(summary: Summary) -> Table:
             GridColumn("at most", SHARE),
             GridColumn("target", SHARE),
             GridColumn("verdict"),
-            GridColumn("duty time", TIME, key="duty"),
-            GridColumn("on patch", PART, key="on_patch"),
-            GridColumn("off patch", PART, key="off_patch"),
-            GridColumn("not visible", PART, key="not_visible"),
-            GridColumn("unknown", PART, key="unknown"),
+            *SPENT,
         ),
         tuple(
             GridRow(
@@ -84,7 +120,7 @@ def trend_table(summary: Summary) -> Table:
                     found.high,
                     found.target,
                     found.verdict or "no duty time",
-                    *_figures(past.figures)[:5],
+                    *_spent(past.figures),
                 ),
                 past,
                 exact(past.target),
@@ -127,11 +163,7 @@ def hours_table(summary: Summary) -> Table:
             GridColumn("day"),
             GridColumn("hour"),
             GridColumn("starts", INSTANT, read=False),
-            GridColumn("duty time", TIME, key="duty"),
-            GridColumn("on patch", PART, key="on_patch"),
-            GridColumn("off patch", PART, key="off_patch"),
-            GridColumn("not visible", PART, key="not_visible"),
-            GridColumn("unknown", PART, key="unknown"),
+            *SPENT,
             GridColumn("in priority areas", TIME, key="priority"),
             GridColumn("break", TIME, key="break"),
             GridColumn("share on patch", SHARE),
@@ -143,11 +175,7 @@ def hours_table(summary: Summary) -> Table:
                     hour.day,
                     f"{hour.hour:02d}:00{' (again)' if hour.again else ''}",
                     hour.start,
-                    hour.duty,
-                    hour.on_patch,
-                    hour.off_patch,
-                    hour.not_visible,
-                    hour.unknown,
+                    *_spent(hour),
                     hour.priority,
                     hour.on_break,
                     Fraction(hour.on_patch, hour.duty) if hour.duty else None,
@@ -315,11 +343,7 @@ def officers_table(summary: Summary) -> Table:
             GridColumn("team"),
             GridColumn("time in the team", short="tenure"),
             GridColumn("duties", COUNT),
-            GridColumn("duty time", TIME, key="duty"),
-            GridColumn("on patch", PART, key="on_patch"),
-            GridColumn("off patch", PART, key="off_patch"),
-            GridColumn("not visible", PART, key="not_visible"),
-            GridColumn("unknown", PART, key="unknown"),
+            *SPENT,
             GridColumn("share on patch", SHARE, "share", "duty"),
             GridColumn("at least", SHARE),
             GridColumn("at most", SHARE),
@@ -333,8 +357,10 @@ def officers_table(summary: Summary) -> Table:
                     officer.team,
                     tenure(officer),
                     len(officer.duties),
-                    *_figures(officer.figures)[:5],
-                    *_figures(officer.figures)[7:],
+                    *_spent(officer.figures),
+                    (found := reading(officer.figures, 0.0)).share,
+                    found.low,
+                    found.high,
                 ),
                 officer,
             )
@@ -359,11 +385,7 @@ def duties_table(summary: Summary) -> Table:
             GridColumn("from", INSTANT),
             GridColumn("to", INSTANT),
             GridColumn("team"),
-            GridColumn("duty time", TIME, key="duty"),
-            GridColumn("on patch", PART, key="on_patch"),
-            GridColumn("off patch", PART, key="off_patch"),
-            GridColumn("not visible", PART, key="not_visible"),
-            GridColumn("unknown", PART, key="unknown"),
+            *SPENT,
             GridColumn("share on patch", SHARE, "share", "duty"),
         ),
         tuple(
@@ -375,8 +397,8 @@ def duties_table(summary: Summary) -> Table:
                     duty.start,
                     duty.end,
                     duty.team,
-                    *_figures(duty.figures)[:5],
-                    _figures(duty.figures)[7],
+                    *_spent(duty.figures),
+                    reading(duty.figures, 0.0).share,
                 ),
                 (officer, duty),
             )

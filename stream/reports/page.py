@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent
 
-__all__ = ["Links", "environment", "html", "laid", "style"]
+__all__ = ["Links", "html", "laid", "style", "templates"]
 
 
 @cache
-def environment() -> Environment:
-    """The templates; whatever comes from outside is escaped."""
+def templates(folder: Path = HERE) -> Environment:
+    """The templates of a folder; whatever comes from outside is escaped."""
     return Environment(
-        loader=FileSystemLoader(HERE),
+        loader=FileSystemLoader(folder),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -79,23 +79,18 @@ def html(summary: Summary, links: Links | None = None) -> str:
     """
     found = view.reading(summary.figures, summary.basis.target)
     steps, parts = view.steps(summary), view.parts(summary)
-    areas, more_areas = view.first_areas(summary)
-    reasons, more_reasons = view.first_reasons(summary)
     by_part = {"off": "off_patch"}
     return (
-        environment()
+        templates()
         .get_template("page.html.jinja")
         .render(
+            listing.first_page(summary),
             style=style(),
             summary=summary,
-            title=view.title(summary),
             period=view.period_title(summary),
-            name=view.short(summary.area_name) or summary.area_id,
             reading=found,
             verdict_class=charts.CLASSES[found.verdict],
-            standing=view.standing(summary),
             duty=view.duty_words(summary),
-            time_title=view.time_title(summary),
             dense=view.dense(summary),
             compared=view.compared(summary),
             bar=Markup(charts.share_bar(found).inline()),
@@ -117,28 +112,10 @@ def html(summary: Summary, links: Links | None = None) -> str:
                 for day, cells in view.hour_rows(summary)
             ],
             heat_key=HEAT_KEY,
-            areas=[
-                (
-                    area,
-                    view.short(area.name or area.area_id, 34),
-                    view.short(area.issue, 24),
-                    view.short(listing.clock_words(area), 26),
-                    links.visits(area) if links else "",
-                    view.visits_words(area),
-                    view.hours_said(area.figures.officer_time),
-                    view.hours_said(area.figures.patrol_time),
-                )
-                for area in areas
+            area_links=[
+                (bool(area.figures.visits), links.visits(area) if links else "")
+                for area in view.first_areas(summary)[0]
             ],
-            more_areas=more_areas,
-            areas_note=view.areas_note(summary),
-            said=[view.short_said(text) for text in summary.said.verdict[:4]],
-            reasons=reasons,
-            more_reasons=more_reasons,
-            notes=[view.short(text, 110) for text in summary.said.notes[:2]],
-            basis=[view.short(text, 200) for text in view.basis(summary)],
-            all_basis=view.basis(summary),
-            restated=view.short(view.restated(summary), 200),
             crewing=Markup(
                 charts.crewing(summary.crewed.single_by_hour, summary.crewed.double_by_hour).inline()
             ),
@@ -155,7 +132,6 @@ def html(summary: Summary, links: Links | None = None) -> str:
                     listing.changes_table(summary),
                 )
             ],
-            terms=view.TERMS,
             links=links,
         )
     )

@@ -106,26 +106,20 @@ def _known(text: str) -> str:
 def document(summary: Summary) -> dict[str, Any]:
     """What the template takes: texts, tables, drawings."""
     found = view.reading(summary.figures, summary.basis.target)
-    areas, more_areas = view.first_areas(summary)
-    reasons, more_reasons = view.first_reasons(summary)
     parts = view.parts(summary)
     crewed = summary.crewed
-    return {
-        "title": view.title(summary),
-        "name": view.short(summary.area_name) or summary.area_id,
+    return listing.first_page(summary) | {
         "period": view.period_title(summary).replace("week ", "Week ", 1),
         "week": summary.name,
         "kind": summary.period,
         "missing": "",
         "verdict": charts.CLASSES[found.verdict],
         "shape": found.shape,
-        "standing": view.standing(summary),
         "share": found.share_words if found.share is not None else "",
         "sentence": view.share_sentence(summary),
         "bar": _drawing(charts.share_bar(found)),
         "trend": _drawing(charts.trend(view.steps(summary))),
         "trend_title": f"The last {len(summary.past)} {summary.period}s",
-        "time_title": view.time_title(summary),
         "time": _drawing(charts.time_bar(parts)),
         "parts": [
             {
@@ -138,29 +132,9 @@ def document(summary: Summary) -> dict[str, Any]:
         ],
         "heat": _drawing(charts.heat(summary.hours, view.days(summary), found.target)),
         "heat_key": [{"key": key, "label": words} for key, words in HEAT_KEY],
-        "areas": [
-            [
-                view.short(area.name or area.area_id, 34),
-                view.short(area.issue, 24) or "–",
-                view.short(listing.clock_words(area), 26),
-                view.visits_words(area),
-                view.hours_said(area.figures.officer_time),
-                view.hours_said(area.figures.patrol_time),
-            ]
-            for area in areas
-        ],
-        "areas_note": view.areas_note(summary),
-        "more_areas": more_areas,
-        "said": [view.short_said(text) for text in summary.said.verdict[:4]],
-        "reasons": list(reasons),
-        "more_reasons": more_reasons,
-        "notes": [view.short(text, 110) for text in summary.said.notes[:2]],
-        "basis": [view.short(text, 200) for text in view.basis(summary)],
-        "restated": view.short(view.restated(summary), 200),
         "all_said": list(summary.said.verdict),
         "all_reasons": list(summary.said.costs),
         "all_notes": list(summary.said.notes),
-        "all_basis": list(view.basis(summary)),
         "crewing": _drawing(charts.crewing(crewed.single_by_hour, crewed.double_by_hour))
         if crewed.single or crewed.double
         else None,
@@ -178,7 +152,6 @@ def document(summary: Summary) -> dict[str, Any]:
                 view.hour_table(summary),
             )
         ],
-        "terms": [list(term) for term in view.TERMS],
     }
 
 

@@ -62,12 +62,12 @@ def xlsx(summary: Summary) -> bytes:
     bold = book.add_format({"bold": True, "text_wrap": True, "valign": "top", "bottom": 1})
     _first(book.add_worksheet("summary"), summary, bold, formats)
     for table in listing.tables(summary):
-        _sheet(book, table, formats, bold)
+        _worksheet(book, table, formats, bold)
     book.close()
     return buffer.getvalue()
 
 
-def _first(sheet: Worksheet, summary: Summary, bold: Format, formats: dict[str, Format]) -> None:
+def _first(worksheet: Worksheet, summary: Summary, bold: Format, formats: dict[str, Format]) -> None:
     """What the sheet on paper says in words and in single numbers."""
     found = view.reading(summary.figures, summary.basis.target)
     figures = summary.figures
@@ -89,27 +89,27 @@ def _first(sheet: Worksheet, summary: Summary, bold: Format, formats: dict[str, 
         *(("basis", TEXT, text) for text in view.basis(summary)),
         *(("restated", TEXT, text) for text in [view.restated(summary)] if text),
     ]
-    sheet.set_column(0, 0, 36)
-    sheet.set_column(1, 1, 60)
+    worksheet.set_column(0, 0, 36)
+    worksheet.set_column(1, 1, 60)
     for row, (name, kind, cell) in enumerate(lines):
-        sheet.write_string(row, 0, name, bold)
-        _write(sheet, row, 1, kind, cell, formats, found.target)
-    sheet.freeze_panes(0, 1)
+        worksheet.write_string(row, 0, name, bold)
+        _write(worksheet, row, 1, kind, cell, formats, found.target)
+    worksheet.freeze_panes(0, 1)
 
 
-def _sheet(book: Workbook, table: Table, formats: dict[str, Format], bold: Format) -> None:
-    sheet = book.add_worksheet(table.name)
+def _worksheet(book: Workbook, table: Table, formats: dict[str, Format], bold: Format) -> None:
+    worksheet = book.add_worksheet(table.name)
     for at, column in enumerate(table.columns):
-        sheet.write_string(0, at, heading(column), bold)
+        worksheet.write_string(0, at, heading(column), bold)
         widest = max((len(str(row.cells[at])) for row in table.rows if column.kind == TEXT), default=0)
-        sheet.set_column(at, at, 17 if column.kind == INSTANT else max(11, min(widest + 2, 44)))
+        worksheet.set_column(at, at, 17 if column.kind == INSTANT else max(11, min(widest + 2, 44)))
         for number, row in enumerate(table.rows, 1):
-            _write(sheet, number, at, column.kind, row.cells[at], formats, row.target or table.target)
-    sheet.freeze_panes(1, 1)
+            _write(worksheet, number, at, column.kind, row.cells[at], formats, row.target or table.target)
+    worksheet.freeze_panes(1, 1)
     if table.rows:
-        sheet.autofilter(0, 0, len(table.rows), len(table.columns) - 1)
+        worksheet.autofilter(0, 0, len(table.rows), len(table.columns) - 1)
     else:
-        sheet.write_string(1, 0, table.empty, formats[TEXT])
+        worksheet.write_string(1, 0, table.empty, formats[TEXT])
 
 
 def heading(column: GridColumn) -> str:
@@ -132,7 +132,7 @@ def places(share: Fraction, target: Fraction | None) -> int:
 
 
 def _write(
-    sheet: Worksheet,
+    worksheet: Worksheet,
     row: int,
     at: int,
     kind: str,
@@ -141,17 +141,17 @@ def _write(
     target: Fraction | None,
 ) -> None:
     if cell is None:
-        sheet.write_blank(row, at, None)
+        worksheet.write_blank(row, at, None)
     elif kind == TEXT:
-        sheet.write_string(row, at, _text(str(cell)), formats[TEXT])
+        worksheet.write_string(row, at, _text(str(cell)), formats[TEXT])
     elif kind in (TIME, PART):
-        sheet.write_number(row, at, int(cell) / HOUR, formats[kind])
+        worksheet.write_number(row, at, int(cell) / HOUR, formats[kind])
     elif kind == INSTANT:
         # Spreadsheets know no time zones: what the clock on the wall said.
         local = moment(int(cell)).astimezone(LOCAL).replace(tzinfo=None, microsecond=0)
-        sheet.write_datetime(row, at, local, formats[kind])
+        worksheet.write_datetime(row, at, local, formats[kind])
     elif kind == SHARE:
         share = Fraction(cell)
-        sheet.write_number(row, at, float(share), formats[f"{SHARE}{places(share, target)}"])
+        worksheet.write_number(row, at, float(share), formats[f"{SHARE}{places(share, target)}"])
     else:
-        sheet.write_number(row, at, float(cell), formats[kind])
+        worksheet.write_number(row, at, float(cell), formats[kind])

@@ -5,6 +5,7 @@ A shell: it does input and output and calls the core; no rule of the accounting 
 Reading list for the newcomer:
 
 * ``schema``        connecting, and the migrations of ``deploy/migrations``
+* ``pool``          the connections of whatever answers questions
 * ``columns``       numpy columns to and from binary COPY
 * ``registry``      names of devices, officers and places and their keys
 * ``areas``         boundary versions
@@ -17,13 +18,12 @@ Reading list for the newcomer:
 * ``duties``        from stays, bookings and states to slices (steps 7 to 9)
 * ``recompute``     settled figures again from stored facts
 * ``policies``      the settings that the views need
-* ``live``          the figures of the duties now running
-* ``exports``       the tables as columns again
 * ``publications``  boundaries published and taken back, and what that changes
 * ``records``       what was published, accepted and restated
-* ``summaries``     what a neighbourhood's week or month is summarised from
 * ``reports``       published summaries by number
 * ``outbox``        letters that wait to be sent
 * ``alerts``        alerts as episodes, and what people said to them
-* ``screen``, ``track``, ``watch``  what the live page, a duty's map and the agent that watches look at
+* ``reading``       questions: ``instant`` (one instant, one numbering), ``live`` and ``screen`` (figures and
+                    picture of now), ``sight`` (what the live page and the watch see), ``duty_track``
+                    (a duty's map), ``summaries``, ``explained``, ``exports``, ``progress``
 """

@@ -14,7 +14,7 @@ import shapely
 from geo.areas import Area, AreaSet, Kind
 from geo.matching.history import AreaHistory
 from stream.core.calendar import microseconds, moment
-from stream.store.schema import AREAS_LOCK
+from stream.store.schema import Lock, lock
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,8 +39,7 @@ class Version:
 
 def hold(connection: Connection, *, publishing: bool = False) -> None:
     """Until the transaction ends, no version is published (or, when ``publishing``, nothing is counted)."""
-    kind = "" if publishing else "_shared"
-    connection.execute(f"select pg_advisory_xact_lock{kind}({AREAS_LOCK})".encode())
+    lock(connection, Lock.AREAS, shared=not publishing)
 
 
 def newest(connection: Connection) -> str:
@@ -112,6 +111,18 @@ def in_force(published: Sequence[Version], time_us: int) -> list[Version]:
         if item.valid_from <= time_us:
             chosen[item.kind] = item
     return [chosen[kind] for kind in Kind if kind in chosen]
+
+
+def names(connection: Connection, time_us: int) -> dict[tuple[str, str], str]:
+    """Names by kind and id of the areas in force at a time (microseconds)."""
+    chosen = [item.version for item in in_force(versions(connection), time_us)]
+    return {
+        (kind, area_id): name
+        for kind, area_id, name in connection.execute(
+            "select kind, area_id, name from area join area_version using (version) where version = any(%s)",
+            [chosen],
+        )
+    }
 
 
 def by_time(connection: Connection) -> list[tuple[int, AreaSet]]:

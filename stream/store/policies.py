@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from stream.store.schema import Lock, lock
+
 if TYPE_CHECKING:
     from stream.core.policy import Policies
     from stream.store.schema import Connection
-
-POLICY_LOCK = 0x7061_7472_0005
 
 
 def keep(connection: Connection, policies: Policies) -> bool:
@@ -27,7 +27,7 @@ def keep(connection: Connection, policies: Policies) -> bool:
         settings.append((start, policy.target, policy.visit_join_s, policy.visit_min_s))
         states += [(start, code, state.name, state.counts) for code, state in sorted(policy.states.items())]
     with connection.transaction():
-        connection.execute(f"select pg_advisory_xact_lock({POLICY_LOCK})".encode())
+        lock(connection, Lock.POLICY)
         before = _rows(connection)
         with connection.cursor() as cursor:
             cursor.execute("delete from policy")

@@ -18,20 +18,20 @@ import psycopg
 from geo.areas import AreaSet, Kind
 from geo.matching.history import FOREVER
 from stream.core import calendar
-from stream.core.calendar import microseconds, moment
+from stream.core.calendar import moment
 from stream.core.facts import Duty
 from stream.core.shares import Figures, gather, totals
 from stream.core.slices import Slices
 from stream.store import areas
 from stream.store.columns import copy_out
 from stream.store.ledger import Ledger
+from stream.store.reading.instant import fetch, first_duty, numbering, us
 from stream.store.reading.live import newest_event
 from stream.store.records import Restated, Times
 from stream.store.registry import Registry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
-    from datetime import datetime
 
     from numpy.typing import NDArray
 
@@ -335,7 +335,8 @@ def week_tables(
         until: open duties and the last week are counted up to here, microseconds.
         before: only weeks that begin before this time.
     """
-    since = max(since, _first_duty(connection))
+    first = first_duty(connection)
+    since = FOREVER if first is None else max(since, first)
     last = until if before is None else min(until, before)
     if since >= last:
         return
@@ -344,8 +345,6 @@ def week_tables(
     registry = Registry()
     places = registry.places(connection, ())
     keys, duties = _duties(connection, low)
-    number = np.full(max(keys, default=-1) + 2, -1, np.int32)
-    number[keys] = np.arange(len(keys), dtype=np.int32)
     duty, start, end, activity, state, place = copy_out(
         connection,
         "select s.duty, s.start_at, s.end_at, activity, state, coalesce(place, -1) from slices s "
@@ -354,7 +353,7 @@ def week_tables(
         ["int4", "time", "time", "int2", "int2", "int4"],
     )
     counted = Slices(
-        number[duty],
+        numbering(keys)[duty],
         start,
         end,
         activity.astype(np.int8),
@@ -382,33 +381,17 @@ def times(item: Figures) -> Times:
     )
 
 
-def _first_duty(connection: Connection) -> int:
-    row = connection.execute("select min(start_at) from duty where not cancelled").fetchone()
-    return FOREVER if row is None or row[0] is None else _us(row[0])
-
-
 def _duties(connection: Connection, after: int) -> tuple[list[int], list[Duty]]:
     """Duties that count and end after a time, with their keys."""
-    found = connection.execute(
-        "select duty, duty_id, revision, officer_id, start_at, end_at, patch from duty "
+    found = fetch(
+        connection,
+        f"select duty, duty_id, revision, officer_id, {us('start_at')}, {us('end_at')}, patch from duty "
         "join officer using (officer) where not cancelled and (end_at is null or end_at > from_us(%s)) "
         "order by duty_id",
         [after],
-    ).fetchall()
+    )
     duties = [
-        Duty(
-            str(duty_id),
-            int(str(revision)),
-            str(officer_id),
-            _us(start),
-            None if end is None else _us(end),
-            tuple(patch),
-        )
+        Duty(duty_id, revision, officer_id, start, end, tuple(patch))
         for _, duty_id, revision, officer_id, start, end, patch in found
     ]
-    return [int(str(row[0])) for row in found], duties
-
-
-def _us(value: object) -> int:
-    found: datetime = value  # type: ignore[assignment]
-    return microseconds(found)
+    return [row[0] for row in found], duties

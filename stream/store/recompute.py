@@ -25,7 +25,9 @@ from stream.core.shares import TOTALS, totals
 from stream.core.slices import Slices
 from stream.store.ledger import Chunk
 from stream.store.publications import difference, record, times, week_tables
+from stream.store.reading.instant import us
 from stream.store.reading.live import newest_event
+from stream.store.schema import Lock, try_lock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -42,7 +44,6 @@ if TYPE_CHECKING:
 FACTS = "facts"
 """The cause under which it stands in the records."""
 
-RECOMPUTE_LOCK = 0x7061_7472_0004
 """Held by the one who recomputes: the notes are of one at a time."""
 
 PART_FIXES = 400_000
@@ -87,8 +88,7 @@ def hold(connection: Connection) -> None:
     Raises:
         RecomputeError: somebody else has it.
     """
-    row = connection.execute(f"select pg_try_advisory_lock({RECOMPUTE_LOCK})".encode()).fetchone()
-    if row != (True,):
+    if not try_lock(connection, Lock.RECOMPUTE):
         raise RecomputeError("another 'patrol recompute' is at work on this database: wait until it ends")
 
 
@@ -113,11 +113,9 @@ def plan(connection: Connection, start: int, end: int, officer_id: str | None = 
     if officer_id is not None and not _officer_known(connection, officer_id):
         raise RecomputeError(f"there is no officer '{officer_id}' in the database: see the bookings")
     # The facts have a beginning and an end: what lies beyond them costs nothing.
-    found = connection.execute(
-        "select (extract(epoch from least((select min(time) from fix), (select min(start_at) from duty))) "
-        "* 1000000)::int8, (extract(epoch from greatest((select max(time) from fix), "
-        "(select max(coalesce(end_at, start_at)) from duty))) * 1000000)::int8"
-    ).fetchone()
+    first = us("least((select min(time) from fix), (select min(start_at) from duty))")
+    last = us("greatest((select max(time) from fix), (select max(coalesce(end_at, start_at)) from duty))")
+    found = connection.execute(f"select {first}, {last}".encode()).fetchone()
     if found is None or found[0] is None:
         return []
     start, end = max(start, found[0]), min(end, found[1] + 1)

@@ -15,7 +15,6 @@ from stream.store import areas
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from datetime import datetime
 
     from geo.boundaries.diffs import Diff
     from stream.store.schema import Connection
@@ -63,8 +62,8 @@ def records(connection: Connection, *, withdrawn: bool = True) -> list[VersionRe
             areas.Version(
                 int(str(row[0])),
                 Kind(row[1]),
-                _us(row[2]),
-                _us(row[3]),
+                microseconds(row[2]),
+                microseconds(row[3]),
                 str(row[4]),
                 str(row[5]),
                 str(row[6]),
@@ -72,7 +71,7 @@ def records(connection: Connection, *, withdrawn: bool = True) -> list[VersionRe
             ),
             None if row[8] is None else str(row[8]),
             tuple(row[9]),
-            None if row[10] is None else _us(row[10]),
+            None if row[10] is None else microseconds(row[10]),
             None if row[11] is None else str(row[11]),
             None if row[12] is None else str(row[12]),
         )
@@ -108,8 +107,8 @@ def restatements(connection: Connection) -> list[Restatement]:
             int(str(number)),
             str(cause),
             None if version is None else int(str(version)),
-            _us(since),
-            _us(recorded_at),
+            microseconds(since),
+            microseconds(recorded_at),
             str(by),
             str(why),
             tuple(changed.get(int(str(number)), ())),
@@ -162,8 +161,8 @@ def touched(
         "and (end_at is null or end_at > from_us(%s))",
         [list(area_ids), end, start],
     ).fetchall():
-        low = max(start, _us(opens))
-        high = min(end, max(now, low + 1) if closes is None else _us(closes))
+        low = max(start, microseconds(opens))
+        high = min(end, max(now, low + 1) if closes is None else microseconds(closes))
         names = {calendar.week_name(calendar.local_day(monday)) for monday, _ in calendar.weeks(low, high)}
         for area_id in officers.keys() & set(patch):
             officers[area_id].add(str(officer))
@@ -181,11 +180,6 @@ def in_force_at(connection: Connection, time_us: int, kind: Kind | None = None) 
     return AreaSet.union(
         *(areas.read(connection, item.version, item.kind) for item in chosen if kind in (None, item.kind))
     )
-
-
-def _us(value: object) -> int:
-    found: datetime = value  # type: ignore[assignment]
-    return microseconds(found)
 
 
 def record_json(item: VersionRecord, current: set[int]) -> dict[str, object]:

@@ -14,19 +14,18 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from stream.core.calendar import WEEK, microseconds, moment, month_bounds, week_bounds
+from stream.core.calendar import MONTH, WEEK, Period, microseconds, moment
 from stream.core.shares import NEIGHBOURHOOD, Figures
 from stream.core.summaries.model import FORM, FigureChange, Summary, decode, encode
 from stream.store import outbox
+from stream.store.schema import Lock, lock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
-    from datetime import datetime
 
     from stream.store.outbox import Letter
     from stream.store.schema import Connection
 
-REPORT_LOCK = 0x7061_7472_0007
 """Held while reports are written: numbers are drawn by one at a time."""
 
 LATER_FACTS = "later facts"
@@ -69,6 +68,22 @@ class Entry:
     def verdict(self) -> str | None:
         """``met``, ``missed``, ``not proven``; None where there is no share."""
         return self.figures.verdict(self.target)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reported:
+    """A summary and where it is from.
+
+    Attributes:
+        entry: of the published report; None: it was counted now.
+        newest: the newest published number; None: there is none.
+        later: what is on record as restated since it was published, the oldest first.
+    """
+
+    summary: Summary
+    entry: Entry | None = None
+    newest: Entry | None = None
+    later: tuple[FigureChange, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +178,7 @@ def publish(
                 "look at it without publishing"
             )
     with connection.transaction():
-        connection.execute(f"select pg_advisory_xact_lock({REPORT_LOCK})".encode())
+        lock(connection, Lock.REPORTS)
         written, unchanged = [], 0
         for summary in found:
             digest = counted(summary)
@@ -202,6 +217,25 @@ def _write(
     ).fetchall()
     [entry] = _entries(connection, "report = %s", [report])
     return entry
+
+
+def runs(connection: Connection, due: int, weeks: Sequence[str]) -> tuple[set[str], set[str]]:
+    """Which of some weeks the timer is done with: ever, and for a time that was due (microseconds)."""
+    [(ever, now)] = connection.execute(
+        "select array_agg(distinct week), array_agg(distinct week) filter (where due = %s) "
+        "from report_run where week = any(%s)",
+        [moment(due), list(weeks)],
+    ).fetchall()
+    return set(ever or ()), set(now or ())
+
+
+def note_run(connection: Connection, due: int, week: str, now: int, published: int) -> None:
+    """Notes that the timer is done with a week for a time that was due (microseconds)."""
+    connection.execute(
+        "insert into report_run (due, week, finished_at, published) values (%s, %s, %s, %s) "
+        "on conflict do nothing",
+        [moment(due), week, moment(now), published],
+    )
 
 
 # ── reading ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -269,11 +303,32 @@ def read(connection: Connection, period: str, area_id: str, number: int | None =
     return None if found is None else decode(found)
 
 
+def reported(connection: Connection, period: str, area_id: str, number: int | None = None) -> Reported | None:
+    """A report as it was published, with what became of it; the newest number where none is given.
+
+    Returns:
+        None where there is no such report.
+
+    Raises:
+        FormError: it was published by a program with another form of summaries.
+    """
+    published = numbers(connection, period, area_id)
+    entry = next((item for item in reversed(published) if number in (None, item.number)), None)
+    if entry is None:
+        return None
+    summary = read(connection, period, area_id, entry.number)
+    assert summary is not None
+    restated = changes(connection, period, area_id, published=published)
+    later = tuple(item for item in restated if item.recorded_at > entry.published_at)
+    return Reported(summary, entry, published[-1], later)
+
+
 def changes(
     connection: Connection,
     period: str,
     area_id: str,
     *,
+    published: Sequence[Entry] | None = None,
     current: Figures | None = None,
     by: str = "",
     now: int = 0,
@@ -287,6 +342,7 @@ def changes(
         connection: to the database.
         period: its name, like ``2026-W47`` or ``2026-11``.
         area_id: the neighbourhood.
+        published: all its numbers, where the caller has read them.
         current: the figure as counted now; where it differs from the newest number, that is a change too.
         by: who compares.
         now: when, microseconds.
@@ -294,10 +350,13 @@ def changes(
     Raises:
         ValueError: there is no such period.
     """
-    published = numbers(connection, period, area_id)
-    start, end = week_bounds(period) if "W" in period else month_bounds(period)
-    since = published[0].published_at if published else end
-    recorded = _recorded(connection, period, area_id, start, end, since)
+    if published is None:
+        published = numbers(connection, period, area_id)
+    whole = Period.named(WEEK if "W" in period else MONTH, period)
+    since = published[0].published_at if published else whole.end
+    recorded = [
+        item for item in recorded_changes(connection, whole, [area_id])[area_id] if item.recorded_at >= since
+    ]
     steps = [(item.published_at, item.published_by, item.figures) for item in published]
     if published and current is not None:
         steps.append((now, by, current))
@@ -323,27 +382,29 @@ def _in_order(found: Iterable[FigureChange]) -> tuple[FigureChange, ...]:
     return tuple(sorted(found, key=lambda item: (item.recorded_at, item.number or 0)))
 
 
-def _recorded(
-    connection: Connection, period: str, area_id: str, start: int, end: int, since: int
-) -> list[FigureChange]:
-    found = connection.execute(
-        "select restatement, recorded_at, cause, recorded_by, why, before, after "
+def recorded_changes(
+    connection: Connection, period: Period, area_ids: Sequence[str]
+) -> dict[str, list[FigureChange]]:
+    """Restatements on record of neighbourhoods' figures of a week (rule 20), the oldest first."""
+    found: dict[str, list[FigureChange]] = {area_id: [] for area_id in area_ids}
+    for number, at, cause, by, why, area_id, before, after in connection.execute(
+        "select restatement, recorded_at, cause, recorded_by, why, id, before, after "
         "from restated join restatement using (restatement) "
-        "where week = %s and scope = %s and id = %s and recorded_at >= %s order by restatement",
-        [period, NEIGHBOURHOOD, area_id, moment(since)],
-    ).fetchall()
-    return [
-        FigureChange(
-            number=int(str(number)),
-            recorded_at=_us(at),
-            cause=str(cause),
-            by=str(by),
-            why=str(why),
-            before=_figures(before, area_id, start, end),
-            after=_figures(after, area_id, start, end),
+        "where week = %s and scope = %s and id = any(%s) order by restatement",
+        [period.name, NEIGHBOURHOOD, list(area_ids)],
+    ):
+        found[area_id].append(
+            FigureChange(
+                number=number,
+                recorded_at=microseconds(at),
+                cause=cause,
+                by=by,
+                why=why,
+                before=_figures(before, area_id, period.start, period.end),
+                after=_figures(after, area_id, period.start, period.end),
+            )
         )
-        for number, at, cause, by, why, before, after in found
-    ]
+    return found
 
 
 def _accounts(recorded: Sequence[FigureChange], before: Figures, after: Figures) -> bool:
@@ -379,11 +440,11 @@ def _entries(connection: Connection, where: str, values: Sequence[object]) -> li
 
 
 def _entry(row: Sequence[Any]) -> Entry:
-    figures = _figures(row[9], str(row[3]), _us(row[12]), _us(row[13]))
+    figures = _figures(row[9], str(row[3]), microseconds(row[12]), microseconds(row[13]))
     assert figures is not None
     return Entry(
         *(int(row[0]), str(row[1]), str(row[2]), str(row[3]), str(row[4]), int(row[5])),
-        *(_us(row[6]), str(row[7]), None if row[8] is None else _us(row[8])),
+        *(microseconds(row[6]), str(row[7]), None if row[8] is None else microseconds(row[8])),
         figures,
         float(row[10]),
         str(row[11]),
@@ -408,8 +469,3 @@ def _figures(value: Sequence[int | None] | None, area_id: str, start: int, end: 
         ambiguous_on=row[6],
         ambiguous_off=row[7],
     )
-
-
-def _us(value: object) -> int:
-    found: datetime = value  # type: ignore[assignment]
-    return microseconds(found)

@@ -7,97 +7,65 @@ from __future__ import annotations
 
 import hashlib
 import math
-import time
+from enum import IntEnum
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 from psycopg.rows import TupleRow
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
-    from typing import Any
+    from collections.abc import Iterator, Mapping
 
 Connection = psycopg.Connection[TupleRow]
 
-MIGRATION_LOCK = 0x7061_7472_0001
-AREAS_LOCK = 0x7061_7472_0002
+
+class Lock(IntEnum):
+    """The server's advisory locks that the program uses; their upper half spells *patr*."""
+
+    MIGRATION = 0x7061_7472_0001
+    AREAS = 0x7061_7472_0002
+    """Of whoever publishes boundaries; shared by all who count."""
+    PUBLISHER = 0x7061_7472_0003
+    RECOMPUTE = 0x7061_7472_0004
+    POLICY = 0x7061_7472_0005
+    WATCH = 0x7061_7472_0006
+    REPORTS = 0x7061_7472_0007
+    TIMER = 0x7061_7472_0008
+
+
+SESSION: Mapping[str, Any] = {"autocommit": True, "options": "-c timezone=UTC"}
+"""How every connection is made."""
 
 
 class SchemaError(RuntimeError):
     """The database's schema is not the one this program needs; the message says what to do."""
 
 
-class NoAnswerError(psycopg.OperationalError):
-    """The database took a question, or the connection, and did not answer in time."""
-
-
-class _Bounded(psycopg.Connection[TupleRow]):
-    """A connection that is given up when the server says nothing for too long.
-
-    The server's own limit (``statement_timeout``) ends what takes too long there; this one is for a server,
-    or a network, that does nothing at all any more.
-    """
-
-    silence_s = math.inf
-
-    def wait(self, gen: Generator[Any, Any, Any], *args: Any, **kwargs: Any) -> Any:
-        """Waits for an answer, as psycopg does, but not for ever."""
-        try:
-            return super().wait(self._heard(gen), *args, **kwargs)
-        except NoAnswerError:
-            self.pgconn.finish()  # it is in the middle of something: nothing more can be asked of it
-            raise
-
-    def _heard(self, gen: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
-        """The same, but it fails when it is told too often that there was nothing to read or write."""
-        heard = time.monotonic()
-        try:
-            wanted = next(gen)
-            while True:
-                ready = yield wanted
-                if ready:
-                    heard = time.monotonic()
-                elif time.monotonic() - heard > self.silence_s:
-                    raise NoAnswerError("the database does not answer")
-                wanted = gen.send(ready)
-        except StopIteration as end:
-            return end.value
-
-
-def connect(
-    dsn: str, *, name: str = "patrol", connect_s: float | None = None, statement_s: float | None = None
-) -> Connection:
+def connect(dsn: str, *, name: str = "patrol", connect_s: float | None = None) -> Connection:
     """A connection that commits each statement unless told otherwise, in UTC.
 
     Args:
         dsn: the database.
         name: the program's, for the server's own lists.
         connect_s: how long to wait for the connection, whole seconds from 2 on; None: as the DSN has it.
-        statement_s: how long the server may take for a statement, seconds; None: as long as it likes. A
-            second later it is held to be silent, and the connection is given up.
 
     Raises:
         psycopg.OperationalError: the server could not be reached.
     """
     limits: dict[str, Any] = {} if connect_s is None else {"connect_timeout": max(2, math.ceil(connect_s))}
-    options = "-c timezone=UTC"
-    if statement_s is None:
-        return psycopg.connect(dsn, autocommit=True, application_name=name, options=options, **limits)
-    options += f" -c statement_timeout={math.ceil(statement_s * 1000)}"
-    found = _Bounded.connect(dsn, autocommit=True, application_name=name, options=options, **limits)
-    found.silence_s = statement_s + 1
-    return found
+    return psycopg.connect(dsn, application_name=name, **SESSION, **limits)
 
 
-def give_up(connection: Connection) -> None:
-    """Lets go whoever waits for an answer over a connection made with a limit: they get ``NoAnswerError``.
+def lock(connection: Connection, which: Lock, *, shared: bool = False) -> None:
+    """Waits for a lock, and holds it until the transaction ends."""
+    connection.execute(f"select pg_advisory_xact_lock{'_shared' if shared else ''}({which})".encode())
 
-    For another thread than that which asks, when nobody wants the answer any more.
-    """
-    if isinstance(connection, _Bounded):
-        connection.silence_s = 0.0
+
+def try_lock(connection: Connection, which: Lock) -> bool:
+    """Takes a lock until the connection ends, unless somebody else has it; gives whether it is ours."""
+    return connection.execute(f"select pg_try_advisory_lock({which})".encode()).fetchone() == (True,)
 
 
 def migrations() -> Iterator[tuple[str, str]]:
@@ -128,7 +96,7 @@ def migrate(connection: Connection) -> list[str]:
 def _migrate(connection: Connection) -> list[str]:
     applied = []
     with connection.transaction():
-        connection.execute("select pg_advisory_xact_lock(%s)", [MIGRATION_LOCK])
+        lock(connection, Lock.MIGRATION)
         connection.execute(
             "create table if not exists migration (name text primary key, sha256 text not null, "
             "applied_at timestamptz not null default now())"

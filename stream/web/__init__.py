@@ -17,11 +17,9 @@ Reading list for the newcomer:
 * ``publishing``  boundary files checked, published and taken back
 * ``pages``       the pages' files, and the headers that protect them
 * ``health``      is it up, can it serve, and Prometheus's counts
-* ``weekly``      the weeks' pages and API; ``shelf`` reads summaries, ``parts`` and ``particulars`` what they
-  are made of
-* ``sheets``      these pages as HTML, ``weekly_links`` where numbers lead; ``weekly_json`` and
-  ``weekly_schemas`` the same as JSON
-* ``residents``   the public's month and the postcode finder
+* ``weeks/``      the weeks' pages and API: ``routes`` down to the ``shelf``, which asks the store once; up
+  through ``pages``, ``duty_page`` or ``answers``; ``links`` says where numbers lead
+* ``months/``     the public's month and the postcode finder
 * ``page/``       the pages' sources
 """
 

@@ -8,7 +8,6 @@ makes the browser ask here under its own name).
 from __future__ import annotations
 
 import ipaddress
-import time
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 from importlib.metadata import version
@@ -19,7 +18,9 @@ from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
-from stream.store.schema import NoAnswerError, SchemaError
+from stream.clock import wall
+from stream.store.pool import NoAnswerError, Pool
+from stream.store.schema import SchemaError
 from stream.web import description, health, pages
 from stream.web.answering import OPENAPI, answer
 from stream.web.boundaries import features, jobs, publishing
@@ -28,13 +29,14 @@ from stream.web.live import acknowledging
 from stream.web.live import routes as live
 from stream.web.live.pulse import Pulse
 from stream.web.months import residents
-from stream.web.problems import ProblemError
+from stream.web.problems import ProblemError, ProblemJson
 from stream.web.weeks import routes as weeks
 from stream.web.weeks.shelf import Shelf
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator
 
+    from stream.clock import Clock
     from stream.settings import Settings
 
 HOSTS = ("127.0.0.1", "localhost", "::1", "[::1]")
@@ -62,34 +64,29 @@ def refuse_open(host: str) -> None:
         )
 
 
-def wall_clock() -> int:
-    """Microseconds since 1970."""
-    return time.time_ns() // 1000
-
-
-def create_app(settings: Settings, *, now: Callable[[], int] = wall_clock) -> FastAPI:
+def create_app(settings: Settings, *, now: Clock = wall) -> FastAPI:
     """The web application over the database that the settings name.
 
     Args:
         settings: ``database`` is needed.
-        now: the clock, microseconds since 1970.
+        now: the wall clock.
 
     Raises:
         SettingsError: no database is set.
     """
     settings.need("database")
-    boundaries = Boundaries(settings)
-    pulse = Pulse(settings, now)
-    desk = jobs.Jobs(settings, now)
-    shelf = Shelf(settings, now)
+    pool = Pool(settings)
+    boundaries = Boundaries(pool)
+    pulse = Pulse(settings, pool, now)
+    desk = jobs.Jobs(settings, pool, now)
+    shelf = Shelf(settings, pool, now)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         yield
         await pulse.close()
+        pool.close()
         desk.close()
-        shelf.close()
-        boundaries.close()
 
     app = FastAPI(
         title=features.TITLE,
@@ -121,14 +118,7 @@ def create_app(settings: Settings, *, now: Callable[[], int] = wall_clock) -> Fa
 
     def problem(_request: Request, error: Exception) -> Response:
         status, code, said = _problem(error)
-        body = {
-            "type": "about:blank",
-            "title": HTTPStatus(status).phrase,
-            "status": status,
-            "detail": said,
-            "code": code,
-            "description": said,
-        }
+        body = ProblemJson("about:blank", HTTPStatus(status).phrase, status, said, code, said)
         return answer(body, "application/problem+json", status=status)
 
     away = (psycopg.OperationalError, psycopg.InterfaceError, SchemaError)

@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import msgspec
 import psycopg
 from fastapi import APIRouter, Response
 from prometheus_client import CollectorRegistry, generate_latest
@@ -14,40 +15,55 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.registry import Collector
 
 from geo.matching.history import FOREVER
+from stream.clock import chosen
 from stream.core.facts import SECOND
+from stream.core.json_types import Seconds, Time, when
 from stream.core.live.alerts import KINDS
 from stream.store.schema import SchemaError
-from stream.web import description, plain
 from stream.web.answering import answer
+from stream.web.description import operation
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from prometheus_client import Metric
 
+    from stream.clock import Clock
     from stream.web.boundaries.published import Boundaries
     from stream.web.live.pulse import Counts, Moment, Pulse
 
 
-def router(boundaries: Boundaries, pulse: Pulse, now: Callable[[], int]) -> APIRouter:
+class HealthJson(msgspec.Struct):
+    """The process is up."""
+
+    status: str
+
+
+class ReadyJson(msgspec.Struct):
+    """It can serve, and how old the newest event is."""
+
+    status: str
+    newest_event: Time | None
+    age_s: Seconds | None
+
+
+def router(boundaries: Boundaries, pulse: Pulse, now: Clock) -> APIRouter:
     """The paths that machines look at."""
     routes = APIRouter(tags=["health"])
 
-    @routes.get("/healthz", **description.operation("healthz", "The process is up", description.HEALTH))
+    @routes.get("/healthz", **operation("healthz", "The process is up", HealthJson))
     def healthz() -> Response:
-        return answer({"status": "up"})
+        return answer(HealthJson("up"))
 
-    @routes.get("/readyz", **description.operation("readyz", "It can serve", description.READY))
+    @routes.get("/readyz", **operation("readyz", "It can serve", ReadyJson))
     def readyz() -> Response:
         newest = boundaries.ready()
         known = newest > -FOREVER
-        age = round(max(0, now() - newest) / SECOND, 1) if known else None
-        return answer({"status": "ready", "newest_event": plain.when(newest), "age_s": age})
+        present = chosen(pulse.settings.clock, lambda: newest, now)()
+        age = round(max(0, present - newest) / SECOND, 1) if known else None
+        return answer(ReadyJson("ready", when(newest), age))
 
-    @routes.get(
-        "/metrics",
-        **description.operation("metrics", "Counts for Prometheus", description.TEXT, media="text/plain"),
-    )
+    @routes.get("/metrics", **operation("metrics", "Counts for Prometheus", str, media="text/plain"))
     async def metrics() -> Response:
         registry = CollectorRegistry()  # of this asking: what is told was read for it
         registry.register(await told(pulse))

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import msgspec
+from msgspec import Meta
 
-from stream.web import schemas
 from stream.web.pages import refuse_foreign
 from stream.web.problems import ProblemError, bad, known
 
@@ -19,15 +18,32 @@ LARGEST = 100_000
 """Bytes of what is sent, at most."""
 
 
-MOST_NAME: int = schemas.NAME["maxLength"]
+MOST_NAME = 100
 """Characters of who says it, at most."""
 
 
-NAMED = re.compile(schemas.NAME["pattern"])
-"""What the description says of a name is what is asked of it."""
+_UNSEEN = r"\x00-\x1f\x7f-\x9f\u00ad\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff"
+
+Name = Annotated[
+    str,
+    Meta(min_length=1, max_length=MOST_NAME, pattern=f"^[^{_UNSEEN}]*[^{_UNSEEN}\\s][^{_UNSEEN}]*$"),
+]
+"""A person's name in any script: something that can be seen, and nothing that cannot."""
+
+Why = Annotated[str, Meta(max_length=2000)] | None
+"""A reason, or none."""
 
 
-async def body_of(request: Request, kind: type[Any]) -> Any:
+class By(msgspec.Struct, forbid_unknown_fields=True):
+    """Who says it."""
+
+    by: Name
+
+
+Said = TypeVar("Said", bound=By)
+
+
+async def body_of(request: Request, kind: type[Said]) -> Said:
     """The content of a request to change something.
 
     Raises:
@@ -41,9 +57,9 @@ async def body_of(request: Request, kind: type[Any]) -> Any:
         if len(whole) > LARGEST:
             raise ProblemError(413, "TooLarge", f"send at most {LARGEST:,} bytes")
     try:
-        found = msgspec.json.decode(whole, type=kind)
+        return msgspec.json.decode(whole, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        if str(error).endswith("`$.by`"):
+            said = f"by must say who asks, in 1 to {MOST_NAME} characters that can be seen"
+            raise bad(said) from error
         raise bad(f"the content cannot be used: {error}") from error
-    if len(found.by) > MOST_NAME or not NAMED.search(found.by):
-        raise bad(f"by must say who asks, in 1 to {MOST_NAME} characters that can be seen")
-    return found

@@ -5,8 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from geo.areas import Kind
-from geo.matching.history import FOREVER
-from stream.core.calendar import rfc3339
 from stream.core.facts import SECOND
 
 if TYPE_CHECKING:
@@ -40,11 +38,6 @@ class Names:
         if place.neighbourhood is not None:
             return self.of(Kind.NEIGHBOURHOOD, place.neighbourhood)
         return "outside the force"
-
-
-def when(time: int | None) -> str | None:
-    """A time as RFC 3339, None for none."""
-    return None if time is None or abs(time) >= FOREVER else rfc3339(time)
 
 
 def seconds(us: int) -> float:

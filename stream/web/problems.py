@@ -4,8 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+
+class ProblemJson(msgspec.Struct):
+    """An error: RFC 9457, and under ``code`` and ``description`` as OGC API Features has it."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    description: str
 
 
 class ProblemError(Exception):

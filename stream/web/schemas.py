@@ -8,7 +8,23 @@ from stream.core.live.projection import OUTLOOKS
 from stream.core.shares import SCOPES, VERDICTS
 from stream.core.slices import ACTIVITIES
 from stream.store.reading.sight import TROUBLES
-from stream.web.description import COUNT, NUMBER, TEXT, TIME, Json, in_path, listed, record
+from stream.web.description import Json, in_path
+
+
+def record(required: str = "", /, **properties: Json) -> Json:
+    """An object: all its properties are always there, unless those that are get named."""
+    return {"type": "object", "properties": properties, "required": required.split() or list(properties)}
+
+
+def listed(items: Json) -> Json:
+    """A list of such."""
+    return {"type": "array", "items": items}
+
+
+TEXT: Json = {"type": "string"}
+NUMBER: Json = {"type": "number"}
+COUNT: Json = {"type": "integer", "minimum": 0}
+TIME: Json = {"type": "string", "format": "date-time"}
 
 
 def maybe(schema: Json) -> Json:
@@ -39,7 +55,6 @@ LAST_EVENT_ID: Json = {
 AREA_ID = in_path("areaId", "The id of a neighbourhood.", TEXT)
 OFFICER_ID = in_path("officerId", "The officer's id.", TEXT)
 DUTY_ID = in_path("dutyId", "The duty's id.", TEXT)
-ALERT_ID = in_path("alertId", "The alert's id.", TEXT)
 JOB_ID = in_path("jobId", "The job's id.", TEXT)
 
 # ── Figures ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -258,23 +273,6 @@ DUTY = record(
     figure=FIGURE,
 )
 
-# ── What people say ───────────────────────────────────────────────────────────────────────────────────────
-
-_UNSEEN = r"\x00-\x1f\x7f-\x9f\u00ad\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff"
-NAME: Json = {
-    "type": "string",
-    "minLength": 1,
-    "maxLength": 100,
-    "pattern": f"^[^{_UNSEEN}]*[^{_UNSEEN}\\s][^{_UNSEEN}]*$",
-}
-"""A person's name in any script: something that can be seen, and nothing that cannot."""
-START: Json = {"anyOf": [{"type": "string", "format": "date"}, TIME]}
-WHY: Json = maybe({"type": "string", "maxLength": 2000})
-BY: Json = {**record(by=NAME), "additionalProperties": False}
-SNOOZE: Json = {
-    **record(by=NAME, minutes={"type": "number", "minimum": 0, "exclusiveMinimum": True, "maximum": 1440}),
-    "additionalProperties": False,
-}
 
 # ── Boundaries ────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -289,7 +287,7 @@ FILE: Json = {
         crs=TEXT,
         encoding=TEXT,
         accept=listed(TEXT),
-        by=NAME,
+        by=TEXT,
         why=TEXT,
     ),
     "additionalProperties": False,
@@ -348,11 +346,3 @@ _VERSION = record(
     withdrawn_why=maybe(TEXT),
 )
 HISTORY = record(versions=listed(_VERSION))
-PUBLISH: Json = {
-    **record("job from by", job=TEXT, by=NAME, why=WHY, **{"from": START}),
-    "additionalProperties": False,
-}
-TAKE_BACK: Json = {
-    **record("by", by=NAME, why=WHY, kind=maybe(one_of(*(kind.value for kind in Kind)))),
-    "additionalProperties": False,
-}

@@ -226,7 +226,7 @@ def run() -> list[Row]:
                 backend = [
                     int(str(pid))
                     for (pid,) in looks.execute(
-                        "select pid from pg_stat_activity where application_name = 'patrol web live'"
+                        "select pid from pg_stat_activity where application_name = 'patrol web'"
                     ).fetchall()
                 ]
                 for pages in PAGES:

@@ -7,12 +7,13 @@ import random
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
 
 from geo.matching.history import FOREVER
-from stream.core.calendar import parse_time, rfc3339
+from stream.core.calendar import parse_time
 from stream.core.facts import SECOND, Allocation, Duty, StateReport
 from stream.core.live.share_event import share_event
 from stream.core.policy import Policies
@@ -172,8 +173,8 @@ def test_a_share_event_has_the_contract_s_fields() -> None:
     item = Figures(
         "neighbourhood", "E1", OPENING, OPENING + 10 * SECOND, on_patch=8 * SECOND, unknown=2_500_000
     )
-    event = share_event(item, "Abbey", 0.8, 9, 6, rfc3339)
-    assert event == {
+    event = share_event(item, "Abbey", 0.8, 9, 6)
+    assert msgspec.to_builtins(event) == {
         "scope": "neighbourhood",
         "id": "E1",
         "name": "Abbey",
@@ -194,8 +195,8 @@ def test_a_share_event_has_the_contract_s_fields() -> None:
         "officers_on_duty": 9,
         "officers_on_patch": 6,
     }
-    nothing = share_event(replace(item, on_patch=0, unknown=0), "Abbey", 0.8, 0, 0, rfc3339)
-    assert nothing["share"] is None
+    nothing = share_event(replace(item, on_patch=0, unknown=0), "Abbey", 0.8, 0, 0)
+    assert nothing.share is None
 
 
 def test_open_duties_are_listed_up_to_the_last_thing_known() -> None:

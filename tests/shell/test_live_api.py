@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
+import msgspec
 import pytest
 import shapely
 from openapi_spec_validator import validate as validate_openapi
@@ -34,6 +35,7 @@ from stream.pipeline.watcher import Watcher
 from stream.settings import Settings
 from stream.simulate import areas_geojson
 from stream.store.alerts import noted
+from stream.store.pool import Pool
 from stream.store.reading.duty_track import read_duty
 from stream.store.reading.exports import derived
 from stream.store.reading.live import live
@@ -220,8 +222,8 @@ def test_live_figures_are_those_of_the_feed(site: Site) -> None:
         found = client.get("/api/v1/live").json()
     now = parse_time(found["as_of"])
     wanted = {
-        (item.figures.scope, item.figures.id): share_event(
-            item.figures, item.name, item.target, item.on_duty, item.on_patch, rfc3339
+        (item.figures.scope, item.figures.id): msgspec.to_builtins(
+            share_event(item.figures, item.name, item.target, item.on_duty, item.on_patch)
         )
         for item in live(site.pipeline.connection, now, Policies())
         if item.figures.scope != OFFICER
@@ -386,7 +388,7 @@ def test_machines_are_told_how_it_goes(site: Site) -> None:
         assert client.get("/healthz").json() == {"status": "up"}
         ready = client.get("/readyz").json()
         assert ready["status"] == "ready"
-        assert ready["age_s"] > 0
+        assert ready["age_s"] == 0.0  # in a replay the newest event is now
         told = client.get("/metrics")
     assert told.headers["content-type"].startswith("text/plain; version=0.0.4")
     types = dict(re.findall(r"^# TYPE (\w+) (\w+)$", told.text, re.MULTILINE))
@@ -472,11 +474,13 @@ def town(database: str) -> Iterator[Town]:
 @contextlib.asynccontextmanager
 async def beating(settings: Settings, town: Town, **pace: float) -> AsyncIterator[Pulse]:
     """A pulse with the town's clock, quick unless said otherwise."""
-    pulse = Pulse(settings, lambda: town.now, **{"beat_s": 0.01, **pace})
+    pool = Pool(settings)
+    pulse = Pulse(settings, pool, lambda: town.now, **{"beat_s": 0.01, **pace})
     try:
         yield pulse
     finally:
         await pulse.close()
+        pool.close()
 
 
 async def several(stream: AsyncIterator[bytes], count: int) -> list[Event]:
@@ -723,7 +727,7 @@ def test_an_alert_is_on_the_stream_when_it_rings_is_answered_and_clears(town: To
             rung, _ = await asyncio.gather(told(page), asyncio.to_thread(watch, 4))
             assert (rung["kind"], rung["id"], rung["cleared"]) == ("nobody_on_patch", "N2", None)
             [item] = noted(town.connection, town.now)
-            assert answers.alert_json(item) == rung
+            assert msgspec.to_builtins(answers.alert_json(item)) == rung
             town.connection.execute(
                 "update alert set acknowledged_at = from_us(%s), acknowledged_by = 'Insp'", [town.now]
             )

@@ -30,7 +30,7 @@ from stream.store.ledger import Counted, Ledger, Offset
 from stream.store.reading.exports import derived
 from stream.store.reading.live import live, newest_event
 from stream.store.registry import Registry
-from stream.store.schema import MIGRATION_LOCK, SchemaError, connect, migrate, migrations, require
+from stream.store.schema import Lock, SchemaError, connect, lock, migrate, migrations, require
 from tests.strategies import BINARY, fix_columns, many, micros
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def test_two_programs_may_migrate_at_once(database: str) -> None:
 
     with connect(database) as holder, connect(database) as watcher:
         with holder.transaction():
-            holder.execute("select pg_advisory_xact_lock(%s)", [MIGRATION_LOCK])
+            lock(holder, Lock.MIGRATION)
             threads = [threading.Thread(target=one) for _ in range(2)]
             for thread in threads:
                 thread.start()
@@ -426,14 +426,17 @@ def test_live_figures_have_the_bounds_that_the_core_counts(connection: Connectio
         for found in live(connection, now, Policies()):
             item = found.figures
             assert item == want[item.scope]
-            event = share_event(item, found.name, found.target, found.on_duty, found.on_patch, str)
-            assert 0 <= event["share_low"] <= event["share"] <= event["share_high"] <= 1
-            verdicts.add(event["verdict"])
+            event = share_event(item, found.name, found.target, found.on_duty, found.on_patch)
+            assert event.share_low is not None
+            assert event.share is not None
+            assert event.share_high is not None
+            assert 0 <= event.share_low <= event.share <= event.share_high <= 1
+            verdicts.add(event.verdict)
     assert "not proven" in verdicts
     # Nobody on duty: no share, no bounds, no verdict.
     [force, *_] = live(connection, NOON - SECOND, Policies())
-    event = share_event(force.figures, force.name, 0.8, 0, 0, str)
-    assert [event[name] for name in ("share", "share_low", "share_high", "verdict")] == [None] * 4
+    event = share_event(force.figures, force.name, 0.8, 0, 0)
+    assert [event.share, event.share_low, event.share_high, event.verdict] == [None] * 4
 
 
 def test_a_recount_under_a_new_version_is_what_the_core_counts(connection: Connection) -> None:

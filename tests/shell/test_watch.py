@@ -21,10 +21,11 @@ from stream.core.live.alerts import (
     PROJECTED_MISS,
     TRACKER_SILENT,
 )
-from stream.pipeline.watcher import WATCH_LOCK, Watcher
+from stream.pipeline.watcher import Watcher
 from stream.settings import Settings
 from stream.store import alerts
 from stream.store import areas as tables
+from stream.store.schema import Lock
 from tests.shell.stored import await_release
 from tests.shell.town import MINUTE, NOON, TOWN, Town, duty
 
@@ -308,7 +309,7 @@ def test_one_watches_and_another_takes_over(town: Town) -> None:
         pending = alerts.load(town.connection).episodes
         assert {item.kind for item in pending if item.raised is None} == {PROJECTED_MISS}
         guard.watcher.close()
-        await_release(town.connection, WATCH_LOCK)
+        await_release(town.connection, Lock.WATCH)
         guard.watcher = other
         [again] = guard.look()
         assert (again["alert_id"], again["cleared"]) == (rung["alert_id"], None)
@@ -325,13 +326,13 @@ def test_a_watch_that_lost_the_database_goes_on(town: Town) -> None:
         town.connection.execute(
             "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'patrol watch'"
         )
-        await_release(town.connection, WATCH_LOCK)
+        await_release(town.connection, Lock.WATCH)
         with pytest.raises(psycopg.OperationalError):
             guard.go(1)
         assert {item["alert_id"] for item in guard.go(1)} == {rung["alert_id"]}
         held = town.connection.execute(
             "select count(*) from pg_locks where locktype = 'advisory' "
             "and ((classid::bigint << 32) | objid::bigint) = %s",
-            [WATCH_LOCK],
+            [Lock.WATCH],
         ).fetchone()
         assert held == (1,)

@@ -23,9 +23,11 @@ from stream.core.calendar import rfc3339
 from stream.core.facts import SECOND
 from stream.embedded import EmbeddedDatabase
 from stream.pipeline.processes import command
-from stream.settings import Settings
-from stream.store.schema import NoAnswerError, connect, give_up
+from stream.settings import EVENTS, WALL, Settings
+from stream.store.pool import NoAnswerError, Pool
+from stream.store.schema import connect
 from stream.topics import DUTY_BOOKINGS, RADIO_POSITIONS
+from stream.web.app import create_app
 from stream.web.live.pulse import Pulse
 from tests.shell.pipeline import WORKER, Message, Pipeline
 from tests.shell.town import MINUTE, NOON, SPOTS, TOWN, Town, duty
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from stream.embedded import EmbeddedBroker
+    from stream.store.schema import Connection
 
 LONG_S = 120.0
 """What is waited for comes in seconds; a busy machine may need more."""
@@ -210,29 +213,96 @@ def test_a_database_that_never_answered_is_told_of(line: Line) -> None:
         assert (fresh["newest_event"], fresh["age_s"]) == (None, None)
 
 
+@contextlib.contextmanager
+def pooled(dsn: str, **settings: float) -> Iterator[Pool]:
+    """Connections to a database."""
+    pool = Pool(Settings(database=dsn, **settings))  # type: ignore[arg-type]
+    try:
+        yield pool
+    finally:
+        pool.close()
+
+
 def test_a_connection_that_is_silent_is_given_up(line: Line) -> None:
     """A statement that never comes back fails after its time, and the connection is not used again."""
-    connection = connect(line.dsn, connect_s=LONG_S, statement_s=0.2)
-    line.freeze()
-    with pytest.raises(NoAnswerError):
-        connection.execute("select 1")
-    assert connection.closed
+    with pooled(line.dsn, database_connect_s=LONG_S, database_statement_s=0.2) as pool:
+        with pool.connection(patient=True) as connection:
+            line.freeze()
+            with pytest.raises(NoAnswerError):
+                connection.execute("select 1")
+            assert connection.closed
+        line.thaw()
+        with pool.connection() as other:
+            assert other is not connection
+
+
+def test_all_that_is_asked_has_one_time(town: Town) -> None:
+    """A question is given up after its time, also where each of its statements is answered soon enough."""
+
+    def dawdle(connection: Connection) -> None:
+        while True:
+            connection.execute("select pg_sleep(0.3)")
+
+    with (
+        pooled(town.dsn, database_answer_s=0.5) as pool,
+        pool.connection() as connection,
+        pytest.raises(NoAnswerError),
+    ):
+        dawdle(connection)
 
 
 def test_nobody_need_wait_for_a_silent_connection(line: Line) -> None:
-    """Another thread can end the wait for an answer that nobody wants any more."""
-    connection = connect(line.dsn, connect_s=LONG_S, statement_s=3600)
-    line.freeze()
+    """Whoever ends the program ends the wait for answers that nobody wants any more."""
+    with (
+        pooled(line.dsn, database_statement_s=3600) as pool,
+        pool.connection(patient=True) as connection,
+    ):
+        line.freeze()
 
-    def lose_patience() -> None:
-        assert line.held.wait(LONG_S)
-        give_up(connection)
+        def lose_patience() -> None:
+            assert line.held.wait(LONG_S)
+            pool.close()
 
-    with ThreadPoolExecutor(1) as thread:
-        impatient = thread.submit(lose_patience)
-        with pytest.raises(NoAnswerError):
-            connection.execute("select 1")
-        impatient.result()
+        with ThreadPoolExecutor(1) as thread:
+            impatient = thread.submit(lose_patience)
+            with pytest.raises(NoAnswerError):
+                connection.execute("select 1")
+            impatient.result()
+
+
+def test_a_stuck_question_holds_no_other_up(town: Town) -> None:
+    """While one question waits for a lock others are answered, and it is given up after its time."""
+    with (
+        pooled(town.dsn, database_answer_s=1.0) as pool,
+        connect(town.dsn, name="locker") as other,
+        other.transaction(),
+    ):
+        other.execute("lock table alert in access exclusive mode")
+        with pool.connection() as stuck, pool.connection() as free:
+            with ThreadPoolExecutor(1) as thread:
+                waiting = thread.submit(stuck.execute, "select 1 from alert")
+                assert free.execute("select 1").fetchone() == (1,)
+                failure = waiting.exception()
+            assert isinstance(failure, (NoAnswerError, psycopg.errors.QueryCanceled))
+
+
+def test_that_the_database_is_away_is_told_at_once() -> None:
+    """Where nothing listens, all who wait are told so, not that there is no answer, and need not wait."""
+    with socket.create_server(("127.0.0.1", 0)) as gone:
+        dsn = f"postgresql://nobody@127.0.0.1:{gone.getsockname()[1]}/none"
+    with pooled(dsn, database_answer_s=3600) as pool, ThreadPoolExecutor(4) as threads:
+
+        def ask() -> Exception | None:
+            with contextlib.suppress(NoAnswerError):
+                try:
+                    with pool.connection():
+                        pass
+                except psycopg.OperationalError as failure:
+                    return failure
+            return None
+
+        for failure in [threads.submit(ask) for _ in range(20)]:
+            assert "refused" in str(failure.result())
 
 
 def test_a_locked_table_costs_one_statement(town: Town) -> None:
@@ -246,7 +316,7 @@ def test_a_locked_table_costs_one_statement(town: Town) -> None:
                 fresh = until(fresh_of(client), lambda found: found["trouble"])
                 assert fresh["trouble"] == "silent"
                 [(waiting,)] = other.execute(
-                    "select count(*) from pg_stat_activity where application_name = 'patrol web live' "
+                    "select count(*) from pg_stat_activity where application_name = 'patrol web' "
                     "and datname = current_database()"
                 ).fetchall()
                 assert waiting <= 1
@@ -267,11 +337,13 @@ def test_a_page_is_told_whether_the_database_is_away_or_without_schema() -> None
             return dict(json.loads(text.split("data: ", 1)[1].split("\n", 1)[0])["fresh"])
 
         async def work() -> None:
-            pulse = Pulse(Settings(database=server.dsn), lambda: NOON, beat_s=0.1)
-            schema = await told(pulse)
-            await asyncio.to_thread(server.stop)
-            away = await told(pulse)
-            await pulse.close()
+            settings = Settings(database=server.dsn)
+            with pooled(server.dsn) as pool:
+                pulse = Pulse(settings, pool, lambda: NOON, beat_s=0.1)
+                schema = await told(pulse)
+                await asyncio.to_thread(server.stop)
+                away = await told(pulse)
+                await pulse.close()
             for fresh in (schema, away):
                 assert (fresh["state"], fresh["newest_event"], fresh["age_s"]) == ("stale", None, None)
             assert (schema["trouble"], away["trouble"]) == ("schema", "away")
@@ -284,8 +356,8 @@ def test_a_page_is_told_whether_the_database_is_away_or_without_schema() -> None
 def test_a_fault_of_the_program_is_not_laid_on_the_database(town: Town) -> None:
     """A page is told of a fault of the program as such, and goes on when it is over."""
 
-    async def work() -> None:
-        pulse = Pulse(Settings(database=town.dsn), lambda: town.now, beat_s=0.01)
+    async def work(pool: Pool) -> None:
+        pulse = Pulse(Settings(database=town.dsn), pool, lambda: town.now, beat_s=0.01)
         stream = pulse.stream(None, compress=False)
         assert b"event: snapshot" in await anext(stream)
         look, pulse._viewer.eyes.policies = pulse._viewer.eyes.policies, None  # type: ignore[assignment]
@@ -301,7 +373,8 @@ def test_a_fault_of_the_program_is_not_laid_on_the_database(town: Town) -> None:
         await stream.aclose()
         await pulse.close()
 
-    asyncio.run(work())
+    with pooled(town.dsn) as pool:
+        asyncio.run(work(pool))
 
 
 def test_no_schema_is_a_plain_answer(database: str) -> None:
@@ -312,13 +385,30 @@ def test_no_schema_is_a_plain_answer(database: str) -> None:
         assert "patrol_web_database_up 0" in client.get("/metrics").text
 
 
+@pytest.mark.parametrize(("clock", "age_s"), [(WALL, 3600.0), (EVENTS, 0.0)])
+def test_readiness_tells_how_old_the_data_are_by_the_clock_that_counts(
+    town: Town, clock: str, age_s: float
+) -> None:
+    """The newest position's age is by the wall clock, and in a replay by the newest position's own."""
+
+    async def ask() -> dict[str, Any]:
+        app = create_app(Settings(database=town.dsn, clock=clock), now=lambda: town.now + 60 * MINUTE)
+        async with (
+            app.router.lifespan_context(app),
+            httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as client,
+        ):
+            return dict((await client.get("/readyz")).json())
+
+    assert asyncio.run(ask())["age_s"] == age_s
+
+
 def test_a_bad_value_costs_no_connection(town: Town) -> None:
     """A text that the database cannot have is refused as such, and the pulse keeps its connection."""
     with serving(town.dsn) as client, connect(town.dsn, name="witness") as other:
 
         def server_process() -> list[Any]:
             return other.execute(
-                "select pid from pg_stat_activity where application_name = 'patrol web live' "
+                "select pid from pg_stat_activity where application_name = 'patrol web' "
                 "and datname = current_database()"
             ).fetchall()
 
@@ -442,9 +532,9 @@ def test_figures_that_go_on_without_a_watch_say_so(town: Town) -> None:
     watcher.changed()
     watcher.close()
 
-    async def work() -> None:
-        pulse = Pulse(settings, lambda: town.now, beat_s=0.0)
-        pulse._eyes.steady = lambda: town.now / SECOND
+    async def work(pool: Pool) -> None:
+        pulse = Pulse(settings, pool, lambda: town.now, beat_s=0.0)
+        pulse._viewer.eyes.steady = lambda: town.now / SECOND
         assert (await pulse.now()).fresh.trouble == ""
         town.go(3)
         fresh = (await pulse.now()).fresh
@@ -455,4 +545,5 @@ def test_figures_that_go_on_without_a_watch_say_so(town: Town) -> None:
             "3 min: see that 'patrol worker' runs."
         )
 
-    asyncio.run(work())
+    with pooled(town.dsn) as pool:
+        asyncio.run(work(pool))

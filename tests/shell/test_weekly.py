@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import os
 import signal
@@ -22,7 +23,7 @@ from hypothesis import strategies as st
 
 from geo.matching.history import FOREVER
 from stream import topics
-from stream.core.calendar import LOCAL, Period, local_day, microseconds, moment, rfc3339
+from stream.core.calendar import LOCAL, WEEK, Period, local_day, microseconds, moment, rfc3339
 from stream.core.facts import SECOND, Allocation, Duty
 from stream.core.policy import Policies
 from stream.core.shares import NEIGHBOURHOOD
@@ -31,13 +32,15 @@ from stream.pipeline.agents import run
 from stream.pipeline.mail import NEWS, read_mailing
 from stream.pipeline.processes import start
 from stream.pipeline.weekly import AGAIN, PATIENCE_S, Timer, last_due, plan, publish_due, send_due
-from stream.settings import EVENTS, Settings, SettingsError
+from stream.settings import EVENTS, WALL, Settings, SettingsError
 from stream.store import outbox, reports
+from stream.store.pool import Pool
 from stream.store.publications import record
 from stream.store.reading.live import newest_event
 from stream.store.reading.summaries import summaries
 from stream.store.records import Restated
-from stream.store.schema import connect
+from stream.store.schema import Lock, connect, lock, migrate
+from stream.web.weeks.shelf import Shelf
 from tests.shell.pipeline import Message, Pipeline
 from tests.shell.stored import migrated
 from tests.shell.town import MINUTE, SPOTS, Town
@@ -497,6 +500,40 @@ def test_in_a_replay_the_newest_event_is_now(force: Force) -> None:
     assert timer.look()
 
 
+@pytest.mark.parametrize("clock", [WALL, EVENTS])
+def test_timer_and_pages_agree_on_whether_a_week_is_over(force: Force, clock: str) -> None:
+    """By either clock pages call a week over from the microsecond on in which the timer may publish it."""
+    week = Period.week("2026-W03")
+    changes = {"clock": clock, "report_at": "Mon 00:00"}
+    settings = replace(force.settings, **changes)  # type: ignore[arg-type]
+    pool = Pool(settings)
+    shelf = Shelf(settings, pool, force.wall)
+    # Whatever it waits for, it has waited for long enough.
+    timer = force.timer(steady=itertools.count(0, PATIENCE_S).__next__, **changes)
+    said = []
+    for newest in (week.end - 1, week.end):
+        force.tell("R1", [newest])
+        for force.now in (week.end - 1, week.end, week.end + 9 * HOUR):
+            _, over = shelf.force(week, whole=False)
+            assert timer.look() == over
+            said.append(over)
+    pool.close()
+    assert said == ([False, True, True] * 2 if clock == WALL else [False] * 4 + [True] * 2)
+
+
+def test_in_a_replay_without_events_nothing_is_over(database: str) -> None:
+    """Before the first event of a replay no week is over, however late it is on the wall."""
+    with connect(database) as connection:
+        migrate(connection)
+    settings = Settings(database=database, clock=EVENTS, report_at="Mon 00:00")
+    pool = Pool(settings)
+    shelf = Shelf(settings, pool, lambda: six(9))
+    assert shelf.force(Period.week("2026-W03"), whole=False) == ([], False)
+    assert [shelf.last()] == Period.around(WEEK, six(9)).before(1)
+    pool.close()
+    assert publish_due(settings, wall=lambda: six(9)) == weekly.Done((), 0)
+
+
 # ── The letters ───────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -598,7 +635,7 @@ def test_killed_in_the_middle_the_next_completes_and_none_is_there_twice(force: 
     with connect(force.town.dsn) as hindrance:
         hindrance.execute("begin")
         if where == "before it writes":
-            hindrance.execute(f"select pg_advisory_xact_lock({reports.REPORT_LOCK})".encode())
+            lock(hindrance, Lock.REPORTS)
         else:
             hindrance.execute("insert into report_run values (%s, '2026-W03', now(), 0)", [moment(six(0))])
         process = apart(force)
@@ -624,18 +661,18 @@ def test_two_workers_make_each_report_once_though_one_is_killed(
     holder = (
         "select pid from pg_locks where locktype = 'advisory' and granted and objid = %s and classid = %s"
     )
-    lock = [weekly.TIMER_LOCK & 0xFFFF_FFFF, weekly.TIMER_LOCK >> 32]
+    halves = [Lock.TIMER & 0xFFFF_FFFF, Lock.TIMER >> 32]
     workers: list[subprocess.Popen[bytes]] = []
     logs = [tmp_path / f"worker{number}.log" for number in range(2)]
     try:
         pipeline.prepare()
         with connect(force.town.dsn) as hindrance, hindrance.transaction():
-            hindrance.execute(f"select pg_advisory_xact_lock({reports.REPORT_LOCK})".encode())
+            lock(hindrance, Lock.REPORTS)
             for log in logs:
                 with log.open("wb") as output:
                     workers.append(start("worker", environment=pipeline.environment, output=output.fileno()))
                 # So that it is known which one is at work.
-                until(lambda: connection.execute(holder, lock).fetchone(), "a worker is elected")
+                until(lambda: connection.execute(holder, halves).fetchone(), "a worker is elected")
             until(lambda: force.is_so(WAITING), "its process waits for us")
             workers[0].kill()
             assert workers[0].wait() == -signal.SIGKILL
@@ -656,7 +693,7 @@ def test_the_process_at_work_ends_when_it_is_told(force: Force) -> None:
     """Told to end, the process is gone at once, and what it had not committed is not there."""
     force.tell("R1", [six(0)])
     with connect(force.town.dsn) as hindrance, hindrance.transaction():
-        hindrance.execute(f"select pg_advisory_xact_lock({reports.REPORT_LOCK})".encode())
+        lock(hindrance, Lock.REPORTS)
         process = apart(force)
         until(lambda: force.is_so(WAITING), "it waits for us")
         process.terminate()
@@ -674,7 +711,7 @@ def test_while_reports_are_published_the_worker_goes_on_counting(
     later = six(0) + MINUTE
     with Pipeline(embedded_broker.bootstrap, force.town.dsn, tmp_path) as pipeline:
         with connect(force.town.dsn) as hindrance, hindrance.transaction():
-            hindrance.execute(f"select pg_advisory_xact_lock({reports.REPORT_LOCK})".encode())
+            lock(hindrance, Lock.REPORTS)
             pipeline.wait(lambda: force.is_so(WAITING), "the process at work waits for us")
             lon, lat = SPOTS["west"]
             said = {"device_id": "R1", "time": rfc3339(later), "lon": lon, "lat": lat}

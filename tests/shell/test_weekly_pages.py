@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import os
 import re
 from concurrent.futures import ThreadPoolExecutor
@@ -12,17 +14,20 @@ from urllib.parse import parse_qsl, urlsplit
 
 import httpx
 import pytest
+from fastapi import FastAPI
 
 from stream.core.calendar import Period, rfc3339
 from stream.core.facts import StateReport
-from stream.core.shares import NEIGHBOURHOOD
-from stream.core.summaries.model import seconds
+from stream.core.shares import NEIGHBOURHOOD, seconds
 from stream.core.summaries.parts import Question, answer, explained, names_of, told
 from stream.settings import Settings
 from stream.store import reports
 from stream.store.ledger import Ledger
-from stream.store.reading.summaries import summaries
+from stream.store.pool import Pool
+from stream.store.reading.summaries import facts_of, summaries
 from stream.store.schema import connect
+from stream.web.months import residents
+from stream.web.weeks import routes as weeks
 from stream.web.weeks.questions import asked, query_of
 from stream.web.weeks.shelf import Shelf
 from tests.quarter import POLICIES
@@ -34,8 +39,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from stream.core.shares import Figures
+    from stream.core.summaries.counting import SummaryFacts
     from stream.core.summaries.model import Summary
     from stream.embedded import EmbeddedDatabase
+    from stream.store.schema import Connection
 
 pytestmark = pytest.mark.slow
 
@@ -186,16 +193,20 @@ def numbers(summary: Summary) -> Iterator[tuple[Question, int]]:
             yield from of(duty.figures, Question(duty=duty.duty_id))
 
 
+def facts(site: WeeklySite, period: Period) -> SummaryFacts:
+    """What the pages of the first neighbourhood are counted from."""
+    with connect(site.dsn) as connection:
+        found = facts_of(connection, POLICIES, period, "N00", END)
+    assert found is not None
+    return found
+
+
 @pytest.mark.parametrize("week", [CLOCKS_BACK, RUNNING])
 def test_every_time_of_a_summary_is_the_sum_of_its_parts(site: WeeklySite, week: str) -> None:
     """Each number has a question whose stretches sum to it, in a week of 169 hours and one that runs."""
-    shelf = Shelf(Settings(database=site.dsn, clock="events"), lambda: END)
-    shelf.policies = POLICIES
     period = Period.week(week)
     summary = site.summary(week, "N00")
-    record = shelf.record(period, "N00")
-    shelf.close()
-    assert record is not None
+    record = facts(site, period)
     assert summary.figures.duty
     names = names_of(record, period)
     spans: dict[tuple[int, int], Any] = {}
@@ -274,12 +285,8 @@ def test_every_number_that_is_a_link_leads_to_its_parts(site: WeeklySite, client
     """Each time on the sergeant's page that is a link is the sum, as rounded there, of its parts."""
     path = f"/weeks/{PUBLISHED}/N00"
     links = [link for link in read(client, path).links if link[0].startswith(f"{path}/parts")]
-    shelf = Shelf(Settings(database=site.dsn, clock="events"), lambda: END)
-    shelf.policies = POLICIES
     period = Period.week(PUBLISHED)
-    record = shelf.record(period, "N00")
-    shelf.close()
-    assert record is not None
+    record = facts(site, period)
     names = names_of(record, period)
     spans: dict[tuple[int, int], Any] = {}
     seen: dict[str, int] = {}
@@ -490,6 +497,68 @@ def test_the_force_list_has_every_neighbourhood(site: WeeklySite, client: httpx.
         assert found["complete"] is (week != RUNNING)
         page = read(client, f"/weeks/{week}")
         assert {f"/weeks/{week}/N{at:02}" for at in range(12)} <= {href for href, _ in page.links}
+
+
+class CountedPool(Pool):
+    """Connections to the database, and how often one was taken."""
+
+    taken = 0
+
+    @contextlib.contextmanager
+    def connection(self, *, patient: bool = False) -> Iterator[Connection]:
+        """A connection for a question."""
+        self.taken += 1
+        with super().connection(patient=patient) as found:
+            yield found
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        f"/api/v1/neighbourhoods/N00/weeks/{PUBLISHED}",
+        f"/api/v1/neighbourhoods/N00/weeks/{RUNNING}",
+        f"/api/v1/weeks/{PUBLISHED}",
+        "/weeks",
+        f"/weeks/{PUBLISHED}",
+        f"/weeks/{RUNNING}",
+        f"/weeks/{PUBLISHED}/N00",
+        f"/weeks/{RUNNING}/N00",
+        f"/weeks/{PUBLISHED}/N00.html",
+        f"/weeks/{PUBLISHED}/N00/parts",
+        f"/weeks/{PUBLISHED}/N00/crewing",
+        f"/weeks/{PUBLISHED}/N00/team",
+        f"/weeks/{PUBLISHED}/N00/visits/P00",
+        f"/weeks/{PUBLISHED}/duties/{{duty}}",
+        "/months",
+        "/months/2026-10",
+        "/months/2026-10/N00",
+        "/postcode",
+        "/postcode?postcode=LE1+1AA",
+    ],
+)
+def test_an_answer_asks_the_database_once(site: WeeklySite, tmp_path: Path, path: str) -> None:
+    """Every answer of the weeks and months takes one connection, once."""
+    postcodes = tmp_path / "postcodes.csv"
+    postcodes.write_text("postcode,lat,long\nLE1 1AA,52.51,-1.19\n", "utf-8")
+    settings = Settings(database=site.dsn, clock="events", postcodes=str(postcodes))
+    pool = CountedPool(settings)
+    shelf = Shelf(settings, pool, lambda: END)
+    app = FastAPI()
+    app.include_router(weeks.router(shelf))
+    app.include_router(residents.router(residents.Residents(shelf)))
+    duty = site.summary(PUBLISHED, "N00").officers[0].duties[0].duty_id if "{duty}" in path else ""
+
+    async def ask() -> httpx.Response:
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url=site.address) as client:
+            return await client.get(path.format(duty=duty))
+
+    try:
+        reply = asyncio.run(ask())
+    finally:
+        pool.close()
+    assert reply.status_code in (200, 302)
+    assert pool.taken == 1
 
 
 def test_weeks_leads_to_the_last_that_is_over(client: httpx.Client) -> None:

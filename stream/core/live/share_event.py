@@ -2,19 +2,81 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated
 
-from stream.core.shares import seconds
+import msgspec
+from msgspec import Meta
+
+from stream.core.calendar import rfc3339
+from stream.core.json_types import Count, Part, Seconds, Time, rounded
+from stream.core.shares import SCOPES, VERDICTS, seconds
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from stream.core.shares import Figures
 
+Scope = Annotated[str, Meta(extra_json_schema={"enum": list(SCOPES)})]
+Verdict = Annotated[str, Meta(extra_json_schema={"enum": list(VERDICTS)})]
 
-def share_event(
-    item: Figures, name: str, target: float, on_duty: int, on_patch: int, text: Callable[[int], str]
-) -> dict[str, Any]:
+
+class FigureJson(msgspec.Struct, frozen=True):
+    """A figure: duty time by activity, the share on patch with its bounds, and whether it met the target."""
+
+    scope: Scope
+    id: str
+    name: Annotated[str, Meta(description="Of the neighbourhood, the officer or the force.")]
+    start: Time = msgspec.field(name="from")
+    end: Time = msgspec.field(name="to")
+    duty_s: Seconds
+    on_patch_s: Seconds
+    off_patch_s: Seconds
+    not_visible_s: Seconds
+    unknown_s: Seconds
+    break_s: Seconds
+    priority_s: Seconds
+    share: Part | None
+    share_low: Part | None
+    share_high: Part | None
+    target: Part
+    verdict: Verdict | None
+
+
+class ShareEvent(FigureJson, frozen=True):
+    """A figure of the present, as published on ``visibility.shares``."""
+
+    officers_on_duty: Annotated[Count, Meta(description="Officers now on duty.")]
+    officers_on_patch: Annotated[Count, Meta(description="Those of them now on their patch.")]
+
+
+def figure_json(item: Figures, name: str, target: float) -> FigureJson:
+    """A figure by itself.
+
+    Args:
+        item: the figure; times become seconds.
+        name: of the neighbourhood, the officer or the force.
+        target: rule 13, 0 to 1.
+    """
+    return FigureJson(
+        scope=item.scope,
+        id=item.id,
+        name=name,
+        start=rfc3339(item.start),
+        end=rfc3339(item.end),
+        duty_s=seconds(item.duty),
+        on_patch_s=seconds(item.on_patch),
+        off_patch_s=seconds(item.off_patch),
+        not_visible_s=seconds(item.not_visible),
+        unknown_s=seconds(item.unknown),
+        break_s=seconds(item.on_break),
+        priority_s=seconds(item.priority),
+        share=rounded(item.share),
+        share_low=rounded(item.share_low),
+        share_high=rounded(item.share_high),
+        target=target,
+        verdict=item.verdict(target),
+    )
+
+
+def share_event(item: Figures, name: str, target: float, on_duty: int, on_patch: int) -> ShareEvent:
     """A figure as published on ``visibility.shares``.
 
     Args:
@@ -23,26 +85,9 @@ def share_event(
         target: rule 13, 0 to 1.
         on_duty: officers now on duty.
         on_patch: those of them now on their patch.
-        text: turns microseconds since 1970 into the event's time text.
     """
-    return {
-        "scope": item.scope,
-        "id": item.id,
-        "name": name,
-        "from": text(item.start),
-        "to": text(item.end),
-        "duty_s": seconds(item.duty),
-        "on_patch_s": seconds(item.on_patch),
-        "off_patch_s": seconds(item.off_patch),
-        "not_visible_s": seconds(item.not_visible),
-        "unknown_s": seconds(item.unknown),
-        "break_s": seconds(item.on_break),
-        "priority_s": seconds(item.priority),
-        "share": None if item.share is None else round(item.share, 6),
-        "share_low": None if item.share_low is None else round(item.share_low, 6),
-        "share_high": None if item.share_high is None else round(item.share_high, 6),
-        "target": target,
-        "verdict": item.verdict(target),
-        "officers_on_duty": on_duty,
-        "officers_on_patch": on_patch,
-    }
+    return ShareEvent(
+        **msgspec.structs.asdict(figure_json(item, name, target)),
+        officers_on_duty=on_duty,
+        officers_on_patch=on_patch,
+    )

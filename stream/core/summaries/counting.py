@@ -24,8 +24,9 @@ from stream.core.calendar import LOCAL, MONTH, WEEK, moment
 from stream.core.columns import offsets, ranges
 from stream.core.crewing import by_hour_of_day
 from stream.core.explaining.explanation import explain
+from stream.core.explaining.parts import area_names
 from stream.core.explaining.wording import Named as Names
-from stream.core.explaining.wording import words
+from stream.core.explaining.wording import officer_names, words
 from stream.core.facts import SECOND
 from stream.core.policy import BEGINNING
 from stream.core.shares import NEIGHBOURHOOD, OFFICER, PRIORITY, Figures, clip, figures_of, totals
@@ -141,6 +142,18 @@ def neighbourhoods(versions: Sequence[tuple[int, AreaSet]], period: Period) -> l
     )
 
 
+def own_duties(duties: Sequence[Duty], period: Period, area_id: str) -> list[Duty]:
+    """A neighbourhood's own duties that touch a period."""
+    return [
+        duty
+        for duty in duties
+        if area_id in duty.patch
+        and not duty.cancelled
+        and duty.start < period.end
+        and (duty.end is None or duty.end > period.start)
+    ]
+
+
 def touching(versions: Sequence[tuple[int, AreaSet]], period: Period) -> dict[str, list[str]]:
     """By neighbourhood the priority areas that share ground with it at any time of a period, sorted."""
     found: dict[str, set[str]] = defaultdict(set)
@@ -195,32 +208,31 @@ class _Common:
 
     @classmethod
     def of(cls, record: SummaryFacts, period: Period, policies: Policies) -> _Common:
-        names: dict[tuple[str, str], str] = {}
-        attributes: dict[str, Mapping[str, str]] = {}
-        for _, areas in in_force(record.versions, period.start, period.end):
-            for kind, area_id, name, said in zip(
-                areas.kind, areas.area_id, areas.name, areas.attributes, strict=True
-            ):
-                names[kind.value, area_id] = name
-                if kind is Kind.PRIORITY:
-                    attributes[area_id] = said
+        sets = [areas for _, areas in in_force(record.versions, period.start, period.end)]
+        attributes = {
+            area_id: said
+            for areas in sets
+            for kind, area_id, said in zip(areas.kind, areas.area_id, areas.attributes, strict=True)
+            if kind is Kind.PRIORITY
+        }
         members: dict[str, list[int]] = defaultdict(list)
         for number, duty in enumerate(record.duties):
             if not duty.cancelled:
                 for area_id in duty.patch:
                     members[area_id].append(number)
         order = np.argsort(record.slices.duty, kind="stable")
-        as_of = period.end if record.complete else record.until
-        policy = policies.at(as_of)
+        visits_ = visits_about(record, period, policies)
+        teams_ = team_list(record, period, policies)
         return cls(
-            names,
+            area_names(*sets),
             touching(record.versions, period),
             attributes,
             OwnHours.of(record.versions, period.start, period.end),
-            *_priority(record, period, policies),
+            {item.area_id: item for item in priority_figures(visits_, period.start, period.end)},
+            _visitors(visits_, period),
             _crewed(record.crewing),
-            teams(record.booked, policy, as_of, period.start, period.end, beginning=record.beginning),
-            policy,
+            teams_,
+            policies.at(teams_.as_of),
             _basis(record, period, policies),
             dict(members),
             offsets(record.slices.duty[order], len(record.duties)),
@@ -228,9 +240,8 @@ class _Common:
         )
 
 
-def _priority(
-    record: SummaryFacts, period: Period, policies: Policies
-) -> tuple[dict[str, PriorityFigures], dict[str, tuple[tuple[str, int, int], ...]]]:
+def visits_about(record: SummaryFacts, period: Period, policies: Policies) -> Visits:
+    """The visits to all priority areas in a period and somewhat around it."""
     slices = record.slices
     near = np.flatnonzero(
         (slices.end > period.start - VISITS_REACH) & (slices.start < period.end + VISITS_REACH)
@@ -238,9 +249,15 @@ def _priority(
     slices = _rows(slices, near)
     low, high = reach(slices, record.duties)
     windows = OwnHours.of(record.versions, min(low, period.start), max(high, period.end))
-    found = visits(slices, record.duties, record.places, policies, windows)
-    figures = {item.area_id: item for item in priority_figures(found, period.start, period.end)}
-    return figures, _visitors(found, period)
+    return visits(slices, record.duties, record.places, policies, windows)
+
+
+def team_list(record: SummaryFacts, period: Period, policies: Policies) -> Teams:
+    """The teams as of the period's end, or of now where it still runs."""
+    as_of = period.end if record.complete else record.until
+    return teams(
+        record.booked, policies.at(as_of), as_of, period.start, period.end, beginning=record.beginning
+    )
 
 
 def _visitors(found: Visits, period: Period) -> dict[str, tuple[tuple[str, int, int], ...]]:
@@ -368,9 +385,7 @@ def _summary(
         return figures_of(scope, name, period.start, period.end, table[list(numbers)].sum(axis=0))
 
     whole = figures(NEIGHBOURHOOD, area_id, present)
-    names = common.names | {
-        (OFFICER, officer_id): name for officer_id, name in _officer_names(own, present).items()
-    }
+    names = common.names | officer_names(own.duties)
     wanted = common.wanted.get(area_id, [])
     low, high = clip(own.slices, period.start, period.end)
     heard = high[(low < high) & (own.slices.place != UNKNOWN)]
@@ -394,14 +409,6 @@ def _summary(
         changes=tuple(record.changes.get(area_id, ())),
         complete=record.complete,
     )
-
-
-def _officer_names(own: _Own, present: Sequence[int]) -> dict[str, str]:
-    """Names as the newest of the period's duties that gives one has it; else the id."""
-    found = {own.duties[number].officer_id: own.duties[number].officer_id for number in present}
-    for number in present:
-        found[own.duties[number].officer_id] = own.duties[number].name or found[own.duties[number].officer_id]
-    return found
 
 
 def _past(
@@ -572,7 +579,7 @@ def _officers(
         found.append(
             OfficerSummary(
                 officer_id=officer_id,
-                name=names[OFFICER, officer_id],
+                name=names.get((OFFICER, officer_id), officer_id),
                 role=roles[-1] or "" if roles else "",
                 figures=figures(OFFICER, officer_id, numbers),
                 team=(member.team or "") if member else "",

@@ -10,17 +10,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from geo.hours import OwnHours
 from stream.core.calendar import LOCAL, moment
 from stream.core.crewing import HOUR, crewing
 from stream.core.explaining.explanation import explain
 from stream.core.shares import OFFICER, Figures
 from stream.core.slices import ACTIVITIES, Slices, spans
 from stream.core.stays import Stays
-from stream.core.summaries.counting import VISITS_REACH
+from stream.core.summaries.counting import visits_about
 from stream.core.summaries.parts import device_of, what
-from stream.core.teams import teams
-from stream.core.visits import LENGTHS, PriorityFigures, priority_figures, reach, visits
+from stream.core.visits import LENGTHS, PriorityFigures, priority_figures
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,11 +27,11 @@ if TYPE_CHECKING:
 
     from geo.matching.places import Place
     from stream.core.calendar import Period
+    from stream.core.explaining.parts import Found
     from stream.core.explaining.wording import Named as Names
     from stream.core.facts import Duty
     from stream.core.policy import Policies
     from stream.core.summaries.counting import SummaryFacts
-    from stream.core.teams import Teams
 
 
 # ── Visits ────────────────────────────────────────────────────────────────────────────────────────────────
@@ -78,12 +76,7 @@ def visit_list(
     record: SummaryFacts, period: Period, policies: Policies, area_id: str, names: Names
 ) -> VisitList:
     """The visits of a period to one priority area, in the order of time."""
-    slices = record.slices
-    near = (slices.end > period.start - VISITS_REACH) & (slices.start < period.end + VISITS_REACH)
-    slices = Slices(*(getattr(slices, item.name)[near] for item in fields(Slices)))
-    low, high = reach(slices, record.duties)
-    windows = OwnHours.of(record.versions, min(low, period.start), max(high, period.end))
-    found = visits(slices, record.duties, record.places, policies, windows)
+    found = visits_about(record, period, policies)
     listed = {item.area_id: item for item in priority_figures(found, period.start, period.end)}
     figures = listed.get(area_id) or PriorityFigures(area_id, period.start, period.end)
     if area_id not in found.area_ids:
@@ -219,17 +212,6 @@ def _with_only(duties: Sequence[Duty], vehicle: str) -> list[Duty]:
     ]
 
 
-# ── Teams ─────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def team_list(record: SummaryFacts, period: Period, policies: Policies) -> Teams:
-    """The teams as the summary has them: as of the period's end, or of now where it still runs."""
-    as_of = period.end if record.complete else record.until
-    return teams(
-        record.booked, policies.at(as_of), as_of, period.start, period.end, beginning=record.beginning
-    )
-
-
 # ── One duty ──────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -261,7 +243,7 @@ class Stretch:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class DutySheet:
+class StretchedDuty:
     """A duty, stretch by stretch.
 
     Attributes:
@@ -285,51 +267,32 @@ class DutySheet:
         return found
 
 
-def duty_sheet(
-    slices: Slices,
-    duties: Sequence[Duty],
-    places: Sequence[Place],
-    device_ids: Sequence[str],
-    policies: Policies,
-    period: Period,
-    *,
-    duty_id: str,
-    until: int,
-    boundaries_from: int,
-    names: Names,
-) -> DutySheet:
+def duty_by_stretch(found: Found, policies: Policies, period: Period, duty_id: str) -> StretchedDuty:
     """A duty stretch by stretch, all of it, with what of it lies in a period.
 
     Args:
-        slices: of the officer's duties, no open ends.
-        duties: those behind ``slices.duty``.
-        places: those behind ``slices.place``.
-        device_ids: the names behind ``slices.device``.
+        found: the officer's duties about it, this one among them.
         policies: they name the states.
         period: the week asked about.
-        duty_id: which duty; it is among them.
-        until: up to when open duties are counted, microseconds.
-        boundaries_from: since when there are boundaries, microseconds.
-        names: of areas.
+        duty_id: which duty.
     """
-    number = next(at for at, duty in enumerate(duties) if duty.duty_id == duty_id)
-    duty = duties[number]
-    mine: NDArray[np.bool_] = slices.duty == number
-    own = Slices(*(getattr(slices, item.name)[mine] for item in fields(Slices)))
-    end = max(duty.start + 1, until if duty.end is None else duty.end)
-    found = explain(
+    number = next(at for at, duty in enumerate(found.duties) if duty.duty_id == duty_id)
+    duty = found.duties[number]
+    mine: NDArray[np.bool_] = found.slices.duty == number
+    end = max(duty.start + 1, found.until if duty.end is None else duty.end)
+    explained = explain(
         Figures(OFFICER, duty.officer_id, duty.start, end, has_share=bool(duty.patch)),
-        own,
-        duties,
-        places,
-        device_ids,
+        Slices(*(getattr(found.slices, item.name)[mine] for item in fields(Slices))),
+        found.duties,
+        found.places,
+        found.device_ids,
         policies,
-        until=until,
-        boundaries_from=boundaries_from,
+        until=found.until,
+        boundaries_from=found.boundaries_from,
     )
-    table = found.stretches
+    table = explained.stretches
     rows = np.argsort(table.start, kind="stable").tolist()
-    return DutySheet(
+    return StretchedDuty(
         duty,
         duty.name or duty.officer_id,
         end,
@@ -338,8 +301,8 @@ def duty_sheet(
                 int(table.start[row]),
                 int(table.end[row]),
                 ACTIVITIES[int(table.activity[row])],
-                what(found, row, names),
-                device_of(found, row),
+                what(explained, row, found.basis),
+                device_of(explained, row),
                 int(table.ambiguous[row]),
                 int(table.priority[row]),
                 period.start <= int(table.start[row]) < period.end,

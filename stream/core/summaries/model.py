@@ -13,7 +13,6 @@ from typing import Any
 
 import msgspec
 
-from stream.core.facts import SECOND
 from stream.core.shares import Figures  # noqa: TC001 - what is stored is read again by these types
 from stream.core.visits import PriorityFigures  # noqa: TC001
 
@@ -348,8 +347,3 @@ def decode(data: bytes) -> Summary:
     if found.form != FORM:
         raise FormError(f"a stored summary has form {found.form}, this program's is {FORM}: publish it again")
     return found
-
-
-def seconds(time: int) -> float:
-    """Microseconds as seconds, exact for any figure below 285 years."""
-    return time / SECOND

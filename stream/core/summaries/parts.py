@@ -16,7 +16,17 @@ import numpy as np
 from stream.core.abstraction import OUTSIDE
 from stream.core.calendar import LOCAL, day_bounds, local_day, moment
 from stream.core.explaining.explanation import CAUSES, explain
-from stream.core.explaining.wording import DAYS, PREMISES, SILENCES, apportion, clock, day_words, duration
+from stream.core.explaining.parts import area_names
+from stream.core.explaining.wording import (
+    DAYS,
+    PREMISES,
+    SILENCES,
+    apportion,
+    clock,
+    day_words,
+    duration,
+    officer_names,
+)
 from stream.core.explaining.wording import Named as Names
 from stream.core.facts import SECOND
 from stream.core.shares import NEIGHBOURHOOD, OFFICER, Figures
@@ -32,7 +42,7 @@ if TYPE_CHECKING:
     from stream.core.facts import Duty
     from stream.core.policy import Policies
     from stream.core.summaries.counting import SummaryFacts
-    from stream.core.summaries.model import Summary
+    from stream.core.summaries.model import Hour, Summary
 
 HOUR = 3600 * SECOND
 
@@ -184,15 +194,10 @@ class PartsAnswer:
 
 def names_of(record: SummaryFacts, period: Period) -> Names:
     """The names of areas and officers, as a summary of the period has them."""
-    found: dict[tuple[str, str], str] = {}
-    for since, areas in record.versions:
-        if since < period.end:
-            for kind, area_id, name in zip(areas.kind, areas.area_id, areas.name, strict=True):
-                found[kind.value, area_id] = name
-    for duty in sorted(record.duties, key=lambda item: (item.start, item.duty_id)):
-        if duty.name and duty.start < period.end:
-            found[OFFICER, duty.officer_id] = duty.name
-    return Names(found)
+    return Names(
+        area_names(*(areas for since, areas in record.versions if since < period.end))
+        | officer_names(duty for duty in record.duties if duty.start < period.end)
+    )
 
 
 def explained(
@@ -313,22 +318,12 @@ def what(found: Explanation, row: int, names: Names) -> str:
     said = [ACTIVITY_WORDS[ACTIVITIES[int(table.activity[row])]]]
     if cause := int(table.cause[row]):
         said.append(SILENCES[cause])
-    elif place := place_words(found.wheres[int(table.where[row])], names):
-        said.append(place)
+    elif any(where := found.wheres[int(table.where[row])]):
+        said.append(_where_words(*where, names))
     meaning = found.meanings[int(table.state[row])]
     if meaning.state != NO_STATE:
         said.append(meaning.name.replace("_", " "))
     return ", ".join(said)
-
-
-def place_words(where: object, names: Names) -> str:
-    """``at West Street station``, ``in Westcotes``, ``outside every neighbourhood``; empty: unknown."""
-    neighbourhood, premises = getattr(where, "neighbourhood", ""), getattr(where, "premises", "")
-    if premises:
-        return f"at {names.name(PREMISES, premises)}"
-    if neighbourhood == OUTSIDE:
-        return "outside every neighbourhood"
-    return f"in {names.name(NEIGHBOURHOOD, neighbourhood)}" if neighbourhood else ""
 
 
 def _groups(
@@ -477,18 +472,7 @@ def told(summary: Summary, question: Question) -> int | None:
         ]
         if not low or question.of == DOUBT:
             return None
-        [hour] = low
-        if question.of == PRIORITY:
-            return hour.priority if "on_patch" in question.activities else 0
-        less = hour.priority if question.of == BESIDE and "on_patch" in question.activities else 0
-        times = {
-            "on_patch": hour.on_patch,
-            "off_patch": hour.off_patch,
-            "not_visible": hour.not_visible,
-            "unknown": hour.unknown,
-            "break": hour.on_break,
-        }
-        return sum(times[name] for name in question.activities) - less
+        return _time_of(low[0], question)
     if question.where or question.premises or question.state:
         whole = question.where and question.premises and question.state and question.called
         if not whole or question.officer or question.duty or question.of not in ("", TIME):
@@ -519,21 +503,22 @@ def told(summary: Summary, question: Question) -> int | None:
         item = summary.figures
     if item is None:
         return None
-    return of_figures(item, question)
-
-
-def of_figures(item: Figures, question: Question) -> int | None:
-    """The time of figures that a question without place, state and day asks for."""
-    names = {*question.activities}
-    if question.of == PRIORITY:
-        return item.priority if "on_patch" in names else 0
     if question.of == DOUBT:
+        names = {*question.activities}
         if names == {"on_patch"}:
             return item.ambiguous_on
         if names == {"off_patch", "not_visible"}:
             return item.ambiguous_off
-        whole = {"on_patch", "off_patch", "not_visible"}
-        return item.ambiguous_on + item.ambiguous_off if whole <= names else None
+        known = {"on_patch", "off_patch", "not_visible"}
+        return item.ambiguous_on + item.ambiguous_off if known <= names else None
+    return _time_of(item, question)
+
+
+def _time_of(item: Figures | Hour, question: Question) -> int:
+    """The time that a question asks for of what it has narrowed down to; in doubt is not among it."""
+    names = {*question.activities}
+    if question.of == PRIORITY:
+        return item.priority if "on_patch" in names else 0
     times = {
         "on_patch": item.on_patch,
         "off_patch": item.off_patch,

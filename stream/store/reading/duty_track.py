@@ -18,7 +18,7 @@ from stream.core.slices import Slices, decisive, reason, whole_slices
 from stream.core.stays import jumps, take
 from stream.store import bookings
 from stream.store.columns import copy_out, literal
-from stream.store.registry import Registry
+from stream.store.reading.instant import Numbered, instant
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -79,39 +79,15 @@ def read_duty(
     connection: Connection, officer_id: str, duty_id: str, now: int, policies: Policies
 ) -> DutyTrack | None:
     """One duty up to a time (microseconds); None where the officer has no such duty."""
-    with connection.transaction():
-        connection.execute("set transaction isolation level repeatable read, read only")
+    with instant(connection):
         key, duty = bookings.read_duties(connection, [duty_id]).get(duty_id, (0, 0, None))[::2]
         if duty is None or duty.officer_id != officer_id or duty.cancelled:
             return None
-        registry = Registry()
-        places = registry.places(connection, ())
-        start, end, activity, state, place, device = copy_out(
-            connection,
-            "select start_at, end_at, activity, state, coalesce(place, -1), coalesce(device, -1) from slices "
-            f"where duty = {int(key)} order by start_at",
-            ["time", "time", "int2", "int2", "int4", "int4"],
-        )
-        names: dict[int, str] = dict(
-            connection.execute(
-                "select device, device_id from device where device = any(%s) or device_id = any(%s)",
-                [sorted(set(device.tolist())), [item.device_id for item in duty.devices]],
-            ).fetchall()
-        )
-        keys = sorted(names)
+        numbered = Numbered.of(connection)
+        one = numbered.slices(connection, [key], f"duty = {int(key)}")
         until = now if duty.end is None else min(now, duty.end)
-        fixes, ignored = _fixes(connection, duty, names, until, policies)
-    number = np.full(max(keys, default=-1) + 2, -1, np.int32)
-    number[keys] = np.arange(len(keys), dtype=np.int32)
-    one = Slices(
-        np.zeros(len(start), np.int32),
-        start,
-        end,
-        activity.astype(np.int8),
-        state,
-        registry.to_numbers(place),
-        number[device],
-    )
+        fixes, ignored = _fixes(connection, duty, until, policies)
+    places = numbered.places
     whole, unsure = whole_slices(one, [duty], places, policies, until=until)
     decides = decisive(whole, [duty], policies)
     policy = policies.at(duty.start)
@@ -139,7 +115,7 @@ def read_duty(
         reasons,
         unsure,
         places,
-        tuple(names[item] for item in keys),
+        numbered.device_ids,
         fixes,
         ignored,
         fixes.device_ids,
@@ -149,10 +125,15 @@ def read_duty(
 
 
 def _fixes(
-    connection: Connection, duty: Duty, names: dict[int, str], until: int, policies: Policies
+    connection: Connection, duty: Duty, until: int, policies: Policies
 ) -> tuple[Fixes, NDArray[np.bool_]]:
     """Reported positions of the duty's devices while they were allocated to it, and which are jumps."""
-    key_of = {name: key for key, name in names.items()}
+    key_of: dict[str, int] = dict(
+        connection.execute(
+            "select device_id, device from device where device_id = any(%s)",
+            [[item.device_id for item in duty.devices]],
+        ).fetchall()
+    )
     held = [
         (at, key_of[item.device_id], begin, end)
         for at, item in enumerate(duty.devices)

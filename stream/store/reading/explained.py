@@ -15,16 +15,15 @@ from stream.core.calendar import microseconds, moment
 from stream.core.explaining.explanation import cut_open
 from stream.core.explaining.parts import Found, area_names
 from stream.core.explaining.wording import Named, moment_words, officer_names
-from stream.core.facts import Duty
 from stream.core.policy import BEGINNING
 from stream.core.shares import FORCE, NEIGHBOURHOOD, OFFICER
-from stream.core.slices import Slices
+from stream.store import areas, bookings
+from stream.store.columns import literal
+from stream.store.reading.instant import Numbered, duties_of, instant
+from stream.store.reading.live import newest_event
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from numpy.typing import NDArray
-
+    from stream.core.calendar import Period
     from stream.store.schema import Connection
 
 
@@ -41,13 +40,7 @@ def from_database(
         wanted: the officer's or neighbourhood's id.
         until: open duties are counted up to here; None: the newest position.
     """
-    from stream.store import areas, bookings
-    from stream.store.columns import copy_out, literal
-    from stream.store.reading.live import newest_event
-    from stream.store.registry import Registry
-
-    with connection.transaction():
-        connection.execute("set transaction isolation level repeatable read, read only")
+    with instant(connection):
         newest = newest_event(connection)
         if until is None:
             until = newest if newest > -FOREVER else start
@@ -69,51 +62,30 @@ def from_database(
         ).fetchall()
         inside = {duty for _, duty in keys}
         officers = bookings.read_officers(connection, {officer for officer, _ in keys}, start)
-        duties = sorted(
-            ((key, duty) for item in officers.values() for key, duty in item.duties.items() if key in inside),
-            key=lambda pair: pair[1].duty_id,
-        )
-        registry = Registry()
-        places = registry.places(connection, ())
-        devices = connection.execute("select device, device_id from device order by device_id").fetchall()
-        duty, begins, ends, activity, state, place, device = copy_out(
-            connection,
-            "select duty, start_at, end_at, activity, state, coalesce(place, -1), coalesce(device, -1) "
-            f"from slices where duty = any({literal(np.array([key for key, _ in duties], np.int64))})",
-            ["int4", "time", "time", "int2", "int2", "int4", "int4"],
-        )
+        numbered = Numbered.of(connection)
+        known, duties = duties_of(officers.values(), inside)
+        chosen = literal(np.array(known, np.int64))
+        slices = numbered.slices(connection, known, f"duty = any({chosen})")
         published = areas.versions(connection)
-        chosen = [
+        concerned = [
             item
             for item in published
             if start < item.valid_from < end or item in areas.in_force(published, start)
         ]
-        sets = [areas.read(connection, item.version, item.kind) for item in chosen]
-    number = _renumber([key for key, _ in duties])[duty]
-    order = np.lexsort((begins, number))
-    device_number = _renumber([key for key, _ in devices])
-    found = Slices(
-        number[order],
-        begins[order],
-        ends[order],
-        activity[order].astype(np.int8),
-        state[order],
-        registry.to_numbers(place)[order],
-        device_number[device][order],
-    )
+        sets = [areas.read(connection, item.version, item.kind) for item in concerned]
     return Found(
-        cut_open(found, until),
-        [duty for _, duty in duties],
-        places,
-        [name for _, name in devices],
+        cut_open(slices, until),
+        duties,
+        numbered.places,
+        numbered.device_ids,
         until,
         min((item.valid_from for item in published), default=FOREVER),
         Named(
-            area_names(*sets) | officer_names(duty for _, duty in duties),
+            area_names(*sets) | officer_names(duties),
             tuple(
                 f"{item.kind.value} version {item.version}"
                 + ("" if item.valid_from <= BEGINNING else f" from {moment_words(item.valid_from)}")
-                for item in chosen
+                for item in concerned
             ),
             None if newest == -FOREVER else newest,
         ),
@@ -121,28 +93,30 @@ def from_database(
     )
 
 
-def all_duties(connection: Connection) -> list[Duty]:
-    """All duties of the database without their devices, as team facts need them."""
-    return [
-        Duty(
-            duty_id,
-            revision,
-            officer_id,
-            microseconds(start),
-            None if end is None else microseconds(end),
-            cancelled=cancelled,
-            name=name,
-            team=team,
-        )
-        for duty_id, revision, officer_id, start, end, cancelled, name, team in connection.execute(
-            "select duty_id, revision, officer_id, start_at, end_at, cancelled, name, team "
-            "from duty join officer using (officer)"
-        )
-    ]
+def duty_from_database(connection: Connection, duty_id: str, period: Period, now: int) -> Found | None:
+    """Reads what a duty is explained from, counted up to the newest position.
 
+    Args:
+        connection: outside any transaction.
+        duty_id: which duty.
+        period: the duty touches it.
+        now: microseconds; once the period is over, an open duty is counted to its end at least.
 
-def _renumber(keys: Sequence[int]) -> NDArray[np.int32]:
-    """Database keys → positions, as a table to index; -1 stays -1."""
-    table = np.full(max(keys, default=-1) + 2, -1, np.int32)
-    table[list(keys)] = np.arange(len(keys), dtype=np.int32)
-    return table
+    Returns:
+        None where there is none of that name in the period.
+    """
+    row = connection.execute(
+        "select officer_id, start_at, end_at from duty join officer using (officer) "
+        "where duty_id = %s and not cancelled",
+        [duty_id],
+    ).fetchone()
+    if row is None:
+        return None
+    officer_id, start = str(row[0]), microseconds(row[1])
+    until = max(newest_event(connection), start, period.end if now >= period.end else start)
+    end = until if row[2] is None else microseconds(row[2])
+    if start >= period.end or end <= period.start:
+        return None
+    return from_database(
+        connection, start, max(end, start + 1), scope=OFFICER, wanted=officer_id, until=until
+    )

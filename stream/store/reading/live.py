@@ -9,19 +9,23 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from geo.areas import Kind
-from geo.matching.history import FOREVER
+from stream import clock
+from stream.clock import UNKNOWN
 from stream.core.facts import SECOND
 from stream.core.live.overview import Officers, numbers_of, own_duties, presence
 from stream.core.shares import FORCE, NEIGHBOURHOOD, OFFICER, Figures, gather
 from stream.store import areas
+from stream.store.reading.instant import instant
 from stream.store.reading.screen import Reader
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from stream.clock import Clock
     from stream.core.facts import Duty
     from stream.core.live.overview import Presence
     from stream.core.policy import Policies
+    from stream.settings import Settings
     from stream.store.schema import Connection
 
 
@@ -44,9 +48,14 @@ class Live:
 
 
 def newest_event(connection: Connection) -> int:
-    """Time of the newest fix counted, microseconds; minus ``FOREVER`` where there is none."""
+    """Time of the newest fix counted, microseconds; ``UNKNOWN`` where there is none."""
     [(newest,)] = connection.execute("select max(newest) from stay_end").fetchall()
-    return -FOREVER if newest is None else int(newest)
+    return UNKNOWN if newest is None else int(newest)
+
+
+def present(connection: Connection, settings: Settings, wall: Clock = clock.wall) -> int:
+    """What is now by the clock that the settings name, microseconds; see ``stream.clock``."""
+    return clock.chosen(settings.clock, lambda: newest_event(connection), wall)()
 
 
 def live(connection: Connection, now: int, policies: Policies) -> list[Live]:
@@ -57,8 +66,7 @@ def live(connection: Connection, now: int, policies: Policies) -> list[Live]:
         now: microseconds since 1970.
         policies: their targets, and how old a position may be to be shown.
     """
-    with connection.transaction():
-        connection.execute("set transaction isolation level repeatable read, read only")
+    with instant(connection):
         found = Reader().standing(connection, now)
         published = areas.in_force(areas.versions(connection), now)
         names = {

@@ -15,13 +15,14 @@ import numpy as np
 from geo.areas import AreaSet, Kind
 from geo.hours import OwnHours
 from geo.matching.history import FOREVER
-from stream.core.calendar import microseconds
+from stream.clock import UNKNOWN, chosen
 from stream.core.facts import SECOND, Allocation, Duty
 from stream.core.live.overview import DAY, DayTracks, Picture, Units
 from stream.core.shares import TOTALS, totals
 from stream.core.slices import Slices
 from stream.store import areas
 from stream.store.columns import ARRAY_HEADER, copy_out, literal
+from stream.store.reading.instant import fetch, instant, us
 from stream.store.registry import Registry
 from stream.store.tracks import SLICES, closed
 
@@ -91,23 +92,20 @@ class Reader:
 
     # ── every second ──────────────────────────────────────────────────────────────────────────────────────
 
-    def picture(self, connection: Connection, now: int | None, wall: int) -> Picture:
+    def picture(self, connection: Connection, clock: str, wall: int) -> Picture:
         """The state of things.
 
         Args:
             connection: outside any transaction; all is read as of one instant.
-            now: microseconds since 1970; None: the newest event's time, or the wall clock's if earlier.
-            wall: the wall clock.
+            clock: which says what is now: ``wall`` or ``events``.
+            wall: the wall clock, microseconds since 1970.
         """
-        with connection.transaction():
-            connection.execute("set transaction isolation level repeatable read, read only")
+        with instant(connection):
             newest = self._read_units(connection)
-            # In a replay no now is known before the first event: nobody is on duty yet.
-            asked = -FOREVER if now is None and newest == -FOREVER else 0
-            if now is None:
-                now = min(wall, newest) if newest > -FOREVER else wall
+            at = chosen(clock, lambda: newest, lambda: wall)()
+            now = wall if at == UNKNOWN else at
             self._read_areas(connection)
-            found = self.standing(connection, now, at=asked or now)
+            found = self.standing(connection, now, at=at)
         return Picture(
             now,
             newest,
@@ -239,35 +237,26 @@ class Reader:
         missing = [key for key, stamp in wanted if (key, stamp) not in self._duties]
         if missing:
             devices: dict[int, list[Allocation]] = {}
-            for key, device_id, kind, start, end in connection.execute(
-                "select duty, device_id, kind, start_at, end_at from allocation join device using (device) "
-                "where duty = any(%s) order by duty, position",
+            for key, device_id, kind, start, end in fetch(
+                connection,
+                f"select duty, device_id, kind, {us('start_at')}, {us('end_at')} from allocation "
+                "join device using (device) where duty = any(%s) order by duty, position",
                 [missing],
-            ).fetchall():
-                devices.setdefault(key, []).append(Allocation(device_id, kind, _us(start), _us(end)))
-            for (
-                key,
-                stamp,
-                duty_id,
-                revision,
-                officer,
-                start,
-                end,
-                patch,
-                name,
-                role,
-                team,
-            ) in connection.execute(
-                "select duty, d.xmin::text::int8, duty_id, revision, officer_id, start_at, end_at, patch, "
-                "name, role, team from duty d join officer using (officer) where duty = any(%s)",
+            ):
+                devices.setdefault(key, []).append(Allocation(device_id, kind, start, end))
+            for key, stamp, duty_id, revision, officer, start, end, patch, name, role, team in fetch(
+                connection,
+                "select duty, d.xmin::text::int8, duty_id, revision, officer_id, "
+                f"{us('start_at')}, {us('end_at')}, patch, name, role, team "
+                "from duty d join officer using (officer) where duty = any(%s)",
                 [missing],
-            ).fetchall():
+            ):
                 self._duties[key, stamp] = Duty(
                     duty_id,
                     revision,
                     officer,
-                    microseconds(start),
-                    _us(end),
+                    start,
+                    end,
                     tuple(patch),
                     tuple(devices.get(key, ())),
                     name=name,
@@ -303,8 +292,7 @@ class Reader:
 
     def tracks(self, connection: Connection, now: int) -> DayTracks:
         """The last day up to a time (microseconds), closed slices read only where they changed."""
-        with connection.transaction():
-            connection.execute("set transaction isolation level repeatable read, read only")
+        with instant(connection):
             self._read_areas(connection)
             keys, duties, ends = self._running(connection, now - DAY, now)
             marks = [
@@ -407,7 +395,3 @@ def _series(
 
 _ELEMENT = np.dtype([("size", ">i4"), ("value", ">i8")])
 """An element of an array in PostgreSQL's binary format."""
-
-
-def _us(value: object) -> int | None:
-    return None if value is None else microseconds(value)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Looking: what the live page and the watch for alerts see, over one connection.
+"""Looking: what the live page and the watch for alerts see.
 
 A shell that only reads: it asks ``screen`` and lets the core say what it means. The last day is looked at
 less often than the growing ends, so that a large force does not cost more than it should.
@@ -6,12 +6,9 @@ less often than the growing ends, so that a large force does not cost more than 
 
 from __future__ import annotations
 
-import contextlib
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
-
-import psycopg
 
 from geo.areas import Kind
 from geo.matching.history import FOREVER
@@ -20,12 +17,12 @@ from stream.core.live.overview import Depth, LiveShare, Picture, Presence, deepe
 from stream.core.shares import gather
 from stream.settings import EVENTS
 from stream.store.reading.screen import Reader
-from stream.store.schema import connect, give_up, require
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from geo.areas import AreaSet
+    from stream.clock import Clock
     from stream.core.policy import Policies
     from stream.settings import Settings
     from stream.store.schema import Connection
@@ -79,25 +76,18 @@ class Sight:
 
 @dataclass(slots=True, eq=False)
 class Eyes:
-    """Reads over one connection, made again when it breaks; for one thread.
+    """Sees how things are, and remembers what seldom changes; for one thread at a time.
 
     Args:
-        settings: database, policies, clock.
+        settings: policies, clock, how old data may be.
         wall: the clock, microseconds since 1970.
-        steady: a clock that only goes on, seconds.
-        name: the program's, for the server's own lists.
-        connect_s, statement_s: how long to wait for a connection, and the server for a statement; None: as
-            long as it takes.
+        steady: a monotonic clock, seconds.
     """
 
     settings: Settings
-    wall: Callable[[], int]
+    wall: Clock
     steady: Callable[[], float] = time.monotonic
-    name: str = "patrol web live"
-    connect_s: float | None = None
-    statement_s: float | None = None
     policies: Policies = field(init=False)
-    _connection: Connection | None = None
     _reader: Reader = field(default_factory=Reader)
     _depth: Depth | None = None
     _depth_areas: AreaSet | None = None
@@ -109,45 +99,17 @@ class Eyes:
     def __post_init__(self) -> None:
         self.policies = self.settings.policies()
 
-    def connection(self) -> Connection:
-        """The connection, made where there is none.
-
-        Raises:
-            psycopg.OperationalError: the database is away.
-            SchemaError: run ``patrol init`` first.
-        """
-        if self._connection is None:
-            connection = connect(
-                self.settings.database,
-                name=self.name,
-                connect_s=self.connect_s,
-                statement_s=self.statement_s,
-            )
-            try:
-                require(connection)
-            except BaseException:
-                connection.close()
-                raise
-            self._connection = connection
-        return self._connection
-
-    def look(self) -> Sight:
+    def look(self, connection: Connection) -> Sight:
         """Reads all there is to see.
 
-        Raises:
-            psycopg.Error: the database is away; the next look connects again.
-            SchemaError: run ``patrol init`` first.
-        """
-        try:
-            return self._look()
-        except psycopg.Error:
-            self.close()
-            raise
+        Args:
+            connection: outside any transaction.
 
-    def _look(self) -> Sight:
-        connection, policies = self.connection(), self.policies
-        wall = self.wall()
-        picture = self._reader.picture(connection, None if self.settings.clock == EVENTS else wall, wall)
+        Raises:
+            psycopg.Error: the database is away.
+        """
+        policies, wall = self.policies, self.wall()
+        picture = self._reader.picture(connection, self.settings.clock, wall)
         now = picture.as_of
         began = self.steady()
         depth = self._depth
@@ -195,18 +157,6 @@ class Eyes:
             text = f"Catching up: positions come in, and the newest is {spell(age)} old."
             return Fresh(newest, age, self._lag, LATE, text)
         return Fresh(newest, age, self._lag, STALE, f"Stale: no new position for {spell(age)}.")
-
-    def give_up(self) -> None:
-        """Lets a look go that waits for the database; for another thread than that which looks."""
-        if self._connection is not None:
-            give_up(self._connection)
-
-    def close(self) -> None:
-        """Ends the connection."""
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            with contextlib.suppress(psycopg.Error):
-                connection.close()
 
 
 def spell(age_s: float) -> str:

@@ -7,17 +7,19 @@ it is read, so that a page need not wait for a force; for all of them everything
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from geo.areas import AreaSet, Kind
 from geo.matching.history import FOREVER, UNKNOWN
 from geo.matching.places import Place
-from stream.core.calendar import WEEK, microseconds, moment
+from stream.core.calendar import moment
 from stream.core.crewing import crewing
 from stream.core.explaining.explanation import cut_open
+from stream.core.explaining.parts import area_names
+from stream.core.explaining.wording import Named
 from stream.core.facts import Allocation, Duty
 from stream.core.policy import BEGINNING
 from stream.core.shares import NEIGHBOURHOOD, TOTALS, Figures, figures_of, totals
@@ -28,26 +30,30 @@ from stream.core.summaries.counting import (
     VISITS_REACH,
     SummaryFacts,
     earlier,
+    in_force,
     neighbourhoods,
+    own_duties,
     summarise,
     touching,
 )
-from stream.core.summaries.model import BoundaryVersion, FigureChange
-from stream.store import areas
+from stream.core.summaries.details import Vehicles
+from stream.core.summaries.model import BoundaryVersion, Past
+from stream.store import areas, reports
 from stream.store.columns import copy_out, literal
+from stream.store.reading.instant import ever_booked, fetch, first_duty, instant, numbering, us
 from stream.store.reading.live import newest_event
 from stream.store.tracks import SLICES, STAYS, concatenate, pick, unpack
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
     from stream.core.calendar import Period
-    from stream.core.crewing import Crewing
     from stream.core.policy import Policies
     from stream.core.summaries.model import Summary
     from stream.core.windows import Rows
+    from stream.store.reports import Entry
     from stream.store.schema import Connection
 
 DUTY = 0
@@ -74,10 +80,87 @@ def summaries(
         area_ids: neighbourhoods; None: every one that was in force, or had a duty, in the period.
         now: microseconds; it decides only whether the period is over.
     """
-    with connection.transaction():
-        connection.execute("set transaction isolation level repeatable read, read only")
+    with instant(connection):
         record, chosen = record_of(connection, policies, period, area_ids, now)
     return summarise(record, period, policies, chosen)
+
+
+def facts_of(
+    connection: Connection, policies: Policies, period: Period, area_id: str, now: int
+) -> SummaryFacts | None:
+    """What one neighbourhood's summary is counted from; None where nothing is known of it in the period.
+
+    Args: see ``summaries``.
+    """
+    with instant(connection):
+        record, _ = record_of(connection, policies, period, [area_id], now)
+    known = area_id in neighbourhoods(record.versions, period)
+    return record if known or own_duties(record.duties, period, area_id) else None
+
+
+def vehicles_of(
+    connection: Connection, period: Period, area_id: str, now: int
+) -> tuple[Vehicles, Named] | None:
+    """What one neighbourhood's crewing is counted from, and the names of areas; None as in ``facts_of``."""
+    with instant(connection):
+        versions = _published(connection, period).versions
+        if area_id not in neighbourhoods(versions, period) and not len(
+            _own(connection, period.start, period.end, [area_id]).keys
+        ):
+            return None
+        found = _vehicles(connection, period, _until(connection, period, now), [area_id])
+    return found, Named(area_names(*(item for since, item in versions if since < period.end)))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ForcePeriod:
+    """All neighbourhoods of a period: as published, else as counted now.
+
+    Attributes:
+        entries: the newest published report of each neighbourhood that has one.
+        counted: of each of the others its name, and its figures up to now after those of the periods before.
+        complete: whether the period is over.
+    """
+
+    entries: list[Entry]
+    counted: dict[str, tuple[str, tuple[Past, ...]]]
+    complete: bool
+
+
+def force_period(connection: Connection, policies: Policies, period: Period, now: int) -> ForcePeriod:
+    """What is known of all neighbourhoods of a period, as of one instant.
+
+    Args: see ``summaries``.
+    """
+    with instant(connection):
+        entries = reports.listing(connection, period.name)
+        versions = _published(connection, period).versions
+        present = replace(period, end=_until(connection, period, now))
+        periods = [*period.before(PERIODS - 2), present]
+        there = {item.area_id for item in entries}
+        missing = set(neighbourhoods(versions, period)) - there
+        past = figures_by_period(connection, periods, None) if missing else {}
+    names = area_names(*(item for _, item in in_force(versions, period.start, period.end)))
+    missing |= {area_id for area_id, figures in past.items() if figures[-1] is not None} - there
+    counted = {}
+    for area_id in sorted(missing):
+        *before, last = past.get(area_id) or [None]
+        figures = [*before, None if last is None else replace(last, end=period.end)]
+        counted[area_id] = (
+            names.get((NEIGHBOURHOOD, area_id)) or area_id,
+            tuple(
+                Past(name=item.name, figures=figure, target=policies.at(item.start).target)
+                for item, figure in zip(periods[-len(figures) :], figures, strict=True)
+            ),
+        )
+    return ForcePeriod(entries, counted, period.is_over(now))
+
+
+def _until(connection: Connection, period: Period, now: int) -> int:
+    """Up to when anything of a period is counted: its end once it is over, else the newest position."""
+    if period.is_over(now):
+        return period.end
+    return min(max(newest_event(connection), period.start), period.end)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -94,9 +177,7 @@ def record_of(
 ) -> tuple[SummaryFacts, list[str]]:
     """What ``summaries`` counts from, and of which neighbourhoods; in the caller's transaction."""
     published = _published(connection, period)
-    newest = newest_event(connection)
-    complete = now >= period.end
-    until = period.end if complete else min(max(newest, period.start), period.end)
+    complete, until = period.is_over(now), _until(connection, period, now)
     low, high = earlier(period)[0].start, period.end + VISITS_REACH
     own = _own(connection, low, period.end, area_ids)
     within = own.touching(period)
@@ -120,6 +201,8 @@ def record_of(
     devices = connection.execute("select device, device_id from device order by device_id").fetchall()
     device = numbering([key for key, _ in devices])
     order = np.lexsort((rows[1], rows[DUTY]))
+    named = None if area_ids is None else chosen
+    vehicles = _vehicles(connection, period, until, named)
     found = Slices(
         np.searchsorted(keys, rows[DUTY][order]).astype(np.int32),
         rows[1][order],
@@ -140,14 +223,13 @@ def record_of(
         boundaries=published.on_record,
         until=until,
         complete=complete,
-        crewing=_crewing(connection, period, until, None if area_ids is None else chosen),
-        booked=_booked(
-            connection,
-            None if area_ids is None else officers,
+        crewing=crewing(
+            vehicles.duties, vehicles.stays, vehicles.device_ids, vehicles.places, period.start, until
         ),
-        beginning=_beginning(connection, until),
-        past=past_figures(connection, period, None if area_ids is None else chosen),
-        changes=_changes(connection, period, chosen),
+        booked=ever_booked(connection, None if area_ids is None else officers),
+        beginning=until if (first := first_duty(connection)) is None else first,
+        past=figures_by_period(connection, period.before(PERIODS - 1), named),
+        changes=reports.recorded_changes(connection, period, chosen),
     )
     return record, chosen
 
@@ -210,9 +292,9 @@ class _OwnDuties:
 
 def _own(connection: Connection, low: int, high: int, area_ids: Sequence[str] | None) -> _OwnDuties:
     ids = None if area_ids is None else list(area_ids)
-    found = _fetch(
+    found = fetch(
         connection,
-        f"select duty, officer, patch, {_us('start_at')}, coalesce({_us('end_at')}, {FOREVER}) from duty "
+        f"select duty, officer, patch, {us('start_at')}, coalesce({us('end_at')}, {FOREVER}) from duty "
         "where not cancelled and tstzrange(start_at, end_at) && tstzrange(%s, %s) "
         "and (%s::text[] is null and patch <> '{}' or patch && %s::text[]) order by duty",
         [moment(low), moment(high), ids, ids],
@@ -229,17 +311,17 @@ def _own(connection: Connection, low: int, high: int, area_ids: Sequence[str] | 
 def _duties(connection: Connection, keys: NDArray[np.int64], period: Period) -> list[Duty]:
     """The duties behind sorted keys; with their devices where they touch the period."""
     held: dict[int, list[Allocation]] = defaultdict(list)
-    for duty, device_id, kind, start, end in _fetch(
+    for duty, device_id, kind, start, end in fetch(
         connection,
-        f"select duty, device_id, kind, {_us('a.start_at')}, {_us('a.end_at')} from allocation a "
+        f"select duty, device_id, kind, {us('a.start_at')}, {us('a.end_at')} from allocation a "
         "join device using (device) join duty d using (duty) where duty = any(%s) and d.start_at < %s "
         "and (d.end_at is null or d.end_at > %s) order by duty, position",
         [keys.tolist(), moment(period.end), moment(period.start)],
     ):
         held[duty].append(Allocation(device_id, kind, start, end))
-    found = _fetch(
+    found = fetch(
         connection,
-        f"select duty, duty_id, revision, officer_id, {_us('start_at')}, {_us('end_at')}, patch, cancelled, "
+        f"select duty, duty_id, revision, officer_id, {us('start_at')}, {us('end_at')}, patch, cancelled, "
         "name, role, team from duty join officer using (officer) where duty = any(%s) order by duty",
         [keys.tolist()],
     )
@@ -261,44 +343,6 @@ def _duties(connection: Connection, keys: NDArray[np.int64], period: Period) -> 
     ]
 
 
-def _us(column: str) -> str:
-    """A time as microseconds in SQL; NULL stays NULL."""
-    return f"(extract(epoch from {column}) * 1000000)::int8"
-
-
-def _fetch(connection: Connection, query: str, values: Sequence[object] = ()) -> list[Any]:
-    """All rows at once and in binary: a force has many."""
-    return connection.cursor(binary=True).execute(query.encode(), values).fetchall()
-
-
-def _beginning(connection: Connection, before: int) -> int:
-    """Start of the first duty of all, microseconds."""
-    row = connection.execute("select min(start_at) from duty where not cancelled").fetchone()
-    return before if row is None or row[0] is None else microseconds(row[0])
-
-
-def _booked(connection: Connection, officers: Sequence[int] | None) -> list[Duty]:
-    """All duties ever of some officers and of everybody who was in one of their teams; None: of all."""
-    if officers is not None:
-        officers = [
-            officer
-            for (officer,) in connection.execute(
-                "select distinct officer from duty where officer = any(%(ids)s) or team = any("
-                "array(select distinct team from duty where officer = any(%(ids)s) and team is not null))",
-                {"ids": list(officers)},
-            )
-        ]
-    return [
-        Duty(duty_id, revision, officer_id, start, end, cancelled=cancelled, name=name, team=team)
-        for duty_id, revision, officer_id, start, end, cancelled, name, team in _fetch(
-            connection,
-            f"select duty_id, revision, officer_id, {_us('start_at')}, {_us('end_at')}, cancelled, name, "
-            "team from duty join officer using (officer) where %s::int[] is null or officer = any(%s::int[])",
-            [officers, officers],
-        )
-    ]
-
-
 # ── Slices ────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -317,7 +361,7 @@ def _slices(connection: Connection, duties: NDArray[np.int64], condition: str = 
 
 
 def _growing(connection: Connection, condition: str) -> Rows:
-    found = _fetch(
+    found = fetch(
         connection, f"select duty, slices from slice_end where slices <> '{{}}' and {condition} order by duty"
     )
     rows = unpack(SLICES, [row[1] for row in found])
@@ -367,19 +411,12 @@ def places_of(connection: Connection, keys: NDArray[np.integer]) -> tuple[list[P
     return [found[key] for key in used.tolist()], numbering(used.tolist())[keys]
 
 
-def numbering(keys: Sequence[int]) -> NDArray[np.int32]:
-    """Database keys → positions, as a table to index; -1 stays -1."""
-    table = np.full(max(keys, default=-1) + 2, UNKNOWN, np.int32)
-    table[list(keys)] = np.arange(len(keys), dtype=np.int32)
-    return table
-
-
 # ── Crewing ───────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _crewing(connection: Connection, period: Period, until: int, area_ids: Sequence[str] | None) -> Crewing:
-    """Crewed vehicle time of the period; where neighbourhoods are named, only theirs is whole."""
-    rows = _fetch(
+def _vehicles(connection: Connection, period: Period, until: int, area_ids: Sequence[str] | None) -> Vehicles:
+    """What crewing of the period is counted from; where neighbourhoods are named, only theirs is whole."""
+    rows = fetch(
         connection,
         "select distinct device, device_id, officer from allocation a join device using (device) "
         "join duty d using (duty) where kind <> 'radio' and not cancelled and d.start_at < %s "
@@ -387,10 +424,10 @@ def _crewing(connection: Connection, period: Period, until: int, area_ids: Seque
         [moment(until), moment(period.start)],
     )
     names = dict(sorted({(device, name) for device, name, _ in rows}))
-    stays = stays_of(connection, sorted(names), period.start, until, area_ids)
+    stays = _stays(connection, sorted(names), period.start, until, area_ids)
     met = set(stays[0].tolist()) if area_ids is not None else names.keys()
     officers = sorted({officer for device, _, officer in rows if device in met})
-    held = _fetch(
+    held = fetch(
         connection,
         "select duty from duty where officer = any(%s) and not cancelled and start_at < %s "
         "and (end_at is null or end_at > %s) order by duty",
@@ -405,10 +442,10 @@ def _crewing(connection: Connection, period: Period, until: int, area_ids: Seque
     device = numbering(keys)[stays[0]]
     order = np.lexsort((stays[1], device))
     counted = Stays(device[order], stays[1][order], stays[2][order], place[order])
-    return crewing(duties, counted, [names[key] for key in keys], places, period.start, until)
+    return Vehicles(duties, counted, [names[key] for key in keys], places, until)
 
 
-def stays_of(
+def _stays(
     connection: Connection, devices: Sequence[int], low: int, high: int, area_ids: Sequence[str] | None
 ) -> Rows:
     """Stays of devices that touch a period, all or those in some neighbourhoods; keys of the database."""
@@ -431,7 +468,7 @@ def stays_of(
         f"and end_at > from_us({low}) and start_at < from_us({high}){where}",
         ["int4", "time", "time", *STAYS.types],
     )
-    found = _fetch(
+    found = fetch(
         connection, f"select device, stays from stay_end where device = any({chosen}) order by device"
     )
     growing = unpack(STAYS, [row[1] for row in found])
@@ -446,15 +483,14 @@ def stays_of(
 # ── The periods before ────────────────────────────────────────────────────────────────────────────────────
 
 
-def past_figures(
-    connection: Connection, period: Period, area_ids: Sequence[str] | None
+def figures_by_period(
+    connection: Connection, periods: Sequence[Period], area_ids: Sequence[str] | None
 ) -> dict[str, list[Figures | None]]:
-    """The neighbourhoods' figures of the periods before, oldest first; None without duty time.
+    """The neighbourhoods' figures of periods that follow each other, oldest first; None without duty time.
 
     Of a duty that lies within one period the sums stand in its growing end; only those over an edge, or
     still open, are counted from their slices.
     """
-    periods = period.before(PERIODS - 1)
     low, high = periods[0].start, periods[-1].end
     own = _own(connection, low, high, area_ids)
     edges = np.array([item.start for item in periods] + [high], np.int64)
@@ -498,7 +534,7 @@ def _sums(
     if not len(which):
         return settled, settled
     keys = own.keys[which]
-    found = _fetch(
+    found = fetch(
         connection,
         "select duty, settled, slices from slice_end "
         f"where duty = any({literal(keys, 'int4')}) order by duty",
@@ -528,40 +564,3 @@ def _bare(own: _OwnDuties, at: int) -> Duty:
     """So much of a duty as sums depend on."""
     end = own.end[at]
     return Duty(str(own.keys[at]), 1, "", own.start[at], None if end == FOREVER else end, own.patches[at])
-
-
-# ── What was restated ─────────────────────────────────────────────────────────────────────────────────────
-
-
-def _changes(
-    connection: Connection, period: Period, area_ids: Sequence[str]
-) -> Mapping[str, list[FigureChange]]:
-    """Restatements on record of the neighbourhoods' figures of a week (rule 20); months have none."""
-    found: dict[str, list[FigureChange]] = defaultdict(list)
-    if period.kind != WEEK:
-        return found
-    for number, at, cause, by, why, area_id, before, after in connection.execute(
-        "select restatement, recorded_at, cause, recorded_by, why, id, before, after "
-        "from restated join restatement using (restatement) "
-        "where week = %s and scope = %s and id = any(%s) order by restatement",
-        [period.name, NEIGHBOURHOOD, list(area_ids)],
-    ):
-        found[area_id].append(
-            FigureChange(
-                number=number,
-                recorded_at=microseconds(at),
-                cause=cause,
-                by=by,
-                why=why,
-                before=_recorded(area_id, period, before),
-                after=_recorded(area_id, period, after),
-            )
-        )
-    return found
-
-
-def _recorded(area_id: str, period: Period, times: Sequence[int | None] | None) -> Figures | None:
-    if times is None:
-        return None
-    row = np.array([time or 0 for time in times] + [0] * (TOTALS - len(times)), np.int64)
-    return figures_of(NEIGHBOURHOOD, area_id, period.start, period.end, row)

@@ -24,8 +24,7 @@ from stream.web.boundaries.published import attributes
 from stream.web.problems import ProblemError, bad, known
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
+    from stream.clock import Clock
     from stream.web.boundaries.published import Boundaries, Feature
 
 CONFORMS_TO = (
@@ -44,7 +43,7 @@ TITLE = "Patrol Visibility: boundaries"
 ABOUT = "Published boundaries of the force: what is in force now, and at any time asked for."
 
 
-def router(boundaries: Boundaries, now: Callable[[], int]) -> APIRouter:
+def router(boundaries: Boundaries, now: Clock) -> APIRouter:
     """The paths of OGC API Features.
 
     Args:

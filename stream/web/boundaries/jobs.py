@@ -28,7 +28,9 @@ if TYPE_CHECKING:
 
     from geo.areas import AreaSet
     from geo.boundaries.findings import Checked
+    from stream.clock import Clock
     from stream.settings import Settings
+    from stream.store.pool import Pool
     from stream.store.schema import Connection
     from stream.web.description import Json
 
@@ -87,11 +89,13 @@ class Jobs:
 
     Args:
         settings: database and policies.
+        pool: connections for what is only read.
         now: the clock, microseconds since 1970.
     """
 
-    def __init__(self, settings: Settings, now: Callable[[], int]) -> None:
+    def __init__(self, settings: Settings, pool: Pool, now: Clock) -> None:
         self.settings = settings
+        self.pool = pool
         self.now = now
         self.jobs: dict[str, Job] = {}
         self._thread = ThreadPoolExecutor(1, "boundaries")
@@ -143,14 +147,7 @@ class Jobs:
         """Reads something at once, whatever is being done meanwhile, and does not wait for ever."""
 
         def run() -> Any:
-            limits = self.settings
-            with connect(
-                limits.database,
-                name="patrol web history",
-                connect_s=limits.database_connect_s,
-                statement_s=limits.database_answer_s,
-            ) as connection:
-                require(connection)
+            with self.pool.connection() as connection:
                 return question(connection)
 
         return await asyncio.to_thread(run)

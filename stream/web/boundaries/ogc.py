@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from geo.areas import Kind
 from stream.web.boundaries.parameters import CRS84, DEFAULT_LIMIT, MAX_LIMIT, SYSTEMS
-from stream.web.description import COUNT, NUMBER, TEXT, TIME, Json, in_path, listed, record
+from stream.web.description import Json, in_path
+from stream.web.schemas import COUNT, NUMBER, TEXT, TIME, listed, record
 
 _LINK = record("href rel type", href=TEXT, rel=TEXT, type=TEXT, title=TEXT)
 

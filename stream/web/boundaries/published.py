@@ -1,40 +1,32 @@
 """The published boundaries as the web needs them: which version is in force when, and shapes ready to send.
 
-A shell over one connection. A version never changes once it is published, so it is read once and kept; which
-versions there are is asked each time, so that a new one shows at once, in every process.
+A shell. A version never changes once it is published, so it is read once and kept; which versions there are
+is asked each time, so that a new one shows at once, in every process.
 """
 
 from __future__ import annotations
 
-import time
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
-import psycopg
 import shapely
 
 from geo.boundaries.crs import BNG, crs_of, from_wgs84
 from geo.matching.history import FOREVER
 from stream.store import areas
 from stream.store.reading.live import newest_event
-from stream.store.schema import NoAnswerError, connect, give_up, require
 from stream.web.boundaries.parameters import CRS84, EPSG_4326, EPSG_27700, Query
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-    from typing import TypeVar
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
     from geo.areas import Area, AreaSet, Kind
-    from stream.settings import Settings
     from stream.store.areas import Version
-    from stream.store.schema import Connection
-
-    Found = TypeVar("Found")
+    from stream.store.pool import Pool
 
 DIGITS = {CRS84: 9, EPSG_4326: 9, EPSG_27700: 3}
 """Decimals of coordinates: a tenth of a millimetre in degrees, a millimetre in metres."""
@@ -134,19 +126,13 @@ def periods(published: Sequence[Version], kind: Kind) -> list[InForce]:
 
 @dataclass(slots=True)
 class Boundaries:
-    """Published boundaries over one connection, which is made again when it breaks.
-
-    Questions take turns in a thread of their own. Whoever asks waits for a stated time and no longer, and
-    while one question is stuck nobody else is made to wait.
+    """Published boundaries.
 
     Args:
-        settings: the database, and how long to wait for it.
+        pool: connections to the database.
     """
 
-    settings: Settings
-    _thread: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "areas"))
-    _began: float | None = None
-    _connection: Connection | None = None
+    pool: Pool
     _shapes: dict[int, Shapes] = field(default_factory=dict)
 
     def ready(self) -> int:
@@ -159,18 +145,20 @@ class Boundaries:
             psycopg.OperationalError: it does not answer, or cannot be reached.
             SchemaError: run ``patrol init`` first.
         """
-        self._ask(require)
-        return self._ask(newest_event)
+        with self.pool.connection() as connection:
+            return newest_event(connection)
 
     def periods(self, kind: Kind) -> list[InForce]:
         """When which version of a kind is in force."""
-        return periods(self._ask(areas.versions), kind)
+        with self.pool.connection() as connection:
+            return periods(areas.versions(connection), kind)
 
     def shapes(self, version: Version) -> Shapes:
         """The areas of a version."""
         found = self._shapes.get(version.version)
         if found is None:
-            read = self._ask(lambda connection: areas.read(connection, version.version, version.kind))
+            with self.pool.connection() as connection:
+                read = areas.read(connection, version.version, version.kind)
             found = self._shapes.setdefault(version.version, Shapes(read))
         return found
 
@@ -199,59 +187,11 @@ class Boundaries:
                     return self._feature(period, shapes, shapes.number[plain], now)
         return None
 
-    def close(self) -> None:
-        """Ends the connection; a question that is stuck is given up."""
-        if self._connection is not None:
-            give_up(self._connection)
-        self._thread.shutdown(wait=True, cancel_futures=True)
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
-
     @staticmethod
     def _feature(period: InForce, shapes: Shapes, at: int, now: int) -> Feature:
         area_id = shapes.areas[at].area_id
         name = area_id if period.meets(now, now) else f"{area_id}@{period.version.version}"
         return Feature(name, period.version, shapes, at, period.start, period.end)
-
-    def _ask(self, question: Callable[[Connection], Found]) -> Found:
-        limit, began = self.settings.database_answer_s, self._began
-        if began is not None and time.monotonic() - began > limit:
-            raise NoAnswerError("the database does not answer")
-        answer = self._thread.submit(self._work, question)
-        try:
-            return answer.result(limit)
-        except TimeoutError:
-            answer.cancel()
-            raise NoAnswerError("the database does not answer") from None
-
-    def _work(self, question: Callable[[Connection], Found]) -> Found:
-        self._began = time.monotonic()
-        try:
-            connection = self._connection
-            if connection is None or connection.closed or connection.broken or not _alive(connection):
-                # The server went away, and perhaps came back, since the last request.
-                if connection is not None:
-                    connection.close()
-                self._connection = connection = connect(
-                    self.settings.database,
-                    name="patrol web",
-                    connect_s=self.settings.database_connect_s,
-                    statement_s=self.settings.database_statement_s,
-                )
-            return question(connection)
-        finally:
-            self._began = None
-
-
-def _alive(connection: Connection) -> bool:
-    try:
-        connection.execute("select 1")
-    except NoAnswerError:
-        raise
-    except psycopg.OperationalError:
-        return False
-    return True
 
 
 def _readings(name: str) -> Iterator[tuple[str, int | None]]:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 from fastapi import APIRouter, Request, Response
+from msgspec import Meta
 from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException
 
@@ -33,7 +34,7 @@ from stream.web import schemas
 from stream.web.answering import answer
 from stream.web.boundaries.jobs import RUNNING, Jobs, checking
 from stream.web.pages import refuse_foreign
-from stream.web.people import body_of
+from stream.web.people import By, Why, body_of
 from stream.web.problems import ProblemError, bad, known
 
 if TYPE_CHECKING:
@@ -45,29 +46,32 @@ LARGEST = 200_000_000
 """Bytes of a file that is sent, at most."""
 
 
+Start = Annotated[
+    str,
+    Meta(
+        description="A local date, from its midnight on, or a time.",
+        extra_json_schema={"anyOf": [{"type": "string", "format": item} for item in ("date", "date-time")]},
+    ),
+]
+
+
 FIELDS = frozenset(
     {"file", "kind", "layer", "id_column", "name_column", "crs", "encoding", "accept", "by", "why"}
 )
 """What a request for a check may say."""
 
 
-Why = Annotated[str, msgspec.Meta(max_length=2000)] | None
-"""A reason, or none."""
-
-
-class Publish(msgspec.Struct, forbid_unknown_fields=True, rename={"start": "from"}):
+class Publish(By):
     """Which checked file to publish, from when on, who says so and why."""
 
     job: str
-    start: str
-    by: str
+    start: Start = msgspec.field(name="from")
     why: Why = None
 
 
-class TakeBack(msgspec.Struct, forbid_unknown_fields=True):
+class TakeBack(By):
     """Which kind's newest version to take back, who says so and why."""
 
-    by: str
     kind: Kind | None = None
     why: Why = None
 
@@ -142,7 +146,7 @@ def router(desk: Jobs) -> APIRouter:
             "publishBoundaries",
             "A checked file is published",
             schemas.OUTCOME,
-            content=schemas.PUBLISH,
+            content=Publish,
             status=201,
             problems=(409,),
         ),
@@ -200,7 +204,7 @@ def router(desk: Jobs) -> APIRouter:
             "takeBackBoundaries",
             "The newest version is taken back",
             schemas.OUTCOME,
-            content=schemas.TAKE_BACK,
+            content=TakeBack,
             problems=(409,),
         ),
     )

@@ -5,39 +5,33 @@ A shell: it reads a request, writes a line to the database, and answers with the
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import msgspec
 from fastapi import APIRouter, Request, Response
+from msgspec import Meta
 
 from stream.core.facts import SECOND
 from stream.store import alerts
 from stream.web import description as api
-from stream.web import schemas
 from stream.web.answering import answer
 from stream.web.live import answers
-from stream.web.people import body_of
-from stream.web.problems import ProblemError, bad
+from stream.web.people import By, body_of
+from stream.web.problems import ProblemError
 
 if TYPE_CHECKING:
     from stream.store.alerts import Noted
     from stream.web.live.pulse import Pulse
 
+ALERT_ID = api.in_path("alertId", "The alert's id.")
+
 LONGEST_MIN = 24 * 60
 """The longest that an alert can be put off, minutes."""
 
 
-class By(msgspec.Struct, forbid_unknown_fields=True):
-    """Who says it."""
-
-    by: str
-
-
-class Snooze(msgspec.Struct, forbid_unknown_fields=True):
+class Snooze(By):
     """Who says it, and for how long there shall be silence."""
 
-    by: str
-    minutes: float
+    minutes: Annotated[float, Meta(gt=0, le=LONGEST_MIN)]
 
 
 def router(pulse: Pulse) -> APIRouter:
@@ -49,10 +43,10 @@ def router(pulse: Pulse) -> APIRouter:
             raise ProblemError(404, "NotFound", f"there is no alert {request.path_params['alertId']!r}")
         return answer(answers.alert_json(found))
 
-    def operation(name: str, summary: str, content: api.Json) -> Any:
-        return api.operation(name, summary, schemas.ALERT, [schemas.ALERT_ID], content=content)
+    def operation(name: str, summary: str, content: type[By]) -> Any:
+        return api.operation(name, summary, answers.AlertJson, [ALERT_ID], content=content)
 
-    @routes.post("/acknowledge", **operation("acknowledge", "An alert has been seen", schemas.BY))
+    @routes.post("/acknowledge", **operation("acknowledge", "An alert has been seen", By))
     async def acknowledge(request: Request) -> Response:
         said = await body_of(request, By)
         alert_id, now = request.path_params["alertId"], (await pulse.now()).picture.as_of
@@ -63,19 +57,15 @@ def router(pulse: Pulse) -> APIRouter:
             request,
         )
 
-    @routes.post(
-        "/unacknowledge", **operation("unacknowledge", "An acknowledgement is taken back", schemas.BY)
-    )
+    @routes.post("/unacknowledge", **operation("unacknowledge", "An acknowledgement is taken back", By))
     async def unacknowledge(request: Request) -> Response:
         await body_of(request, By)
         alert_id = request.path_params["alertId"]
         return given(await pulse.ask(lambda connection: alerts.unacknowledge(connection, alert_id)), request)
 
-    @routes.post("/snooze", **operation("snooze", "An alert is put off", schemas.SNOOZE))
+    @routes.post("/snooze", **operation("snooze", "An alert is put off", Snooze))
     async def snooze(request: Request) -> Response:
         said = await body_of(request, Snooze)
-        if not 0 < said.minutes <= LONGEST_MIN:
-            raise bad(f"minutes must be above 0 and at most {LONGEST_MIN:,}")
         alert_id = request.path_params["alertId"]
         until = (await pulse.now()).picture.as_of + int(said.minutes * 60 * SECOND)
         return given(
@@ -83,7 +73,7 @@ def router(pulse: Pulse) -> APIRouter:
             request,
         )
 
-    @routes.post("/unsnooze", **operation("unsnooze", "An alert is put off no longer", schemas.BY))
+    @routes.post("/unsnooze", **operation("unsnooze", "An alert is put off no longer", By))
     async def unsnooze(request: Request) -> Response:
         await body_of(request, By)
         alert_id = request.path_params["alertId"]

@@ -7,9 +7,11 @@ columns of many, where they are whole milliseconds since 1970.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
+import msgspec
 import numpy as np
+from msgspec import Meta
 
 from geo.areas import Kind
 from geo.matching.history import UNKNOWN
@@ -17,10 +19,12 @@ from stream.core.abstraction import OUTSIDE
 from stream.core.calendar import rfc3339
 from stream.core.columns import coalesce
 from stream.core.facts import SECOND
+from stream.core.json_types import Time, when
+from stream.core.live.alerts import ACT, KINDS, LOOK
 from stream.core.live.overview import SIGNED_OFF, of_duties
 from stream.core.live.share_event import share_event
 from stream.core.slices import ACTIVITIES, HIDDEN, NO_STATE, OFF_PATCH, ON_BREAK, ON_PATCH, UNSEEN, up_to
-from stream.web.plain import DIGITS, Names, seconds, when
+from stream.web.plain import DIGITS, Names, seconds
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -34,6 +38,9 @@ if TYPE_CHECKING:
     from stream.store.alerts import Noted
     from stream.store.reading.sight import Fresh
     from stream.web.description import Json
+
+AlertKind = Annotated[str, Meta(extra_json_schema={"enum": list(KINDS)})]
+Level = Annotated[str, Meta(extra_json_schema={"enum": [ACT, LOOK]})]
 
 
 def fresh_json(fresh: Fresh) -> Json:
@@ -63,13 +70,10 @@ def share_json(share: LiveShare, names: Names, nobody_since: int | None = None) 
     """A live figure with what stands beside it."""
     outlook, ahead = share.outlook, share.projected
     return {
-        **share_event(
-            share.figures,
-            share.name,
-            share.target,
-            share.officers.on_duty,
-            share.officers.on_patch,
-            rfc3339,
+        **msgspec.to_builtins(
+            share_event(
+                share.figures, share.name, share.target, share.officers.on_duty, share.officers.on_patch
+            )
         ),
         "projected": _rounded(ahead.share if ahead else None),
         "projected_low": _rounded(ahead.share_low if ahead else None),
@@ -162,24 +166,46 @@ def awaited_visibly(area: Json) -> tuple[Any, ...]:
     return (*(value for name, value in area.items() if name not in moving), int(area["officer_s"] // 60))
 
 
-def alert_json(item: Noted) -> Json:
+class AcknowledgedJson(msgspec.Struct, frozen=True):
+    """Who has seen an alert, and when."""
+
+    at: Time
+    by: str
+
+
+class AlertJson(msgspec.Struct, frozen=True):
+    """An alert, and what people said to it."""
+
+    alert_id: str
+    kind: AlertKind
+    scope: str
+    id: str
+    since: Time
+    raised: Time | None
+    text: str
+    cleared: Time | None
+    acknowledged: AcknowledgedJson | None
+    snoozed_until: Time | None
+    level: Level
+
+
+def alert_json(item: Noted) -> AlertJson:
     """An alert as the page has it."""
     episode = item.episode
-    return {
-        "alert_id": episode.alert_id,
-        "kind": episode.kind,
-        "scope": episode.scope,
-        "id": episode.id,
-        "since": rfc3339(episode.since),
-        "raised": when(episode.raised),
-        "text": episode.text,
-        "cleared": when(episode.cleared),
-        "acknowledged": None
-        if item.acknowledged_at is None
-        else {"at": rfc3339(item.acknowledged_at), "by": item.acknowledged_by},
-        "snoozed_until": when(item.snoozed_until),
-        "level": episode.level,
-    }
+    at, by = item.acknowledged_at, item.acknowledged_by
+    return AlertJson(
+        alert_id=episode.alert_id,
+        kind=episode.kind,
+        scope=episode.scope,
+        id=episode.id,
+        since=rfc3339(episode.since),
+        raised=when(episode.raised),
+        text=episode.text,
+        cleared=when(episode.cleared),
+        acknowledged=None if at is None or by is None else AcknowledgedJson(rfc3339(at), by),
+        snoozed_until=when(item.snoozed_until),
+        level=episode.level,
+    )
 
 
 # ── Units ─────────────────────────────────────────────────────────────────────────────────────────────────
@@ -426,5 +452,5 @@ def why(activity: int, state: str, place: Place | None, names: Names) -> str:
 
 def figure_json(figures: Figures, name: str, target: float) -> Json:
     """A figure by itself."""
-    event = share_event(figures, name, target, 0, 0, rfc3339)
+    event: Json = msgspec.to_builtins(share_event(figures, name, target, 0, 0))
     return {key: value for key, value in event.items() if not key.startswith("officers_")}

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from geo.matching.history import UNKNOWN
 from stream.core.calendar import rfc3339
 from stream.core.facts import SECOND
+from stream.core.json_types import when
 from stream.core.live.overview import of_duties
 from stream.core.shares import NEIGHBOURHOOD, OFFICER, shares
 from stream.core.slices import ACTIVITIES, NO_DEVICE
@@ -140,14 +141,14 @@ def duty_json(track: DutyTrack, moment: Moment, policies: Policies) -> Json:
             "team": duty.team,
             "patch": list(duty.patch),
             "from": rfc3339(duty.start),
-            "to": plain.when(duty.end),
+            "to": when(duty.end),
             "running": running,
             "devices": [
                 {
                     "device_id": item.device_id,
                     "kind": item.kind,
-                    "from": plain.when(item.start),
-                    "to": plain.when(item.end),
+                    "from": when(item.start),
+                    "to": when(item.end),
                 }
                 for item in duty.devices
             ],

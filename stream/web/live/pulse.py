@@ -17,7 +17,6 @@ import secrets
 import time
 import zlib
 from collections import deque
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -33,8 +32,9 @@ from stream.core.live.overview import nobody_since
 from stream.core.shares import FORCE, OFFICER
 from stream.settings import EVENTS
 from stream.store import alerts
+from stream.store.pool import NoAnswerError
 from stream.store.reading.sight import AWAY, FAULT, SCHEMA, SILENT, STALE, WORKER, Eyes, Fresh, spell
-from stream.store.schema import NoAnswerError, SchemaError
+from stream.store.schema import SchemaError
 from stream.web import plain
 from stream.web.live import answers
 
@@ -42,9 +42,11 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
 
     from geo.areas import AreaSet
+    from stream.clock import Clock
     from stream.core.live.overview import Depth, LiveShare, Picture
     from stream.settings import Settings
     from stream.store.alerts import Noted
+    from stream.store.pool import Pool
     from stream.store.schema import Connection
     from stream.web.description import Json
     from stream.web.live.answers import ShownUnit
@@ -108,10 +110,12 @@ class Viewer:
 
     Args:
         eyes: they read the database.
+        pool: connections to it.
         settings: how long a priority area may wait within its hours, and the worker be silent.
     """
 
     eyes: Eyes
+    pool: Pool
     settings: Settings
     _homes: tuple[AreaSet, dict[str, str | None]] | None = None
     _observed: int | None = None
@@ -124,13 +128,10 @@ class Viewer:
             psycopg.Error: the database is away.
             SchemaError: run ``patrol init`` first.
         """
-        try:
-            sight = self.eyes.look()
-            noted = alerts.noted(self.eyes.connection(), sight.picture.as_of)
-            fresh = self._with_worker(sight.fresh, alerts.observed(self.eyes.connection()))
-        except psycopg.Error:
-            self.eyes.close()
-            raise
+        with self.pool.connection(patient=True) as connection:
+            sight = self.eyes.look(connection)
+            noted = alerts.noted(connection, sight.picture.as_of)
+            fresh = self._with_worker(sight.fresh, alerts.observed(connection))
         picture, depth, now = sight.picture, sight.depth, sight.picture.as_of
         names = plain.Names(picture.areas)
         nobody = nobody_since(depth)
@@ -210,7 +211,8 @@ class Pulse:
     def __init__(
         self,
         settings: Settings,
-        wall: Callable[[], int],
+        pool: Pool,
+        wall: Clock,
         *,
         beat_s: float = BEAT_S,
         remembered_s: float = REMEMBERED_S,
@@ -220,15 +222,9 @@ class Pulse:
         self.counts = Counts()
         self._boot = secrets.token_hex(4)
         self._wall = wall
-        self._eyes = Eyes(
-            settings,
-            wall,
-            connect_s=settings.database_connect_s,
-            statement_s=settings.database_statement_s,
-        )
-        self._viewer = Viewer(self._eyes, settings)
-        self.policies = self._eyes.policies
-        self._thread = ThreadPoolExecutor(1, "pulse")
+        self._pool = pool
+        self._viewer = Viewer(Eyes(settings, wall), pool, settings)
+        self.policies = self._viewer.eyes.policies
         self._moment: Moment | None = None
         self._read_at = -FOREVER / SECOND
         self.failed: Fresh | None = None
@@ -266,25 +262,18 @@ class Pulse:
         return self._moment if self.failed is None else replace(self._moment, fresh=self.failed)
 
     async def ask(self, question: Callable[[Connection], Any]) -> Any:
-        """Does something with the pulse's connection, between two readings.
+        """Asks the database something, and does not wait for ever.
 
         Raises:
             psycopg.Error: the database is away, or does not answer; or what was asked makes no sense to it.
+            SchemaError: run ``patrol init`` first.
         """
 
         def work() -> Any:
-            try:
-                return question(self._eyes.connection())
-            except (psycopg.OperationalError, psycopg.InterfaceError):
-                self._eyes.close()
-                raise
+            with self._pool.connection() as connection:
+                return question(connection)
 
-        asked = asyncio.get_running_loop().run_in_executor(self._thread, work)
-        answered, _ = await asyncio.wait({asked}, timeout=self.settings.database_answer_s)
-        if not answered:
-            asked.cancel()
-            raise NoAnswerError("the database does not answer")
-        return asked.result()
+        return await asyncio.to_thread(work)
 
     async def _read(self, least_s: float = 0.0) -> None:
         """Waits for the reading that is going on, or for a new one, but not longer than is stated.
@@ -304,7 +293,7 @@ class Pulse:
         left = self._began + self.settings.database_answer_s - time.monotonic()
         await asyncio.wait({reading}, timeout=max(left, least_s))
         if not reading.done():
-            silent = NoAnswerError("the database does not answer")
+            silent = NoAnswerError()
             self._fails(silent)
             raise silent
         reading.result()
@@ -319,7 +308,7 @@ class Pulse:
         began = time.monotonic()
         self.counts.reads += 1
         try:
-            self._moment = await asyncio.get_running_loop().run_in_executor(self._thread, self._viewer.look)
+            self._moment = await asyncio.to_thread(self._viewer.look)
         except (psycopg.Error, SchemaError) as failure:
             self._fails(failure)
             raise
@@ -433,7 +422,7 @@ class Pulse:
                 body = answers.columns_of(units, whole=whole)
                 parts.append(event("units", {**body, "gone": gone if whole else []}))
         self._sent["units"] = moment.units
-        known: dict[str, Json] = self._sent.get("alerts", {})
+        known: dict[str, answers.AlertJson] = self._sent.get("alerts", {})
         told = {item.episode.alert_id: answers.alert_json(item) for item in moment.alerts}
         parts += [event("alert", item) for name, item in told.items() if known.get(name) != item]
         self._sent["alerts"] = told
@@ -554,9 +543,6 @@ class Pulse:
             self._beat.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._beat
-        self._eyes.give_up()
-        self._thread.shutdown(wait=True, cancel_futures=True)
-        self._eyes.close()
 
 
 def basemap(setting: str) -> Json | None:

@@ -16,9 +16,10 @@ from fastapi.responses import StreamingResponse
 
 from geo.areas import Kind
 from stream.core.calendar import rfc3339
+from stream.core.json_types import when
 from stream.store.reading.duty_track import officer_duties, read_duty
 from stream.web import description as api
-from stream.web import plain, schemas
+from stream.web import schemas
 from stream.web.answering import GEOJSON, answer
 from stream.web.boundaries.parameters import CRS84
 from stream.web.live import answers
@@ -153,7 +154,7 @@ def router(pulse: Pulse, boundaries: Boundaries) -> APIRouter:
                 "name": duties[0].name or officer_id,
                 "officer": found[0] if found else None,
                 "duties": [
-                    {"duty_id": duty.duty_id, "from": rfc3339(duty.start), "to": plain.when(duty.end)}
+                    {"duty_id": duty.duty_id, "from": rfc3339(duty.start), "to": when(duty.end)}
                     for duty in duties
                 ],
             }

@@ -12,7 +12,7 @@ import threading
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 from urllib.parse import quote, urlencode
 
 from fastapi import APIRouter
@@ -20,7 +20,7 @@ from fastapi.responses import RedirectResponse
 
 from geo.areas import AreaSet, Kind
 from geo.matching.places import PlaceIndex
-from stream.core.calendar import MONTH, Period
+from stream.core.calendar import MONTH, Period, local_day
 from stream.core.postcodes import Finder
 from stream.core.summaries.disclosure import Public, publish_all
 from stream.core.summaries.model import FormError
@@ -29,7 +29,6 @@ from stream.reports import public
 from stream.settings import SettingsError
 from stream.store import areas, reports
 from stream.store.reading.summaries import summaries
-from stream.web.months import page
 from stream.web.problems import ProblemError, bad, known
 from stream.web.weeks import strip
 from stream.web.weeks.routes import html_answer, paged, reached_or_refused
@@ -45,8 +44,19 @@ if TYPE_CHECKING:
     from stream.store.schema import Connection
     from stream.web.weeks.shelf import Shelf
 
+Key: TypeAlias = tuple[float, tuple[int, ...]]
+"""When the file of postcodes was changed, and the versions of the neighbourhoods in force."""
+
 KEPT_S = 600.0
 """A month that is not published is counted again after so many seconds at the earliest: it takes a while."""
+
+STATES = {
+    "shown": "",
+    "nobody": "no officer of its own was on duty",
+    "few": "no figure: from too few officers",
+    "shared": "no figure: combined with a neighbouring one it could identify officers",
+}
+"""What became of a neighbourhood's figure in a public month."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,13 +86,11 @@ class Residents:
     steady: Callable[[], float] = time.monotonic
     _turn: threading.Lock = field(default_factory=threading.Lock)
     _months: dict[str, Month] = field(default_factory=dict)
-    _finders: dict[tuple[float, tuple[int, ...]], Finder] = field(default_factory=dict)
+    _finders: dict[Key, Finder] = field(default_factory=dict)
 
     def last(self) -> Period:
         """The last month that is over."""
-        [found] = self.shelf.ask(
-            lambda connection: Period.around(MONTH, self.shelf.now(connection)).before(1)
-        )
+        [found] = self.shelf.ask(lambda _, now: Period.around(MONTH, self.shelf.shown(now)).before(1))
         return found
 
     def month(self, period: Period) -> Month:
@@ -92,61 +100,61 @@ class Residents:
             ProblemError: the month is not over.
         """
 
-        def stated(connection: Connection) -> tuple[tuple[str, ...], bool]:
+        def read(connection: Connection, now: int) -> tuple[tuple[str, ...], list[Summary]] | None:
+            """None: what is kept still holds."""
+            if not period.is_over(now):
+                raise ProblemError(
+                    404, "NotFound", f"{period.name} is not over: it can be made public when it is"
+                )
             entries = reports.listing(connection, period.name)
-            return tuple(item.sha256 for item in entries), self.shelf.now(connection) >= period.end
+            published = tuple(item.sha256 for item in entries)
+            if kept is not None and kept.published == published and (published or not due):
+                return None
+            if not entries:
+                return published, list(summaries(connection, self.shelf.policies, period, now=now))
+            found = [reports.read(connection, period.name, item.area_id) for item in entries]
+            return published, [item for item in found if item is not None]
 
-        def read(connection: Connection) -> list[Summary]:
-            if published:
-                found = [
-                    reports.read(connection, period.name, item.area_id)
-                    for item in reports.listing(connection, period.name)
-                ]
-                return [item for item in found if item is not None]
-            return list(summaries(connection, self.shelf.policies, period, now=self.shelf.now(connection)))
-
-        published, over = self.shelf.ask(stated)
-        if not over:
-            raise ProblemError(
-                404, "NotFound", f"{period.name} is not over: it can be made public when it is"
-            )
         with self._turn:
             kept = self._months.get(period.name)
-            fresh = kept is not None and kept.published == published
-            if kept is None or not fresh or (not published and self.steady() - kept.made > KEPT_S):
-                try:
-                    made = publish_all(self.shelf.ask(read))
-                except FormError as error:
-                    raise ProblemError(409, "Conflict", str(error)) from error
-                kept = Month({item.area_id: item for item in made}, published, self.steady())
-                self._months = {period.name: kept}
+            due = kept is not None and self.steady() - kept.made > KEPT_S
+            try:
+                found = self.shelf.ask(read)
+                if found is not None:
+                    published, listed = found
+                    made = {item.area_id: item for item in publish_all(listed)}
+                    kept = Month(made, published, self.steady())
+                    self._months = {period.name: kept}
+            except FormError as error:
+                raise ProblemError(409, "Conflict", str(error)) from error
+            assert kept is not None
             return kept
 
-    def finder(self) -> Finder:
-        """Finds postcodes within the neighbourhoods in force now.
+    def finder(self) -> tuple[Finder, Period]:
+        """Finds postcodes within the neighbourhoods in force now; and the last month that is over.
 
         Raises:
             ProblemError: no file of postcodes is named, or it cannot be used.
         """
 
-        def read(connection: Connection) -> tuple[tuple[int, ...], AreaSet | None]:
-            chosen = areas.in_force(areas.versions(connection), self.shelf.now(connection))
+        def read(connection: Connection, now: int) -> tuple[Key, AreaSet | None, Period]:
+            shown = self.shelf.shown(now)
+            [last] = Period.around(MONTH, shown).before(1)
+            chosen = areas.in_force(areas.versions(connection), shown)
             grounds = [item for item in chosen if item.kind is Kind.NEIGHBOURHOOD]
             key = (changed, tuple(item.version for item in grounds))
             if key in self._finders or not grounds:
-                return key[1], None
-            return key[1], AreaSet.union(
-                *(areas.read(connection, item.version, item.kind) for item in grounds)
-            )
+                return key, None, last
+            sets = [areas.read(connection, item.version, item.kind) for item in grounds]
+            return key, AreaSet.union(*sets), last
 
-        path = str(getattr(self.shelf.settings, "postcodes", ""))
+        path = self.shelf.settings.postcodes
         try:
             changed = Path(path).stat().st_mtime if path else 0.0
         except OSError:
             changed = 0.0
         with self._turn:
-            versions, found = self.shelf.ask(read)
-            key = (changed, versions)
+            key, found, last = self.shelf.ask(read)
             if key not in self._finders:
                 if found is None:
                     raise ProblemError(404, "NotFound", "no neighbourhoods are in force: publish boundaries")
@@ -155,7 +163,7 @@ class Residents:
                 except SettingsError as error:
                     raise ProblemError(404, "NotFound", str(error)) from error
                 self._finders = {key: Finder(postcodes, PlaceIndex(found))}
-            return self._finders[key]
+            return self._finders[key], last
 
 
 def month_path(month: str, area_id: str = "", language: str = "") -> str:
@@ -210,10 +218,14 @@ def router(residents: Residents) -> APIRouter:
         items = sorted(found.of.values(), key=lambda item: (item.area_name.casefold(), item.area_id))
         return html_answer(
             request,
-            page.months_page(
-                period,
-                [(item.area_name, month_path(period.name, item.area_id), item.state) for item in items],
-                _about(found),
+            strip.render(
+                "months",
+                told_=[_about(found)],
+                month=f"{local_day(period.start):%B %Y}",
+                rows=[
+                    (item.area_name, month_path(period.name, item.area_id), STATES[item.state])
+                    for item in items
+                ],
             ),
         )
 
@@ -243,13 +255,16 @@ def router(residents: Residents) -> APIRouter:
         given = known(request.query_params.multi_items(), ("postcode", "language"))
         language = language_of(given.get("language", public.SOURCE))
         typed = given.get("postcode")
-        answer = None if typed is None else residents.finder().find(typed)
-        last = residents.last().name
+        if typed is None:
+            answer, last = None, residents.last()
+        else:
+            finder, last = residents.finder()
+            answer = finder.find(typed)
         text = public.finder_html(
             answer,
             language,
             action="/postcode",
-            link=lambda area_id: month_path(last, area_id, language),
+            link=lambda area_id: month_path(last.name, area_id, language),
         )
         return html_answer(request, strip.under_bar(text, strip.bar()))
 

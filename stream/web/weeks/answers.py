@@ -1,269 +1,404 @@
 """Summaries as JSON: all that ``summaries.model.Summary`` holds, in the contract's names and units.
 
-Values in, plain dictionaries out. Times of day are RFC 3339 in UTC, durations seconds to the microsecond,
-shares 0 to 1. Equal summaries give equal texts.
+Values in, structs out, of which the JSON and its description are made. Times of day are RFC 3339 in UTC,
+durations seconds to the microsecond, shares 0 to 1. Equal summaries give equal texts.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated
 
+import msgspec
+from msgspec import Meta
+
+from geo.areas import Kind
 from stream.core.calendar import rfc3339
-from stream.core.shares import NEIGHBOURHOOD
-from stream.core.summaries.model import seconds
+from stream.core.json_types import Count, Date, Part, Seconds, Time, when
+from stream.core.live.share_event import FigureJson, Verdict, figure_json
+from stream.core.shares import seconds
+from stream.core.summaries.model import TeamFacts
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import TypeAlias
+
+    from stream.core.calendar import Period
     from stream.core.shares import Figures
     from stream.core.summaries.model import (
         Away,
-        BoundaryVersion,
-        Crewed,
+        Basis,
         DutyLine,
         FigureChange,
         Hour,
         OfficerSummary,
-        Past,
         PriorityArea,
-        TeamFacts,
+        Summary,
     )
-    from stream.store.reports import Entry
-    from stream.web.description import Json
-    from stream.web.weeks.shelf import Sheet, ShelfLine
+    from stream.reports.force import NeighbourhoodLine
+    from stream.store.reports import Entry, Reported
+
+    Spent: TypeAlias = tuple[float, float, float, float, float, float, float]
+    Share: TypeAlias = float | None
+
+ByHour = Annotated[tuple[Seconds, ...], Meta(min_length=24, max_length=24)]
 
 
-def week_json(sheet: Sheet) -> Json:
-    """A neighbourhood's week, whole."""
-    summary = sheet.summary
-    target = summary.basis.target
-    return {
-        "week": summary.name,
-        "from": rfc3339(summary.start),
-        "to": rfc3339(summary.end),
-        "complete": summary.complete,
-        "published": published_json(sheet.entry),
-        "figure": {
-            **figure_json(summary.figures, summary.area_name, target),
-            "ambiguous_on_patch_s": seconds(summary.figures.ambiguous_on),
-            "ambiguous_off_patch_s": seconds(summary.figures.ambiguous_off),
-        },
-        "past": [past_json(item) for item in summary.past],
-        "hours": [hour_json(item) for item in summary.hours],
-        "priority_areas": [area_json(item) for item in summary.areas],
-        "abstraction": [away_json(item) for item in summary.away],
-        "crewing": crewed_json(summary.crewed),
-        "officers": [officer_json(item, target) for item in summary.officers],
-        "teams": [team_json(item) for item in summary.teams],
-        "said": {
-            "verdict": list(summary.said.verdict),
-            "costs": list(summary.said.costs),
-            "notes": list(summary.said.notes),
-        },
-        "basis": {
-            "target": target,
-            "policy": summary.basis.policy,
-            "policy_from": when(summary.basis.policy_from),
-            "policy_sha256": summary.basis.policy_sha256,
-            "boundaries": [boundaries_json(item) for item in summary.basis.boundaries],
-            "as_of": when(summary.basis.as_of),
-            "until": rfc3339(summary.basis.until),
-        },
-        "restatements": [change_json(item, summary.area_name, target) for item in summary.changes],
-    }
+class PublishedJson(msgspec.Struct, frozen=True):
+    """Which published report it is."""
+
+    number: Annotated[int, Meta(ge=1)]
+    at: Time
+    sha256: str
 
 
-def force_json(week: str, start: int, end: int, lines: list[ShelfLine], *, complete: bool) -> Json:
-    """All neighbourhoods of a week."""
-    return {
-        "week": week,
-        "from": rfc3339(start),
-        "to": rfc3339(end),
-        "complete": complete,
-        "neighbourhoods": [
-            {**figure_json(line.figures, line.name, line.target), "published": published_json(line.entry)}
-            for line in lines
-        ],
-    }
+class SpentJson(msgspec.Struct, frozen=True):
+    """Time by activity."""
+
+    duty_s: Seconds
+    on_patch_s: Seconds
+    off_patch_s: Seconds
+    not_visible_s: Seconds
+    unknown_s: Seconds
+    break_s: Seconds
+    priority_s: Seconds
 
 
-def published_json(entry: Entry | None) -> Json | None:
-    """Which published report it is; None: none, it was counted now."""
-    if entry is None:
-        return None
-    return {"number": entry.number, "at": rfc3339(entry.published_at), "sha256": entry.sha256}
-
-
-def when(time: int | None) -> str | None:
-    """A time as RFC 3339, None for none."""
-    return None if time is None else rfc3339(time)
-
-
-def times_json(figures: Figures) -> Json:
+class TimesJson(SpentJson, frozen=True):
     """Time by activity, and the share with its bounds."""
-    return {
-        "duty_s": seconds(figures.duty),
-        "on_patch_s": seconds(figures.on_patch),
-        "off_patch_s": seconds(figures.off_patch),
-        "not_visible_s": seconds(figures.not_visible),
-        "unknown_s": seconds(figures.unknown),
-        "break_s": seconds(figures.on_break),
-        "priority_s": seconds(figures.priority),
-        "share": figures.share,
-        "share_low": figures.share_low,
-        "share_high": figures.share_high,
-    }
+
+    share: Part | None
+    share_low: Part | None
+    share_high: Part | None
 
 
-def figure_json(figures: Figures, name: str, target: float) -> Json:
-    """A figure as ``visibility.shares`` has it."""
-    return {
-        "scope": NEIGHBOURHOOD,
-        "id": figures.id,
-        "name": name,
-        "from": rfc3339(figures.start),
-        "to": rfc3339(figures.end),
-        **times_json(figures),
-        "target": target,
-        "verdict": figures.verdict(target),
-    }
+class WeekFigureJson(FigureJson, frozen=True):
+    """The week's figure."""
+
+    ambiguous_on_patch_s: Seconds
+    ambiguous_off_patch_s: Seconds
 
 
-def past_json(item: Past) -> Json:
+class WeekPastJson(msgspec.Struct, frozen=True):
     """A week of the trend."""
-    return {
-        "week": item.name,
-        "target": item.target,
-        "verdict": None if item.figures is None else item.figures.verdict(item.target),
-        "figure": None if item.figures is None else times_json(item.figures),
-    }
+
+    week: str
+    target: Part
+    verdict: Verdict | None
+    figure: TimesJson | None
 
 
-def hour_json(item: Hour) -> Json:
+class WeekHourJson(SpentJson, frozen=True):
     """An hour of the week."""
-    return {
-        "day": item.day,
-        "hour": item.hour,
-        "again": item.again,
-        "from": rfc3339(item.start),
-        "to": rfc3339(item.end),
-        "duty_s": seconds(item.duty),
-        "on_patch_s": seconds(item.on_patch),
-        "off_patch_s": seconds(item.off_patch),
-        "not_visible_s": seconds(item.not_visible),
-        "unknown_s": seconds(item.unknown),
-        "break_s": seconds(item.on_break),
-        "priority_s": seconds(item.priority),
-        "priority_areas": list(item.wanted),
-    }
+
+    day: Date
+    hour: Annotated[int, Meta(ge=0, le=23)]
+    again: bool
+    start: Time = msgspec.field(name="from")
+    end: Time = msgspec.field(name="to")
+    priority_areas: tuple[str, ...]
 
 
-def area_json(item: PriorityArea) -> Json:
+class WeekAreaJson(msgspec.Struct, frozen=True):
     """A priority area and its visits (rule 17)."""
-    found = item.figures
-    return {
-        "id": item.area_id,
-        "name": item.name,
-        "issue": item.issue,
-        "days": item.days,
-        "hours": item.hours,
-        "always": item.always,
-        "own_hours_s": seconds(item.own_time),
-        "visits": found.visits,
-        "visits_in_hours": found.visits_in_window,
-        "visits_by_other_teams": found.visits_others,
-        "visits_by_length": list(found.visits_by_length),
-        "officer_s": seconds(found.officer_time),
-        "officer_in_hours_s": seconds(found.officer_time_in_window),
-        "officer_by_other_teams_s": seconds(found.others_time),
-        "patrol_s": seconds(found.patrol_time),
-        "patrol_in_hours_s": seconds(found.patrol_time_in_window),
-        "last_visit_end": when(found.last_visit_end),
-    }
+
+    id: str
+    name: str
+    issue: str
+    days: str
+    hours: str
+    always: bool
+    own_hours_s: Seconds
+    visits: Count
+    visits_in_hours: Count
+    visits_by_other_teams: Count
+    visits_by_length: Annotated[
+        tuple[Count, ...], Meta(description="Under 5 minutes, 5 to 10, 10 to 20, 20 and over.")
+    ]
+    officer_s: Seconds
+    officer_in_hours_s: Seconds
+    officer_by_other_teams_s: Seconds
+    patrol_s: Seconds
+    patrol_in_hours_s: Seconds
+    last_visit_end: Time | None
 
 
-def away_json(item: Away) -> Json:
+class WeekAwayJson(msgspec.Struct, frozen=True):
     """An item of abstraction (rule 16), and the same in the weeks before."""
-    return {
-        "activity": item.activity,
-        "neighbourhood": item.neighbourhood,
-        "neighbourhood_name": item.neighbourhood_name,
-        "premises": item.premises,
-        "premises_name": item.premises_name,
-        "state": item.state,
-        "state_name": item.state_name,
-        "seconds": seconds(item.time),
-        "seconds_before": [None if time is None else seconds(time) for time in item.before],
-    }
+
+    activity: Annotated[str, Meta(extra_json_schema={"enum": ["off_patch", "not_visible"]})]
+    neighbourhood: str
+    neighbourhood_name: str
+    premises: str
+    premises_name: str
+    state: int
+    state_name: str
+    seconds: Seconds
+    seconds_before: Annotated[
+        tuple[Seconds | None, ...],
+        Meta(description="The same in each of the weeks before, oldest first; null: nobody had duty time."),
+    ]
 
 
-def crewed_json(item: Crewed) -> Json:
+class WeekCrewingJson(msgspec.Struct, frozen=True):
     """Crewing (rule 18)."""
-    return {
-        "single_s": seconds(item.single),
-        "double_s": seconds(item.double),
-        "single_by_hour_s": [seconds(time) for time in item.single_by_hour],
-        "double_by_hour_s": [seconds(time) for time in item.double_by_hour],
-    }
+
+    single_s: Seconds
+    double_s: Seconds
+    single_by_hour_s: ByHour
+    double_by_hour_s: ByHour
 
 
-def officer_json(item: OfficerSummary, target: float) -> Json:
-    """An officer of the neighbourhood, and the duties."""
-    return {
-        "officer_id": item.officer_id,
-        "name": item.name,
-        "role": item.role,
-        **times_json(item.figures),
-        "verdict": item.figures.verdict(target),
-        "abstraction_s": seconds(item.away),
-        "team": item.team,
-        "team_months": item.team_months,
-        "team_at_least": item.team_at_least,
-        "duties": [duty_json(line) for line in item.duties],
-    }
-
-
-def duty_json(item: DutyLine) -> Json:
+class WeekDutyJson(TimesJson, frozen=True):
     """One duty: as booked, and what of it lies in the week."""
-    return {
-        "duty_id": item.duty_id,
-        "from": rfc3339(item.start),
-        "to": when(item.end),
-        "team": item.team,
-        **times_json(item.figures),
-    }
+
+    duty_id: str
+    start: Time = msgspec.field(name="from")
+    end: Time | None = msgspec.field(name="to")
+    team: str
 
 
-def team_json(item: TeamFacts) -> Json:
-    """A team."""
-    return {
-        "team": item.team,
-        "officers": item.officers,
-        "experienced": item.experienced,
-        "perhaps": item.perhaps,
-        "months": item.months,
-        "joined": list(item.joined),
-        "left": list(item.left),
-    }
+class WeekOfficerJson(TimesJson, frozen=True):
+    """An officer of the neighbourhood, and the duties."""
+
+    officer_id: str
+    name: str
+    role: str
+    verdict: Verdict | None
+    abstraction_s: Seconds
+    team: str
+    team_months: int | None
+    team_at_least: bool
+    duties: tuple[WeekDutyJson, ...]
 
 
-def boundaries_json(item: BoundaryVersion) -> Json:
+class WeekSaidJson(msgspec.Struct, frozen=True):
+    """Why the figure is what it is, in sentences."""
+
+    verdict: tuple[str, ...]
+    costs: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+class WeekBoundariesJson(msgspec.Struct, frozen=True):
     """A version of the boundaries."""
-    return {
-        "kind": item.kind,
-        "version": item.version,
-        "valid_from": when(item.valid_from),
-        "file": item.file,
-        "sha256": item.sha256,
-    }
+
+    kind: Kind
+    version: int
+    valid_from: Time | None
+    file: str
+    sha256: str
 
 
-def change_json(item: FigureChange, name: str, target: float) -> Json:
+class WeekBasisJson(msgspec.Struct, frozen=True):
+    """What a summary rests on."""
+
+    target: Part
+    policy: Mapping[str, float | Mapping[str, Mapping[str, str]]]
+    policy_from: Time | None
+    policy_sha256: str
+    boundaries: tuple[WeekBoundariesJson, ...]
+    as_of: Time | None
+    until: Time
+
+
+class RestatementJson(msgspec.Struct, frozen=True):
     """A restatement (rule 20)."""
-    return {
-        "number": item.number,
-        "recorded_at": rfc3339(item.recorded_at),
-        "cause": item.cause,
-        "by": item.by,
-        "why": item.why,
-        "before": None if item.before is None else figure_json(item.before, name, target),
-        "after": None if item.after is None else figure_json(item.after, name, target),
-    }
+
+    number: int | None
+    recorded_at: Time
+    cause: str
+    by: str
+    why: str
+    before: FigureJson | None
+    after: FigureJson | None
+
+
+class WeekJson(msgspec.Struct, frozen=True):
+    """A neighbourhood's week, whole."""
+
+    week: str
+    start: Time = msgspec.field(name="from")
+    end: Time = msgspec.field(name="to")
+    complete: bool
+    published: PublishedJson | None
+    figure: WeekFigureJson
+    past: tuple[WeekPastJson, ...]
+    hours: tuple[WeekHourJson, ...]
+    priority_areas: tuple[WeekAreaJson, ...]
+    abstraction: tuple[WeekAwayJson, ...]
+    crewing: WeekCrewingJson
+    officers: tuple[WeekOfficerJson, ...]
+    teams: tuple[TeamFacts, ...]
+    said: WeekSaidJson
+    basis: WeekBasisJson
+    restatements: tuple[RestatementJson, ...]
+
+
+class ForceWeekFigureJson(FigureJson, frozen=True):
+    """A neighbourhood's figure in the week of all."""
+
+    published: PublishedJson | None
+
+
+class ForceWeekJson(msgspec.Struct, frozen=True):
+    """All neighbourhoods of a week."""
+
+    week: str
+    start: Time = msgspec.field(name="from")
+    end: Time = msgspec.field(name="to")
+    complete: bool
+    neighbourhoods: tuple[ForceWeekFigureJson, ...]
+
+
+# ── Made of values ────────────────────────────────────────────────────────────────────────────────────────
+
+
+def force_week_answer(period: Period, lines: Iterable[NeighbourhoodLine], *, complete: bool) -> ForceWeekJson:
+    """All neighbourhoods of a week."""
+    return ForceWeekJson(
+        period.name,
+        rfc3339(period.start),
+        rfc3339(period.end),
+        complete,
+        tuple(
+            ForceWeekFigureJson(
+                **msgspec.structs.asdict(_figure(line.figures, line.name, line.target)),
+                published=_published(line.entry),
+            )
+            for line in lines
+        ),
+    )
+
+
+def week_answer(found: Reported) -> WeekJson:
+    """A neighbourhood's week, whole."""
+    summary, target = found.summary, found.summary.basis.target
+    crewed, said = summary.crewed, summary.said
+    return WeekJson(
+        summary.name,
+        rfc3339(summary.start),
+        rfc3339(summary.end),
+        summary.complete,
+        _published(found.entry),
+        WeekFigureJson(
+            **msgspec.structs.asdict(_figure(summary.figures, summary.area_name, target)),
+            ambiguous_on_patch_s=seconds(summary.figures.ambiguous_on),
+            ambiguous_off_patch_s=seconds(summary.figures.ambiguous_off),
+        ),
+        tuple(
+            WeekPastJson(
+                item.name,
+                item.target,
+                None if item.figures is None else item.figures.verdict(item.target),
+                None if item.figures is None else TimesJson(*_times(item.figures)),
+            )
+            for item in summary.past
+        ),
+        tuple(map(_hour, summary.hours)),
+        tuple(map(_area, summary.areas)),
+        tuple(map(_away, summary.away)),
+        WeekCrewingJson(
+            seconds(crewed.single),
+            seconds(crewed.double),
+            tuple(map(seconds, crewed.single_by_hour)),
+            tuple(map(seconds, crewed.double_by_hour)),
+        ),
+        tuple(_officer(item, target) for item in summary.officers),
+        summary.teams,
+        WeekSaidJson(said.verdict, said.costs, said.notes),
+        _basis(summary.basis),
+        tuple(_change(item, summary) for item in summary.changes),
+    )
+
+
+def _published(entry: Entry | None) -> PublishedJson | None:
+    return None if entry is None else PublishedJson(entry.number, rfc3339(entry.published_at), entry.sha256)
+
+
+def _spent(item: Figures | Hour) -> Spent:
+    return (
+        seconds(item.duty),
+        seconds(item.on_patch),
+        seconds(item.off_patch),
+        seconds(item.not_visible),
+        seconds(item.unknown),
+        seconds(item.on_break),
+        seconds(item.priority),
+    )
+
+
+def _times(item: Figures) -> tuple[*Spent, Share, Share, Share]:
+    return (*_spent(item), item.share, item.share_low, item.share_high)
+
+
+def _figure(found: Figures, name: str, target: float) -> FigureJson:
+    """A figure as ``visibility.shares`` has it, but with its shares as they are."""
+    exact = {"share": found.share, "share_low": found.share_low, "share_high": found.share_high}
+    return msgspec.structs.replace(figure_json(found, name, target), **exact)
+
+
+def _hour(item: Hour) -> WeekHourJson:
+    return WeekHourJson(
+        *_spent(item),
+        *(item.day, item.hour, item.again),
+        *(rfc3339(item.start), rfc3339(item.end), item.wanted),
+    )
+
+
+def _area(item: PriorityArea) -> WeekAreaJson:
+    found = item.figures
+    return WeekAreaJson(
+        *(item.area_id, item.name, item.issue, item.days, item.hours, item.always),
+        seconds(item.own_time),
+        *(found.visits, found.visits_in_window, found.visits_others, tuple(found.visits_by_length)),
+        seconds(found.officer_time),
+        seconds(found.officer_time_in_window),
+        seconds(found.others_time),
+        seconds(found.patrol_time),
+        seconds(found.patrol_time_in_window),
+        when(found.last_visit_end),
+    )
+
+
+def _away(item: Away) -> WeekAwayJson:
+    return WeekAwayJson(
+        *(item.activity, item.neighbourhood, item.neighbourhood_name, item.premises, item.premises_name),
+        *(item.state, item.state_name, seconds(item.time)),
+        tuple(None if time is None else seconds(time) for time in item.before),
+    )
+
+
+def _officer(item: OfficerSummary, target: float) -> WeekOfficerJson:
+    return WeekOfficerJson(
+        *_times(item.figures),
+        *(item.officer_id, item.name, item.role, item.figures.verdict(target), seconds(item.away)),
+        *(item.team, item.team_months, item.team_at_least),
+        tuple(map(_duty, item.duties)),
+    )
+
+
+def _duty(item: DutyLine) -> WeekDutyJson:
+    return WeekDutyJson(*_times(item.figures), item.duty_id, rfc3339(item.start), when(item.end), item.team)
+
+
+def _basis(found: Basis) -> WeekBasisJson:
+    return WeekBasisJson(
+        *(found.target, found.policy, when(found.policy_from), found.policy_sha256),
+        tuple(
+            WeekBoundariesJson(Kind(item.kind), item.version, when(item.valid_from), item.file, item.sha256)
+            for item in found.boundaries
+        ),
+        *(when(found.as_of), rfc3339(found.until)),
+    )
+
+
+def _change(item: FigureChange, summary: Summary) -> RestatementJson:
+    before, after = (
+        None if figures is None else _figure(figures, summary.area_name, summary.basis.target)
+        for figures in (item.before, item.after)
+    )
+    return RestatementJson(
+        *(item.number, rfc3339(item.recorded_at), item.cause, item.by, item.why),
+        *(before, after),
+    )

@@ -14,6 +14,7 @@ from stream.core.explaining.wording import (
     moment_words,
 )
 from stream.core.facts import SECOND
+from stream.core.shares import NEIGHBOURHOOD
 from stream.core.slices import ACTIVITIES
 from stream.core.summaries.parts import (
     ACTIVITY_WORDS,
@@ -21,37 +22,34 @@ from stream.core.summaries.parts import (
     duty_words,
     exact_words,
 )
-
-if TYPE_CHECKING:
-    from stream.core.explaining.wording import Named as Names
-    from stream.core.summaries.details import DutySheet
-
 from stream.web.weeks.paths import live_officer, week_path
 from stream.web.weeks.strip import render, span_words
+
+if TYPE_CHECKING:
+    from stream.core.explaining.wording import Named
+    from stream.core.summaries.details import StretchedDuty
+
 
 HEIGHTS = {"on_patch": 1.0, "off_patch": 0.7, "not_visible": 0.45, "unknown": 0.85, "break": 0.2}
 """How high an activity's bar is: no colour is needed to tell them apart."""
 
 
-def duty_page(
-    sheet: DutySheet, period: Period, names: Names, *, marked: tuple[int, int] | None, kind: str
-) -> str:
+def duty_page(found: StretchedDuty, period: Period, names: Named, *, marked: tuple[int, int] | None) -> str:
     """One duty, on a line and stretch by stretch.
 
     Args:
-        sheet: as counted now.
+        found: as counted now.
         period: the week that asks.
         names: of areas.
         marked: from when to when stretches are to be marked, microseconds.
-        kind: of the names of neighbourhoods.
     """
-    duty, week = sheet.duty, period.name
-    start, end = duty.start, max(sheet.until, duty.start + 1)
-    times = sheet.times()
+    duty, week = found.duty, period.name
+    start, end = duty.start, max(found.until, duty.start + 1)
+    times = found.times()
     shown = [(name, ACTIVITY_WORDS[name], times[name]) for name in HEIGHTS]
     time_words = exact_words([value for _, _, value in shown])
     rows, first, before = [], True, None
-    for item, text in zip(sheet.stretches, exact_words([item.time for item in sheet.stretches]), strict=True):
+    for item, text in zip(found.stretches, exact_words([item.time for item in found.stretches]), strict=True):
         # What is asked about is said in milliseconds.
         hit = marked is not None and item.start < marked[1] and item.end > marked[0] + 1000
         day = local_day(item.start)
@@ -72,7 +70,7 @@ def duty_page(
     if not (period.start <= start and end <= period.end):
         notes.append(f"Part of this duty lies outside {week}: it is shown in grey and not added up here.")
     if duty.end is None:
-        notes.append(f"Not ended yet: counted up to {moment_words(sheet.until)}.")
+        notes.append(f"Not ended yet: counted up to {moment_words(found.until)}.")
     doubt = times["ambiguous_on"] + times["ambiguous_off"]
     also = []
     if times["priority"]:
@@ -83,12 +81,12 @@ def duty_page(
         "duty",
         trail=(
             (f"All neighbourhoods, {week}", week_path(week)),
-            *((names.name(kind, area_id), week_path(week, area_id)) for area_id in duty.patch[:3]),
+            *((names.name(NEIGHBOURHOOD, area_id), week_path(week, area_id)) for area_id in duty.patch[:3]),
         ),
-        sheet=sheet,
+        found=found,
         week=week,
         when=duty_words(duty),
-        patch=[(names.name(kind, area_id), week_path(week, area_id)) for area_id in duty.patch],
+        patch=[(names.name(NEIGHBOURHOOD, area_id), week_path(week, area_id)) for area_id in duty.patch],
         devices=[
             f"{item.device_id} ({item.kind}"
             + ("" if item.start is None else f" from {clock(item.start)}")
@@ -100,7 +98,7 @@ def duty_page(
         notes=notes,
         heights=HEIGHTS,
         activities=list(ACTIVITY_WORDS.items()),
-        **_line(sheet, period, start, end),
+        **_line(found, period, start, end),
         caption=f"Time in {week} by what it counts as",
         times=[
             (name, words, value, text) for (name, words, value), text in zip(shown, time_words, strict=True)
@@ -114,7 +112,7 @@ def duty_page(
     )
 
 
-def _line(sheet: DutySheet, period: Period, start: int, end: int) -> dict[str, Any]:
+def _line(found: StretchedDuty, period: Period, start: int, end: int) -> dict[str, Any]:
     def x(time: int) -> float:
         return round(1000 * (time - start) / (end - start), 2)
 
@@ -136,9 +134,9 @@ def _line(sheet: DutySheet, period: Period, start: int, end: int) -> dict[str, A
             "height": round(48 * HEIGHTS[item.activity], 2),
             "words": f"{span_words(item.start, item.end)}: {item.words}",
         }
-        for item in sheet.stretches
+        for item in found.stretches
     ]
-    spent = {name: sum(item.time for item in sheet.stretches if item.activity == name) for name in ACTIVITIES}
+    spent = {name: sum(item.time for item in found.stretches if item.activity == name) for name in ACTIVITIES}
     minutes = apportion(list(spent.values()))
     told_ = ", ".join(
         f"{ACTIVITY_WORDS[name]} {duration(said)}"

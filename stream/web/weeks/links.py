@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from stream.core.summaries.parts import (
@@ -16,7 +16,6 @@ from stream.core.summaries.parts import (
 )
 from stream.core.summaries.parts import NONE as NOT_ANY
 from stream.web.weeks.paths import Which, duty_path, parts_path, week_path
-from stream.web.weeks.questions import query_of
 
 if TYPE_CHECKING:
     from stream.core.summaries.model import Away, DutyLine, Hour, Past, PriorityArea, TeamFacts
@@ -45,9 +44,7 @@ class WeekLinks:
     area_id: str
 
     def _parts(self, part: str, **more: str) -> str:
-        question = QUESTIONS[part]
-        asked = query_of(question, **more)
-        return week_path(self.week, self.area_id, "parts") + (f"?{asked}" if asked else "")
+        return parts_path(self.week, self.area_id, replace(QUESTIONS[part], **more))
 
     def time(self, part: str, *, officer: str = "", duty: str = "") -> str:
         """Of the neighbourhood's time, or an officer's, or a duty's part of it."""

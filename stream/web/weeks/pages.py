@@ -6,9 +6,10 @@ Values in, texts out; nothing is read, counted or sent here. The summaries' own 
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from stream.core.calendar import Period, local_day
+from stream.core.calendar import local_day
 from stream.core.explaining.wording import (
     clock,
     day_words,
@@ -23,18 +24,18 @@ from stream.core.summaries.parts import (
     told,
 )
 from stream.core.visits import LENGTHS
-from stream.web.weeks.paths import Which, duty_path, of_week, parts_path, week_path
+from stream.web.weeks.paths import Which, duty_path, parts_path, week_path
 from stream.web.weeks.questions import query_of
 from stream.web.weeks.strip import period_title, render, span_words
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from stream.core.summaries.details import CrewedHour, VisitList
-    from stream.core.summaries.model import Summary
     from stream.core.summaries.parts import AnswerPart, PartsAnswer
     from stream.core.teams import Member, Teams
-    from stream.store.reports import Entry
+    from stream.web.weeks.paths import Link
+    from stream.web.weeks.shelf import NeighbourhoodWeek
 
 
 PAGE = 500
@@ -45,38 +46,22 @@ LENGTH_WORDS = ("under 5 minutes", "5 to 10 minutes", "10 to 20 minutes", "20 mi
 assert len(LENGTH_WORDS) == len(LENGTHS) + 1
 
 
-# ── Addresses ─────────────────────────────────────────────────────────────────────────────────────────────
-
-
-# ── What has to be known ──────────────────────────────────────────────────────────────────────────────────
-
-
 # ── Parts ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def parts_page(
-    answer: PartsAnswer,
-    period: Period,
-    area_id: str,
-    area_name: str,
-    *,
-    published: tuple[Entry, Summary] | None,
-    until: int,
-) -> str:
+def parts_page(answer: PartsAnswer, of: NeighbourhoodWeek, *, until: int) -> str:
     """The parts of a number.
 
     Args:
         answer: as counted now.
-        period: the week.
-        area_id: the neighbourhood.
-        area_name: its name.
-        published: the newest report, to be compared with.
+        of: whose number it is.
         until: up to when open duties are counted, microseconds.
     """
-    week, question = period.name, answer.question
+    week, area_id, question = of.period.name, of.area_id, answer.question
     [total] = exact_words([answer.time])
     texts = exact_words([part.time for part in answer.parts])
-    page = min(max(int(question.page or 1), 1), max(1, -(-len(answer.parts) // PAGE)))
+    pages = max(1, -(-len(answer.parts) // PAGE))
+    page = min(max(int(question.page or 1), 1), pages)
     low, high = (page - 1) * PAGE, page * PAGE
     most = max((part.time for part in answer.parts), default=1)
     rows = [
@@ -88,20 +73,19 @@ def parts_page(
         }
         for part, text in zip(answer.parts[low:high], texts[low:high], strict=True)
     ]
-    pages = max(1, -(-len(answer.parts) // PAGE))
     path = parts_path(week, area_id, Question())
     return render(
         "parts",
-        trail=of_week(week, area_id, area_name),
+        trail=of_week(of),
         answer=answer,
         rows=rows,
         week=week,
-        when=period_title(period),
-        area_name=area_name,
+        when=period_title(of.period),
+        area_name=of.area_name,
         total=total,
         words=", ".join(answer.words),
         percent=_part_of(answer),
-        notes=_compared(answer, period, published, until),
+        notes=_compared(answer, of, until),
         heading="Stretch" if answer.by == STRETCH else DIVISIONS[answer.by].capitalize(),
         divisions=[
             (words, f"{path}?{query_of(question, by=name)}", name == answer.by)
@@ -116,6 +100,15 @@ def parts_page(
     )
 
 
+def of_week(of: NeighbourhoodWeek) -> tuple[Link, ...]:
+    """The way from all neighbourhoods to one."""
+    week = of.period.name
+    return (
+        (f"All neighbourhoods, {week}", week_path(week)),
+        (of.area_name, week_path(week, of.area_id)),
+    )
+
+
 def _href(part: AnswerPart, week: str, area_id: str) -> str:
     if part.question is not None:
         return parts_path(week, area_id, part.question)
@@ -123,8 +116,6 @@ def _href(part: AnswerPart, week: str, area_id: str) -> str:
 
 
 def _part_of(answer: PartsAnswer) -> str:
-    from fractions import Fraction
-
     if not answer.duty:
         return "No duty time."
     [whole] = exact_words([answer.duty])
@@ -135,15 +126,13 @@ def _part_of(answer: PartsAnswer) -> str:
     return f"{percent(Fraction(answer.time, answer.duty))} of {whole} of duty time"
 
 
-def _compared(
-    answer: PartsAnswer, period: Period, published: tuple[Entry, Summary] | None, until: int
-) -> Iterable[str]:
+def _compared(answer: PartsAnswer, of: NeighbourhoodWeek, until: int) -> Iterable[str]:
     """Where parts are of another number than the published one, that is said."""
-    if until < period.end:
+    if until < of.period.end:
         yield f"The week still runs: counted up to {moment_words(until)}."
-    if published is None:
+    if of.published is None:
         return
-    entry, summary = published
+    entry, summary = of.published
     before = told(summary, answer.question)
     if before is not None and before != answer.time:
         [text] = exact_words([before])
@@ -156,28 +145,16 @@ def _compared(
 # ── Visits ────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def visits_page(
-    found: VisitList,
-    which: Which,
-    period: Period,
-    area_id: str,
-    area_name: str,
-    priority: tuple[str, str],
-    *,
-    published: tuple[Entry, Summary] | None,
-) -> str:
+def visits_page(found: VisitList, which: Which, of: NeighbourhoodWeek, priority: tuple[str, str]) -> str:
     """The visits to a priority area, one by one.
 
     Args:
         found: as counted now.
         which: of them.
-        period: the week.
-        area_id: the neighbourhood.
-        area_name: its name.
+        of: the neighbourhood.
         priority: the priority area's id and name.
-        published: the newest report, to be compared with.
     """
-    week = period.name
+    week = of.period.name
     chosen = [
         item
         for item in found.visits
@@ -191,8 +168,8 @@ def visits_page(
     figures = found.figures
     together, together_own = sum(inside) - figures.patrol_time, sum(own) - figures.patrol_time_in_window
     notes = []
-    if published is not None:
-        entry, summary = published
+    if of.published is not None:
+        entry, summary = of.published
         before = next((item.figures for item in summary.areas if item.area_id == priority[0]), None)
         if before is not None and before != figures:
             notes.append(
@@ -209,16 +186,16 @@ def visits_page(
     begun = sum(item.begun for item in chosen)
     return render(
         "visits",
-        trail=of_week(week, area_id, area_name),
+        trail=of_week(of),
         week=week,
-        when=period_title(period),
+        when=period_title(of.period),
         area=priority[1],
-        area_name=area_name,
+        area_name=of.area_name,
         begun=begun,
         filter_words=_which_words(which),
         notes=notes,
         choices=[
-            (words, week_path(week, area_id, "visits", priority[0], **item.query()), item == which)
+            (words, week_path(week, of.area_id, "visits", priority[0], **item.query()), item == which)
             for words, item in choices
         ],
         rows=[
@@ -262,31 +239,21 @@ def _which_words(which: Which) -> str:
 # ── Crewing ───────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def crewing_page(
-    found: Sequence[CrewedHour],
-    hour: int | None,
-    period: Period,
-    area_id: str,
-    area_name: str,
-    *,
-    published: tuple[Entry, Summary] | None,
-) -> str:
+def crewing_page(found: Sequence[CrewedHour], hour: int | None, of: NeighbourhoodWeek) -> str:
     """Vehicles in the neighbourhood by hour and crew.
 
     Args:
         found: as counted now.
         hour: of the clock on the wall, over all days; None: all.
-        period: the week.
-        area_id: the neighbourhood.
-        area_name: its name.
-        published: the newest report, to be compared with.
+        of: the neighbourhood.
     """
+    week = of.period.name
     chosen = [item for item in found if hour is None or item.hour == hour]
     single, double = [item.single for item in chosen], [item.double for item in chosen]
     single_words, double_words = exact_words(single), exact_words(double)
     notes = []
-    if published is not None:
-        entry, summary = published
+    if of.published is not None:
+        entry, summary = of.published
         crewed = summary.crewed
         before = (
             (crewed.single, crewed.double)
@@ -301,13 +268,13 @@ def crewing_page(
             )
     return render(
         "crewing",
-        trail=of_week(period.name, area_id, area_name),
-        week=period.name,
-        when=period_title(period),
-        area_name=area_name,
+        trail=of_week(of),
+        week=week,
+        when=period_title(of.period),
+        area_name=of.area_name,
         asked="" if hour is None else f" from {hour:02d}:00 to {hour + 1:02d}:00, all days",
         hour=hour is not None,
-        all=week_path(period.name, area_id, "crewing"),
+        all=week_path(week, of.area_id, "crewing"),
         notes=notes,
         single=sum(single),
         single_words=exact_words([sum(single)])[0],
@@ -317,7 +284,7 @@ def crewing_page(
             {
                 "item": item,
                 "when": f"{day_words(local_day(item.start), year=False)} {clock(item.start)}",
-                "crew": [(name, duty_path(period.name, duty_id)) for name, duty_id in item.crew],
+                "crew": [(name, duty_path(week, duty_id)) for name, duty_id in item.crew],
                 "single": one,
                 "double": two,
             }
@@ -329,23 +296,14 @@ def crewing_page(
 # ── Teams ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def team_page(
-    found: Teams,
-    chosen: Sequence[str],
-    months: float,
-    period: Period,
-    area_id: str,
-    area_name: str,
-) -> str:
+def team_page(found: Teams, chosen: Collection[str | None], months: float, of: NeighbourhoodWeek) -> str:
     """Who is in the teams, since when.
 
     Args:
         found: all teams.
         chosen: names of those that are asked about.
         months: how many whole months make an officer experienced.
-        period: the week.
-        area_id: the neighbourhood.
-        area_name: its name.
+        of: the neighbourhood.
     """
     members = {item.officer_id: item for item in found.members}
 
@@ -388,9 +346,9 @@ def team_page(
         )
     return render(
         "team",
-        trail=of_week(period.name, area_id, area_name),
-        week=period.name,
-        area_name=area_name,
+        trail=of_week(of),
+        week=of.period.name,
+        area_name=of.area_name,
         as_of=moment_words(found.as_of),
         months=f"{months:g}",
         notes=(),
@@ -404,9 +362,3 @@ def _counts_as(item: Member, experienced: Sequence[str], perhaps: Sequence[str])
     if item.officer_id in experienced:
         return "experienced"
     return "perhaps: the record begins with it" if item.officer_id in perhaps else "not yet experienced"
-
-
-# ── One duty ──────────────────────────────────────────────────────────────────────────────────────────────
-
-
-# ── Months ────────────────────────────────────────────────────────────────────────────────────────────────

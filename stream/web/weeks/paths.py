@@ -43,14 +43,6 @@ def live_officer(officer_id: str, duty_id: str) -> str:
     return f"/#/o/{quote(officer_id, safe='')}/d/{quote(duty_id, safe='')}"
 
 
-def of_week(week: str, area_id: str, area_name: str) -> tuple[Link, ...]:
-    """The way from all neighbourhoods to one."""
-    return (
-        (f"All neighbourhoods, {week}", week_path(week)),
-        (area_name, week_path(week, area_id)),
-    )
-
-
 @dataclass(frozen=True, slots=True)
 class Which:
     """Which visits are asked about; None: all.

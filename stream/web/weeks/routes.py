@@ -10,46 +10,41 @@ from __future__ import annotations
 
 import hashlib
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import quote
 
+import msgspec
 import psycopg
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
+from msgspec import Meta
 
-from stream.core.calendar import Period
-from stream.core.explaining.wording import Named as Names
-from stream.core.shares import NEIGHBOURHOOD
-from stream.core.summaries.details import crewed_hours, team_list, visit_list
-from stream.core.summaries.model import FormError
+from geo.areas import Kind
+from stream.core.calendar import Period, local_day
+from stream.core.summaries.counting import own_duties, team_list
+from stream.core.summaries.details import visit_list
 from stream.core.summaries.parts import answer as parts_answer
-from stream.core.summaries.parts import explained, names_of
+from stream.core.summaries.parts import explained
 from stream.reports import force
+from stream.reports.bundle import files
 from stream.store.schema import SchemaError
 from stream.web import description as api
 from stream.web import schemas
-from stream.web import weekly_schemas as form
-from stream.web.answering import JSON, answer
+from stream.web.answering import JSON
 from stream.web.problems import ProblemError, bad, known
 from stream.web.weeks import duty_page, pages, strip
-from stream.web.weeks.answers import force_json, week_json
+from stream.web.weeks.answers import ForceWeekJson, WeekJson, force_week_answer, week_answer
 from stream.web.weeks.links import WeekLinks
 from stream.web.weeks.paths import Which, week_path
 from stream.web.weeks.questions import asked
-from stream.web.weeks.shelf import reached
 from stream.web.weeks.strip import Told
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from typing import ParamSpec
 
-    from stream.core.summaries.counting import SummaryFacts
-    from stream.core.summaries.model import Summary
-    from stream.core.teams import Teams
-    from stream.store.reports import Entry
-    from stream.web.weeks.shelf import Sheet, Shelf
-
-    Given = ParamSpec("Given")
+    from stream.reports.force import NeighbourhoodLine
+    from stream.store.reports import Reported
+    from stream.web.weeks.shelf import Shelf
 
 HTML = "text/html; charset=utf-8"
 POLICY = "; ".join(
@@ -74,6 +69,21 @@ FILES = {
 """What a summary can be taken home as; ``zip`` holds the CSV files."""
 
 
+WEEK = api.in_path(
+    "week",
+    "An ISO week.",
+    Annotated[str, Meta(pattern="^(19[789][0-9]|20[0-9]{2})-W(0[1-9]|[1-4][0-9]|5[0-3])$")],
+)
+"""Of the years of which anything may be known."""
+
+NUMBER = api.in_query(
+    "number",
+    "Which published report; without it the newest, or, where none is published, the week as it is counted "
+    "now.",
+    Annotated[int, Meta(ge=1, le=2**31 - 1)],
+)
+
+
 def week_of(name: str) -> Period:
     """The week that an address names.
 
@@ -95,7 +105,7 @@ def reached_or_refused(make: Callable[[str], Period], name: str) -> Period:
         period = make(name)
     except ValueError as error:
         raise ProblemError(404, "NotFound", str(error)) from error
-    if not reached(period):
+    if not 0 <= local_day(period.start).year - 1971 < 129:
         raise ProblemError(404, "NotFound", f"nothing can be on record of {name}")
     return period
 
@@ -142,41 +152,24 @@ def _answers(routes: APIRouter, shelf: Shelf) -> None:
     @routes.get(
         "/api/v1/neighbourhoods/{areaId:path}/weeks/{week}",
         tags=["weekly"],
-        **api.operation(
-            "week",
-            "The weekly summary's figures",
-            form.SUMMARY,
-            [schemas.AREA_ID, form.WEEK, form.NUMBER],
-        ),
+        **api.operation("week", "The weekly summary's figures", WeekJson, [schemas.AREA_ID, WEEK, NUMBER]),
     )
     def week(request: Request) -> Response:
         given = known(request.query_params.multi_items(), ("number",))
-        period = week_of(request.path_params["week"])
-        sheet = _sheet(shelf, period, request.path_params["areaId"], number_of(given))
-        return tagged(request, answer(week_json(sheet)).body, JSON)  # type: ignore[arg-type]
+        found = shelf.summary(*_place(request), number_of(given))
+        return tagged(request, msgspec.json.encode(week_answer(found)), JSON)
 
     @routes.get(
         "/api/v1/weeks/{week}",
         tags=["weekly"],
-        **api.operation("force_week", "The week of all neighbourhoods", form.FORCE, [form.WEEK]),
+        **api.operation("force_week", "The week of all neighbourhoods", ForceWeekJson, [WEEK]),
     )
     def force_week(request: Request) -> Response:
         known(request.query_params.multi_items(), ())
         period = week_of(request.path_params["week"])
-        lines, complete = shelf.lines(period)
-        body = answer(force_json(period.name, period.start, period.end, lines, complete=complete)).body
-        return tagged(request, bytes(body), JSON)
-
-
-def _sheet(shelf: Shelf, period: Period, area_id: str, number: int | None) -> Sheet:
-    try:
-        found = shelf.sheet(period, area_id, number)
-    except FormError as error:
-        raise ProblemError(409, "Conflict", str(error)) from error
-    if found is None:
-        what = f"no report number {number} of" if number is not None else "no neighbourhood"
-        raise ProblemError(404, "NotFound", f"there is {what} {area_id!r} in {period.name}")
-    return found
+        lines, complete = shelf.force(period, whole=False)
+        found = force_week_answer(period, lines, complete=complete)
+        return tagged(request, msgspec.json.encode(found), JSON)
 
 
 # ── Pages ─────────────────────────────────────────────────────────────────────────────────────────────────
@@ -222,75 +215,47 @@ def _pages(routes: APIRouter, shelf: Shelf) -> None:
     @page("/weeks")
     def weeks(_request: Request) -> Response:
         """The last week that is over, where there is anything in it, else the present one."""
-        present, begun = shelf.present(), shelf.begun()
-        [last] = present.before(1)
-        shown = last if begun is None or begun < last.end else present
-        return RedirectResponse(week_path(shown.name), 302, headers={"Cache-Control": "no-store"})
+        return RedirectResponse(week_path(shelf.last().name), 302, headers={"Cache-Control": "no-store"})
 
     @page("/weeks/{week}")
     def side_by_side(request: Request) -> Response:
         given = known(request.query_params.multi_items(), ("sort",))
-        sort = given.get("sort", "share")
         period = week_of(request.path_params["week"])
-        return html_answer(request, _force(shelf, period, sort))
+        lines, complete = shelf.force(period, whole=True)
+        sort = given.get("sort", "share")
+        return html_answer(request, _side_by_side(period, lines, complete=complete, sort=sort))
 
     @page("/weeks/{week}/duties/{dutyId:path}")
     def duty(request: Request) -> Response:
         given = known(request.query_params.multi_items(), ("from", "to"))
-        period, duty_id = week_of(request.path_params["week"]), request.path_params["dutyId"]
-        sheet = shelf.duty(period, duty_id)
-        if sheet is None:
-            raise ProblemError(404, "NotFound", f"there is no duty {duty_id!r} in {period.name}")
-        names = Names(shelf.area_names(period))
-        return html_answer(
-            request, duty_page.duty_page(sheet, period, names, marked=_marked(given), kind=NEIGHBOURHOOD)
-        )
+        period = week_of(request.path_params["week"])
+        found, names = shelf.duty(period, request.path_params["dutyId"])
+        return html_answer(request, duty_page.duty_page(found, period, names, marked=_marked(given)))
 
     @page("/weeks/{week}/{areaId:path}/parts")
     def parts(request: Request) -> Response:
         question = asked(request.query_params.multi_items())
-        period, area_id = _place(request)
-        record = _record(shelf, period, area_id)
-        names = names_of(record, period)
+        week, facts = shelf.behind(*_place(request))
         try:
-            found = explained(record, shelf.policies, area_id, period, question)
+            found = explained(facts, shelf.policies, week.area_id, week.period, question)
         except ValueError as error:
             raise bad(str(error)) from None
-        return html_answer(
-            request,
-            pages.parts_page(
-                parts_answer(found, question, names),
-                period,
-                area_id,
-                names.name(NEIGHBOURHOOD, area_id),
-                published=_published(shelf, period, area_id),
-                until=record.until,
-            ),
-        )
+        answer = parts_answer(found, question, week.names)
+        return html_answer(request, pages.parts_page(answer, week, until=facts.until))
 
     @page("/weeks/{week}/{areaId:path}/visits/{priorityId:path}")
     def visits(request: Request) -> Response:
         given = known(request.query_params.multi_items(), ("length", "others", "in_hours"))
         which = _which(given)
-        period, area_id = _place(request)
+        week, facts = shelf.behind(*_place(request))
         priority = request.path_params["priorityId"]
-        record = _record(shelf, period, area_id)
-        names = names_of(record, period)
-        name = names.names.get(("priority", priority))
+        name = week.names.names.get((Kind.PRIORITY.value, priority))
         if name is None:
-            raise ProblemError(404, "NotFound", f"there is no priority area {priority!r} in {period.name}")
-        return html_answer(
-            request,
-            pages.visits_page(
-                visit_list(record, period, shelf.policies, priority, names),
-                which,
-                period,
-                area_id,
-                names.name(NEIGHBOURHOOD, area_id),
-                (priority, name),
-                published=_published(shelf, period, area_id),
-            ),
-        )
+            raise ProblemError(
+                404, "NotFound", f"there is no priority area {priority!r} in {week.period.name}"
+            )
+        found = visit_list(facts, week.period, shelf.policies, priority, week.names)
+        return html_answer(request, pages.visits_page(found, which, week, (priority, name)))
 
     @page("/weeks/{week}/{areaId:path}/crewing")
     def crewing(request: Request) -> Response:
@@ -298,48 +263,25 @@ def _pages(routes: APIRouter, shelf: Shelf) -> None:
         hour = given.get("hour")
         if hour is not None and not re.fullmatch(r"[01]?[0-9]|2[0-3]", hour):
             raise bad(f"hour={hour} must be from 0 to 23")
-        period, area_id = _place(request)
-        names = _known(shelf, period, area_id)
-        found = crewed_hours(shelf.vehicles(period, area_id), period, area_id)
-        return html_answer(
-            request,
-            pages.crewing_page(
-                found,
-                None if hour is None else int(hour),
-                period,
-                area_id,
-                names.name(NEIGHBOURHOOD, area_id),
-                published=_published(shelf, period, area_id),
-            ),
-        )
+        week, found = shelf.crewing(*_place(request))
+        return html_answer(request, pages.crewing_page(found, None if hour is None else int(hour), week))
 
     @page("/weeks/{week}/{areaId:path}/team")
     def team(request: Request) -> Response:
         known(request.query_params.multi_items(), ())
-        period, area_id = _place(request)
-        record = _record(shelf, period, area_id)
-        names = names_of(record, period)
-        found = team_list(record, period, shelf.policies)
+        week, facts = shelf.behind(*_place(request))
+        found = team_list(facts, week.period, shelf.policies)
+        mine = {duty.officer_id for duty in own_duties(facts.duties, week.period, week.area_id)}
+        chosen = {item.team for item in found.members if item.officer_id in mine}
         months = shelf.policies.at(found.as_of).team_months
-        return html_answer(
-            request,
-            pages.team_page(
-                found,
-                _teams_of(record, found, period, area_id),
-                months,
-                period,
-                area_id,
-                names.name(NEIGHBOURHOOD, area_id),
-            ),
-        )
+        return html_answer(request, pages.team_page(found, chosen, months, week))
 
     for ending, media in FILES.items():
 
         def take(request: Request, ending: str = ending, media: str = media) -> Response:
             given = known(request.query_params.multi_items(), ("number",))
-            period, area_id = _place(request)
-            sheet = _sheet(shelf, period, area_id, number_of(given))
-            name, body = _file(sheet.summary, ending)
+            found = shelf.summary(*_place(request), number_of(given))
+            [(name, body)] = files(found.summary, ["csv" if ending == "zip" else ending]).items()
             said = {"Content-Disposition": f"attachment; filename*=UTF-8''{quote(name)}"}
             if ending == "html":
                 said["Content-Security-Policy"] = POLICY
@@ -351,31 +293,12 @@ def _pages(routes: APIRouter, shelf: Shelf) -> None:
     def neighbourhood(request: Request) -> Response:
         given = known(request.query_params.multi_items(), ("number",))
         period, area_id = _place(request)
-        sheet = _sheet(shelf, period, area_id, number_of(given))
-        return html_answer(request, _summary(shelf, sheet, period, area_id))
+        found = shelf.summary(period, area_id, number_of(given))
+        return html_answer(request, _summary(found, period, area_id))
 
 
 def _place(request: Request) -> tuple[Period, str]:
     return week_of(request.path_params["week"]), request.path_params["areaId"]
-
-
-def _record(shelf: Shelf, period: Period, area_id: str) -> SummaryFacts:
-    record = shelf.record(period, area_id)
-    if record is None:
-        raise ProblemError(404, "NotFound", f"there is no neighbourhood {area_id!r} in {period.name}")
-    return record
-
-
-def _known(shelf: Shelf, period: Period, area_id: str) -> Names:
-    return names_of(_record(shelf, period, area_id), period)
-
-
-def _published(shelf: Shelf, period: Period, area_id: str) -> tuple[Entry, Summary] | None:
-    try:
-        found = shelf.published(period, area_id)
-    except FormError:
-        return None  # nothing can be compared with what cannot be read
-    return None if found is None or found.entry is None else (found.entry, found.summary)
 
 
 def _marked(given: Mapping[str, str]) -> tuple[int, int] | None:
@@ -397,35 +320,12 @@ def _which(given: Mapping[str, str]) -> Which:
     return Which(None if length is None else int(length), "others" in given, "in_hours" in given)
 
 
-def _teams_of(record: SummaryFacts, found: Teams, period: Period, area_id: str) -> list[str]:
-    """The teams that the neighbourhood's officers of the week are in."""
-    mine = {
-        duty.officer_id
-        for duty in record.duties
-        if area_id in duty.patch
-        and not duty.cancelled
-        and duty.start < period.end
-        and (duty.end is None or duty.end > period.start)
-    }
-    return sorted({item.team for item in found.members if item.officer_id in mine and item.team})
-
-
-def _file(summary: Summary, ending: str) -> tuple[str, bytes]:
-    """A summary's file and its name."""
-    from stream.reports.bundle import files
-
-    [(name, body)] = files(summary, ["csv" if ending == "zip" else ending]).items()
-    return name, body
-
-
-def _summary(shelf: Shelf, sheet: Sheet, period: Period, area_id: str) -> str:
+def _summary(found: Reported, period: Period, area_id: str) -> str:
     """A neighbourhood's page with the strip above it."""
     from stream.reports.page import html
 
-    summary, entry = sheet.summary, sheet.entry
     path = week_path(period.name, area_id)
-    number = f"?number={entry.number}" if entry and sheet.newest and entry != sheet.newest else ""
-    later = [] if entry is None else shelf.later(period, area_id, entry)
+    number = f"?number={found.entry.number}" if found.entry != found.newest and found.entry else ""
     [before] = period.before(1)
     top = strip.bar(
         [
@@ -437,17 +337,14 @@ def _summary(shelf: Shelf, sheet: Sheet, period: Period, area_id: str) -> str:
             ("CSV", f"{path}.zip{number}"),
             ("HTML", f"{path}.html{number}"),
         ],
-        strip.provenance(summary, entry, sheet.newest, later, path),
+        strip.provenance(found, path),
         "This summary",
     )
-    return strip.under_bar(html(summary, WeekLinks(period.name, area_id)), top)
+    return strip.under_bar(html(found.summary, WeekLinks(period.name, area_id)), top)
 
 
-def _force(shelf: Shelf, period: Period, sort: str) -> str:
-    try:
-        lines, complete, published = shelf.side_by_side(period)
-    except FormError as error:
-        raise ProblemError(409, "Conflict", str(error)) from error
+def _side_by_side(period: Period, lines: list[NeighbourhoodLine], *, complete: bool, sort: str) -> str:
+    """The force's page with the strip above it."""
     [before] = period.before(1)
     top = strip.bar(
         [
@@ -456,7 +353,7 @@ def _force(shelf: Shelf, period: Period, sort: str) -> str:
         ],
         [
             Told("Published.")
-            if published and lines
+            if lines and all(item.entry for item in lines)
             else Told("Not yet published: counted now; the visits stand on the neighbourhoods' own pages.")
         ],
         "Weeks",

@@ -8,27 +8,24 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from stream.core.calendar import Period, local_day
-from stream.core.explaining.explanation import exact
 from stream.core.explaining.wording import (
     day_words,
     moment_words,
-    percent,
     period_words,
 )
 from stream.core.summaries.parts import (
     clock_s,
 )
+from stream.reports import view
+from stream.reports.page import templates
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from stream.core.shares import Figures
-    from stream.core.summaries.model import FigureChange, Summary
-    from stream.store.reports import Entry
+    from stream.store.reports import Reported
     from stream.web.weeks.paths import Link
 
 
@@ -45,17 +42,6 @@ class Told:
 
 
 @cache
-def _environment() -> Environment:
-    return Environment(
-        loader=FileSystemLoader(HERE),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-
-
-@cache
 def _style() -> Markup:
     return Markup((HERE / "style.css").read_text("utf-8"))
 
@@ -68,7 +54,7 @@ def bar(links: Sequence[Link] = (), told_: Sequence[Told] = (), name: str = "Thi
         told_: what has to be known about it.
         name: of the links, for those who do not see them.
     """
-    template = _environment().get_template("bar.html.jinja")
+    template = templates(HERE).get_template("bar.html.jinja")
     return Markup(template.render(links=links, told=told_, links_name=name))
 
 
@@ -90,7 +76,7 @@ def render(
     **said: Any,
 ) -> str:
     """A page made from a template, with the header that all weekly pages share."""
-    template = _environment().get_template(f"{name}.html.jinja")
+    template = templates(HERE).get_template(f"{name}.html.jinja")
     return template.render(style=_style(), bar=bar(links, told_), trail=trail, **said)
 
 
@@ -99,18 +85,14 @@ def notice(heading: str, text: str, ways: Sequence[Link]) -> str:
     return render("notice", heading=heading, text=text, ways=ways)
 
 
-def provenance(
-    summary: Summary, entry: Entry | None, newest: Entry | None, later: Sequence[FigureChange], path: str
-) -> list[Told]:
+def provenance(found: Reported, path: str) -> list[Told]:
     """Which report it is, or that it is none; what has changed since.
 
     Args:
-        summary: what is shown.
-        entry: of the published report; None: it was counted now.
-        newest: the newest published number; None: none.
-        later: restatements since the report was published.
+        found: what is shown.
         path: the page's address without a number.
     """
+    summary, entry, newest = found.summary, found.entry, found.newest
     if entry is None:
         so_far = "" if summary.complete else " The period still runs: so far."
         return [Told(f"Not yet published: counted now from what is on record.{so_far}")]
@@ -131,9 +113,12 @@ def provenance(
         )
     else:
         lines.append(Told(f"Number 1, {when}."))
-    if later:
-        last = later[-1]
-        before, after = (_share_words(item, summary.basis.target) for item in (last.before, last.after))
+    if found.later:
+        last = found.later[-1]
+        before, after = (
+            "no figure" if said.share is None else said.share_words
+            for said in (view.reading(item, summary.basis.target) for item in (last.before, last.after))
+        )
         why = f" ({last.why})" if last.why else ""
         lines.append(
             Told(
@@ -143,14 +128,6 @@ def provenance(
             )
         )
     return lines
-
-
-def _share_words(figures: Figures | None, target: float) -> str:
-    from fractions import Fraction
-
-    if figures is None or figures.share is None:
-        return "no figure"
-    return percent(Fraction(figures.on_patch, figures.duty), exact(target))
 
 
 def period_title(period: Period) -> str:

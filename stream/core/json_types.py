@@ -1,0 +1,39 @@
+"""Types of what is said as JSON, and the functions that make it of the core's values. A core room.
+
+A struct of these types is what the HTTP API, its OpenAPI document and the page's types are made of.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import Meta
+
+from geo.matching.history import FOREVER
+from stream.core.calendar import rfc3339
+from stream.core.facts import SECOND
+
+Time = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
+"""RFC 3339 in UTC."""
+
+Date = Annotated[str, Meta(extra_json_schema={"format": "date"})]
+"""A day of the calendar, local."""
+
+Seconds = Annotated[float, Meta(ge=0)]
+Part = Annotated[float, Meta(ge=0, le=1)]
+Count = Annotated[int, Meta(ge=0)]
+
+
+def when(time: int | None) -> Time | None:
+    """Microseconds since 1970 as RFC 3339; None for none, and for a time that never comes."""
+    return None if time is None or abs(time) >= FOREVER else rfc3339(time)
+
+
+def seconds_ms(time: int) -> Seconds:
+    """Microseconds as seconds, to the millisecond."""
+    return round(time / SECOND, 3)
+
+
+def rounded(part: float | None) -> Part | None:
+    """A part of one, to six decimals."""
+    return None if part is None else round(part, 6)

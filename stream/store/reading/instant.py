@@ -1,0 +1,165 @@
+"""One instant of the database, and one numbering of what is read as of it.
+
+A shell that only reads. The core knows devices, places and duties by numbers from 0; the database by keys.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from geo.matching.history import UNKNOWN
+from stream.core.calendar import microseconds
+from stream.core.facts import Duty
+from stream.core.slices import Slices
+from stream.core.stays import Stays
+from stream.store.columns import copy_out
+from stream.store.registry import Registry
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from geo.matching.places import Place
+    from stream.store.bookings import BookedOfficer
+    from stream.store.schema import Connection
+
+
+@contextlib.contextmanager
+def instant(connection: Connection) -> Iterator[None]:
+    """All that is read inside is as of one instant, and nothing is written."""
+    with connection.transaction():
+        connection.execute("set transaction isolation level repeatable read, read only")
+        yield
+
+
+def numbering(keys: Sequence[int]) -> NDArray[np.int32]:
+    """Database keys → positions, as a table to index; -1 stays -1."""
+    table = np.full(max(keys, default=-1) + 2, UNKNOWN, np.int32)
+    table[list(keys)] = np.arange(len(keys), dtype=np.int32)
+    return table
+
+
+def fetch(connection: Connection, query: str, values: Sequence[object] = ()) -> list[Any]:
+    """All rows at once and in binary: a force has many."""
+    return connection.cursor(binary=True).execute(query.encode(), values).fetchall()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Numbered:
+    """The devices and places of the database by number.
+
+    Attributes:
+        device_ids: the names behind the devices' numbers, sorted.
+        places: those behind the places' numbers.
+    """
+
+    device_ids: tuple[str, ...]
+    places: Sequence[Place]
+    _devices: NDArray[np.int32]
+    _registry: Registry
+
+    @classmethod
+    def of(cls, connection: Connection) -> Numbered:
+        """As of now."""
+        devices = connection.execute("select device, device_id from device order by device_id").fetchall()
+        registry = Registry()
+        return cls(
+            tuple(name for _, name in devices),
+            registry.places(connection, ()),
+            numbering([key for key, _ in devices]),
+            registry,
+        )
+
+    def slices(self, connection: Connection, duties: Sequence[int], which: str = "true") -> Slices:
+        """Slices, closed and growing, by duty and time.
+
+        Args:
+            connection: in a transaction that sees one instant.
+            duties: keys of the duties by their numbers, of all that are read.
+            which: slices, in SQL.
+        """
+        duty, start, end, activity, state, place, device = copy_out(
+            connection,
+            "select duty, start_at, end_at, activity, state, coalesce(place, -1), coalesce(device, -1) "
+            f"from slices where {which}",
+            ["int4", "time", "time", "int2", "int2", "int4", "int4"],
+        )
+        number = numbering(duties)[duty]
+        order = np.lexsort((start, number))
+        return Slices(
+            number[order],
+            start[order],
+            end[order],
+            activity[order].astype(np.int8),
+            state[order],
+            self._registry.to_numbers(place)[order],
+            self._devices[device][order],
+        )
+
+    def stays(self, connection: Connection) -> Stays:
+        """All stays, closed and growing, by device and time."""
+        device, start, end, place = copy_out(
+            connection,
+            "select device, start_at, end_at, coalesce(place, -1) from stays",
+            ["int4", "time", "time", "int4"],
+        )
+        number = self._devices[device]
+        order = np.lexsort((start, number))
+        return Stays(number[order], start[order], end[order], self._registry.to_numbers(place)[order])
+
+
+def duties_of(
+    officers: Collection[BookedOfficer], wanted: Collection[int] | None = None
+) -> tuple[list[int], list[Duty]]:
+    """The duties of officers, all or those behind some keys, by name: their keys, and they themselves."""
+    found = sorted(
+        (
+            (key, duty)
+            for item in officers
+            for key, duty in item.duties.items()
+            if wanted is None or key in wanted
+        ),
+        key=lambda pair: pair[1].duty_id,
+    )
+    return [key for key, _ in found], [duty for _, duty in found]
+
+
+def ever_booked(connection: Connection, officers: Sequence[int] | None = None) -> list[Duty]:
+    """All duties ever of some officers and of everybody who was in one of their teams; None: of all.
+
+    Without their devices and patches, as team facts need them.
+    """
+    if officers is not None:
+        officers = [
+            officer
+            for (officer,) in connection.execute(
+                "select distinct officer from duty where officer = any(%(ids)s) or team = any("
+                "array(select distinct team from duty where officer = any(%(ids)s) and team is not null))",
+                {"ids": list(officers)},
+            )
+        ]
+    return [
+        Duty(duty_id, revision, officer_id, start, end, cancelled=cancelled, name=name, team=team)
+        for duty_id, revision, officer_id, start, end, cancelled, name, team in fetch(
+            connection,
+            f"select duty_id, revision, officer_id, {us('start_at')}, {us('end_at')}, cancelled, name, "
+            "team from duty join officer using (officer) where %s::int[] is null or officer = any(%s::int[])",
+            [officers, officers],
+        )
+    ]
+
+
+def first_duty(connection: Connection) -> int | None:
+    """Start of the first duty of all, microseconds; None: there is none."""
+    row = connection.execute("select min(start_at) from duty where not cancelled").fetchone()
+    return None if row is None or row[0] is None else microseconds(row[0])
+
+
+def us(column: str) -> str:
+    """A time as microseconds in SQL; NULL stays NULL."""
+    return f"(extract(epoch from {column}) * 1000000)::int8"
