@@ -33,8 +33,8 @@ from stream.cli.common import (
     print_table,
 )
 from stream.clock import wall
+from stream.files.recorded import record_json
 from stream.settings import load as load_settings
-from stream.store.records import record_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -15,8 +15,8 @@ import click
 from geo.areas import AreaSet, Kind
 from stream.cli.common import KINDS, database, moment_option, print_json, print_table
 from stream.clock import wall
+from stream.files.recorded import diff_json
 from stream.settings import load as load_settings
-from stream.store.records import diff_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, overload
 
 import click
+import msgspec
 
 from geo.areas import Kind
 from stream.clock import wall
@@ -120,8 +121,8 @@ def say_no(why: str) -> NoReturn:
 
 
 def print_json(value: object, *, indent: int | None = None) -> None:
-    """Prints an answer as JSON."""
-    click.echo(json.dumps(value, indent=indent, ensure_ascii=False))
+    """Prints an answer as JSON: values, or structs of them."""
+    click.echo(json.dumps(msgspec.to_builtins(value), indent=indent, ensure_ascii=False))
 
 
 def write_tables(

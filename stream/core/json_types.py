@@ -1,17 +1,23 @@
 """Types of what is said as JSON, and the functions that make it of the core's values. A core room.
 
-A struct of these types is what the HTTP API, its OpenAPI document and the page's types are made of.
+Of structs with fields of these types the HTTP API, its OpenAPI document and the page's types are all made.
 """
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
+import msgspec
 from msgspec import Meta
 
 from geo.matching.history import FOREVER
 from stream.core.calendar import rfc3339
 from stream.core.facts import SECOND
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Made = TypeVar("Made", bound=msgspec.Struct)
 
 Time = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
 """RFC 3339 in UTC."""
@@ -37,3 +43,14 @@ def seconds_ms(time: int) -> Seconds:
 def rounded(part: float | None) -> Part | None:
     """A part of one, to six decimals."""
     return None if part is None else round(part, 6)
+
+
+def extended(kind: Callable[..., Made], base: msgspec.Struct, **more: object) -> Made:
+    """A struct that has all the fields of another, whose kind its own extends, and more.
+
+    Args:
+        kind: of the struct wanted.
+        base: the other one.
+        more: the further fields.
+    """
+    return kind(**msgspec.structs.asdict(base), **more)

@@ -6,7 +6,7 @@ A shell: it reads. Nothing is published, taken back or counted here.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from geo.areas import AreaSet, Kind
 from stream.core import calendar
@@ -16,7 +16,6 @@ from stream.store import areas
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from geo.boundaries.diffs import Diff
     from stream.store.schema import Connection
 
 
@@ -180,57 +179,3 @@ def in_force_at(connection: Connection, time_us: int, kind: Kind | None = None) 
     return AreaSet.union(
         *(areas.read(connection, item.version, item.kind) for item in chosen if kind in (None, item.kind))
     )
-
-
-def record_json(item: VersionRecord, current: set[int]) -> dict[str, object]:
-    """A version with everything on record of it as JSON."""
-    from stream.core.calendar import rfc3339
-
-    version = item.version
-    return {
-        "version": version.version,
-        "kind": version.kind.value,
-        "valid_from": rfc3339(version.valid_from),
-        "areas": version.areas,
-        "file": version.file,
-        "sha256": version.sha256,
-        "loaded_at": rfc3339(version.loaded_at),
-        "loaded_by": version.loaded_by,
-        "why": item.why,
-        "findings": list(item.findings),
-        "in_force": version.version in current,
-        "withdrawn_at": None if item.withdrawn_at is None else rfc3339(item.withdrawn_at),
-        "withdrawn_by": item.withdrawn_by,
-        "withdrawn_why": item.withdrawn_why,
-    }
-
-
-def diff_json(found: Diff, reached: Sequence[Touched]) -> dict[str, object]:
-    """A difference as JSON; sizes in square metres."""
-
-    def change(item: Any) -> dict[str, object]:
-        return {
-            "kind": item.kind,
-            "area_id": item.area_id,
-            "name_before": item.before,
-            "name_after": item.after,
-            "gained_m2": round(item.gained_m2, 1),
-            "lost_m2": round(item.lost_m2, 1),
-            "attributes": [{"key": key, "before": was, "after": now} for key, was, now in item.attributes],
-        }
-
-    return {
-        "added": [{"kind": key, "area_id": area_id} for key, area_id in found.added],
-        "removed": [{"kind": key, "area_id": area_id} for key, area_id in found.removed],
-        "renamed": [change(item) for item in found.renamed],
-        "moved": [change(item) for item in found.moved],
-        "changed": [change(item) for item in found.changed],
-        "ground": [
-            {"kind": flow.kind, "from": flow.from_id, "to": flow.to_id, "size_m2": round(flow.size_m2, 1)}
-            for flow in found.flows
-        ],
-        "touched": [
-            {"area_id": item.area_id, "officers": list(item.officers), "weeks": list(item.weeks)}
-            for item in reached
-        ],
-    }

@@ -6,15 +6,13 @@ yet, so it answers on this machine only.
 Reading list for the newcomer:
 
 * ``app``         the application, its parts, health, and who may ask
-* ``features``    the paths of OGC API Features
-* ``parameters``  what a request may say: boxes, times, pages, reference systems
-* ``boundaries``  the published versions, read once and kept
-* ``description`` the OpenAPI document; ``schemas`` what the live API gives
-* ``pulse``       one reading a second for all pages, and the bytes that each of them is sent
-* ``live``        figures, units, areas, officers, and the stream
-* ``shown``       what was read, as JSON
-* ``noticed``     alerts acknowledged and put off
-* ``publishing``  boundary files checked, published and taken back
+* ``answering``   how an answer leaves; what it says is a struct (``…Json``), here or in ``stream.core``
+* ``description`` the OpenAPI document, made of these structs; the page's types are made of it
+* ``people``      what people send: names, reasons
+* ``live/``       ``routes`` asks ``pulse``, one reading a second for all pages, and answers with what
+  ``figures``, ``units`` and ``officers`` make of it; ``acknowledging`` takes what is said to alerts
+* ``boundaries/`` ``features`` is OGC API Features: ``parameters`` read, ``published`` versions kept, ``ogc``
+  its structs; ``publishing`` and its ``jobs`` check files, publish them and take them back
 * ``pages``       the pages' files, and the headers that protect them
 * ``health``      is it up, can it serve, and Prometheus's counts
 * ``weeks/``      the weeks' pages and API: ``routes`` down to the ``shelf``, which asks the store once; up

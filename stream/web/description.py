@@ -1,13 +1,12 @@
 """The OpenAPI 3.0 document: what each path takes and gives, made from the types of the answers.
 
 FastAPI writes OpenAPI 3.1 from pydantic's types; a GIS expects 3.0, and what is said here are msgspec's
-structs. So the paths carry their types (:func:`operation`), and :func:`document` makes one document of them:
+structs. So paths are described by types (:func:`operation`), and :func:`document` makes one document of them:
 every struct and enumeration is a component under its class's name, less a ``Json`` at its end.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,7 +41,7 @@ def in_path(name: str, about: str, kind: Any = str) -> Json:
     return {"name": name, "in": "path", "required": True, "description": about, "schema": kind}
 
 
-def in_query(name: str, about: str, kind: Any = str, *, required: bool = False, **more: object) -> Json:
+def in_query(name: str, about: str, kind: Any = str, *, required: bool = False) -> Json:
     """A parameter of the query.
 
     Args:
@@ -50,7 +49,6 @@ def in_query(name: str, about: str, kind: Any = str, *, required: bool = False, 
         about: for people.
         kind: its type.
         required: whether it has to be there.
-        more: what else OpenAPI has to say of it.
     """
     return {
         "name": name,
@@ -58,58 +56,15 @@ def in_query(name: str, about: str, kind: Any = str, *, required: bool = False, 
         "required": required,
         "description": about,
         "schema": kind,
-        **more,
+        "style": "form",
+        "explode": False,
     }
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Operation:
-    """What one path takes and gives. A type is what msgspec takes for one.
+_OPERATIONS: dict[str, tuple[Json, tuple[Any, ...]]] = {}
+"""By name: the operation in OpenAPI's words with types in place of schemas, and further types that it needs.
 
-    Attributes:
-        answer: type of the answer when all is well.
-        parameters: of the path and the query, each with its type as ``schema``.
-        media: type of the answer's content.
-        content: type of what is sent, None where nothing is.
-        content_media: its media type.
-        status: of the answer when all is well.
-        problems: further statuses, keys of ``PROBLEMS``.
-        also: types that the answer holds though its own type cannot say so.
-    """
-
-    answer: Any
-    parameters: tuple[Json, ...]
-    media: str
-    content: Any
-    content_media: str
-    status: int
-    problems: tuple[int, ...]
-    also: tuple[Any, ...]
-
-    def described(self, summary: str) -> Json:
-        """What OpenAPI has to say of it beside its name, with types where there shall be schemas."""
-        failing = {400, 404, 503, *self.problems}
-        found: Json = {"parameters": [dict(item) for item in self.parameters]}
-        if self.content is not None:
-            found["requestBody"] = {"required": True, "content": _content(self.content_media, self.content)}
-            failing |= {403, 413, 415}
-        problem = "application/problem+json"
-        found["responses"] = {
-            str(self.status): {"description": summary, "content": _content(self.media, self.answer)},
-            **{
-                str(code): {"description": PROBLEMS[code], "content": _content(problem, ProblemJson)}
-                for code in sorted(failing)
-            },
-        }
-        return found
-
-
-_OPERATIONS: dict[str, Operation] = {}
-"""By name. FastAPI carries no types but its own from a path to its document."""
-
-
-def _content(media: str, kind: Any) -> Json:
-    return {media: {"schema": kind}}
+FastAPI carries no types but its own from a path to its document."""
 
 
 def operation(
@@ -125,23 +80,31 @@ def operation(
     problems: tuple[int, ...] = (),
     also: tuple[Any, ...] = (),
 ) -> dict[str, Any]:
-    """What FastAPI's decorators take to describe a path by its types.
+    """What FastAPI's decorators take to describe a path by its types. A type is what msgspec takes for one.
 
     Args:
         name: the operation's id.
         summary: what it gives, for people.
-        answer: its type; this and the rest as :class:`Operation` has them.
-        parameters: of the path and the query.
+        answer: type of the answer when all is well.
+        parameters: of the path and the query, each with its type as ``schema``.
         media: type of the answer's content.
-        content: type of what is sent.
+        content: type of what is sent, None where nothing is.
         content_media: its media type.
         status: of the answer when all is well.
-        problems: further statuses.
-        also: further types.
+        problems: further statuses, keys of ``PROBLEMS``.
+        also: types that the answer holds though its own type cannot say so.
     """
-    _OPERATIONS[name] = Operation(
-        answer, tuple(parameters), media, content, content_media, status, problems, also
-    )
+    failing = {400, 404, 503, *problems}
+    described: Json = {"parameters": list(parameters)}
+    if content is not None:
+        described["requestBody"] = {"required": True, "content": {content_media: {"schema": content}}}
+        failing |= {403, 413, 415}
+    problem = {"application/problem+json": {"schema": ProblemJson}}
+    described["responses"] = {
+        str(status): {"description": summary, "content": {media: {"schema": answer}}},
+        **{str(code): {"description": PROBLEMS[code], "content": problem} for code in sorted(failing)},
+    }
+    _OPERATIONS[name] = (described, also)
     return {"operation_id": name, "summary": summary, "response_model": None, "status_code": status}
 
 
@@ -164,30 +127,41 @@ def document(app: FastAPI) -> Json:
     also: list[Any] = []
     for path in found["paths"].values():
         for action in path.values():
-            described = _OPERATIONS[action["operationId"]]
-            action.update(described.described(action["summary"]))
-            also += described.also
-    typed = list(_typed(found["paths"]))
+            described, others = _OPERATIONS[action["operationId"]]
+            action.update(described)
+            also += others
     schemas, components = msgspec.json.schema_components(
-        [*(item["schema"] for item in typed), *also], ref_template=f"{REFERENCE}{{name}}"
+        [*_types(found["paths"]), *also], ref_template=f"{REFERENCE}{{name}}"
     )
-    for item, schema in zip(typed, schemas, strict=False):
-        item["schema"] = version_3_0(schema)
-    found["paths"] |= _spelt_out(found["paths"])
+    paths = _filled(found["paths"], iter(schemas))
+    found["paths"] = paths | _spelt_out(paths)
     found["components"] = {"schemas": {_said(name): version_3_0(item) for name, item in components.items()}}
     return found
 
 
-def _typed(tree: Any) -> Iterator[Json]:
-    """Every object that has a type for its schema."""
+def _types(tree: Any) -> Iterator[Any]:
+    """The types that stand where there shall be schemas."""
     if isinstance(tree, dict):
-        if "schema" in tree and not isinstance(tree["schema"], dict):
-            yield tree
-        for item in tree.values():
-            yield from _typed(item)
+        for name, item in tree.items():
+            if name == "schema" and not isinstance(item, dict):
+                yield item
+            else:
+                yield from _types(item)
     elif isinstance(tree, list):
         for item in tree:
-            yield from _typed(item)
+            yield from _types(item)
+
+
+def _filled(tree: Any, schemas: Iterator[Json]) -> Any:
+    """The same with schemas in their places, in the order of :func:`_types`."""
+    if isinstance(tree, dict):
+        return {
+            name: version_3_0(next(schemas))
+            if name == "schema" and not isinstance(item, dict)
+            else _filled(item, schemas)
+            for name, item in tree.items()
+        }
+    return [_filled(item, schemas) for item in tree] if isinstance(tree, list) else tree
 
 
 def _spelt_out(paths: Json) -> Json:
@@ -214,13 +188,15 @@ def version_3_0(schema: Any) -> Any:
     """A JSON schema of 2020, as msgspec writes it, in the words of OpenAPI 3.0.
 
     Null becomes ``nullable``; the types of a tuple's places, for which 3.0 has no word, stand under
-    ``x-prefixItems`` and, in any order, under ``items``. Titles, which only say the class's name, go.
+    ``x-prefixItems`` and, in any order, under ``items``. Titles, which only say the class's name, go, and so
+    do discriminators: of a union of structs each says by itself what its tag is.
     """
     if isinstance(schema, list):
         return [version_3_0(item) for item in schema]
     if not isinstance(schema, dict):
         return schema
-    found = {name: item for name, item in schema.items() if name not in ("title", "prefixItems", "examples")}
+    dropped = ("title", "prefixItems", "discriminator")
+    found = {name: item for name, item in schema.items() if name not in dropped}
     if "properties" in found:
         found["properties"] = {name: version_3_0(item) for name, item in found["properties"].items()}
     for name in ("anyOf", "items", "additionalProperties"):
@@ -235,7 +211,8 @@ def version_3_0(schema: Any) -> Any:
     if "prefixItems" in schema:
         places = version_3_0(schema["prefixItems"])
         found["x-prefixItems"] = places
-        found["items"] = {"anyOf": [item for at, item in enumerate(places) if item not in places[:at]]}
+        kinds = [item for at, item in enumerate(places) if item not in places[:at]]
+        found["items"] = kinds[0] if len(kinds) == 1 else {"anyOf": kinds}
     if "$ref" in found:
         reference = {"$ref": REFERENCE + _said(found.pop("$ref").removeprefix(REFERENCE))}
         return {**found, "allOf": [reference]} if found else reference

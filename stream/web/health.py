@@ -107,10 +107,10 @@ class Told(Collector):
             yield GaugeMetricFamily(
                 "patrol_newest_event_age_seconds", "Age of the newest event.", round(fresh.age_s, 1)
             )
-        yield GaugeMetricFamily("patrol_officers_on_duty", "Officers on duty.", force["officers_on_duty"])
-        yield GaugeMetricFamily("patrol_officers_on_patch", "Officers on patch.", force["officers_on_patch"])
-        if force["share"] is not None:
-            yield GaugeMetricFamily("patrol_force_share", "Share of duty time on patch.", force["share"])
+        yield GaugeMetricFamily("patrol_officers_on_duty", "Officers on duty.", force.officers_on_duty)
+        yield GaugeMetricFamily("patrol_officers_on_patch", "Officers on patch.", force.officers_on_patch)
+        if force.share is not None:
+            yield GaugeMetricFamily("patrol_force_share", "Share of duty time on patch.", force.share)
         ringing = Counter(item.episode.kind for item in self.moment.alerts if item.episode.cleared is None)
         alerts = GaugeMetricFamily("patrol_alerts", "Alerts that are open.", labels=["kind"])
         for kind in KINDS:

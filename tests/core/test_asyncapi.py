@@ -7,6 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import yaml
 
@@ -22,6 +23,7 @@ from stream.core.events import (
     decode_states,
 )
 from stream.core.facts import MAX_TEXT
+from stream.core.live.share_event import ShareEvent
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "deploy" / "asyncapi.yaml"
 LIMITS = UsableLimits(retention_s=400 * 86_400)
@@ -115,6 +117,18 @@ def test_without_a_needed_field_an_example_is_rejected(message: str) -> None:
         del holder[path[-1]]
         [reject] = _rejects(message, json.dumps(spoilt).encode())
         assert reject.reason is Reason.MISSING_FIELD, path
+
+
+def test_a_share_s_fields_are_those_of_the_code() -> None:
+    """A share has exactly the fields that are published, each of them always, and null where it can be."""
+    share = _schema("Share")
+    fields = msgspec.structs.fields(ShareEvent)
+    assert share["required"] == list(share["properties"]) == [field.encode_name for field in fields]
+    [_], schemas = msgspec.json.schema_components([ShareEvent])
+    for name, said in schemas["ShareEvent"]["properties"].items():
+        null = {"type": "null"} in said.get("anyOf", ())
+        there = share["properties"][name]
+        assert ("null" in there.get("type", ()) or None in there.get("enum", ())) is null, name
 
 
 def test_the_reasons_are_those_of_the_code() -> None:

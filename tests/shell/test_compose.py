@@ -224,6 +224,7 @@ def test_dockerfile_copies_what_is_there() -> None:
         ".venv/bin/python",
         "stream/web/static/index.html",
         "stream/web/page/node_modules/.installed",
+        "stream/web/page/src/api.ts",
     ):
         assert not in_image(Path(kept_out)), kept_out
 
@@ -233,6 +234,7 @@ def test_image_has_the_pages() -> None:
     stages = dict(re.findall(r"^FROM \S+ AS (\w+)\n(.*?)(?=^FROM )", DOCKERFILE, re.MULTILINE | re.DOTALL))
     built = PROJECT / "stream" / "web" / "page" / "build.py"
     assert f"python {built.relative_to(PROJECT)}\n" in stages["pages"]
+    assert "COPY deploy/openapi.json deploy/openapi.json\n" in stages["pages"]
     lines = stages["build"].splitlines()
     taken = lines.index("COPY --from=pages /src/stream/web/static stream/web/static")
     assert lines.index("COPY stream stream") < taken

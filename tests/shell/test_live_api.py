@@ -40,7 +40,7 @@ from stream.store.reading.duty_track import read_duty
 from stream.store.reading.exports import derived
 from stream.store.reading.live import live
 from stream.store.schema import connect
-from stream.web.live import answers
+from stream.web.live.figures import PriorityAreaJson, ShareJson, alert_json, awaited_visibly, visible
 from stream.web.live.pulse import BEHIND, Pulse
 from stream.web.pages import policy
 from tests.shell.pipeline import Message, Pipeline, demo_facts
@@ -159,8 +159,11 @@ class Page:
     def seen(self) -> dict[str, Any]:
         """All that can be seen of it."""
         return {
-            "shares": {name: answers.visible(item) for name, item in self.shares.items()},
-            "areas": {name: answers.awaited_visibly(item) for name, item in self.areas.items()},
+            "shares": {name: visible(msgspec.convert(item, ShareJson)) for name, item in self.shares.items()},
+            "areas": {
+                name: awaited_visibly(msgspec.convert(item, PriorityAreaJson))
+                for name, item in self.areas.items()
+            },
             "alerts": {name: item for name, item in self.alerts.items() if item["cleared"] is None},
             "units": self.units,
         }
@@ -679,8 +682,8 @@ def test_who_is_off_duty_counts_nowhere(town: Town) -> None:
         async with beating(Settings(database=town.dsn), town) as pulse:
             told = pulse.live_json(await pulse.now())
         page = {
-            item["id"]: (item["officers_on_duty"], item["officers_on_patch"])
-            for item in (told["force"], *told["neighbourhoods"])
+            item.id: (item.officers_on_duty, item.officers_on_patch)
+            for item in (told.force, *told.neighbourhoods)
         }
         assert page == {"force": (2, 2), "N1": (1, 1), "N2": (1, 1)}
         assert {name: feed[name] for name in page} == page
@@ -696,8 +699,8 @@ def test_an_empty_database_says_so(database: str) -> None:
         async with beating(Settings(database=database), empty) as pulse:
             moment = await pulse.now()
             assert moment.fresh.state == "empty"
-            assert moment.force["share"] is None
-            assert pulse.live_json(moment)["alerts"] == []
+            assert moment.force.share is None
+            assert pulse.live_json(moment).alerts == []
 
     asyncio.run(work())
     empty.close()
@@ -727,7 +730,7 @@ def test_an_alert_is_on_the_stream_when_it_rings_is_answered_and_clears(town: To
             rung, _ = await asyncio.gather(told(page), asyncio.to_thread(watch, 4))
             assert (rung["kind"], rung["id"], rung["cleared"]) == ("nobody_on_patch", "N2", None)
             [item] = noted(town.connection, town.now)
-            assert msgspec.to_builtins(answers.alert_json(item)) == rung
+            assert msgspec.to_builtins(alert_json(item)) == rung
             town.connection.execute(
                 "update alert set acknowledged_at = from_us(%s), acknowledged_by = 'Insp'", [town.now]
             )

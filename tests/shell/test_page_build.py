@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from stream.web.description import committed
 from stream.web.page import build
 from tests.shell.screen import PAGE
 
@@ -27,9 +28,11 @@ needs_libraries = pytest.mark.skipif(
 
 @pytest.fixture
 def page(tmp_path: Path) -> Path:
-    """The sources by themselves, elsewhere; what is built of them goes beside them."""
-    found = tmp_path / "web" / "page"
-    shutil.copytree(PAGE, found, ignore=shutil.ignore_patterns("node_modules", "__pycache__"))
+    """The sources and the API's document, elsewhere; what is built of them goes beside them."""
+    found = tmp_path / "stream" / "web" / "page"
+    shutil.copytree(PAGE, found, ignore=shutil.ignore_patterns("node_modules", "__pycache__", "api.ts"))
+    (tmp_path / "deploy").mkdir()
+    shutil.copy(committed(), tmp_path / "deploy")
     return found
 
 
@@ -81,6 +84,11 @@ def test_built_pages_name_only_what_is_built(page: Path) -> None:
     again = run(page)
     assert (again.returncode, again.stdout) == (0, "")  # up to date: nothing was done
     (page / "css" / "page.css").write_text("body { margin: 0 }")
+    assert run(page).stdout == "the pages are built\n"
+    document = page.parents[2] / "deploy" / "openapi.json"
+    document.write_text(document.read_text("utf-8").replace("Which area.", "What area."))
+    assert run(page).stdout == "the pages are built\n"
+    (page / "src" / "api.ts").unlink()
     assert run(page).stdout == "the pages are built\n"
     shutil.rmtree(static / "assets")
     assert run(page).stdout == "the pages are built\n"
@@ -135,11 +143,38 @@ def test_node_comes_from_the_wheel_where_the_machine_has_none(
     assert int(said.stdout.strip().lstrip("v").split(".")[0]) >= build.OLDEST_NODE
 
 
+def complaints(page: Path) -> list[str]:
+    """What the TypeScript compiler says of the sources, the API's types made anew."""
+    node = str(build.node()[0])
+    made = subprocess.run([node, "api.mjs"], cwd=page, capture_output=True, text=True, check=False)
+    assert made.returncode == 0, made.stderr
+    command = [node, str(page / "node_modules/typescript/bin/tsc"), "--noEmit", "--pretty", "false"]
+    done = subprocess.run(command, cwd=page, capture_output=True, text=True, check=False)
+    assert (done.returncode == 0) == (not done.stdout)
+    return done.stdout.splitlines()
+
+
 @needs_libraries
-def test_sources_are_well_typed() -> None:
+def test_sources_are_well_typed(page: Path) -> None:
     """The TypeScript compiler finds nothing to say."""
-    tools = build.node()
-    command = [str(tools[0]), str(LIBRARIES / "typescript" / "bin" / "tsc"), "--noEmit", "--pretty", "false"]
-    done = subprocess.run(command, cwd=PAGE, capture_output=True, text=True, check=False)
-    assert done.stdout.splitlines() == []
-    assert done.returncode == 0
+    (page / "node_modules").symlink_to(LIBRARIES)
+    assert complaints(page) == []
+
+
+@needs_libraries
+@pytest.mark.parametrize(
+    ("was", "becomes"),
+    [
+        ('"officers_on_patch":', '"officers_here":'),  # another name
+        ('"too_early"', '"early"'),  # another word
+        ('"last_visit_end"', '"last_visit"'),
+    ],
+)
+def test_sources_do_not_fit_another_api(page: Path, was: str, becomes: str) -> None:
+    """Where the API says a field or a word otherwise, the page's sources are no longer well typed."""
+    (page / "node_modules").symlink_to(LIBRARIES)
+    document = page.parents[2] / "deploy" / "openapi.json"
+    text = document.read_text("utf-8")
+    assert was in text
+    document.write_text(text.replace(was, becomes), "utf-8")
+    assert any(line.startswith("src/") for line in complaints(page))

@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Meta
 
 from stream.core.calendar import rfc3339
-from stream.core.json_types import Count, Part, Seconds, Time, rounded
+from stream.core.json_types import Count, Part, Seconds, Time, extended, rounded
 from stream.core.shares import SCOPES, VERDICTS, seconds
 
 if TYPE_CHECKING:
@@ -26,18 +26,39 @@ class FigureJson(msgspec.Struct, frozen=True):
     name: Annotated[str, Meta(description="Of the neighbourhood, the officer or the force.")]
     start: Time = msgspec.field(name="from")
     end: Time = msgspec.field(name="to")
-    duty_s: Seconds
+    duty_s: Annotated[Seconds, Meta(description="Time in duty less break, seconds.")]
     on_patch_s: Seconds
     off_patch_s: Seconds
     not_visible_s: Seconds
     unknown_s: Seconds
     break_s: Seconds
     priority_s: Seconds
-    share: Part | None
-    share_low: Part | None
-    share_high: Part | None
-    target: Part
-    verdict: Verdict | None
+    share: Annotated[
+        Part | None,
+        Meta(
+            description="on_patch_s / duty_s; null without time in duty, or where no duty has a patch; then "
+            "the bounds and the verdict are null too."
+        ),
+    ]
+    share_low: Annotated[
+        Part | None,
+        Meta(description="The share without on-patch time that the error of the positions leaves open."),
+    ]
+    share_high: Annotated[
+        Part | None,
+        Meta(
+            description="The share with unknown time, and other time that the error of the positions leaves "
+            "open."
+        ),
+    ]
+    target: Annotated[Part, Meta(description="The share promised.")]
+    verdict: Annotated[
+        Verdict | None,
+        Meta(
+            description="met where share_low reaches the target, missed where share_high does not; else not "
+            "proven."
+        ),
+    ]
 
 
 class ShareEvent(FigureJson, frozen=True):
@@ -86,8 +107,5 @@ def share_event(item: Figures, name: str, target: float, on_duty: int, on_patch:
         on_duty: officers now on duty.
         on_patch: those of them now on their patch.
     """
-    return ShareEvent(
-        **msgspec.structs.asdict(figure_json(item, name, target)),
-        officers_on_duty=on_duty,
-        officers_on_patch=on_patch,
-    )
+    figure = figure_json(item, name, target)
+    return extended(ShareEvent, figure, officers_on_duty=on_duty, officers_on_patch=on_patch)

@@ -6,21 +6,20 @@ without ``datetime`` it has what is in force now, with it what was or will be th
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import quote, urlencode
 
 from fastapi import APIRouter, Request, Response
 
 from geo.areas import Kind
 from geo.boundaries.crs import CrsError
-from geo.matching.history import FOREVER
 from stream.core.calendar import rfc3339
+from stream.core.json_types import when
 from stream.web import description as api
 from stream.web import pages
-from stream.web.answering import GEOJSON, JSON, OPENAPI, answer
+from stream.web.answering import GEOJSON, JSON, OPENAPI, answer, with_more
 from stream.web.boundaries import ogc
 from stream.web.boundaries.parameters import CRS84, SYSTEMS, parse, system
-from stream.web.boundaries.published import attributes
 from stream.web.problems import ProblemError, bad, known
 
 if TYPE_CHECKING:
@@ -39,6 +38,7 @@ TITLES = {
     Kind.PRIORITY: ("Priority areas", "Places that want visits, with their issue, days and hours."),
     Kind.PREMISES: ("Premises", "Stations, custody suites and courts: time inside is not visible."),
 }
+GREGORIAN = "http://www.opengis.net/def/uom/ISO-8601/0/Gregorian"
 TITLE = "Patrol Visibility: boundaries"
 ABOUT = "Published boundaries of the force: what is in force now, and at any time asked for."
 
@@ -52,40 +52,42 @@ def router(boundaries: Boundaries, now: Clock) -> APIRouter:
     """
     routes = APIRouter(tags=["boundaries"])
 
-    @routes.get("/", **api.operation("landing", "What there is, and where", ogc.LANDING))
+    @routes.get("/", **api.operation("landing", "What there is, and where", ogc.LandingJson))
     def landing(request: Request) -> Response:
         if "text/html" in request.headers.get("accept", "") and (page := pages.page("index")) is not None:
             return page
         known(request.query_params.multi_items(), ())
         base = base_of(request)
         links = [
-            link(base + "/", "self", JSON, "this page"),
-            link(f"{base}/api/v1/openapi.json", "service-desc", OPENAPI, "the API's description"),
-            link(f"{base}/conformance", "conformance", JSON, "which standards are kept"),
-            link(f"{base}/collections", "data", JSON, "the collections"),
+            ogc.LinkJson(base + "/", "self", JSON, "this page"),
+            ogc.LinkJson(f"{base}/api/v1/openapi.json", "service-desc", OPENAPI, "the API's description"),
+            ogc.LinkJson(f"{base}/conformance", "conformance", JSON, "which standards are kept"),
+            ogc.LinkJson(f"{base}/collections", "data", JSON, "the collections"),
         ]
-        return answer({"title": TITLE, "description": ABOUT, "links": links})
+        return answer(ogc.LandingJson(TITLE, ABOUT, links))
 
-    @routes.get("/conformance", **api.operation("conformance", "Which standards are kept", ogc.CONFORMANCE))
+    @routes.get(
+        "/conformance", **api.operation("conformance", "Which standards are kept", ogc.ConformanceJson)
+    )
     def conformance(request: Request) -> Response:
         known(request.query_params.multi_items(), ())
-        return answer({"conformsTo": CONFORMS_TO})
+        return answer(ogc.ConformanceJson(CONFORMS_TO))
 
-    @routes.get("/collections", **api.operation("collections", "All collections", ogc.COLLECTIONS))
+    @routes.get("/collections", **api.operation("collections", "All collections", ogc.CollectionsJson))
     def collections(request: Request) -> Response:
         known(request.query_params.multi_items(), ())
         base = base_of(request)
         return answer(
-            {
-                "links": [link(f"{base}/collections", "self", JSON, "this page")],
-                "crs": SYSTEMS,
-                "collections": [collection_of(base, boundaries, kind) for kind in Kind],
-            }
+            ogc.CollectionsJson(
+                links=[ogc.LinkJson(f"{base}/collections", "self", JSON, "this page")],
+                crs=SYSTEMS,
+                collections=[collection_of(base, boundaries, kind) for kind in Kind],
+            )
         )
 
     @routes.get(
         "/collections/{collectionId}",
-        **api.operation("collection", "One collection", ogc.COLLECTION, [ogc.COLLECTION_ID]),
+        **api.operation("collection", "One collection", ogc.CollectionJson, [ogc.COLLECTION_ID]),
     )
     def collection(request: Request) -> Response:
         kind = kind_of(request)
@@ -97,7 +99,7 @@ def router(boundaries: Boundaries, now: Clock) -> APIRouter:
         **api.operation(
             "items",
             "The features of a collection",
-            ogc.FEATURES,
+            ogc.FeaturesJson,
             [ogc.COLLECTION_ID, *ogc.ITEMS],
             media=GEOJSON,
         ),
@@ -121,21 +123,16 @@ def router(boundaries: Boundaries, now: Clock) -> APIRouter:
             return f"{here}?{urlencode([*said, ('offset', str(offset))])}"
 
         links = [
-            link(f"{here}?{urlencode(pairs)}" if pairs else here, "self", GEOJSON, "this page"),
-            link(f"{base}/collections/{kind}", "collection", JSON, "the collection"),
+            ogc.LinkJson(f"{here}?{urlencode(pairs)}" if pairs else here, "self", GEOJSON, "this page"),
+            ogc.LinkJson(f"{base}/collections/{kind}", "collection", JSON, "the collection"),
         ]
         if query.offset + query.limit < len(found):
-            links.append(link(at(query.offset + query.limit), "next", GEOJSON, "the next page"))
+            links.append(ogc.LinkJson(at(query.offset + query.limit), "next", GEOJSON, "the next page"))
         if query.offset:
-            links.append(link(at(max(0, query.offset - query.limit)), "prev", GEOJSON, "the page before"))
-        body = {
-            "type": "FeatureCollection",
-            "timeStamp": rfc3339(moment),
-            "numberMatched": len(found),
-            "numberReturned": len(features),
-            "links": links,
-            "features": features,
-        }
+            links.append(
+                ogc.LinkJson(at(max(0, query.offset - query.limit)), "prev", GEOJSON, "the page before")
+            )
+        body = ogc.FeaturesJson(rfc3339(moment), len(found), len(features), links, features)
         return answer(body, GEOJSON, query.crs)
 
     @routes.get(
@@ -143,7 +140,7 @@ def router(boundaries: Boundaries, now: Clock) -> APIRouter:
         **api.operation(
             "item",
             "One feature",
-            ogc.FEATURE,
+            ogc.FeatureJson,
             [ogc.COLLECTION_ID, ogc.FEATURE_ID, ogc.CRS],
             media=GEOJSON,
         ),
@@ -161,9 +158,11 @@ def router(boundaries: Boundaries, now: Clock) -> APIRouter:
             body = feature_of(found, crs)
         except CrsError as error:
             raise bad(f"{error}; leave crs out") from error
-        body["links"] = [
-            link(here if crs == CRS84 else f"{here}?{urlencode({'crs': crs})}", "self", GEOJSON, "this area"),
-            link(f"{base}/collections/{kind}", "collection", JSON, "the collection"),
+        body.links = [
+            ogc.LinkJson(
+                here if crs == CRS84 else f"{here}?{urlencode({'crs': crs})}", "self", GEOJSON, "this area"
+            ),
+            ogc.LinkJson(f"{base}/collections/{kind}", "collection", JSON, "the collection"),
         ]
         return answer(body, GEOJSON, crs)
 
@@ -187,56 +186,43 @@ def kind_of(request: Request) -> Kind:
     return Kind(name)
 
 
-def link(href: str, rel: str, media: str, title: str) -> dict[str, str]:
-    """A link as the standard wants it."""
-    return {"href": href, "rel": rel, "type": media, "title": title}
-
-
-def collection_of(base: str, boundaries: Boundaries, kind: Kind) -> dict[str, Any]:
+def collection_of(base: str, boundaries: Boundaries, kind: Kind) -> ogc.CollectionJson:
     """What there is to say about a collection: its extent over all versions, links, reference systems."""
     title, about = TITLES[kind]
     here = f"{base}/collections/{kind}"
-    found = boundaries.periods(kind)
-    body: dict[str, Any] = {
-        "id": kind.value,
-        "title": title,
-        "description": about,
-        "itemType": "feature",
-        "crs": SYSTEMS,
-        "storageCrs": CRS84,
-        "links": [
-            link(here, "self", JSON, "this collection"),
-            link(f"{here}/items", "items", GEOJSON, title),
+    body = ogc.CollectionJson(
+        id=kind,
+        title=title,
+        description=about,
+        item_type="feature",
+        crs=SYSTEMS,
+        storage_crs=CRS84,
+        links=[
+            ogc.LinkJson(here, "self", JSON, "this collection"),
+            ogc.LinkJson(f"{here}/items", "items", GEOJSON, title),
         ],
-    }
-    if found:
+    )
+    if found := boundaries.periods(kind):
         bounds = [boundaries.shapes(period.version).bounds for period in found]
         west, south = (min(box[side] for box in bounds) for side in (0, 1))
         east, north = (max(box[side] for box in bounds) for side in (2, 3))
-        body["extent"] = {
-            "spatial": {"bbox": [[west, south, east, north]], "crs": CRS84},
-            "temporal": {
-                "interval": [[rfc3339(found[0].start), None]],
-                "trs": "http://www.opengis.net/def/uom/ISO-8601/0/Gregorian",
-            },
-        }
+        body.extent = ogc.ExtentJson(
+            ogc.SpatialExtentJson([(west, south, east, north)], CRS84),
+            ogc.TemporalExtentJson([(rfc3339(found[0].start), None)], GREGORIAN),
+        )
     return body
 
 
-def feature_of(feature: Feature, crs: str) -> dict[str, Any]:
+def feature_of(feature: Feature, crs: str) -> ogc.FeatureJson:
     """A feature as GeoJSON."""
     area = feature.area
-    return {
-        "type": "Feature",
-        "id": feature.id,
-        "geometry": feature.shapes.geojson(crs, feature.at),
-        "properties": {
-            "area_id": area.area_id,
-            "name": area.name,
-            "kind": area.kind.value,
-            "version": feature.version.version,
-            "valid_from": rfc3339(feature.start),
-            "valid_to": None if feature.end == FOREVER else rfc3339(feature.end),
-            **attributes(area),
-        },
-    }
+    said = ogc.PublishedAreaJson(
+        area_id=area.area_id,
+        name=area.name,
+        kind=area.kind,
+        version=feature.version.version,
+        valid_from=rfc3339(feature.start),
+        valid_to=when(feature.end),
+    )
+    others = {name: value for name, value in area.attributes.items() if name not in said.__struct_fields__}
+    return ogc.FeatureJson(feature.id, feature.shapes.geojson(crs, feature.at), with_more(said, others))

@@ -6,33 +6,39 @@ import asyncio
 import secrets
 import shutil
 import time
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
+from msgspec import UNSET, Meta, UnsetType
 
-from geo.areas import Kind
+from geo.areas import AreaSet, Kind
 from geo.boundaries.apart import check_apart
 from geo.boundaries.diffs import diff
-from geo.boundaries.findings import Acceptance, Severity, findings_geojson, findings_rows
+from geo.boundaries.findings import Acceptance, Severity, findings_geojson
 from geo.boundaries.layer import AreaFileError
 from geo.matching.history import FOREVER
+from stream.core.json_types import Count, Part
+from stream.files.recorded import DiffJson, FindingJson, diff_json, findings_json
 from stream.store.records import in_force_at, touched
 from stream.store.schema import connect, require
+from stream.web.answering import ShapeJson, written
+from stream.web.boundaries.parameters import CRS84
+from stream.web.boundaries.published import Shapes
 from stream.web.problems import ProblemError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from geo.areas import AreaSet
+    from geo.boundaries.diffs import Diff
     from geo.boundaries.findings import Checked
     from stream.clock import Clock
     from stream.settings import Settings
     from stream.store.pool import Pool
     from stream.store.schema import Connection
-    from stream.web.description import Json
 
 
 MOST_JOBS = 20
@@ -50,6 +56,79 @@ KEPT_S = 3600.0
 RUNNING, DONE, FAILED = "running", "done", "failed"
 
 
+class FindingFeatureJson(msgspec.Struct, tag_field="type", tag="Feature"):
+    """A finding on the map; its geometry is any of GeoJSON's, null where it is nowhere."""
+
+    properties: FindingJson
+    geometry: dict[str, Any] | None
+
+
+class FindingFeaturesJson(msgspec.Struct, tag_field="type", tag="FeatureCollection"):
+    """Findings as GeoJSON."""
+
+    features: list[FindingFeatureJson]
+
+
+class CheckedAreaJson(msgspec.Struct):
+    """An area of a file that was checked."""
+
+    id: str
+    name: str
+    kind: Kind
+
+
+class CheckedFeatureJson(msgspec.Struct, tag_field="type", tag="Feature"):
+    """An area of a file as GeoJSON."""
+
+    id: str
+    geometry: ShapeJson
+    properties: CheckedAreaJson
+
+
+class CheckedFeaturesJson(msgspec.Struct, tag_field="type", tag="FeatureCollection"):
+    """The areas of a file that was checked."""
+
+    features: list[CheckedFeatureJson]
+
+
+class CheckSummaryJson(msgspec.Struct):
+    """How many findings of each severity, areas, and differences from what is published."""
+
+    error: Count
+    warning: Count
+    note: Count
+    areas: Count
+    kinds: list[Kind]
+    added: Count | UnsetType = UNSET
+    removed: Count | UnsetType = UNSET
+    renamed: Count | UnsetType = UNSET
+    moved: Count | UnsetType = UNSET
+    changed: Count | UnsetType = UNSET
+
+
+class CheckResultJson(msgspec.Struct):
+    """What a check amounts to; the difference is null, and not counted, where the file gave no areas."""
+
+    may_be_published: bool
+    findings: list[FindingJson]
+    findings_geojson: FindingFeaturesJson
+    areas_geojson: CheckedFeaturesJson
+    diff: DiffJson | None
+    summary: CheckSummaryJson
+
+
+class JobJson(msgspec.Struct):
+    """How far a check has come; its result when it is done."""
+
+    job: str
+    file: str
+    state: Annotated[str, Meta(extra_json_schema={"enum": [RUNNING, DONE, FAILED]})]
+    progress: Part
+    step: str
+    error: str | None
+    result: CheckResultJson | None
+
+
 @dataclass(slots=True, eq=False)
 class Job:
     """One file on its way through the checks."""
@@ -62,26 +141,17 @@ class Job:
     progress: float = 0.0
     step: str = "waiting for its turn"
     error: str | None = None
-    result: Json | None = None
+    result: CheckResultJson | None = None
     checked: Checked | None = None
     reaching: list[str] = field(default_factory=list)
-    rows: list[dict[str, Any]] = field(default_factory=list)
 
     def goes(self, progress: float, step: str) -> None:
         """Notes how far it has come."""
         self.progress, self.step = progress, step
 
-    def json(self) -> Json:
+    def json(self) -> JobJson:
         """As the page has it."""
-        return {
-            "job": self.name,
-            "file": self.file,
-            "state": self.state,
-            "progress": self.progress,
-            "step": self.step,
-            "error": self.error,
-            "result": self.result,
-        }
+        return JobJson(self.name, self.file, self.state, self.progress, self.step, self.error, self.result)
 
 
 class Jobs:
@@ -163,7 +233,9 @@ class Jobs:
         self._thread.shutdown(wait=True, cancel_futures=True)
 
 
-def checking(desk: Jobs, job: Job, path: Path, options: Json, accept: dict[str, Acceptance]) -> None:
+def checking(
+    desk: Jobs, job: Job, path: Path, options: dict[str, Any], accept: dict[str, Acceptance]
+) -> None:
     """The whole of a check, in the desk's thread."""
     try:
         job.goes(0.1, "looking at what is published")
@@ -176,9 +248,9 @@ def checking(desk: Jobs, job: Job, path: Path, options: Json, accept: dict[str, 
             job.goes(0.2, "reading and checking the file")
             checked = check_apart(path, against=published, accept=accept, **options)
             job.goes(0.7, "comparing it with what is published")
-            job.checked, job.rows = checked, list(findings_rows(checked.findings))
+            job.checked = checked
             job.reaching = reaching(checked, published)
-            job.result = result_of(connection, checked, job.rows, published, now)
+            job.result = result_of(connection, checked, published, now)
         job.state = DONE
         job.goes(1.0, "done")
     except (AreaFileError, ValueError) as error:
@@ -191,54 +263,59 @@ def checking(desk: Jobs, job: Job, path: Path, options: Json, accept: dict[str, 
         shutil.rmtree(path.parent, ignore_errors=True)
 
 
+def differences(found: AreaSet, published: AreaSet) -> Diff:
+    """How areas differ from those published of the same kinds."""
+    kinds = set(found.kind)
+    return diff(AreaSet.of(area for area in published.areas() if area.kind in kinds), found)
+
+
 def reaching(checked: Checked, published: AreaSet) -> list[str]:
     """The neighbourhoods whose ground changes with a file: duties in them are counted anew."""
     if checked.areas is None:
         return []
-    kinds = set(checked.areas.kind)
-    found = diff(type(published).of(area for area in published.areas() if area.kind in kinds), checked.areas)
+    found = differences(checked.areas, published)
     moved = {*found.added, *found.removed, *((item.kind, item.area_id) for item in found.moved)}
     return sorted(area_id for kind, area_id in moved if kind is Kind.NEIGHBOURHOOD)
 
 
-def result_of(
-    connection: Connection, checked: Checked, rows: list[dict[str, Any]], published: AreaSet, now: int
-) -> Json:
+def result_of(connection: Connection, checked: Checked, published: AreaSet, now: int) -> CheckResultJson:
     """What a check amounts to: findings, the areas themselves, and how they differ from what is published."""
-    from stream.store.records import diff_json
-
-    counts = {kind.value: sum(item.severity is kind for item in checked.findings) for kind in Severity}
-    result: Json = {
-        "may_be_published": not checked.stops and checked.areas is not None,
-        "findings": rows,
-        "findings_geojson": msgspec.Raw(findings_geojson(checked.findings).encode()),
-        "areas_geojson": {"type": "FeatureCollection", "features": []},
-        "diff": None,
-        "summary": {**counts, "areas": 0 if checked.areas is None else len(checked.areas), "kinds": []},
-    }
-    if checked.areas is None:
-        return result
-    from stream.web.boundaries.parameters import CRS84
-    from stream.web.boundaries.published import Shapes
-
-    shapes = Shapes(checked.areas)
-    result["areas_geojson"]["features"] = [
-        {
-            "type": "Feature",
-            "id": area.area_id,
-            "geometry": shapes.geojson(CRS84, at),
-            "properties": {"id": area.area_id, "name": area.name, "kind": area.kind.value},
-        }
-        for at, area in enumerate(shapes.areas)
-    ]
-    kinds = set(checked.areas.kind)
-    old = type(published).of(area for area in published.areas() if area.kind in kinds)
-    found = diff(old, checked.areas)
-    ids = reaching(checked, published)
-    reached = touched(connection, ids, now, FOREVER, now=now) if ids else []
-    result["diff"] = diff_json(found, reached)
-    result["summary"] |= {
-        "kinds": [kind.value for kind in Kind if kind in kinds],
-        **{name: len(getattr(found, name)) for name in ("added", "removed", "renamed", "moved", "changed")},
-    }
-    return result
+    counts = Counter(item.severity for item in checked.findings)
+    features: list[CheckedFeatureJson] = []
+    summary = CheckSummaryJson(
+        error=counts[Severity.ERROR],
+        warning=counts[Severity.WARNING],
+        note=counts[Severity.NOTE],
+        areas=0 if checked.areas is None else len(checked.areas),
+        kinds=[],
+    )
+    difference = None
+    if checked.areas is not None:
+        shapes = Shapes(checked.areas)
+        features = [
+            CheckedFeatureJson(
+                area.area_id,
+                shapes.geojson(CRS84, at),
+                CheckedAreaJson(area.area_id, area.name, area.kind),
+            )
+            for at, area in enumerate(shapes.areas)
+        ]
+        found = differences(checked.areas, published)
+        ids = reaching(checked, published)
+        reached = touched(connection, ids, now, FOREVER, now=now) if ids else []
+        difference = diff_json(found, reached)
+        summary.kinds = [kind for kind in Kind if kind in set(checked.areas.kind)]
+        summary.added, summary.removed = len(found.added), len(found.removed)
+        summary.renamed, summary.moved, summary.changed = (
+            len(found.renamed),
+            len(found.moved),
+            len(found.changed),
+        )
+    return CheckResultJson(
+        may_be_published=not checked.stops and checked.areas is not None,
+        findings=findings_json(checked.findings),
+        findings_geojson=written(findings_geojson(checked.findings)),
+        areas_geojson=CheckedFeaturesJson(features),
+        diff=difference,
+        summary=summary,
+    )

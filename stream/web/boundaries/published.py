@@ -7,9 +7,8 @@ is asked each time, so that a new one shows at once, in every process.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import msgspec
 import numpy as np
 import shapely
 
@@ -17,6 +16,7 @@ from geo.boundaries.crs import BNG, crs_of, from_wgs84
 from geo.matching.history import FOREVER
 from stream.store import areas
 from stream.store.reading.live import newest_event
+from stream.web.answering import written
 from stream.web.boundaries.parameters import CRS84, EPSG_4326, EPSG_27700, Query
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from geo.areas import Area, AreaSet, Kind
     from stream.store.areas import Version
     from stream.store.pool import Pool
+    from stream.web.answering import ShapeJson
 
 DIGITS = {CRS84: 9, EPSG_4326: 9, EPSG_27700: 3}
 """Decimals of coordinates: a tenth of a millimetre in degrees, a millimetre in metres."""
@@ -46,7 +47,7 @@ class Shapes:
         self.bounds = tuple(float(value) for value in shapely.total_bounds(found.geometry))
         self._set = found
         self._plane: dict[str, NDArray[np.object_]] = {}
-        self._json: dict[tuple[str, int], msgspec.Raw] = {}
+        self._json: dict[tuple[str, int], ShapeJson] = {}
 
     def plane(self, crs: str) -> NDArray[np.object_]:
         """Shapes in a system, x before y whatever its axes: ``object[n]``.
@@ -63,7 +64,7 @@ class Shapes:
             self._plane[crs] = shapes
         return self._plane[crs]
 
-    def geojson(self, crs: str, at: int) -> msgspec.Raw:
+    def geojson(self, crs: str, at: int) -> ShapeJson:
         """One geometry as GeoJSON, outer rings anticlockwise, its numbers in the system's own order."""
         found = self._json.get((crs, at))
         if found is None:
@@ -72,8 +73,7 @@ class Shapes:
             def numbers(xy: NDArray[np.float64]) -> NDArray[np.float64]:
                 return np.round(xy[:, ::-1] if crs == EPSG_4326 else xy, DIGITS[crs])
 
-            found = msgspec.Raw(shapely.to_geojson(shapely.transform(shape, numbers)).encode())
-            self._json[crs, at] = found
+            found = self._json[crs, at] = written(shapely.to_geojson(shapely.transform(shape, numbers)))
         return found
 
 
@@ -200,9 +200,3 @@ def _readings(name: str) -> Iterator[tuple[str, int | None]]:
     plain, at, number = name.rpartition("@")
     if at and number.isascii() and number.isdigit():
         yield plain, int(number[:9])
-
-
-def attributes(area: Area) -> dict[str, Any]:
-    """An area's own attributes that do not hide what every feature has."""
-    taken = ("area_id", "name", "kind", "version", "valid_from", "valid_to")
-    return {key: value for key, value in area.attributes.items() if key not in taken}

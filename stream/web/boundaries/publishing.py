@@ -18,21 +18,22 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 from fastapi import APIRouter, Request, Response
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException
 
 from geo.areas import Kind
-from geo.boundaries.findings import Acceptance
+from geo.boundaries.findings import Acceptance, findings_rows
 from geo.matching.history import FOREVER
 from stream.core.calendar import parse_time, rfc3339
+from stream.core.json_types import Count, Time
+from stream.files.recorded import TouchedJson, VersionJson, record_json, touched_json
 from stream.store import areas as tables
 from stream.store.publications import PublicationError, publish, withdraw
 from stream.store.records import records, touched
 from stream.web import description as api
-from stream.web import schemas
 from stream.web.answering import answer
-from stream.web.boundaries.jobs import RUNNING, Jobs, checking
+from stream.web.boundaries.jobs import RUNNING, JobJson, Jobs, checking
 from stream.web.pages import refuse_foreign
 from stream.web.people import By, Why, body_of
 from stream.web.problems import ProblemError, bad, known
@@ -40,7 +41,9 @@ from stream.web.problems import ProblemError, bad, known
 if TYPE_CHECKING:
     from stream.store.publications import Publication
     from stream.store.schema import Connection
-    from stream.web.description import Json
+
+JOB_ID = api.in_path("jobId", "The job's id.")
+FROM_DATE = api.in_query("from", "A local date, from its midnight on, or a time.", required=True)
 
 LARGEST = 200_000_000
 """Bytes of a file that is sent, at most."""
@@ -55,10 +58,49 @@ Start = Annotated[
 ]
 
 
-FIELDS = frozenset(
-    {"file", "kind", "layer", "id_column", "name_column", "crs", "encoding", "accept", "by", "why"}
-)
-"""What a request for a check may say."""
+class CheckForm(msgspec.Struct, forbid_unknown_fields=True):
+    """A file to check, and how to read it."""
+
+    file: Annotated[str, Meta(extra_json_schema={"format": "binary"})]
+    kind: Kind | UnsetType = UNSET
+    layer: str | UnsetType = UNSET
+    id_column: str | UnsetType = UNSET
+    name_column: str | UnsetType = UNSET
+    crs: str | UnsetType = UNSET
+    encoding: str | UnsetType = UNSET
+    accept: Annotated[list[str] | UnsetType, Meta(description="Codes of errors to accept.")] = UNSET
+    by: Annotated[str | UnsetType, Meta(description="Who accepts them.")] = UNSET
+    why: str | UnsetType = UNSET
+
+
+class JobNameJson(msgspec.Struct):
+    """Which job to ask for."""
+
+    job: str
+
+
+class TouchedFromJson(msgspec.Struct):
+    """Whose duties a publication would reach."""
+
+    start: Time = msgspec.field(name="from")
+    touched: list[TouchedJson]
+
+
+class OutcomeJson(msgspec.Struct):
+    """What a publication, or taking one back, amounted to."""
+
+    version: int
+    versions: list[int]
+    counted_anew_from: Time
+    devices: Count
+    restatement: int | None
+    figures_changed: Count
+
+
+class HistoryJson(msgspec.Struct):
+    """All versions, the newest first."""
+
+    versions: list[VersionJson]
 
 
 class Publish(By):
@@ -85,8 +127,8 @@ def router(desk: Jobs) -> APIRouter:
         **api.operation(
             "checkBoundaries",
             "A file is checked",
-            schemas.JOB_NAME,
-            content=schemas.FILE,
+            JobNameJson,
+            content=CheckForm,
             content_media="multipart/form-data",
             status=202,
             problems=(409,),
@@ -103,11 +145,11 @@ def router(desk: Jobs) -> APIRouter:
             shutil.rmtree(path.parent, ignore_errors=True)
             raise
         desk.start(lambda: checking(desk, job, path, said, accept))
-        return answer({"job": job.name}, status=202)
+        return answer(JobNameJson(job.name), status=202)
 
     @routes.get(
         "/jobs/{jobId}",
-        **api.operation("boundaryJob", "How far a check has come", schemas.JOB, [schemas.JOB_ID]),
+        **api.operation("boundaryJob", "How far a check has come", JobJson, [JOB_ID]),
     )
     async def job(request: Request) -> Response:
         known(request.query_params.multi_items(), ())
@@ -118,8 +160,8 @@ def router(desk: Jobs) -> APIRouter:
         **api.operation(
             "boundaryTouched",
             "Whose duties a publication from a date would reach",
-            schemas.TOUCHED_FROM,
-            [schemas.JOB_ID, schemas.FROM_DATE],
+            TouchedFromJson,
+            [JOB_ID, FROM_DATE],
             problems=(409,),
         ),
     )
@@ -134,18 +176,14 @@ def router(desk: Jobs) -> APIRouter:
             raise ProblemError(409, "NotReady", "the file has not been checked to the end")
         ids, now = job.reaching, desk.now()
         found = await desk.ask(lambda connection: touched(connection, ids, start, FOREVER, now=now))
-        rows = [
-            {"area_id": item.area_id, "officers": list(item.officers), "weeks": list(item.weeks)}
-            for item in found
-        ]
-        return answer({"from": rfc3339(start), "touched": rows})
+        return answer(TouchedFromJson(rfc3339(start), touched_json(found)))
 
     @routes.post(
         "/publish",
         **api.operation(
             "publishBoundaries",
             "A checked file is published",
-            schemas.OUTCOME,
+            OutcomeJson,
             content=Publish,
             status=201,
             problems=(409,),
@@ -178,7 +216,7 @@ def router(desk: Jobs) -> APIRouter:
                 sha256=job.sha256,
                 by=said.by.strip(),
                 why=said.why or None,
-                findings=job.rows,
+                findings=findings_rows(checked.findings),
                 now=desk.now(),
             )
 
@@ -186,24 +224,22 @@ def router(desk: Jobs) -> APIRouter:
             outcome = await refusing(desk.do(work))
         finally:
             job.step = "done"
-        return answer({"version": outcome.versions[0], **outcome_json(outcome)}, status=201)
+        return answer(outcome_json(outcome), status=201)
 
-    @routes.get("/history", **api.operation("boundaryHistory", "What was published", schemas.HISTORY))
+    @routes.get("/history", **api.operation("boundaryHistory", "What was published", HistoryJson))
     async def history(request: Request) -> Response:
         known(request.query_params.multi_items(), ())
         found = await desk.ask(records)
         standing = [item.version for item in found if item.withdrawn_at is None]
         current = {item.version for item in tables.in_force(standing, desk.now())}
-        from stream.store.records import record_json
-
-        return answer({"versions": [record_json(item, current) for item in reversed(found)]})
+        return answer(HistoryJson([record_json(item, current) for item in reversed(found)]))
 
     @routes.post(
         "/take-back",
         **api.operation(
             "takeBackBoundaries",
             "The newest version is taken back",
-            schemas.OUTCOME,
+            OutcomeJson,
             content=TakeBack,
             problems=(409,),
         ),
@@ -222,7 +258,7 @@ def router(desk: Jobs) -> APIRouter:
             )
 
         outcome = await refusing(desk.do(work))
-        return answer({"version": outcome.versions[0], **outcome_json(outcome)})
+        return answer(outcome_json(outcome))
 
     return routes
 
@@ -241,18 +277,19 @@ async def refusing(work: Any) -> Publication:
     return outcome
 
 
-def outcome_json(outcome: Publication) -> Json:
+def outcome_json(outcome: Publication) -> OutcomeJson:
     """What a publication, or taking one back, amounted to."""
-    return {
-        "versions": list(outcome.versions),
-        "counted_anew_from": rfc3339(outcome.since),
-        "devices": outcome.devices,
-        "restatement": outcome.restatement,
-        "figures_changed": len(outcome.restated),
-    }
+    return OutcomeJson(
+        version=outcome.versions[0],
+        versions=list(outcome.versions),
+        counted_anew_from=rfc3339(outcome.since),
+        devices=outcome.devices,
+        restatement=outcome.restatement,
+        figures_changed=len(outcome.restated),
+    )
 
 
-async def received(request: Request) -> tuple[Path, str, Json, dict[str, Acceptance]]:
+async def received(request: Request) -> tuple[Path, str, dict[str, Any], dict[str, Acceptance]]:
     """The file that was sent, in a folder of its own, its name, and what was said of it.
 
     Raises:
@@ -278,9 +315,11 @@ async def received(request: Request) -> tuple[Path, str, Json, dict[str, Accepta
         texts = {
             name: value for name, value in form.multi_items() if isinstance(value, str) and value.strip()
         }
-        if unknown := sorted(set(form.keys()) - FIELDS):
-            raise bad(f"unknown field {unknown[0]!r}; known: {', '.join(sorted(FIELDS))}")
-        options: Json = {
+        if unknown := sorted(set(form.keys()) - set(CheckForm.__struct_fields__)):
+            raise bad(
+                f"unknown field {unknown[0]!r}; known: {', '.join(sorted(CheckForm.__struct_fields__))}"
+            )
+        options: dict[str, Any] = {
             name: texts[name].strip()
             for name in ("layer", "id_column", "name_column", "crs", "encoding")
             if name in texts

@@ -14,7 +14,7 @@ from stream.core.facts import SECOND
 from stream.store import alerts
 from stream.web import description as api
 from stream.web.answering import answer
-from stream.web.live import answers
+from stream.web.live.figures import AlertJson, alert_json
 from stream.web.people import By, body_of
 from stream.web.problems import ProblemError
 
@@ -41,10 +41,10 @@ def router(pulse: Pulse) -> APIRouter:
     def given(found: Noted | None, request: Request) -> Response:
         if found is None:
             raise ProblemError(404, "NotFound", f"there is no alert {request.path_params['alertId']!r}")
-        return answer(answers.alert_json(found))
+        return answer(alert_json(found))
 
     def operation(name: str, summary: str, content: type[By]) -> Any:
-        return api.operation(name, summary, answers.AlertJson, [ALERT_ID], content=content)
+        return api.operation(name, summary, AlertJson, [ALERT_ID], content=content)
 
     @routes.post("/acknowledge", **operation("acknowledge", "An alert has been seen", By))
     async def acknowledge(request: Request) -> Response:

@@ -23,11 +23,13 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import psycopg
 import shapely
+from msgspec import UNSET, UnsetType
 
 from geo.areas import Kind
 from geo.matching.history import FOREVER
 from stream.core.calendar import rfc3339
 from stream.core.facts import SECOND
+from stream.core.json_types import Time
 from stream.core.live.overview import nobody_since
 from stream.core.shares import FORCE, OFFICER
 from stream.settings import EVENTS
@@ -35,8 +37,9 @@ from stream.store import alerts
 from stream.store.pool import NoAnswerError
 from stream.store.reading.sight import AWAY, FAULT, SCHEMA, SILENT, STALE, WORKER, Eyes, Fresh, spell
 from stream.store.schema import SchemaError
-from stream.web import plain
-from stream.web.live import answers
+from stream.web.live import figures
+from stream.web.live.names import AreaNames
+from stream.web.live.units import ShownUnit, UnitColumnsJson, columns_of, units_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
@@ -48,8 +51,6 @@ if TYPE_CHECKING:
     from stream.store.alerts import Noted
     from stream.store.pool import Pool
     from stream.store.schema import Connection
-    from stream.web.description import Json
-    from stream.web.live.answers import ShownUnit
 
 log = logging.getLogger(__name__)
 
@@ -65,6 +66,46 @@ BEHIND = 10
 GZIP_HEADER = b"\x1f\x8b\x08\0\0\0\0\0\0\xff"
 
 
+class PulseJson(msgspec.Struct, frozen=True):
+    """Every second: that things go on. The event's id is what a page comes back with."""
+
+    as_of: Time
+    fresh: figures.FreshJson
+
+
+class SnapshotJson(msgspec.Struct, frozen=True):
+    """The first event of a page: all there is to see."""
+
+    live: figures.LiveJson
+    units: UnitColumnsJson
+
+
+class ChangedSharesJson(msgspec.Struct, frozen=True, kw_only=True):
+    """The figures that changed visibly."""
+
+    as_of: Time
+    fresh: figures.FreshJson
+    force: figures.ShareJson | UnsetType = UNSET
+    neighbourhoods: list[figures.ShareJson]
+
+
+class ChangedAreasJson(msgspec.Struct, frozen=True):
+    """The priority areas that changed visibly."""
+
+    priority_areas: list[figures.PriorityAreaJson]
+
+
+EVENTS_SENT = (
+    SnapshotJson,
+    ChangedSharesJson,
+    UnitColumnsJson,
+    figures.AlertJson,
+    ChangedAreasJson,
+    PulseJson,
+)
+"""What the stream's events say: ``snapshot``, ``share``, ``units``, ``alert``, ``areas``, ``pulse``."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Moment:
     """All that the page is made of at an instant."""
@@ -74,11 +115,11 @@ class Moment:
     shares: tuple[LiveShare, ...]
     alerts: tuple[Noted, ...]
     units: dict[str, ShownUnit]
-    names: plain.Names
+    names: AreaNames
     fresh: Fresh
-    force: Json
-    neighbourhoods: dict[str, Json]
-    areas: dict[str, Json]
+    force: figures.ShareJson
+    neighbourhoods: dict[str, figures.ShareJson]
+    areas: dict[str, figures.PriorityAreaJson]
 
 
 @dataclass(slots=True)
@@ -133,12 +174,12 @@ class Viewer:
             noted = alerts.noted(connection, sight.picture.as_of)
             fresh = self._with_worker(sight.fresh, alerts.observed(connection))
         picture, depth, now = sight.picture, sight.depth, sight.picture.as_of
-        names = plain.Names(picture.areas)
+        names = AreaNames(picture.areas)
         nobody = nobody_since(depth)
         homes = self._neighbourhoods_of(picture.areas)
         overdue = int(self.settings.alert_priority_unvisited_s * SECOND)
         told = {
-            (item.figures.scope, item.figures.id): answers.share_json(
+            (item.figures.scope, item.figures.id): figures.share_json(
                 item, names, nobody.get(item.figures.id) if item.deserted else None
             )
             for item in sight.shares
@@ -149,13 +190,13 @@ class Viewer:
             depth,
             sight.shares,
             tuple(noted),
-            answers.units_of(picture, sight.presence),
+            units_of(picture, sight.presence),
             names,
             fresh,
             told.pop((FORCE, FORCE)),
             {area_id: item for (_, area_id), item in told.items()},
             {
-                item.area_id: answers.area_json(item, now, depth.begun, overdue, homes.get(item.area_id))
+                item.area_id: figures.area_json(item, now, depth.begun, overdue, homes.get(item.area_id))
                 for item in depth.awaited
             },
         )
@@ -199,7 +240,7 @@ class Viewer:
         return self._homes[1]
 
 
-def event(name: str, body: object, mark: str | None = None) -> bytes:
+def event(name: str, body: msgspec.Struct, mark: str | None = None) -> bytes:
     """One server-sent event."""
     head = f"id: {mark}\n" if mark else ""
     return f"{head}event: {name}\ndata: ".encode() + msgspec.json.encode(body) + b"\n\n"
@@ -373,7 +414,7 @@ class Pulse:
         if moment is None or self.failed is not None:
             head = self._silence()
         else:
-            head = {"as_of": rfc3339(moment.picture.as_of), "fresh": answers.fresh_json(moment.fresh)}
+            head = PulseJson(rfc3339(moment.picture.as_of), figures.fresh_json(moment.fresh))
             parts = self._changes(moment, head)
         self._number += 1
         plain = b"".join((*parts, event("pulse", head, f"{self._boot}-{self._number}")))
@@ -389,24 +430,23 @@ class Pulse:
         if waiting is not None and not waiting.done():
             waiting.set_result(None)
 
-    def _silence(self) -> Json:
+    def _silence(self) -> PulseJson:
         """What there is to say while nothing can be read."""
         as_of = self._wall() if self._moment is None else self._moment.picture.as_of
-        return {"as_of": rfc3339(as_of), "fresh": answers.fresh_json(self.failed or self._away())}
+        return PulseJson(rfc3339(as_of), figures.fresh_json(self.failed or self._away()))
 
-    def _changes(self, moment: Moment, head: Json) -> list[bytes]:
+    def _changes(self, moment: Moment, head: PulseJson) -> list[bytes]:
         """Events of what a person can see changed since the last pulse."""
         parts = []
-        share: Json = dict(head)
-        if self._differs("force", answers.visible(moment.force)):
-            share["force"] = moment.force
+        force = moment.force if self._differs("force", figures.visible(moment.force)) else UNSET
         changed = [
             item
             for key, item in moment.neighbourhoods.items()
-            if self._differs(f"n:{key}", answers.visible(item))
+            if self._differs(f"n:{key}", figures.visible(item))
         ]
-        if changed or "force" in share:
-            parts.append(event("share", {**share, "neighbourhoods": changed}))
+        if changed or force is not UNSET:
+            share = ChangedSharesJson(as_of=head.as_of, fresh=head.fresh, force=force, neighbourhoods=changed)
+            parts.append(event("share", share))
         before: dict[str, ShownUnit] = self._sent.get("units", {})
         moved = [item for key, item in moment.units.items() if before.get(key) != item]
         handed = [
@@ -419,20 +459,19 @@ class Pulse:
         gone = sorted(before.keys() - moment.units.keys())
         for units, whole in ((handed, True), ([item for item in moved if item.device_id not in new], False)):
             if units or (whole and gone):
-                body = answers.columns_of(units, whole=whole)
-                parts.append(event("units", {**body, "gone": gone if whole else []}))
+                parts.append(event("units", columns_of(units, gone if whole else [], whole=whole)))
         self._sent["units"] = moment.units
-        known: dict[str, answers.AlertJson] = self._sent.get("alerts", {})
-        told = {item.episode.alert_id: answers.alert_json(item) for item in moment.alerts}
+        known: dict[str, figures.AlertJson] = self._sent.get("alerts", {})
+        told = {item.episode.alert_id: figures.alert_json(item) for item in moment.alerts}
         parts += [event("alert", item) for name, item in told.items() if known.get(name) != item]
         self._sent["alerts"] = told
         areas = [
             item
             for key, item in moment.areas.items()
-            if self._differs(f"p:{key}", answers.awaited_visibly(item))
+            if self._differs(f"p:{key}", figures.awaited_visibly(item))
         ]
         if areas:
-            parts.append(event("areas", {"priority_areas": areas}))
+            parts.append(event("areas", ChangedAreasJson(areas)))
         return parts
 
     def _differs(self, key: str, value: object) -> bool:
@@ -441,26 +480,22 @@ class Pulse:
         self._sent[key] = value
         return True
 
-    def live_json(self, moment: Moment) -> Json:
+    def live_json(self, moment: Moment) -> figures.LiveJson:
         """The whole of what is live."""
-        return {
-            "as_of": rfc3339(moment.picture.as_of),
-            "fresh": answers.fresh_json(moment.fresh),
-            "force": moment.force,
-            "neighbourhoods": sorted(moment.neighbourhoods.values(), key=lambda item: -item["need"]),
-            "priority_areas": list(moment.areas.values()),
-            "alerts": [answers.alert_json(item) for item in moment.alerts],
-            "settings": self.settings_json(moment),
-        }
-
-    def settings_json(self, moment: Moment) -> Json:
-        """What the page has to know of the settings."""
-        return {
-            "target": self.policies.at(moment.picture.as_of).target,
-            "timezone": "Europe/London",
-            "basemap": basemap(self.settings.basemap),
-            "stale_s": self.settings.stale_s,
-        }
+        return figures.LiveJson(
+            as_of=rfc3339(moment.picture.as_of),
+            fresh=figures.fresh_json(moment.fresh),
+            force=moment.force,
+            neighbourhoods=sorted(moment.neighbourhoods.values(), key=lambda item: -item.need),
+            priority_areas=list(moment.areas.values()),
+            alerts=[figures.alert_json(item) for item in moment.alerts],
+            settings=figures.SettingsJson(
+                target=self.policies.at(moment.picture.as_of).target,
+                timezone="Europe/London",
+                basemap=figures.basemap_json(self.settings.basemap),
+                stale_s=self.settings.stale_s,
+            ),
+        )
 
     def _whole(self) -> tuple[bytes, bytes]:
         """A snapshot as of the last pulse, written once for all who ask between two pulses."""
@@ -469,10 +504,7 @@ class Pulse:
             return plain, packed(plain)
         if self._snapshot[0] != self._number:
             moment = self._moment if self.failed is None else replace(self._moment, fresh=self.failed)
-            body = {
-                "live": self.live_json(moment),
-                "units": answers.columns_of(list(moment.units.values()), whole=True),
-            }
+            body = SnapshotJson(self.live_json(moment), columns_of(list(moment.units.values()), whole=True))
             plain = event("snapshot", body, f"{self._boot}-{self._number}")
             self._snapshot = (self._number, plain, packed(plain))
         return self._snapshot[1:]
@@ -543,15 +575,6 @@ class Pulse:
             self._beat.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._beat
-
-
-def basemap(setting: str) -> Json | None:
-    """The map below the areas, as the setting names it: a raster tile address, or a PMTiles file."""
-    if not setting:
-        return None
-    if "{z}" in setting:
-        return {"kind": "raster", "tiles": setting}
-    return {"kind": "pmtiles", "url": "/basemap.pmtiles"}
 
 
 def packed(plain: bytes) -> bytes:

@@ -8,29 +8,83 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import zlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
+from msgspec import Meta
 
 from geo.areas import Kind
-from stream.core.calendar import rfc3339
-from stream.core.json_types import when
 from stream.store.reading.duty_track import officer_duties, read_duty
-from stream.web import description as api
-from stream.web import schemas
-from stream.web.answering import GEOJSON, answer
+from stream.web.answering import GEOJSON, ShapeJson, answer, with_more
 from stream.web.boundaries.parameters import CRS84
-from stream.web.live import answers
-from stream.web.live.officers import duty_json, neighbourhood_json, officers_json
+from stream.web.description import in_path, operation
+from stream.web.live.figures import LiveJson
+from stream.web.live.officers import (
+    DutyDetailJson,
+    NeighbourhoodJson,
+    OfficerNowJson,
+    duty_json,
+    neighbourhood_json,
+    officer_now_json,
+)
+from stream.web.live.pulse import EVENTS_SENT
+from stream.web.live.units import UnitsJson, units_json
 from stream.web.problems import ProblemError, known
 
 if TYPE_CHECKING:
-    from stream.web.boundaries.published import Boundaries
+    from stream.web.boundaries.published import Boundaries, InForce
     from stream.web.live.pulse import Pulse
 
 EVENT_STREAM = "text/event-stream"
+
+STREAM = (
+    "First `snapshot`, unless Last-Event-ID is still remembered. Then `share`, only what changed visibly; "
+    "`units`: columns of the devices that moved, and `gone`; `alert`: one alert; `areas`, only those that "
+    "changed; and every second `pulse`, whose id a page comes back with. What each says: Snapshot, "
+    "ChangedShares, UnitColumns, Alert, ChangedAreas, Pulse."
+)
+LAST_EVENT_ID = {
+    "name": "Last-Event-ID",
+    "in": "header",
+    "required": False,
+    "description": "The last event that the page has; what followed is sent, as far as it is remembered.",
+    "schema": str,
+}
+AREA_ID = in_path("areaId", "The id of a neighbourhood.")
+OFFICER_ID = in_path("officerId", "The officer's id.")
+DUTY_ID = in_path("dutyId", "The duty's id.")
+
+
+class AreaJson(msgspec.Struct):
+    """What is said of an area; with it stands whatever its publisher said besides, as text."""
+
+    id: str
+    name: str
+
+
+class AreaFeatureJson(msgspec.Struct, tag_field="type", tag="Feature"):
+    """An area as GeoJSON."""
+
+    id: str
+    geometry: ShapeJson
+    properties: AreaJson
+
+
+class AreaFeaturesJson(msgspec.Struct, tag_field="type", tag="FeatureCollection"):
+    """The areas of one kind."""
+
+    features: list[AreaFeatureJson]
+
+
+class AreasJson(msgspec.Struct):
+    """The areas in force, whole."""
+
+    version: str
+    neighbourhood: AreaFeaturesJson
+    priority: AreaFeaturesJson
+    premises: AreaFeaturesJson
 
 
 def router(pulse: Pulse, boundaries: Boundaries) -> APIRouter:
@@ -43,6 +97,17 @@ def router(pulse: Pulse, boundaries: Boundaries) -> APIRouter:
     routes = APIRouter(prefix="/api/v1", tags=["live"])
     drawn: dict[tuple[int, ...], tuple[bytes, bytes, str]] = {}
 
+    def features(period: InForce | None) -> AreaFeaturesJson:
+        if period is None:
+            return AreaFeaturesJson([])
+        shapes = boundaries.shapes(period.version)
+        found = []
+        for at, area in enumerate(shapes.areas):
+            others = {name: value for name, value in area.attributes.items() if name not in ("id", "name")}
+            said = with_more(AreaJson(area.area_id, area.name), others)
+            found.append(AreaFeatureJson(area.area_id, shapes.geojson(CRS84, at), said))
+        return AreaFeaturesJson(found)
+
     def whole(now: int) -> tuple[bytes, bytes, str]:
         """The areas in force as JSON, plain and compressed, and their tag."""
         periods = {
@@ -52,50 +117,39 @@ def router(pulse: Pulse, boundaries: Boundaries) -> APIRouter:
         key = tuple(0 if item is None else item.version.version for item in periods.values())
         found = drawn.get(key)
         if found is None:
-            made: dict[str, Any] = {"version": ".".join(map(str, key))}
-            for kind, period in periods.items():
-                shapes = None if period is None else boundaries.shapes(period.version)
-                made[kind.value] = {
-                    "type": "FeatureCollection",
-                    "features": []
-                    if shapes is None
-                    else [
-                        {
-                            "type": "Feature",
-                            "id": area.area_id,
-                            "geometry": shapes.geojson(CRS84, at),
-                            "properties": {**dict(area.attributes), "id": area.area_id, "name": area.name},
-                        }
-                        for at, area in enumerate(shapes.areas)
-                    ],
-                }
-            body = msgspec.json.encode(made)
+            body = msgspec.json.encode(
+                AreasJson(
+                    version=".".join(map(str, key)),
+                    neighbourhood=features(periods[Kind.NEIGHBOURHOOD]),
+                    priority=features(periods[Kind.PRIORITY]),
+                    premises=features(periods[Kind.PREMISES]),
+                )
+            )
             found = (body, gzipped(body), f'"{hashlib.sha256(body).hexdigest()[:20]}"')
             drawn.clear()
             drawn[key] = found
         return found
 
-    @routes.get("/live", **api.operation("live", "The figures now", schemas.LIVE))
+    @routes.get("/live", **operation("live", "The figures now", LiveJson))
     async def live(request: Request) -> Response:
         known(request.query_params.multi_items(), ())
         return answer(pulse.live_json(await pulse.now()))
 
-    @routes.get(
-        "/units", **api.operation("units", "The devices' last positions", schemas.UNITS, media=GEOJSON)
-    )
+    @routes.get("/units", **operation("units", "The devices' last positions", UnitsJson, media=GEOJSON))
     async def units(request: Request) -> Response:
         known(request.query_params.multi_items(), ())
         moment = await pulse.now()
-        return answer(answers.units_json(moment.units, moment.picture, pulse.policies, moment.names), GEOJSON)
+        return answer(units_json(moment.units, moment.picture, pulse.policies, moment.names), GEOJSON)
 
     @routes.get(
         "/stream",
-        **api.operation(
+        **operation(
             "stream",
             "What changes, as server-sent events",
-            schemas.STREAM,
-            [schemas.LAST_EVENT_ID],
+            Annotated[str, Meta(description=STREAM)],
+            [LAST_EVENT_ID],
             media=EVENT_STREAM,
+            also=EVENTS_SENT,
         ),
     )
     async def stream(request: Request) -> Response:
@@ -107,7 +161,7 @@ def router(pulse: Pulse, boundaries: Boundaries) -> APIRouter:
         news = pulse.stream(request.headers.get("last-event-id"), compress=compress)
         return StreamingResponse(news, media_type=EVENT_STREAM, headers=headers)
 
-    @routes.get("/areas", **api.operation("areas", "The areas in force, whole", schemas.AREAS))
+    @routes.get("/areas", **operation("areas", "The areas in force, whole", AreasJson))
     async def areas(request: Request) -> Response:
         known(request.query_params.multi_items(), ())
         now = (await pulse.now()).picture.as_of
@@ -124,7 +178,7 @@ def router(pulse: Pulse, boundaries: Boundaries) -> APIRouter:
 
     @routes.get(
         "/neighbourhoods/{areaId}",
-        **api.operation("neighbourhood", "A neighbourhood and its officers", schemas.HOME, [schemas.AREA_ID]),
+        **operation("neighbourhood", "A neighbourhood and its officers", NeighbourhoodJson, [AREA_ID]),
     )
     async def neighbourhood(request: Request) -> Response:
         known(request.query_params.multi_items(), ())
@@ -136,35 +190,20 @@ def router(pulse: Pulse, boundaries: Boundaries) -> APIRouter:
 
     @routes.get(
         "/officers/{officerId}",
-        **api.operation(
-            "officer", "An officer and the present duty", schemas.OFFICER_NOW, [schemas.OFFICER_ID]
-        ),
+        **operation("officer", "An officer and the present duty", OfficerNowJson, [OFFICER_ID]),
     )
     async def officer(request: Request) -> Response:
         known(request.query_params.multi_items(), ())
         officer_id = request.path_params["officerId"]
         moment = await pulse.now()
-        found = officers_json(moment, pulse.policies, lambda duty: duty.officer_id == officer_id)
         duties = await pulse.ask(lambda connection: officer_duties(connection, officer_id))
         if not duties:
             raise ProblemError(404, "NotFound", f"there is no officer {officer_id!r}")
-        return answer(
-            {
-                "officer_id": officer_id,
-                "name": duties[0].name or officer_id,
-                "officer": found[0] if found else None,
-                "duties": [
-                    {"duty_id": duty.duty_id, "from": rfc3339(duty.start), "to": when(duty.end)}
-                    for duty in duties
-                ],
-            }
-        )
+        return answer(officer_now_json(duties, moment, pulse.policies))
 
     @routes.get(
         "/officers/{officerId}/duties/{dutyId:path}",
-        **api.operation(
-            "duty", "Slices and track of one duty", schemas.DUTY, [schemas.OFFICER_ID, schemas.DUTY_ID]
-        ),
+        **operation("duty", "Slices and track of one duty", DutyDetailJson, [OFFICER_ID, DUTY_ID]),
     )
     async def duty(request: Request) -> Response:
         known(request.query_params.multi_items(), ())

@@ -4,6 +4,7 @@ import { copyFile, mkdir, readFile, readdir, rm, writeFile } from "node:fs/promi
 import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
+import { writeTypes } from "./api.mjs";
 
 const here = dirname(fileURLToPath(import.meta.url));
 const out = process.argv[2] ?? join(here, "..", "static");
@@ -11,6 +12,7 @@ const assets = join(out, "assets");
 
 const hash = (content) => createHash("sha256").update(content).digest("hex").slice(0, 8);
 
+await writeTypes();
 await rm(assets, { recursive: true, force: true });
 await mkdir(assets, { recursive: true });
 

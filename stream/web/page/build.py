@@ -1,6 +1,7 @@
 """Builds the pages: libraries from the npm registry by their lock, sources into ``stream/web/static``.
 
 A shell, and a tool: ``python stream/web/page/build.py``. It does nothing where what is built is up to date.
+What the API says is typed in ``src/api.ts``, which is made from ``deploy/openapi.json`` before all else.
 Node of 20 or newer is taken from the machine; where there is none it comes as a wheel from the Python package
 index, by a lock of its own beside this file.
 """
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).resolve().parent
 STATIC = HERE.parent / "static"
+API = HERE.parents[2] / "deploy" / "openapi.json"
+TYPES = HERE / "src" / "api.ts"
 OLDEST_NODE = 20
 STAMP = "built.json"
 SOURCES = ("src", "css")
@@ -35,10 +38,11 @@ class BuildError(Exception):
 
 
 def sources() -> Iterator[Path]:
-    """Every file that the pages are made of, sorted."""
+    """Every file that the pages are made of, sorted; the API's document first."""
+    yield API
     yield from sorted(path for path in HERE.iterdir() if path.is_file() and path.suffix in _KINDS)
     for folder in SOURCES:
-        yield from sorted(path for path in (HERE / folder).rglob("*") if path.is_file())
+        yield from sorted(path for path in (HERE / folder).rglob("*") if path.is_file() and path != TYPES)
 
 
 _KINDS = {".html", ".json", ".mjs", ".svg"}
@@ -49,7 +53,8 @@ def digest(paths: Iterator[Path] | Sequence[Path]) -> str:
     whole = hashlib.sha256()
     for path in paths:
         content = path.read_bytes()
-        whole.update(f"{path.relative_to(HERE).as_posix()} {len(content)}\n".encode())
+        name = path.relative_to(HERE if HERE in path.parents else HERE.parents[2])
+        whole.update(f"{name.as_posix()} {len(content)}\n".encode())
         whole.update(content)
     return whole.hexdigest()
 
@@ -58,7 +63,7 @@ def up_to_date(static: Path = STATIC) -> bool:
     """Whether what is built was built from the sources as they stand, and is whole."""
     try:
         stamp = json.loads((static / STAMP).read_text("utf-8"))
-        names = [static / name for name in stamp["files"]]
+        names = [TYPES, *(static / name for name in stamp["files"])]
         return stamp["sources"] == digest(sources()) and all(path.is_file() for path in names)
     except (OSError, ValueError, KeyError, TypeError):
         return False

@@ -1,7 +1,7 @@
 /** Alerts, to act on or to look at, and the priority areas by how long they wait. */
 
-import type { Alert, PriorityArea } from "./api.ts";
-import { ProblemError, tell } from "./api.ts";
+import type { Alert, PriorityArea, Snooze } from "./types.ts";
+import { ProblemError, tell } from "./ask.ts";
 import { Calm } from "./calm.ts";
 import { Keyed, attribute, byId, h, text } from "./dom.ts";
 import { Pager } from "./pager.ts";
@@ -136,14 +136,12 @@ class Row {
     } else this.turn("name", asker);
   }
 
-  private post(what: string, body: Record<string, unknown>): void {
+  private post(what: string, body: Partial<Snooze>): void {
     if (this.busy) return;
     this.busy = true;
     this.trouble.hidden = true;
-    tell<Partial<Alert>>(`/alerts/${encodeURIComponent(this.item.alert_id)}/${what}`, { by: signerName(), ...body })
-      .then((answer) => {
-        if (answer.alert_id) state.alert({ ...this.item, ...answer });
-      })
+    tell<Alert>(`/alerts/${encodeURIComponent(this.item.alert_id)}/${what}`, { by: signerName(), ...body })
+      .then((answer) => state.alert(answer))
       .catch((error: unknown) => {
         this.trouble.hidden = false;
         text(this.trouble, error instanceof ProblemError ? error.message : String(error));

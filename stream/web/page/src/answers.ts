@@ -1,6 +1,6 @@
 /** The first line of the screen: the force's figure, and the four questions with their answers. */
 
-import type { PriorityArea, Share } from "./api.ts";
+import type { PriorityArea, Share } from "./types.ts";
 import { ShareBar } from "./bars.ts";
 import { attribute, byId, h, text } from "./dom.ts";
 import { byNeed } from "./list.ts";

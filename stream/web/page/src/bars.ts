@@ -1,6 +1,6 @@
 /** Bars: a share with its bounds and the promise, a shift as a strip of time, the hours as columns. */
 
-import type { Activity, Hour, Share, TimelinePiece } from "./api.ts";
+import type { Activity, Hour, Share, TimelinePiece } from "./types.ts";
 import { attribute, h } from "./dom.ts";
 import { ACTIVITIES, clock, duration, percent, verdictClass } from "./words.ts";
 

@@ -1,26 +1,23 @@
 /** A basemap of the force's own, below everything else: raster tiles, or a PMTiles file. None is the default. */
 
 import { type LayerSpecification, type SourceSpecification, addProtocol } from "maplibre-gl";
-import type { Basemap } from "./api.ts";
+import type { Basemap } from "./types.ts";
 import type { Palette } from "./palette.ts";
 
 interface Below {
   sources: Record<string, SourceSpecification>;
   layers: LayerSpecification[];
-  attribution: string | null;
 }
 
 let spoken = false;
 
 export async function basemap(wanted: Basemap | null, palette: Palette): Promise<Below> {
-  if (!wanted) return { sources: {}, layers: [], attribution: null };
-  const attribution = wanted.attribution ?? null;
+  if (!wanted) return { sources: {}, layers: [] };
   const whole = (address: string) => new URL(address, document.baseURI).href.replaceAll("%7B", "{").replaceAll("%7D", "}");
   if (wanted.kind === "raster") {
     return {
       sources: { basemap: { type: "raster", tiles: [whole(wanted.tiles)], tileSize: 256, maxzoom: 19 } },
       layers: [raster(palette)],
-      attribution,
     };
   }
   const address = whole(wanted.url);
@@ -35,7 +32,6 @@ export async function basemap(wanted: Basemap | null, palette: Palette): Promise
     return {
       sources: { basemap: { type: "raster", url: `pmtiles://${address}`, tileSize: 256 } },
       layers: [raster(palette)],
-      attribution,
     };
   }
   const metadata = (await file.getMetadata()) as { vector_layers?: { id: string }[] };
@@ -43,7 +39,6 @@ export async function basemap(wanted: Basemap | null, palette: Palette): Promise
   return {
     sources: { basemap: { type: "vector", url: `pmtiles://${address}` } },
     layers: drawn(there, palette),
-    attribution,
   };
 }
 

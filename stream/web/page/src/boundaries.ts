@@ -4,96 +4,17 @@ import "@fontsource-variable/inter/wght.css";
 import "maplibre-gl/dist/maplibre-gl.css";
 import "../css/page.css";
 import "../css/boundaries.css";
-import { type Areas, ProblemError, ask, tell } from "./api.ts";
+import { ProblemError, ask, tell } from "./ask.ts";
+import type { Areas, CheckResult, Diff, History, Job, JobName, Kind, Outcome, Publish, TakeBack, Touched, TouchedFrom, Version } from "./types.ts";
 import { BoundaryMap } from "./boundary_map.ts";
 import { attribute, byId, h, roving, rovingStop, text } from "./dom.ts";
 import { LONGEST_NAME, sign, signerName } from "./signer.ts";
 import { isDark, startTheme } from "./theme.ts";
 import { count, dayClock, dayYear, duration } from "./words.ts";
 
-type Kind = "neighbourhood" | "priority" | "premises";
 const KINDS: Record<Kind, string> = { neighbourhood: "neighbourhoods", priority: "priority areas", premises: "premises" };
 const POLL_MS = 400;
 const SHOWN = 200;
-
-interface Finding {
-  severity: "error" | "warning" | "note";
-  code: string;
-  kind: Kind | null;
-  area_id: string | null;
-  size_m2: number | null;
-  text: string;
-  done: string;
-}
-
-interface Change {
-  area_id: string;
-  name_before: string;
-  name_after: string;
-  gained_m2: number;
-  lost_m2: number;
-  attributes: { key: string; before: string | null; after: string | null }[];
-}
-
-interface Diff {
-  added: { area_id: string }[];
-  removed: { area_id: string }[];
-  renamed: Change[];
-  moved: Change[];
-  changed: Change[];
-  ground: { from: string | null; to: string | null; size_m2: number }[];
-  touched: Touched[];
-}
-
-/** Whose duties a change of boundary reaches, and in which weeks. */
-interface Touched {
-  area_id: string;
-  officers: string[];
-  weeks: string[];
-}
-
-interface Checked {
-  may_be_published: boolean;
-  areas_geojson: GeoJSON.FeatureCollection;
-  findings: Finding[];
-  findings_geojson: GeoJSON.FeatureCollection;
-  diff: Diff | null;
-  summary: { error: number; warning: number; note: number; areas: number; kinds: Kind[] };
-}
-
-interface Published {
-  version: number;
-  devices: number;
-  restatement: number | null;
-  figures_changed: number;
-}
-
-interface Job<Result> {
-  state: "running" | "done" | "failed";
-  progress: number | null;
-  step: string | null;
-  error: string | null;
-  result: Result | null;
-}
-
-interface Version {
-  version: number;
-  kind: Kind;
-  valid_from: string;
-  areas: number;
-  file: string;
-  loaded_at: string;
-  loaded_by: string;
-  why: string | null;
-  in_force: boolean;
-  withdrawn_at: string | null;
-  withdrawn_by: string | null;
-  withdrawn_why: string | null;
-}
-
-interface History {
-  versions: Version[];
-}
 
 const words = (error: unknown) => (error instanceof ProblemError ? error.message : String(error));
 
@@ -104,21 +25,21 @@ const bar = byId<HTMLProgressElement>("progress-bar");
 const step = byId("progress-words");
 
 /** Waits for a job, and shows how far it is. */
-async function finish<Result>(job: string, place: HTMLElement): Promise<Result> {
+async function finish(job: string, place: HTMLElement): Promise<CheckResult> {
   place.append(progress);
   progress.hidden = false;
   const began = performance.now();
   try {
     for (;;) {
-      const found = await ask<Job<Result>>(`/boundaries/jobs/${encodeURIComponent(job)}`);
+      const found = await ask<Job>(`/boundaries/jobs/${encodeURIComponent(job)}`);
       if (found.state === "done" && found.result) return found.result;
       if (found.state === "failed") {
         throw new ProblemError(500, found.error ?? "The work failed; nothing was changed.");
       }
-      if (found.progress === null || found.progress <= 0) bar.removeAttribute("value");
+      if (found.progress <= 0) bar.removeAttribute("value");
       else bar.value = found.progress;
       const long = (performance.now() - began) / 1000;
-      text(step, `${sentence(found.step ?? "working")}…${long > 3 ? ` ${duration(long)}` : ""}`);
+      text(step, `${sentence(found.step)}…${long > 3 ? ` ${duration(long)}` : ""}`);
       await new Promise((done) => window.setTimeout(done, POLL_MS));
     }
   } finally {
@@ -134,7 +55,7 @@ function sentence(words: string): string {
 
 let map: BoundaryMap | null = null;
 let file: File | null = null;
-let checked: Checked | null = null;
+let checked: CheckResult | null = null;
 let job = "";
 let rows: (GeoJSON.Geometry | null)[] = [];
 
@@ -190,9 +111,9 @@ async function check(accept: string[] = [], why = ""): Promise<void> {
   go.disabled = true;
   for (const id of ["result", "change", "publish-panel"]) byId(id).hidden = true;
   try {
-    const started = await ask<{ job: string }>("/boundaries/check", { method: "POST", body: sent });
+    const started = await ask<JobName>("/boundaries/check", { method: "POST", body: sent });
     job = started.job;
-    checked = await finish<Checked>(job, form.parentElement as HTMLElement);
+    checked = await finish(job, form.parentElement as HTMLElement);
     show(checked, accept, why);
   } catch (error) {
     text(trouble, words(error));
@@ -201,10 +122,10 @@ async function check(accept: string[] = [], why = ""): Promise<void> {
   }
 }
 
-function show(found: Checked, accepted: string[], why: string): void {
-  const shapes = found.findings_geojson;
+function show(found: CheckResult, accepted: string[], why: string): void {
+  const shapes = found.findings_geojson.features.map((one) => one.geometry as GeoJSON.Geometry | null);
   const { summary } = found;
-  rows = found.findings.map((_, row) => shapes.features[row]?.geometry ?? null);
+  rows = found.findings.map((_, row) => shapes[row] ?? null);
   map?.show("file", found.areas_geojson);
   map?.show("findings", {
     type: "FeatureCollection",
@@ -259,7 +180,7 @@ function choose(row: number): void {
 }
 
 /** Errors that are meant so can be accepted by their code, with a reason; the file is then checked again. */
-function acceptance(found: Checked, accepted: string[], why: string): void {
+function acceptance(found: CheckResult, accepted: string[], why: string): void {
   const place = byId("accept");
   const codes = [...new Set(found.findings.filter((one) => one.severity === "error").map((one) => one.code))];
   place.hidden = !codes.length || !found.areas_geojson.features.length;
@@ -357,7 +278,7 @@ class Reach {
     this.element.replaceChildren(h("p", { class: "quiet" }, `Looking for the duties that it reaches from ${when} on…`));
     try {
       const path = `/boundaries/jobs/${encodeURIComponent(this.job)}/touched?from=${encodeURIComponent(date)}`;
-      const { touched } = await ask<{ touched: Touched[] }>(path, { signal: request.signal });
+      const { touched } = await ask<TouchedFrom>(path, { signal: request.signal });
       if (!request.signal.aborted) this.show(touched, `From ${when} on`);
     } catch (error) {
       if (request.signal.aborted) return;
@@ -393,7 +314,7 @@ function tomorrow(): string {
   return new Intl.DateTimeFormat("en-CA", { timeZone: "Europe/London" }).format(Date.now() + 86_400_000);
 }
 
-function publication(found: Checked): void {
+function publication(found: CheckResult): void {
   const panel = byId("publish-panel");
   const form = byId<HTMLFormElement>("publish");
   panel.hidden = false;
@@ -443,7 +364,7 @@ function publication(found: Checked): void {
 }
 
 /** Work of which nobody knows how long it takes: what was counted under a version is counted anew. */
-async function work(path: string, sent: unknown, place: HTMLElement, what: string): Promise<Published> {
+async function work(path: string, sent: Publish | TakeBack, place: HTMLElement, what: string): Promise<Outcome> {
   place.append(progress);
   progress.hidden = false;
   bar.removeAttribute("value");
@@ -452,14 +373,14 @@ async function work(path: string, sent: unknown, place: HTMLElement, what: strin
   tick();
   const clock = window.setInterval(tick, 1_000);
   try {
-    return await tell<Published>(path, sent);
+    return await tell<Outcome>(path, sent);
   } finally {
     window.clearInterval(clock);
     progress.hidden = true;
   }
 }
 
-function told(outcome: Published): string {
+function told(outcome: Outcome): string {
   return [
     outcome.devices ? `${count(outcome.devices, "device")} counted anew.` : "",
     outcome.figures_changed ? `${count(outcome.figures_changed, "figure")} changed, on record as restatement ${outcome.restatement ?? ""}.` : "No figure changed.",

@@ -137,7 +137,7 @@ export class BoundaryMap {
             id: "names",
             type: "symbol",
             source: "names",
-            layout: { "text-field": ["coalesce", ["get", "name"], ["get", "area_id"]], "text-font": FONT, "text-size": 11, "text-max-width": 8, "text-padding": 4 },
+            layout: { "text-field": ["coalesce", ["get", "name"], ["get", "id"]], "text-font": FONT, "text-size": 11, "text-max-width": 8, "text-padding": 4 },
             paint: { "text-color": p.label, "text-halo-color": p.halo, "text-halo-width": 1.4 },
           },
         ] as LayerSpecification[],

@@ -1,7 +1,7 @@
 /** What a neighbourhood or an officer opens to, in the place of the list. */
 
-import type { Activity, DutyDetail, NeighbourhoodDetail, Officer, OfficerDetail, Slice, TimelinePiece } from "./api.ts";
-import { ProblemError, ask } from "./api.ts";
+import type { Activity, DutyDetail, Neighbourhood, OfficerAtHome, OfficerNow, Officer, Slice, TimelinePiece } from "./types.ts";
+import { ProblemError, ask } from "./ask.ts";
 import { ShareBar, hours, key, shareWords, strip, ticks } from "./bars.ts";
 import { attribute, byId, h, roving, rovingStop } from "./dom.ts";
 import type { LiveMap } from "./map.ts";
@@ -56,7 +56,7 @@ export class Detail {
   private behind = GENERIC;
   private duty: string | undefined;
   /** The neighbourhood that was shown last: there again at once when what lies over it closes. */
-  private kept: NeighbourhoodDetail | null = null;
+  private kept: Neighbourhood | null = null;
 
   constructor(private readonly map: LiveMap | null) {
     this.playback = new Playback(map);
@@ -210,9 +210,9 @@ export class Detail {
   // ── A neighbourhood ─────────────────────────────────────────────────────────────────────────────────────
 
   private async neighbourhood(id: string, turn: number, first: boolean): Promise<void> {
-    let found: NeighbourhoodDetail;
+    let found: Neighbourhood;
     try {
-      found = await ask<NeighbourhoodDetail>(`/neighbourhoods/${encodeURIComponent(id)}`, { signal: this.signal() });
+      found = await ask<Neighbourhood>(`/neighbourhoods/${encodeURIComponent(id)}`, { signal: this.signal() });
     } catch (error) {
       if (turn !== this.turn) return;
       if (first || gone(error)) this.fail(error, () => void this.neighbourhood(id, turn, true));
@@ -224,7 +224,7 @@ export class Detail {
     this.later(() => void this.neighbourhood(id, turn, false), turn);
   }
 
-  private show(found: NeighbourhoodDetail, first: boolean): void {
+  private show(found: Neighbourhood, first: boolean): void {
     this.kept = found;
     const { share, officers } = found;
     const bar = new ShareBar();
@@ -256,7 +256,7 @@ export class Detail {
         ...fact("Away so far", lost >= 60 ? minutes(lost) : "none", ""),
       ),
       headingWords(share) ? h("p", { class: "quiet outlook" }, headingWords(share)) : null,
-      (share.abstraction ?? []).length
+      share.abstraction.length
         ? h(
             "section",
             { class: "block" },
@@ -264,7 +264,7 @@ export class Detail {
             h(
               "ul",
               { class: "wheres" },
-              ...(share.abstraction ?? []).map((one) =>
+              ...share.abstraction.map((one) =>
                 h("li", {}, h("span", {}, one.where, one.state ? h("span", { class: "quiet" }, ` · ${one.state}`) : null), h("b", {}, minutes(one.seconds))),
               ),
             ),
@@ -291,7 +291,7 @@ export class Detail {
     const asked = this.duty;
     try {
       const signal = this.signal();
-      const found = await ask<OfficerDetail>(`/officers/${encodeURIComponent(id)}`, { signal });
+      const found = await ask<OfficerNow>(`/officers/${encodeURIComponent(id)}`, { signal });
       one = asked === undefined || asked === found.officer?.duty_id ? found.officer : null;
       const which = asked ?? one?.duty_id ?? found.duties[0]?.duty_id;
       if (!which) throw new ProblemError(404, `${found.name} has not been on duty`);
@@ -452,9 +452,9 @@ function stripWords(name: string, line: readonly TimelinePiece[]): string {
   return `${name}'s shift: ${[...sums].map(([activity, time]) => `${activityWords(activity)} ${duration(time / 1000)}`).join(", ")}`;
 }
 
-function officerRow(one: Officer, from: number, to: number): HTMLElement {
+function officerRow(one: OfficerAtHome, from: number, to: number): HTMLElement {
   const target = state.settings.target;
-  const line = one.timeline ?? [];
+  const line = one.timeline;
   const gone = one.off_patch_since ? duration((state.now - ms(one.off_patch_since)) / 1000) : "";
   return h(
     "li",

@@ -5,17 +5,14 @@
  * five seconds; the server sends one every second) it is opened anew, and a whole snapshot comes.
  */
 
-import type { Alert, Fresh, Live, PriorityArea, Share, UnitColumns } from "./api.ts";
+import type { Alert, ChangedAreas, ChangedShares, Pulse, Snapshot, UnitColumns } from "./types.ts";
 import { state } from "./state.ts";
 
 const SILENCE_MS = 5_000;
 const TICK_MS = 1_000;
 const RETRY_MS = [500, 1_000, 2_000, 4_000];
 
-interface News {
-  as_of?: string;
-  fresh?: Fresh;
-}
+type News = Partial<Pulse>;
 
 /** Counts for those who measure: bytes and events since the page was opened. */
 export const traffic = { events: 0, characters: 0 };
@@ -48,16 +45,12 @@ export function connect(): void {
         take(data);
       });
     };
-    on<News & { live: Live; units?: UnitColumns }>("snapshot", (data) => state.snapshot(data.live, data.units));
-    on<News & { force?: Share; neighbourhoods?: Share[] }>("share", (data) =>
-      state.figures(data.force, data.neighbourhoods),
-    );
+    on<Snapshot & News>("snapshot", (data) => state.snapshot(data.live, data.units));
+    on<ChangedShares>("share", (data) => state.figures(data.force, data.neighbourhoods));
     on<UnitColumns & News>("units", (data) => state.moved(data));
-    on<News & { priority_areas?: PriorityArea[] }>("areas", (data) =>
-      state.visited(data.priority_areas ?? []),
-    );
+    on<ChangedAreas & News>("areas", (data) => state.visited(data.priority_areas));
     on<Alert & News>("alert", (data) => state.alert(data));
-    on<News>("pulse", () => undefined);
+    on<Pulse>("pulse", () => undefined);
     mine.addEventListener("error", () => {
       if (mine === source && mine.readyState === EventSource.CLOSED) again();
     });

@@ -1,6 +1,6 @@
 /** The list of neighbourhoods by need. */
 
-import type { Share } from "./api.ts";
+import type { Share } from "./types.ts";
 import { ShareBar, shareWords } from "./bars.ts";
 import { Calm } from "./calm.ts";
 import { Keyed, attribute, byId, h, roving, rovingStop, text } from "./dom.ts";
@@ -77,7 +77,7 @@ class Row {
 /** Where the time away was spent, whatever the status there: the longest first. */
 function places(item: Share): [where: string, seconds: number][] {
   const sums = new Map<string, number>();
-  for (const one of item.abstraction ?? []) sums.set(one.where, (sums.get(one.where) ?? 0) + one.seconds);
+  for (const one of item.abstraction) sums.set(one.where, (sums.get(one.where) ?? 0) + one.seconds);
   return [...sums].filter(([, seconds]) => seconds >= 30).sort((a, b) => b[1] - a[1]);
 }
 
@@ -85,7 +85,7 @@ function places(item: Share): [where: string, seconds: number][] {
 export function byNeed(shares: Iterable<Share>): Share[] {
   const duty = (item: Share) => (item.officers_on_duty > 0 ? 2 : item.share !== null ? 1 : 0);
   return [...shares].sort(
-    (a, b) => duty(b) - duty(a) || (b.need ?? 0) - (a.need ?? 0) || a.name.localeCompare(b.name, "en-GB"),
+    (a, b) => duty(b) - duty(a) || b.need - a.need || a.name.localeCompare(b.name, "en-GB"),
   );
 }
 

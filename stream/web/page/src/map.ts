@@ -6,7 +6,6 @@
  */
 
 import {
-  AttributionControl,
   type ExpressionSpecification,
   type GeoJSONSource,
   type LayerSpecification,
@@ -18,7 +17,7 @@ import {
   type StyleSpecification,
   setWorkerUrl,
 } from "maplibre-gl";
-import type { Areas } from "./api.ts";
+import type { Areas } from "./types.ts";
 import { basemap } from "./basemap.ts";
 import { addPictures } from "./icons.ts";
 import { type Lettering, shift } from "./labels.ts";
@@ -188,7 +187,7 @@ export class LiveMap {
     this.options.scale = scale;
     this.palette = dark ? DARK : LIGHT;
     const turn = ++this.dressed;
-    const below = await basemap(state.settings.basemap, this.palette).catch(() => ({ sources: {}, layers: [], attribution: null }));
+    const below = await basemap(state.settings.basemap, this.palette).catch(() => ({ sources: {}, layers: [] }));
     // Letters are drawn from the page's own font, which must be there first.
     await document.fonts.load(`600 16px ${FONT[0]}`).catch(() => undefined);
     // Who wished for something else meanwhile is served by the later call.
@@ -209,25 +208,18 @@ export class LiveMap {
       this.select(this.selected);
     });
     this.map.setStyle(style, { diff: false });
-    if (below.attribution && !this.attributed) {
-      this.attributed = true;
-      this.map.addControl(new AttributionControl({ compact: true, customAttribution: below.attribution }), "bottom-left");
-    }
   }
 
-  private attributed = false;
   private dressed = 0;
   private styled = 0;
 
   setAreas(areas: Areas): void {
     this.areas = areas;
-    for (const kind of ["neighbourhood", "priority", "premises"] as const) {
-      for (const item of areas[kind].features) item.properties.area_id = String(item.id ?? item.properties.area_id);
-    }
     this.points.clear();
     for (const kind of ["neighbourhood", "priority", "premises"] as const) {
       for (const item of areas[kind].features) {
-        this.points.set(`${kind}:${item.properties.area_id}`, labelPoint(item.geometry));
+        Object.assign(item.properties, { area_id: item.id }); // what layers know an area by
+        this.points.set(`${kind}:${item.id}`, labelPoint(item.geometry));
       }
     }
     this.box = boxOf(areas.neighbourhood.features.map((item) => item.geometry));
@@ -245,7 +237,7 @@ export class LiveMap {
   private houses(): void {
     const how = this.lettering(HOUSE_SIZES, [1], HOUSE_WIDEST, 2);
     const features = (this.areas?.premises.features ?? []).map((item) => {
-      const point = this.point("premises", item.properties.area_id);
+      const point = this.point("premises", item.id);
       const [along] = shift(this.map, point, [item.properties.name], how);
       return feature({ type: "Point", coordinates: point }, { ...item.properties, shift: [along, HOUSE_BELOW] });
     });
@@ -300,7 +292,7 @@ export class LiveMap {
   }
 
   private goTo(kind: "neighbourhood" | "priority", id: string, padding = 60): void {
-    const found = this.areas?.[kind].features.find((item) => item.properties.area_id === id);
+    const found = this.areas?.[kind].features.find((item) => item.id === id);
     const box = found && boxOf([found.geometry]);
     if (box) this.fit(box, padding);
   }
@@ -342,12 +334,12 @@ export class LiveMap {
   }
 
   nameOf(kind: keyof Omit<Areas, "version">, id: string): string {
-    return this.areas?.[kind].features.find((item) => item.properties.area_id === id)?.properties.name ?? id;
+    return this.areas?.[kind].features.find((item) => item.id === id)?.properties.name ?? id;
   }
 
   /** Whether there is an area of that kind and id; null while nobody knows. */
   has(kind: keyof Omit<Areas, "version">, id: string): boolean | null {
-    return this.areas && this.areas[kind].features.some((item) => item.properties.area_id === id);
+    return this.areas && this.areas[kind].features.some((item) => item.id === id);
   }
 
   private point(kind: string, id: string): [number, number] {
@@ -365,7 +357,7 @@ export class LiveMap {
     if (!this.areas) return;
     const features: GeoJSON.Feature[] = [];
     for (const item of this.areas.neighbourhood.features) {
-      const id = item.properties.area_id;
+      const id = item.id;
       const share = state.neighbourhoods.get(id);
       const verdict = verdictClass(share?.verdict ?? null);
       const nobody = share ? nobodyOnPatch(share) : false;
@@ -431,7 +423,7 @@ export class LiveMap {
     if (!this.areas) return;
     const features: GeoJSON.Feature[] = [];
     for (const item of this.areas.priority.features) {
-      const id = item.properties.area_id;
+      const id = item.id;
       const area = state.areas.get(id);
       const standing = !area ? "closed" : area.someone_there ? "there" : area.overdue ? "overdue" : area.in_hours ? "open" : "closed";
       const name = area?.name ?? item.properties.name;

@@ -1,6 +1,6 @@
 /** What the page knows: one value, changed by the feed, told to whoever listens. No element is touched here. */
 
-import type { Alert, Fresh, Live, PriorityArea, Settings, Share, UnitColumns } from "./api.ts";
+import type { Alert, Fresh, Live, PriorityArea, Settings, Share, UnitColumns } from "./types.ts";
 import { ms } from "./words.ts";
 
 export interface Unit {
@@ -87,24 +87,22 @@ class State {
     if (!this.known) this.changed("figures", "areas", "alerts");
   }
 
-  snapshot(live: Live, units: UnitColumns | undefined): void {
+  snapshot(live: Live, units: UnitColumns): void {
     this.known = true;
     this.heard(live.as_of, live.fresh);
-    this.settings = live.settings ?? NO_SETTINGS;
+    this.settings = live.settings;
     this.force = live.force;
     this.neighbourhoods = new Map(live.neighbourhoods.map((item) => [item.id, item]));
     this.areas = new Map(live.priority_areas.map((item) => [item.id, item]));
     this.alerts = new Map(live.alerts.map((item) => [item.alert_id, item]));
-    if (units) {
-      this.units = new Map();
-      this.moved(units);
-    }
+    this.units = new Map();
+    this.moved(units);
     this.changed("figures", "areas", "alerts", "units");
   }
 
-  figures(force: Share | undefined, neighbourhoods: Share[] | undefined): void {
+  figures(force: Share | undefined, neighbourhoods: Share[]): void {
     if (force) this.force = force;
-    for (const item of neighbourhoods ?? []) this.neighbourhoods.set(item.id, item);
+    for (const item of neighbourhoods) this.neighbourhoods.set(item.id, item);
     this.changed("figures");
   }
 
@@ -114,16 +112,15 @@ class State {
       const id = ids[row] as string;
       let unit = this.units.get(id);
       if (!unit) {
-        if (lon?.[row] === undefined || lat?.[row] === undefined) continue;
         unit = { id, kind: 0, lon: 0, lat: 0, t: 0, heading: null, activity: null, officer: null, name: null };
         this.units.set(id, unit);
       }
       if (kind) unit.kind = kind[row] === "vehicle" ? 1 : 0;
-      if (lon) unit.lon = lon[row] ?? unit.lon;
-      if (lat) unit.lat = lat[row] ?? unit.lat;
-      if (t_ms) unit.t = t_ms[row] ?? unit.t;
-      if (heading) unit.heading = heading[row] ?? null;
-      if (activity) unit.activity = activity[row] ?? null;
+      unit.lon = lon[row] as number;
+      unit.lat = lat[row] as number;
+      unit.t = t_ms[row] as number;
+      unit.heading = heading[row] ?? null;
+      unit.activity = activity[row] ?? null;
       if (officers) unit.officer = officers[row]?.[0] ?? null;
       if (names) unit.name = names[row] ?? null;
     }

@@ -1,6 +1,6 @@
 /** Where an officer was, from a duty's slices and its devices' fixes. Pure: values in, values out. */
 
-import type { Activity, DutyDetail, Slice } from "./api.ts";
+import type { Activity, DutyDetail, Slice } from "./types.ts";
 import { ms } from "./words.ts";
 
 export interface Fix {

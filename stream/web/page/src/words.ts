@@ -1,6 +1,6 @@
 /** Values → words: plain English, units, local time (Europe/London, whatever the machine's own zone is). */
 
-import type { Activity, PriorityArea, Share, Verdict } from "./api.ts";
+import type { Activity, PriorityArea, Share, Verdict } from "./types.ts";
 
 const ZONE = "Europe/London";
 const format = (options: Intl.DateTimeFormatOptions) =>
@@ -186,5 +186,5 @@ export function allOnBreak(share: Share): boolean {
 
 /** Nobody on patch who ought to be: those on a break are not visible by right. */
 export function nobodyOnPatch(share: Share): boolean {
-  return share.officers_on_duty > (share.officers_on_break ?? 0) && share.officers_on_patch === 0;
+  return share.officers_on_duty > share.officers_on_break && share.officers_on_patch === 0;
 }

@@ -1,22 +1,17 @@
-"""Values as the JSON of the API writes them: times, seconds, names."""
+"""What places are called."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from geo.areas import Kind
-from stream.core.facts import SECOND
 
 if TYPE_CHECKING:
     from geo.areas import AreaSet
     from geo.matching.places import Place
 
 
-DIGITS = 6
-"""Decimals of degrees: a tenth of a metre."""
-
-
-class Names:
+class AreaNames:
     """Names of areas by kind and id."""
 
     def __init__(self, areas: AreaSet) -> None:
@@ -38,8 +33,3 @@ class Names:
         if place.neighbourhood is not None:
             return self.of(Kind.NEIGHBOURHOOD, place.neighbourhood)
         return "outside the force"
-
-
-def seconds(us: int) -> float:
-    """Microseconds as seconds, to the millisecond."""
-    return round(us / SECOND, 3)

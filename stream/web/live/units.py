@@ -1,0 +1,254 @@
+"""Devices on the map: as columns for the stream, and as GeoJSON.
+
+Values in, structs out. Times are RFC 3339 in UTC, but in columns, where they are whole milliseconds since
+1970.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+import msgspec
+import numpy as np
+from msgspec import UNSET, Meta, UnsetType
+
+from geo.matching.history import UNKNOWN
+from stream.core.calendar import rfc3339
+from stream.core.json_types import Seconds, Time, seconds_ms
+from stream.core.live.overview import SIGNED_OFF
+from stream.core.slices import ACTIVITIES, NO_STATE
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from stream.core.facts import Duty
+    from stream.core.live.overview import Picture, Presence
+    from stream.core.policy import Policies
+    from stream.web.live.names import AreaNames
+
+DIGITS = 6
+"""Decimals of degrees: a tenth of a metre."""
+
+DeviceKind = Annotated[str, Meta(extra_json_schema={"enum": ["radio", "vehicle"]})]
+Doing = Annotated[str, Meta(extra_json_schema={"enum": [*ACTIVITIES, "off_duty"]})]
+"""An activity, or that of an officer who is booked on and signed off."""
+
+
+class UnitColumnsJson(msgspec.Struct, frozen=True):
+    """Devices as columns: the same row of every column is one device."""
+
+    ids: list[str]
+    lon: list[float]
+    lat: list[float]
+    t_ms: list[int]
+    heading: list[int | None]
+    activity: list[Doing | None]
+    kind: list[DeviceKind] | UnsetType = UNSET
+    officers: list[tuple[str, ...]] | UnsetType = UNSET
+    names: Annotated[
+        list[str | None] | UnsetType,
+        Meta(description="What the officers are called, in one line. Seldom changes, as kind and officers."),
+    ] = UNSET
+    gone: list[str] | UnsetType = UNSET
+
+
+class PointJson(msgspec.Struct, frozen=True, tag_field="type", tag="Point"):
+    """A position, degrees."""
+
+    coordinates: tuple[float, float]
+
+
+class HolderJson(msgspec.Struct, frozen=True):
+    """An officer who has a device."""
+
+    officer_id: str
+    name: str
+
+
+class UnitJson(msgspec.Struct, frozen=True):
+    """A device: its last position and who has it."""
+
+    device_id: str
+    kind: DeviceKind
+    officers: list[HolderJson]
+    time: Time
+    age_s: Seconds
+    heading_deg: float | None
+    speed_mps: float | None
+    error_m: float | None
+    neighbourhood: str | None
+    premises: str | None
+    priorities: list[str]
+    where: str
+    activity: Doing | None
+    state: str | None
+
+
+class UnitFeatureJson(msgspec.Struct, frozen=True, tag_field="type", tag="Feature"):
+    """A device as GeoJSON."""
+
+    id: str
+    geometry: PointJson
+    properties: UnitJson
+
+
+class UnitsJson(msgspec.Struct, frozen=True, tag_field="type", tag="FeatureCollection"):
+    """All devices heard of late, as GeoJSON."""
+
+    time_stamp: Time = msgspec.field(name="timeStamp")
+    features: list[UnitFeatureJson]
+
+
+@dataclass(frozen=True, slots=True)
+class ShownUnit:
+    """A device on the map, as far as it is compared with what it was.
+
+    Attributes:
+        officers: those who have it now, by duty's number.
+        names: what they are called, in one line; None where nobody has it.
+        activity: of the first of them, None where nobody has it.
+    """
+
+    device_id: str
+    time: int
+    lon: float
+    lat: float
+    error_m: float | None
+    speed_mps: float | None
+    heading_deg: float | None
+    place: int
+    kind: str
+    officers: tuple[str, ...]
+    names: str | None
+    activity: str | None
+    state: int
+
+
+def state_words(policies: Policies, start: int, state: int) -> str:
+    """A radio status in words, under the policy at a duty's start."""
+    return "" if state == NO_STATE else policies.at(start).state(state).name.replace("_", " ")
+
+
+def activity_name(activity: int) -> str:
+    """The name of an activity; ``off_duty`` for an officer who is booked on and signed off."""
+    return "off_duty" if activity == SIGNED_OFF else ACTIVITIES[activity]
+
+
+def called(duty: Duty) -> str:
+    """What the officer of a duty is called."""
+    return duty.name or duty.officer_id
+
+
+def holders(duties: Sequence[Duty], now: int) -> dict[str, list[tuple[int, str]]]:
+    """By device: the duties to which it is allocated now, with what kind it is."""
+    found: dict[str, list[tuple[int, str]]] = {}
+    for number, duty in enumerate(duties):
+        for item in duty.devices:
+            if (item.start is None or item.start <= now) and (item.end is None or item.end > now):
+                found.setdefault(item.device_id, []).append((number, item.kind))
+    return found
+
+
+def units_of(picture: Picture, shown: Presence) -> dict[str, ShownUnit]:
+    """Every device heard of late.
+
+    Args:
+        picture: the state of things.
+        shown: what the officers of its duties do.
+    """
+    held = holders(picture.duties, picture.as_of)
+    units = picture.units
+    activity, state = shown.activity.tolist(), shown.state.tolist()
+    found = {}
+    for device_id, time, lon, lat, error, speed, heading, place in zip(
+        units.device_id,
+        units.time.tolist(),
+        np.round(units.lon, DIGITS).tolist(),
+        np.round(units.lat, DIGITS).tolist(),
+        known_numbers(units.error_m, 1),
+        known_numbers(units.speed_mps, 1),
+        known_numbers(units.heading_deg, 0),
+        units.place.tolist(),
+        strict=True,
+    ):
+        own = held.get(device_id, ())
+        first = own[0][0] if own else -1
+        found[device_id] = ShownUnit(
+            device_id,
+            time,
+            lon,
+            lat,
+            error,
+            speed,
+            heading,
+            place,
+            own[0][1] if own else "radio",
+            tuple(picture.duties[number].officer_id for number, _ in own),
+            ", ".join(called(picture.duties[number]) for number, _ in own) or None,
+            activity_name(activity[first]) if own else None,
+            state[first] if own else NO_STATE,
+        )
+    return found
+
+
+def known_numbers(column: NDArray[np.float64], decimals: int) -> list[float | None]:
+    """Numbers rounded, those that are missing as None."""
+    missing = np.isnan(column).tolist()
+    values = np.round(column, decimals).tolist()
+    return [None if gone else value for value, gone in zip(values, missing, strict=True)]
+
+
+def columns_of(
+    units: Sequence[ShownUnit], gone: list[str] | UnsetType = UNSET, *, whole: bool
+) -> UnitColumnsJson:
+    """Units as columns.
+
+    Args:
+        units: which.
+        gone: devices that are to be shown no more.
+        whole: with what seldom changes: the kind of device, who has it, and what they are called.
+    """
+    return UnitColumnsJson(
+        ids=[item.device_id for item in units],
+        lon=[item.lon for item in units],
+        lat=[item.lat for item in units],
+        t_ms=[item.time // 1000 for item in units],
+        heading=[None if item.heading_deg is None else int(item.heading_deg) for item in units],
+        activity=[item.activity for item in units],
+        kind=[item.kind for item in units] if whole else UNSET,
+        officers=[item.officers for item in units] if whole else UNSET,
+        names=[item.names for item in units] if whole else UNSET,
+        gone=gone,
+    )
+
+
+def units_json(
+    units: Mapping[str, ShownUnit], picture: Picture, policies: Policies, names: AreaNames
+) -> UnitsJson:
+    """Units as GeoJSON."""
+    duties = {duty.officer_id: duty for duty in picture.duties}
+    features = []
+    for item in units.values():
+        place = None if item.place == UNKNOWN else picture.places[item.place]
+        owners = [duties[officer] for officer in item.officers]
+        unit = UnitJson(
+            device_id=item.device_id,
+            kind=item.kind,
+            officers=[HolderJson(duty.officer_id, called(duty)) for duty in owners],
+            time=rfc3339(item.time),
+            age_s=seconds_ms(max(0, picture.as_of - item.time)),
+            heading_deg=item.heading_deg,
+            speed_mps=item.speed_mps,
+            error_m=item.error_m,
+            neighbourhood=None if place is None else place.neighbourhood,
+            premises=None if place is None else place.premises,
+            priorities=[] if place is None else list(place.priorities),
+            where=names.place(place),
+            activity=item.activity,
+            state=state_words(policies, owners[0].start, item.state) if owners else None,
+        )
+        features.append(UnitFeatureJson(item.device_id, PointJson((item.lon, item.lat)), unit))
+    return UnitsJson(rfc3339(picture.as_of), features)

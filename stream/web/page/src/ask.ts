@@ -1,0 +1,48 @@
+/** How the server is asked. */
+
+/** What the server refused, in its own words. */
+export class ProblemError extends Error {
+  constructor(
+    readonly status: number,
+    message: string,
+  ) {
+    super(message);
+  }
+}
+
+const BASE = "/api/v1";
+
+/**
+ * Asks the server and gives its answer.
+ *
+ * @throws ProblemError with plain words: what the server said, or that it cannot be reached (status 0).
+ */
+export async function ask<T>(path: string, init: RequestInit = {}): Promise<T> {
+  let response: Response;
+  try {
+    response = await fetch(`${BASE}${path}`, { credentials: "same-origin", ...init });
+  } catch (error) {
+    if (error instanceof DOMException && error.name === "AbortError") throw error;
+    throw new ProblemError(0, "The server cannot be reached. Is patrol web running?");
+  }
+  const body: unknown = await response.json().catch(() => null);
+  if (!response.ok) throw new ProblemError(response.status, said(body, response.status));
+  return body as T;
+}
+
+/** Sends JSON. */
+export function tell<T>(path: string, body: unknown): Promise<T> {
+  return ask<T>(path, {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify(body),
+  });
+}
+
+function said(body: unknown, status: number): string {
+  const words = (body ?? {}) as Record<string, unknown>;
+  for (const key of ["detail", "description", "title"]) {
+    if (typeof words[key] === "string" && words[key]) return words[key];
+  }
+  return `The server answered with status ${status}.`;
+}
