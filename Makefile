@@ -26,13 +26,13 @@ fuzz: pages ## runs the tests with other random examples each time, e.g. make fu
 mutants: $(STAMP) ## puts small faults into a copy and sees whether tests notice, e.g. make mutants ARGS="--sample 250"
 	$(BIN)/python -m tests.mutants $(ARGS)
 
-bench: $(STAMP) ## measures what is fast and says how fast, e.g. make bench ARGS=places
+bench: $(STAMP) ## runs the benchmarks, e.g. make bench ARGS=places
 	$(BIN)/python -m tests.bench $(ARGS)
 
 accuracy: $(STAMP) ## measures how far the figures are from the truth, e.g. make accuracy ARGS=--quick
 	$(BIN)/python -m tests.accuracy $(ARGS)
 
-pages: $(STAMP) ## builds the live page anew where its sources changed
+pages: $(STAMP) ## rebuilds the pages where their sources changed
 	@$(BIN)/python stream/web/page/build.py
 
 pictures: pages ## makes the pictures of README.md anew, from the simulator
@@ -61,7 +61,7 @@ $(STAMP): requirements.lock pyproject.toml
 
 # For Python 3.11 and later on any system; deploy's is the part that an image needs. uv comes from where the machine's pip takes its packages, into a folder
 # that goes again. Neither an address nor a path gets into the lock.
-lock: ## makes the locks anew from pyproject.toml, e.g. make lock ARGS=--upgrade
+lock: ## updates both lock files from pyproject.toml, e.g. make lock ARGS=--upgrade
 	@set -e; folder=$$(mktemp -d); trap 'rm -rf "$$folder"' EXIT; \
 	uv=$$(command -v uv || true); \
 	if [ -z "$$uv" ]; then \

@@ -1,8 +1,8 @@
 """Areas: one published set of boundaries, as frozen columns.
 
-The first room of ``geo``: what an area is, and nothing about files, reference systems, points or time. Who
-reads boundaries makes an :class:`AreaSet`; whoever matches against them takes one. Two sets made of the same
-areas are alike column by column, whatever order the areas came in.
+What an area is, and nothing about files, reference systems, points or time. Readers of boundaries make an
+:class:`AreaSet`; matching takes one. Two sets made of the same areas are alike column by column, whatever
+order the areas came in.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ _ORDER = {kind: order for order, kind in enumerate(Kind)}
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Area:
-    """One area, before it takes its place in an :class:`AreaSet`.
+    """One area, before it becomes part of an :class:`AreaSet`.
 
     Attributes:
         kind: what it is for.
         area_id: its identity among areas of its kind, not blank.
         name: what people call it.
         geometry: shapely ``Polygon`` or ``MultiPolygon``, WGS84 degrees, lon before lat.
-        attributes: what else the publisher said: issue, days, hours, use.
+        attributes: other details from the publisher: issue, days, hours, use.
     """
 
     kind: Kind
@@ -64,7 +64,7 @@ class AreaSet:
         area_id: identities, unique within a kind.
         name: what people call them.
         geometry: ``object[n]``, shapely ``Polygon`` or ``MultiPolygon``, lon/lat, 2D, not empty. Whether they
-            are valid (rings that do not cross) is for the checks to find and for the index to insist on.
+            are valid (rings that do not cross) is found by the checks and required by the index.
         attributes: issue, days, hours, use and the like.
     """
 
@@ -131,7 +131,7 @@ def _label(area: Area) -> str:
 
 
 def _refuse_unfit(rows: list[Area], geometry: NDArray[np.object_]) -> None:
-    """Raise for the first geometry that no place can be made of."""
+    """Raise for the first geometry that cannot be used."""
     if not rows:
         return
     polygonal = np.isin(

@@ -1,10 +1,10 @@
-"""When an area wants visits: its own days and hours, from the publisher's text to intervals of UTC.
+"""When an area needs visits: its own days and hours, from the publisher's text to intervals of UTC.
 
-A room of values: texts and versions of areas in, columns out; nothing of officers, files or the database.
-Times are microseconds since 1970 UTC, intervals half open. Days and hours are those on the clock on the wall
-in London: an instant is within an area's hours if that clock says so. In spring the hour that is left out is
-in nobody's hours; in autumn the hour that comes twice is in them both times. Hours over midnight belong to
-the day on which they begin.
+Values only: texts and versions of areas in, columns out; nothing of officers, files or the database. Times
+are microseconds since 1970 UTC, intervals half open. Days and hours are local time in London: an instant is
+within an area's hours if the local time is. In spring the hour that is left out is in nobody's hours; in
+autumn the hour that comes twice is in them both times. Hours over midnight belong to the day on which they
+begin.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def days_of(text: str) -> tuple[int, ...]:
         Days in order, Monday 0 to Sunday 6.
 
     Raises:
-        ValueError: a word is no day.
+        ValueError: a word is not a day.
     """
     days: set[int] = set()
     for part in re.split(r"[,;]", text):
@@ -78,7 +78,7 @@ def hours_of(text: str) -> tuple[int, int]:
         Minutes after midnight from and to; an end at or before the start lies on the next day.
 
     Raises:
-        ValueError: it is not two times with a dash between them, or both are one.
+        ValueError: it is not two times with a dash between them, or both are the same.
     """
     match = re.fullmatch(r"\s*(\d{1,2})[:.](\d\d)\s*[-–]\s*(\d{1,2})[:.](\d\d)\s*", text)
     start, end = (int(match[1]) * 60 + int(match[2]), int(match[3]) * 60 + int(match[4])) if match else (0, 0)
@@ -90,7 +90,7 @@ def hours_of(text: str) -> tuple[int, int]:
 def when(attributes: Mapping[str, str]) -> When:
     """The days and hours of an area; ``ALWAYS`` where it has none.
 
-    What cannot be read (the checks report it, and people may accept it) counts as not said: an area with
+    What cannot be read (the checks report it, and people may accept it) counts as missing: an area with
     unreadable hours has all hours of its days, one with unreadable days its hours on every day.
     """
     days, hours = ALWAYS
@@ -103,7 +103,7 @@ def when(attributes: Mapping[str, str]) -> When:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class OwnHours:
-    """The own time of each priority area within a reach, as the versions in force at each instant say.
+    """The own time of each priority area within a reach, according to the version in force at each instant.
 
     An area without days and hours has the whole of the time in which it was published.
 
@@ -112,7 +112,7 @@ class OwnHours:
         first: ``int64[areas + 1]``, where each area's rows begin.
         start: ``int64[m]``, microseconds since 1970 UTC; sorted and disjoint within an area.
         end: ``int64[m]``, exclusive; no interval ends where the next of its area starts.
-        reach: the time that was asked about; nothing is said of any other.
+        reach: the time that was asked about; nothing is known of any other.
     """
 
     area_ids: tuple[str, ...]
@@ -127,7 +127,7 @@ class OwnHours:
 
         Args:
             versions: ``(in force from, areas)`` with strictly rising times, as ``AreaHistory`` takes them.
-            start: microseconds; what is asked about begins here.
+            start: microseconds; the start of the time asked about.
             end: microseconds, exclusive.
         """
         end = max(start, end)
@@ -165,7 +165,7 @@ class OwnHours:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Wall:
-    """The clock on the wall over a reach: stretches in which it is a fixed time ahead of UTC."""
+    """Local time over a reach: stretches in which it is a fixed time ahead of UTC."""
 
     start: int
     end: int
@@ -173,12 +173,12 @@ class _Wall:
 
     @classmethod
     def over(cls, start: int, end: int) -> _Wall:
-        """Looks at the clock once a day, and between two days that differ until the change is found."""
+        """Looks at the offset once a day, and searches between two days that differ."""
         stretches = []
         at, ahead = start, _ahead(start)
         for day in [*range(start + DAY, end, DAY), end]:
             if _ahead(day) != ahead:
-                low, high = max(at, day - DAY), day  # the clock still says ``ahead`` at low, no more at high
+                low, high = max(at, day - DAY), day  # local time is still ``ahead`` at low, no longer at high
                 while high - low > 1:
                     middle = (low + high) // 2
                     low, high = (middle, high) if _ahead(middle) == ahead else (low, middle)
@@ -203,7 +203,7 @@ class _Wall:
 
 
 def _ahead(time: int) -> int:
-    """How far the clock in London is ahead of UTC, microseconds."""
+    """How far local time in London is ahead of UTC, microseconds."""
     ahead = (EPOCH + timedelta(microseconds=time)).astimezone(LOCAL).utcoffset()
     return (ahead or timedelta()) // timedelta(microseconds=1)
 

@@ -1,8 +1,7 @@
 """A throwaway Kafka-compatible broker and PostgreSQL for one machine: for the demonstration and for tests.
 
-A shell room: it starts and ends processes, and knows nothing of fixes, duties or places. Never for
-production: the broker keeps everything in memory and forgets it when it ends, the database does not wait for
-the disk.
+It starts and ends processes, and knows nothing of fixes, duties or places. Never for production: the
+broker keeps everything in memory and forgets it when it ends, the database does not wait for the disk.
 
 Each server is held by a *keeper*, a small process of its own (this file run as a script). The keeper ends
 the server and removes its temporary folder as soon as its maker closes it, ends or is killed, even by

@@ -1,9 +1,9 @@
 """Settings of the running processes: variables ``PATROL_*``, or a TOML file named by ``PATROL_CONFIG``.
 
-A shell: it reads the environment and files. A variable of the environment goes before the file. What is
-secret may be given as ``…_FILE``: the name of a file whose content, without the newline at its end, is the
-value. The settings of the accounting are not here but in a policy (``stream.core.policy``), because a figure
-depends on them.
+It reads the environment and files. Environment variables take precedence over the file. A secret may be
+given as ``…_FILE``: the name of a file whose content, without the newline at its end, is the value. The
+settings of the accounting are not here but in a policy (``stream.core.policy``), because a figure depends on
+them.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ WALL, EVENTS = "wall", "events"
 
 
 class SettingsError(ValueError):
-    """A setting is missing or makes no sense; the message names it and says what to write."""
+    """A setting is missing or invalid; the message names it and says what to write."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +49,14 @@ class Settings:
         session_s: Kafka's session timeout, seconds.
         batch_fixes: the most fixes of one transaction.
         stale_s: how old the newest event may be before the live page says so.
-        basemap: what the live page's map lies on; empty for the areas alone.
+        basemap: the background of the live page's map; empty for the areas alone.
         shift_s: how long a duty without an end is expected to last, for projections.
         projection_done: the part of the booked time that must be over before a share is projected.
         watch_s: seconds between two looks for alerts.
         alert_nobody_on_patch_s, alert_projected_miss_s, alert_priority_unvisited_s, alert_off_patch_s,
-        alert_tracker_silent_s, alert_feed_stopped_s: how long something must be so before it rings.
-        alert_clear_s: how long the contrary must hold before an alert is over.
+        alert_tracker_silent_s, alert_feed_stopped_s: how long a condition must hold before the alert is
+            raised.
+        alert_clear_s: how long a condition must be absent before its alert clears.
         database_connect_s, database_statement_s: how long ``patrol web`` waits for a connection, and for what
             it asks over it.
         database_answer_s: how long a request waits before it is told that the database does not answer.
@@ -121,29 +122,29 @@ class Settings:
 SETTINGS: Mapping[str, str] = {
     "kafka": "Kafka's bootstrap servers, for example kafka1:9092,kafka2:9092",
     "database": "PostgreSQL's DSN, for example postgresql://patrol@db/patrol (or PATROL_DATABASE_FILE)",
-    "topic_prefix": "goes before every topic's name, for several forces on one Kafka",
+    "topic_prefix": "prefix of every topic's name, for several forces on one Kafka",
     "partitions": "partitions of the topics for positions, duties and states; workers beyond it stand idle",
     "replication": "copies Kafka keeps of each partition: 3 where there are three brokers",
     "policy": "a TOML file with the accounting's settings (stream/README.md); without it the rules' defaults",
     "clock": "what is now for live figures: wall, or events (the newest event's time, for replays)",
     "publish_s": "seconds between live figures on visibility.shares",
     "session_s": "seconds after which Kafka gives a silent process's partitions to another",
-    "batch_fixes": "the most fixes that one transaction takes",
+    "batch_fixes": "the most fixes in one transaction",
     "stale_s": "how old the newest event may be, in seconds, before the live page calls its data stale",
-    "basemap": "what the live page's map lies on: a tile address with {z}, {x} and {y}, or a PMTiles file",
+    "basemap": "background of the live page's map: a tile address with {z}, {x} and {y}, or a PMTiles file",
     "shift_s": "how many seconds a duty booked without an end is expected to last, for projected shares",
     "projection_done": "how much of the booked time must be over, from 0 to 1, before a share is projected",
     "watch_s": "seconds between two looks for alerts",
-    "alert_nobody_on_patch_s": "alert: officers on duty and none of them on patch for so many seconds",
-    "alert_projected_miss_s": "alert: for so many seconds heading below the target, doubt included",
-    "alert_priority_unvisited_s": "alert: a priority area unvisited for so many seconds within its own hours",
-    "alert_off_patch_s": "alert: an officer off patch for more than so many seconds",
-    "alert_tracker_silent_s": "alert: an officer on duty whose devices are silent for so many seconds",
-    "alert_feed_stopped_s": "alert: no event at all for so many seconds",
-    "alert_clear_s": "an alert is over when the contrary has held for so many seconds",
+    "alert_nobody_on_patch_s": "alert: officers on duty and none of them on patch for this many seconds",
+    "alert_projected_miss_s": "alert: for this many seconds heading below the target, doubt included",
+    "alert_priority_unvisited_s": "alert: a priority area unvisited for this many seconds of its own hours",
+    "alert_off_patch_s": "alert: an officer off patch for more than this many seconds",
+    "alert_tracker_silent_s": "alert: an officer on duty whose devices are silent for this many seconds",
+    "alert_feed_stopped_s": "alert: no event at all for this many seconds",
+    "alert_clear_s": "an alert clears when its condition has not held for this many seconds",
     "database_connect_s": "how many seconds patrol web waits for a connection to the database, from 2 on",
     "database_statement_s": "after how many seconds patrol web gives up a statement of its own",
-    "database_answer_s": "after how many seconds patrol web tells whoever asks that the database is silent",
+    "database_answer_s": "after how many seconds patrol web says that the database does not answer",
     "report_at": "day and local time at which the last week's reports are published, for example Mon 06:00",
     "report_weeks": "how many weeks back reports that could not be published in time are published late",
     "smtp": "the mail server, for example smtp://user:password@mail.example:587 (or PATROL_SMTP_FILE)",
@@ -160,7 +161,7 @@ STARTTLS, TLS, PLAIN = "starttls", "tls", "plain"
 
 @dataclass(frozen=True, slots=True)
 class Relay:
-    """A mail server and how to speak with it.
+    """A mail server and how to connect to it.
 
     Attributes:
         tls: ``starttls``, ``tls`` from the first byte, or ``plain``, without any.
@@ -182,7 +183,7 @@ def relay(address: str) -> Relay:
     machine. A user and password stand before the host, with ``%40`` for an ``@`` in them.
 
     Raises:
-        SettingsError: it is none; the message does not repeat it, it may hold a password.
+        SettingsError: it is not one; the message does not repeat it, because it may hold a password.
     """
     try:
         found = urlsplit(address)
@@ -233,7 +234,7 @@ def load(environment: Mapping[str, str] | None = None) -> Settings:
     """Settings from the environment and the file that it names.
 
     Raises:
-        SettingsError: an unknown setting in the file, or a value that makes no sense.
+        SettingsError: an unknown setting in the file, or an invalid value.
     """
     environment = os.environ if environment is None else environment
     names = {f"PATROL_{name.upper()}" for name in SETTINGS}
@@ -286,7 +287,7 @@ def _typed(given: Mapping[str, Any]) -> Settings:
     try:
         conninfo_to_dict(values.get("database", ""))
     except ProgrammingError as error:
-        raise SettingsError(f"PATROL_DATABASE is no DSN ({error}): {SETTINGS['database']}") from None
+        raise SettingsError(f"PATROL_DATABASE is not a DSN ({error}): {SETTINGS['database']}") from None
     if values.get("projection_done", 0.0) > 1:
         raise SettingsError(f"PATROL_PROJECTION_DONE must be at most 1: {SETTINGS['projection_done']}")
     if values.get("clock", WALL) not in (WALL, EVENTS):
@@ -299,5 +300,5 @@ def _typed(given: Mapping[str, Any]) -> Settings:
         raise SettingsError(f"PATROL_{missing.upper()} is not set, and mail needs it: {SETTINGS[missing]}")
     page = urlsplit(values.get("page") or "https://none")
     if page.scheme not in {"http", "https"} or not page.netloc or page.query or page.fragment:
-        raise SettingsError(f"PATROL_PAGE={values['page']!r} is no address: {SETTINGS['page']}")
+        raise SettingsError(f"PATROL_PAGE={values['page']!r} is not an address: {SETTINGS['page']}")
     return Settings(**values)

@@ -1,6 +1,6 @@
 """The Kafka topics: their names, how they are kept, and how they come into being.
 
-A shell room: it speaks to Kafka's administration only. What stands in the messages is for the others.
+It speaks to Kafka's administration only. What stands in the messages is for the others.
 """
 
 from __future__ import annotations

@@ -238,7 +238,7 @@ def believable(
                 "4 h 2 min outside every neighbourhood (available 4 h 2 min; PC Dhillon 4 h 2 min)",
                 "1 h 3 min in 4 smaller items",
             ),
-            notes=("22 min in doubt, too near the patch's edge or on the way over it.",),
+            notes=("22 min in doubt (too near the patch's edge, or crossing it).",),
         ),
         basis=replace(
             empty(period).basis,

@@ -1,4 +1,4 @@
-"""A check in a process of its own, so that no file can take the memory or time of the one that asks."""
+"""A check in a process of its own, so that no file can exhaust the memory or time of the caller."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ def check_apart(
 ) -> Checked:
     """:func:`check` of a file in a process of its own with limited memory and time.
 
-    What people never draw may still ask for any amount of either, and only a process of its own can be
-    stopped then. A file of few vertices cannot, and is checked here.
+    A shape that no person would draw may need any amount of either, and only a separate process can be
+    stopped. A file of few vertices cannot, and is checked here.
 
     Args:
         path: the file.
@@ -82,7 +82,7 @@ _Rows = list[tuple[Kind, str, str, Any, dict[str, str]]]
 
 
 def _plain(areas: AreaSet | None) -> _Rows | None:
-    """Areas as values that go from one process to another."""
+    """Areas as values to pass from one process to another."""
     if areas is None:
         return None
     return [(row.kind, row.area_id, row.name, row.geometry, dict(row.attributes)) for row in areas.areas()]
@@ -101,10 +101,10 @@ def _answer() -> None:
 
 
 def _limit(limits: ReadingLimits) -> None:
-    """Bind this process: so much memory beyond what it has, so much time of a processor."""
+    """Limit this process: memory beyond what it has, and processor time."""
     try:
         import resource
-    except ImportError:  # not on Windows; the parent's clock still holds
+    except ImportError:  # not on Windows; the parent's time limit still applies
         return
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     used = resource.getrusage(resource.RUSAGE_SELF)

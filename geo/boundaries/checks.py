@@ -1,9 +1,9 @@
-"""Findings on a boundary file: what is wrong, where, how bad, and what was mended.
+"""Findings on a boundary file: what is wrong, where, how serious it is, and what was repaired.
 
-A room of values: a file (or a layer of one) goes in, areas and findings come out, and nothing is published or
-written here. An error stops a publication, a warning and a note do not; people may accept an error by its
-code, with name and reason, and it becomes a note. Every code stands in :data:`CODES` and, for people, in
-``geo/README.md``. Sizes are square metres on the ground, places are WGS84 degrees.
+A file (or a layer of one) goes in, areas and findings come out, and nothing is published or written here. An
+error stops a publication, a warning and a note do not; people may accept an error by its code, with name and
+reason, and it becomes a note. Every code is listed in :data:`CODES` and, for people, in ``geo/README.md``.
+Sizes are square metres on the ground, places are WGS84 degrees.
 """
 
 from __future__ import annotations
@@ -80,12 +80,12 @@ def check(
         name_column: the column with the names, where it cannot be found.
         crs: the reference system, in place of the file's.
         encoding: how its texts are written, in place of what the file says.
-        accept: errors that are let pass, by code or by ``code:area_id``; those of a file that cannot be used
+        accept: errors that are accepted, by code or by ``code:area_id``; those of a file that cannot be used
             at all cannot be.
-        limits: how much the file may ask for.
+        limits: limits on size, memory and time.
 
     Raises:
-        ValueError: ``accept`` names a code that is none, or one that cannot be accepted.
+        ValueError: ``accept`` names an unknown code, or one that cannot be accepted.
     """
     accept = accept or {}
     refuse_acceptances(accept)
@@ -143,7 +143,7 @@ def read_or_stop(
 
 
 def _located(raw: RawLayer, crs: str | None, outline: Any, found: list[Finding]) -> NDArray[np.object_]:
-    """Shapes in degrees, and what there is to say about where they are."""
+    """Shapes in degrees, and findings on where they are."""
     if not len(raw):
         raise UnusableFileError("nothing-in-it", f"{raw.source}: has no areas in it; export it again")
     west, south, east, north = (float(value) for value in shapely.total_bounds(raw.geometry))
@@ -164,13 +164,15 @@ def _located(raw: RawLayer, crs: str | None, outline: Any, found: list[Finding])
         ):
             raise UnusableFileError(
                 "axes-swapped",
-                f"{raw.source}: northing stands before easting: the areas lie in the force only when "
+                f"{raw.source}: northing comes before easting: the areas lie in the force only when "
                 f"they are swapped; swap them in the file, or give --crs {BNG}{REVERSED}",
             )
     if crs is not None and raw.crs is not None and crs_of(raw.crs).name != system.name:
         found.append(
             finding_of(
-                "crs-replaced", f"the file names {crs_of(raw.crs).name}", f"{system.name} was used, as told"
+                "crs-replaced",
+                f"the file names {crs_of(raw.crs).name}",
+                f"{system.name} was used as instructed",
             )
         )
     if shapely.has_z(raw.geometry).any():

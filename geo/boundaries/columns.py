@@ -29,10 +29,10 @@ def find_column(raw: RawLayer, what: str, named: str | None = None) -> str | Non
         named: the column that an option names, if one does; upper and lower case are alike.
 
     Returns:
-        The column as the file spells it; None for names that are nowhere.
+        The column as the file spells it; None where there are no names.
 
     Raises:
-        AreaFileError: the column named is not there, several would do, or no id is to be found.
+        AreaFileError: the column named does not exist, several would do, or no id is found.
     """
     shown = ", ".join(raw.columns) or "none"
     if named is not None:
@@ -42,7 +42,7 @@ def find_column(raw: RawLayer, what: str, named: str | None = None) -> str | Non
         raise AreaFileError(f"{raw.source}: has no column {named!r}; its columns are: {shown}")
     patterns = _FOUND[what]
     if what == "id" and raw.driver in ("KML", "LIBKML"):
-        # The format's own id of a placemark is mostly a number that the last program made up.
+        # The format's own id of a placemark is usually a number that the last program made up.
         patterns = (*[pattern for pattern in patterns if pattern != "id"], "id")
     filled = [name for name in raw.columns if any(column(raw, name))]
     for names in (filled, raw.columns):  # an empty column only where there is no better one
@@ -57,7 +57,7 @@ def find_column(raw: RawLayer, what: str, named: str | None = None) -> str | Non
                 )
     if what == "id":
         raise AreaFileError(
-            f"{raw.source}: has no id column that I know; name it with --id-column, its columns are: {shown}"
+            f"{raw.source}: has no recognised id column; name it with --id-column, its columns are: {shown}"
         )
     return None
 
@@ -70,10 +70,10 @@ def column(raw: RawLayer, name: str | None) -> tuple[str | None, ...]:
 
 
 def kinds_of(raw: RawLayer, kind: Kind | None) -> tuple[Kind, ...]:
-    """What each row is for: as told, else as its own ``kind`` column says.
+    """What each row is for: as given, otherwise as its own ``kind`` column says.
 
     Raises:
-        AreaFileError: neither tells, or a row says a word that is no kind.
+        AreaFileError: neither says so, or a row has an unknown kind.
     """
     if kind is not None:
         return (Kind(kind),) * len(raw)

@@ -1,8 +1,8 @@
 """Coordinate reference systems: from any that a file names to WGS84 degrees and back, and true metres.
 
-A room of pure functions over arrays: no files, no areas. British National Grid goes through OSTN15 with the
-package ``convertbng``, because a pip-installed pyproj carries no OSTN15 grid and would be 2 m off. Everything
-else goes through pyproj. Nothing is guessed: :func:`looks_like` describes numbers, and people decide.
+Pure functions over arrays: no files, no areas. British National Grid goes through OSTN15 with the package
+``convertbng``, because a pip-installed pyproj carries no OSTN15 grid and would be 2 m off. Everything else
+goes through pyproj. Nothing is guessed: :func:`looks_like` describes the numbers, and people decide.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ BNG = "EPSG:27700"
 """British National Grid, metres east and north."""
 
 REVERSED = ":yx"
-"""Ending of a reference system's name that says: the numbers stand the other way round."""
+"""Ending of a reference system's name: the numbers are the other way round."""
 
 GREAT_BRITAIN = (-9.0, 49.0, 3.0, 62.0)
-"""Degrees that surround Great Britain and its islands: west, south, east, north."""
+"""Degrees that enclose Great Britain and its islands: west, south, east, north."""
 
 _ROUNDING_M = 0.0006  # convertbng rounds eastings and northings to the millimetre
 _AIRY_M = 6_377_563.396
@@ -54,19 +54,19 @@ class Look(StrEnum):
     GRID = "British National Grid metres"
     MERCATOR = "Web Mercator metres"
     UTM = "UTM metres"
-    UNKNOWN = "no coordinates that I know"
+    UNKNOWN = "no recognisable coordinates"
     NOTHING = "no coordinates at all"
 
 
 @dataclass(frozen=True, slots=True)
 class Crs:
-    """A reference system as this house needs it.
+    """A reference system, as this program uses it.
 
     Attributes:
         name: how to name it to people, ``EPSG:…`` where it has a number.
         kind: ``wgs84`` (taken as it is), ``grid`` (OSTN15), ``osgb36`` (to the grid first) or ``other``.
         system: pyproj's view of it.
-        reversed: whether the file's numbers stand the other way round.
+        reversed: whether the file's numbers are the other way round.
     """
 
     name: str
@@ -89,7 +89,7 @@ def crs_of(text: str) -> Crs:
     except pyproj.exceptions.CRSError:
         shown = plain if len(plain) <= 60 else f"{plain[:57]}…"
         raise CrsError(
-            f"{shown!r} is no coordinate system that I know; name one by its number, as --crs {BNG}"
+            f"{shown!r} is not a known coordinate system; name one by its number, as --crs {BNG}"
         ) from None
     if not (system.is_projected or system.is_geographic or system.is_compound or system.is_bound):
         raise CrsError(f"{system.name!r} has no place on the earth; name a real system, as --crs {BNG}")
@@ -233,7 +233,7 @@ def _each_vertex(
     reverse_out: bool = False,
 ) -> NDArray[np.object_]:
     def turn(xy: NDArray[np.float64]) -> NDArray[np.float64]:
-        # NaN stays what it was: the checks find it, and it is not the reference system's fault.
+        # NaN stays NaN: the checks find it, and it is not the reference system's fault.
         told = np.isfinite(xy).all(axis=1)
         columns = xy[told].T[::-1] if reverse_in else xy[told].T
         x, y = way(np.ascontiguousarray(columns[0]), np.ascontiguousarray(columns[1]))
@@ -241,7 +241,7 @@ def _each_vertex(
         if lost.any():
             at = xy[told][int(np.flatnonzero(lost)[0])]
             raise CrsError(
-                f"{int(lost.sum())} of {len(xy)} vertices lie where {name} does not reach, the first at "
+                f"{int(lost.sum())} of {len(xy)} vertices are outside the extent of {name}, the first at "
                 f"({at[0]:g}, {at[1]:g}); name the system that the numbers are in with --crs"
             )
         turned = np.array(xy, dtype=np.float64)
@@ -287,7 +287,7 @@ _OPTION = {
 
 
 def advice(look: Look) -> str:
-    """What to do about numbers of that look, as the end of a sentence."""
+    """What to do about numbers that look like this, as the end of a sentence."""
     if look in _OPTION:
         return f"the numbers look like {look}: if they are, give {_OPTION[look]}"
     return f"the numbers look like {look}: ask who made the file, then name the system with --crs"
@@ -311,9 +311,9 @@ def refuse_contradiction(crs: Crs, bounds: tuple[float, float, float, float]) ->
         if not degrees:
             raise CrsError(f"the coordinates cannot be degrees ({crs.name}); {advice(look)}")
         if look is Look.LATLON and not crs.reversed:
-            raise CrsError(f"latitude stands before longitude; {advice(look)}, or swap them in the file")
+            raise CrsError(f"latitude comes before longitude; {advice(look)}, or swap them in the file")
         if look is Look.LONLAT and crs.reversed:
-            raise CrsError(f"longitude stands before latitude already; leave {REVERSED} out of --crs")
+            raise CrsError(f"longitude already comes before latitude; leave {REVERSED} out of --crs")
     elif degrees and bounds != (0.0, 0.0, 0.0, 0.0):
         raise CrsError(f"the coordinates cannot be metres ({crs.name}); {advice(look)}")
     elif crs.kind == "grid" and look is not Look.GRID:
@@ -323,7 +323,7 @@ def refuse_contradiction(crs: Crs, bounds: tuple[float, float, float, float]) ->
 def metric(geometry: NDArray[np.object_], centre: tuple[float, float]) -> NDArray[np.object_]:
     """Shapes in WGS84 degrees to metres around a centre (Lambert azimuthal), for lengths and widths.
 
-    Lengths within 100 km of the centre are true to 0.01 %. For areas see :func:`area_m2`.
+    Lengths within 100 km of the centre are true to 0.01%. For areas see :func:`area_m2`.
 
     Args:
         geometry: ``object[n]`` of shapely geometries or None.
@@ -355,7 +355,7 @@ def centre_of(geometry: NDArray[np.object_]) -> tuple[float, float]:
 
 
 def area_m2(geometry: NDArray[np.object_] | Any) -> NDArray[np.float64]:
-    """Ground area of shapes in WGS84 degrees, their edges straight in degrees as everywhere in this house.
+    """Ground area of shapes in WGS84 degrees, their edges straight in degrees as everywhere in this program.
 
     The integral of the authalic function along each edge (Snyder, Map Projections, 1987, formula 3-12), by
     Gauss's rule with three points: pieces of a shape add up to the shape, however long its edges are.
@@ -365,7 +365,8 @@ def area_m2(geometry: NDArray[np.object_] | Any) -> NDArray[np.float64]:
 
     Returns:
         ``float64[n]`` square metres on the ellipsoid, 0 for points, lines and None. A ring that crosses
-        itself counts what it goes round one way less what it goes round the other, as ``shapely.area`` does.
+        itself counts the area enclosed one way less the area enclosed the other way, as ``shapely.area``
+        does.
     """
     shapes = np.atleast_1d(np.asarray(geometry, dtype=object))
     areas = np.zeros(len(shapes))

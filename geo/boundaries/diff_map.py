@@ -1,7 +1,7 @@
 """What changed between two versions of the boundaries, as one page with a map: no script, no request.
 
-A pure room: two area sets and their difference in, text out. The ground that changed hands is drawn over the
-newer areas, each flow as one shape with its own title, and listed in a table below.
+Two area sets and their difference in, text out. The ground that changed hands is drawn over the newer areas,
+each flow as one shape with its own title, and listed in a table below.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from geo.boundaries.diffs import Diff, Flow
 
 NOBODY = "no area"
-"""What ground that no area has is called."""
+"""What land in no area is called."""
 
 _STYLE = """
 body{font:16px/1.45 system-ui,sans-serif;margin:1.5rem auto;max-width:75rem;padding:0 1rem;color:#14213d}
@@ -39,12 +39,12 @@ table{border-collapse:collapse;margin:1rem 0}td.n{text-align:right;font-variant-
 
 
 def ground(size_m2: float) -> str:
-    """A size for people: square kilometres, or square metres where that says more."""
+    """A size for people: square kilometres, or square metres for small ones."""
     return f"{size_m2 / 1e6:,.3f} km²" if size_m2 >= 10_000 else f"{size_m2:,.0f} m²"
 
 
 def flow_shape(flow: Flow, old: AreaSet, new: AreaSet) -> Any:
-    """The ground of a flow: what its ``from`` had and its ``to`` has, less what the former kept (degrees)."""
+    """The land of a flow: what its ``from`` had and its ``to`` has, less what the former kept (degrees)."""
     before, after = _shapes(old, flow.kind), _shapes(new, flow.kind)
     if flow.from_id is None:
         lost = shapely.difference(after[flow.to_id or ""], _whole(before))

@@ -1,8 +1,8 @@
-"""One version of the boundaries against another: what came, went, changed its name, and moved.
+"""One version of the boundaries compared with another: areas added, removed, renamed and moved.
 
-A pure room: two :class:`AreaSet` in, one :class:`Diff` out; versions and dates are for others. The ground
-that changed hands is a table of flows: so many square metres went from this area to that one. Edges that were
-only rounded anew, a few centimetres here and there, moved no ground.
+Two :class:`AreaSet` in, one :class:`Diff` out; versions and dates are for others. The land that changed hands
+is a table of flows: square metres from one area to another. Edges that were only rounded differently, by a
+few centimetres, move no land.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MOVED_M2 = 1.0
-"""Less ground than this is no move."""
+"""Less land than this does not count as a move."""
 
 ROUNDED_M = 0.05
-"""Strips of ground nowhere wider than this come from rounding coordinates, and are left out."""
+"""Strips nowhere wider than this come from rounding coordinates, and are left out."""
 
 
 @dataclass(frozen=True, slots=True)
 class Flow:
-    """Ground that went from one area to another.
+    """Land that went from one area to another.
 
     Attributes:
         kind: what both are for.
-        from_id: the area that had it before, None for ground that none had.
-        to_id: the area that has it now, None for ground that none has.
+        from_id: the area that had it before, None for land that none had.
+        to_id: the area that has it now, None for land that none has.
         size_m2: square metres on the ground.
     """
 
@@ -48,15 +48,15 @@ class Flow:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """An area that is in both versions, and not alike.
+    """An area that differs between the versions.
 
     Attributes:
         kind: what it is for.
         area_id: its identity.
         before: its name before.
         after: its name now.
-        gained_m2: ground that is new to it, square metres.
-        lost_m2: ground that it had and has no more, square metres.
+        gained_m2: land that is new to it, square metres.
+        lost_m2: land that it no longer has, square metres.
         attributes: what else was changed, as ``(key, before, after)``; None for a missing value.
     """
 
@@ -79,7 +79,7 @@ class Diff:
         renamed: areas whose name changed.
         moved: areas that gained or lost at least :data:`MOVED_M2`.
         changed: areas whose other attributes changed.
-        flows: who lost ground to whom, the largest first within each kind; overlaps count in each pair.
+        flows: which area lost land to which, the largest first within each kind; overlaps count in each pair.
     """
 
     added: tuple[tuple[Kind, str], ...]
@@ -147,7 +147,7 @@ def _less(shapes: NDArray[np.object_], others: NDArray[np.object_]) -> NDArray[n
 
 
 def _ground_m2(shapes: NDArray[np.object_]) -> NDArray[np.float64]:
-    """Ground in each shape without its strips that are no wider than :data:`ROUNDED_M`, m²."""
+    """Area of each shape without its strips no wider than :data:`ROUNDED_M`, m²."""
     sizes = np.zeros(len(shapes))
     parts, owner = shapely.get_parts(shapes, return_index=True)
     areal = shapely.area(parts) > 0
@@ -159,7 +159,7 @@ def _ground_m2(shapes: NDArray[np.object_]) -> NDArray[np.float64]:
 
 
 def _flows(kind: Kind, old: AreaSet, new: AreaSet) -> Iterable[Flow]:
-    """Ground that was one area's and is another's, or none's; what stayed with its area is no flow."""
+    """Land that was one area's and is another's, or none's; what stayed with its area is not a flow."""
     sizes: dict[tuple[str | None, str | None], float] = defaultdict(float)
     if len(old) and len(new):
         tree = shapely.STRtree(new.geometry)
@@ -168,7 +168,7 @@ def _flows(kind: Kind, old: AreaSet, new: AreaSet) -> Iterable[Flow]:
             [old.area_id[i] != new.area_id[j] for i, j in zip(a, b, strict=True)], dtype=np.bool_
         )
         a, b = a[other], b[other]
-        # What an area has kept did not flow, even where another has it now as well.
+        # What an area has kept is not a flow, even if another area has it now as well.
         lost = _lost_to(old, new, a)
         shared = _ground_m2(shapely.intersection(lost, new.geometry[b]))
         for i, j, size in zip(a.tolist(), b.tolist(), shared.tolist(), strict=True):
@@ -182,7 +182,7 @@ def _flows(kind: Kind, old: AreaSet, new: AreaSet) -> Iterable[Flow]:
 
 
 def _lost_to(old: AreaSet, new: AreaSet, rows: NDArray[np.int64]) -> NDArray[np.object_]:
-    """What each of the old areas asked for had and has no more."""
+    """What each of the given old areas no longer has."""
     now = dict(zip(new.area_id, new.geometry, strict=True))
     kept = np.array([now.get(area_id, shapely.Polygon()) for area_id in old.area_id], dtype=object)
     return _less(old.geometry, kept)[rows]

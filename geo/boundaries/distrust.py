@@ -1,4 +1,4 @@
-"""Hostile or damaged boundary files are refused here, before anything parses them."""
+"""Refuses hostile or damaged boundary files, before anything parses them."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def unpacked_archive(path: Path, limits: ReadingLimits) -> Iterator[Path | None]
 
 
 def _unpack(path: Path, folder: Path, limits: ReadingLimits) -> None:
-    """Unpack into a folder what may be unpacked, counting what really comes out."""
+    """Unpack into a folder what may be unpacked, counting the bytes that really come out."""
     bad = f"{path.name}: will not be opened, "
     packed = path.stat().st_size
     _refuse_big(path, path.name, limits)
@@ -106,7 +106,7 @@ def dataset_in(place: Path, source: str, layer: str | None) -> tuple[Path, str |
         found = [file for file in found if file.name.lower() == "doc.kml"]
     if not found:
         names = ", ".join(sorted(file.name for file in place.rglob("*") if file.is_file())[:8]) or "nothing"
-        raise AreaFileError(f"{source}: has no boundary file that I know in it, only: {names}")
+        raise AreaFileError(f"{source}: contains no recognised boundary file, only: {names}")
     if len(found) > 1:
         raise AreaFileError(
             f"{source}: has several layers; choose with --layer: {names_words(f.stem for f in found)}"
@@ -121,7 +121,7 @@ def names_words(names: Any) -> str:
 
 
 def size_words(size: int) -> str:
-    """Bytes as people say them."""
+    """Bytes in words."""
     return f"{size / (1 << 20):,.0f} MB" if size >= 10 << 20 else f"{size:,} bytes"
 
 
@@ -249,7 +249,7 @@ def _begins_as_xml(file: Path) -> bool:
 
 
 def _refuse_entities(file: Path, source: str) -> None:
-    """No document type, hence no entities of its own: the ways to make XML grow or reach for other files."""
+    """No document type, hence no entities of its own: the ways to make XML grow or read other files."""
     # NUL bytes are dropped so that UTF-16 cannot hide the words.
     text = file.read_bytes().replace(b"\0", b"").upper()
     if b"<!DOCTYPE" in text or b"<!ENTITY" in text:

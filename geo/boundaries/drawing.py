@@ -1,7 +1,7 @@
-"""Shapes as SVG: degrees to a drawing that is as broad as the ground is, north up.
+"""Shapes as SVG: degrees to a drawing true to scale, north up.
 
-A small pure room for the pages that findings and differences are shown on: paths and circles as text, and
-nothing about what they mean. No script, no request: a page can be mailed.
+For the pages that findings and differences are shown on: paths and circles as text, and nothing about what
+they mean. No script, no request: a page can be mailed.
 """
 
 from __future__ import annotations

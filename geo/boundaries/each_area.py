@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 _TINY_PART_M2 = 1.0
-_MENDED_M2 = 1.0  # a repair that moves less ground than this is no matter of meaning
+_MENDED_M2 = 1.0  # a repair that moves less area than this changes nothing that matters
 
 _SIZES: Mapping[Kind, tuple[float, float]] = {
     Kind.NEIGHBOURHOOD: (10_000.0, 2_000e6),
@@ -66,7 +66,7 @@ def areas_of_rows(
         which = f"{kinds[at]} {ids[at]}" if ids[at] else f"row {at + 1}"
         if unfit(ids[at] or ""):
             who = (kinds[at], None)
-            what = f"longer than {LONGEST} characters" if len(ids[at] or "") > LONGEST else "that is no text"
+            what = f"longer than {LONGEST} characters" if len(ids[at] or "") > LONGEST else "that is not text"
             text = f"row {at + 1} has an id {what}: {(ids[at] or '')[:40]!r}"
             found.append(finding_of("id-unfit", text, "left out", who))
             continue
@@ -110,7 +110,7 @@ def _other_kinds(raw: RawLayer, kind: Kind, found: list[Finding]) -> None:
             finding_of(
                 "kind-replaced",
                 f"the file calls some of its areas {', '.join(sorted(others)[:5])}",
-                f"all of them were taken as {kind}, as told",
+                f"all of them were taken as {kind} as instructed",
             )
         )
 
@@ -118,7 +118,7 @@ def _other_kinds(raw: RawLayer, kind: Kind, found: list[Finding]) -> None:
 def _shape(
     which: str, who: tuple[Kind, str | None], shape: Any, *, unclosed: bool, found: list[Finding]
 ) -> Any:
-    """A usable polygon of a row, None where there is none; says what had to be done for it."""
+    """A usable polygon of a row, None where there is none; reports what had to be repaired."""
     if shape is None or shape.is_empty:
         found.append(finding_of("shape-missing", f"{which} has no shape", "left out", who))
         return None
@@ -129,7 +129,7 @@ def _shape(
         )
         found.append(
             finding_of(
-                "shape-broken", f"{which} has coordinates that are no numbers", "left out", who, place=spot
+                "shape-broken", f"{which} has coordinates that are not numbers", "left out", who, place=spot
             )
         )
         return None
@@ -237,7 +237,7 @@ def _size(which: str, who: tuple[Kind, str | None], shape: Any, found: list[Find
 
 
 def ungarbled(text: str) -> str | None:
-    """What a text was before it was written in one encoding and read in another; None where it is whole.
+    """What a text was before it was written in one encoding and read in another; None where it is intact.
 
     UTF-8 read as Windows-1252 (or Latin-1) leaves pairs such as ``Ã©`` that almost no name has. A text that
     is lost for good (a replacement character, a control character) comes back as it is.

@@ -1,4 +1,4 @@
-"""Findings of a check: what each code means, and how findings are told as rows, GeoJSON or text."""
+"""Findings of a check: what each code means, and how findings are given as rows, GeoJSON or text."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ CODES: Mapping[str, Severity] = MappingProxyType(
         "crs-wrong": ERROR,
         "axes-swapped": ERROR,
         "heaped": ERROR,
-        # The file as a whole: it can.
+        # The file as a whole: something can.
         "abroad": ERROR,
         "far-from-published": ERROR,
         "crs-replaced": NOTE,
@@ -109,9 +109,9 @@ class Finding:
         area_id: the area concerned (the first of two), where there is one.
         kind: its kind.
         place: shapely geometry in WGS84 degrees where it is, if it is anywhere.
-        size_m2: ground concerned, square metres, if that says anything.
+        size_m2: area concerned, square metres, if that applies.
         text: what is wrong, for people.
-        done: what was mended, or what happens if it is left.
+        done: what was repaired, or what happens if it is left.
     """
 
     code: str
@@ -126,7 +126,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Acceptance:
-    """Why an error is let pass, and who said so."""
+    """Why an error is accepted, and by whom."""
 
     who: str
     why: str
@@ -137,7 +137,7 @@ class Checked:
     """A file after the checks.
 
     Attributes:
-        areas: what can be published, mended; None where nothing can. Rows that no area can be made of are
+        areas: what can be published, after repairs; None where nothing can. Rows that cannot become areas are
             left out, each with an error among the findings.
         findings: worst first.
     """
@@ -147,7 +147,7 @@ class Checked:
 
     @property
     def stops(self) -> bool:
-        """Whether an error stands against publication."""
+        """Whether an error prevents publication."""
         return self.areas is None or any(finding.severity is ERROR for finding in self.findings)
 
 
@@ -160,7 +160,7 @@ def refuse_acceptances(accept: Mapping[str, Acceptance]) -> None:
     for key in accept:
         code = key.split(":", 1)[0]
         if code not in CODES or code in _FATAL:
-            raise ValueError(f"{key!r} is no finding that can be accepted; see the table in geo/README.md")
+            raise ValueError(f"{key!r} is not a finding that can be accepted; see the table in geo/README.md")
 
 
 class UnusableFileError(Exception):
@@ -202,7 +202,7 @@ def counted(number: int, what: str) -> str:
 
 
 def area_words(size: float) -> str:
-    """Square metres as people say them: m² or km²."""
+    """Square metres in words: m² or km²."""
     if size >= 1e6:
         return f"{size / 1e6:,.2f} km²"
     return f"{size:,.0f} m²" if size >= 10 else f"{size:,.2f} m²"

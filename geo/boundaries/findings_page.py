@@ -30,7 +30,7 @@ td{display:block;border:0;padding:.15rem 0}tr{display:block;border-top:1px solid
 
 
 def findings_html(checked: Checked, title: str, below: AreaSet | None = None) -> str:
-    """The findings on a map, as one page that needs nothing from anywhere: no script, no request.
+    """The findings on a map, as one self-contained page: no script, no request.
 
     Args:
         checked: what :func:`check` gave.
@@ -39,7 +39,7 @@ def findings_html(checked: Checked, title: str, below: AreaSet | None = None) ->
     """
     shapes = [] if checked.areas is None else list(checked.areas.geometry)
     names = [] if checked.areas is None else list(zip(checked.areas.area_id, checked.areas.name, strict=True))
-    # What lies far away would make all others too small to see; its own close view still shows it.
+    # A place far away would make all others too small to see; its own close view still shows it.
     far = {(f.kind, f.area_id) for f in checked.findings if f.code in ("outside-force", "outside-britain")}
     kinds = [] if checked.areas is None else checked.areas.kind
     near_by = [

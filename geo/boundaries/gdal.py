@@ -1,4 +1,4 @@
-"""GDAL in a child process with limits of its own: whatever a file does to it, this process goes on."""
+"""GDAL in a child process with limits of its own: whatever a file does to it, this process survives."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from geo.boundaries.layer import AreaFileError, RawLayer, ReadingLimits
 _SAFE = "GeoPackage or GeoJSON"
 
 
-# Drivers that reach for other files, programs or servers, or that a boundary file never needs.
+# Drivers that open other files, programs or servers, or that a boundary file never needs.
 _NEVER = (
     "OGR_VRT,VRT,GDALG,HTTP,WFS,OAPIF,OGCAPI,CSW,Elasticsearch,Carto,AmigoCloud,PLSCENES,NGW,EEDA,EEDAI,GPSBabel,"
     "ADBC,PGDUMP,PDF,MBTiles,PMTiles,MVT,GTFS,OSM,SQLite,Selafin,LVBAG,VDV,OGR_PDS,PDS4,VICAR,PCIDSK,MiraMonVector"
@@ -92,7 +92,7 @@ def _explained(answer: dict[str, Any]) -> str:
             "or save it again as UTF-8"
         )
     if "not recognized" in said:
-        return f"is in no format that I know; export it as {_SAFE}"
+        return f"is in no recognised format; export it as {_SAFE}"
     said = re.sub(r"'?/\S*/", "'", said)  # no temporary folders in messages
     return f"cannot be read ({said[:160]}); export it again as {_SAFE}"
 
@@ -123,7 +123,7 @@ def _child() -> None:
     )
     try:
         import resource
-    except ImportError:  # not on Windows; the time limit of the parent still holds
+    except ImportError:  # not on Windows; the time limit of the parent still applies
         pass
     else:
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -151,7 +151,7 @@ def _child() -> None:
             return ",".join(map(str, value))
         return str(int(value)) if isinstance(value, float) and value == int(value) else str(value)
 
-    # Outside the try: where there is no memory even for this, the parent says so.
+    # Outside the try: if there is no memory even for this, the parent reports it.
     import pyogrio
     import pyogrio.raw
 

@@ -12,11 +12,11 @@ if TYPE_CHECKING:
 
 
 _UNPRINTABLE = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\u2028-\\u202e\\u2066-\\u2069]")
-"""Characters that steer a terminal or turn the direction of writing; no name needs them."""
+"""Characters that control a terminal or the direction of writing; no name needs them."""
 
 
 def printable(text: str) -> str:
-    """A text that may be shown anywhere: control characters are written out, as Python writes them."""
+    """A text that is safe to show: control characters are escaped, as Python does."""
     return _UNPRINTABLE.sub(lambda found: ascii(found[0])[1:-1], text)
 
 
@@ -25,7 +25,7 @@ LONGEST = 200
 
 
 def unfit(text: str) -> bool:
-    """Whether an id or a name is too long, or has characters that steer a terminal or the way of writing."""
+    """Whether an id or a name is too long, or has characters that control a terminal or text direction."""
     return len(text) > LONGEST or printable(text) != text
 
 
@@ -38,7 +38,7 @@ class AreaFileError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class ReadingLimits:
-    """How much a file may ask of this machine.
+    """Limits on what a file may cost this machine.
 
     Attributes:
         file_bytes: size of the file, and of each file inside an archive.
@@ -62,7 +62,7 @@ class ReadingLimits:
 
 
 LIMITS = ReadingLimits()
-"""What a force's boundaries never reach: the whole of England's wards in full detail just fit."""
+"""More than any force's boundaries need: all of England's wards in full detail just fit."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

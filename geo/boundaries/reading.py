@@ -35,7 +35,7 @@ def read_areas(
         id_column: the column with the ids; None to find ``area_id``, ``id``, ``code``, ``WD..CD``.
         name_column: the column with the names; None to find ``name``, ``WD..NM``, else names are ids.
         crs: the reference system, as ``EPSG:27700``, in place of the one that the file names.
-        limits: how much the file may ask for.
+        limits: limits on size, memory and time.
 
     Returns:
         The areas, sorted. A ring that crosses itself is mended where that changes less than 1 m².
@@ -74,12 +74,10 @@ def areas_of(
         if not label:
             raise AreaFileError(f"{which} has no id; fill its id column, or name another with --id-column")
         if unfit(label):
-            raise AreaFileError(f"{raw.source}: row {at + 1} has an id that is too long or no text; mend it")
+            raise AreaFileError(f"{raw.source}: row {at + 1} has an id that is too long or not text; mend it")
         mended = mend(shape)
         if mended is None:
-            what = (
-                "no shape" if shape is None or shape.is_empty else f"a {shape.geom_type}, no usable polygon"
-            )
+            what = "no shape" if shape is None or shape.is_empty else f"a {shape.geom_type}, not a polygon"
             raise AreaFileError(f"{which} has {what}; draw it as a polygon or take the row out")
         if not shape.is_valid and abs(change_m2(shape, mended)) > 1.0:
             reason = shapely.is_valid_reason(shape)
@@ -96,7 +94,7 @@ def areas_of(
 def read_layer(
     path: str | Path, layer: str | None = None, *, encoding: str | None = None, limits: ReadingLimits = LIMITS
 ) -> RawLayer:
-    """Read one layer of a file just as it stands, in bounded time and memory.
+    """Read one layer of a file exactly as it is, in bounded time and memory.
 
     ``encoding`` says how its texts are written, as ``latin-1``, in place of what the file or format says.
 

@@ -49,7 +49,7 @@ def locate(raw: RawLayer, crs: str | None = None) -> NDArray[np.object_]:
         AreaFileError: nothing usable tells where on earth they are.
     """
     system = system_of(raw, crs)
-    # What is straight on a map's plane is not straight in degrees: 2 km bend by 10 cm.
+    # A straight line on a map's plane is not straight in degrees: over 2 km it bends by 10 cm.
     shapes = raw.geometry if system.system.is_geographic else with_shared_vertices(raw.geometry)
     try:
         return to_wgs84(shapes, system)
@@ -61,7 +61,7 @@ _VERTICES_AT_ONCE = 10_000
 
 
 def with_shared_vertices(geometry: NDArray[np.object_], within: float = 0.001) -> NDArray[np.object_]:
-    """Give edges the vertices of other areas that lie on them, so that what fits together goes on fitting.
+    """Give edges the vertices of other areas that lie on them, so that areas that fit together keep fitting.
 
     Args:
         geometry: ``object[n]`` of shapely geometries or None; what is no valid polygon is left as it is.
@@ -88,7 +88,7 @@ def with_shared_vertices(geometry: NDArray[np.object_], within: float = 0.001) -
         found.append(near + np.array([[at], [0]]))
         pairs += near.shape[1]
         if pairs > 100 * (len(vertices) + _VERTICES_AT_ONCE):
-            return geometry  # areas heaped on one another: the checks will say so
+            return geometry  # areas duplicated on top of each other: the checks report it
     vertex, edge = np.concatenate(found, axis=1) if found else np.empty((2, 0), dtype=np.int64)
     start, end, on = xy[starts[edge]], xy[starts[edge] + 1], vertices[vertex]
     inner = np.minimum(np.hypot(*(on - start).T), np.hypot(*(on - end).T)) > 2 * within
@@ -136,7 +136,7 @@ _TANGLE_PAIRS = 50_000_000  # pairs looked at in all
 
 
 def tangled(shape: Any) -> bool:
-    """Whether an invalid shape crosses itself so often that mending it would take memory without end.
+    """Whether an invalid shape crosses itself so often that a repair would take unbounded memory.
 
     Mending needs memory by the crossings, and their number may grow with the square of the vertices: 20,000
     vertices at random have a hundred million. Counting stops as soon as there are too many, and looks at
@@ -169,5 +169,5 @@ def _polygonal(shape: Any) -> NDArray[np.bool_]:
 
 
 def change_m2(shape: Any, mended: Any) -> float:
-    """How much ground a repair gained (or lost, negative) against the shape as its rings enclose it, m²."""
+    """How much area a repair gained (or lost, negative) compared with what the rings enclose, m²."""
     return float(area_m2(mended)[0] - area_m2(shape)[0])

@@ -26,7 +26,7 @@ OUTLINE_SLIVER_M = 25.0
 
 _IGNORED_M2 = 0.01  # below this, two lines are one line in numbers of 64 bits
 MOST_OVERLAPS = 500
-"""More findings of overlaps than this say one thing only: areas lie on top of each other in layers."""
+"""More overlaps than this mean one thing: the file holds several layers of areas on top of each other."""
 
 _MOST_PAIRS = 1_000_000  # areas that touch each other; a hundred thousand wards have a third of that
 _ROWS_AT_ONCE, _PAIRS_AT_ONCE = 64, 1_000
@@ -101,13 +101,13 @@ def _polygons(shape: Any) -> Any:
 
 
 def _is_sliver(shape: Any, width_m: float) -> bool:
-    """Whether a shape is nowhere wider than so many metres."""
+    """Whether a shape is nowhere wider than a number of metres."""
     flat = metric(np.array([shape], dtype=object), centre_of(np.array([shape], dtype=object)))
     return bool(shapely.is_empty(shapely.buffer(flat[0], -width_m / 2)))
 
 
 def _gaps(areas: AreaSet, found: list[Finding]) -> None:
-    """Ground that neighbourhoods go round and none of them has."""
+    """Gaps enclosed by neighbourhoods that belong to none of them."""
     whole = shapely.union_all(areas.geometry)
     tree = shapely.STRtree(areas.geometry)
     for part in shapely.get_parts(whole):
@@ -136,7 +136,7 @@ def _gaps(areas: AreaSet, found: list[Finding]) -> None:
 
 
 def against_outline(areas: AreaSet, outline: Any, found: list[Finding]) -> None:
-    """What of the force's area no area covers, and what of the areas lies outside it."""
+    """The parts of the force's area that no area covers, and the parts of the areas outside it."""
     if outline is None:
         return
     outside = shapely.difference(areas.geometry, outline)
@@ -168,7 +168,7 @@ def against_outline(areas: AreaSet, outline: Any, found: list[Finding]) -> None:
         )
     if Kind.NEIGHBOURHOOD in areas.kind:
         whole = shapely.union_all(areas.only(Kind.NEIGHBOURHOOD).geometry)
-        # Gaps between neighbourhoods have had their findings already.
+        # Gaps between neighbourhoods already have their findings.
         filled = shapely.union_all([shapely.Polygon(part.exterior) for part in shapely.get_parts(whole)])
         left = shapely.difference(outline, filled)
         for part in shapely.get_parts(left):
@@ -199,7 +199,7 @@ def mostly_abroad(areas: AreaSet, found: list[Finding]) -> None:
 
 
 def far_from_published(areas: AreaSet, against: AreaSet | None, found: list[Finding]) -> None:
-    """An error where nothing of a file lies where the neighbourhoods published lie."""
+    """An error where a file lies nowhere near the published neighbourhoods."""
     homes = None if against is None else against.only(Kind.NEIGHBOURHOOD)
     if homes is None or not len(homes) or (Kind.NEIGHBOURHOOD not in areas.kind and len(areas) < 2):
         return
@@ -213,7 +213,7 @@ def far_from_published(areas: AreaSet, against: AreaSet | None, found: list[Find
             "far-from-published",
             f"nothing in the file lies where the neighbourhoods published lie: it is at latitude "
             f"{here.y:.4f}, longitude {here.x:.4f}, they are at {there.y:.4f}, {there.x:.4f}",
-            f"perhaps northing stands before easting: try --crs {BNG}{REVERSED}; or accept this if the "
+            f"perhaps northing comes before easting: try --crs {BNG}{REVERSED}; or accept this if the "
             "force has moved",
             place=here,
         )
@@ -233,7 +233,7 @@ def against_published(areas: AreaSet, against: AreaSet | None, found: list[Findi
                 finding_of(
                     "no-neighbourhood",
                     f"{kind} {area_id} lies in no neighbourhood",
-                    "kept; nobody's patch has it",
+                    "kept; it is on nobody's patch",
                     (kind, area_id),
                     place=shape,
                 )

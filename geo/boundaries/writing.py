@@ -143,7 +143,7 @@ def _write_with_gdal(areas: AreaSet, shapes: NDArray[np.object_], made: Path, fo
 
 
 def _short(keys: Sequence[str], taken: set[str]) -> dict[str, str]:
-    """Names of ten letters, all a Shapefile's table has room for, each of them once."""
+    """Unique names of ten characters, which is all that a Shapefile's table has room for."""
     titles: dict[str, str] = {}
     used = {name.lower() for name in taken}
     for key in keys:

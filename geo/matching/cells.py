@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     KeysAt = Callable[[NDArray[np.float64], NDArray[np.float64]], NDArray[np.uint64]]
 
 MARGIN = 1e-3
-"""Cells; an edge that comes this near counts as touching, which is far more than rounding can be wrong by."""
+"""Cells; an edge that comes this near counts as touching, which is far more than any rounding error."""
 
 _PAIRS_AT_ONCE = 1 << 20
 
@@ -112,7 +112,7 @@ class CellMap:
         return key, close
 
     def number(self, place: NDArray[np.int32]) -> None:
-        """Let the interior cells know the place number of their set of areas in place of its index.
+        """Give the interior cells the place number of their set of areas in place of its index.
 
         Args:
             place: ``int32[k]``, not negative, for each of ``keys``.

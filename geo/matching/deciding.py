@@ -36,7 +36,7 @@ NOTHING = 0
 _CELL_M = 50.0
 
 _MARGIN = 1e-3
-"""Cells; far more than rounding can be wrong by."""
+"""Cells; far more than any rounding error."""
 
 _STEP = 1e-8
 """Degrees (1 mm) by which the two sides of an edge are asked about."""

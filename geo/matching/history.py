@@ -1,4 +1,4 @@
-"""The published versions of the areas, and one numbering of places over them all.
+"""The published versions of the areas, with one numbering of places across all of them.
 
 Areas change a few times a year; those in force at the time of an event decide (rule 6). Each version has an
 index of its own with place numbers of its own; here they get common numbers, so that a device that sits still
@@ -64,7 +64,7 @@ class AreaHistory:
         return [(start, index.areas) for start, index in zip(self.starts.tolist(), self.indexes, strict=True)]
 
     def again(self) -> AreaHistory:
-        """A history of the same versions that learns by itself, for another thread, in numbers of its own."""
+        """A separate history of the same versions for another thread, with numbers of its own."""
         return AreaHistory(self.versions)
 
     def version_at(self, times: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -95,8 +95,8 @@ class AreaHistory:
         """Straight legs divided where they cross a boundary (see ``PlaceIndex``), with common place numbers.
 
         Given the legs' errors, metres, they are also divided where what is near changes (rule 14), and the
-        places tell it. All that a leg passes through is near all along it: nobody saw when it passed. Under
-        version -1 each leg is one piece, ``UNKNOWN``.
+        places tell it. Everything that a leg passes through is near all along it: nobody saw when it passed.
+        Under version -1 each leg is one piece, ``UNKNOWN``.
         """
         if version < 0:
             legs = np.arange(len(lon0), dtype=np.int64)
@@ -123,8 +123,8 @@ class AreaHistory:
         """Where devices stayed that were last and next seen in the same place: ``int32[n]``.
 
         ``UNKNOWN`` where the two differ in neighbourhood or premises, and under version -1. Of the priority
-        areas those count in which both spots lie. What is near one of the two spots is near (rule 14): who
-        knows at which of them the device was.
+        areas those count in which both spots lie. What is near one of the two spots is near (rule 14): the
+        device may have been at either of them.
         """
         if version < 0:
             return np.full(len(lon0), UNKNOWN, np.int32)

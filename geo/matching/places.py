@@ -1,8 +1,7 @@
 """Places: which areas a point lies in, and where a straight leg passes from one place to the next.
 
-The room that answers rule 5 of the accounting rules, exactly and by the million. Points, legs and numbers
-only: nothing of officers, time or Kafka. Points are looked up in a map of cells (:mod:`geo.matching.cells`);
-where
+Answers rule 5 of the accounting rules, exactly and for millions of points. Points, legs and numbers only:
+nothing of officers, time or Kafka. Points are looked up in a map of cells (:mod:`geo.matching.cells`); where
 doubles cannot tell, exact geometry is asked: answers are those of comparing each point with each area.
 """
 
@@ -375,7 +374,7 @@ class PlaceIndex:
 class _Known(NamedTuple):
     """Place numbers by key: sorted, and once more in slots by the keys' last bits, where most are found.
 
-    One value, so that who reads it while more is learnt never sees the half of it.
+    One value, so that a reader never sees half of an update.
     """
 
     keys: NDArray[np.uint64]

@@ -1,8 +1,9 @@
-"""Plane geometry that is never wrong: sides, meetings and containment, exactly.
+"""Exact plane geometry: sides, meetings and containment.
 
-Two ways, one truth. Arrays go through double-double arithmetic (T. J. Dekker, "A floating-point technique for
-extending the available precision", 1971), which settles nearly everything and says where it did not. What is
-left goes, one at a time, through fractions, which hold a double exactly. Coordinates only: no cells.
+Two ways with equal answers. Arrays go through double-double arithmetic (T. J. Dekker, "A floating-point
+technique for extending the available precision", 1971), which settles nearly everything and says where it did
+not. What is left goes, one at a time, through fractions, which hold a double exactly. Coordinates only: no
+cells.
 """
 
 from __future__ import annotations
@@ -99,7 +100,7 @@ def _none(a: Columns, b: Columns) -> NDArray[np.bool_]:
 
 
 def meet(p: Columns, q: Columns, u: Columns, v: Columns) -> Meetings:
-    """Where legs p → q meet edges u – v; ``float64[n]`` columns, degrees. No pair minds another."""
+    """Where legs p → q meet edges u – v; ``float64[n]`` columns, degrees. Each pair is independent."""
     (px, py), (qx, qy), (ux, uy), (vx, vy) = p, q, u, v
     leg = _difference(qx, px), _difference(qy, py)
     edge = _difference(vx, ux), _difference(vy, uy)

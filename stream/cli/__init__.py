@@ -1,6 +1,6 @@
-"""The ``patrol`` command: what each part does stands in its own room, here are words, options and exit codes.
+"""The ``patrol`` command: options, help texts and exit codes; what each command does is in the folders below.
 
-Exit 0 done, 1 the answer is no, 2 wrong use (or a file that cannot be used), 3 a server could not be reached.
+Exit codes: 0 done, 1 the answer is no, 2 wrong use (or an unusable file), 3 a server could not be reached.
 """
 
 from __future__ import annotations
@@ -57,9 +57,9 @@ report.add_command(public)
 
 
 def main() -> None:
-    """Runs the command and turns what went wrong into one line and an exit code."""
+    """Runs the command and turns failures into one line and an exit code."""
     for client in ("aiokafka", "kafka"):
-        # Where a command sets no log up, Python would print a client's errors beside the one line below.
+        # Without a log of its own, Python would print a client's errors beside the one line below.
         logging.getLogger(client).addHandler(logging.NullHandler())
     try:
         # Without its standalone mode click hands an exit code back in place of leaving with it.

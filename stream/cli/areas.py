@@ -1,4 +1,4 @@
-"""``patrol areas``: boundaries published and taken back, and what is on record of them.
+"""``patrol areas``: boundaries published and taken back, and their records.
 
 Words, options and tables only: the checks stand in ``geo.boundaries.checks``, the publication in
 ``stream.store.publications``. What needs a file but no database stands in ``stream.cli.boundary_files``.
@@ -76,8 +76,8 @@ def load(
     """Publishes a file as a new version of all areas of one kind.
 
     The file is checked first: errors refuse it (exit 1), warnings are listed. What was counted after --from
-    is counted anew under the new version; figures that change by that are put on record, with the reason
-    that --why gives.
+    is counted again under the new version; figures that change are put on record, with the reason given with
+    --why.
     """
     from geo.boundaries.findings import Severity, findings_rows
     from stream.store.areas import versions
@@ -97,7 +97,7 @@ def load(
                 errors = sum(item.severity is Severity.ERROR for item in checked.findings)
                 click.echo(
                     f"not published: {errors} {'errors' if errors != 1 else 'error'}; mend the file, "
-                    "or accept what is meant so with --accept CODE --why TEXT"
+                    "or accept what is intended with --accept CODE --why TEXT"
                 )
             context.exit(1)
         began = time.monotonic()
@@ -137,7 +137,7 @@ def follower(standing: Sequence[Version], kind: Kind, start: int) -> Version | N
 
 
 def said(work: Callable[P, Publication]) -> Callable[P, Publication]:
-    """The same work, whose refusal becomes a line for the user."""
+    """The same work, with refusals as a line for the user."""
 
     @wraps(work)
     def run(*args: P.args, **kwargs: P.kwargs) -> Publication:
@@ -165,7 +165,7 @@ def rollback(kind: str | None, why: str | None, dry_run: bool, as_json: bool) ->
     """Takes the newest version back: the one before it is in force again.
 
     The version stays readable (`patrol areas list --all`, `patrol areas export --version`). What was counted
-    under it is counted anew, and figures that change by that are put on record.
+    under it is counted again, and figures that change are put on record.
     """
     from stream.store.publications import withdraw
 
@@ -189,10 +189,10 @@ def rollback(kind: str | None, why: str | None, dry_run: bool, as_json: bool) ->
 
 
 def tell(outcome: Publication, took: float, *, dry_run: bool) -> None:
-    """What was counted anew and which figures it changed, for people."""
+    """What was counted again and which figures it changed, for people."""
     if outcome.devices:
         click.echo(
-            f"counted {outcome.devices:,} devices anew in {took:.1f} s: they had fixes after that time"
+            f"counted {outcome.devices:,} devices again in {took:.1f} s: they had fixes after that time"
         )
     if not outcome.restated:
         return
@@ -323,7 +323,7 @@ def record_row(item: VersionRecord, current: set[int]) -> tuple[str, ...]:
 @areas.command(epilog="Example: patrol areas restatements")
 @click.option("--json", "as_json", is_flag=True, help="As JSON, with each figure before and after.")
 def restatements(as_json: bool) -> None:
-    """Lists what published areas, late facts and corrected duties changed in figures already counted."""
+    """Lists how published areas, late facts and corrected duties changed figures already counted."""
     from stream.core.calendar import rfc3339
     from stream.store.records import restatements as read
 

@@ -1,6 +1,7 @@
 """``patrol areas check``, ``diff`` and ``export``: boundary files in and out, and tables of what was found.
 
-Words, options and tables only. A database is asked only where a version, or what is published, is asked for.
+Words, options and tables only. A database is used only where a version, or the published areas, are asked
+for.
 """
 
 from __future__ import annotations
@@ -92,7 +93,7 @@ def acceptances(accept: Sequence[str], why: str | None, who: str) -> dict[str, A
 
 
 def read_checked(file: Path, against: AreaSet | None, **options: Any) -> Checked:
-    """A file, checked as the options of ``file_options`` say.
+    """A file, checked with the options of ``file_options``.
 
     Raises:
         click.UsageError: an option makes no sense.
@@ -196,7 +197,7 @@ def check(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Says what is wrong with a boundary file, where and how badly; exit 1 if it must not be published so."""
+    """Reports what is wrong with a boundary file, where and how badly; exit 1 if it must not be published."""
     from geo.boundaries.findings import findings_geojson, findings_rows
     from geo.boundaries.findings_page import findings_html
 
@@ -323,7 +324,7 @@ def side(text: str, kind: Kind | None) -> tuple[AreaSet, tuple[int, int]]:
     if not Path(text).exists():
         raise click.UsageError(f"{text!r} is neither the number of a version nor a file")
     raw = read_layer(text)
-    # A file that says of each area what it is for is asked for those of one kind; any other is told.
+    # A file that gives each area's kind is asked for one kind; any other file is told its kind.
     own = any(name.lower() == "kind" and any(column(raw, name)) for name in raw.columns)
     try:
         found = areas_of(raw, None if own else kind)

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 DEFAULT_FOR_S = 600.0
 SETTLE_S = 8.0
-"""Kept free at the end of ``--for``, so that what was sent last is counted too."""
+"""Kept free at the end of ``--for``, so that the last messages are counted too."""
 SHIFT = "2026-11-20T14:00:00Z"
 """A late turn on a Friday: the hours of all priority areas begin or end in it."""
 HOURS = 10.0
@@ -47,20 +47,20 @@ ROLL_S = 1.0
     "--for",
     "seconds",
     type=click.FloatRange(20),
-    help="End after so many seconds, with the whole shift played by then.",
+    help="End after this many seconds, with the whole shift played by then.",
 )
 @click.option("--officers", type=click.IntRange(16, 20_000), default=60, show_default=True)
 @click.option(
     "--speed",
     type=click.FloatRange(1),
-    help="How many times faster than life (default: the shift fits into the time).",
+    help="How many times faster than real time (default: so that the shift fits).",
 )
 @click.option("--seed", type=int, default=1, show_default=True, help="Another town, another shift.")
 @click.option("--port", type=click.IntRange(1, 65535), help="The live page's port (default: any).")
 def demo(seconds: float | None, officers: int, speed: float | None, seed: int, port: int | None) -> None:
     """Runs the whole pipeline on this machine: embedded broker and database, a simulated shift as input.
 
-    Everything lives in a temporary folder and is gone at the end. Ctrl-C ends it cleanly.
+    Everything is in a temporary folder and is removed at the end. Ctrl-C ends it cleanly.
     """
     from rich.console import Console
 
@@ -69,7 +69,7 @@ def demo(seconds: float | None, officers: int, speed: float | None, seed: int, p
     from stream.pipeline.processes import until_told
 
     if port is not None:
-        bound("127.0.0.1", port).close()  # taken: better said now than when all is up
+        bound("127.0.0.1", port).close()  # taken: better to say so now than when everything is running
     console = Console()
     began = time.monotonic()
     with ExitStack() as stack:
@@ -167,7 +167,7 @@ class _Stage:
         speed = speed or (shift_s + 900) / max(left, 5.0)
         self._say(
             f"a shift of {shift_s / 3600:.0f} h from {_clock(parts.simulation.start)}, "
-            f"{speed:,.0f} times faster than life"
+            f"{speed:,.0f} times faster than real time"
         )
 
         def heard(progress: ReplayProgress) -> None:
@@ -261,7 +261,8 @@ class _Stage:
         found = derived(parts.connection)
         start, end = parts.simulation.start, parts.simulation.end
         if not complete:
-            end = max(start, min(end, newest_event(parts.connection)))  # what was not played is not unknown
+            # The part that was not played is not unknown.
+            end = max(start, min(end, newest_event(parts.connection)))
         figures = shares(found.slices, found.duties, found.places, start, end)
         rejected = _dead_letters(parts.settings)
         self._say(
@@ -349,7 +350,7 @@ class _Rates:
 
 
 class _Screen:
-    """A table that is drawn anew in a terminal, and printed now and then elsewhere."""
+    """A table that is redrawn in a terminal, and printed now and then elsewhere."""
 
     def __init__(self, console: Console) -> None:
         from rich.live import Live as RichLive

@@ -1,4 +1,4 @@
-"""``patrol explain`` and ``patrol teams``: a figure taken apart, and who is in which team.
+"""``patrol explain`` and ``patrol teams``: a figure and its parts, and who is in which team.
 
 Words, options and exit codes; what a figure is made of is said in ``stream.core.explaining.explanation``, the
 sentences are made in ``stream.core.explaining.wording``.
@@ -86,10 +86,10 @@ def explain(
     folder: Path | None,
     **files: Any,
 ) -> None:
-    """Says what a figure is made of: what cost how many minutes, where and when.
+    """Explains a figure: what cost how many minutes, where and when.
 
     The figure is taken from the database, or counted from files with the options of `patrol account`. Its
-    parts sum to it exactly; the words round to minutes that add up. Exit 1: nobody was on duty.
+    parts add up exactly; the text rounds to minutes that add up. Exit 1: nobody was on duty.
     """
     from stream.core.abstraction import abstraction
     from stream.core.explaining.explanation import explain as take_apart
@@ -148,7 +148,7 @@ def period_option(week: str | None, day: str | None, start: str | None, end: str
     from stream.core.calendar import day_bounds, week_bounds
 
     if sum([week is not None, day is not None, start is not None or end is not None]) != 1:
-        raise click.UsageError("say of when: one of --week 2026-W47, --day 2026-11-23, and --from with --to")
+        raise click.UsageError("give a period: one of --week 2026-W47, --day 2026-11-23, or --from with --to")
     try:
         if week is not None:
             return week_bounds(week)
@@ -198,7 +198,7 @@ def _find(
 
 
 def _touches(found: Found, duty: Duty, scope: str, wanted: str, start: int, end: int) -> bool:
-    """Whether a duty of whom is asked about lies in the period as far as it is counted."""
+    """Whether a duty of the officer or area asked about lies in the counted part of the period."""
     from stream.core.explaining.parts import is_of
 
     until = found.until if duty.end is None else duty.end
@@ -219,15 +219,15 @@ def nobody(found: Found, scope: str, wanted: str, start: int, end: int) -> str:
     what = "duty" if scope == OFFICER else "duty of its own officers"
     if found.booked is None:
         if scope == FORCE:
-            return "no duty is known that was not cancelled, so there is nothing to explain"
-        return f"no {what} of {who} is known that was not cancelled: is the id right?"
+            return "no duties are booked (cancelled ones aside), so there is nothing to explain"
+        return f"no {what} is booked for {who} (cancelled ones aside). Check the id."
     first, last = (day_words(local_day(time)) for time in found.booked)
     between = f"on {first}" if first == last else f"from {first} to {last}"
     return f"{who} has no {what} in {period_words(start, end)}; duties begin {between}"
 
 
 def _print(said: Words, *, no_share: bool) -> None:
-    """Sentences, with the title and the verdict standing out on a terminal; plain text elsewhere."""
+    """Sentences, with the title and the verdict in bold on a terminal; plain text elsewhere."""
     from rich.console import Console
     from rich.text import Text
 
@@ -252,7 +252,7 @@ def _print(said: Words, *, no_share: bool) -> None:
 
 
 @click.command(epilog="Example: patrol teams --as-of 2026-11-23 --from 2026-01-01 --to 2026-11-23")
-@click.option("--as-of", "as_of", metavar="TIME", help="The day that is the present (default: now).")
+@click.option("--as-of", "as_of", metavar="TIME", help="The day to look from (default: now).")
 @click.option("--from", "start", metavar="TIME", help="Joiners and leavers from here (default: a year ago).")
 @click.option("--to", "end", metavar="TIME", help="Joiners and leavers up to here (default: --as-of).")
 @click.option("--team", metavar="NAME", help="One team only.")
@@ -270,11 +270,12 @@ def teams(
     as_json: bool,
     folder: Path | None,
 ) -> None:
-    """How long officers have been in their teams, who joined and who left, by the bookings alone.
+    """Shows how long officers have been in their teams, who joined and who left, from the bookings alone.
 
-    A team's experience is the share of its officers with at least 12 months in it (policy: team_months). Of
-    officers whose time in the team reaches back to the beginning of the record nobody knows how long it is:
-    the lower share leaves them out, the upper one counts them. Exit 1: there is no such team, or none at all.
+    A team's experience is the share of its officers with at least 12 months in it (policy: team_months).
+    Where an officer's time in the team reaches back to the beginning of the records, its length is not known:
+    the lower share leaves these officers out, the upper one counts them. Exit 1: there is no such team, or
+    none at all.
     """
     from stream.core.teams import teams as gather
     from stream.files.sheets.team_tables import officers_table, teams_json, teams_table
@@ -363,7 +364,7 @@ def _print_teams(found: Teams, months: float) -> None:
         f"As of {_local(found.as_of)}; joined and left from {_local(found.start)} to {_local(found.end)}."
     )
     print_table(
-        ("team", "officers", f"{months:g} months or more", "share", "joined", "left", "not seen of late"),
+        ("team", "officers", f"{months:g} months or more", "share", "joined", "left", "not seen recently"),
         [
             (
                 item.team,

@@ -49,14 +49,14 @@ if TYPE_CHECKING:
     required=True,
     help="CSV, JSON lines, Parquet, GPX or NMEA; may be given several times.",
 )
-@click.option("--duties", type=FILE, required=True, help="JSON lines, a booking each.")
+@click.option("--duties", type=FILE, required=True, help="JSON lines, one booking each.")
 @states_option
 @policy_option
 @periods_option
 @click.option("--until", help="Count up to this time (default: the last fact).")
-@click.option("--strict", is_flag=True, help="Exit 1 when the force's verdict is missed.")
+@click.option("--strict", is_flag=True, help="Exit 1 when the force missed its target.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
-@click.option("--jobs", type=click.IntRange(1), help="Threads that count (default: one a processor).")
+@click.option("--jobs", type=click.IntRange(1), help="Threads to count with (default: one per processor).")
 @click.option("--out", type=FOLDER, required=True, help="Folder for the CSV files.")
 @click.pass_context
 def account(
@@ -75,9 +75,8 @@ def account(
 ) -> None:
     """Counts officer time from files alone: no Kafka, no database.
 
-    What could not be used is listed by reason and left out. Writes stays.csv, slices.csv, shares.csv with
-    bounds and verdicts, visits.csv and priorities.csv, abstraction.csv, crewing.csv, teams.csv and
-    officers.csv.
+    Unusable rows are listed by reason and left out. Writes stays.csv, slices.csv, shares.csv with bounds and
+    verdicts, visits.csv and priorities.csv, abstraction.csv, crewing.csv, teams.csv and officers.csv.
     """
     from stream.core.shares import MISSED
     from stream.files.account import account as count
@@ -187,9 +186,7 @@ def replay(file: Path, topic: str | None, speed: float) -> None:
         )
         click.echo(f"sent {done.sent:,} messages")
         if done.reordered:
-            click.echo(
-                f"{done.reordered:,} of them late: the file is long and not in the order of time", err=True
-            )
+            click.echo(f"{done.reordered:,} of them late: the file is long and not in time order", err=True)
         for reject in done.left_out[:20]:
             click.echo(f"left out row {reject.index}: {reject.reason}: {reject.detail}", err=True)
         if len(done.left_out) > 20:
@@ -199,7 +196,7 @@ def replay(file: Path, topic: str | None, speed: float) -> None:
 
 
 async def require_topics(settings: Settings, names: list[str] | None) -> None:
-    """Checks that topics exist: some brokers would make them up, and nobody would read them.
+    """Checks that topics exist: some brokers would create them, and nobody would read them.
 
     Args:
         settings: where Kafka is.

@@ -1,4 +1,4 @@
-"""``patrol report public`` and ``patrol postcode``: what residents may see, and where they find theirs.
+"""``patrol report public`` and ``patrol postcode``: what residents may see, and how they look it up.
 
 Words, options and exit codes; what may be seen is decided in ``stream.core.summaries.disclosure``, how it
 looks in ``stream.reports.public``, where a postcode lies in ``stream.core.postcodes``.
@@ -44,9 +44,9 @@ if TYPE_CHECKING:
 @click.option(
     "--language", "languages", multiple=True, help="en, or a language with texts; may be given several times."
 )
-@click.option("--fragment", is_flag=True, help="A piece for another page, with its style, not a whole page.")
+@click.option("--fragment", is_flag=True, help="A fragment to embed in another page, with its style.")
 @click.option(
-    "--officers", type=click.IntRange(3), help="Show only what comes from at least so many officers."
+    "--officers", type=click.IntRange(3), help="Show only figures from at least this many officers."
 )
 @folder_option
 @now_option
@@ -64,9 +64,9 @@ def public(
 ) -> None:
     """The public's monthly summary, of one neighbourhood or of all, as HTML.
 
-    No person can be made out in it: what comes from too few officers is left out, by the rule in
-    stream/README.md. All neighbourhoods are counted even where one is asked for, because two that share
-    officers could tell of one of them together. Exit 1: a neighbourhood was named that is none.
+    No officer can be identified: figures from too few officers are left out, by the rule in stream/README.md.
+    All neighbourhoods are counted even where one is asked for, because two that share officers could together
+    reveal one of them. Exit 1: the neighbourhood named does not exist.
     """
     from stream.core.summaries.disclosure import Rule, publish_all
     from stream.reports.public import SOURCE, LanguageError, texts
@@ -119,7 +119,7 @@ STATES = {
     "few": "The figure is not shown: it comes from too few officers.",
     "shared": "The figure is not shown: with that of a neighbour it would tell of few officers.",
 }
-"""What became of a neighbourhood's figure, in words."""
+"""The state of a neighbourhood's figure, in words."""
 
 
 def _write(item: Public, language: str, folder: Path, *, fragment: bool) -> str:
@@ -152,8 +152,8 @@ def postcode(
 ) -> None:
     """Says which neighbourhood a postcode lies in, as the boundaries are now.
 
-    In capitals or not, with spaces anywhere. Exit 1: it lies in none, is not known, or nobody has published
-    where it is.
+    In capitals or not, with spaces anywhere. Exit 1: it lies in none, is not known, or has no published
+    position.
     """
     from geo.matching.places import PlaceIndex
     from stream.core.postcodes import Finder, LookupOutcome
@@ -212,11 +212,11 @@ def said(answer: Lookup) -> str:
         f"({answer.neighbourhood.area_id if answer.neighbourhood else ''})",
         LookupOutcome.OUTSIDE: f"{answer.postcode} is in none of the neighbourhoods",
         LookupOutcome.NO_POSITION: f"{answer.postcode} is known, but no position is published for it",
-        LookupOutcome.UNKNOWN: f"{answer.postcode} is not among the postcodes known: is it right?",
+        LookupOutcome.UNKNOWN: f"{answer.postcode} is not a known postcode: check it",
         LookupOutcome.PARTIAL: f"{answer.postcode} is only the first part of postcodes, which are in "
         + ("none of the neighbourhoods" if not answer.neighbourhoods else "these neighbourhoods:"),
         LookupOutcome.NO_POSTCODE: f"'{answer.asked}' does not look like a postcode: write it like LE1 1AA",
-        LookupOutcome.EMPTY: "say a postcode, like LE1 1AA",
+        LookupOutcome.EMPTY: "give a postcode, like LE1 1AA",
     }
     found = [lines[answer.outcome]]
     found += [f"  {item.name} ({item.area_id})" for item in answer.neighbourhoods[:MOST]]

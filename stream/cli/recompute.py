@@ -1,4 +1,4 @@
-"""The command that counts settled figures again: words, options, and the processes that share the work.
+"""The command that recounts settled figures: options, output, and the processes that share the work.
 
 The work itself stands in ``stream.store.recompute``.
 """
@@ -45,10 +45,10 @@ SHOWN = 20
 @click.option("--why", default="counted again from the stored facts", help="The reason, for the records.")
 @click.option("--json", "as_json", is_flag=True, help="The answer as JSON.")
 def recompute(since: str, until: str, officer: str | None, jobs: int, why: str, *, as_json: bool) -> None:
-    """Settled figures again from stored facts.
+    """Recounts settled figures from stored facts.
 
-    Counts the stays of a period, and the slices of every duty that touches it, anew from fixes, bookings and
-    states, while the pipeline goes on. What differs from the tables is mended, and put on record as a
+    Counts the stays of a period, and the slices of every duty that touches it, again from fixes, bookings and
+    states, while the pipeline goes on. Differences from the tables are corrected, and put on record as a
     restatement; a second run finds nothing to do.
     """
     from stream.store import recompute as work
@@ -117,7 +117,7 @@ _mine: dict[str, Any] = {}
 
 
 def _enter(dsn: str, policies: Policies, horizon: int, parent: int) -> None:
-    """Begins a process of the pool; it ends with the one that started it, and leaves Ctrl-C to that one."""
+    """Begins a process of the pool; it ends with its parent, and leaves Ctrl-C to it."""
     from stream.pipeline.child import end_with_parent
     from stream.store.ledger import Ledger
     from stream.store.schema import connect

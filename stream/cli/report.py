@@ -59,7 +59,7 @@ class Formats(click.ParamType):
             return value
         found = tuple(dict.fromkeys(word.strip().lower() for word in str(value).split(",") if word.strip()))
         if wrong := [word for word in found if word not in FORMATS]:
-            self.fail(f"'{wrong[0]}' is no format: choose from {', '.join(FORMATS)}", param, ctx)
+            self.fail(f"'{wrong[0]}' is not a format: choose from {', '.join(FORMATS)}", param, ctx)
         return found or self.fail(f"name a format: {', '.join(FORMATS)}", param, ctx)
 
 
@@ -100,7 +100,7 @@ week_option = click.option(
 @click.option("--fresh", is_flag=True, help="Count it now, even where a report is published.")
 @now_option
 @click.option(
-    "--jobs", type=click.IntRange(1, 64), help="Processes that write files.  [default: one a processor]"
+    "--jobs", type=click.IntRange(1, 64), help="Processes that write files.  [default: one per processor]"
 )
 @click.option("--json", "as_json", is_flag=True, help="Which files were written, as JSON.")
 def weekly(
@@ -164,7 +164,7 @@ def weekly(
 
 
 def refuse_unknown(found: Iterable[Summary], named: Sequence[str], period: Period) -> None:
-    """Says which of the neighbourhoods named nothing is known of, and ends with 1."""
+    """Says which of the named neighbourhoods are unknown, and exits with 1."""
     known = [item.area_id for item in found if item.area_name != item.area_id or item.officers]
     for area_id in named:
         if area_id not in known:
@@ -241,7 +241,7 @@ def _written(
 def _shown(
     done: Iterator[tuple[Summary, list[str]]], count: int, *, as_json: bool
 ) -> Iterator[tuple[Summary, list[str]]]:
-    """The same with a progress bar, where there is something to wait for and somebody who does."""
+    """The same with a progress bar, where it takes long and somebody is watching."""
     if count < 2 or not sys.stderr.isatty() or as_json:
         yield from done
         return
@@ -266,7 +266,7 @@ def headline(summary: Summary) -> str:
 
 
 def provenance(summary: Summary, entry: Entry | None, number: int | None) -> str:
-    """Whether it is published, since when, and what became of it."""
+    """Whether and when it was published, and what has changed since."""
     from stream.core.explaining.wording import moment_words
 
     so_far = "" if summary.complete else " The week is not over: this is so far."
@@ -303,10 +303,10 @@ def tally(found: Sequence[Summary], period: Period) -> str:
 def publish(
     period: Period, areas: tuple[str, ...], by: str | None, now: str | None, *, as_json: bool
 ) -> None:
-    """Publishes a week's summaries; what is published already and still true stays as it is.
+    """Publishes a week's summaries; reports already published and unchanged stay as they are.
 
-    The worker does this by itself every Monday; by hand it is needed after later facts, when the new figure
-    shall not wait. A figure that changed gets the next number, and both stand on record.
+    The worker does this every Monday; by hand it is needed after later facts, when the new figure should not
+    wait. A figure that changed gets the next number, and both stand on record.
     """
     from stream.pipeline.mail import read_mailing
     from stream.store import reports

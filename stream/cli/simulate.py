@@ -113,7 +113,7 @@ def simulate(
             on_movement=reporting == "movement",
             network=network,
         )
-    except ValueError as error:  # what cannot be patrolled says so in a line
+    except ValueError as error:  # areas that cannot be patrolled give one line
         raise click.ClickException(printable(" ".join(str(error).split()))) from error
     if out is not None:
         write(made, out, form)

@@ -19,7 +19,7 @@ def bound(host: str, port: int) -> socket.socket:
     """A socket on an address of this machine; nobody is listened to yet.
 
     Raises:
-        click.ClickException: the port is taken, or must not be had.
+        click.ClickException: the port is taken, or not allowed.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # Named TCP, or asyncio would leave Nagle's delay on: 40 ms for every answer on a connection kept alive.
@@ -30,7 +30,7 @@ def bound(host: str, port: int) -> socket.socket:
     except OSError as error:
         found.close()
         if error.errno == errno.EADDRINUSE:
-            why = "another program listens there, perhaps this one; end it, or give another --port"
+            why = "another program uses it, perhaps another 'patrol web'; end that, or give another --port"
         else:
             why = f"{error.strerror}; give another --port"
         raise click.ClickException(f"--port {port}: {why}") from error
@@ -46,11 +46,11 @@ def bound(host: str, port: int) -> socket.socket:
     type=click.IntRange(0, 65535),
     default=8080,
     show_default=True,
-    help="0: any that is free; it is printed.",
+    help="0: any free port; it is printed.",
 )
 @click.option("--openapi", is_flag=True, help="Print the API's description (OpenAPI) and end.")
 def web(host: str, port: int, openapi: bool) -> None:
-    """Serves the live page and its API, and the published areas as OGC API Features (opens in QGIS).
+    """Serves the live page and its API, and the published areas as OGC API Features (they open in QGIS).
 
     There is no access control yet: it answers on this machine only, and refuses any other address.
     """
@@ -87,9 +87,9 @@ def web(host: str, port: int, openapi: bool) -> None:
     start_logging()
     plain = host.strip("[]")
     with bound(plain, port) as listening:
-        listening.listen(128)  # whoever reads the address may ask at once, and is answered when all is up
+        listening.listen(128)  # a request sent at once is answered when everything is running
         shown = f"[{plain}]" if listening.family == socket.AF_INET6 else plain
-        # Nothing stands before it: no header may tell it another name or address.
+        # There is no proxy in front of it: no header may give it another name or address.
         config = uvicorn.Config(
             app,
             log_config=None,

@@ -1,7 +1,7 @@
 """Slices → abstraction: off-patch and not-visible time, itemised by where and by which state (rule 16).
 
-A core room: columns in, values out; no Kafka, no database, no clock. The items of a figure sum to its
-``off_patch`` and ``not_visible`` exactly, in whole microseconds.
+Columns in, values out; no Kafka, no database, no clock. The items of a figure sum to its ``off_patch`` and
+``not_visible`` exactly, in whole microseconds.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
     from stream.core.slices import Slices
 
 OUTSIDE = "outside"
-"""Said of a known position in no neighbourhood."""
+"""Stands for a known position in no neighbourhood."""
 
 
 class Where(NamedTuple):
-    """Where time was spent, as people ask: in which neighbourhood, at which premises.
+    """Where time was spent: in which neighbourhood, at which premises.
 
     Attributes:
         neighbourhood: its id, ``outside`` where none has the position, empty where the position is unknown.
@@ -71,7 +71,7 @@ class Item:
 
 
 def wheres(places: Sequence[Place]) -> tuple[list[Where], NDArray[np.int32]]:
-    """What place numbers mean here.
+    """What each place number means for abstraction.
 
     Returns:
         ``(wheres, number)``: the different ones, and for each place which of them; its last element stands

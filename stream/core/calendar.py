@@ -1,8 +1,8 @@
 """Local days and ISO weeks as UTC intervals (rule 19).
 
-A core room: Europe/London comes with the ``tzdata`` package, so a machine without a time zone database counts
-the same. Days and weeks are half-open intervals of microseconds since 1970 UTC; in the weeks of the clock
-changes a week has 167 or 169 hours.
+Europe/London comes with the ``tzdata`` package, so a machine without a time zone database counts the same.
+Days and weeks are half-open intervals of microseconds since 1970 UTC; in the weeks of the clock changes a
+week has 167 or 169 hours.
 """
 
 from __future__ import annotations

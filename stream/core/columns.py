@@ -1,18 +1,38 @@
-"""Small tools over sorted columns, shared by the rooms that follow.
+"""Small tools over sorted columns, shared by the other modules.
 
-A core room: pure functions on numpy arrays, nothing of the accounting itself.
+Pure functions on numpy arrays, nothing of the accounting itself.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+    from typing import Self
 
     from numpy.typing import NDArray
+
+
+class Columns:
+    """A dataclass whose fields are columns of one length."""
+
+    __slots__ = ()
+
+    def take(self, rows: NDArray[np.integer] | NDArray[np.bool_]) -> Self:
+        """Some of its rows, as numbers or marks."""
+        return self._of(lambda name: getattr(self, name)[rows])
+
+    @classmethod
+    def joined(cls, parts: Sequence[Self]) -> Self:
+        """The rows of several, one after another; at least one is needed."""
+        return parts[0]._of(lambda name: np.concatenate([getattr(part, name) for part in parts]))
+
+    def _of(self, column: Callable[[str], NDArray[Any]]) -> Self:
+        return type(self)(*(column(item.name) for item in fields(self)))  # type: ignore[arg-type]
 
 
 def ranges(start: NDArray[np.int64], end: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

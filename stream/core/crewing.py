@@ -1,8 +1,8 @@
 """Duties + stays → vehicle time with one officer allocated and with more (rule 18).
 
-A core room: columns in, columns out; no Kafka, no database, no clock. An officer is allocated to a vehicle
-while a duty says so and it is the duty that the officer is on; what radio state they are in does not matter,
-nor where their radio is. Where the vehicle was is for its own tracker to say.
+Columns in, columns out; no Kafka, no database, no clock. An officer is allocated to a vehicle while a duty
+says so and it is the duty that the officer is on; what radio state they are in does not matter, nor where
+their radio is. Where the vehicle was comes from its own tracker.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ HOUR = 3600 * SECOND
 """Microseconds in an hour. London's clock is whole hours from UTC, so its hours begin when UTC's do."""
 
 OUTSIDE, NOWHERE_KNOWN = "outside", "unknown"
-"""Vehicle time outside every neighbourhood, and time in which nobody knows where the vehicle was."""
+"""Vehicle time outside every neighbourhood, and time in which the vehicle's position is unknown."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -105,9 +105,9 @@ def crewing(
 
 
 def by_hour_of_day(found: Crewing) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Sums by neighbourhood and hour on the wall: ``(single, double)``, each ``int64[neighbourhoods, 24]``.
+    """Sums by neighbourhood and local hour: ``(single, double)``, each ``int64[neighbourhoods, 24]``.
 
-    When the clocks go back, hour 1 has the time of both hours that are called so.
+    When the clocks go back, hour 1 has the time of both hours with that name.
     """
     hours, which = np.unique(found.hour, return_inverse=True)
     shown = np.array([moment(hour).astimezone(LOCAL).hour for hour in hours.tolist()], np.int64)[which]

@@ -1,8 +1,8 @@
 """Bytes from outside → columns of fixes, duties and states, and rejects with named reasons (rule 2).
 
-A core room: pure functions, no Kafka, no clock; when a message was received is an argument. Bad input is a
-value here, never an exception: every message comes out exactly once, accepted or rejected. No geometry and no
-time accounting may come in.
+Pure functions, no Kafka, no clock; when a message was received is an argument. Bad input is a value here,
+never an exception: every message comes out exactly once, accepted or rejected. No geometry and no time
+accounting may come in.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ UNKNOWN: Final = -1
 MAX_REVISION: Final = 2**31 - 1
 EARLIEST: Final = 0
 LATEST: Final = 4_102_444_800_000_000
-"""1970 and 2100: one duty with a mistyped year would drown the force's figure."""
+"""1970 and 2100: one duty with a mistyped year would swamp the force's figure."""
 
 
 class Reason(StrEnum):
-    """Why a message was rejected (rule 2). The words are public: they stand in the dead letters' headers."""
+    """Why a message was rejected (rule 2). The words are public: they are in the dead letters' headers."""
 
     NOT_JSON = "not_json"
     MISSING_FIELD = "missing_field"
@@ -53,7 +53,7 @@ class Reason(StrEnum):
 
 
 REASONS: Final = tuple(Reason)
-"""All reasons in the order in which they are looked for; the first that applies is given."""
+"""All reasons in the order in which they are checked; the first that applies is given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +61,9 @@ class UsableLimits:
     """What makes a well-formed position unusable (rule 2).
 
     Attributes:
-        retention_s: a fix may be so many seconds older than its receipt (how long facts are kept).
+        retention_s: how many seconds older than its receipt a fix may be (how long facts are kept).
         max_error_m: the largest ``error_m`` taken.
-        max_ahead_s: a fix may be so many seconds ahead of its receipt.
+        max_ahead_s: how many seconds ahead of its receipt a fix may be.
     """
 
     retention_s: float
@@ -172,14 +172,14 @@ def decode_positions(
         heading_deg=heading.astype(np.float32),
         device_ids=names,
     )
-    # The names of rejected messages do not travel on: they may be bad ones.
+    # The names of rejected messages are dropped: they may be bad ones.
     return Decoded(select(fixes, good), index[good], rejects)
 
 
 def sensible(
     error_m: NDArray[np.float64], speed_mps: NDArray[np.float64], heading_deg: NDArray[np.float64]
 ) -> None:
-    """Lets go, in place, of what makes no sense beside a position: it becomes NaN, as if it were missing."""
+    """Replaces, in place, values that make no sense for a position by NaN, as if they were missing."""
     error_m[error_m < 0] = math.nan
     speed_mps[~((speed_mps >= 0) & (speed_mps < 1e6))] = math.nan
     heading_deg[~((heading_deg >= 0) & (heading_deg <= 360))] = math.nan
@@ -236,7 +236,7 @@ def decode_states(
 
 
 def _received(values: list[object]) -> NDArray[np.int64]:
-    """The events' own times of receipt, ``UNKNOWN`` where there is none that makes sense."""
+    """The events' own times of receipt, ``UNKNOWN`` where there is no valid one."""
     if values.count(None) == len(values):
         return np.full(len(values), UNKNOWN, np.int64)
     time, ok = parse_times(values)
@@ -399,7 +399,7 @@ def _diagnose(value: bytes | None, failures: Mapping[_Shape, Exception]) -> tupl
         return Reason.NOT_JSON, f"not UTF-8: {failure.reason}"
     except RecursionError:
         return Reason.NOT_JSON, "nested too deeply"
-    except msgspec.ValidationError as failure:  # JSON in form, but with a number that no computer holds
+    except msgspec.ValidationError as failure:  # JSON in form, but with a number that is too large
         return Reason.BAD_VALUE, str(failure)
     except msgspec.DecodeError as failure:
         return Reason.NOT_JSON, str(failure)
@@ -416,7 +416,7 @@ def _diagnose(value: bytes | None, failures: Mapping[_Shape, Exception]) -> tupl
 
 
 def _position_shapes(values: Sequence[bytes | None], *, traccar: bool) -> tuple[_Shape, ...]:
-    """The forms to try, the likelier one first: a topic has as a rule one kind of writer."""
+    """The forms to try, the likelier one first: a topic usually has one kind of writer."""
     if not traccar:
         return (_NATIVE,)
     first = values[0] if values else None
@@ -443,7 +443,7 @@ def _numbers(part: _Part) -> NDArray[np.float64]:
 
 
 class _BadValueError(ValueError):
-    """A well-formed message says what cannot be."""
+    """A well-formed message with impossible content."""
 
 
 def _one_by_one(
@@ -529,7 +529,7 @@ def text_fault(value: str) -> str:
         return "is empty"
     if len(value) > MAX_TEXT:
         return f"has {len(value)} characters, at most {MAX_TEXT} are taken"
-    return f"{_short(value)} has characters that are no text"
+    return f"{_short(value)} has characters that are not text"
 
 
 # --- Small tools -----------------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
-"""The facts that everything is counted from: fixes, duties and radio states.
+"""The facts from which everything is counted: fixes, duties and radio states.
 
-A core room: columns and frozen values only, no Kafka, no database, no clock. Fixes are columns because there
-are millions of them; duties are values because there are thousands. Times are microseconds since 1970 UTC
+Columns and frozen values only, no Kafka, no database, no clock. Fixes are columns because there are
+millions of them; duties are values because there are thousands. Times are microseconds since 1970 UTC
 (``int64``), intervals are half open ``[start, end)``, coordinates are WGS84 degrees.
 """
 
@@ -93,4 +93,4 @@ class StateReport:
 
 
 MAX_TEXT: Final = 200
-"""Identifiers and names may have so many characters; what is longer is a mistake, and no index holds it."""
+"""The most characters of an identifier or name; anything longer is a mistake and would not fit an index."""

@@ -1,7 +1,7 @@
 """Frames: many fixes in one Kafka message, columns as they lie in memory; and events packed as lines.
 
-A core room: pure functions between columns and bytes. No Kafka, no JSON parsing, no judgement of what the
-fixes say: only whether the bytes are whole.
+Pure functions between columns and bytes. No Kafka, no JSON parsing, no judgement of the fixes: only whether
+the bytes are intact.
 
 A frame is ``MAGIC``, the version, the header's length, and the CRC-32 of all that follows it (``uint32``
 each); the header (msgpack: number of fixes, device names, meta), zero bytes up to a multiple of eight, and
@@ -45,7 +45,7 @@ FIX_BYTES: Final = sum(kind.itemsize for _, kind in _COLUMNS)
 
 
 class FrameError(ValueError):
-    """Bytes that are no whole frame of a version known here; the message says what is wrong with them."""
+    """Bytes that are not a complete frame of a known version; the message says what is wrong with them."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -184,7 +184,7 @@ def join(parts: Sequence[Fixes]) -> Fixes:
 
 
 class Joining:
-    """Batches of fixes on the way to one, column by column, so that at the end little is there twice."""
+    """Collects batches of fixes column by column, so that joining them needs little extra memory."""
 
     def __init__(self) -> None:
         self._code_of: dict[str, int] = {}
@@ -200,7 +200,7 @@ class Joining:
             self._columns[name].append(getattr(part, name))
 
     def done(self) -> Fixes:
-        """All of them as one; what was taken is let go."""
+        """All of them as one; the batches are released."""
         joined = {name: np.concatenate(self._columns.pop(name)) for name in list(self._columns)}
         return Fixes(**joined, device_ids=tuple(self._code_of))
 

@@ -1,8 +1,8 @@
 """The rules' settings, effective-dated.
 
-A core room: values only. Every threshold of the accounting rules is a setting here, with the rule's number.
-A *policy* is in force from a date until the next one's: a leg is judged by the policy at its start, a duty by
-the policy at its start, so a later change never rewrites what was counted under an earlier one.
+Values only. Every threshold of the accounting rules is a setting here, with the rule's number. A *policy*
+is in force from a date until the next one's: a leg is judged by the policy at its start, a duty by the policy
+at its start, so a later change never rewrites what was counted under an earlier one.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ MAX_STATE = 255
 
 
 class PolicyError(ValueError):
-    """A policy file that cannot be used; the message says what to mend."""
+    """A policy file that cannot be used; the message says what to correct."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,8 +141,7 @@ def parse_policies(text: str) -> Policies:
     ``states.8 = { name = "unavailable", counts = "not_visible" }``.
 
     Raises:
-        PolicyError: text that is not TOML, an unknown setting, a value that makes no sense, or dates out of
-            order.
+        PolicyError: text that is not TOML, an unknown setting, an invalid value, or dates out of order.
     """
     try:
         document = tomllib.loads(text)
@@ -156,7 +155,7 @@ def parse_policies(text: str) -> Policies:
     policies: list[Policy] = []
     for number, table in enumerate(tables):
         if number == 0 and "from" in table:
-            # Only a change is given: what was counted before it stays as the rules' defaults have it.
+            # Only a change is given: until then the rules' defaults are in force.
             starts.append(BEGINNING)
             policies.append(Policy())
         start = _start(table.pop("from", None), first=number == 0)
@@ -206,7 +205,7 @@ def _policy(table: dict[str, Any], number: int) -> Policy:
     if policy.parked_gap_s < policy.max_gap_s:
         raise PolicyError(f"policy {number}: parked_gap_s must be at least max_gap_s")
     if policy.target > 1:
-        raise PolicyError(f"policy {number}: target is a share from 0 to 1: write 0.8 for 80 %")
+        raise PolicyError(f"policy {number}: target is a share from 0 to 1: write 0.8 for 80%")
     return policy
 
 

@@ -1,8 +1,8 @@
 """Postcodes → neighbourhoods: where a resident's postcode lies, however it is typed.
 
-A core room: a file's bytes and boundaries in, answers out; no Kafka, no database, no clock. Which area a
-postcode lies in is rule 5's answer for the point published for it: on an edge the smallest ``area_id``.
-Nothing is guessed: what is not a known postcode gets suggestions, and no answer.
+A file's bytes and boundaries in, answers out; no Kafka, no database, no clock. Which area a postcode lies
+in is rule 5's answer for the point published for it: on an edge the smallest ``area_id``. Nothing is guessed:
+an unknown postcode gets suggestions, not an answer.
 """
 
 from __future__ import annotations
@@ -34,23 +34,23 @@ COLUMNS = {
     "latitude": ("lat", "latitude"),
     "longitude": ("long", "lon", "lng", "longitude"),
 }
-"""What the columns of a file may be called, in any case; of several the first."""
+"""Accepted names of a file's columns, in any case; where several occur, the first is used."""
 
 WHOLE = re.compile(r"(?:[A-Z]{1,2}[0-9][A-Z0-9]?|GIR)[0-9][A-Z]{2}")
 PARTIAL = re.compile(r"[A-Z]{1,2}(?:[0-9][A-Z0-9]?(?:[0-9][A-Z]?)?)?")
 """What postcodes, and beginnings of them, look like without the space."""
 
 ALIKE = ("O0", "I1L", "S5", "Z2", "B8", "G6")
-"""Signs that are taken for one another."""
+"""Characters that are easily confused."""
 
 LONGEST = 64
-"""Characters; what is longer is no postcode, whatever is in it."""
+"""Characters; anything longer is not a postcode."""
 
 SUGGESTIONS = 5
 """How many postcodes are suggested at most."""
 
 LARGEST = 1 << 30
-"""Bytes of a file, unpacked; the whole country's have less than half of it."""
+"""The most bytes of a file, unpacked; the national file has less than half of that."""
 
 
 class PostcodesError(ValueError):
@@ -58,10 +58,10 @@ class PostcodesError(ValueError):
 
 
 class LookupOutcome(StrEnum):
-    """What became of a question.
+    """The outcome of a question.
 
     ``found`` in a neighbourhood; ``outside`` all of them; ``no_position`` published for the postcode;
-    ``unknown``: it looks like a postcode, but the file has it not; ``partial``: the beginning of some;
+    ``unknown``: it looks like a postcode, but is not in the file; ``partial``: the beginning of some;
     ``no_postcode``: it does not look like one; ``empty``: nothing was typed.
     """
 
@@ -87,7 +87,7 @@ class Lookup:
     """The answer to what somebody typed.
 
     Attributes:
-        asked: what was typed, without what cannot be shown, not longer than ``LONGEST``.
+        asked: what was typed, without unprintable characters, not longer than ``LONGEST``.
         postcode: as it is written, ``LE1 1AA``; of a partial one its known part; empty where it is none.
         neighbourhood: where it lies; None unless ``found``.
         neighbourhoods: where postcodes that begin like a partial one lie, by name.
@@ -126,7 +126,7 @@ class Postcodes:
         """Postcodes from a CSV file with a header, packed with gzip or not.
 
         A row without numbers for both coordinates, with coordinates that are no degrees (99.999999 in the
-        national files), or at exactly (0, 0), has no position. Of several rows for one postcode the first
+        national files), or at exactly (0, 0), has no position. Where a postcode has several rows, the first
         with a position counts, else the first.
 
         Args:
@@ -226,7 +226,7 @@ class Finder:
         )
 
     def _alike(self, key: str) -> tuple[str, ...]:
-        """Known postcodes that differ from a text only in signs that are taken for one another."""
+        """Known postcodes that differ from a text only in characters that are easily confused."""
         if not 5 <= len(key) <= 7:
             return ()
         choices = [next((group for group in ALIKE if sign in group), sign) for sign in key]
@@ -263,16 +263,16 @@ class Finder:
 
 
 def shown(typed: str) -> str:
-    """What was typed, as it may be shown again: in one line, not too long, without steering characters."""
+    """What was typed, safe to show again: in one line, not too long, without control characters."""
     line = " ".join("".join(sign if sign.isprintable() else " " for sign in typed[: 4 * LONGEST]).split())
     return line if len(line) <= LONGEST else f"{line[: LONGEST - 1]}…"
 
 
 def plain(typed: str) -> str:
-    """The letters and digits of a postcode, in capitals; empty where there are other signs, or too many."""
+    """The letters and digits of a postcode, in capitals; empty where there are others, or too many."""
     if len(typed) > LONGEST:
         return ""
-    # Letters as phones and word processors give them: full width, with spaces that take no room.
+    # Letters as phones and word processors give them: full width, with zero-width spaces.
     text = unicodedata.normalize("NFKC", typed).upper()
     text = "".join(
         sign for sign in text if unicodedata.category(sign)[0] not in "ZC" and sign not in "-–.,'’"

@@ -1,7 +1,7 @@
 """Slices → figures: seconds by activity, the share of duty time on patch, its bounds (rules 13 to 15, 19).
 
-A core room: columns in, values out; no Kafka, no database, no clock. Sums are whole microseconds, so a sum
-does not depend on the order of its parts; a share divides once, at the very end.
+Columns in, values out; no Kafka, no database, no clock. Sums are whole microseconds, so a sum does not
+depend on the order of its parts; a share divides once, at the very end.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ class Figures:
         """
         if self.share_low is None or self.share_high is None:
             return None
-        # Quotients of whole numbers are rounded correctly, and so was the target as it was read: a share that
+        # Quotients of whole numbers are rounded correctly, and so is the target when it is read: a share that
         # is exactly the target compares as equal.
         return MET if self.share_low >= target else MISSED if self.share_high < target else NOT_PROVEN
 

@@ -1,8 +1,8 @@
 """Stays + duties + states → slices of officer time (accounting rules 8 to 12).
 
-A core room: columns in, columns out; no Kafka, no database, no clock. Every instant of a duty is judged on
-its own, from the stays, states and allocations at that instant, so a window of a duty can be counted anew and
-put into the rest.
+Columns in, columns out; no Kafka, no database, no clock. Every instant of a duty is judged on its own,
+from the stays, states and allocations at that instant, so a window of a duty can be recounted and put back
+into the rest.
 
 The steps: duties are cut into *spans* (an officer is on one duty at a time); each allocation of a device lays
 *claims* on the time in which the device's place is known; claims, states and spans cut the duty into
@@ -13,13 +13,13 @@ are joined.
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from geo.matching.history import FOREVER, UNKNOWN, exact_numbers
-from stream.core.columns import changes, coalesce, offsets, ranges, search
+from stream.core.columns import Columns, changes, coalesce, offsets, ranges, search
 from stream.core.policy import BREAK, MAX_STATE, NOT_VISIBLE, OFF_DUTY
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ NO_DEVICE = -1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Slices:
+class Slices(Columns):
     """Slices of duties, sorted by duty and time; those of one duty tile it, less state 11 (rule 12).
 
     Finer than the rule asks: also cut where the state changes, and where what is near changes (rule 14);
@@ -79,8 +79,8 @@ def canonical(duty: Duty) -> str:
 def newest(duties: Iterable[Duty]) -> list[Duty]:
     """The revision of each duty that counts (rule 8), sorted by ``duty_id``; cancelled ones among them.
 
-    Should one revision have been sent twice with different contents, the one with the greater canonical text
-    counts, whichever came first.
+    If one revision was sent twice with different contents, the one with the greater canonical text counts,
+    whichever came first.
     """
     kept: dict[str, Duty] = {}
     for duty in duties:
@@ -263,7 +263,7 @@ def _claims(
 
 
 def _allocations(duty: Duty) -> list[tuple[str, int, int]]:
-    """The duty's devices with the time allocated, the one to be believed first in front (rule 9)."""
+    """The duty's devices with the time allocated, the most trusted first (rule 9)."""
     end = FOREVER if duty.end is None else duty.end
     held = [
         (item.kind != "radio", -max(duty.start, item.start or duty.start), item.device_id, item)
@@ -295,7 +295,7 @@ def _state_changes(
         [officers.setdefault(duties[n].officer_id, len(officers)) for n in duty.tolist()], np.int64
     )
     began = np.array([duties[number].start for number in duty.tolist()], np.int64)
-    # Of several states keyed at one instant the largest code counts: no order of arrival can change that.
+    # Where several states are keyed at one instant, the largest code counts, whatever the order of arrival.
     reports = np.array(
         [
             (officers[r.officer_id], r.time, min(r.state, MAX_STATE))
@@ -366,16 +366,8 @@ def _at_home(
 
 def up_to(slices: Slices, until: int) -> Slices:
     """Slices cut at an instant (microseconds); none is open any more."""
-    rows = np.flatnonzero(slices.start < np.minimum(slices.end, until))
-    return Slices(
-        slices.duty[rows],
-        slices.start[rows],
-        np.minimum(slices.end[rows], until),
-        slices.activity[rows],
-        slices.state[rows],
-        slices.place[rows],
-        slices.device[rows],
-    )
+    found = slices.take(slices.start < np.minimum(slices.end, until))
+    return replace(found, end=np.minimum(found.end, until))
 
 
 def decisive(slices: Slices, duties: Sequence[Duty], policies: Policies) -> NDArray[np.bool_]:
@@ -394,7 +386,7 @@ def decisive(slices: Slices, duties: Sequence[Duty], policies: Policies) -> NDAr
 def ambiguous(
     duties: Sequence[Duty], duty: NDArray[np.int32], place: NDArray[np.int32], places: Sequence[Place]
 ) -> NDArray[np.bool_]:
-    """Whether the error of the position leaves open if it is on the duty's patch (rule 14): ``bool[m]``.
+    """Whether the position's error leaves open if it is on the duty's patch (rule 14): ``bool[m]``.
 
     Slices keep what is near only where the position decides, so any slice may be asked about.
 
@@ -454,7 +446,7 @@ def whole_slices(
 
 
 def reason(activity: int, state: str, place: Place | None) -> str:
-    """The reason of a slice in a word: the state, the premises, or where off the patch (rule 11).
+    """The reason of a slice in a word: the state, the premises, or the place off the patch (rule 11).
 
     Args:
         activity: index into ``ACTIVITIES``.

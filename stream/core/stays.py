@@ -1,7 +1,7 @@
-"""Fixes → stays: where each device was, and when nobody knows (accounting rules 1, 3, 4, 5, 6 and 7).
+"""Fixes → stays: where each device was, and when that is unknown (accounting rules 1, 3, 4, 5, 6 and 7).
 
-A core room: columns in, columns out; no Kafka, no database, no clock. Every step looks only at a fix and its
-neighbours in time, so a stretch of a device's track can be computed on its own and put into the rest
+Columns in, columns out; no Kafka, no database, no clock. Every step looks only at a fix and its neighbours
+in time, so a stretch of a device's track can be computed on its own and put into the rest
 (``stream.core.windows`` does that for fixes that arrive late).
 """
 
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from geo.matching.history import UNKNOWN, exact_numbers
-from stream.core.columns import changes, coalesce
+from stream.core.columns import Columns, changes, coalesce
 from stream.core.facts import SECOND, Fixes
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ EARTH_RADIUS_M = 6_371_008.8
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Stays:
+class Stays(Columns):
     """Stays of devices, sorted by device and time; those of one device tile its track (rule 7).
 
     Finer than the rule asks: also cut where what is near changes (rule 14); ``whole_stays`` joins them.
@@ -60,7 +60,7 @@ def distance_m(
     """Great-circle distances by the haversine formula: degrees in, ``float64[n]`` metres out.
 
     Columns are made contiguous first: numpy rounds the last bit of a sine differently on strided memory, and
-    a distance must not depend on the company it is computed in.
+    a distance must not depend on the others in its batch.
     """
     lon0, lat0, lon1, lat1 = (np.ascontiguousarray(np.radians(c)) for c in (lon0, lat0, lon1, lat1))
     chord = np.sin((lat1 - lat0) / 2) ** 2 + np.cos(lat0) * np.cos(lat1) * np.sin((lon1 - lon0) / 2) ** 2

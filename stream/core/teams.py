@@ -1,7 +1,7 @@
 """Duties → teams: how long each officer has been in the present team, who joined and who left.
 
-A core room: values in, values out; no Kafka, no database, no clock. Everything is read from the bookings
-alone: a booking names the team that it was made for, and what happened before the first one nobody knows.
+Values in, values out; no Kafka, no database, no clock. Everything is read from the bookings alone: a booking
+names its team, and nothing is known from before the first one.
 
 An officer's duties with a team, in the order of their starts, make *runs*: a run is a stretch in one team. A
 duty elsewhere ends it, unless the officer is back within ``lent_days`` of its start: an officer seconded for
@@ -55,7 +55,7 @@ class Member:
         months: whole calendar months since then, local dates; None without a team.
         at_least: the run reaches back to the beginning of the record, so it may be longer.
         last_seen: end of the last duty, of any team or none; not later than the day asked about.
-        unseen: no duty for ``unseen_days``: still in no other team, but nobody knows.
+        unseen: no duty for ``unseen_days``: in no other team yet, as far as is known.
     """
 
     officer_id: str
@@ -89,7 +89,7 @@ class Team:
     """The facts of one team.
 
     Attributes:
-        officers: those whose present team this is and who were seen of late.
+        officers: those whose present team this is and who were seen recently.
         experienced: of them, those with at least ``team_months`` known months.
         perhaps: of them, those with fewer known months whose run reaches back to the record's beginning.
         joiners, leavers: moves within the period, in the order of their times.
@@ -111,7 +111,7 @@ class Team:
 
     @property
     def share_high(self) -> float | None:
-        """The share, were all those experienced of whom the record cannot tell."""
+        """The share if all those for whom the record cannot tell were experienced."""
         known = len(self.experienced) + len(self.perhaps)
         return known / len(self.officers) if self.officers else None
 
@@ -144,7 +144,7 @@ def runs(duties: Sequence[Duty], policy: Policy, *, at_least: bool) -> list[Run]
         if duty.team == team or number < back:
             continue
         if team:
-            # Back in the old team soon enough? Then all until then is a secondment, wherever it was.
+            # Back in the old team soon enough? Then everything until then is a secondment, wherever it was.
             mine = numbers[team]
             later = bisect_left(mine, number)
             if later < len(mine) and duties[mine[later]].start - duty.start <= policy.lent_days * DAY:
@@ -188,7 +188,8 @@ def teams(
             officers, ever, say all of that team but not this. None: with the first duty given.
 
     Returns:
-        officers by id and teams by name: every team that has an officer, lost sight of one, or had a move.
+        officers by id and teams by name: every team that has an officer, had one that is no longer seen, or
+        had a move.
     """
     booked: dict[str, list[Duty]] = {}
     for duty in duties:

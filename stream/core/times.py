@@ -1,4 +1,4 @@
-"""Times as text or numbers to microseconds since 1970 UTC. A core room."""
+"""Times as text or numbers to microseconds since 1970 UTC."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def parse_times(values: Sequence[object]) -> tuple[NDArray[np.int64], NDArray[np
             for low in range(0, len(rows), _BLOCK):
                 block = slice(low, low + _BLOCK)
                 time[rows[block]], ok[rows[block]] = _parse_block(alike[block], length)
-    for i in np.flatnonzero(~ok).tolist():  # what is left: integers, rarer shapes, and what is no time
+    for i in np.flatnonzero(~ok).tolist():  # the rest: integers, rarer forms, and values that are not times
         one = parse_time(values[i])
         if one is not None:
             time[i], ok[i] = one, True
@@ -92,7 +92,7 @@ def parse_times(values: Sequence[object]) -> tuple[NDArray[np.int64], NDArray[np
 
 
 _BLOCK: Final = 4096
-"""So many times at once: their columns stay in the processor's cache."""
+"""How many times at once: their columns stay in the processor's cache."""
 
 
 def _parse_block(texts: Sequence[str], length: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:

@@ -1,8 +1,8 @@
 """Slices → visits to priority areas, and what they amount to (rule 17).
 
-A core room: columns in, columns out; no Kafka, no database, no clock. A visit belongs to an officer, whatever
-duty it falls in: one begun in one duty goes on in the next. The officer's time inside an area is that of the
-visible slices there (on or off patch); all else, a break or a call to the station among it, is an absence.
+Columns in, columns out; no Kafka, no database, no clock. A visit belongs to an officer, whatever duty it
+falls in: one begun in one duty goes on in the next. The officer's time inside an area is that of the visible
+slices there (on or off patch); all else, a break or a call to the station among it, is an absence.
 """
 
 from __future__ import annotations
@@ -307,8 +307,8 @@ def priority_figures(
     """The figures of each priority area for a period, sorted by ``area_id``.
 
     Args:
-        visits: all visits that may touch the period; found over the whole record, not over the period, lest
-            one that goes over its edge be taken for two.
+        visits: all visits that may touch the period; found over the whole record, not over the period, so
+            that one that crosses its edge is not counted as two.
         start: the period's start, microseconds.
         end: its end, exclusive.
         areas: ids to list even where nobody was.

@@ -1,9 +1,8 @@
-"""A stretch counted anew and put into the rest: what late and repeated facts need.
+"""Recounts a stretch of a track and puts it back into the rest, for late and repeated facts.
 
-A core room: pure functions on columns. Stays depend on a fix and its neighbours, slices on single instants;
-so a changed fact changes a *window* of a track, and everything outside it stands. ``rejudged`` finds that
-window, ``splice`` puts the newly counted rows into the old ones, ``difference`` tells which rows really
-changed.
+Pure functions on columns. Stays depend on a fix and its neighbours, slices on single instants; so a changed
+fact changes a *window* of a track, and nothing outside it. ``rejudged`` finds that window, ``splice`` puts
+the newly counted rows into the old ones, ``difference`` tells which rows really changed.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ Rows: TypeAlias = "tuple[NDArray[Any], ...]"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Window:
-    """For each track of a batch, the part that must be counted anew.
+    """For each track of a batch, the part that must be recounted.
 
     Attributes:
         first: ``int64[tracks]``, row of the first fix to count from.
@@ -82,7 +81,7 @@ def rejudged(
     short = (at_start & more_before) | (at_end & more_after)
     first = np.where(at_start, start, first)
     last = np.where(at_end, end - 1, last)
-    # Before the first fix and after the last one nothing was known, and nothing is.
+    # Before the first fix and after the last one nothing is known.
     return Window(first, last, time[first], time[last], short)
 
 

@@ -1,6 +1,6 @@
-"""The accounting rules on files alone: no Kafka, no database.
+"""The accounting rules applied to files alone: no Kafka, no database.
 
-A shell: it reads files and calls the core. What it counts is what the pipeline counts from the same facts.
+It reads files and calls the core. What it counts is what the pipeline counts from the same facts.
 """
 
 from __future__ import annotations
@@ -150,7 +150,7 @@ def strangers(facts: Facts) -> dict[str, int]:
 
 
 def doubts(facts: Facts) -> list[str]:
-    """What is probably not meant so, in lines: patches that no area file has, days and hours unreadable."""
+    """Probable mistakes, one a line: patches that no area file has, unreadable days and hours."""
     lines = [
         f"no area file has the neighbourhood {area}, the patch of {count} duties: "
         "their time cannot be on patch"

@@ -1,7 +1,7 @@
-"""The stays of a crowd of devices: the same core, a group at a time, on several processors.
+"""The stays of very many devices: the same core, a group at a time, on several processors.
 
-A shell around ``stream.core.stays``: it gives what the core gives for all devices at once. Groups bound the
-memory; numpy lets go of Python while it works, so that threads do for processors.
+Around ``stream.core.stays``: it gives what the core gives for all devices at once. Groups bound the memory;
+numpy releases Python's lock while it works, so threads use several processors.
 """
 
 from __future__ import annotations
@@ -79,9 +79,4 @@ def stays_of_all(
 def _joined(parts: Sequence[Stays], fixes: Fixes) -> Stays:
     if not parts:
         return Stays(fixes.device[:0], fixes.time[:0], fixes.time[:0], fixes.device[:0])
-    return Stays(
-        *(
-            np.concatenate([getattr(part, name) for part in parts])
-            for name in ("device", "start", "end", "place")
-        )
-    )
+    return Stays.joined(parts)

@@ -1,9 +1,9 @@
-"""Replay: tracks from files and simulated shifts onto Kafka topics, with their own timing.
+"""Replay: sends tracks from files and simulated shifts to Kafka topics, with their own timing.
 
-A shell room: what is sent is made by ``stream.files.tracks`` and ``stream.simulate``; here it waits for its
-moment and goes out. The clock is an argument. Records are stamped when they are sent, as any sender's are:
-stamped with the tracks' own times, Kafka would refuse the future's and soon delete the past's. What says
-itself when it was ``received`` is judged by that, and so is counted as the original was.
+What is sent is made by ``stream.files.tracks`` and ``stream.simulate``; here it waits for its moment and
+goes out. The clock is an argument. Records are stamped when they are sent, as any sender's are: stamped with
+the tracks' own times, Kafka would refuse the future's and soon delete the past's. Messages that carry their
+own ``received`` time are judged by it, and so counted like the original.
 """
 
 from __future__ import annotations
@@ -38,16 +38,16 @@ if TYPE_CHECKING:
     from stream.simulate import Simulation
 
 SLICE_S: Final = 0.05
-"""Messages go out in slices of so many seconds: none is early, none is later than that for its own sake."""
+"""Messages are sent in slices of this many seconds: none is early, and none is later than that."""
 SLICE_MESSAGES: Final = 20_000
 SORT_UP_TO: Final = 2_000_000
-"""Files of up to so many rows are put into the order of time; longer ones keep their own."""
+"""Files of up to this many rows are sorted by time; longer ones keep their own order."""
 _BATCH_BYTES: Final = 512 * 1024
 _IN_FLIGHT: Final = 32
 
 
 class Clock(Protocol):
-    """What tells the time and waits."""
+    """Tells the time and waits."""
 
     def now(self) -> float:
         """Seconds since some moment, never falling."""
@@ -97,7 +97,7 @@ class Outgoing:
 
 @dataclass(frozen=True, slots=True)
 class ReplayProgress:
-    """How far a sending is.
+    """The progress of a replay.
 
     Attributes:
         sent: messages sent.
@@ -134,7 +134,7 @@ async def paced(
     slice_s: float = SLICE_S,
     slice_messages: int = SLICE_MESSAGES,
 ) -> AsyncGenerator[tuple[Outgoing, float], None]:
-    """Hands out messages when they are due.
+    """Yields messages when they are due.
 
     The first message is due at once, the others after it as much later as their ``send`` says, divided by
     ``speed``. When the receiver is too slow, what is overdue follows without a pause. Batches are made in a
@@ -220,7 +220,7 @@ class Sender:
             if kind is None:
                 await self.flush()
         finally:
-            for future in self._pending:  # whoever ends by an exception does not ask what became of the rest
+            for future in self._pending:  # after an exception the rest is not waited for
                 future.cancel()
             self._pending.clear()
             await self._producer.stop()
@@ -311,7 +311,7 @@ async def replay(
 ) -> Replayed:
     """Sends the tracks of a file with their own timing: when each was ``received``, else its ``time``.
 
-    Rows that say neither go with the row before them. Rows of kind ``vehicle``, and Traccar's, go to
+    Rows that have neither go with the row before them. Rows of kind ``vehicle``, and Traccar's, go to
     ``vehicle.positions``, all others to ``radio.positions``.
 
     Args:
@@ -367,7 +367,7 @@ async def _send_all(
 
 
 class _Stamp(msgspec.Struct, gc=False):
-    """What a replay has to know of a message: nothing in it need be right."""
+    """What a replay needs to know of a message, valid or not."""
 
     device_id: Any = None
     time: Any = None
@@ -403,7 +403,7 @@ class _Source:
     _last: int = -1
 
     def batches(self) -> Iterator[Outgoing]:
-        """Everything in the order of time where it fits, else as it stands, chunk by chunk."""
+        """Everything in time order where it fits, otherwise in file order, chunk by chunk."""
         held: list[Outgoing] = []
         for chunk in self.rows:
             held.append(self._outgoing(chunk))
@@ -446,7 +446,7 @@ class _Source:
         )
         received, known = parse_times([each.received for each in stamps])
         send = np.where(known, received, np.where(ok, time, -1))
-        # What has no time goes with what stands before it.
+        # Rows without a time go with the row before them.
         at = np.maximum.accumulate(np.where(send >= 0, np.arange(len(send)), -1))
         send = np.where(at >= 0, send[at], self._last)
         if len(send):

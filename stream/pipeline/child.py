@@ -14,9 +14,9 @@ PR_SET_PDEATHSIG = 1
 
 
 def end_with_parent() -> None:
-    """Asks to be told to end when whoever started this process is killed: no orphan goes on counting.
+    """Asks the system to end this process when its parent is killed, so that no orphan goes on counting.
 
-    Only Linux can; elsewhere a killed parent leaves its parts running, and they have to be ended by hand.
+    Only Linux can; elsewhere the children of a killed parent have to be ended by hand.
     """
     parent = os.environ.pop(CHILD, None)
     if parent is None or sys.platform != "linux":

@@ -1,4 +1,4 @@
-"""What went wrong, in one line and as an exit code."""
+"""Failures, in one line and as an exit code."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ def told(error: BaseException) -> str:
     from geo.boundaries.layer import printable
 
     if isinstance(error, KafkaConnectionError | OtherKafkaConnectionError):
-        # The clients' own words are about sockets and address families.
+        # The clients' own messages are about sockets and address families.
         where = os.environ.get("PATROL_KAFKA", "the servers given")
         return f"Kafka cannot be reached at {where}: is it up, and is PATROL_KAFKA right?"
     return printable(" ".join(str(error).split()))
 
 
 def exit_code(error: BaseException) -> int | None:
-    """2 or 3 for what a user can mend, None for a fault of the program."""
+    """2 or 3 for what a user can correct, None for a fault of the program."""
     import psycopg
     from aiokafka.errors import KafkaConnectionError
     from kafka.errors import KafkaConnectionError as OtherKafkaConnectionError

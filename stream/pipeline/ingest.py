@@ -1,7 +1,7 @@
 """Ingest: raw topics → frames of valid fixes, valid duty events, and dead letters, at Kafka's own speed.
 
-A shell room: it moves bytes between Kafka and the core (``stream.core.events``, ``stream.core.frames``). It
-judges nothing itself, keeps nothing between runs but its offsets in Kafka, and knows no database.
+It moves bytes between Kafka and the core (``stream.core.events``, ``stream.core.frames``). It judges
+nothing itself, keeps nothing between runs but its offsets in Kafka, and uses no database.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 MAX_EVENT_BYTES: Final = 2**20
-"""A duty or state event may be so long: it has to fit into a message of ``patrol.duties`` with others."""
+"""The longest duty or state event: it has to fit into a message of ``patrol.duties`` with others."""
 
 _LINES_BYTES: Final = 2**19  # of one message of patrol.duties, more only for a single long event
 _MAX_FIXES: Final = 1_000_000  # held at once, some 50 MB: one request must not outgrow what a broker takes
@@ -66,12 +66,12 @@ class IngestSettings:
     Attributes:
         bootstrap: Kafka's addresses, ``host:port`` separated by commas.
         limits: which positions are unusable (rule 2).
-        prefix: goes before the name of every topic.
+        prefix: prefix of every topic's name.
         group_id: the consumer group; several processes with one group share the work.
         flush_interval_s: how long messages gather before they leave as frames, while traffic is light.
         max_frame_fixes: the most fixes of one frame.
-        session_timeout_s: after so long without a word, Kafka gives a process's partitions to another.
-        idempotent: whether Kafka sorts out repeats of the producer; a broker that cannot is noticed.
+        session_timeout_s: after this silence, Kafka gives a process's partitions to another.
+        idempotent: whether Kafka removes duplicates of the producer; a broker that cannot is detected.
         compression: of what is produced, as aiokafka names it; lz4 halves frames at 20 ns a fix.
     """
 
@@ -108,7 +108,7 @@ class IngestProgress:
 
 
 class NotReadyError(RuntimeError):
-    """Kafka is there, but not what ingest needs; the message says what to do."""
+    """Kafka lacks something that ingest needs; the message says what to do."""
 
 
 async def run(
@@ -129,8 +129,8 @@ async def run(
 
     Killed before 5, the messages since the last commit come again, and their frames once more: facts are
     sets, so nothing is counted twice. An offset is never committed before 4, so nothing is lost. When
-    partitions move to another process, 3 to 5 run before they go. When Kafka is away, everything held is let
-    go, ``run`` waits with backoff until Kafka is back, and reads on from the committed offsets.
+    partitions move to another process, 3 to 5 run before they go. When Kafka is away, everything held is
+    dropped, ``run`` waits with backoff until Kafka is back, and reads on from the committed offsets.
 
     Args:
         settings: where and how.
@@ -164,7 +164,7 @@ async def run(
 
 
 class _Reporter:
-    """Keeps the newest progress and tells it."""
+    """Keeps the newest progress and reports it."""
 
     def __init__(self, on_progress: Callable[[IngestProgress], None] | None) -> None:
         self.now = IngestProgress()
@@ -226,7 +226,7 @@ async def _open_producer(
 
 
 async def _close(client: AIOKafkaConsumer | AIOKafkaProducer) -> None:
-    """Closes a client, whatever state it is in; what it could not finish comes again with the next one."""
+    """Closes a client, whatever state it is in; what it did not finish is read again by the next one."""
     stopping = asyncio.ensure_future(client.stop())
     await asyncio.wait({stopping}, timeout=_CLOSE_PATIENCE_S)
     stopping.cancel()
@@ -386,7 +386,7 @@ class _Worker(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka is un
     async def _settle(self) -> None:
         """Steps 3 to 5, one batch after another.
 
-        After a failure nothing is settled any more: a later offset would vouch for the messages that failed.
+        After a failure nothing is settled any more: a later offset would cover the messages that failed.
         """
         async with self._settling:
             if self._failed:
@@ -503,7 +503,7 @@ class _Worker(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka is un
         try:
             await self._consumer.commit(mine)
         except (CommitFailedError, IllegalStateError) as failure:
-            # The group is being divided anew. What is not committed is read again: more frames, same facts.
+            # The group is being rebalanced. What is not committed is read again: more frames, same facts.
             log.info("offsets not committed, their messages come again: %s", failure)
 
 
@@ -513,7 +513,7 @@ def _headers(record: ConsumerRecord, reject: Reject) -> list[tuple[str, bytes]]:
 
 
 def _received(records: Sequence[ConsumerRecord]) -> NDArray[np.int64]:
-    """The records' times, milliseconds since 1970, -1 where there is none that makes sense."""
+    """The records' times, milliseconds since 1970, -1 where there is no valid one."""
     at = np.fromiter((record.timestamp for record in records), np.int64, len(records))
     return np.where(at <= LAST_MS, at, -1)
 

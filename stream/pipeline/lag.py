@@ -1,6 +1,6 @@
 """How far behind the pipeline is: what waits in Kafka for ingest, and what waits for the worker.
 
-A shell room: it asks Kafka and the database, and changes nothing.
+It asks Kafka and the database, and changes nothing.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Lag:
 
 
 class LagMeter:
-    """Asks over and over with one connection; not for several threads at once."""
+    """Asks repeatedly with one connection; not for several threads at once."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -49,7 +49,7 @@ class LagMeter:
         self._group = f"{settings.topic_prefix}patrol-ingest"
 
     def measure(self, connection: Connection) -> Lag:
-        """The lag now. Ingest's is asked first: what leaves it is then seen at the worker."""
+        """The lag now. Ingest is asked first: what leaves it is then seen at the worker."""
         ends = self._ends(topics.RAW)
         try:
             settled = self._admin.list_group_offsets([self._group])
@@ -61,7 +61,7 @@ class LagMeter:
         }
         raw = sum(max(0, end - max(offsets.get(key, 0), 0)) for key, end in ends.items())
         ends = self._ends(topics.INTERNAL)
-        # The record of a topic that was deleted and made again says nothing of the new one.
+        # The record of a topic that was deleted and recreated does not apply to the new one.
         present = {
             (str(found["name"]), str(found["topic_id"]))
             for found in self._admin.describe_topics(sorted({topic for topic, _ in ends}))

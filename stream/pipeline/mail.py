@@ -1,12 +1,12 @@
-"""Reports by mail: what a letter says, who gets it, and how it is handed to a mail server.
+"""Reports by mail: what a letter says, who gets it, and how it is sent.
 
-A shell. A letter is queued in the transaction that publishes its report (``stream.store.outbox``), tried
-until the server takes or refuses it, and settled. It goes out once as far as SMTP can tell: if the server
-took it and the line broke before it could say so, or this program was killed in that instant, it is sent
-again, under the same Message-ID and with the same bytes, by which a mail server or reader can know it.
+A letter is queued in the transaction that publishes its report (``stream.store.outbox``), tried until the
+server accepts or refuses it, and settled. It is sent once as far as SMTP can tell: if the server accepted it
+and the line broke before the answer, or this program was killed in that instant, it is sent again, under the
+same Message-ID and with the same bytes, so that a mail server or reader can recognise the copy.
 
 Letters name no officer and no place but the neighbourhood; the report itself does, so it is attached only if
-the file says ``attach = true``. Else there is a link to the page, which says who may read it.
+the file says ``attach = true``. Otherwise there is a link to the page.
 """
 
 from __future__ import annotations
@@ -58,11 +58,11 @@ log = logging.getLogger(__name__)
 
 DAY = 86_400 * SECOND
 NEWS = 14 * DAY
-"""A first report that comes later than this after its period's end is history: it stands on the page only."""
+"""A first report that is later than this after its period's end is not mailed: it is on the page only."""
 
 FIRST_PAUSE, LAST_PAUSE = 60 * SECOND, 3600 * SECOND
 GIVE_UP = 3 * DAY
-"""A letter that could not be sent for so long is given up."""
+"""A letter that could not be sent for this long is given up."""
 
 TIMEOUT_S = 60.0
 
@@ -77,7 +77,7 @@ class Mailing:
     Attributes:
         sender: who the letters are from, ``Patrol <patrol@force.example>``.
         reply_to: where answers go; empty: to the sender.
-        attach: whether the report, which names officers, goes along; else there is a link.
+        attach: whether the report, which names officers, is attached; otherwise there is a link.
         recipients: addresses by neighbourhood.
     """
 
@@ -89,8 +89,8 @@ class Mailing:
     def letters(self, entry: Entry, before: Entry | None) -> list[Letter]:
         """The letters that go with a report.
 
-        None for what is no news: a first report long after its week, or a number that says in the letter
-        what the one before said.
+        None where there is no news: a first report long after its week, or a letter that would say the same
+        as the one before.
 
         Args:
             entry: the report, just published.
@@ -113,7 +113,7 @@ def read_mailing(path: str) -> Mailing:
     """The file that ``PATROL_MAIL`` names.
 
     Raises:
-        SettingsError: it cannot be read or makes no sense; the message says where.
+        SettingsError: it cannot be read or is not valid; the message says where.
     """
     try:
         given = tomllib.loads(Path(path).read_text(encoding="utf-8"))
@@ -124,7 +124,7 @@ def read_mailing(path: str) -> Mailing:
         if name not in known:
             raise SettingsError(f"mail file {path}: unknown '{name}'; known: {', '.join(known)}")
         if type(value) is not type(known[name]):
-            raise SettingsError(f"mail file {path}: {name} = {value!r} is no {type(known[name]).__name__}")
+            raise SettingsError(f"mail file {path}: {name} = {value!r} must be {type(known[name]).__name__}")
     given = known | given
     recipients = {}
     for area_id, addresses in given["recipients"].items():
@@ -142,10 +142,10 @@ def read_mailing(path: str) -> Mailing:
 
 def _address(path: str, text: str, *, bare: bool = False) -> str:
     name, address = ("", text) if bare else parseaddr(text)
-    # What goes on the wire to any mail server: one plain address.
+    # One plain address, which any mail server accepts.
     good = re.fullmatch(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*", address)
     if not good or re.search(r"[\r\n]", text):
-        raise SettingsError(f"mail file {path}: {text!r} is no address: write sergeant@force.example")
+        raise SettingsError(f"mail file {path}: {text!r} is not an address: write sergeant@force.example")
     return formataddr((name, address))
 
 
@@ -168,7 +168,7 @@ def compose(
         letter: to whom, and under which Message-ID.
         summary: the report as published.
         before: the number before it; None for the first.
-        mailing: from whom, and whether the report goes along.
+        mailing: from whom, and whether the report is attached.
         page: the web pages' address; empty: no link.
         number: of the report.
         published_at: microseconds since 1970.
@@ -181,7 +181,7 @@ def compose(
     message["Subject"] = subject(summary, corrected=number > 1)
     message["Date"] = format_datetime(moment(published_at).replace(microsecond=0))
     message["Message-ID"] = letter.message_id
-    message["Auto-Submitted"] = "auto-generated"  # RFC 3834: so that nobody's machine answers
+    message["Auto-Submitted"] = "auto-generated"  # RFC 3834: no automatic replies
     message.set_content(
         text(summary, before, mailing, page=page, number=number, published_at=published_at),
         cte="quoted-printable",
@@ -196,10 +196,10 @@ def compose(
 
 
 def subject(summary: Summary, *, corrected: bool = False) -> str:
-    """``Abbey, week 2026-W47: 81.6 % on patch, target of 80 % met``."""
+    """``Abbey, week 2026-W47: 81.6% on patch, target of 80% met``."""
     name = " ".join(summary.area_name.split())
     share, verdict, *_ = _said(summary.figures, summary.basis.target)
-    said = f"{share} on patch, target of {_target(summary)} {verdict}" if share else "nobody had duty time"
+    said = f"{share} on patch, {_outcome(summary, verdict)}" if share else "nobody had duty time"
     return f"{'Corrected: ' if corrected else ''}{name}, {summary.period} {summary.name}: {said}"
 
 
@@ -220,9 +220,11 @@ def text(
         said = _share_words(last.figures, last.target) if last.figures else "nobody had duty time"
         parts.append([f"The {summary.period} before, {last.name}: {said}."])
     if mailing.attach:
-        parts.append(["The whole report is attached. It names officers: only for those who may read that."])
+        parts.append([
+            "The whole report is attached. It names officers: keep it to those who are allowed to see that."
+        ])  # fmt: skip
     elif page:
-        parts.append(["The whole report, with all that the figure is made of:", link(page, summary)])
+        parts.append(["The whole report, with everything behind the figure:", link(page, summary)])
     parts.append([f"Counted from what was known on {moment_words(published_at)}. Sent by Patrol Visibility."])
     return "\n\n".join("\n".join(lines) for lines in parts if lines) + "\n"
 
@@ -237,16 +239,18 @@ def _figure(summary: Summary) -> list[str]:
     share, verdict, low, high = _said(summary.figures, summary.basis.target)
     if not share:
         return ["Nobody had duty time for this neighbourhood: there is no share."]
-    minutes = _minutes(summary.figures)
+    aim, minutes = _target(summary), _minutes(summary.figures)
     spent = f"{duration(minutes[0])} of {duration(sum(minutes))}"
-    doubt = f"for certain it was between {low} and {high}" if low != high else "that changes nothing here"
+    doubt = "that makes no difference here"
+    if low != high:
+        doubt = f"the share was certainly between {low} and {high}"
     return [
         f"{share} of the officers' duty time was visibly on patch: {spent}.",
         f"Positions are not exact, and some may be missing: {doubt}.",
         {
-            MET: f"The target of {_target(summary)} was met, every doubt counted against it.",
-            MISSED: f"The target of {_target(summary)} was missed, every doubt counted in its favour.",
-        }.get(verdict, f"Whether the target of {_target(summary)} was met is not proven either way."),
+            MET: f"The target of {aim} was met, even with every doubt counted against it.",
+            MISSED: f"The target of {aim} was missed, even with every doubt counted in its favour.",
+        }.get(verdict, f"{_outcome(summary, verdict).capitalize()}."),
     ]
 
 
@@ -262,7 +266,7 @@ def _spent(figures: Figures) -> list[str]:
         if minutes
     ]
     if figures.on_break:
-        lines.append(f"Breaks, {duration(apportion([figures.on_break])[0])}, are no part of the duty time.")
+        lines.append(f"Breaks, {duration(apportion([figures.on_break])[0])}, are not part of the duty time.")
     return ["Where the duty time went:", *lines]
 
 
@@ -294,6 +298,13 @@ def _said(figures: Figures, target: float) -> tuple[str, str, str, str]:
     return share, verdict, low, high
 
 
+def _outcome(summary: Summary, verdict: str) -> str:
+    """A verdict in words."""
+    if verdict in (MET, MISSED):
+        return f"target of {_target(summary)} {verdict}"
+    return f"cannot say whether the target of {_target(summary)} was met"
+
+
 def _target(summary: Summary) -> str:
     return plain_percent(exact(summary.basis.target))
 
@@ -306,22 +317,22 @@ def _digest(*words: str) -> str:
 
 
 class RefusedError(Exception):
-    """The server will not take this letter (5xx): trying again would change nothing."""
+    """The server refuses this letter for good (5xx): trying again would not help."""
 
 
 class LaterError(Exception):
-    """The server does not take this letter now (4xx): greylisting, a full mailbox."""
+    """The server does not accept this letter now (4xx): greylisting, a full mailbox."""
 
 
 class AwayError(Exception):
-    """The server cannot be reached, or not spoken with: no letter can be sent now."""
+    """The server cannot be reached or used: no letter can be sent now."""
 
 
 class SmtpConnection:
-    """A connection to a mail server: made when the first letter is sent, made again after it broke.
+    """A connection to a mail server: opened for the first letter, opened again after it broke.
 
     Args:
-        server: which, and how to speak with it.
+        server: its address and credentials.
         timeout_s: how long the server may be silent, seconds.
     """
 
@@ -331,12 +342,12 @@ class SmtpConnection:
         self._smtp: smtplib.SMTP | None = None
 
     def send(self, sender: str, recipient: str, data: bytes) -> None:
-        """Hands one letter over; the server has it when this returns.
+        """Sends one letter; the server has accepted it when this returns.
 
         Raises:
             RefusedError: the server refused it for good.
-            LaterError: the server wants it later.
-            AwayError: there is no speaking with the server; it may even have taken the letter.
+            LaterError: the server may accept it later.
+            AwayError: the server cannot be used; it may even have accepted the letter.
         """
         try:
             if self._smtp is None:
@@ -349,7 +360,7 @@ class SmtpConnection:
             raise self._judged("the sender", error.smtp_code, error.smtp_error) from error
         except smtplib.SMTPDataError as error:
             raise self._judged("the letter", error.smtp_code, error.smtp_error) from error
-        except (OSError, UnicodeError) as error:  # among them all else that smtplib raises
+        except (OSError, UnicodeError) as error:  # covers everything else that smtplib raises
             self.close()
             raise AwayError(f"{self._server.host}:{self._server.port}: {_one_line(error)}") from error
 
@@ -363,7 +374,7 @@ class SmtpConnection:
         try:
             smtp.ehlo_or_helo_if_needed()
             if server.tls == STARTTLS:
-                # Where it is not offered this fails: whoever sits between could have taken the offer out.
+                # This fails if it is not offered: someone in between could have removed the offer.
                 smtp.starttls(context=context)
                 smtp.ehlo()
             if server.user:
@@ -376,7 +387,7 @@ class SmtpConnection:
     def _judged(self, what: str, code: int, answer: bytes | str) -> Exception:
         said = f"{what} was refused: {code} {_one_line(answer)}"
         if code == 421 or not 400 <= code < 600:
-            # The server closes the line, or its answers no longer go with what was asked: begin afresh.
+            # The server closes the line, or its answers are out of step with the requests: connect again.
             smtp, self._smtp = self._smtp, None
             if smtp is not None:
                 smtp.close()
@@ -384,7 +395,7 @@ class SmtpConnection:
         return RefusedError(said) if code >= 500 else LaterError(said)
 
     def close(self) -> None:
-        """Takes leave of the server."""
+        """Closes the connection."""
         smtp, self._smtp = self._smtp, None
         if smtp is not None:
             try:
@@ -407,7 +418,7 @@ def _one_line(answer: object) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
-    """What a round of the outbox came to."""
+    """The result of one round of the outbox."""
 
     sent: int = 0
     failed: int = 0
@@ -415,7 +426,7 @@ class Delivered:
 
 
 def pause(attempts: int) -> int:
-    """How long a letter rests after so many attempts, microseconds: a minute, doubled up to an hour."""
+    """How long a letter waits after this many attempts, microseconds: a minute, doubled up to an hour."""
     return min(FIRST_PAUSE << min(attempts - 1, 10), LAST_PAUSE)
 
 
@@ -427,7 +438,7 @@ def deliver(
     stop: Callable[[], bool] = lambda: False,
     timeout_s: float = TIMEOUT_S,
 ) -> Delivered:
-    """Sends what waits in the outbox and whose time has come, each letter in a transaction of its own.
+    """Sends the letters of the outbox that are due, each in a transaction of its own.
 
     Args:
         connection: to the database, outside any transaction.
@@ -472,7 +483,7 @@ def deliver(
 
 
 def _bytes(item: outbox.Waiting, mailing: Mailing, page: str) -> bytes:
-    """The letter as it goes over the line.
+    """The letter as it is sent.
 
     Raises:
         FormError: the report was published by a program with another form of summaries.
@@ -491,7 +502,7 @@ def _bytes(item: outbox.Waiting, mailing: Mailing, page: str) -> bytes:
             published_at=item.published_at,
         )
     except Exception as error:
-        # One report that cannot be drawn must not keep the others from their readers.
+        # One report that cannot be drawn must not hold up the others.
         log.exception("the letter on %s, %s cannot be made", summary.area_id, summary.name)
         raise LaterError(f"the letter cannot be made: {_one_line(error)}") from error
     return message.as_bytes()

@@ -33,7 +33,7 @@ def in_words(names: Iterable[str]) -> str:
 
 
 CHILD = "PVCHILD_OF"
-"""Tells a process of this program who started it, so that it ends when that one is gone."""
+"""Tells a process of this program its parent, so that it ends with it."""
 
 
 def start_logging() -> None:
@@ -96,12 +96,12 @@ async def supervise(parts: Iterable[str], stop: asyncio.Event) -> None:
 
 
 def command(*words: str) -> list[str]:
-    """This program with other words, for a process of its own."""
+    """This program with other arguments, for a process of its own."""
     return [sys.executable, "-m", "stream.cli.run", *words]
 
 
 def start(*words: str, environment: dict[str, str], output: int | None = None) -> subprocess.Popen[bytes]:
-    """Starts this program with other words in a process of its own."""
+    """Starts this program with other arguments in a process of its own."""
     # In a session of its own, so that Ctrl-C reaches it through us, once what it holds is settled.
     return subprocess.Popen(
         command(*words),

@@ -1,8 +1,8 @@
-"""The watch: looks every few seconds for what somebody may want to know, and tells ``visibility.alerts``.
+"""The watch: looks for alerts every few seconds, and publishes them on ``visibility.alerts``.
 
-A shell, a timer of the worker; one worker at a time is elected by a lock in the database. What is so is said
-in ``stream.core.live.conditions``, when it rings in ``stream.core.live.alerts``. Episodes stand in the
-database before anybody is told of them; a worker that takes over tells all open ones again, under the same
+A timer of the worker; one worker at a time is elected by a lock in the database. The conditions are in
+``stream.core.live.conditions``, when an alert is raised in ``stream.core.live.alerts``. Episodes are in the
+database before they are published; a worker that takes over publishes all open ones again, under the same
 ``alert_id``.
 """
 
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 
 def patience(settings: Settings) -> Mapping[str, Patience]:
-    """How long things must be so before they ring, as the settings have it."""
+    """How long conditions must hold before an alert is raised, from the settings."""
     seconds = {
         NOBODY_ON_PATCH: settings.alert_nobody_on_patch_s,
         PROJECTED_MISS: settings.alert_projected_miss_s,
@@ -53,7 +53,7 @@ def patience(settings: Settings) -> Mapping[str, Patience]:
         FEED_STOPPED: settings.alert_feed_stopped_s,
     }
     quiet = int(settings.alert_clear_s * SECOND)
-    # When positions come again the feed runs: there is nothing to wait for.
+    # When positions arrive again the feed is running: there is nothing to wait for.
     return {
         kind: Patience(int(seconds[kind] * SECOND), 0 if kind == FEED_STOPPED else quiet) for kind in KINDS
     }
@@ -78,9 +78,9 @@ class Watcher:
     """Looks for alerts: one worker at a time, elected by a lock in the database.
 
     Args:
-        settings: database, policies, clock and how long things must be so.
+        settings: database, policies, clock, and how long conditions must hold.
         wall: the clock, microseconds since 1970.
-        steady: a clock that only goes on, seconds.
+        steady: a monotonic clock, seconds.
     """
 
     def __init__(
@@ -98,7 +98,7 @@ class Watcher:
         self._watch = Watch()
 
     def changed(self) -> list[tuple[bytes, bytes]]:
-        """Key and value of the alerts that rang, were told anew or cleared since the last look.
+        """Key and value of the alerts that were raised, published again or cleared since the last look.
 
         Raises:
             psycopg.Error: the database is away.
@@ -136,5 +136,5 @@ class Watcher:
 
 
 def _newest(episodes: Iterable[Episode]) -> Iterable[Episode]:
-    """Each episode once, as it was last given."""
+    """Each episode once, in its latest state."""
     return {item.alert_id: item for item in episodes}.values()

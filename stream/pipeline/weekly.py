@@ -1,18 +1,18 @@
-"""The weekly timer: every Monday at 06:00 the reports of the week before, exactly once.
+"""The weekly timer: publishes last week's reports every Monday at 06:00, exactly once.
 
-A shell. One worker, elected by a lock in the database, looks every few seconds whether something is due; the
-work is done in a process of its own (this file run as a program), so that the worker goes on counting. What
-is due follows from the database alone:
+One worker, elected by a lock in the database, looks every few seconds whether something is due; the work is
+done in a process of its own (this file run as a program), so that the worker goes on counting. What is due
+follows from the database alone:
 
 1. a week within ``report_weeks`` that was never published, the oldest first: the last one, or, after an
    outage, several;
 2. the last four weeks, once for each Monday: where later facts changed a figure, the next number is
    published;
-3. letters in the outbox whose time has come.
+3. letters in the outbox that are due.
 
 A week's reports, their letters and the note that the week is done are one transaction, so a process killed at
 any instant leaves a week done or not begun; and reports are written under a lock by one at a time, who sees
-what the others wrote (``stream.store.reports``). So each is there once, however many work at it.
+what the others wrote (``stream.store.reports``). So each is there once, however many processes work on it.
 """
 
 from __future__ import annotations
@@ -52,16 +52,16 @@ if TYPE_CHECKING:
 log = logging.getLogger("stream.pipeline.weekly")  # also where this file is run as a program
 
 AGAIN = 4
-"""So many of the last weeks are looked at again each Monday."""
+"""How many of the last weeks are checked again each Monday."""
 
 BY = "weekly timer"
 """Who published, for the records."""
 
 AT_WORK = "patrol reports"
-"""The name of the process at work, for the server's own lists."""
+"""The name of the process, for the server's own lists."""
 
 PATIENCE_S = 900.0
-"""How long reports wait for positions that are still on their way: after an outage there is a backlog."""
+"""How long reports wait for late positions: after an outage there is a backlog."""
 
 FAREWELL_S = 10.0
 """How long the process may take to finish a letter when the worker is told to end."""
@@ -118,7 +118,7 @@ def plan(connection: Connection, due: int, weeks: int) -> list[Period]:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """What publishing came to.
+    """The result of publishing.
 
     Attributes:
         weeks: names of the weeks that were published or looked at again, in order.
@@ -130,7 +130,7 @@ class Done:
 
 
 def publish_due(settings: Settings, *, wall: Clock) -> Done:
-    """Publishes all that is due (see above).
+    """Publishes everything that is due (see above).
 
     Args:
         settings: database, policies, clock, mail.
@@ -156,7 +156,7 @@ def publish_due(settings: Settings, *, wall: Clock) -> Done:
 
 
 def send_due(settings: Settings, *, wall: Clock, stop: Callable[[], bool] = lambda: False) -> Delivered:
-    """Sends the letters whose time has come.
+    """Sends the letters that are due.
 
     Args:
         settings: database and mail.
@@ -215,7 +215,7 @@ class Timer:
     Args:
         settings: database, clock, when reports are due, whether there is mail.
         wall: the clock, microseconds since 1970.
-        steady: a clock that only goes on, seconds.
+        steady: a monotonic clock, seconds.
     """
 
     def __init__(
@@ -232,7 +232,7 @@ class Timer:
         self._waiting: tuple[int, float] | None = None
 
     def look(self) -> bool:
-        """Whether there is work, and this worker is the one to do it.
+        """Whether there is work, and this worker is elected to do it.
 
         Raises:
             psycopg.Error: the database is away; the next look connects again.
@@ -267,7 +267,7 @@ class RunError(RuntimeError):
 
 
 async def keep_time(settings: Settings, timer: Timer) -> None:
-    """Looks, and has the work done, until cancelled; what fails is tried again with growing pauses."""
+    """Looks for work and has it done, until cancelled; failures are tried again with growing pauses."""
     pause = LOOK_S
     while True:
         try:
@@ -312,8 +312,8 @@ async def run_apart(settings: Settings) -> None:
 def main() -> None:
     """Does what is due, as a process started by a worker.
 
-    Told to end it does so at once, whatever it has not committed, but for a letter that is being sent: that
-    one is finished first.
+    When told to end it does so at once and drops what is not committed, except that a letter being sent is
+    finished first.
     """
     from stream.pipeline.child import end_with_parent
     from stream.pipeline.failures import exit_code, told

@@ -67,7 +67,7 @@ def zipped(summary: Summary) -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in sorted(tables(summary).items()):
-            # A fixed date: the files are as old as what they tell of, not as their making.
+            # A fixed date, so that equal summaries give equal bytes.
             entry = zipfile.ZipInfo(name, (moment(summary.end).year, 1, 1, 0, 0, 0))
             entry.compress_type = zipfile.ZIP_DEFLATED
             archive.writestr(entry, content)

@@ -1,8 +1,8 @@
 """Figures → drawings (SVG): the share's bar, the trend, where the time went, the hours, crewing.
 
 Pure: values in, text out. A drawing has classes for colours and no ids but those made of its own name, so
-that a page may hold several; it says in words what it shows, for whoever does not see it. The same drawing
-stands on the page (colours by the page's variables) and on paper (``standalone``).
+that a page may hold several; it also says in words what it shows, for readers who cannot see it. The same
+drawing stands on the page (colours by the page's variables) and on paper (``standalone``).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from stream.reports.view import Reading, Step, TimePart
 
 WIDTH = 720
-"""Of every drawing, in its own units; about the width of a sheet in CSS pixels."""
+"""Of every drawing, in its own units; about the width of a page in CSS pixels."""
 
 
 CLASSES = {"met": "met", "missed": "missed", "not proven": "unproven", None: "none"}
@@ -48,7 +48,7 @@ class Drawing:
         )
 
     def standalone(self) -> str:
-        """For paper: it brings its colours along."""
+        """For paper: with its own colours."""
         return (
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {_n(self.height)}" '
             f'width="{WIDTH}" height="{_n(self.height)}" font-family="Inter" font-size="10">'
@@ -128,8 +128,8 @@ def share_bar(reading: Reading) -> Drawing:
     parts.append(_line(at, top - 4, at, top + height + 4, "s-ink", 2))
     parts.append(_text(at, 9, f"target {reading.target_words}", anchor=anchor))
     parts += [
-        _text(left, top + height + 13, "0 %", "f-quiet"),
-        _text(right, top + height + 13, "100 %", "f-quiet", "end"),
+        _text(left, top + height + 13, "0%", "f-quiet"),
+        _text(right, top + height + 13, "100%", "f-quiet", "end"),
     ]
     return Drawing(top + height + 17, "".join(parts), f"Bar of the share. {reading.sentence}")
 
@@ -152,7 +152,7 @@ def trend(steps: Sequence[Step], *, height: float = 98.0) -> Drawing:
     parts = []
     for value in (floor, ceiling):
         parts.append(_line(left, y(value), right, y(value), "s-line"))
-        parts.append(_text(left - 5, y(value) + 3.5, f"{float(value * 100):.0f} %", "f-quiet", "end"))
+        parts.append(_text(left - 5, y(value) + 3.5, f"{float(value * 100):.0f}%", "f-quiet", "end"))
     for at, step in enumerate(steps):
         middle = left + (at + 0.5) * pitch
         target = step.reading.target
@@ -172,11 +172,11 @@ def trend(steps: Sequence[Step], *, height: float = 98.0) -> Drawing:
         parts.append(_text(middle, bottom + 13, reading.share_words, "f-ink", "middle", bold))
         parts.append(_text(middle, bottom + 26, step.label, "f-quiet", "middle", bold))
     said = "; ".join(f"{step.name}: {step.reading.sentence}" for step in steps)
-    return Drawing(height, "".join(parts), f"The last {len(steps)} periods, the oldest first. {said}")
+    return Drawing(height, "".join(parts), f"The last {len(steps)} periods, oldest first. {said}")
 
 
 def time_bar(parts: Sequence[TimePart], name: str = "time") -> Drawing:
-    """Where the duty time went as one bar; breaks, which are no duty time, as a bar beside it."""
+    """Where the duty time went as one bar; breaks, which are not duty time, as a bar beside it."""
     duty = [part for part in parts if part.key != "break"]
     rest = sum(part.time for part in parts if part.key == "break")
     whole = sum(part.time for part in duty)
@@ -211,7 +211,7 @@ def swatch(key: str) -> str:
 
 
 def heat_class(hour: Hour, target: Fraction) -> str:
-    """The colour of an hour: by its share; neutral where unknown time could put it on either side."""
+    """The colour of an hour: by its share; neutral where unknown time could decide it either way."""
     if not hour.duty:
         return "heat-none"
     share = Fraction(hour.on_patch, hour.duty)
@@ -289,7 +289,7 @@ def heat(hours: Sequence[Hour], days: Sequence[date], target: Fraction, name: st
     return Drawing(
         top + height * len(days) + 1,
         "".join(parts),
-        f"Officer time on patch by day and hour: {said}. The same hour by hour is in the table.",
+        f"Officer time on patch by day and hour: {said}. The table has every hour.",
     )
 
 
@@ -328,7 +328,7 @@ def spark(steps: Sequence[Step], floor: Fraction) -> str:
 
     Args:
         steps: the periods.
-        floor: where the scale begins, up to 100 %; the same in all, so that they can be compared.
+        floor: where the scale begins, up to 100%; the same in all, so that they can be compared.
     """
     width, height = 168.0, 34.0
     pitch = width / max(len(steps), 1)

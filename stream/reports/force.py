@@ -1,7 +1,7 @@
 """Summaries of all neighbourhoods, side by side: the chief inspector's page.
 
 Pure: the same lines and links, the same text. Every share has its bounds and verdict, the small drawings have
-one scale and the target in each, and who has no figure is listed with none.
+one scale and the target in each, and a neighbourhood without a figure is listed without one.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class NeighbourhoodLine:
     Attributes:
         figures: of the period; ``target`` in force at its start.
         past: the periods before and this one, for the small drawing.
-        visits: to the priority areas that touch it; None: not known here.
+        visits: to the priority areas that overlap it; None: not known here.
         unvisited: how many of the ``areas`` nobody visited; None: not known here.
         entry: of its published report; None: it was counted now, or written to a file.
     """
@@ -82,7 +82,7 @@ COLUMNS = {
     "visits": "visits",
     "unvisited": "areas unvisited",
 }
-"""What can be sorted by, and how the columns are called."""
+"""The columns that can be sorted by, and their headings."""
 
 VERDICTS = ("missed", "not proven", "met")
 """Verdicts in the order of need."""
@@ -120,7 +120,7 @@ def ordered(lines: Iterable[NeighbourhoodLine], sort: str) -> list[Neighbourhood
 
     Args:
         lines: any.
-        sort: one of ``COLUMNS``; with ``-`` before it the contrary.
+        sort: one of ``COLUMNS``; with ``-`` in front for the reverse.
 
     Raises:
         ValueError: it is neither.
@@ -128,7 +128,7 @@ def ordered(lines: Iterable[NeighbourhoodLine], sort: str) -> list[Neighbourhood
     key, down = sort.removeprefix("-"), sort.startswith("-")
     if key not in COLUMNS:
         raise ValueError(
-            f"sort={sort} must be one of {', '.join(COLUMNS)}, with - before it for the contrary"
+            f"sort={sort} must be one of {', '.join(COLUMNS)}, with - before it for the reverse order"
         )
     named = sorted(lines, key=lambda item: (item.name.casefold(), item.area_id))
     known = [item for item in named if _value(item, key) is not None]

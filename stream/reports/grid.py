@@ -1,8 +1,7 @@
 """Tables of a summary: typed cells, made once and set by every form.
 
-Values only. A cell holds the figure itself, in the units of ``stream.core.summaries.model``; how it is said
-is decided here for all forms that people read (``texts``), and by the workbook and CSV for those that
-programs read.
+Values only. A cell holds the figure itself, in the units of ``stream.core.summaries.model``; how it is
+written is decided here for all forms that people read (``texts``), and by the workbook and CSV for programs.
 """
 
 from __future__ import annotations
@@ -43,7 +42,7 @@ class GridColumn:
 
     @property
     def heading(self) -> str:
-        """What stands above it."""
+        """The heading shown."""
         return self.short or self.name
 
 
@@ -54,8 +53,8 @@ class GridRow:
     Attributes:
         cells: one a column.
         of: the value that it tells of, for links.
-        target: on whose wrong side no share of the line is shown, where it is not the table's.
-        minutes: what its first time is said to be, where that has to add up to what is said elsewhere.
+        target: which no share of the line is rounded across, where it differs from the table's.
+        minutes: its first time in minutes, where that has to add up with figures elsewhere.
     """
 
     cells: tuple[Cell, ...]
@@ -69,12 +68,12 @@ class Table:
     """A table.
 
     Attributes:
-        name: for files and sheets, like ``officers``.
+        name: for files and worksheets, like ``officers``.
         title: its caption.
         columns, rows: what stands in it; the first column heads the row.
-        note: what has to be said of it.
-        empty: what is said where it has no rows.
-        target: the target in force, on whose wrong side no share is shown.
+        note: a remark on it.
+        empty: the text where it has no rows.
+        target: the target in force, which no share is rounded across.
     """
 
     name: str
@@ -123,8 +122,8 @@ def _row(table: Table, row: GridRow) -> list[str]:
 def divided(times: Sequence[int], minutes: int) -> list[int]:
     """Parts of a time in whole minutes that add up to its own.
 
-    The first is said as near as minutes go, so that time on patch is the same wherever it is said; the others
-    share what is left.
+    The first is rounded to the nearest minute, so that time on patch is the same everywhere; the rest is
+    apportioned.
     """
     [first] = apportion(times[:1])
     return [first, *apportion(times[1:], minutes - first)]
@@ -143,7 +142,7 @@ def _said(kind: str, value: Cell, minutes: int | None, target: Fraction | None) 
 
 
 def time_words(time: int, minutes: int | None = None) -> str:
-    """A length of time in words: none is ``0 min``, and only some is ``under a minute``."""
+    """A length of time in words: zero is ``0 min``, less than a minute ``under a minute``."""
     if not time:
         return "0 min"
     return duration(apportion([time])[0] if minutes is None else minutes)

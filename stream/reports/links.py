@@ -21,7 +21,7 @@ of positions leave open."""
 
 
 class Links(Protocol):
-    """Addresses; an empty one: it leads nowhere."""
+    """Addresses; an empty one means no link."""
 
     def time(self, part: str, *, officer: str = "", duty: str = "") -> str:
         """Of the neighbourhood's time, or an officer's, or a duty's; ``part`` is one of ``PARTS``."""
@@ -59,7 +59,7 @@ class Links(Protocol):
 
 
 def href(links: Links | None, table: Table, row: GridRow, column: GridColumn, *, first: bool) -> str:
-    """Where a cell of a table leads.
+    """The link of a cell of a table.
 
     Args:
         links: None: nowhere.

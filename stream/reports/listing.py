@@ -1,4 +1,4 @@
-"""Summary → its tables, for every form: typed cells and what has to be said of them.
+"""The tables of a summary, for every form: typed cells with headings and notes.
 
 Pure: values in, values out.
 """
@@ -190,7 +190,7 @@ def hours_table(summary: Summary) -> Table:
 
 
 def clock_words(area: PriorityArea) -> str:
-    """When a priority area wants visits."""
+    """When a priority area needs visits."""
     if area.always:
         return "always"
     return " ".join(word for word in (area.days, area.hours) if word) or "always"
@@ -242,18 +242,20 @@ def areas_table(summary: Summary) -> Table:
             )
             for area in summary.areas
         ),
-        empty="No priority area touches this neighbourhood.",
+        empty="There are no priority areas in this neighbourhood.",
     )
 
 
 def away_words(item: Away) -> str:
-    """Where somebody was away."""
+    """Where the time away was spent."""
     if item.premises:
         return f"at {item.premises_name or item.premises}"
     if item.neighbourhood == OUTSIDE:
         return "outside every neighbourhood"
     return (
-        f"in {item.neighbourhood_name or item.neighbourhood}" if item.neighbourhood else "where nobody knows"
+        f"in {item.neighbourhood_name or item.neighbourhood}"
+        if item.neighbourhood
+        else "at an unknown location"
     )
 
 
@@ -296,7 +298,7 @@ def away_table(summary: Summary) -> Table:
             for item, minutes in zip(summary.away, away_minutes(summary), strict=True)
         ),
         note="– in an earlier period: nobody had duty time then.",
-        empty="Nobody was off patch or out of sight.",
+        empty="Nobody was off patch or not visible.",
     )
 
 
@@ -305,7 +307,7 @@ def crewing_table(summary: Summary) -> Table:
     crewed = summary.crewed
     return Table(
         "crewing",
-        "Crewing: vehicle time in the neighbourhood, whoever's vehicles they are, by hour of the day",
+        "Crewing: vehicle time in the neighbourhood by hour of the day, vehicles of all teams",
         (
             GridColumn("hour"),
             GridColumn("one officer", TIME, key="crewing"),
@@ -324,7 +326,7 @@ def crewing_table(summary: Summary) -> Table:
 
 
 def tenure(officer: OfficerSummary) -> str:
-    """How long an officer has been in the present team."""
+    """How long an officer has been in the current team."""
     if officer.team_months is None:
         return "no team"
     months = f"{officer.team_months} month{'' if officer.team_months == 1 else 's'}"
@@ -366,8 +368,8 @@ def officers_table(summary: Summary) -> Table:
             )
             for officer in summary.officers
         ),
-        note="Off patch and not visible together are an officer's abstraction. The target is the "
-        "neighbourhood's: an officer's share is no verdict on the officer.",
+        note="Off-patch and not-visible time together are an officer's abstraction. The target is for the "
+        "neighbourhood: an officer's share is not a verdict on the officer.",
         empty="No officer of the neighbourhood was booked on.",
         target=_aim(summary),
     )
@@ -405,7 +407,7 @@ def duties_table(summary: Summary) -> Table:
             for officer in summary.officers
             for duty in officer.duties
         ),
-        note="From and to are as booked; the time is what of it lies in the period. – under to: still open.",
+        note="From and to are as booked; times are the part within the period. “–” under to: still open.",
         empty="No duty was booked.",
         target=_aim(summary),
     )
@@ -415,13 +417,13 @@ def teams_table(summary: Summary) -> Table:
     """The teams of the neighbourhood's officers."""
     return Table(
         "teams",
-        "Teams, as of the period's end",
+        "Teams at the end of the period",
         (
             GridColumn("team"),
             GridColumn("officers", COUNT),
             GridColumn("experienced in it", COUNT, "experienced"),
             GridColumn("the record cannot tell", COUNT, "cannot tell"),
-            GridColumn("months that count as experienced", COUNT, "months asked"),
+            GridColumn("months that count as experienced", COUNT, "months needed"),
             GridColumn("joined"),
             GridColumn("left"),
         ),
@@ -463,7 +465,7 @@ def changes_table(summary: Summary) -> Table:
             GridColumn("share after", SHARE),
         ),
         tuple(GridRow(_change(change), change) for change in summary.changes),
-        empty="None: the figure stands as it was first counted.",
+        empty="None: the figure is as first counted.",
         target=_aim(summary),
     )
 

@@ -1,7 +1,7 @@
-"""Summary → one HTML document: the sergeant's sheet, and an annex with what is behind it.
+"""A summary as one HTML document: the sergeant's page, and an annex with the details.
 
 Pure: the same summary and links, the same text. Style and drawings stand in it; there is no script and
-nothing is loaded. Printed, what comes before the annex takes one sheet of A4.
+nothing is loaded. Printed, the part before the annex takes one page of A4.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def laid(table: Table, links: Links | None) -> dict[str, Any]:
         for at, (column, text) in enumerate(zip(table.columns, said, strict=True)):
             leads = href(links, table, row, column, first=not at) if text != "–" else ""
             if column.kind in (TIME, PART, SHARE) and not row.cells[at]:
-                leads = ""  # nothing to be taken apart
+                leads = ""  # no parts to show
             cells.append((text, numbers[at], leads))
         if links is not None and table.name == "duties":
             text, number, _ = cells[1]
@@ -139,11 +139,11 @@ def html(summary: Summary, links: Links | None = None) -> str:
 
 HEAT_KEY = (
     ("heat-1", "under half the target"),
-    ("heat-2", "under four fifths of it"),
+    ("heat-2", "under four fifths of the target"),
     ("heat-3", "below the target"),
-    ("heat-open", "unknown time could put it on either side"),
+    ("heat-open", "unknown time could decide it either way"),
     ("heat-4", "target reached"),
-    ("heat-5", "more than halfway from it to 100 %"),
+    ("heat-5", "more than halfway from the target to 100%"),
 )
 """The colours of the hours in words (``charts.heat_class``)."""
 

@@ -1,7 +1,7 @@
-"""Summary → PDF: the same sheet and annex as the page, set by Typst, tagged for PDF/UA-1.
+"""A summary as PDF: the same page and annex, set by Typst, tagged for PDF/UA-1.
 
-Pure but for its fonts, which come with the program: the same summary, the same bytes. The moment that the
-file says it was made at is that of the newest fact.
+Pure but for its fonts, which come with the program: the same summary, the same bytes. The file's creation
+date is that of the newest fact.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ if TYPE_CHECKING:
 HERE = Path(__file__).parent
 
 MISSING = "□"
-"""What stands for a letter that the fonts do not have."""
+"""Stands for a character that the fonts do not have."""
 
-MISSING_NOTE = f"Letters that this document's fonts lack stand as {MISSING}; the web page has them."
+MISSING_NOTE = f"Characters that this document's fonts lack are shown as {MISSING}; the web page shows them."
 
 KNOWN = ((0x20, 0x7E), (0xA0, 0xAC), (0xAE, 0x24F), (0x370, 0x3FF), (0x400, 0x45F), (0x1E80, 0x1EF9))
-"""Letters that the fonts surely have."""
+"""Characters that the fonts certainly have."""
 
 SIGNS = "–—‘’“”†•…‹›€−×□▲▼◆"
 
 WIDEST = 36
-"""Letters of a cell's text beyond which it goes on in the next line."""
+"""Characters after which a cell's text wraps."""
 
 _COMPILING = threading.Lock()
 """A compiler sets one document at a time."""
@@ -90,7 +90,7 @@ def _every(value: Any, change: Callable[[str], str]) -> Any:
 
 
 def _printable(text: str) -> str:
-    """A text without what has no form: controls, and marks that turn the direction of writing."""
+    """A text without control characters and marks that change the direction of writing."""
     if text.isascii() and text.isprintable():
         return text
     return "".join(letter if letter.isprintable() else " " for letter in text)
@@ -163,7 +163,7 @@ def _table(table: Table) -> dict[str, Any]:
     table = for_people(table)
     said = [
         [
-            # A number and its unit stay in one line.
+            # A number and its unit stay on one line.
             text.replace(" ", "\u00a0") if column.kind in (TIME, PART, SHARE) else text
             for column, text in zip(table.columns, row, strict=True)
         ]
@@ -183,8 +183,8 @@ def _table(table: Table) -> dict[str, Any]:
 
 
 def _width(head: str, column: list[str]) -> float:
-    """How wide a column is to be, beside the others: measured here, because it is quicker than to try."""
-    # What cannot go on in the next line has to fit; what can may be narrower than it is long.
+    """The relative width of a column: estimated here, because that is quicker than trying."""
+    # What cannot wrap has to fit; what can may be narrower than its text.
     words = max((len(word) for text in (head, *column) for word in text.split(" ")), default=0)
     whole = max((min(len(text), WIDEST) for text in column), default=0)
     return max(min(words, WIDEST), 0.6 * whole) + 2

@@ -1,9 +1,9 @@
-"""Public summary → HTML, in any language that has a catalogue: a page, or a piece for a force's site.
+"""Public summary → HTML, in any language that has a catalogue: a page, or a fragment for a force's site.
 
 Pure: the same values and language, the same text; no clock, no network. Everything a reader sees comes from
 ``stream.core.summaries.disclosure.Public``, the catalogue, and CLDR (Babel) for numbers, dates and plurals.
 The messages are English; a language is the one file ``texts/<language>/LC_MESSAGES/patrol.po``, read as it
-is. A piece brings its style along, bound to the class ``patrol-public``; there is no script, and nothing is
+is. A fragment has its own style, limited to the class ``patrol-public``; there is no script, and nothing is
 loaded.
 """
 
@@ -46,11 +46,11 @@ SOURCE = "en"
 """The language of the messages themselves."""
 
 LOCALES = {SOURCE: "en_GB"}
-"""Whose numbers and dates a language has, where its name alone does not say."""
+"""The locale of a language's numbers and dates, where its name alone does not say."""
 
 ANY_DAY = tuple(range(7))
 EXAMPLE = "AB1 2CD"
-"""What a postcode looks like, where nobody says a better one."""
+"""An example of a postcode, by default."""
 
 MOST = 12
 """How many neighbourhoods of a partial postcode are listed."""
@@ -128,7 +128,7 @@ class Texts:
         )
 
     def times(self, area: PublicArea) -> str:
-        """A priority area's own days and hours; what cannot be read counts as not said."""
+        """A priority area's own days and hours; what cannot be read counts as missing."""
         _ = self.messages.gettext
         days: tuple[int, ...] = ANY_DAY
         hours = ""
@@ -176,7 +176,7 @@ def _texts(language: str, folder: Path) -> Texts:
     try:
         locale = Locale.parse(LOCALES.get(language, language), sep="-" if "-" in language else "_")
     except (UnknownLocaleError, ValueError) as error:
-        raise LanguageError(f"{language!r} is no language: name the folder like ro or pt_BR") from error
+        raise LanguageError(f"{language!r} is not a language: name the folder like ro or pt_BR") from error
     messages: gettext.NullTranslations = gettext.NullTranslations()
     if language != SOURCE:
         with (folder / language / "LC_MESSAGES" / f"{DOMAIN}.po").open("rb") as file:
@@ -214,14 +214,14 @@ def html(public: Public, language: str = SOURCE, *, folder: Path = TEXTS) -> str
 def fragment(
     public: Public, language: str = SOURCE, *, styled: bool = True, top: int = 2, folder: Path = TEXTS
 ) -> str:
-    """The same as a piece for another page.
+    """The same as a fragment for another page.
 
     Colours can be changed by that page: they are the variables ``--pp-…`` of ``.patrol-public``.
 
     Args:
         public: the month.
         language: one of ``languages()``.
-        styled: with its style before it; one style serves any number of pieces.
+        styled: with its style before it; one style serves any number of fragments.
         top: the level of its heading: 1 or 2.
         folder: where the catalogues are.
 
@@ -234,7 +234,7 @@ def fragment(
 
 @cache
 def css() -> str:
-    """The style of the pieces, bound to their class."""
+    """The style of the fragments, limited to their class."""
     return (HERE / "public.css").read_text("utf-8")
 
 
@@ -304,7 +304,7 @@ def finder_fragment(
     top: int = 2,
     folder: Path = TEXTS,
 ) -> str:
-    """The same as a piece for another page, without its style (see ``css``)."""
+    """The same as a fragment for another page, without its style (see ``css``)."""
     said = texts(language, folder)
 
     def again(postcode: str) -> str:

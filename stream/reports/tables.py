@@ -1,4 +1,4 @@
-"""Summary → CSV files, one a table: UTF-8, RFC 4180, a header row.
+"""A summary as CSV files, one a table: UTF-8, RFC 4180, a header row.
 
 Pure: the same summary, the same bytes. Times are whole and decimal seconds, shares from 0 to 1, instants
 RFC 3339 with the local offset; what is not known is empty. A text that a spreadsheet would take for a formula
@@ -49,13 +49,13 @@ def heading(column: GridColumn) -> str:
 
 
 def safe(text: str) -> str:
-    """A text that no spreadsheet takes for a formula; without NUL, which no CSV reader takes."""
+    """A text that no spreadsheet takes for a formula; without NUL, which no CSV reader accepts."""
     text = text.replace("\0", "")
     return f"'{text}" if text.startswith(FORMULAS) else text
 
 
 def plain(column: GridColumn, cell: Cell) -> str:
-    """A cell for programs."""
+    """A cell in a form for programs."""
     if cell is None:
         return ""
     if column.kind == TEXT:

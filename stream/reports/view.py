@@ -1,7 +1,7 @@
-"""Summary → what every form of it says: readings, parts, sentences, tables.
+"""What every form of a summary says: readings, parts, sentences, tables.
 
-Pure: values in, values out; no clock. Percentages never stand on the wrong side of their target, minutes that
-belong together add up, and what is not known is said.
+Pure: values in, values out; no clock. A percentage is never rounded across its target, minutes that belong
+together add up, and what is unknown is stated.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from stream.core.explaining.wording import (
 )
 from stream.core.facts import SECOND
 from stream.core.policy import NOT_VISIBLE
+from stream.core.shares import NOT_PROVEN
 from stream.reports.grid import GridColumn, GridRow, Table, divided, time_words
 
 if TYPE_CHECKING:
@@ -39,37 +40,58 @@ LENGTHS = ("2–5 min", "5–10 min", "10–20 min", "20 min or more")
 """The lengths of visits (rule 17)."""
 
 FIRST = {"week": 5, "month": 3}
-"""How many priority areas, and how many reasons, stand on the first sheet; all are in the annex."""
+"""How many priority areas, and how many reasons, the first page shows; the annex has all of them."""
 
 CROWDED = {"week": 1400, "month": 900}
-"""Letters from which on the first sheet is set smaller."""
+"""Characters above which the first page is set in smaller type."""
 
 LONG = 60
-"""Letters of a name on the first sheet."""
+"""Characters of a name on the first page."""
 
 TERMS = (
     ("Duty time", "Booked-on time of the neighbourhood's own officers, less breaks."),
-    ("Own officers", "Those whose patch holds the neighbourhood; who has several counts in each of them."),
+    (
+        "Own officers",
+        (
+            "Officers whose patch includes this neighbourhood. Officers with several neighbourhoods are "
+            "counted in each."
+        ),
+    ),
     ("Share", "Time on patch divided by duty time; two officers together count twice."),
-    ("At least", "The share without time on patch too near the patch's edge to be sure."),
-    ("At most", "The share with all unknown time, and time off patch too near the edge, put on patch."),
-    ("Met", "Even the share at least reaches the target."),
-    ("Missed", "Even the share at most does not reach the target."),
-    ("Not proven", "What is unknown or in doubt could turn it either way."),
+    (
+        "At least",
+        "The lowest the share can be: without time on patch that was too near the patch's edge to be sure.",
+    ),
+    (
+        "At most",
+        (
+            "The highest the share can be: with all unknown time, and time off patch too near the edge, "
+            "counted as on patch."
+        ),
+    ),
+    ("Met", "Even the lowest possible share reaches the target."),
+    ("Missed", "Even the highest possible share does not reach the target."),
+    ("Not proven", "Unknown or doubtful time could decide it either way."),
     ("On patch", "A position in the home patch, outside police premises, in a visible radio state."),
     ("Off patch", "A known position outside the home patch."),
     ("In premises", "Inside a police station or other premises, in the home patch or not."),
-    ("Not visible by status", "Unavailable, prisoner escort, court, or what else the policy names."),
-    ("Unknown", "No usable position. It is never credited."),
+    (
+        "Not visible by status",
+        "Unavailable, prisoner escort, court, or another radio status that the policy counts as not visible.",
+    ),
+    ("Unknown", "No usable position. It is never counted as on patch."),
     ("Abstraction", "Time off patch or not visible, by where and by which radio state."),
     (
         "Visit",
-        "An officer's stay in a priority area, by the policy's shortest; short absences are part of it.",
+        (
+            "An officer's stay in a priority area, at least as long as the policy asks; short absences are "
+            "part of it."
+        ),
     ),
     ("Officer and patrol time", "Two officers together count twice in officer time, once in patrol time."),
-    ("Tenure", "Whole months in the present team; “at least”: the record begins with it."),
+    ("Tenure", "Whole months in the current team; “at least” where the records do not go back to its start."),
 )
-"""How to read it."""
+"""Explanations of terms, for readers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +130,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class TimePart:
-    """A part of the time: a key for its colour and links, what it is called, how long, how much of duty."""
+    """A part of the time: the key of its colour and links, its label, length and share of the duty time."""
 
     key: str
     label: str
@@ -188,7 +210,7 @@ def away_minutes(summary: Summary) -> list[int]:
     said = [0] * len(summary.away)
     for rows, whole in zip(groups, (off, inside, status), strict=True):
         times = [summary.away[at].time for at in rows]
-        # A summary whose items are not the sum of its figures (an old form) is said item by item.
+        # In an old form, items may not add up to the figures: then each is rounded by itself.
         fits = abs(sum(times) - whole * MINUTE) < MINUTE
         for at, minutes in zip(rows, apportion(times, whole if fits else None), strict=True):
             said[at] = minutes
@@ -196,9 +218,9 @@ def away_minutes(summary: Summary) -> list[int]:
 
 
 def _minutes(summary: Summary) -> tuple[int, int, int, int, int, int]:
-    """On patch outside and in priority areas, off patch, in premises, by status, unknown, as said.
+    """On patch outside and in priority areas, off patch, in premises, by status, unknown, in shown minutes.
 
-    As in every table: on patch as near as minutes go, the rest of the duty time shares what is left.
+    As in every table, on patch is rounded to the nearest minute; the rest of the duty time is apportioned.
     """
     figures = summary.figures
     [duty] = apportion([figures.duty])
@@ -211,7 +233,7 @@ def _minutes(summary: Summary) -> tuple[int, int, int, int, int, int]:
 
 
 def parts(summary: Summary) -> tuple[TimePart, ...]:
-    """Where the time went: parts of the duty time, whose minutes add up to it, and breaks beside it."""
+    """Where the time went: parts of the duty time, whose minutes add up to it, and breaks."""
     figures = summary.figures
     inside, status = split_hidden(summary)
     listed = [
@@ -244,9 +266,9 @@ def duty_words(summary: Summary) -> str:
 
 
 def time_title(summary: Summary) -> str:
-    """What stands above where the time went."""
+    """The heading of where the time went."""
     if not summary.figures.duty:
-        return "Where the duty time went: there was none"
+        return "Where the duty time went: no duty time"
     return f"Where {duty_words(summary)} of duty time went"
 
 
@@ -256,7 +278,7 @@ def title(summary: Summary) -> str:
 
 
 def period_title(summary: Summary) -> str:
-    """The period, and that it still runs where it does."""
+    """The period, and how far it is counted where it is still running."""
     words = period_words(summary.start, summary.end)
     if summary.period == "month":
         words = f"{local_day(summary.start):%B %Y}, {words}"
@@ -264,16 +286,28 @@ def period_title(summary: Summary) -> str:
 
 
 def standing(summary: Summary) -> str:
-    """The verdict as a heading: what was promised, and whether it was kept."""
+    """The verdict as a heading: the target, and whether it was met."""
     found = reading(summary.figures, summary.basis.target)
     if found.verdict is None:
         return "No share: nobody had duty time" if not summary.figures.duty else "No share: no home patch"
+    if found.verdict == NOT_PROVEN:
+        return f"Cannot say whether the {found.target_words} target {_met(summary)}: {_open(summary)}"
     so_far = "" if summary.complete else " so far"
     return f"Target of {found.target_words} {found.verdict}{so_far}"
 
 
+def _met(summary: Summary) -> str:
+    return "was met" if summary.complete else "is being met"
+
+
+def _open(summary: Summary) -> str:
+    """What leaves a verdict open."""
+    missing = summary.figures.unknown
+    return f"{hours_said(missing)} of positions are missing" if missing else "positions are too near an edge"
+
+
 def compared(summary: Summary) -> str:
-    """How the share stands to the period before."""
+    """The share compared with the period before."""
     if len(summary.past) < 2:
         return ""
     now, then = summary.figures.share, summary.past[-2].figures
@@ -295,13 +329,13 @@ def _share(figures: Figures) -> Fraction:
 
 
 def basis(summary: Summary) -> tuple[str, ...]:
-    """What it rests on, a sentence each."""
+    """What the summary is based on, one sentence each."""
     found = summary.basis
     since = (
         f"in force since {moment_words(found.policy_from)}" if found.policy_from is not None else "in force"
     )
     policy = found.policy_sha256[:12]
-    lines = [f"Target {plain_percent(exact(found.target))}, by the policy {since} (sha256 {policy})."]
+    lines = [f"Target {plain_percent(exact(found.target))}, under the policy {since} (sha256 {policy})."]
     if found.boundaries:
         said = [
             f"{item.kind} version {item.version}"
@@ -315,24 +349,24 @@ def basis(summary: Summary) -> tuple[str, ...]:
     lines.append(
         f"Newest position counted: {moment_words(found.as_of)}."
         if found.as_of is not None
-        else "No position was heard in the period."
+        else "No position was received in the period."
     )
     if not summary.complete:
-        lines.append(f"The period still runs: open duties are counted up to {moment_words(found.until)}.")
+        lines.append(
+            f"The period is still running: open duties are counted up to {moment_words(found.until)}."
+        )
     return tuple(lines)
 
 
 def share_sentence(summary: Summary) -> str:
-    """What follows the share; all that is to say where there is none."""
+    """The sentence after the share; without a share, the whole sentence."""
     found, duty = reading(summary.figures, summary.basis.target), duty_words(summary)
     if found.share is not None:
         between = f"between {found.low_words} and {found.high_words}"
         return f"of {duty} of duty time on patch, {between}. {compared(summary)}".strip()
     if summary.figures.duty:
         return f"{duty} of duty time without a home patch: no share."
-    return (
-        f"Nobody had duty time in this {summary.period}: there is no figure, which is neither 0 % nor 100 %."
-    )
+    return f"Nobody had duty time in this {summary.period}: there is no figure to give."
 
 
 def areas_note(summary: Summary) -> str:
@@ -364,17 +398,17 @@ def _change_words(found: Reading) -> str:
     return f"{found.share_words} (between {found.low_words} and {found.high_words}, {found.verdict})"
 
 
-# ── What the first sheet has room for ─────────────────────────────────────────────────────────────────────
+# ── What the first page has room for ──────────────────────────────────────────────────────────────────────
 
 
 def short(name: str, letters: int = LONG) -> str:
-    """A name, cut where it is very long."""
+    """A name, cut off if it is very long."""
     words = " ".join(name.split())
     return words if len(words) <= letters else f"{words[: letters - 1].rstrip()}…"
 
 
 def first_areas(summary: Summary) -> tuple[tuple[PriorityArea, ...], int]:
-    """The priority areas for the first sheet, those without a visit first, and how many more there are."""
+    """The priority areas for the first page, those without a visit first, and how many more there are."""
     ranked = sorted(summary.areas, key=lambda area: (area.figures.visits > 0, area.figures.patrol_time))
     most = FIRST[summary.period]
     chosen = ranked[:most] if len(ranked) > most else list(summary.areas)
@@ -382,7 +416,7 @@ def first_areas(summary: Summary) -> tuple[tuple[PriorityArea, ...], int]:
 
 
 def visits_words(area: PriorityArea) -> str:
-    """How often and how long somebody was there."""
+    """How many visits an area had."""
     found = area.figures
     if not found.visits:
         return "no visit"
@@ -392,14 +426,14 @@ def visits_words(area: PriorityArea) -> str:
 
 
 def first_reasons(summary: Summary) -> tuple[tuple[str, ...], int]:
-    """The largest costs for the first sheet, and how many more there are."""
+    """The largest costs for the first page, and how many more there are."""
     costs = summary.said.costs
     chosen = costs[: FIRST[summary.period]]
     return tuple(short(text, 150) for text in chosen), len(costs) - len(chosen)
 
 
 def dense(summary: Summary) -> bool:
-    """Whether the first sheet has so much text that it takes smaller type to stand on one page."""
+    """Whether the first page has so much text that it needs smaller type."""
     reasons, _ = first_reasons(summary)
     texts = [*map(short_said, summary.said.verdict[:4]), *reasons, *basis(summary), restated(summary)]
     texts += [short(text, 150) for area in first_areas(summary)[0] for text in (area.name, area.issue)]
@@ -407,7 +441,7 @@ def dense(summary: Summary) -> bool:
 
 
 def short_said(text: str) -> str:
-    """A sentence for the first sheet."""
+    """A sentence for the first page."""
     return short(text, 150)
 
 
@@ -418,7 +452,7 @@ def days(summary: Summary) -> list[date]:
 
 
 def hour_rows(summary: Summary, *, brief: bool = False) -> Iterator[tuple[str, list[tuple[Any, str]]]]:
-    """The hours as the drawing has them, in words: a day, and its cells with the hour or None.
+    """The hours of the chart in words: a day, and its cells with the hour or None.
 
     Args:
         summary: the values.
@@ -452,12 +486,12 @@ def hour_table(summary: Summary) -> Table:
     """The hours as a table of days."""
     return Table(
         "hours",
-        "Officer-minutes on patch of those in duty, hour by hour",
+        "Officer-minutes on patch, hour by hour",
         (GridColumn("day"), *(GridColumn(name) for name in hour_names(summary))),
         tuple(
             GridRow((day, *(words for _, words in cells))) for day, cells in hour_rows(summary, brief=True)
         ),
-        note="On patch/in duty; – nobody on duty; × no such hour; * in a priority area's own hours.",
+        note="On patch/on duty; – nobody on duty; × no such hour; * within a priority area's own hours.",
     )
 
 
@@ -472,16 +506,16 @@ def unvisited(areas: Sequence[PriorityArea]) -> int:
 
 
 def made_at(summary: Summary) -> int:
-    """When files say they were made: at the newest fact, seconds since 1970."""
+    """The creation time written into files: that of the newest fact, seconds since 1970."""
     time = summary.basis.as_of if summary.basis.as_of is not None else summary.end
     return time // SECOND
 
 
 SHAPES = {"met": "▲", "missed": "▼", "not proven": "◆"}
-"""A shape for each verdict, so that none is told by colour alone."""
+"""A shape for each verdict, so that colour is never the only sign."""
 
 
 def columns_of(hours: Sequence[Hour]) -> list[tuple[int, bool]]:
-    """The hours of the clock in a period: 24, and a second 01 where the clocks go back in it."""
+    """The local hours in a period: 24, and a second 01 where the clocks go back in it."""
     found = {(hour, False) for hour in range(24)} | {(hour.hour, hour.again) for hour in hours}
     return sorted(found)

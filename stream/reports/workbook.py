@@ -1,4 +1,4 @@
-"""Summary → XLSX: one sheet a table, typed cells, for whoever wants to count on.
+"""A summary as XLSX: one worksheet a table, typed cells, for further analysis.
 
 Pure: the same summary, the same bytes. Times are hours as numbers, shares numbers shown in per cent, instants
 local date and time; there is no formula in it, and a text that looks like one stays text.
@@ -39,11 +39,11 @@ PLACES = 7
 """Decimals of a percentage at most."""
 
 LONGEST = 32_767
-"""Letters that a cell holds."""
+"""The most characters of a cell."""
 
 
 def xlsx(summary: Summary) -> bytes:
-    """A summary as a workbook: ``summary`` first, then a sheet a table."""
+    """A summary as a workbook: ``summary`` first, then a worksheet a table."""
     buffer = io.BytesIO()
     options = {
         "in_memory": True,
@@ -147,7 +147,7 @@ def _write(
     elif kind in (TIME, PART):
         worksheet.write_number(row, at, int(cell) / HOUR, formats[kind])
     elif kind == INSTANT:
-        # Spreadsheets know no time zones: what the clock on the wall said.
+        # Spreadsheets know no time zones: local time.
         local = moment(int(cell)).astimezone(LOCAL).replace(tzinfo=None, microsecond=0)
         worksheet.write_datetime(row, at, local, formats[kind])
     elif kind == SHARE:

@@ -61,7 +61,7 @@ EXACT: Final = Receiver(0.0, 1.0, 0.0, 0.0, 1.0)
 class Claim:
     """The law of the ``error_m`` that a tracker reports with a position.
 
-    True on average: the radius in which 68 % of errors of the scale now in force lie, as telephones define
+    True on average: the radius in which 68% of errors of the scale now in force lie, as telephones define
     it, times a noise with mean 1, in steps, never below a least value. But some reports do not say it, and
     some trackers say, for minutes together, far too little.
 
@@ -86,7 +86,7 @@ CLAIM: Final = Claim()
 """An assumption: no data at hand say what receivers claim and how far they are off."""
 
 RADIUS_68: Final = 1.5096
-"""Radius of the circle that holds 68 % of a round normal distribution of standard deviation 1."""
+"""Radius of the circle that holds 68% of a round normal distribution of standard deviation 1."""
 _MOST_M = 150.0  # above 200 m a report is rejected, and those are planned
 _ROSY_STEPS_S = 300.0  # a tracker's opinion of itself lasts so long
 

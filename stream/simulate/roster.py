@@ -84,7 +84,7 @@ def units(
 
 
 def _shares(neighbourhoods: int, rng: np.random.Generator) -> NDArray[np.float64]:
-    """The share that each neighbourhood's officers mean to reach: some in the 60s, most from 75 to 90 %."""
+    """The share that each neighbourhood's officers mean to reach: some in the 60s, most from 75 to 90%."""
     quantile = (np.arange(neighbourhoods) + rng.uniform(0.3, 0.7)) / max(neighbourhoods, 1)
     spread: NDArray[np.float64] = np.interp(
         quantile, (0.0, 0.15, 0.25, 0.8, 1.0), (0.64, 0.71, 0.79, 0.90, 0.94)

@@ -201,7 +201,7 @@ def simulate(
 
     Args:
         force: neighbourhoods, and premises to start from; priority areas draw patrols.
-        officers: how many in all: 60 % neighbourhood officers, 15 % PCSOs, 25 % response.
+        officers: how many in all: 60% neighbourhood officers, 15% PCSOs, 25% response.
         start: the shift's start, microseconds since 1970; a multiple of a second.
         hours: its length; duties begin up to ten minutes into it and end up to ten minutes before its end.
         interval_s: seconds between a device's reports, at least 0.1.
@@ -212,7 +212,7 @@ def simulate(
         network: the streets to move along; None: they are made up.
 
     Raises:
-        ValueError: an argument makes no sense; says which and what to do.
+        ValueError: an argument is invalid; says which and what to do.
     """
     if officers < 1:
         raise ValueError(f"officers is {officers}; simulate at least 1")

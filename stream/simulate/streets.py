@@ -153,7 +153,7 @@ def settle(force: AreaSet, network: Network, seed: int) -> Streets:
     tree = shapely.STRtree(shapely.points(network.degrees))
     home, node = tree.query(force.geometry[rows[Kind.NEIGHBOURHOOD]], predicate="intersects")
     neighbourhood = np.full(len(network.degrees), -1)
-    neighbourhood[node[::-1]] = home[::-1]  # the smallest id has the last word
+    neighbourhood[node[::-1]] = home[::-1]  # the smallest id wins
     hot = force.geometry[rows[Kind.PRIORITY]]
     issue, held = tree.query(hot, predicate="intersects")
 

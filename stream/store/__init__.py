@@ -1,18 +1,18 @@
 """PostgreSQL: the only state. Facts, what is derived from them, and how far the frames have been counted.
 
-A shell: it does input and output and calls the core; no rule of the accounting is decided here.
+It does input and output and calls the core; no rule of the accounting is decided here.
 
-Reading list for the newcomer:
+Reading list for a newcomer:
 
 * ``schema``        connecting, and the migrations of ``deploy/migrations``
 * ``pool``          the connections of whatever answers questions
 * ``columns``       numpy columns to and from binary COPY
-* ``registry``      names of devices, officers and places and their keys
+* ``registry`` keys of the names of devices, officers and places
 * ``areas``         boundary versions
 * ``bookings``      duties, allocations and states
 * ``tracks``        stays and slices: closed rows and the growing end
 * ``ledger``        one batch, one transaction: the order of a commit, step by step
-* ``desk``          what a program keeps at hand while it counts
+* ``desk`` the copies that a program keeps while it counts
 * ``gathering``     new fixes among their neighbours (steps 3 and 4)
 * ``positions``     from fixes to stays (steps 5 and 6)
 * ``duties``        from stays, bookings and states to slices (steps 7 to 9)

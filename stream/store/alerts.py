@@ -1,7 +1,7 @@
-"""Alerts in the database: episodes as the core left them, and what people said to them.
+"""Alerts in the database: the core's episodes, with acknowledgements and snoozes.
 
-A shell: it reads and writes; when an alert rings and when it clears is ``stream.core.live.alerts``'s word. To
-acknowledge and to snooze never touches an episode's own columns, nor does the core touch theirs.
+It reads and writes; when an alert is raised and when it clears is decided in ``stream.core.live.alerts``.
+Acknowledging and snoozing never touch an episode's own columns, nor does the core touch theirs.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ KEPT = 30 * 60 * SECOND
 
 @dataclass(frozen=True, slots=True)
 class Noted:
-    """An episode that rang, and what people said to it; times in microseconds."""
+    """An episode that was raised, with its acknowledgement and snooze; times in microseconds."""
 
     episode: Episode
     acknowledged_at: int | None
@@ -38,19 +38,19 @@ _EPISODE = "alert_id, kind, scope, id, level, text, since, raised, quiet_since, 
 
 
 def load(connection: Connection) -> Watch:
-    """What is watched: the open episodes, those that have not rung among them, and the last observation."""
+    """What is watched: the open episodes, including those not raised yet, and the last observation."""
     found = connection.execute(f"select {_EPISODE} from alert where cleared is null".encode()).fetchall()
     return Watch(observed(connection), tuple(_episode(item) for item in found))
 
 
 def observed(connection: Connection) -> int | None:
-    """When things were last looked at for alerts, by the pipeline's clock; None where they never were."""
+    """When the watch last looked for alerts, by the pipeline's clock; None if never."""
     row = connection.execute("select observed from alert_watch").fetchone()
     return None if row is None else _time(row[0])
 
 
 def save(connection: Connection, before: Watch, after: Watch) -> list[Episode]:
-    """Writes what changed, in one transaction; gives the episodes whose ring or clearing it was."""
+    """Writes what changed, in one transaction; returns the episodes that were raised or cleared."""
     known = {item.alert_id: item for item in before.episodes if kept(item)}
     wanted = [item for item in after.episodes if kept(item)]
     changed = [item for item in wanted if known.get(item.alert_id) != item]
@@ -63,7 +63,7 @@ def save(connection: Connection, before: Watch, after: Watch) -> list[Episode]:
                 "set observed = greatest(alert_watch.observed, excluded.observed)",
                 [moment(after.observed)],
             )
-        if gone:  # never rang
+        if gone:  # never raised
             connection.execute("delete from alert where alert_id = any(%s) and raised is null", [gone])
         with connection.cursor() as cursor:
             cursor.executemany(
@@ -88,7 +88,7 @@ def save(connection: Connection, before: Watch, after: Watch) -> list[Episode]:
 
 
 def kept(item: Episode) -> bool:
-    """Whether an episode is written down: one that has not rung only where no fact tells when it began."""
+    """Whether an episode is stored: one not raised yet only where no fact tells when it began."""
     return item.raised is not None or item.kind not in FROM_FACTS
 
 
@@ -103,14 +103,14 @@ def cleared(connection: Connection) -> list[Episode]:
 
 
 def told(item: Episode | None) -> tuple[object, ...] | None:
-    """What others are told of an episode; None while there is nothing to tell."""
+    """The part of an episode that is published; None while there is nothing to publish."""
     if item is None or item.raised is None:
         return None
     return (item.alert_id, item.text, item.cleared)
 
 
 def noted(connection: Connection, now: int) -> list[Noted]:
-    """The alerts that rang and are open, or cleared not long before now; the newest first."""
+    """The raised alerts that are open, or cleared not long before now; the newest first."""
     found = connection.execute(
         f"select {_EPISODE}, acknowledged_at, acknowledged_by, snoozed_until, snoozed_by from alert "
         "where raised is not null and (cleared is null or cleared > %s) "
@@ -121,7 +121,7 @@ def noted(connection: Connection, now: int) -> list[Noted]:
 
 
 def one(connection: Connection, alert_id: str) -> Noted | None:
-    """One alert that rang, None where there is none."""
+    """One raised alert, None where there is none."""
     row = connection.execute(
         f"select {_EPISODE}, acknowledged_at, acknowledged_by, snoozed_until, snoozed_by from alert "
         "where raised is not null and alert_id = %s".encode(),
@@ -131,7 +131,7 @@ def one(connection: Connection, alert_id: str) -> Noted | None:
 
 
 def acknowledge(connection: Connection, alert_id: str, by: str, now: int) -> Noted | None:
-    """Puts on record that somebody has seen it; who was first stays."""
+    """Records that somebody has seen it; the first name stays."""
     connection.execute(
         "update alert set acknowledged_at = %s, acknowledged_by = %s "
         "where alert_id = %s and raised is not null and acknowledged_at is null",
@@ -151,7 +151,7 @@ def unacknowledge(connection: Connection, alert_id: str) -> Noted | None:
 
 
 def snooze(connection: Connection, alert_id: str, by: str | None, until: int | None) -> Noted | None:
-    """Asks for silence until a time (microseconds); None ends it."""
+    """Snoozes it until a time (microseconds); None ends that."""
     connection.execute(
         "update alert set snoozed_until = %s, snoozed_by = %s where alert_id = %s and raised is not null",
         [None if until is None else moment(until), by, alert_id],

@@ -1,6 +1,6 @@
 """Boundary versions in the database: published, listed, read back as a history.
 
-A shell: which version is in force when is said here; what lies in it is ``geo``'s.
+Which version is in force when is decided here; what lies in it is for ``geo``.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def hold(connection: Connection, *, publishing: bool = False) -> None:
 
 
 def newest(connection: Connection) -> str:
-    """A word that changes whenever a version is published or withdrawn."""
+    """A token that changes whenever a version is published or withdrawn."""
     row = connection.execute("select max(version), max(withdrawn) from area_version").fetchone()
     return str(row)
 

@@ -1,7 +1,7 @@
 """Duties, allocations and radio states in the database, and a program's copy of them.
 
-A shell: it reads and writes; which revision counts is the core's word. The copy is checked against a counter
-on each officer's and each device's row, which goes up in the transaction that changes them; whoever holds the
+It reads and writes; which revision counts is decided in the core. The copy is checked against a counter on
+each officer's and each device's row, which goes up in the transaction that changes them; whoever holds the
 row's lock and finds the counter unchanged may use the copy.
 """
 
@@ -197,7 +197,7 @@ def write_duties(
 
 
 def raise_counters(connection: Connection, officers: Iterable[int]) -> None:
-    """Tells every program's copy that these officers' duties or states changed."""
+    """Marks every program's copy of these officers' duties and states as out of date."""
     connection.execute("update officer set facts = facts + 1 where officer = any(%s)", [sorted(officers)])
 
 

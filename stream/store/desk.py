@@ -1,7 +1,7 @@
-"""What one program keeps at hand while it counts: its connection, and copies that spare it reading.
+"""What one program keeps while it counts: its connection, and copies that save reading.
 
-A shell, without any step of the counting. A copy is right only under the locks that guard it: the boundaries'
-while they are held, allocations and bookings while the row with their counter is locked.
+No step of the counting is here. A copy is right only under the locks that guard it: the boundaries' while
+they are held, allocations and bookings while the row with their counter is locked.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from stream.store.schema import Connection
 
 MARGIN_US = 36 * 3600 * 1_000_000
-"""How much further back than asked duties are kept at hand, so that a fact slightly late needs no reading."""
+"""How much further back than asked duties are kept, so that a slightly late fact needs no reading."""
 
 
 @dataclass(slots=True)
@@ -59,7 +59,7 @@ class Desk:
         self._areas = ""
 
     def forget(self) -> None:
-        """Drops every copy: nothing that a failed transaction left behind is believed."""
+        """Drops every copy: nothing left behind by a failed transaction is trusted."""
         self.registry.forget()
         self._history = None
         self._areas = ""
@@ -71,7 +71,7 @@ class Desk:
         self.officers.clear()
 
     def open(self) -> None:
-        """Step 2 of every transaction: the boundaries hold still, and the copy is of the newest."""
+        """Step 2 of every transaction: locks the boundaries, and brings the copy up to date."""
         areas.hold(self.connection)
         newest = areas.newest(self.connection)
         if self._history is None or newest != self._areas:

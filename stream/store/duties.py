@@ -1,6 +1,6 @@
 """Steps 7 to 9 of a commit: from stays, bookings and states to slices, closed rows and growing ends.
 
-A shell: the core counts the slices (``stream.core.slices``); here the duties are found, and slices read and
+The core counts the slices (``stream.core.slices``); here the duties are found, and slices read and
 written.
 """
 
@@ -48,7 +48,7 @@ PLACE = 5
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TouchedWindows:
-    """Duties to be counted anew.
+    """Duties to be recounted.
 
     Attributes:
         duties: by key the window's start, its end, and the watermark (microseconds).
@@ -84,12 +84,12 @@ class Changes:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Booked:
-    """All duties of the officers that are touched, and which of them are counted anew.
+    """All duties of the officers that are touched, and which of them are recounted.
 
     Attributes:
         keys, duties, officers: of one length, the officers' by key.
         states: the officers'.
-        touched: ``int64[n]``, positions of the duties to be counted anew.
+        touched: ``int64[n]``, positions of the duties to be recounted.
     """
 
     keys: NDArray[np.int32]
@@ -150,7 +150,7 @@ def book(
     stored: Mapping[str, tuple[int, int, Duty]],
     officers: Mapping[str, int],
 ) -> TouchedWindows:
-    """Step 7 for bookings and states: writes what changed, and gives the duties to be counted anew.
+    """Step 7 for bookings and states: writes what changed, and gives the duties to be recounted.
 
     Args:
         desk: whose transaction holds the locks.
@@ -171,7 +171,7 @@ def book(
         if known := stored.get(duty.duty_id):
             affect(known[1], known[2])
             if known[1] != officers[duty.officer_id]:
-                # Another officer's now: the slices are written afresh under the new name.
+                # Another officer's now: the slices are rewritten under the new name.
                 connection.execute("delete from slice where duty = %s", [known[0]])
                 connection.execute(
                     "update slice_end set slices = default, settled = default, closed = default "
@@ -208,7 +208,7 @@ def _end(duty: Duty) -> int:
 
 
 def count(desk: Desk, windows: TouchedWindows) -> Changes | None:
-    """Steps 7 (locks), 8 and 9: counts the windows' slices anew; None where there are none."""
+    """Steps 7 (locks), 8 and 9: recounts the windows' slices; None where there are none."""
     if not windows.duties:
         return None
     counters = bookings.lock_officers(desk.connection, windows.officers)
@@ -278,7 +278,7 @@ def _write(
 ) -> Changes:
     """Step 9: the new slices are spliced into the old ones, and what changed is written.
 
-    Without a watermark what is closed stays so, and what grows goes on growing.
+    Without a watermark closed rows stay closed, and the growing end stays growing.
     """
     keys = booked.keys[booked.touched]
     found = desk.fetch(
@@ -291,7 +291,7 @@ def _write(
     settled = np.array([row[3] for row in rows], np.int64).reshape(-1, TOTALS)
     ask = np.flatnonzero((low <= until) & (until > -FOREVER))
     if watermark is None:
-        # A row that was closed once may grow again: the growing end knows, the newest closed end does not.
+        # A closed row may grow again: the growing end shows this, the newest closed end does not.
         first = firsts(ends, len(keys))
         watermark = np.where(first < FOREVER, first, until) + 1
         ask = np.arange(len(keys))
@@ -306,7 +306,7 @@ def _write(
 
     touched = [booked.duties[at] for at in booked.touched.tolist()]
     entire = (low <= -FOREVER) & (high >= FOREVER)
-    settled[entire] = 0  # the closed rows are all at hand: no old sum need be believed
+    settled[entire] = 0  # all closed rows are loaded: no old sum is needed
     was_summed = pick(was, ~entire[was[0]])
     settled = settled + _sums(desk, shut, touched) - _sums(desk, was_summed, touched)
     replace_closed(

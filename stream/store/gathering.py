@@ -1,7 +1,7 @@
 """Steps 3 and 4 of a commit: growing ends are locked, and new fixes put among their neighbours.
 
-A shell: it reads what the core needs to judge new fixes; it judges nothing but which report of one identity
-stays (rule 1).
+It reads what the core needs to judge new fixes; it only decides which report of one identity stays (rule
+1).
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class Ends:
     booked: list[int]
 
     def only(self, which: NDArray[np.bool_]) -> Ends:
-        """The ends of some devices, numbered anew."""
+        """The ends of some devices, renumbered."""
         size = np.diff(self.bounds)
         renumber = np.cumsum(which) - 1
         rows = pick(self.stays, which[self.stays[0]])
@@ -111,7 +111,7 @@ class Gathered:
         return stirred
 
     def only(self, which: NDArray[np.bool_]) -> Gathered:
-        """The fixes of some devices, numbered anew."""
+        """The fixes of some devices, renumbered."""
         row = which[self.fixes.device]
         fixes = _only(self.fixes, which)
         return Gathered(
@@ -141,7 +141,7 @@ class Batch:
     high: NDArray[np.int64]
 
     def only(self, which: NDArray[np.bool_]) -> Batch:
-        """Some devices, numbered anew."""
+        """Some devices, renumbered."""
         fixes = None if self.fixes is None else _only(self.fixes, which)
         return Batch(self.keys[which], fixes, self.low[which], self.high[which])
 
@@ -184,10 +184,10 @@ def gather(desk: Desk, batch: Batch, ends: Ends, neighbours: int) -> Gathered:
     last[filled] = ends.context["time"][ends.bounds[1:][filled] - 1]
     oldest = np.full(tracks, FOREVER, np.int64)
     oldest[filled] = ends.context["time"][ends.bounds[:-1][filled]]
-    cold = ~filled & ~ends.whole  # the growing end does not say: ask the facts, up to the last
+    cold = ~filled & ~ends.whole  # the growing end cannot tell: read the facts, up to the last
     late = (low <= last) | cold
     if neighbours > NEIGHBOURS[0]:
-        late |= filled  # the growing end did not suffice: ask the facts
+        late |= filled  # the growing end did not suffice: read the facts
     more_before, more_after = ~late & ~ends.whole, np.zeros(tracks, np.bool_)
 
     track = np.repeat(np.arange(tracks, dtype=np.int32), size)
@@ -212,7 +212,7 @@ def gather(desk: Desk, batch: Batch, ends: Ends, neighbours: int) -> Gathered:
 
 
 def with_device(fixes: Fixes, device: NDArray[np.int32]) -> Fixes:
-    """The same fixes with devices numbered anew; their names are left behind."""
+    """The same fixes with devices renumbered; their names are left behind."""
     return Fixes(
         device, fixes.time, fixes.lon, fixes.lat, fixes.error_m, fixes.speed_mps, fixes.heading_deg, ()
     )

@@ -1,7 +1,7 @@
 """One batch, one transaction: the order of a commit.
 
-A shell. Steps 3 to 6 stand in ``positions`` (with ``gathering``), 7 to 9 in ``duties``; what the steps keep
-at hand is in ``desk``.
+Steps 3 to 6 are in ``positions`` (with ``gathering``), 7 to 9 in ``duties``; the copies that the steps use
+are in ``desk``.
 
 Positions:
 
@@ -10,20 +10,19 @@ Positions:
 3. The devices' growing ends are locked, in the order of their keys.
 4. The neighbours of the new fixes are gathered: from the growing end where the new fixes are the newest, from
    the facts where they came late. What is only a repetition falls out here.
-5. The core counts the stays of each window anew and splices them into the old ones.
-6. Fixes, stays and growing ends are written.
-7. The duties to which the devices were allocated in the windows are found; their officers are locked.
-8. The core counts the slices of the windows anew and splices them into the old ones.
-9. Slices and growing ends are written.
-10. The offsets of the frames are recorded, and the transaction commits. Only then is the frame acknowledged.
+5. The core recounts the stays of each window and splices them into the old ones. 6. Fixes, stays and growing
+ends are written. 7. The duties to which the devices were allocated in the windows are found; their officers
+are locked. 8. The core recounts the slices of the windows and splices them into the old ones. 9. Slices and
+growing ends are written. 10. The offsets of the frames are recorded, and the transaction commits. Only then
+is the frame acknowledged.
 
-Bookings and states take the same road from step 7 on, after locking the devices that they allocate. Because
-everybody locks devices before officers, and both in the order of their keys, nobody waits in a circle; and
+Bookings and states take the same path from step 7 on, after locking the devices that they allocate. Because
+everybody locks devices before officers, and both in the order of their keys, there is no deadlock; and
 because a booking locks the devices it allocates, a fix is never counted past a booking that is being written.
 
 Killed at any instant, the database holds all of a batch or nothing of it, and the frames come again. A frame
-counted twice changes nothing, since facts are sets. Whoever lost a partition and does not know it yet writes
-facts all the same, under the same locks: there is no zombie to fear.
+counted twice changes nothing, since facts are sets. A worker that has lost a partition without knowing it yet
+still writes facts, but under the same locks, so it does no harm.
 """
 
 from __future__ import annotations
@@ -54,7 +53,7 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 
 RECOUNTED = 200
-"""How many devices are counted anew at once."""
+"""How many devices are recounted at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +136,7 @@ class Ledger:
         return self._attempt(lambda: self._bookings(duties, states, passed))
 
     def recount(self, start: int) -> int:
-        """Counts all stays and slices from a time on anew from the facts, in the caller's transaction.
+        """Recounts all stays and slices from a time on from the facts, in the caller's transaction.
 
         The caller holds the boundaries for publishing, so nobody else counts meanwhile.
 

@@ -1,7 +1,7 @@
-"""Letters that wait to be sent: queued with their report, settled one by one.
+"""Letters waiting to be sent: queued with their report, settled one by one.
 
-A shell: what a letter says and how it is sent stands in ``stream.pipeline.mail``. A letter that somebody is
-sending is locked, so however many send at once each goes out once.
+What a letter says and how it is sent is in ``stream.pipeline.mail``. A letter being sent is locked, so
+that each is sent once, however many processes send.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def queue(connection: Connection, report: int, letters: Iterable[Letter], now: i
 
 
 def waiting(connection: Connection, now: int) -> bool:
-    """Whether a letter's time has come."""
+    """Whether a letter is due."""
     row = connection.execute(
         "select exists (select from outbox where state = 'queued' and next_try <= %s)", [moment(now)]
     ).fetchone()
@@ -90,7 +90,7 @@ def waiting(connection: Connection, now: int) -> bool:
 
 
 def take(connection: Connection, now: int) -> Waiting | None:
-    """The next letter whose time has come, locked until the transaction ends; None where there is none."""
+    """The next letter that is due, locked until the transaction ends; None where there is none."""
     row = connection.execute(
         "select o.report, o.recipient, o.message_id, o.attempts, o.queued_at, r.published_at, r.number, "
         "r.document, (select b.document from report b where b.period = r.period and b.area_id = r.area_id "
@@ -132,7 +132,7 @@ def postpone(connection: Connection, item: Waiting, until: int, reason: str) -> 
 
 
 def hold_back(connection: Connection, now: int, until: int, reason: str) -> int:
-    """Puts off every letter whose time has come, because the server is away; gives how many."""
+    """Puts off every letter that is due, because the server is away; returns how many."""
     return connection.execute(
         "update outbox set attempts = attempts + 1, next_try = %s, last_error = %s "
         "where (report, recipient) in (select report, recipient from outbox "

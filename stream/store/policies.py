@@ -1,6 +1,6 @@
 """The accounting's settings in the database, for the views that people read with SQL.
 
-A shell: it writes what the views need of the policies that programs count by. Nobody counts by what is here.
+It writes the settings that the views need. Nothing is counted from them.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ def keep(connection: Connection, policies: Policies) -> bool:
     Who counts calls this before it begins, so views read by the settings of whoever began last.
 
     Returns:
-        whether they said something else.
+        whether anything changed.
     """
     settings, states = [], []
     for start, policy in zip(policies.starts, policies.policies, strict=True):

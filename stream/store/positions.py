@@ -1,7 +1,7 @@
 """Steps 3 to 6 of a commit: from new fixes to stays, closed rows and growing ends.
 
-A shell: the core counts the stays (``stream.core.stays``) and says which of them (``stream.core.windows``);
-here they are read and written.
+The core counts the stays (``stream.core.stays``) and says which of them (``stream.core.windows``); here
+they are read and written.
 """
 
 from __future__ import annotations
@@ -40,13 +40,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Moved:
-    """Devices whose stays were counted anew, and what of it the duties need.
+    """Devices whose stays were recounted, and what of it the duties need.
 
     Attributes:
         changed: how many fixes were new, or better than the ones they replaced.
         keys: ``int32[n]``, database keys.
         booked: counters of the devices' allocations.
-        window: what was counted anew.
+        window: what was recounted.
         watermark: ``int64[n]``, nothing that comes in order changes a stay that ends before it.
         stays: rows from before the window on.
         complete: ``bool[n]``, whether these rows reach to the end.

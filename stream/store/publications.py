@@ -1,9 +1,9 @@
-"""Publishing boundaries and taking them back, with everything that follows counted anew and put on record.
+"""Publishing boundaries and taking them back, with everything affected recounted and recorded.
 
-A shell: one transaction a publication. While it runs nobody counts, so no second is counted under both
+One transaction a publication. While it runs nothing is counted, so no second is counted under both
 versions or under neither; as soon as it is committed, every worker's next batch uses the new version
-(``areas.newest``). What it did to figures that were counted already is a *restatement* (rule 20): what
-changed, when, why, and each week's figures before and after. A dry run does all of it, and takes it back.
+(``areas.newest``). Its effect on figures already counted is a *restatement* (rule 20): what changed, when,
+why, and each week's figures before and after. A dry run does all of it, and rolls it back.
 """
 
 from __future__ import annotations
@@ -45,18 +45,18 @@ WeekFigures = dict[tuple[str, str, str], Times]
 
 
 class PublicationError(ValueError):
-    """A publication that cannot be; the message says what to do."""
+    """A publication that is refused; the message says what to do."""
 
 
 @dataclass(frozen=True, slots=True)
 class Publication:
-    """What a publication, or taking one back, amounted to.
+    """The result of a publication, or of taking one back.
 
     Attributes:
         versions: the versions published or withdrawn.
-        since: from when on everything was counted anew, microseconds.
+        since: from when on everything was recounted, microseconds.
         devices: how many devices had fixes after that.
-        restatement: the number under which it stands in the records; None where no figure changed.
+        restatement: its number in the records; None where no figure changed.
         restated: the figures that changed, by week, scope and id.
     """
 
@@ -81,7 +81,7 @@ def publish(
     now: int,
     dry_run: bool = False,
 ) -> Publication:
-    """Publishes areas, a version for each kind among them, and counts anew what they touch.
+    """Publishes areas, a version for each kind among them, and recounts what they affect.
 
     Args:
         connection: to the database.
@@ -194,7 +194,7 @@ def _carry_out(
     now: int,
     dry_run: bool,
 ) -> Publication:
-    """Figures before; the change; everything counted anew; figures after; the record."""
+    """Figures before; the change; everything recounted; figures after; the record."""
     with connection.transaction() as transaction:
         areas.hold(connection, publishing=True)
         until = max(now, newest_event(connection))
@@ -228,7 +228,7 @@ def _last_number(connection: Connection) -> tuple[int, bool]:
 
 
 def _give_back(connection: Connection, last: tuple[int, bool]) -> None:
-    """What came to nothing uses up no numbers: a sequence does not roll back, and nobody else draws now."""
+    """An attempt that fails uses up no numbers: a sequence does not roll back, and nobody else uses it."""
     connection.execute("select setval('area_version_version_seq', %s, %s)", list(last))
 
 

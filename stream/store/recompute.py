@@ -1,11 +1,10 @@
-"""Settled figures again from stored facts: what the tables hold is what the facts amount to, or is made so.
+"""Recounts settled figures from stored facts, and corrects the tables where they differ.
 
-A shell. The stays of a period, and the slices of the duties that touch it, are counted anew by the functions
-that count them live, in parts of bounded size, each a transaction of its own under the same locks; so the
-pipeline may run meanwhile, and several programs may share the parts. Where nothing differs, nothing is
-written.
+The stays of a period, and the slices of the duties that touch it, are recounted by the functions that count
+them live, in parts of bounded size, each a transaction of its own under the same locks; so the pipeline may
+run meanwhile, and several programs may share the parts. Where nothing differs, nothing is written.
 
-What a part changes is noted in its own transaction, by duty and week (``recomputed``), and the notes end as
+What a part changes is noted in its own transaction, by duty and week (``recomputed``), and the notes become
 one restatement (rule 20). Killed at any instant, the parts that were done are done, and their notes are there
 for the next recompute, which puts them into its restatement.
 """
@@ -63,7 +62,7 @@ class Recounted:
 
     Attributes:
         fixes: looked at.
-        devices: whose stays were counted anew.
+        devices: whose stays were recounted.
         duties: whose slices were.
         changed: duties whose sums changed, in a part.
     """
@@ -83,7 +82,7 @@ class Recounted:
 
 
 def hold(connection: Connection) -> None:
-    """Takes the lock of who recomputes, until the connection ends.
+    """Takes the lock for recomputing, until the connection ends.
 
     Raises:
         RecomputeError: somebody else has it.
@@ -112,7 +111,7 @@ def plan(connection: Connection, start: int, end: int, officer_id: str | None = 
     """
     if officer_id is not None and not _officer_known(connection, officer_id):
         raise RecomputeError(f"there is no officer '{officer_id}' in the database: see the bookings")
-    # The facts have a beginning and an end: what lies beyond them costs nothing.
+    # The facts have a beginning and an end: time beyond them costs nothing.
     first = us("least((select min(time) from fix), (select min(start_at) from duty))")
     last = us("greatest((select max(time) from fix), (select max(coalesce(end_at, start_at)) from duty))")
     found = connection.execute(f"select {first}, {last}".encode()).fetchone()
@@ -144,7 +143,7 @@ def _plan(connection: Connection, start: int, end: int, officer_id: str | None) 
         span[device] += max(seconds, 0.0)
     known = {device for (device,) in connection.execute("select device from device").fetchall()}
     loose = sorted(known - span.keys()) if officer_id is None else []
-    # Nobody holds them: cars in the yard, say, on the road for a third of the time.
+    # Devices allocated to nobody, such as cars in the yard: on the road for a third of the time.
     loose_s = (end - start) / SECOND / 3
     yield from _packed([duty for duty, _ in duties], held, span, loose, loose_s, start, end)
 
@@ -219,7 +218,7 @@ def _packed(
 
 
 def count(ledger: Ledger, part: Chunk, until: int) -> Recounted:
-    """Counts a part anew, in one transaction, with a note of what that changed.
+    """Recounts a part, in one transaction, with a note of what that changed.
 
     Args:
         ledger: over a connection of the caller's own.
@@ -281,7 +280,7 @@ class Recomputed:
     """What a recompute, and any before it that was broken off, amounted to.
 
     Attributes:
-        restatement: the number under which it stands in the records; None where no figure changed.
+        restatement: its number in the records; None where no figure changed.
         restated: the figures that changed, by week, scope and id.
     """
 
@@ -298,7 +297,7 @@ def conclude(connection: Connection, since: int, until: int, *, by: str, why: st
     """Makes one restatement of the notes, and drops them (rule 20).
 
     The figures after are those of the tables; before, they were less by what rose. So what the pipeline
-    counted meanwhile is in both, and is not taken for our doing.
+    counted meanwhile is in both, and is not attributed to the recompute.
 
     Args:
         connection: who called ``hold``.

@@ -1,6 +1,6 @@
-"""What is on record of boundaries: versions, who published them and why, what that restated (rule 20).
+"""The record of boundaries: versions, who published them and why, what that restated (rule 20).
 
-A shell: it reads. Nothing is published, taken back or counted here.
+It reads. Nothing is published, taken back or counted here.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Restated:
 
 @dataclass(frozen=True, slots=True)
 class VersionRecord:
-    """A version with all that is on record of it."""
+    """A version with everything on record about it."""
 
     version: areas.Version
     why: str | None
@@ -48,7 +48,7 @@ class VersionRecord:
 
 
 def records(connection: Connection, *, withdrawn: bool = True) -> list[VersionRecord]:
-    """All versions with what is on record of them, the oldest first; those withdrawn only if asked for."""
+    """All versions with their records, the oldest first; withdrawn ones only if asked for."""
     found = connection.execute(
         "select version, kind, valid_from, loaded_at, loaded_by, file, sha256, "
         "(select count(*) from area where area.version = area_version.version), "

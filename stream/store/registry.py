@@ -1,6 +1,6 @@
-"""Names and their keys: devices, officers and places stand once in the database, elsewhere as integers.
+"""Names and their keys: devices, officers and places are stored once by name, elsewhere as integers.
 
-A shell: it looks keys up and makes those that are missing.
+It looks keys up and makes those that are missing.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class Registry:
     def _unmet(connection: Connection, known: dict[str, int], table: str, names: Iterable[str]) -> list[str]:
         """Looks up names not known yet; those the database has not met either, sorted.
 
-        Only they are written: an insert that finds its row there waits for whoever holds it.
+        Only they are written: an insert that finds its row waits for its lock.
         """
         missing = sorted({name for name in names if name not in known})
         if missing:
@@ -80,14 +80,14 @@ class Registry:
     def to_keys(
         self, connection: Connection, places: Sequence[Place], numbers: NDArray[np.int32]
     ) -> NDArray[np.int32]:
-        """Place numbers (of an ``AreaHistory``) → keys; ``UNKNOWN`` stays what it is."""
+        """Place numbers (of an ``AreaHistory``) → keys; ``UNKNOWN`` stays ``UNKNOWN``."""
         if len(places) > len(self._place_keys):
             self._meet(connection, places)
         keys: NDArray[np.int32] = np.append(self._place_keys, np.int32(UNKNOWN))
         return keys[numbers]
 
     def to_numbers(self, keys: NDArray[np.integer]) -> NDArray[np.int32]:
-        """Keys of places that were loaded (``places``) → numbers; ``UNKNOWN`` stays what it is."""
+        """Keys of places that were loaded (``places``) → numbers; ``UNKNOWN`` stays ``UNKNOWN``."""
         numbers: NDArray[np.int32] = np.append(self._place_numbers, np.int32(UNKNOWN))
         found: NDArray[np.int32] = numbers[keys]
         return found

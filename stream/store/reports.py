@@ -1,8 +1,8 @@
 """Published summaries: written once under a number, never changed, read again byte for byte.
 
-A shell: what a summary holds is said in ``stream.core.summaries.model``, how it is counted elsewhere. A
-report is published again, under the next number, only where what is counted in its period has changed (rule
-20): not because it was asked for again, nor because an earlier week, a name or a sentence has.
+What a summary holds is said in ``stream.core.summaries.model``, how it is counted elsewhere. A report is
+published again, under the next number, only where what is counted in its period has changed (rule 20): not
+because it was asked for again, nor because an earlier week, a name or a sentence has.
 """
 
 from __future__ import annotations
@@ -88,11 +88,11 @@ class Reported:
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """What publishing came to.
+    """The result of publishing.
 
     Attributes:
         written: the reports that are new, or have a new number.
-        unchanged: how many stand as they stood.
+        unchanged: how many are unchanged.
     """
 
     written: tuple[Entry, ...] = ()
@@ -100,7 +100,7 @@ class Published:
 
 
 def counted(summary: Summary) -> str:
-    """SHA-256 of what is counted in the period itself: as long as it is the same, the report stands.
+    """SHA-256 of what is counted in the period itself: as long as it is the same, the report stays.
 
     The target, the figures, hours, priority areas, abstraction, crewing and duties go in. Names, sentences,
     tenure, the weeks before, what it rests on and what was restated do not: they follow from other
@@ -333,7 +333,7 @@ def changes(
     by: str = "",
     now: int = 0,
 ) -> tuple[FigureChange, ...]:
-    """What became of a neighbourhood's figure since it was first published, the oldest first (rule 20).
+    """The changes of a neighbourhood's figure since it was first published, the oldest first (rule 20).
 
     Restatements on record (of weeks), and every difference between one number and the next that those do
     not account for. Without a publication: what was restated after the period was over.

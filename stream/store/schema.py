@@ -1,6 +1,6 @@
 """Connecting to the database, and bringing its schema up to date.
 
-A shell: it runs the SQL of ``deploy/migrations`` and nothing else.
+It runs the SQL of ``deploy/migrations`` and nothing else.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def migrate(connection: Connection) -> list[str]:
         try:
             return _migrate(connection)
         except psycopg.errors.DeadlockDetected:
-            continue  # with somebody who reads two tables in another order; nothing was applied
+            continue  # with a reader of two tables in another order; nothing was applied
 
 
 def _migrate(connection: Connection) -> list[str]:

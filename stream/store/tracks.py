@@ -1,8 +1,7 @@
 """Stays and slices in the database: closed rows in constrained tables, the growing end in one narrow row.
 
-A shell. Both are *tracks*: for each key (a device, a duty) intervals that do not overlap, in order. A steady
-stream of positions only rewrites the ends; a row enters the constrained table once nothing in order can
-change it.
+Both are *tracks*: for each key (a device, a duty) intervals that do not overlap, in order. A steady stream of
+positions only rewrites the ends; a row enters the constrained table once nothing in order can change it.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""What a browser or a GIS asks for, over HTTP: the live page and its API, areas as OGC API Features, health.
+"""What browsers and GIS get over HTTP: the live page and its API, areas as OGC API Features, health.
 
-A shell: it reads the database and answers; nothing is counted or decided here. There is no access control
-yet, so it answers on this machine only.
+It reads the database and answers; nothing is counted or decided here. There is no access control yet, so
+it answers on this machine only.
 
-Reading list for the newcomer:
+Reading list for a newcomer:
 
 * ``app``         the application, its parts, health, and who may ask
 * ``answering``   how an answer leaves; what it says is a struct (``…Json``), here or in ``stream.core``

@@ -1,8 +1,8 @@
 """The web application: its parts, its health, and who may ask.
 
-A shell. There is no access control yet, so the program answers on this machine only: ``patrol web`` refuses
-any other address, and the application refuses requests that name another host (a page from elsewhere that
-makes the browser ask here under its own name).
+There is no access control yet, so the program answers on this machine only: ``patrol web`` refuses any other
+address, and the application refuses requests that name another host (a page from elsewhere that makes the
+browser ask here under its own name).
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from stream.settings import Settings
 
 HOSTS = ("127.0.0.1", "localhost", "::1", "[::1]")
-"""Names under which this machine may be asked."""
+"""Host names that requests may use."""
 
 
 class AddressError(ValueError):
@@ -92,7 +92,7 @@ def create_app(settings: Settings, *, now: Clock = wall) -> FastAPI:
         title=features.TITLE,
         description=features.ABOUT,
         version=version("patrol-visibility"),
-        # The pages that FastAPI would show its description on load scripts from elsewhere.
+        # FastAPI's own documentation pages would load scripts from elsewhere.
         openapi_url=None,
         docs_url=None,
         redoc_url=None,
@@ -137,10 +137,10 @@ def _problem(error: Exception) -> tuple[int, str, str]:
     if isinstance(error, SchemaError):
         return 503, "NotReady", str(error)
     if isinstance(error, psycopg.DataError):
-        return 400, "InvalidParameterValue", "a text has a character that no text has"
+        return 400, "InvalidParameterValue", "a text contains a character that is not allowed"
     if not isinstance(error, psycopg.Error):
-        return 500, "Fault", "a fault of this program; its log says more"
+        return 500, "Fault", "an internal error; the program's log says more"
     if isinstance(error, (NoAnswerError, psycopg.errors.QueryCanceled)):
         return 503, "NotReady", "the database does not answer now; try again"
-    # What the driver says may name servers and users: that is for the log, not for the caller.
+    # The driver's message may name servers and users: it goes to the log, not to the caller.
     return 503, "NotReady", "the database cannot be reached now; try again"

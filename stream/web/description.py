@@ -26,12 +26,12 @@ REFERENCE = "#/components/schemas/"
 Json = dict[str, Any]
 
 PROBLEMS = {
-    400: "A parameter is unknown or makes no sense",
-    403: "It was asked by another site's page",
-    404: "There is no such thing",
+    400: "A parameter is unknown or not valid",
+    403: "Another site's page made the request",
+    404: "It does not exist",
     409: "It cannot be done as things stand",
-    413: "Too much was sent",
-    415: "What was sent is of another type",
+    413: "The content is too large",
+    415: "The content is of the wrong type",
     503: "The database cannot be reached now",
 }
 

@@ -1,8 +1,7 @@
 """The pages themselves, and what protects them: files as they were built, headers on every answer.
 
-A shell. Nothing on a page comes from another machine, and the headers say so to the browser; the one
-exception is a tile address that the settings name. Requests that change something are taken from these
-pages only.
+Nothing on a page comes from another machine, and the headers tell the browser so; the one exception is a tile
+address that the settings name. Requests that change something are taken from these pages only.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Names of people who act on a page, as a browser sends them."""
+"""Names of people who act on a page, as browsers send them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 LARGEST = 100_000
-"""Bytes of what is sent, at most."""
+"""The most bytes of a request."""
 
 
 MOST_NAME = 100

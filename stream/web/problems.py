@@ -1,4 +1,4 @@
-"""What the API says when it cannot answer (RFC 9457)."""
+"""The API's error answers (RFC 9457)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class ProblemJson(msgspec.Struct):
 
 
 class ProblemError(Exception):
-    """A request that cannot be answered: an HTTP status, a word for programs and a line for people."""
+    """A request that cannot be answered: an HTTP status, a code for programs and a line for people."""
 
     def __init__(self, status: int, code: str, description: str) -> None:
         super().__init__(description)
@@ -32,7 +32,7 @@ class ProblemError(Exception):
 
 
 def bad(description: str) -> ProblemError:
-    """A request that says something that makes no sense."""
+    """A request with an invalid parameter."""
     return ProblemError(400, "InvalidParameterValue", description)
 
 

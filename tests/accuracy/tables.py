@@ -117,12 +117,12 @@ def _minutes(row: Row) -> str:
 
 
 def _number(row: Row) -> str:
-    return f"{row.mean:.2f}, {100 * row.exact:.0f} %"
+    return f"{row.mean:.2f}, {100 * row.exact:.0f}%"
 
 
 def _bound(row: Row) -> str:
     if row.figure == WITHIN:
-        return f"{100 * row.mean:.1f} %"
+        return f"{100 * row.mean:.1f}%"
     return f"{row.mean if row.figure == OUTSIDE else row.median:.2f}, {row.p95:.2f}"
 
 

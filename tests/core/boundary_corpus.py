@@ -589,7 +589,7 @@ N = {"kind": Kind.NEIGHBOURHOOD}
 CASES: tuple[Case, ...] = (
     # What is no boundary file at all.
     Case("a file of no bytes", text("areas.geojson", b""), says="is empty"),
-    Case("a letter", text("areas.geojson", "Dear colleague, please find attached"), says="no format that I"),
+    Case("a letter", text("areas.geojson", "Dear colleague, please find attached"), says="no recognised"),
     Case(
         "a picture",
         text("areas.gpkg", b"\x89PNG\r\n\x1a\n" + b"\0" * 200),
@@ -601,7 +601,7 @@ CASES: tuple[Case, ...] = (
         lambda f: text("loose/areas.shp", "Dear")(loose(f).parents[1]),
         says="does not begin",
     ),
-    Case("a folder with no file", lambda f: f, says="no boundary file"),
+    Case("a folder with no file", lambda f: f, says="no recognised boundary file"),
     Case("a table without shapes", text("areas.csv", "area_id,name\n1,Abbey\n"), says="no layer with shapes"),
     Case("a zip with a letter", zipped("a.zip", {"letter.txt": b"Dear"}), says="only: letter.txt"),
     Case("a zip with nothing", zipped("a.zip", {}), says="only: nothing"),
@@ -668,8 +668,8 @@ CASES: tuple[Case, ...] = (
     Case("GML entities", text("areas.gml", ENTITIES), says="document type"),
     Case("XML entities under another name", text("areas.geojson", ENTITIES), says="document type"),
     # Files that reach for others, or never end.
-    Case("a table of tables", text("areas.vrt", VRT), says="no format that I know"),
-    Case("a table of tables under another name", text("areas.geojson", VRT), says="no format that I know"),
+    Case("a table of tables", text("areas.vrt", VRT), says="no recognised format"),
+    Case("a table of tables under another name", text("areas.geojson", VRT), says="no recognised format"),
     Case(
         "a MapInfo table of tables",
         text("areas.tab", '!table\nDefinition Table\n  Type NATIVE\n"\\IsSeamless" = "TRUE"\n'),
@@ -697,7 +697,13 @@ CASES: tuple[Case, ...] = (
     Case("two layers", two_layers, says="--layer: areas, beats"),
     Case("a layer that is not there", gpkg, says="choose with --layer: areas", options={"layer": "wards"}),
     Case("no rows", lambda f: write(f / "areas.geojson", []), codes=_codes("nothing-in-it")),
-    Case("no id column", _one(beat="A1"), codes=_codes("columns-unknown"), says="--id-column", options=N),
+    Case(
+        "no recognised id column",
+        _one(beat="A1"),
+        codes=_codes("columns-unknown"),
+        says="--id-column",
+        options=N,
+    ),
     Case("two id columns", _one(LAD13CD="1", CTY13CD="2"), codes=_codes("columns-unknown"), options=N),
     Case("no kind", _one(id="A1"), codes=_codes("kind-unknown"), says="--kind"),
     Case("a kind of its own", _one(id="A1", kind="beat"), codes=_codes("kind-unknown"), says="'beat'"),
@@ -748,11 +754,11 @@ CASES: tuple[Case, ...] = (
         "a system that is none",
         geojson,
         codes=_codes("crs-wrong"),
-        says="is no coordinate",
+        says="is not a known coordinate",
         options={"crs": "EPSG:1"},
     ),
     Case(
-        "another system, as told",
+        "another system as instructed",
         in_system("EPSG:27700", ".geojson"),
         codes=_codes("crs-replaced"),
         options={"crs": "EPSG:27700", **N},

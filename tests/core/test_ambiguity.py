@@ -263,7 +263,7 @@ def test_the_plane_agrees_with_great_circles(
     offset: tuple[float, float],
     edge: tuple[float, float],
 ) -> None:
-    """On legs of some 24 km, within 200 m of an edge, distances in the leg's plane err by under 0.5 %."""
+    """On legs of some 24 km, within 200 m of an edge, distances in the leg's plane err by under 0.5%."""
     lon = 10.0
     squeeze = math.cos(math.radians(lat))
 

@@ -140,7 +140,7 @@ def test_while_the_feed_stands_still_nothing_else_is_judged(silent_s: int, stopp
     assert found.unknown == (frozenset(KINDS) - {FEED_STOPPED} if stopped else frozenset())
     if stopped:
         [item] = found.conditions
-        assert item.text == "No position from anybody since 12:00:00"
+        assert item.text == "No positions received since 12:00:00"
         assert item.since == NOW
 
 

@@ -300,7 +300,7 @@ def test_an_open_duty_is_counted_up_to_the_period_s_end() -> None:
     ("place", "where"), [(0, OUTSIDE), (1, "N2"), (2, "N1"), (3, "N1"), (UNKNOWN, NOWHERE_KNOWN)]
 )
 def test_time_goes_to_where_the_vehicle_was(place: int, where: str) -> None:
-    """A neighbourhood, inside premises too; else outside; and apart from all, where nobody knows."""
+    """A neighbourhood, inside premises too; else outside; and apart from all, at an unknown location."""
     found = crewing([duty("A", "O1", car())], standing_still(place), ("V1",), PLACES, MONDAY, MONDAY + HOUR)
     assert plain(found) == {(where, MONDAY): (HOUR, 0)}
 

@@ -363,7 +363,7 @@ def test_a_duty_without_a_patch_has_no_share() -> None:
 
 
 def test_a_figure_is_seconds_over_seconds() -> None:
-    """Rule 15: an hour at 100 % and three at 0 % make 25 %, not 50 %."""
+    """Rule 15: an hour at 100% and three at 0% make 25%, not 50%."""
     second = duty(0, 10_800, Allocation("R2", "radio"), duty_id="D2", officer_id="O2")
     case = Case([*held(0, 3_600), *held(0, 10_800, 500, "R2")], [duty(0, 3_600), second])
     assert case.figures(0, 10_800)["neighbourhood", "A"].share == 0.25

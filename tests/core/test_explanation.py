@@ -285,7 +285,7 @@ SHARES = st.one_of(
 def test_no_percentage_contradicts_its_verdict(one: Fraction, two: Fraction, target: float) -> None:
     """What is below the target is shown below it, what reaches it is not, and the order of shares is kept."""
     limit = exact(target)
-    shown = {value: Fraction(percent(value, limit).removesuffix(" %")) / 100 for value in (one, two)}
+    shown = {value: Fraction(percent(value, limit).removesuffix("%")) / 100 for value in (one, two)}
     for value, text in shown.items():
         assert (text >= limit) == (value >= limit)
         assert (text == 0) == (value == 0)
@@ -295,12 +295,12 @@ def test_no_percentage_contradicts_its_verdict(one: Fraction, two: Fraction, tar
 
 
 def test_a_share_just_short_is_not_rounded_up() -> None:
-    """79.96 % misses 80 %, and is not shown as 80.0 %."""
-    assert percent(Fraction(7996, 10000), Fraction(4, 5)) == "79.9 %"
-    assert percent(Fraction(7996, 10000)) == "80.0 %"
-    assert percent(Fraction(4, 5), Fraction(4, 5)) == "80.0 %"
-    assert percent(Fraction(80004, 100000), exact(0.8)) == "80.0 %"
-    assert percent(Fraction(83334, 100000), exact(0.8333)) == "83.33 %"
+    """79.96% misses 80%, and is not shown as 80.0%."""
+    assert percent(Fraction(7996, 10000), Fraction(4, 5)) == "79.9%"
+    assert percent(Fraction(7996, 10000)) == "80.0%"
+    assert percent(Fraction(4, 5), Fraction(4, 5)) == "80.0%"
+    assert percent(Fraction(80004, 100000), exact(0.8)) == "80.0%"
+    assert percent(Fraction(83334, 100000), exact(0.8333)) == "83.33%"
 
 
 DURATION = r"(?:\d+ h(?: \d+ min)?|\d+ min|under a minute)"
@@ -351,7 +351,7 @@ def test_the_sentences_agree_with_the_verdict(world: World, target: float) -> No
     for _, found in explained(world, Policies(policies=(Policy(target=target),))):
         figure, limit = found.figures, exact(target)
         said = " ".join(words(found, Named({})).verdict)
-        head = re.match(r".* \(([\d.]+) %; between ([\d.]+) % and ([\d.]+) %\): ([a-z ]+)\.", said)
+        head = re.match(r".* \(([\d.]+)%; between ([\d.]+)% and ([\d.]+)%\): ([a-z ]+)\.", said)
         if figure.share is None:
             assert head is None
             assert said.startswith(("No home patch", "No duty time"))
@@ -363,7 +363,7 @@ def test_the_sentences_agree_with_the_verdict(world: World, target: float) -> No
         assert (head[4] == "met") == (low >= limit)
         assert (head[4] == "missed") == (high < limit)
         assert ("short of the target of" in said) == (share < limit)
-        assert (" more than the target" in said or "Exactly the target" in said) == (share >= limit)
+        assert (" above the target" in said or "Exactly on the target" in said) == (share >= limit)
         assert "the target reached" not in said or share < limit
 
 
@@ -477,10 +477,10 @@ def test_a_week_as_a_sergeant_would_tell_it() -> None:
     said = words(story(), basis)
     assert said.title == "PC Green (1001), week 2026-W47, Mon 16 Nov to Sun 22 Nov 2026"
     assert said.verdict == (
-        "On patch 11 h 3 min of 17 h 20 min (63.8 %; between 63.0 % and 69.4 %): missed.",
-        "2 h 49 min short of the target of 80 %.",
+        "On patch 11 h 3 min of 17 h 20 min (63.8%; between 63.0% and 69.4%): missed.",
+        "2 h 49 min short of the target of 80%.",
         (
-            "Had the largest item (3 h 8 min at Euston Street station) been on patch, it would be 81.8 %: "
+            "Had the largest item (3 h 8 min at Euston Street station) been on patch, it would be 81.8%: "
             "the target reached."
         ),
     )
@@ -488,19 +488,19 @@ def test_a_week_as_a_sergeant_would_tell_it() -> None:
         "3 h 8 min at Euston Street station (Mon 07:00–07:30, 15:12–16:40, Tue 23:26–Wed 00:36)",
         "1 h 30 min on calls in Westcotes (at scene 1 h 10 min, en route 20 min; Mon 09:30–11:00)",
         "29 min no signal (Mon 11:40–12:09)",
-        "26 min no signal yet, before the duty's first position (Tue 22:00–22:26)",
+        "26 min no signal before the duty's first position (Tue 22:00–22:26)",
         "20 min court in Westcotes (Mon 16:40–17:00)",
         "20 min outside every neighbourhood (available; Wed 05:40–06:00)",
         "4 min in Westcotes (available; Mon 15:08–15:12)",
     )
     assert said.notes == (
         (
-            "12 min in doubt, too near the patch's edge or on the way over it: 8 min counted on patch, "
+            "12 min in doubt (too near the patch's edge, or crossing it): 8 min counted on patch, "
             "4 min counted off it."
         ),
         "2 h 51 min of the time on patch in priority areas.",
         "40 min of breaks, not duty time.",
-        "Target 80 %, by the policy in force.",
+        "Target 80%, under the policy in force.",
         "Boundaries: wards.gpkg.",
         "Data as of Sun 22 Nov 2026 23:10.",
     )
@@ -510,8 +510,8 @@ def test_a_day_takes_its_part_of_a_night_shift() -> None:
     """A night shift is divided at midnight, and within a day no day is named."""
     said = words(told([MONDAY, TUESDAY], day_bounds(local_day(at("2026-11-18 12:00")))), Named(NAMES))
     assert said.title == "1001, Wed 18 Nov 2026"
-    assert said.verdict[0].startswith("On patch 5 h 4 min of 6 h (84.4 %; between 84.4 % and 84.4 %): met.")
-    assert said.verdict[1] == "16 min more than the target of 80 % asks."
+    assert said.verdict[0].startswith("On patch 5 h 4 min of 6 h (84.4%; between 84.4% and 84.4%): met.")
+    assert said.verdict[1] == "16 min above the target of 80%."
     assert said.costs == (
         "36 min at Euston Street station (00:00–00:36)",
         "20 min outside every neighbourhood (available; 05:40–06:00)",
@@ -560,16 +560,16 @@ def test_silence_is_told_apart() -> None:
     )
     said = words(told([silent, held], WEEK), Named({}))
     assert said.costs == (
-        "1 h with nothing heard in the whole duty (Mon 07:00–08:00)",
+        "1 h with no position in the whole duty (Mon 07:00–08:00)",
         "1 h no signal (Tue 09:00–10:00)",
         "45 min with no device allocated (Tue 07:00–07:15, 11:30–12:00)",
-        "45 min no signal yet, before the duty's first position (Tue 07:15–08:00)",
-        "30 min no signal any more, after the duty's last position (Tue 11:00–11:30)",
+        "45 min no signal before the duty's first position (Tue 07:15–08:00)",
+        "30 min no signal after the duty's last position (Tue 11:00–11:30)",
     )
     early = told([silent], WEEK, boundaries_from=at("2026-11-16 07:20"))
     assert words(early, Named({})).costs == (
-        "40 min with nothing heard in the whole duty (07:20–08:00)".replace("(", "(Mon "),
-        "20 min before there were boundaries (Mon 07:00–07:20)",
+        "40 min with no position in the whole duty (07:20–08:00)".replace("(", "(Mon "),
+        "20 min before any boundaries (Mon 07:00–07:20)",
     )
 
 
@@ -595,16 +595,16 @@ def test_the_silent_device_is_the_one_that_would_be_believed() -> None:
     [
         (
             ((480, ON, HOME, 1), (120, OFF, WEST, 1)),
-            ("On patch 8 h of 10 h (80.0 %; between 80.0 % and 80.0 %): met.", "Exactly the target of 80 %."),
+            ("On patch 8 h of 10 h (80.0%; between 80.0% and 80.0%): met.", "Exactly on the target of 80%."),
         ),
         (
             ((470, ON, HOME, 1), (60, LOST, UNKNOWN, 1), (70, OFF, WEST, 1)),
             (
-                "On patch 7 h 50 min of 10 h (78.3 %; between 78.3 % and 88.3 %): not proven.",
-                "10 min short of the target of 80 %.",
-                "Not proven: what is unknown or in doubt could turn it either way.",
+                "On patch 7 h 50 min of 10 h (78.3%; between 78.3% and 88.3%): not proven.",
+                "10 min short of the target of 80%.",
+                "Not proven: unknown or doubtful time could decide it either way.",
                 (
-                    "Had the largest item (1 h 10 min in Westcotes) been on patch, it would be 90.0 %: "
+                    "Had the largest item (1 h 10 min in Westcotes) been on patch, it would be 90.0%: "
                     "the target reached."
                 ),
             ),
@@ -612,8 +612,8 @@ def test_the_silent_device_is_the_one_that_would_be_believed() -> None:
         (
             ((240, ON, HOME, 1), (10, OFF, OUT, 6), (350, BREAK, HOME, 4)),
             (
-                "On patch 4 h of 4 h 10 min (96.0 %; between 96.0 % and 96.0 %): met.",
-                "40 min more than the target of 80 % asks.",
+                "On patch 4 h of 4 h 10 min (96.0%; between 96.0% and 96.0%): met.",
+                "40 min above the target of 80%.",
             ),
         ),
         (((30, BREAK, HOME, 4),), ("No duty time, so no figure.",)),
@@ -645,7 +645,7 @@ def test_a_policy_is_named_with_its_date_and_an_open_duty_with_its_end() -> None
     slices = cut_open(replace(slices, end=np.append(slices.end[:-1], FOREVER)), until)
     [figure] = [item for item in shares(slices, duties, PLACES, *WEEK) if item.scope == OFFICER]
     notes = words(explain(figure, slices, duties, PLACES, ("R1",), policies, until=until), Named(NAMES)).notes
-    assert "Target 83.33 %, by the policy in force since Mon 16 Nov 2026 00:00." in notes
+    assert "Target 83.33%, under the policy in force since Mon 16 Nov 2026 00:00." in notes
     assert "Duties still open are counted up to Mon 16 Nov 2026 12:00." in notes
 
 

@@ -254,7 +254,7 @@ def test_columns_are_found_or_named(
         ({"id": "1", "kind": "beat"}, {}, "row 1 has the kind 'beat'"),
         ({"id": " "}, {"kind": Kind.PRIORITY}, "row 1 has no id"),
         ({"id": "1"}, {"kind": Kind.PRIORITY, "crs": "EPSG:27700"}, "cannot be metres"),
-        ({"id": "1"}, {"kind": Kind.PRIORITY, "crs": "EPSG:1"}, "is no coordinate system"),
+        ({"id": "1"}, {"kind": Kind.PRIORITY, "crs": "EPSG:1"}, "is not a known coordinate system"),
     ],
 )
 def test_what_cannot_be_told_is_asked_for(

@@ -406,7 +406,7 @@ def test_nobody_in_an_areas_own_hours_is_said() -> None:
 
 def test_only_whole_months_that_are_over_are_public() -> None:
     """A week, and a month that still runs, are refused in a sentence."""
-    with pytest.raises(NotPublicError, match="2026-W44 is no month"):
+    with pytest.raises(NotPublicError, match="2026-W44 is not a month"):
         publish(summary(GOOD, period="week", month="2026-W44"))
     with pytest.raises(NotPublicError, match="2026-10 is not over"):
         publish(summary(GOOD, complete=False))

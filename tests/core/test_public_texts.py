@@ -178,7 +178,7 @@ def test_days_and_hours_are_said_in_words(days: str, hours: str, text: str) -> N
 
 
 def test_a_target_with_decimals_is_shown_with_them() -> None:
-    """80.5 % is 80.5 %, and what is compared with it has as many decimals."""
+    """80.5% is 80.5%, and what is compared with it has as many decimals."""
     public = publish(summary(World(workers=team(6, on=80, calls=19.5), target=0.805)))
     assert "80.5%" in html(public)
     assert "80,5\u00a0%" in html(public, "ro")

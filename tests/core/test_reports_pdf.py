@@ -82,7 +82,7 @@ def test_the_annex_has_every_officer_duty_and_restatement(name: str) -> None:
         assert area.name in text
     for change in summary.changes:
         assert change.why in text
-    assert "How to read it" in text
+    assert "How to read this report" in text
 
 
 @pytest.mark.parametrize("name", CASES)

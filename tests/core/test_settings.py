@@ -141,7 +141,7 @@ def test_a_policy_file_is_read_and_a_bad_one_named(tmp_path: Path) -> None:
         ({"PATROL_FOO": "1"}, "unknown setting PATROL_FOO; known: "),
         ({"PATROL_KAFKA": "localhost:abc"}, "PATROL_KAFKA='localhost:abc' is not host:port"),
         ({"PATROL_KAFKA": "kafka1:9092,kafka2"}, "PATROL_KAFKA='kafka1:9092,kafka2' is not host:port"),
-        ({"PATROL_DATABASE": "nonsense dsn"}, "PATROL_DATABASE is no DSN"),
+        ({"PATROL_DATABASE": "nonsense dsn"}, "PATROL_DATABASE is not a DSN"),
     ],
 )
 def test_what_no_server_could_understand_is_refused_at_once(

@@ -227,7 +227,7 @@ def test_truth_agrees_with_looking_every_second(shift: Simulation) -> None:
 
 
 def test_neighbourhoods_spread_around_the_target(force: AreaSet) -> None:
-    """Over a force some neighbourhoods fall short of 80 %, more reach it, and none is out of this world."""
+    """Over a force some neighbourhoods fall short of 80%, more reach it, and none is out of this world."""
     simulation = simulate(force, officers=140, start=START, hours=10, interval_s=60, seed=3)
     truth = simulation.truth()
     homes = force.only(Kind.NEIGHBOURHOOD).area_id

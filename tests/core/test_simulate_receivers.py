@@ -102,7 +102,7 @@ HONEST = Claim(noise=0.0, step_m=0.1, least_m=0.1, missing=0.0, rosy=0.0)
 
 
 def test_an_honest_claim_holds_for_68_of_100() -> None:
-    """Without noise and rosy times, 68 % of errors lie within the error reported."""
+    """Without noise and rosy times, 68% of errors lie within the error reported."""
     east, north, told = made(FOOT, claim=HONEST)
     assert abs((np.hypot(east, north) <= told).mean() - 0.68) < 0.02
     assert np.isclose(np.sqrt((told**2).mean()), RADIUS_68 * np.hypot(FOOT.sigma_m, FOOT.white_m), rtol=0.05)

@@ -33,7 +33,7 @@ def main() -> None:
         line = walks.across(walk)
         apart = ", ".join(f"{each:.2f}" for each in line.apart_m)
         print(f"walking, {name}: {line.walks} walks; apart after 5, 10, 15 s: {apart} m", end="; ")
-        print(f"95 % / 50 %: {line.tail:.1f}")
+        print(f"95% / 50%: {line.tail:.1f}")
     for name, some in (("real", runs), ("made up", stands)):
         stand = standing.structure(some)
         apart = ", ".join(f"{each:.2f}" for each in stand.apart_m)
@@ -46,7 +46,7 @@ def main() -> None:
     for name, side in (("real", roads.sideways(aside)), ("made up", others)):
         apart = ", ".join(f"{each:.2f}" for each in side.apart_m)
         print(f"sideways, {name}: {side.count} residuals of {side.spread_m:.2f} m", end="; ")
-        print(f"apart within 30, 60, 120, 300 s: {apart} m; 95 % / 50 %: {side.tail:.1f}")
+        print(f"apart within 30, 60, 120, 300 s: {apart} m; 95% / 50%: {side.tail:.1f}")
 
 
 def told(law: Receiver) -> str:

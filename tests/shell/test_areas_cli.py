@@ -172,8 +172,8 @@ def test_an_error_is_accepted_with_a_reason_and_a_name(patrol: Patrol) -> None:
     [
         (("--accept", "overlap"), "say why with --why"),
         (("--accept", "overlap=Rowe"), "say who and why"),
-        (("--accept", "no-such-code", "--why", "x"), "no finding that can be accepted"),
-        (("--accept", "unreadable", "--why", "x"), "no finding that can be accepted"),
+        (("--accept", "no-such-code", "--why", "x"), "not a finding that can be accepted"),
+        (("--accept", "unreadable", "--why", "x"), "not a finding that can be accepted"),
         (("--outline", "missing.gpkg"), "does not exist"),
         (("--against", "published"), "PATROL_DATABASE is not set"),
     ],

@@ -421,7 +421,7 @@ def test_the_demonstration_ends_cleanly_when_interrupted() -> None:
     lines = []
     for line in process.stdout:
         lines.append(line)
-        if "faster than life" in line:
+        if "faster than real time" in line:
             process.send_signal(signal.SIGINT)
     said = "".join(lines)  # the pipe is closed when the last process that holds it has ended
     assert process.wait(30) == 0, said

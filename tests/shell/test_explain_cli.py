@@ -161,7 +161,7 @@ def test_words_on_the_terminal(shift: Path, database: str) -> None:
     assert lines[0] == "the force, week 2026-W46, Mon 9 Nov to Sun 15 Nov 2026"
     assert lines[1].startswith("On patch ")
     assert "The rest of the duty time:" in lines
-    assert "Target 80 %, by the policy in force." in lines
+    assert "Target 80%, under the policy in force." in lines
     assert any(line.startswith("Boundaries: neighbourhood version 1") for line in lines)
     assert any(line.startswith("Data as of ") for line in lines)
     assert "\x1b" not in said
@@ -183,9 +183,12 @@ def test_depth_cuts_the_tree(database: str) -> None:
     [
         (
             ["--officer", "no-one", "--week", "2026-W46"],
-            "no duty of officer no-one is known that was not cancelled",
+            "no duty is booked for officer no-one (cancelled ones aside)",
         ),
-        (["--neighbourhood", "E9", "--day", "2026-11-15"], "no duty of its own officers of neighbourhood E9"),
+        (
+            ["--neighbourhood", "E9", "--day", "2026-11-15"],
+            "no duty of its own officers is booked for neighbourhood E9",
+        ),
         (["--force", "--week", "2026-W01"], "duties begin on Sun 15 Nov 2026"),
     ],
     ids=lambda value: value[1] if isinstance(value, list) else "",
@@ -204,8 +207,8 @@ def test_nobody_on_duty_exits_1(shift: Path, database: str, words: list[str], co
     [
         (["explain", "--week", "2026-W46"], "say whose figure"),
         (["explain", "--force", "--officer", "1", "--week", "2026-W46"], "say whose figure"),
-        (["explain", "--force"], "say of when"),
-        (["explain", "--force", "--week", "2026-W46", "--day", "2026-11-15"], "say of when"),
+        (["explain", "--force"], "give a period"),
+        (["explain", "--force", "--week", "2026-W46", "--day", "2026-11-15"], "give a period"),
         (["explain", "--force", "--week", "46"], "'46' is not an ISO week"),
         (["explain", "--force", "--week", "2026-W54"], "week"),
         (["explain", "--force", "--day", "yesterday"], "yesterday"),
@@ -269,8 +272,8 @@ def test_a_database_without_positions_is_no_error(database_server: EmbeddedDatab
             running = Duty("D2", 1, "O2", start, None, ("E1",), radio)
             Ledger(connection, Policies()).bookings([closed, running], [], [Offset("duties", 0, "first", 1)])
         said = did(*asked, database=dsn)
-        assert "On patch 0 min of 1 h (0.0 %; between 0.0 % and 100.0 %): not proven." in said
-        assert "  1 h before there were boundaries (O1; the longest O1 Sun 20:00–21:00)" in said.splitlines()
+        assert "On patch 0 min of 1 h (0.0%; between 0.0% and 100.0%): not proven." in said
+        assert "  1 h before any boundaries (O1; the longest O1 Sun 20:00–21:00)" in said.splitlines()
         assert json.loads(did(*asked, "--json", database=dsn))["unknown_s"] == 3600
 
 

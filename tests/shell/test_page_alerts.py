@@ -158,7 +158,7 @@ def test_acknowledgement_can_be_undone(three: Room) -> None:
     with visiting(three.browser, three.address) as visitor:
         page = visitor.page
         page.locator("#signer").get_by_role("button").click()
-        page.get_by_role("textbox", name="Your name, as it is put on record").fill("PC Smith")
+        page.get_by_role("textbox", name="Your name, as it will be recorded").fill("PC Smith")
         page.keyboard.press("Enter")
         alert(visitor, 1).get_by_role("button", name=re.compile("^Acknowledge")).dblclick()
         expect(alert(visitor, 1)).to_have_attribute("data-standing", "acknowledged")
@@ -175,14 +175,14 @@ def test_who_signs_is_shown_changed_and_forgotten_with_the_tab(three: Room) -> N
     with visiting(three.browser, three.address) as visitor:
         page = visitor.page
         signer = page.locator("#signer")
-        expect(signer).to_contain_text("signing as nobody yet")
+        expect(signer).to_contain_text("no name given yet")
         alert(visitor, 1).get_by_role("button", name=re.compile("^Acknowledge")).click()
         page.get_by_role("textbox", name="Your name, for the record").fill("PC Smith")
         page.keyboard.press("Enter")
         expect(signer).to_have_text("signing as PC Smith – change")
         expect(alert(visitor, 1)).to_contain_text("seen by PC Smith")
         signer.get_by_role("button", name="change").click()
-        field = page.get_by_role("textbox", name="Your name, as it is put on record")
+        field = page.get_by_role("textbox", name="Your name, as it will be recorded")
         expect(field).to_have_value("PC Smith")
         visitor.accessible()
         field.fill("Sgt Jones")
@@ -199,7 +199,7 @@ def test_who_signs_is_shown_changed_and_forgotten_with_the_tab(three: Room) -> N
         expect(signer).to_contain_text("signing as Sgt Jones")
         other = page.context.new_page()
         other.goto(three.address)
-        expect(other.locator("#signer")).to_contain_text("signing as nobody yet")
+        expect(other.locator("#signer")).to_contain_text("no name given yet")
         assert other.evaluate("() => JSON.stringify({ ...localStorage })") == "{}"
 
 

@@ -199,20 +199,20 @@ def test_duties_that_are_reached_go_with_the_date(desk: Desk) -> None:
         page = visitor.page
         check(visitor, wards(-0.984))
         reach = page.locator("#reach")
-        expect(reach).to_contain_text("it reaches")
+        expect(reach).to_contain_text("it affects")
         date = page.locator("#publish").get_by_label("In force from")
         for day in (date.input_value(), "2026-01-26", "2126-01-26"):
             date.fill(day)
-            expect(reach).to_contain_text("it reaches")
+            expect(reach).to_contain_text("it affects")
             visitor.eventually(partial(asked_last_for, visitor, day), f"asked for {day}")
-        expect(reach).to_contain_text("From 26 Jan 2126 on it reaches no duty that is booked.")
+        expect(reach).to_contain_text("From 26 Jan 2126 on it affects no booked duties.")
         date.fill("2026-01-26")
-        expect(reach).to_contain_text("From 26 Jan 2026 on it reaches duties of 4\u00a0officers in 2")
+        expect(reach).to_contain_text("From 26 Jan 2026 on it affects duties of 4\u00a0officers in 2")
         expect(reach.locator("li").first).to_contain_text("week 2026-W05")
         visitor.accessible()
         desk.web.end()
         date.fill("2026-02-01")
-        expect(reach.get_by_role("alert")).to_contain_text("Which duties it reaches is not known: The server")
+        expect(reach.get_by_role("alert")).to_contain_text("Which duties it affects is not known: The server")
         expect(reach.locator("li")).to_have_count(0)
 
 

@@ -171,7 +171,7 @@ def test_a_link_leads_to_one_duty_of_the_record(street: Street) -> None:
     with visiting(street.browser, street.address, "#/o/O1/d/D%2F1%20of%20Monday") as visitor:
         page = visitor.page
         expect(page.locator("#detail h2")).to_have_text("PC O1")
-        expect(page.locator("#detail")).to_contain_text("a duty of the record")
+        expect(page.locator("#detail")).to_contain_text("an earlier duty")
         expect(page.locator("#detail")).to_contain_text("That shift")
         page.goto(f"{street.address}/#/o/O1/d/D-O1")
         expect(page.locator("#detail")).to_contain_text("This shift")

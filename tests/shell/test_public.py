@@ -224,7 +224,7 @@ def codes(tmp_path_factory: pytest.TempPathFactory, shift: Path) -> Path:
         (("ab1", "1aa"), 0, "AB1 1AA is in "),
         (("AB11AB",), 1, "AB1 1AB is in none of the neighbourhoods"),
         (("AB1 1AC",), 1, "AB1 1AC is known, but no position is published for it"),
-        (("AB1 1ZZ",), 1, "AB1 1ZZ is not among the postcodes known"),
+        (("AB1 1ZZ",), 1, "AB1 1ZZ is not a known postcode"),
         (("ABI IAA",), 1, "did you mean AB1 1AA?"),
         (("AB1",), 1, "AB1 is only the first part of postcodes"),
         (("nowhere",), 1, "'nowhere' does not look like a postcode"),

@@ -98,7 +98,7 @@ def test_printed_the_first_sheet_is_one_page_and_nothing_of_it_is_cut(
     document.close()
     assert "Annex: " not in texts[0]
     assert texts[1].lstrip().startswith("Annex: ")
-    last = "Restated" if summary.changes else "Target 80 %, by the policy in force"
+    last = "Restated" if summary.changes else "Target 80%, under the policy in force"
     assert last in texts[0]
 
 

@@ -304,7 +304,7 @@ def test_an_officer_who_changes_team_on_wednesday_counts_in_both(facts: Facts) -
 
 
 def test_a_neighbourhood_without_duties_has_visits_and_no_share(facts: Facts) -> None:
-    """Nobody is booked for it: no figure, never 0 %; a colleague's visit and car are there all the same."""
+    """Nobody is booked for it: no figure, never 0%; a colleague's visit and car are there all the same."""
     facts.publish(_market(days="Mon-Fri", hours="09:00-17:00"))
     start = at("2026-11-17T08:00")
     facts.book("1", "N2", start, 8, Allocation("V1", "vehicle", start + HOUR, start + 3 * HOUR))
@@ -332,7 +332,7 @@ def test_a_neighbourhood_without_duties_has_visits_and_no_share(facts: Facts) ->
 
 
 def test_a_single_officer_is_the_figure(facts: Facts) -> None:
-    """Of eight hours six on patch, one in the next ward, one unheard: 75 %, which proves nothing."""
+    """Of eight hours six on patch, one in the next ward, one unheard: 75%, which proves nothing."""
     start = at("2026-11-18T08:00")
     facts.book("1", "N1", start, 8)
     facts.stand("R1", "west", start, start + 6 * HOUR)

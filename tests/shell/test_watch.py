@@ -169,7 +169,7 @@ def test_a_priority_area_waits_within_its_hours_only(town: Town) -> None:
         assert guard.go(29) == []
         [rung] = guard.go(2)
         assert (rung["kind"], rung["scope"], rung["id"]) == (PRIORITY_UNVISITED, "priority", "P1")
-        assert rung["text"] == "the market: no visit since 12:05, and its hours are now"
+        assert rung["text"] == "the market: no visit since 12:05, within its own hours"
         town.put(R1="market")
         [cleared] = guard.go(4)
         assert cleared["cleared"] is not None
@@ -226,8 +226,8 @@ def test_a_miss_that_is_likely_rings_when_enough_of_the_shift_is_over(town: Town
         assert guard.go(60) == []
         told = guard.go(12)
         assert {(item["kind"], item["id"]) for item in told} == {(PROJECTED_MISS, "N1")}
-        heading = "Westcotes: heading for 49 % at the end of the shift, below 80 %"
-        assert f"{heading}, if it goes on like the last hour" in {item["text"] for item in told}
+        heading = "Westcotes: heading for 49% at the end of the shift, below 80%"
+        assert f"{heading}, if the last hour's pattern continues" in {item["text"] for item in told}
 
 
 def test_a_miss_that_is_certain_rings_however_early(town: Town) -> None:
@@ -238,7 +238,7 @@ def test_a_miss_that_is_certain_rings_however_early(town: Town) -> None:
         assert guard.go(6) == []  # of 8 hours 96 minutes may be lost
         told = guard.go(3)
         assert [(item["id"], item["text"]) for item in told] == [
-            ("N1", "Westcotes: cannot reach 80 % any more, even with all on patch until the shift ends")
+            ("N1", "Westcotes: can no longer reach 80%, even with everyone on patch until the shift ends")
         ]
 
 

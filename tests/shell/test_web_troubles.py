@@ -367,7 +367,7 @@ def test_a_fault_of_the_program_is_not_laid_on_the_database(town: Town) -> None:
                 if trouble in (text := (await anext(stream)).decode()):
                     return text
 
-        assert "a fault of this program" in await told('"trouble":"fault"')
+        assert "an internal error" in await told('"trouble":"fault"')
         pulse._viewer.eyes.policies = look
         await told('"trouble":null')
         await stream.aclose()
@@ -471,7 +471,7 @@ def test_a_port_that_is_taken_is_refused_at_once(part: list[str], tmp_path: Path
         )
     assert done.returncode == 2
     assert done.stdout == ""
-    why = "another program listens there, perhaps this one; end it, or give another --port"
+    why = "another program uses it, perhaps another 'patrol web'; end that, or give another --port"
     assert done.stderr.splitlines() == [f"Error: --port {port}: {why}"]
     assert list(tmp_path.iterdir()) == []
 
@@ -516,8 +516,8 @@ def test_a_worker_that_is_gone_is_told_of(
             pipeline.kill(WORKER)
             told = until(fresh, lambda found: found["trouble"] == "worker")
             assert told["state"] == "stale"
-            assert "nothing is counted and no alert rings" in told["text"]
-            assert told["text"].endswith("see that 'patrol worker' runs.")
+            assert "nothing is counted and no alerts are raised" in told["text"]
+            assert told["text"].endswith("check that 'patrol worker' is running.")
             pipeline.start(WORKER)
             again = until(fresh, lambda found: not found["trouble"])
             assert again["worker_silent_s"] < told["worker_silent_s"]
@@ -541,8 +541,8 @@ def test_figures_that_go_on_without_a_watch_say_so(town: Town) -> None:
         await pulse.close()
         assert (fresh.state, fresh.trouble, fresh.worker_silent_s) == ("live", "worker", 180.0)
         assert fresh.text == (
-            "Live: the newest position is 0 s old, but no alert rings: the worker has not been heard of for "
-            "3 min: see that 'patrol worker' runs."
+            "Live: the newest position is 0 s old, but no alerts are raised: the worker has not reported for "
+            "3 min: check that 'patrol worker' is running."
         )
 
     with pooled(town.dsn) as pool:

@@ -27,8 +27,8 @@ from stream.store.pool import Pool
 from stream.store.reading.summaries import facts_of, summaries
 from stream.store.schema import connect
 from stream.web.months import residents
-from stream.web.weeks import routes as weeks
 from stream.web.weeks.questions import asked, query_of
+from stream.web.weeks.routes import router
 from stream.web.weeks.shelf import Shelf
 from tests.quarter import POLICIES
 from tests.shell.screen import Web
@@ -544,7 +544,7 @@ def test_an_answer_asks_the_database_once(site: WeeklySite, tmp_path: Path, path
     pool = CountedPool(settings)
     shelf = Shelf(settings, pool, lambda: END)
     app = FastAPI()
-    app.include_router(weeks.router(shelf))
+    app.include_router(router(shelf))
     app.include_router(residents.router(residents.Residents(shelf)))
     duty = site.summary(PUBLISHED, "N00").officers[0].duties[0].duty_id if "{duty}" in path else ""
 

@@ -1,8 +1,8 @@
 """Slices → explanation: the parts that a figure is the exact sum of (rules 11, 13, 14 and 16).
 
-A core room: columns in, values out; no Kafka, no database, no clock. Every microsecond of the duties behind a
-figure is in exactly one part: on patch and off it, not visible, unknown, on a break. The words for people are
-made in ``stream.core.explaining.wording``.
+Columns in, values out; no Kafka, no database, no clock. Every microsecond of the duties behind a figure is
+in exactly one part: on patch and off it, not visible, unknown, on a break. The words for people are made in
+``stream.core.explaining.wording``.
 """
 
 from __future__ import annotations
@@ -54,12 +54,12 @@ LEVELS = ("activity", "where", "state", "officer", "day", "stretch")
 """How parts are divided, the coarsest first. Unknown time is divided by cause in place of where."""
 
 ORDER = (ON_PATCH, OFF_PATCH, HIDDEN, UNSEEN, ON_BREAK)
-"""The order in which activities are told."""
+"""The order in which activities are shown."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Stretches:
-    """The finest parts: stretches of duties alike in all that is told of them, within one local day.
+    """The finest parts: stretches of duties that are alike in every detail shown, within one local day.
 
     Sorted by duty and time.
 
@@ -98,13 +98,13 @@ class Stretches:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Stretch:
-    """A part of a figure and what it is made of; the parts of a part sum to it exactly.
+    """A part of a figure and its own parts, which sum to it exactly.
 
     Attributes:
         level: one of ``LEVELS``: what tells it from its neighbours.
         row: one of its stretches, of which all that is said at its level and above is true.
         time, ambiguous, priority: microseconds.
-        parts: by day and stretch in the order of time, else the longest first; empty at the depth asked for.
+        parts: by day and stretch in time order, else the longest first; empty at the depth asked for.
     """
 
     level: str
@@ -117,7 +117,7 @@ class Stretch:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Explanation:
-    """A figure, all its parts, and under what it was counted.
+    """A figure, all its parts, and the settings under which it was counted.
 
     Attributes:
         figures: the figure.
@@ -167,7 +167,7 @@ class Explanation:
 
 
 def exact(value: float) -> Fraction:
-    """A setting as it was written: 0.8 is four fifths, not the double nearest to it."""
+    """A setting as written: 0.8 is four fifths, not the nearest double."""
     return Fraction(repr(float(value)))
 
 
@@ -324,7 +324,7 @@ def _cut(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Silence:
-    """Why each duty's position would be unknown, from each of these instants on, were it unknown.
+    """Why each duty's position would be unknown from each of these instants on.
 
     ``bounds[d]`` to ``bounds[d + 1]`` are the rows of duty d; a duty that is not asked about has none.
     """
@@ -412,7 +412,7 @@ def _divide(
 
 
 def _ranks(values: Sequence[Where] | Sequence[Meaning]) -> NDArray[np.int64]:
-    """The place of each value in their own order: numbers differ between files and database, ranks do not."""
+    """The rank of each value: numbers differ between files and database, ranks do not."""
     rank = np.empty(len(values) + 1, np.int64)
     rank[-1] = -1
     rank[sorted(range(len(values)), key=lambda at: tuple(map(str, values[at])))] = np.arange(len(values))
@@ -420,7 +420,7 @@ def _ranks(values: Sequence[Where] | Sequence[Meaning]) -> NDArray[np.int64]:
 
 
 def _key(found: Explanation, level: str) -> NDArray[np.int64]:
-    """What tells parts of a level apart, as numbers in the order in which they are told: ``int64[m]``."""
+    """What distinguishes the parts of a level, as numbers in display order: ``int64[m]``."""
     table = found.stretches
     if level == "activity":
         key: NDArray[np.integer] = np.argsort(ORDER)[table.activity]

@@ -1,4 +1,4 @@
-"""What an explanation is made from. A core room."""
+"""The facts from which an explanation is made."""
 
 from __future__ import annotations
 
@@ -19,15 +19,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Found:
-    """Whole duties with their slices, and what they rest on.
+    """Whole duties with their slices, and what they are based on.
 
     Attributes:
         slices: of all duties that touch the period, and perhaps of others; no open ends.
         duties, places, device_ids: what the slices' numbers point at.
         until: up to when open duties are counted, microseconds.
         boundaries_from: since when there are boundaries, microseconds.
-        basis: names, and what figures rest on.
-        booked: the first and the last start of a duty of whom was asked about, ever; None: there is none.
+        basis: names, and what figures are based on.
+        booked: the first and the last start of any duty of the officer or area asked about; None: there is
+            none.
         left_out: what could not be used, in lines.
     """
 

@@ -1,7 +1,7 @@
-"""Explanation → words: what a sergeant would say of a figure, in plain English and local time.
+"""An explanation in sentences: what a sergeant would say about a figure, in plain English and local time.
 
-A core room: values in, texts out; no Kafka, no database, no clock. Minutes are rounded so that what is said
-adds up to what is said (largest remainder), and percentages so that none contradicts its verdict.
+Values in, texts out; no Kafka, no database, no clock. Minutes are rounded so that the parts shown add up to
+the total shown (largest remainder), and percentages so that none contradicts its verdict.
 """
 
 from __future__ import annotations
@@ -51,11 +51,11 @@ CALLS = frozenset({"emergency", "en_route", "at_scene", "committed"})
 """Names of the states in which an officer is on a call; a policy that renames one takes it out."""
 
 SILENCES = {
-    NO_BOUNDARIES: "before there were boundaries",
+    NO_BOUNDARIES: "before any boundaries",
     NO_ALLOCATION: "with no device allocated",
-    NOT_HEARD: "with nothing heard in the whole duty",
-    BEFORE_FIRST: "no signal yet, before the duty's first position",
-    AFTER_LAST: "no signal any more, after the duty's last position",
+    NOT_HEARD: "with no position in the whole duty",
+    BEFORE_FIRST: "no signal before the duty's first position",
+    AFTER_LAST: "no signal after the duty's last position",
     GAP: "no signal",
 }
 
@@ -65,7 +65,7 @@ MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", 
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """What a figure rests on, as the caller knows it.
+    """What a figure is based on, as the caller knows it.
 
     Attributes:
         names: by kind (``neighbourhood``, ``premises``, ``officer``) and id; an id without one is its own.
@@ -84,12 +84,12 @@ class Named:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Cost:
-    """Duty time that was not on patch, put together as people speak of it.
+    """Duty time that was not on patch, grouped as people speak of it.
 
     Attributes:
         what: in words, without the time: "at Euston Street station".
         time: microseconds.
-        minutes: as said; those of all costs and the time on patch add up to the duty time as said.
+        minutes: as shown; those of all costs and the time on patch add up to the duty time shown.
         rows: its stretches.
     """
 
@@ -104,10 +104,10 @@ class Words:
     """An explanation in sentences.
 
     Attributes:
-        title: whose figure, and of when.
+        title: whose figure, and of which period.
         verdict: the figure, its bounds and verdict; how far it is from the target.
         costs: what the rest of the duty time went to, the most first.
-        notes: what is in doubt, what is not counted, and what the figure rests on.
+        notes: what is in doubt, what is not counted, and what the figure is based on.
     """
 
     title: str
@@ -124,7 +124,7 @@ def apportion(times: Sequence[int], minutes: int | None = None) -> list[int]:
 
     Args:
         times: microseconds, 0 or more.
-        minutes: what they shall add up to: the sum of the times rounded down or up; None: rounded to nearest.
+        minutes: what they must add up to: the sum of the times rounded down or up; None: rounded to nearest.
     """
     whole = [time // MINUTE for time in times]
     total = (sum(times) + MINUTE // 2) // MINUTE if minutes is None else minutes
@@ -142,10 +142,10 @@ def duration(minutes: int) -> str:
 
 
 def percent(value: Fraction, target: Fraction | None = None) -> str:
-    """A share in per cent, never on the wrong side.
+    """A share in per cent, never rounded across its target.
 
-    What is below the target is shown below it, and what reaches it is shown so; 0 % and 100 % are shown of
-    nothing else than 0 and 1. There is one decimal, or as many as the target has.
+    What is below the target is shown below it, and what reaches it is shown as reaching it; 0% and 100% stand
+    for exactly 0 and 1. There is one decimal, or as many as the target has.
     """
     scale = 1000
     while target is not None and (target * scale).denominator > 1 and scale < 10**9:
@@ -155,12 +155,12 @@ def percent(value: Fraction, target: Fraction | None = None) -> str:
         shown = min(shown, ceil(target * scale) - 1) if value < target else max(shown, ceil(target * scale))
     shown = max(shown, 1) if value > 0 else shown
     shown = min(shown, scale - 1) if value < 1 else shown
-    return f"{shown * 100 / scale:.{len(str(scale)) - 3}f} %"
+    return f"{shown * 100 / scale:.{len(str(scale)) - 3}f}%"
 
 
 def plain_percent(value: Fraction) -> str:
     """A target in per cent with as many decimals as it has."""
-    return f"{float(value * 100):.10g} %"
+    return f"{float(value * 100):.10g}%"
 
 
 # ── Times in words ────────────────────────────────────────────────────────────────────────────────────────
@@ -186,7 +186,7 @@ def moment_words(time_us: int) -> str:
 
 
 def period_words(start: int, end: int) -> str:
-    """A period as people call it: a week, a day, or from when to when."""
+    """A period in words: a week, a day, or from when to when."""
     first, last = local_day(start), local_day(end - 1)
     if (start, end) == week_bounds(week_name(first)):
         return (
@@ -205,7 +205,7 @@ def stretch_words(start: int, end: int, span: int, *, named: bool = True) -> str
     Args:
         start: microseconds.
         end: exclusive.
-        span: length of the period spoken of: within a day no day is named, within a week by its name.
+        span: length of the period in question: within a day no day is named, within a week only its name.
         named: whether the first day is to be named at all.
     """
     first, last = local_day(start), local_day(end - 1)
@@ -225,10 +225,10 @@ def stretch_words(start: int, end: int, span: int, *, named: bool = True) -> str
 
 
 def costs(found: Explanation, basis: Named) -> tuple[int, list[Cost]]:
-    """Time on patch in minutes, and all other duty time put together, the most first.
+    """Time on patch in minutes, and all other duty time in groups, largest first.
 
-    Not visible by premises is put together by premises, by state by state and where; off patch by
-    neighbourhood and whether on a call; unknown by cause. Breaks are no duty time.
+    Not visible by premises is grouped by premises, by state by state and location; off patch by neighbourhood
+    and whether on a call; unknown by cause. Breaks are not duty time.
     """
     table = found.stretches
     call = np.array([item.name in CALLS for item in found.meanings] or [False], np.bool_)[table.state]
@@ -248,7 +248,7 @@ def costs(found: Explanation, basis: Named) -> tuple[int, list[Cost]]:
     length = table.end - table.start
     groups = [(int(length[group].sum()), group) for group in np.split(rows, first[1:]) if len(group)]
     groups.sort(key=lambda entry: (-entry[0], entry[1][0]))
-    # Both the time on patch and the duty time are said as near as minutes go; the rest shares what is left.
+    # The time on patch and the duty time are rounded to the nearest minute; the rest is apportioned.
     [on_patch], [duty] = apportion([found.figures.on_patch]), apportion([found.figures.duty])
     minutes = apportion([time for time, _ in groups], duty - on_patch)
     return on_patch, [
@@ -278,11 +278,11 @@ def where_words(where: Where, basis: Named) -> str:
         return "outside every neighbourhood"
     if where.neighbourhood:
         return f"in {basis.name(NEIGHBOURHOOD, where.neighbourhood)}"
-    return "where nobody knows"
+    return "at an unknown location"
 
 
 def cost_words(found: Explanation, basis: Named, cost: Cost) -> str:
-    """A cost in words: how long, what, made of which states, when or by whom."""
+    """A cost in words: how long, what, in which states, when or by whom."""
     table = found.stretches
     details = []
     if table.activity[cost.rows[0]] == OFF_PATCH:
@@ -303,7 +303,7 @@ def _by(
     number: NDArray[np.integer],
     most: int | None = None,
 ) -> str:
-    """A cost divided by some column, the most first, in minutes that add up to its own."""
+    """A cost divided by some column, largest first, in minutes that add up to its own."""
     table = found.stretches
     total: dict[int, int] = {}
     for key, time in zip(
@@ -322,7 +322,7 @@ def _by(
 
 
 def _joined(found: Explanation, cost: Cost) -> list[tuple[int, int, int]]:
-    """The stretches of a cost as ``(duty, start, end)``, those that follow one another joined."""
+    """The stretches of a cost as ``(duty, start, end)``, consecutive ones joined."""
     table = found.stretches
     duty = table.duty[cost.rows]
     row, start, end = coalesce(table.start[cost.rows], table.end[cost.rows], [duty])
@@ -330,7 +330,7 @@ def _joined(found: Explanation, cost: Cost) -> list[tuple[int, int, int]]:
 
 
 def _when(found: Explanation, cost: Cost, most: int = 3) -> str:
-    """The longest stretches in the order of time, and how many more there are."""
+    """The longest stretches in time order, and how many more there are."""
     spans = [(start, end) for _, start, end in _joined(found, cost)]
     longest = sorted(sorted(spans, key=lambda span: (span[0] - span[1], span[0]))[:most])
     length = found.figures.end - found.figures.start
@@ -365,8 +365,8 @@ def words(found: Explanation, basis: Named, *, most: int = 10) -> Words:
 
     Args:
         found: the explanation.
-        basis: names, and what the figure rests on.
-        most: costs that are told one by one; what is smaller is told together.
+        basis: names, and what the figure is based on.
+        most: costs that are listed one by one; smaller ones are grouped.
     """
     on_patch, parts = costs(found, basis)
     told = parts[:most] if len(parts) > most + 1 else parts
@@ -412,11 +412,11 @@ def _verdict(found: Explanation, on_patch: int, duty: int, parts: Sequence[Cost]
         yield f"{_capital(duration(short))} short of the target of {plain_percent(target)}."
     elif found.missing < 0:
         spare = floor(-found.missing / MINUTE)
-        yield f"{_capital(duration(spare))} more than the target of {plain_percent(target)} asks."
+        yield f"{_capital(duration(spare))} above the target of {plain_percent(target)}."
     else:
-        yield f"Exactly the target of {plain_percent(target)}."
+        yield f"Exactly on the target of {plain_percent(target)}."
     if verdict == NOT_PROVEN:
-        yield "Not proven: what is unknown or in doubt could turn it either way."
+        yield "Not proven: unknown or doubtful time could decide it either way."
     if found.missing > 0 and parts:
         largest = parts[0]
         without = Fraction(figures.on_patch + largest.time, figures.duty)
@@ -435,9 +435,9 @@ def _notes(found: Explanation, basis: Named, on_patch: int) -> Iterable[str]:
             off
         )
         if bool(on) != bool(figures.ambiguous_on) or bool(off) != bool(figures.ambiguous_off):
-            halves = []  # a half that rounds to nothing is no reason to give all to the other
+            halves = []  # one half rounds to nothing: do not credit all of it to the other
         yield (
-            f"{_capital(duration(on + off))} in doubt, too near the patch's edge or on the way over it"
+            f"{_capital(duration(on + off))} in doubt (too near the patch's edge, or crossing it)"
             f"{': ' * bool(halves)}{', '.join(halves)}."
         )
     if figures.priority:
@@ -449,7 +449,7 @@ def _notes(found: Explanation, basis: Named, on_patch: int) -> Iterable[str]:
         count = f"{len(found.left_out)} duties" if len(found.left_out) > 1 else "1 duty"
         yield f"Not in this figure: {count} without a home patch."
     since = "" if found.policy_from == BEGINNING else f" since {moment_words(found.policy_from)}"
-    yield f"Target {plain_percent(exact(found.target))}, by the policy in force{since}."
+    yield f"Target {plain_percent(exact(found.target))}, under the policy in force{since}."
     if basis.boundaries:
         yield f"Boundaries: {'; '.join(basis.boundaries)}."
     running = any(found.duties[number].end is None for number in np.unique(found.stretches.duty))
@@ -464,7 +464,7 @@ def _capital(text: str) -> str:
 
 
 def officer_names(duties: Iterable[Duty]) -> dict[tuple[str, str], str]:
-    """The officers' names as their newest duty that gives one has it, by ``(officer, id)``."""
+    """Each officer's name from the newest duty that gives one, by ``(officer, id)``."""
     found: dict[tuple[str, str], str] = {}
     for duty in sorted(duties, key=lambda item: (item.start, item.duty_id)):
         if duty.name:

@@ -1,9 +1,9 @@
-"""When a bell rings, and when it is quiet again: alerts as a small state machine.
+"""When an alert is raised, and when it clears: alerts as a small state machine.
 
-A core room: values in, values out; no Kafka, no database, no clock. An *observation* says what is so at a
-time; an *episode* begins when something is first seen to be so, rings when it has been so for long enough,
-and is over when the contrary has held for long enough. So an edge that is crossed to and fro rings once. One
-episode has one ``alert_id``, from its ring to its clearing, whatever people do meanwhile.
+Values in, values out; no Kafka, no database, no clock. An *observation* lists the conditions that hold at a
+time; an *episode* begins when a condition is first seen, is raised when it has held for long enough, and is
+over when it has not held for long enough. So a condition that flickers raises one alert. One episode has one
+``alert_id``, from being raised to clearing, whatever people do meanwhile.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ FEED_STOPPED = "feed_stopped"
 KINDS = (NOBODY_ON_PATCH, PROJECTED_MISS, PRIORITY_UNVISITED, OFF_PATCH_LONG, TRACKER_SILENT, FEED_STOPPED)
 
 ACT, LOOK = "act", "look"
-"""How much an alert asks for: somebody has to do something, or somebody should look."""
+"""How urgent an alert is: somebody has to act, or somebody should look."""
 
 LEVELS: Mapping[str, str] = {
     NOBODY_ON_PATCH: ACT,
@@ -36,7 +36,7 @@ LEVELS: Mapping[str, str] = {
 }
 
 FROM_FACTS = frozenset(KINDS) - {PROJECTED_MISS}
-"""Kinds of which the facts tell since when they are so: what has not rung need not be remembered."""
+"""Kinds whose beginning follows from the facts: what has not been raised need not be remembered."""
 
 Key: TypeAlias = tuple[str, str, str]
 """Kind, scope and id."""
@@ -44,7 +44,7 @@ Key: TypeAlias = tuple[str, str, str]
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How long something must be so before it rings, and its contrary before it is over; microseconds."""
+    """How long a condition must hold before it is raised, and be gone before it clears; microseconds."""
 
     raise_after: int
     clear_after: int
@@ -52,14 +52,14 @@ class Patience:
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """Something that is so.
+    """A condition that holds.
 
     Attributes:
         kind: one of ``KINDS``.
         scope: ``force``, ``neighbourhood``, ``priority`` or ``officer``.
         id: of that.
         text: in plain words, for people.
-        since: from when on it has been so, microseconds, as far as the facts tell; None where they do not.
+        since: since when it has held, microseconds, as far as the facts tell; None where they do not.
     """
 
     kind: str
@@ -76,14 +76,14 @@ class Condition:
 
 @dataclass(frozen=True, slots=True)
 class Episode:
-    """One time that something was so; times in microseconds.
+    """One period in which a condition held; times in microseconds.
 
     Attributes:
         alert_id: its identity.
         kind, scope, id, level, text: see ``Condition``; the text is the last one.
         since: when it began.
-        raised: when it rang; None while it has not been so for long enough.
-        quiet_since: from when on the contrary has been seen; None while it is so.
+        raised: when it was raised; None while it has not held for long enough.
+        quiet_since: since when it has no longer held; None while it holds.
         cleared: when it was over.
     """
 
@@ -119,7 +119,7 @@ class Watch:
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """What is so at a time (microseconds); what is not named is not so.
+    """The conditions that hold at a time (microseconds); any other does not hold.
 
     Attributes:
         unknown: kinds that could not be judged now: of these nothing begins and nothing ends.
@@ -131,9 +131,9 @@ class Observation:
 
 
 def observe(watch: Watch, seen: Observation, patience: Mapping[str, Patience]) -> Watch:
-    """What becomes of the episodes.
+    """The episodes after an observation.
 
-    An observation that is not later than the last one is passed over: time goes one way.
+    An observation that is not later than the last one is ignored.
 
     Args:
         watch: what was watched.
@@ -169,7 +169,7 @@ def _begins(seen: Condition, now: int, patience: Patience) -> Episode:
 
 def _goes_on(item: Episode, seen: Condition, now: int, patience: Patience) -> Episode:
     if item.raised is not None:
-        # Should it have gone and come back before it was over, its words stay with its own beginning.
+        # If it went and came back before it was over, its text keeps its own beginning.
         later = seen.since is not None and seen.since > item.since
         return replace(item, text=item.text if later else seen.text, quiet_since=None)
     since = item.since if seen.since is None else min(seen.since, now)

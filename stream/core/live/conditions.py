@@ -1,8 +1,8 @@
-"""What is so right now that somebody may want to know: the conditions behind alerts, in plain words.
+"""The conditions behind alerts: what is happening now that somebody may need to know, in plain words.
 
-A core room: values in, values out; no Kafka, no database, no clock. Whether it rings, and when it is quiet
-again, is ``stream.core.live.alerts``'s word. Texts say since when, not for how long, so that they do not
-change by themselves.
+Values in, values out; no Kafka, no database, no clock. Whether an alert is raised, and when it clears, is
+decided in ``stream.core.live.alerts``. Texts say since when, not for how long, so that they do not change by
+themselves.
 """
 
 from __future__ import annotations
@@ -46,25 +46,25 @@ HEARD = 120 * SECOND
 def conditions(
     picture: Picture, shares: Sequence[LiveShare], depth: Depth, silent_for: int, stopped_after: int
 ) -> Observation:
-    """What is so.
+    """The conditions that hold now.
 
-    While the feed stands still, nothing else can be judged: officers seem silent who are not. While no
-    neighbourhood is in force, nothing that is about patches.
+    While the feed is stopped nothing else can be judged, because every officer would seem silent. While no
+    neighbourhood is in force, nothing about patches can be judged.
 
     Args:
-        picture: the state of things.
+        picture: the live picture.
         shares: of the force, neighbourhoods and officers.
         depth: of the last day.
         silent_for: for how long nothing at all has been received, microseconds.
-        stopped_after: from when on that counts as stopped, microseconds.
+        stopped_after: how long a silence means that the feed has stopped, microseconds.
     """
     now = picture.as_of
     time = now + silent_for if now == picture.newest else now
     if silent_for >= stopped_after:
-        text = f"No position from anybody since {clock(picture.newest, now, seconds=True)}"
+        text = f"No positions received since {clock(picture.newest, now, seconds=True)}"
         stopped = Condition(FEED_STOPPED, FORCE, FORCE, text, time - silent_for)
         return Observation(time, (stopped,), frozenset(KINDS) - {FEED_STOPPED})
-    # Of a neighbourhood that is not in force nobody can be on the patch: that is for the boundaries' keeper.
+    # Nobody can be on patch in a neighbourhood that is not in force: that is a matter of boundaries.
     grounds = set(picture.areas.only(Kind.NEIGHBOURHOOD).area_id)
     judged = [item for item in shares if item.figures.scope != NEIGHBOURHOOD or item.figures.id in grounds]
     if not grounds:
@@ -82,7 +82,7 @@ def conditions(
 
 
 def clock(time: int, now: int, *, seconds: bool = False) -> str:
-    """A time of day as a clock in London shows it; with its day where that is not today's."""
+    """A local time of day, with its date where that is not today."""
     local = moment(time).astimezone(LOCAL)
     shown = f"{local:%H:%M:%S}" if seconds else f"{local:%H:%M}"
     return shown if local_day(time) == local_day(now) else f"{shown} on {local.day} {local:%B}"
@@ -95,7 +95,7 @@ def _nobody(shares: Sequence[LiveShare], depth: Depth, now: int) -> Iterator[Con
         if item.figures.scope == NEIGHBOURHOOD and item.deserted and area in since:
             due = item.officers.on_duty - item.officers.on_break
             officers = "1 officer is" if due == 1 else f"{due} officers are"
-            # Those on a break are not counted: they are not visible by right.
+            # Officers on a break are not counted: nobody expects them on patch.
             text = f"{item.name}: nobody on patch since {clock(since[area], now)}; {officers} on duty"
             yield Condition(NOBODY_ON_PATCH, NEIGHBOURHOOD, area, text, since[area])
 
@@ -106,11 +106,13 @@ def _projected(shares: Sequence[LiveShare]) -> Iterator[Condition]:
             continue
         word, target = item.outlook.word(item.target), plain_percent(Fraction(str(item.target)))
         if word == CERTAIN_MISS:
-            text = f"{item.name}: cannot reach {target} any more, even with all on patch until the shift ends"
+            text = (
+                f"{item.name}: can no longer reach {target}, even with everyone on patch until the shift ends"
+            )
         elif word == LIKELY_MISS and item.projected is not None and item.projected.share is not None:
             text = (
                 f"{item.name}: heading for {_percent(item.projected.share)} at the end of the shift, "
-                f"below {target}, if it goes on like the last hour"
+                f"below {target}, if the last hour's pattern continues"
             )
         else:
             continue
@@ -118,14 +120,14 @@ def _projected(shares: Sequence[LiveShare]) -> Iterator[Condition]:
 
 
 def _percent(value: float) -> str:
-    return f"{int(value * 100 + 1e-9)} %"  # down: 79.9 is not 80
+    return f"{int(value * 100 + 1e-9)}%"  # down: 79.9 is not 80
 
 
 def _unvisited(depth: Depth, now: int) -> Iterator[Condition]:
     for item in depth.awaited:
         since = item.waiting_since(depth.begun)
         if since is not None:
-            text = f"{item.name}: no visit since {clock(since, now)}, and its hours are now"
+            text = f"{item.name}: no visit since {clock(since, now)}, within its own hours"
             yield Condition(PRIORITY_UNVISITED, PRIORITY, item.area_id, text, since)
 
 

@@ -1,8 +1,8 @@
-"""What a control room wants to see at a glance, from columns: where everybody is, what is heading where.
+"""What a control room needs at a glance: where everybody is, and where each share is heading.
 
-A core room: columns and values in, values out; no Kafka, no database, no clock. Two depths, for they cost
-differently: the figures and who is where right now come of the growing ends alone, every second; since when,
-what it went to and where it is heading need the whole of the last day, a little less often.
+Columns and values in, values out; no Kafka, no database, no clock. There are two depths, at different cost:
+the figures and who is where right now come from the growing ends alone, every second; since when, what the
+time went to and where a share is heading need the whole of the last day, a little less often.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ SIGNED_OFF = -1
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Units:
-    """The last position of every device heard of late, a row a device, sorted by name.
+    """The last position of every device heard recently, a row a device, sorted by name.
 
     Attributes:
         device_id: names.
@@ -72,7 +72,7 @@ class Units:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Presence:
-    """What each duty's officer does at an instant, a row a duty.
+    """What each duty's officer is doing at an instant, a row a duty.
 
     Attributes:
         activity: ``int8[n]``, index into ``ACTIVITIES``, provisional for up to ``max_gap`` (rule 4), or
@@ -80,8 +80,8 @@ class Presence:
         state: ``int16[n]``, the radio status in force.
         place: ``int32[n]``, or ``UNKNOWN``.
         since: ``int64[n]``, when this activity began, microseconds.
-        off_since: ``int64[n]``, since when not on patch, breaks and silence left aside; ``FOREVER`` for who
-            is on patch, on a break or unseen.
+        off_since: ``int64[n]``, since when not on patch, breaks and silence left aside; ``FOREVER`` for
+            officers who are on patch, on a break or unseen.
         last_on: ``int64[n]``, the last instant on patch; ``-FOREVER`` where there was none.
     """
 
@@ -94,13 +94,13 @@ class Presence:
 
 
 def presence(slices: Slices, duties: Sequence[Duty], now: int, patience: int) -> Presence:
-    """Who does what at an instant.
+    """What officers are doing at an instant.
 
     Args:
         slices: of the duties, sorted by duty and time; perhaps only the newest of each.
         duties: the duties behind ``slices.duty``.
         now: microseconds since 1970 UTC.
-        patience: for how long a silent officer is shown as last seen (rule 4), microseconds.
+        patience: how long a silent officer is shown as last seen (rule 4), microseconds.
     """
     count = len(duties)
     begun = np.flatnonzero(slices.start <= now)
@@ -121,7 +121,7 @@ def presence(slices: Slices, duties: Sequence[Duty], now: int, patience: int) ->
         np.full(count, FOREVER, np.int64),
         np.full(count, -FOREVER, np.int64),
     )
-    shown.state[duty] = slices.state[begun]  # in order of time: the newest stays
+    shown.state[duty] = slices.state[begun]  # in time order: the newest stays
     duty, start, end, activity = duty[kept], start[kept], end[kept], activity[kept]
     row = np.arange(len(duty))
     opens = np.maximum.accumulate(np.where(changes(duty, activity), row, 0))
@@ -145,7 +145,7 @@ def presence(slices: Slices, duties: Sequence[Duty], now: int, patience: int) ->
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Picture:
-    """The state of things at an instant, as it was read.
+    """The live picture at an instant, as it was read.
 
     Attributes:
         as_of: the instant, microseconds since 1970 UTC.
@@ -238,7 +238,7 @@ class Awaited:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Depth:
-    """What needs the whole of the last day.
+    """Everything that needs the whole of the last day.
 
     Attributes:
         tracks: what it was made of.
@@ -261,24 +261,11 @@ class Depth:
 
 
 def of_duties(slices: Slices, numbers: Sequence[int]) -> Slices:
-    """The slices of some duties, which are numbered anew in that order."""
+    """The slices of some duties, which are renumbered in that order."""
     number = np.full(max(int(slices.duty.max(initial=-1)), *numbers, -1) + 1, -1, np.int32)
     number[list(numbers)] = np.arange(len(numbers), dtype=np.int32)
-    found = pick(slices, np.flatnonzero(number[slices.duty] >= 0))
+    found = slices.take(number[slices.duty] >= 0)
     return replace(found, duty=number[found.duty])
-
-
-def pick(slices: Slices, rows: NDArray[np.intp]) -> Slices:
-    """Some of the slices."""
-    return Slices(
-        slices.duty[rows],
-        slices.start[rows],
-        slices.end[rows],
-        slices.activity[rows],
-        slices.state[rows],
-        slices.place[rows],
-        slices.device[rows],
-    )
 
 
 def deepen(tracks: DayTracks, areas: AreaSet, policies: Policies) -> Depth:
@@ -294,12 +281,12 @@ def deepen(tracks: DayTracks, areas: AreaSet, policies: Policies) -> Depth:
     live = tracks.running
     # The figures of the duties now running: the others' slices are left out.
     table = of_duties(tracks.slices, live)
-    table = pick(table, np.flatnonzero(table.start < now))
+    table = table.take(table.start < now)
     duties = [tracks.duties[at] for at in live]
     begun = min((duty.start for duty in duties), default=now)
     figures = [item for item in shares(table, duties, places, begun, now) if item.scope != OFFICER]
     recent = np.flatnonzero(table.end > now - LOOK_BACK)
-    late = shares(pick(table, recent), duties, places, now - LOOK_BACK, now)
+    late = shares(table.take(recent), duties, places, now - LOOK_BACK, now)
     away: dict[tuple[str, str], list[Item]] = {}
     for item in abstraction(table, duties, places, policies, figures):
         away.setdefault((item.scope, item.id), []).append(item)
@@ -316,10 +303,10 @@ def deepen(tracks: DayTracks, areas: AreaSet, policies: Policies) -> Depth:
 
 
 def due_since(tracks: DayTracks) -> dict[str, int]:
-    """By neighbourhood: since when somebody ought to have been on patch there, without a pause.
+    """By neighbourhood: since when somebody should have been on patch there, without a pause.
 
-    Who is on a break is not visible by right, and who is off duty (state 11) is not there at all: while that
-    is so of everybody, nobody ought to be. Neighbourhoods where it is so now are left out.
+    Officers on a break or off duty (state 11) need not be: while that applies to all of them, nobody should
+    be. Neighbourhoods where it applies now are left out.
 
     Args:
         tracks: the last day.
@@ -353,7 +340,7 @@ def _awaited(tracks: DayTracks, areas: AreaSet, policies: Policies, shown: Prese
     now, slices = tracks.as_of, tracks.slices
     inside = np.array([bool(place.priorities) for place in tracks.places] + [False], np.bool_)
     rows = np.flatnonzero(inside[slices.place] & (slices.start < now))
-    part = pick(slices, rows)
+    part = slices.take(rows)
     part = replace(part, end=np.minimum(part.end, now))
     found = visits(part, tracks.duties, tracks.places, policies, tracks.windows, until=now)
     wanted = [area for area in areas.areas() if area.kind is Kind.PRIORITY]
@@ -396,12 +383,12 @@ def _awaited(tracks: DayTracks, areas: AreaSet, policies: Policies, shown: Prese
 
 @dataclass(frozen=True, slots=True)
 class Officers:
-    """How many officers of a figure do what at an instant.
+    """How many officers of a figure are doing what at an instant.
 
     Attributes:
-        on_duty: booked on, and not off duty by their state: who is off duty is not in the duty (rule 11).
+        on_duty: booked on, and not off duty by their state (rule 11).
         on_patch: of these; provisional for up to ``max_gap`` (rule 4).
-        silent: of whom nobody knows where they are.
+        silent: those whose position is unknown.
         on_break: on a break.
     """
 
@@ -461,7 +448,7 @@ class LiveShare:
         officers: how many of its own do what.
         outlook: what may become of it until the shifts now running end (``stream.core.live.projection``).
         away: the largest items of abstraction.
-        need: how much it needs looking at, the greater the more (``need``).
+        need: how urgently it needs attention, the greater the more (``need``).
     """
 
     figures: Figures
@@ -483,11 +470,11 @@ class LiveShare:
 
     @property
     def need(self) -> float:
-        """How much it needs looking at, the greater the more.
+        """How urgently it needs attention, the greater the more.
 
-        3 and more: nobody on patch who ought to be. 2 to 3: heading below the target, or certain to miss it,
-        by how much. 1 to 2: below it now, by how much. 0 to 1: the rest, by the time not on patch. Below 0:
-        nobody on duty.
+        3 and more: nobody on patch where somebody should be. 2 to 3: heading below the target, or certain to
+        miss it, by how much. 1 to 2: below it now, by how much. 0 to 1: the rest, by the time not on patch.
+        Below 0: nobody on duty.
         """
         share = self.figures.share
         if not self.officers.on_duty or share is None:
@@ -554,10 +541,10 @@ def _named(areas: AreaSet) -> list[tuple[Kind, str, str]]:
 
 
 def nobody_since(depth: Depth) -> dict[str, int]:
-    """By neighbourhood: since when nobody was on patch there while somebody ought to have been, microseconds.
+    """By neighbourhood: since when nobody was on patch there while somebody should have been, microseconds.
 
-    To be asked of neighbourhoods with nobody on patch (``Share.deserted``). Who went home meanwhile counts
-    too: the last one to be seen there may have ended their duty.
+    Applies to neighbourhoods with nobody on patch (``Share.deserted``). Officers who have gone home count
+    too: the last one seen there may have ended their duty.
     """
     seen: dict[str, int] = {}
     for duty, last_on in zip(depth.tracks.duties, depth.presence.last_on.tolist(), strict=True):

@@ -1,18 +1,19 @@
 """Where a share is heading: what is certain of a figure when the shifts now running end, and what is likely.
 
-A core room: values in, values out; no Kafka, no database, no clock. Three figures for the end of the shift:
+Values in, values out; no Kafka, no database, no clock. Three figures for the end of the shift:
 
-* **best**: all that is left of the duties now running is on patch, and every doubt so far speaks for it;
-* **worst**: none of it is, and every doubt speaks against;
+* **best**: all that is left of the duties now running is on patch, and every doubt so far counts for it;
+* **worst**: none of it is, and every doubt counts against it;
 * **ahead**: what is left is divided among the activities as the last hour of the same duties was (all their
-  seconds together, breaks among them), and the bounds of rule 14 are carried along. It is a straight line, no
-  forecast: it says what would come of doing nothing else.
+  seconds together, breaks among them), and the bounds of rule 14 are carried along. It is a straight line,
+  not a forecast: it shows what happens if nothing changes.
 
-The word for it. Where the best is below the target, a miss is *certain*; where the worst is not, so is that
-the target is met. Else nothing is said (*too early*) until a stated part of the booked time is over: a shift
-begins at the station, and how it begins is not how it goes on. From then on a miss is *likely* where the
-figure is below the target already and the last hour would not mend it, every doubt counted for it in both.
-One bad hour of a good shift, or a slow start that the last hour makes good, is no miss yet: *open*.
+The outlook in a word: where the best is below the target, a miss is *certain*; where the worst is not, so is
+that the target is met. Otherwise it is *too early* to tell until a set part of the booked time is over: a
+shift begins at the station, and its beginning is not typical. From then on a miss is *likely* where the
+figure is below the target already and the last hour's share would not recover it, with every doubt counted in
+its favour in both. One bad hour of a good shift, or a slow start that the last hour makes up for, is not a
+miss yet: *open*.
 """
 
 from __future__ import annotations
@@ -30,10 +31,10 @@ if TYPE_CHECKING:
     from stream.core.shares import Figures
 
 LOOK_BACK = 3600 * SECOND
-"""How much of the past says how the rest goes on, microseconds."""
+"""How much of the past the projection uses, microseconds."""
 
 LEAST = 1800 * SECOND
-"""Less booked time than this a duty, on average, in the last hour says nothing."""
+"""With less booked time than this a duty, on average, the last hour tells nothing."""
 
 TIMES = (
     "on_patch",
@@ -45,7 +46,7 @@ TIMES = (
     "ambiguous_on",
     "ambiguous_off",
 )
-"""What of a figure goes on."""
+"""The parts of a figure that are projected."""
 
 TOO_EARLY, OPEN = "too_early", "open"
 LIKELY_MISS, CERTAIN_MISS, CERTAIN_MET = "likely_miss", "certain_miss", "certain_met"
@@ -54,14 +55,14 @@ OUTLOOKS = (TOO_EARLY, OPEN, LIKELY_MISS, CERTAIN_MISS, CERTAIN_MET)
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
-    """A figure's end of shift, as it may be; the duties end as they are booked.
+    """What a figure may be at the end of the shift; the duties end as they are booked.
 
     Attributes:
         counted: the figure so far.
         done: the part of the booked time that is over, 0 to 1.
-        best: the share if all that is left were on patch and every doubt spoke for it.
-        worst: the share if nothing that is left were, and every doubt spoke against it.
-        ahead: the figure if the rest goes on as the last hour did; None where it is too early to tell.
+        best: the share if all that is left were on patch and every doubt counted for it.
+        worst: the share if nothing that is left were, and every doubt counted against it.
+        ahead: the figure if the rest continues like the last hour; None where it is too early to tell.
     """
 
     counted: Figures
@@ -100,7 +101,7 @@ def remaining(duties: Iterable[Duty], now: int, usual: int) -> int:
 def outlook(
     counted: Figures, late: Figures | None, rest: int, duties: int, least_done: float
 ) -> Outlook | None:
-    """What may become of a figure until the shifts end; None where it has no share.
+    """How a figure may develop until the shifts end; None where it has no share.
 
     Args:
         counted: the figure so far.
@@ -120,7 +121,7 @@ def outlook(
 
 
 def project(counted: Figures, late: Figures, rest: int, duties: int) -> Figures | None:
-    """The figure when the shifts end, if it goes on so; None where the last hour says too little.
+    """The figure when the shifts end, if the last hour continues; None where that hour tells too little.
 
     Args:
         counted: the figure so far.

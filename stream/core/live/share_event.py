@@ -1,4 +1,4 @@
-"""One figure as ``visibility.shares`` and the HTTP API say it. A core room."""
+"""One figure in the form of ``visibility.shares`` and the HTTP API."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Slices → summaries of neighbourhoods (rules 13 to 20): what a sergeant signs, counted.
+"""Slices → summaries of neighbourhoods (rules 13 to 20), as a sergeant signs them.
 
-A core room: columns in, values out; no Kafka, no database, no clock. Everything is summed in whole
-microseconds by the functions that count the live figures too; here it is only put together for a period and
-a neighbourhood, with the periods before it.
+Columns in, values out; no Kafka, no database, no clock. Everything is summed in whole microseconds by the
+same functions as the live figures; here it is put together for a period and a neighbourhood, with the periods
+before it.
 """
 
 from __future__ import annotations
@@ -64,10 +64,10 @@ PERIODS = 12
 """How many periods the trend shows, the one asked about among them."""
 
 EARLIER = {WEEK: 4, MONTH: 1}
-"""With how many periods before it abstraction is compared."""
+"""How many earlier periods abstraction is compared with."""
 
 VISITS_REACH = 36 * 3600 * SECOND
-"""How far around a period slices are looked at for visits: a longer one begins, for us, that long before.
+"""How far around a period slices are read for visits: a longer one is taken to begin that long before.
 
 It then counts in the period as it would anyway: begun before it, and its minutes cut to it.
 """
@@ -180,7 +180,7 @@ def summarise(
         record: everything that concerns them.
         period: the week or month.
         policies: the rules' settings.
-        area_ids: ids of neighbourhoods; one that nobody knows has no duties, and its id for a name.
+        area_ids: ids of neighbourhoods; an unknown one has no duties, and its id for a name.
     """
     common = _Common.of(record, period, policies)
     for area_id in area_ids:
@@ -246,7 +246,7 @@ def visits_about(record: SummaryFacts, period: Period, policies: Policies) -> Vi
     near = np.flatnonzero(
         (slices.end > period.start - VISITS_REACH) & (slices.start < period.end + VISITS_REACH)
     )
-    slices = _rows(slices, near)
+    slices = slices.take(near)
     low, high = reach(slices, record.duties)
     windows = OwnHours.of(record.versions, min(low, period.start), max(high, period.end))
     return visits(slices, record.duties, record.places, policies, windows)
@@ -307,24 +307,12 @@ def _basis(record: SummaryFacts, period: Period, policies: Policies) -> Basis:
     )
 
 
-def _rows(slices: Slices, rows: NDArray[np.intp]) -> Slices:
-    return Slices(
-        slices.duty[rows],
-        slices.start[rows],
-        slices.end[rows],
-        slices.activity[rows],
-        slices.state[rows],
-        slices.place[rows],
-        slices.device[rows],
-    )
-
-
 # ── One neighbourhood ─────────────────────────────────────────────────────────────────────────────────────
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Own:
-    """The duties that a neighbourhood's figures are of, and their slices; everything numbered anew."""
+    """The duties that a neighbourhood's figures are of, and their slices; everything renumbered."""
 
     slices: Slices
     duties: list[Duty]
@@ -343,19 +331,12 @@ class _Own:
         )
         owner, rows = ranges(common.bounds[numbers], common.bounds[numbers + 1])
         rows = common.order[rows]
-        place = record.slices.place[rows]
-        used, renumbered = np.unique(place[place != UNKNOWN], return_inverse=True)
-        known = np.full(len(place), UNKNOWN, np.int32)
-        known[place != UNKNOWN] = renumbered
-        slices = Slices(
-            owner.astype(np.int32),
-            record.slices.start[rows],
-            record.slices.end[rows],
-            record.slices.activity[rows],
-            record.slices.state[rows],
-            known,
-            record.slices.device[rows],
-        )
+        found = record.slices.take(rows)
+        known = found.place != UNKNOWN
+        used, renumbered = np.unique(found.place[known], return_inverse=True)
+        place = np.full(len(found), UNKNOWN, np.int32)
+        place[known] = renumbered
+        slices = replace(found, duty=owner.astype(np.int32), place=place)
         return cls(
             slices,
             [record.duties[number] for number in numbers.tolist()],

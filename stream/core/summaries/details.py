@@ -1,11 +1,11 @@
-"""What stands behind the weekly summary's visits, crewing, teams and duties, one by one.
+"""The details behind the weekly summary's visits, crewing, teams and duties, one by one.
 
-Pure: facts in (``counting.SummaryFacts``), lists out that sum to what the summary says.
+Pure: facts in (``counting.SummaryFacts``), lists out that add up to the summary's numbers.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,8 +14,7 @@ from stream.core.calendar import LOCAL, moment
 from stream.core.crewing import HOUR, crewing
 from stream.core.explaining.explanation import explain
 from stream.core.shares import OFFICER, Figures
-from stream.core.slices import ACTIVITIES, Slices, spans
-from stream.core.stays import Stays
+from stream.core.slices import ACTIVITIES, spans
 from stream.core.summaries.counting import visits_about
 from stream.core.summaries.parts import device_of, what
 from stream.core.visits import LENGTHS, PriorityFigures, priority_figures
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
     from stream.core.explaining.wording import Named as Names
     from stream.core.facts import Duty
     from stream.core.policy import Policies
+    from stream.core.stays import Stays
     from stream.core.summaries.counting import SummaryFacts
 
 
@@ -75,7 +75,7 @@ class VisitList:
 def visit_list(
     record: SummaryFacts, period: Period, policies: Policies, area_id: str, names: Names
 ) -> VisitList:
-    """The visits of a period to one priority area, in the order of time."""
+    """The visits of a period to one priority area, in time order."""
     found = visits_about(record, period, policies)
     listed = {item.area_id: item for item in priority_figures(found, period.start, period.end)}
     figures = listed.get(area_id) or PriorityFigures(area_id, period.start, period.end)
@@ -150,7 +150,7 @@ class CrewedHour:
     """Time of one vehicle in the neighbourhood in one hour, by crew.
 
     Attributes:
-        start: of the hour, microseconds; ``hour`` as the clock on the wall shows it.
+        start: of the hour, microseconds; ``hour`` in local time.
         single, double: microseconds with one officer and with more.
         crew: ``(name, duty_id)`` of who was allocated to it at any time of the hour.
     """
@@ -164,7 +164,7 @@ class CrewedHour:
 
 
 def crewed_hours(found: Vehicles, period: Period, area_id: str) -> list[CrewedHour]:
-    """Vehicle by vehicle and hour by hour, in the order of time; sums to the neighbourhood's crewing."""
+    """Vehicle by vehicle and hour by hour, in time order; sums to the neighbourhood's crewing."""
     held: dict[str, list[tuple[int, int, Duty]]] = {}
     for number, low, high in zip(*(column.tolist() for column in spans(found.duties)), strict=True):
         duty = found.duties[number]
@@ -178,7 +178,7 @@ def crewed_hours(found: Vehicles, period: Period, area_id: str) -> list[CrewedHo
         mine = found.stays.device == number
         if not mine.any() or vehicle not in held:
             continue
-        stays = Stays(*(getattr(found.stays, item.name)[mine] for item in fields(Stays)))
+        stays = found.stays.take(mine)
         only = _with_only(found.duties, vehicle)
         part = crewing(only, stays, found.device_ids, found.places, period.start, found.until)
         if area_id not in part.neighbourhood_ids:
@@ -248,7 +248,7 @@ class StretchedDuty:
 
     Attributes:
         until: up to when it is counted, microseconds: its end, or the newest event.
-        stretches: in the order of time; they tile the duty, less time off duty.
+        stretches: in time order; they tile the duty, less time off duty.
     """
 
     duty: Duty
@@ -282,7 +282,7 @@ def duty_by_stretch(found: Found, policies: Policies, period: Period, duty_id: s
     end = max(duty.start + 1, found.until if duty.end is None else duty.end)
     explained = explain(
         Figures(OFFICER, duty.officer_id, duty.start, end, has_share=bool(duty.patch)),
-        Slices(*(getattr(found.slices, item.name)[mine] for item in fields(Slices))),
+        found.slices.take(mine),
         found.duties,
         found.places,
         found.device_ids,

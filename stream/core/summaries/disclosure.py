@@ -1,28 +1,27 @@
-"""Summary of a month → what the public may see of it: no person can be made out, by a stated rule.
+"""Summary of a month → what the public may see of it: by a stated rule, no person can be identified.
 
-A core room: values in, values out; no Kafka, no database, no clock. ``Public`` holds all that a public page
-says, so whatever is made of it keeps the rule too. Time *passes* where at least ``Rule.officers`` officers
-gave some of it, and all but the two who gave most gave together at least ``Rule.others_percent`` per cent of
-what the first gave: no officer who knows their own time can work out a colleague's.
+Values in, values out; no Kafka, no database, no clock. ``Public`` holds everything that a public page shows,
+so every form made from it keeps the rule too. Time *passes* where at least ``Rule.officers`` officers gave
+some of it, and all but the two who gave most gave together at least ``Rule.others_percent`` per cent of what
+the first gave: no officer who knows their own time can work out a colleague's.
 
 P1. Only a whole month that is over is published, one document a neighbourhood; no week, day or running month.
 P2. The share, its bounds, its verdict and the hours are shown only where duty time, time on patch and the
     rest of duty time each pass or are nothing. Else nothing of the neighbourhood's own officers is shown.
 P3. The rest is divided by coarse reasons. Those that do not pass are put together as *other reasons*, with
-    the smallest that do until their sum passes: nothing is left that could be subtracted from 100 %.
+    the smallest that do until their sum passes: nothing is left that could be subtracted from 100%.
 P4. A bound that rests on doubt which does not pass is rounded outward to ten per cent.
-P5. Shares are whole per cent, never on the wrong side of the target, bounds outward; hours are tens.
-P6. A priority area's visits and patrol hours, whoever made them, are shown only where the time inside passes,
-    in its hours and out of them apart only where both pass. Of visits 1 to ``Rule.visits`` - 1 only that
-    there were some is shown; else they are rounded to fives, patrol hours to ones. What is shown of all
-    visits is the sum of what is shown of their lengths.
-P7. Neighbourhoods that share duties are looked at together. Where some sum or difference of their figures
-    would leave only duties that do not pass, or the difference of two of them does not pass, the one with
-    the fewest officers is left out until none does. The reasons must pass for each group of duties with the
-    same patch.
-P8. No document holds a total of several neighbourhoods, another month, a name or id of an officer, a device,
-    duty, team, premises or other neighbourhood, or a day or hour of anything but a priority area's own.
-P9. A month stands as it was published, unless the verdict changes or a shown share moves by two or more.
+P5. Shares are whole per cent, never rounded across the target, bounds outward; hours are tens. P6. A priority
+area's visits and patrol hours, whoever made them, are shown only where the time inside passes, in its hours
+and out of them apart only where both pass. Of visits 1 to ``Rule.visits`` - 1 only that there were some is
+shown; else they are rounded to fives, patrol hours to ones. What is shown of all visits is the sum of what is
+shown of their lengths. P7. Neighbourhoods that share duties are looked at together. Where some sum or
+difference of their figures would leave only duties that do not pass, or the difference of two of them does
+not pass, the one with the fewest officers is left out until none does. The reasons must pass for each group
+of duties with the same patch. P8. No document holds a total of several neighbourhoods, another month, a name
+or id of an officer, a device, duty, team, premises or other neighbourhood, or a day or hour of anything but a
+priority area's own. P9. A month stands as it was published, unless the verdict changes or a shown share moves
+by two or more.
 
 That three is the least number of givers, and the part that the others must give (the p% rule), are the usual
 ones for sums: Hundepool et al., Handbook on Statistical Disclosure Control (ESSnet SDC, 2010), chapter 4;
@@ -58,7 +57,7 @@ CALL, AWAY, OTHER_WORK = "calls", "away", "other_work"
 STATION, CUSTODY, UNAVAILABLE, HIDDEN = "station", "custody", "unavailable", "hidden"
 NO_SIGNAL, OTHER = "no_signal", "other"
 REASONS = (CALL, OTHER_WORK, AWAY, STATION, CUSTODY, UNAVAILABLE, HIDDEN, NO_SIGNAL, OTHER)
-"""Why time was not spent visibly on the patch.
+"""Why duty time was not spent visibly on the patch.
 
 ``calls`` and ``other_work`` are time off patch, on a call or not; together they are ``away``. ``station``
 (inside police premises), ``custody`` (court and prisoner escort) and ``unavailable`` are time not visible;
@@ -69,7 +68,7 @@ IN_CUSTODY = frozenset({"court", "prisoner_escort"})
 """Names of the states that are told as court and custody; a policy that renames one takes it out."""
 
 SHOWN, NOBODY, FEW, SHARED = "shown", "nobody", "few", "shared"
-"""What became of a figure: shown; there was nothing to show; too few gave it (P2, P6); P7."""
+"""The state of a figure: shown; there was nothing to show; from too few officers (P2, P6); P7."""
 
 SEPARATOR = "\x1f"
 """Between the neighbourhoods of a patch; no id has it."""
@@ -110,7 +109,7 @@ class Rule:
         return cls(officers=int(summary.basis.policy.get("public_officers", LEAST)))
 
     def passes(self, times: Iterable[int]) -> bool:
-        """Whether time may be shown that officers gave, each so much of it; nothing may be."""
+        """Whether time may be shown, given how much each officer contributed; no time at all may be shown."""
         given = sorted((time for time in times if time > 0), reverse=True)
         if not given:
             return True
@@ -237,7 +236,7 @@ def publish(
         NotPublicError: not a month, or not over.
     """
     if summary.period != MONTH:
-        raise NotPublicError(f"{summary.name} is no month: only whole months are made public")
+        raise NotPublicError(f"{summary.name} is not a month: only whole months are made public")
     if not summary.complete:
         raise NotPublicError(f"{summary.name} is not over: it can be made public when it is")
     rule = rule or Rule.of(summary)
@@ -391,7 +390,7 @@ def _left_out(summaries: Sequence[Summary], patches: Mapping[str, str], rule: Ru
     sound = {group: known.all_pass(times[group].values()) for group in members}
 
     def exposed(rows: Sequence[str]) -> Sequence[str]:
-        """Neighbourhoods of which one has to go; none where all is well."""
+        """Neighbourhoods of which one has to be left out; none where no rule is broken."""
         columns = [group for group in members if not members[group].isdisjoint(rows)]
         table = np.array([[float(row in members[group]) for group in columns] for row in rows], np.float64)
         if _rank(table) > _rank(table[:, [sound[group] for group in columns]]):
@@ -446,10 +445,10 @@ def _linked(rows: Sequence[str], groups: Iterable[Collection[str]]) -> list[list
 def whole_percent(
     value: Fraction, target: Fraction, way: Callable[[Fraction], int] = round, step: int = 1
 ) -> float:
-    """A share in whole per cent, never on the wrong side (P5).
+    """A share in whole per cent, never rounded across its target (P5).
 
-    What is below the target is shown below it, what reaches it is shown so; 0 and 100 are shown of nothing
-    else than 0 and 1. There are as many decimals as the target has.
+    What is below the target is shown below it, what reaches it as reaching it; 0 and 100 stand for exactly 0
+    and 1. There are as many decimals as the target has.
 
     Args:
         value: 0 to 1.
@@ -499,7 +498,7 @@ def _share(summary: Summary, groups: _Groups, target: Fraction) -> PublicShare:
     share = Fraction(figures.on_patch, figures.duty)
     low = Fraction(figures.on_patch - figures.ambiguous_on, figures.duty)
     high = Fraction(figures.on_patch + _doubt_off(figures), figures.duty)
-    # Unknown time that does not pass must not be had from the upper bound either.
+    # Unknown time that does not pass must not be deducible from the upper bound either.
     sure_low = groups.pass_(_doubt_on)
     sure_high = groups.pass_(_doubt_off) and groups.pass_(_unknown)
     shown = whole_percent(share, target)

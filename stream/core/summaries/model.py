@@ -1,9 +1,9 @@
 """What a summary of one neighbourhood and period holds, weekly for the sergeant, monthly for the public.
 
-A core room: values only. ``stream.core.summaries.counting`` counts them; pages, PDF, spreadsheets and CSV are
-made of them and of nothing else, so that all say the same, and so that a summary that was published can be
-shown again as it was, byte for byte. Times are whole microseconds, instants microseconds since 1970 UTC; ids
-and names are those in force at the end of the period.
+Values only. ``stream.core.summaries.counting`` counts them; pages, PDF, spreadsheets and CSV are made of
+them and of nothing else, so that all say the same, and so that a summary that was published can be shown
+again as it was, byte for byte. Times are whole microseconds, instants microseconds since 1970 UTC; ids and
+names are those in force at the end of the period.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from stream.core.shares import Figures  # noqa: TC001 - what is stored is read a
 from stream.core.visits import PriorityFigures  # noqa: TC001
 
 FORM = 1
-"""Which form a stored summary has: raised when a field changes its meaning."""
+"""The form of a stored summary: incremented when a field changes its meaning."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,12 +37,12 @@ class Past:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hour:
-    """An hour of the clock on the wall and what the neighbourhood's own officers did in it.
+    """A local hour and what the neighbourhood's own officers did in it.
 
     Attributes:
         day: local date, ``2026-11-16``.
         hour: 0 to 23 as the clock shows it.
-        again: the second of the two hours called so, when the clocks go back.
+        again: the second of the two hours with that name, when the clocks go back.
         start, end: the hour; an hour of which part lies outside the period does not occur.
         on_patch, priority, off_patch, not_visible, unknown, on_break: officer time; ``priority`` is the part
             of ``on_patch`` inside priority areas.
@@ -122,11 +122,11 @@ class Away:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Crewed:
-    """Crewing (rule 18): time of vehicles in the neighbourhood, whoever's they are.
+    """Crewing (rule 18): time of vehicles in the neighbourhood, of any team.
 
     Attributes:
         single: with one officer allocated; ``double`` with two or more.
-        single_by_hour, double_by_hour: by the 24 hours on the wall.
+        single_by_hour, double_by_hour: by the 24 local hours.
     """
 
     single: int = 0
@@ -137,7 +137,7 @@ class Crewed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DutyLine:
-    """One duty of an officer and what it gave the neighbourhood's figure in the period.
+    """One duty of an officer and what it contributed to the neighbourhood's figure in the period.
 
     Attributes:
         start, end: as booked, not cut to the period; ``end`` None: still open.
@@ -188,7 +188,7 @@ class TeamFacts:
     Attributes:
         officers: how many.
         experienced: of them with at least ``months`` known months in it.
-        perhaps: of them, those of whom the record cannot tell.
+        perhaps: of them, those for whom the record cannot tell.
         joined, left: names of the officers who came and went in the period.
     """
 
@@ -236,7 +236,7 @@ class BoundaryVersion:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Basis:
-    """What a summary rests on.
+    """What a summary is based on.
 
     Attributes:
         target: the share promised, in force at the period's start.
@@ -282,7 +282,7 @@ class FigureChange:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
-    """All of it.
+    """A neighbourhood's summary of a period.
 
     Attributes:
         period: ``week`` or ``month``.

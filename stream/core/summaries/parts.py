@@ -1,8 +1,7 @@
-"""What a number of the weekly summary is made of: a question about time, and the stretches that answer it.
+"""The parts of a number in the weekly summary: a question about time, and the stretches that answer it.
 
-Pure: texts and values in, values out. A question is what a link says; its parts sum to the number that the
-link stands on to the microsecond, because both are sums over the same stretches
-(``stream.core.explaining.explanation``).
+Pure: texts and values in, values out. A question is what a link asks; its parts sum to the linked number to
+the microsecond, because both are sums over the same stretches (``stream.core.explaining.explanation``).
 """
 
 from __future__ import annotations
@@ -53,8 +52,7 @@ MEASURES = {
     BESIDE: "outside priority areas",
     DOUBT: "in doubt: too near an edge, or on the way over it",
 }
-"""What may be summed: all of the time, that on patch in priority areas, the rest of it, what the error leaves
-open."""
+"""What may be summed: all the time, time on patch in priority areas, the rest of it, ambiguous time."""
 
 PREMISES_DECIDE, STATUS_DECIDES = "premises", "status"
 
@@ -75,18 +73,18 @@ DIVISIONS = {
     "duty": "duty",
     STRETCH: "each stretch",
 }
-"""By what parts may be divided, and how that is called."""
+"""How parts may be divided, and what that is called."""
 
 FEW = 40
-"""So many stretches are shown one by one unless told otherwise; more are put together first."""
+"""The most stretches listed one by one by default; more are grouped first."""
 
 NOWHERE, NONE = "nowhere", "none"
-"""Said in a question for a position that nobody knows; for no premises, and for no cause."""
+"""In a question: an unknown position; no premises, and no cause."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """Which of a neighbourhood's time in a week is asked about; what is empty is not asked.
+    """Which part of a neighbourhood's time in a week is asked about; empty fields do not restrict it.
 
     Attributes:
         of: one of ``MEASURES``.
@@ -97,7 +95,7 @@ class Question:
         because: why it is not visible: ``premises``, or the radio ``status``.
         cause: why it is unknown, one of ``CAUSES``; ``none``: it is not.
         officer, duty: ids.
-        day: local date; ``hour``: on the wall; ``again``: 1 for the second of two hours called so.
+        day: local date; ``hour``: on the wall; ``again``: 1 for the second of two hours with the same name.
         by: one of ``DIVISIONS``.
         page: from 1.
     """
@@ -136,7 +134,7 @@ class Question:
         try:
             low, high = day_bounds(date.fromisoformat(self.day))
         except (ValueError, OverflowError):
-            raise ValueError(f"day={self.day} is no date: write it like 2026-11-16") from None
+            raise ValueError(f"day={self.day} is not a date: write it like 2026-11-16") from None
         if low < period.start or high > period.end:
             raise ValueError(f"day={self.day} is not in {period.name}")
         if not self.hour:
@@ -158,7 +156,7 @@ class AnswerPart:
         words: what it is.
         note: what is said beside it.
         time: microseconds.
-        question: what it is made of in turn; None for a stretch.
+        question: the question about its own parts; None for a stretch.
         duty: id of the duty that a stretch is of, else empty.
         start, end: of a stretch, microseconds; else 0.
     """
@@ -180,7 +178,7 @@ class PartsAnswer:
         time: microseconds.
         duty: the duty time in the same span, microseconds: what it is a part of.
         by: by what it is divided.
-        parts: the most first; stretches in the order of time.
+        parts: the most first; stretches in time order.
         words: the question in words, one for each thing asked.
     """
 
@@ -282,7 +280,7 @@ def _chosen(found: Explanation, question: Question) -> NDArray[np.bool_]:
 
 
 def _usual(question: Question, count: int) -> str:
-    """By what an answer is divided where nobody says."""
+    """How an answer is divided by default."""
     if count <= FEW:
         return STRETCH
     if not question.officer and not question.duty:
@@ -334,7 +332,7 @@ def _groups(
     question: Question,
     names: Names,
 ) -> list[AnswerPart]:
-    """Rows put together, the most first; days in their order."""
+    """Rows grouped, the largest first; days in their order."""
     table = found.stretches
     key: Callable[[int], tuple[str, ...]] = {
         "activity": lambda row: (ACTIVITIES[int(table.activity[row])],),
@@ -415,7 +413,7 @@ def _where_words(neighbourhood: str, premises: str, names: Names) -> str:
         return f"at {names.name(PREMISES, premises)}"
     if neighbourhood == OUTSIDE:
         return "outside every neighbourhood"
-    return f"in {names.name(NEIGHBOURHOOD, neighbourhood)}" if neighbourhood else "where nobody knows"
+    return f"in {names.name(NEIGHBOURHOOD, neighbourhood)}" if neighbourhood else "at an unknown location"
 
 
 def _words(question: Question, names: Names) -> Iterable[str]:
@@ -448,12 +446,12 @@ def _words(question: Question, names: Names) -> Iterable[str]:
             day = question.day
         if question.hour:
             day += f" from {int(question.hour):02d}:00 to {int(question.hour) + 1:02d}:00"
-            day += ", the second of the two hours called so" if question.again else ""
+            day += ", the second of the two hours with that name" if question.again else ""
         yield day
 
 
 def told(summary: Summary, question: Question) -> int | None:
-    """The number that a summary gives for a question, microseconds; None where it says nothing of it.
+    """The number that a summary gives for a question, microseconds; None where it has none.
 
     What is not in force in a question counts as not asked, so that every number of the page is known here.
     """

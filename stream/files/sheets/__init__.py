@@ -1,7 +1,7 @@
-"""The sheets of an account: which files there are, and what each is made from.
+"""The CSV files of an account: which files there are, and what each is made from.
 
-A shell that only puts together: the core counts, the rooms of tables know the columns. One place for both
-roads, ``patrol account`` from files and ``patrol export`` from the database, so that equal facts give equal
+It only puts tables together: the core counts, the modules beside it know the columns. One place for both
+``patrol account`` (from files) and ``patrol export`` (from the database), so that equal facts give equal
 folders.
 """
 

@@ -1,7 +1,6 @@
-"""What sheets are written with: columns of values and times as Arrow arrays, tables as CSV.
+"""Writes tables: columns of values and times as Arrow arrays, tables as CSV.
 
-A shell. Rows stay in the order given, times and seconds have six decimals, so that equal facts give equal
-bytes.
+Rows stay in the order given, times and seconds have six decimals, so that equal facts give equal bytes.
 """
 
 from __future__ import annotations
@@ -63,7 +62,7 @@ def times(us: NDArray[np.int64]) -> pa.Array:
 
 
 def named(names: Sequence[str], number: NDArray[np.integer]) -> pa.Array:
-    """Numbers as what they stand for."""
+    """Numbers looked up in a list of names."""
     return pa.DictionaryArray.from_arrays(
         pa.array(number.astype(np.int32)), pa.array(list(names) or [""], pa.string())
     ).cast(pa.string())

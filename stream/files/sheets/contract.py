@@ -1,8 +1,8 @@
 """Stays, slices and shares as the CSV files of the public contract.
 
-A shell: columns and values in, Arrow tables and CSV files out; nothing is counted here. One writer for both
-roads: what ``patrol account`` counts from files, and what ``patrol export`` reads from the database. Rows
-come in a fixed order and times with six decimals, so that equal facts give equal bytes.
+Columns and values in, Arrow tables and CSV files out; nothing is counted here. One writer for both
+``patrol account`` (from files) and ``patrol export`` (from the database). Rows come in a fixed order and
+times with six decimals, so that equal facts give equal bytes.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 def stays_table(stays: Stays, device_ids: Sequence[str], places: Sequence[Place]) -> pa.Table:
-    """``stays.csv``: by ``device_id`` and start; ``known`` is false where nobody knows.
+    """``stays.csv``: by ``device_id`` and start; ``known`` is false where the location is unknown.
 
     Whole as rule 7 has them: cut where the place changes, not where what is near does.
     """

@@ -1,6 +1,6 @@
 """Explanations, abstraction and team facts as CSV files and JSON.
 
-A shell: values in, Arrow tables and plain values out; nothing is counted here.
+Values in, Arrow tables and plain values out; nothing is counted here.
 """
 
 from __future__ import annotations
@@ -49,8 +49,7 @@ def abstraction_table(items: Sequence[Item]) -> pa.Table:
 def parts_table(found: Explanation) -> pa.Table:
     """``parts.csv``: the finest parts of a figure by officer and time; their ``seconds`` sum to it.
 
-    ``device_id`` says where the officer was; where ``cause`` says why nobody knows, it is the one that should
-    have.
+    ``device_id`` says where the officer was; for unknown time, it is the device that should have.
     """
     table, duties = found.stretches, found.duties
     officers = [duty.officer_id for duty in duties]

@@ -1,6 +1,6 @@
 """Team facts as CSV files and JSON.
 
-A shell: values in, Arrow tables and plain values out; nothing is counted here.
+Values in, Arrow tables and plain values out; nothing is counted here.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Visits, priority areas and crewing as CSV files, ``visits.csv`` among them as the public contract has it.
 
-A shell: columns and values in, Arrow tables out, to be written by ``stream.files.sheets.arrow.write``;
-nothing is counted here. Rows come in a fixed order, so that equal facts give equal bytes.
+Columns and values in, Arrow tables out, to be written by ``stream.files.sheets.arrow.write``; nothing is
+counted here. Rows come in a fixed order, so that equal facts give equal bytes.
 """
 
 from __future__ import annotations

@@ -84,7 +84,7 @@ def _read_typed(path: Path, limits: UsableLimits, chunk: int) -> Iterator[TrackF
             continue
         told = TrackFixes(found.fixes, part.number + found.row, [])
         if len(found.odd):
-            # A row may have been too odd for the one road, and be good on the other.
+            # A row may have been too odd for the fast path, and be good on the other.
             other = _decoded(as_rows(part, found.odd), limits)
             fixes = frames.join([told.fixes, other.fixes])
             line = np.concatenate([told.line, other.line])

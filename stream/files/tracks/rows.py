@@ -58,7 +58,7 @@ def stem(path: Path) -> str:
 
 
 def number_json(text: bytes) -> bytes:
-    """A number as JSON; what is none stays a text, and will be rejected as one."""
+    """A number as JSON; anything else stays a text, and will be rejected as one."""
     try:
         value = float(text)
     except ValueError:

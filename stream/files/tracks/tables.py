@@ -79,7 +79,7 @@ def read_csv(path: Path, chunk: int) -> Iterator[TrackRows]:
                 break
             except (
                 ArrowInvalid
-            ) as failure:  # a row that is longer than a block, as of a file that is no table
+            ) as failure:  # a row that is longer than a block, as in a file that is not a table
                 broken.append(Reject(number, Reason.BAD_VALUE, f"not CSV from here on: {_line(failure)}"))
                 break
             # Refused rows have numbers too, and may have been met ahead of the batch.
@@ -139,7 +139,7 @@ def parquet_parts(path: Path, chunk: int) -> Iterator[ParquetPart | TrackRows]:
     """A Parquet file a part at a time; where it cannot be read further, rows that say so."""
     from pyarrow import ArrowException, parquet
 
-    path.open("rb").close()  # a file that is not there is no matter of Parquet
+    path.open("rb").close()  # a missing file is not a Parquet error
     try:
         file = parquet.ParquetFile(path)
         names = file.schema_arrow.names
@@ -176,7 +176,7 @@ def _columns(path: Path, header: list[str]) -> tuple[str, ...]:
     Raises:
         TracksError: one that is needed is missing, or a name stands there twice.
     """
-    # Radio states come as tables too; whatever is no table of those is held to be one of positions.
+    # Radio states come as tables too; any other table is taken for one of positions.
     needed = _NEEDED[1] if set(_NEEDED[1]) <= set(header) else _NEEDED[0]
     for name in needed:
         if name not in header:

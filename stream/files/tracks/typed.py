@@ -38,7 +38,7 @@ class Plain(NamedTuple):
 
 
 def plain(batch: Any, limits: UsableLimits) -> Plain | None:
-    """The usable positions of an Arrow batch; None where its types ask for the other road.
+    """The usable positions of an Arrow batch; None where its types need the other path.
 
     Args:
         batch: columns with the event's names; ``device_id`` texts, ``time`` and perhaps ``received``
@@ -130,7 +130,7 @@ def _moments(batch: Any, name: str, count: int) -> tuple[NDArray[np.int64], NDAr
         return np.full(count, UNKNOWN, np.int64), np.zeros(count, np.bool_)
     cells = batch.column(name)
     said = cells.is_valid()
-    # Times of other years are judged, and their judgement worded, on the other road.
+    # Times of other years are judged on the other path, which also words the reason.
     for edge, fits in ((_FIRST, pc.greater_equal), (_LAST, pc.less)):
         limit = pa.scalar(edge, pa.timestamp("s", "UTC")).cast(cells.type)
         said = pc.and_(said, fits(cells, limit))

@@ -66,14 +66,9 @@ class Numbered:
     @classmethod
     def of(cls, connection: Connection) -> Numbered:
         """As of now."""
-        devices = connection.execute("select device, device_id from device order by device_id").fetchall()
+        device_ids, devices = devices_of(connection)
         registry = Registry()
-        return cls(
-            tuple(name for _, name in devices),
-            registry.places(connection, ()),
-            numbering([key for key, _ in devices]),
-            registry,
-        )
+        return cls(device_ids, registry.places(connection, ()), devices, registry)
 
     def slices(self, connection: Connection, duties: Sequence[int], which: str = "true") -> Slices:
         """Slices, closed and growing, by duty and time.
@@ -89,17 +84,16 @@ class Numbered:
             f"from slices where {which}",
             ["int4", "time", "time", "int2", "int2", "int4", "int4"],
         )
-        number = numbering(duties)[duty]
-        order = np.lexsort((start, number))
-        return Slices(
-            number[order],
-            start[order],
-            end[order],
-            activity[order].astype(np.int8),
-            state[order],
-            self._registry.to_numbers(place)[order],
-            self._devices[device][order],
+        found = Slices(
+            numbering(duties)[duty],
+            start,
+            end,
+            activity.astype(np.int8),
+            state,
+            self._registry.to_numbers(place),
+            self._devices[device],
         )
+        return found.take(np.lexsort((found.start, found.duty)))
 
     def stays(self, connection: Connection) -> Stays:
         """All stays, closed and growing, by device and time."""
@@ -108,9 +102,14 @@ class Numbered:
             "select device, start_at, end_at, coalesce(place, -1) from stays",
             ["int4", "time", "time", "int4"],
         )
-        number = self._devices[device]
-        order = np.lexsort((start, number))
-        return Stays(number[order], start[order], end[order], self._registry.to_numbers(place)[order])
+        found = Stays(self._devices[device], start, end, self._registry.to_numbers(place))
+        return found.take(np.lexsort((found.start, found.device)))
+
+
+def devices_of(connection: Connection) -> tuple[tuple[str, ...], NDArray[np.int32]]:
+    """Names of all devices, sorted, and their numbering."""
+    found = connection.execute("select device, device_id from device order by device_id").fetchall()
+    return tuple(name for _, name in found), numbering([key for key, _ in found])
 
 
 def duties_of(

@@ -154,7 +154,7 @@ class Eyes:
         if age <= limit:
             return Fresh(newest, age, self._lag, LIVE, f"Live: the newest position is {spell(age)} old.")
         if quiet <= limit and self._lag is not None:
-            text = f"Catching up: positions come in, and the newest is {spell(age)} old."
+            text = f"Catching up: positions are arriving, and the newest is {spell(age)} old."
             return Fresh(newest, age, self._lag, LATE, text)
         return Fresh(newest, age, self._lag, STALE, f"Stale: no new position for {spell(age)}.")
 

@@ -40,7 +40,15 @@ from stream.core.summaries.details import Vehicles
 from stream.core.summaries.model import BoundaryVersion, Past
 from stream.store import areas, reports
 from stream.store.columns import copy_out, literal
-from stream.store.reading.instant import ever_booked, fetch, first_duty, instant, numbering, us
+from stream.store.reading.instant import (
+    devices_of,
+    ever_booked,
+    fetch,
+    first_duty,
+    instant,
+    numbering,
+    us,
+)
 from stream.store.reading.live import newest_event
 from stream.store.tracks import SLICES, STAYS, concatenate, pick, unpack
 
@@ -198,26 +206,17 @@ def record_of(
     duties = _duties(connection, keys, period)
     places, place = places_of(connection, rows[PLACE])
     officers = sorted({own.officers[at] for at in np.flatnonzero(within).tolist()})
-    devices = connection.execute("select device, device_id from device order by device_id").fetchall()
-    device = numbering([key for key, _ in devices])
-    order = np.lexsort((rows[1], rows[DUTY]))
+    device_ids, device = devices_of(connection)
     named = None if area_ids is None else chosen
     vehicles = _vehicles(connection, period, until, named)
-    found = Slices(
-        np.searchsorted(keys, rows[DUTY][order]).astype(np.int32),
-        rows[1][order],
-        rows[2][order],
-        rows[3][order].astype(np.int8),
-        rows[4][order],
-        place[order],
-        device[rows[DEVICE][order]],
-    )
+    found = _plain(rows, place, keys)
+    found = replace(found, device=device[found.device]).take(np.lexsort((found.start, found.duty)))
     record = SummaryFacts(
         # What is booked beyond now is not unknown time yet.
         slices=cut_open(found, until) if complete else up_to(found, until),
         duties=duties,
         places=places,
-        device_ids=[name for _, name in devices],
+        device_ids=device_ids,
         versions=published.versions,
         boundaries_from=published.since,
         boundaries=published.on_record,
@@ -439,9 +438,8 @@ def _vehicles(connection: Connection, period: Period, until: int, area_ids: Sequ
     )
     places, place = places_of(connection, stays[3])
     keys = sorted(names, key=lambda key: names[key])
-    device = numbering(keys)[stays[0]]
-    order = np.lexsort((stays[1], device))
-    counted = Stays(device[order], stays[1][order], stays[2][order], place[order])
+    found = Stays(numbering(keys)[stays[0]], stays[1], stays[2], place)
+    counted = found.take(np.lexsort((found.start, found.device)))
     return Vehicles(duties, counted, [names[key] for key in keys], places, until)
 
 

@@ -34,8 +34,8 @@ CONFORMS_TO = (
     "http://www.opengis.net/spec/ogcapi-features-2/1.0/conf/crs",
 )
 TITLES = {
-    Kind.NEIGHBOURHOOD: ("Neighbourhoods", "The ground that a team answers for."),
-    Kind.PRIORITY: ("Priority areas", "Places that want visits, with their issue, days and hours."),
+    Kind.NEIGHBOURHOOD: ("Neighbourhoods", "The ground that a team is responsible for."),
+    Kind.PRIORITY: ("Priority areas", "Places that need visits, with their issue, days and hours."),
     Kind.PREMISES: ("Premises", "Stations, custody suites and courts: time inside is not visible."),
 }
 GREGORIAN = "http://www.opengis.net/def/uom/ISO-8601/0/Gregorian"

@@ -99,7 +99,7 @@ def _whole(given: dict[str, str], name: str, default: int, *, least: int) -> int
     if text is None:
         return default
     if not (text.isascii() and text.isdigit() and int(text[:18]) >= least):
-        raise bad(f"{name}={text} is no whole number from {least} on")
+        raise bad(f"{name}={text} is not a whole number from {least} on")
     return int(text[:18])
 
 

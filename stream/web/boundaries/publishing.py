@@ -173,7 +173,7 @@ def router(desk: Jobs) -> APIRouter:
         except ValueError as error:
             raise bad(f"from: {error}") from error
         if job.state == RUNNING or job.checked is None:
-            raise ProblemError(409, "NotReady", "the file has not been checked to the end")
+            raise ProblemError(409, "NotReady", "the check of the file has not finished")
         ids, now = job.reaching, desk.now()
         found = await desk.ask(lambda connection: touched(connection, ids, start, FOREVER, now=now))
         return answer(TouchedFromJson(rfc3339(start), touched_json(found)))
@@ -198,15 +198,13 @@ def router(desk: Jobs) -> APIRouter:
         except ValueError as error:
             raise bad(f"from: {error}") from error
         if job.state == RUNNING or checked is None:
-            raise ProblemError(409, "NotReady", "the file has not been checked to the end")
+            raise ProblemError(409, "NotReady", "the check of the file has not finished")
         if checked.stops or checked.areas is None:
-            raise ProblemError(
-                409, "Errors", "errors stand against it: mend the file, or accept them and say why"
-            )
+            raise ProblemError(409, "Errors", "the file has errors: correct it, or accept them and say why")
         found = checked.areas
 
         def work(connection: Connection) -> Publication:
-            job.step = "publishing: what was counted under it is counted anew"
+            job.step = "publishing: recounting what it affects"
             return publish(
                 connection,
                 desk.settings.policies(),

@@ -219,11 +219,11 @@ class Viewer:
         fresh = replace(fresh, worker_silent_s=silent)
         if silent <= max(self.settings.stale_s, 5 * self.settings.watch_s):
             return fresh
-        since = f"the worker has not been heard of for {spell(silent)}: see that 'patrol worker' runs"
+        since = f"the worker has not reported for {spell(silent)}: check that 'patrol worker' is running"
         if fresh.state == STALE:
-            text = f"{fresh.text.rstrip('.')}; nothing is counted and no alert rings: {since}."
+            text = f"{fresh.text.rstrip('.')}; nothing is counted and no alerts are raised: {since}."
         else:
-            text = f"{fresh.text.rstrip('.')}, but no alert rings: {since}."
+            text = f"{fresh.text.rstrip('.')}, but no alerts are raised: {since}."
         return replace(fresh, text=text, trouble=WORKER)
 
     def _neighbourhoods_of(self, areas: AreaSet) -> dict[str, str | None]:
@@ -372,22 +372,24 @@ class Pulse:
         if newest is not None and self.settings.clock == EVENTS:
             age = time.monotonic() - self._read_at
         known = self._moment is not None
-        goes_on = "this page goes on by itself when it is back."
+        goes_on = "this page resumes by itself when it is back."
         if isinstance(failure, SchemaError):
             text = (
                 "No figures: the database lacks tables that this program needs. Run 'patrol init'; this page "
-                "goes on by itself when that is done."
+                "resumes by itself when that is done."
             )
             return Fresh(newest, age, None, STALE, text, SCHEMA)
         if failure is not None and not isinstance(failure, psycopg.Error):
-            text = "Stale: a fault of this program keeps it from reading; its log says more."
+            text = "Stale: an internal error; the program's log says more."
             return Fresh(newest, age, None, STALE, text, FAULT)
         silent = isinstance(failure, (NoAnswerError, psycopg.errors.QueryCanceled))
         what = "the database does not answer now" if silent else "the database cannot be reached now"
         if known:
             text = f"Stale: {what}; {goes_on}"
         else:
-            text = f"No figures yet: {what}. See that PostgreSQL runs and PATROL_DATABASE is right; {goes_on}"
+            text = (
+                f"No figures yet: {what}. Check that PostgreSQL runs and PATROL_DATABASE is right; {goes_on}"
+            )
         return Fresh(newest, age, None, STALE, text, SILENT if silent else AWAY)
 
     # ── news ──────────────────────────────────────────────────────────────────────────────────────────────

@@ -1,8 +1,8 @@
 """What residents may see: a neighbourhood's month, and where a postcode lies; as pages.
 
-A shell: it reads and keeps; what may be seen is decided in ``stream.core.summaries.disclosure``, how it looks
-in ``stream.reports.public``. Like everything here it answers on this machine only: it shows what ``patrol
-report public`` would write for a force's own site.
+It reads and keeps; what may be seen is decided in ``stream.core.summaries.disclosure``, how it looks in
+``stream.reports.public``. Like everything here it answers on this machine only: it shows what ``patrol report
+public`` would write for a force's own site.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ Key: TypeAlias = tuple[float, tuple[int, ...]]
 """When the file of postcodes was changed, and the versions of the neighbourhoods in force."""
 
 KEPT_S = 600.0
-"""A month that is not published is counted again after so many seconds at the earliest: it takes a while."""
+"""A month that is not published is counted again after this many seconds at the earliest: that is slow."""
 
 STATES = {
     "shown": "",
@@ -64,8 +64,8 @@ class Month:
     """What the public may see of all neighbourhoods.
 
     Attributes:
-        published: it rests on published reports of the month.
-        made: when, on a clock that only goes on, seconds.
+        published: it is based on published reports of the month.
+        made: when, on a monotonic clock, seconds.
     """
 
     of: dict[str, Public]
@@ -75,11 +75,11 @@ class Month:
 
 @dataclass(slots=True, eq=False)
 class Residents:
-    """Keeps the last months asked about, and the postcodes.
+    """Keeps the months last asked about, and the postcodes.
 
     Args:
         shelf: reads.
-        steady: a clock that only goes on, seconds.
+        steady: a monotonic clock, seconds.
     """
 
     shelf: Shelf
@@ -190,7 +190,7 @@ def month_of(name: str) -> Period:
         ProblemError: there is no such month.
     """
     if not re.fullmatch(r"[0-9]{4}-[0-9]{2}", name):
-        raise bad(f"{name!r} is no month: write it like 2026-11")
+        raise bad(f"{name!r} is not a month: write it like 2026-11")
     return reached_or_refused(Period.month, name)
 
 

@@ -1,1 +1,1 @@
-"""The pages: sources in TypeScript, and the tool that builds them. No room of the program imports it."""
+"""The pages: sources in TypeScript, and the tool that builds them. No other module imports it."""

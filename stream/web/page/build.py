@@ -1,4 +1,4 @@
-"""Builds the pages: libraries from the npm registry by their lock, sources into ``stream/web/static``.
+"""Builds the pages: locked libraries from the npm registry, sources into ``stream/web/static``.
 
 A shell, and a tool: ``python stream/web/page/build.py``. It does nothing where what is built is up to date.
 What the API says is typed in ``src/api.ts``, which is made from ``deploy/openapi.json`` before all else.

@@ -120,7 +120,7 @@ def _part_of(answer: PartsAnswer) -> str:
         return "No duty time."
     [whole] = exact_words([answer.duty])
     if "break" in answer.question.activities:
-        return f"beside {whole} of duty time; breaks are no part of it"
+        return f"beside {whole} of duty time; breaks are not part of it"
     if answer.time == answer.duty:
         return "all of the duty time"
     return f"{percent(Fraction(answer.time, answer.duty))} of {whole} of duty time"
@@ -358,7 +358,7 @@ def team_page(found: Teams, chosen: Collection[str | None], months: float, of: N
 
 def _counts_as(item: Member, experienced: Sequence[str], perhaps: Sequence[str]) -> str:
     if item.unseen:
-        return "not seen of late, not counted"
+        return "not seen recently, not counted"
     if item.officer_id in experienced:
         return "experienced"
     return "perhaps: the record begins with it" if item.officer_id in perhaps else "not yet experienced"

@@ -36,11 +36,11 @@ def asked(pairs: Iterable[tuple[str, str]]) -> Question:
         raise bad(f"by={found.by} must be one of {', '.join(DIVISIONS)}")
     for name in ("state", "page"):
         if not re.fullmatch(r"[0-9]{0,4}", getattr(found, name)) or getattr(found, name) == "0000":
-            raise bad(f"{name}={getattr(found, name)} is no number")
+            raise bad(f"{name}={getattr(found, name)} is not a number")
     if not re.fullmatch(r"(|[01]?[0-9]|2[0-3])", found.hour):
         raise bad(f"hour={found.hour} must be from 0 to 23")
     if found.again not in ("", "1"):
-        raise bad(f"again={found.again} must be 1, for the second of two hours called so")
+        raise bad(f"again={found.again} must be 1, for the second of two hours with the same name")
     if (found.hour or found.again) and not found.day:
         raise bad("an hour needs its day: day=2026-11-16&hour=9")
     return found

@@ -91,7 +91,7 @@ def week_of(name: str) -> Period:
         ProblemError: there is no such week.
     """
     if not re.fullmatch(r"[0-9]{4}-W[0-9]{2}", name):
-        raise bad(f"{name!r} is no ISO week: write it like 2026-W47")
+        raise bad(f"{name!r} is not an ISO week: write it like 2026-W47")
     return reached_or_refused(Period.week, name)
 
 
@@ -120,12 +120,12 @@ def number_of(given: Mapping[str, str]) -> int | None:
     if text is None:
         return None
     if not re.fullmatch(r"[1-9][0-9]{0,9}", text) or int(text) >= 2**31:
-        raise bad(f"number={text} is no whole number from 1 on")
+        raise bad(f"number={text} is not a whole number from 1 on")
     return int(text)
 
 
 def tagged(request: Request, body: bytes, media: str, headers: Mapping[str, str] | None = None) -> Response:
-    """An answer with the SHA-256 of its content as its tag; nothing but that for who has it already."""
+    """An answer with the SHA-256 of its content as its tag; only the tag where the client has it."""
     tag = f'"{hashlib.sha256(body).hexdigest()}"'
     said = {"ETag": tag, "Cache-Control": "no-cache", **(headers or {})}
     if tag in request.headers.get("if-none-match", ""):
@@ -204,8 +204,8 @@ def _trouble(error: Exception) -> tuple[int, str, str]:
     if isinstance(error, SchemaError):
         return 503, "Not ready yet", f"{error}."
     if isinstance(error, psycopg.DataError):
-        return 400, "That cannot be answered", "The address has a character that no name has."
-    return 503, "Not to be had now", "The database cannot be reached now. Try again in a moment."
+        return 400, "That cannot be answered", "The address contains a character that is not allowed."
+    return 503, "Not available now", "The database cannot be reached now. Try again in a moment."
 
 
 def _pages(routes: APIRouter, shelf: Shelf) -> None:
@@ -305,7 +305,7 @@ def _marked(given: Mapping[str, str]) -> tuple[int, int] | None:
     """From when to when stretches are to be marked, microseconds."""
     for name in ("from", "to"):
         if not re.fullmatch(r"-?[0-9]{0,15}", given.get(name, "")):
-            raise bad(f"{name}={given[name]} is no time in milliseconds since 1970")
+            raise bad(f"{name}={given[name]} is not a time in milliseconds since 1970")
     low, high = given.get("from"), given.get("to")
     return (int(low) * 1000, int(high) * 1000) if low and high else None
 

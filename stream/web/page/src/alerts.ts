@@ -65,8 +65,8 @@ class Row {
       {
         open,
         acknowledged: `${open} · seen by ${item.acknowledged?.by ?? ""} at ${clock(item.acknowledged?.at)}`,
-        snoozed: `${open} · asleep until ${clock(item.snoozed_until)}`,
-        cleared: `over since ${clock(item.cleared)}, after ${duration((ms(item.cleared) - ms(item.since)) / 1000)}`,
+        snoozed: `${open} · snoozed until ${clock(item.snoozed_until)}`,
+        cleared: `cleared at ${clock(item.cleared)}, after ${duration((ms(item.cleared) - ms(item.since)) / 1000)}`,
       }[stand],
     );
     this.buttons(stand);
@@ -106,8 +106,8 @@ class Row {
       const post = (what: string, words: string) => this.signed(words, () => this.post(what, {}));
       all = {
         open: () => [button("Acknowledge", () => post("acknowledge", "Acknowledge"), `Acknowledge: ${about}`), snooze()],
-        acknowledged: () => [snooze(), button("Undo", () => post("unacknowledge", "Undo"), `Undo, it is not seen: ${about}`)],
-        snoozed: () => [button("Wake", () => post("unsnooze", "Wake"), `Wake: ${about}`)],
+        acknowledged: () => [snooze(), button("Undo", () => post("unacknowledge", "Undo"), `Undo “seen”: ${about}`)],
+        snoozed: () => [button("End snooze", () => post("unsnooze", "End snooze"), `End snooze: ${about}`)],
         cleared: () => [],
       }[stand]();
     }
@@ -235,7 +235,7 @@ class AreaRow {
     text(this.since, waiting(item, state.now));
     const when = [item.days, item.hours].filter(Boolean).join(" ") || "any time";
     const issue = item.issue && !item.name.includes(item.issue) ? `${item.issue} · ` : "";
-    text(this.about, `${issue}${item.in_hours ? "in its hours now" : "not its hours"} (${when})${item.visits ? ` · ${count(item.visits, "visit")}` : ""}`);
+    text(this.about, `${issue}${item.in_hours ? "in its hours now" : "outside its hours"} (${when})${item.visits ? ` · ${count(item.visits, "visit")}` : ""}`);
     attribute(this.element, "data-state", item.someone_there ? "there" : item.overdue ? "overdue" : item.in_hours ? "open" : "closed");
   }
 }

@@ -192,13 +192,13 @@ export function startAnswers(): void {
         : missing.map((one) => ({ words: one.name, detail: heading(one), href: link(one) })),
       told
         ? early
-          ? `None of the ${told} that can be foreseen yet, of ${booked.length}.`
-          : "None that can be foreseen."
+          ? `None of the ${told} that can be projected yet, of ${booked.length}.`
+          : "None expected."
         : undecided
           ? ""
           : ordered.length
             ? booked.length
-              ? "Nothing can be foreseen yet."
+              ? "Nothing can be projected yet."
               : "Nobody is on duty."
             : "No neighbourhoods are published yet.",
       undecided ? `${below.length || "None"} below ${promise(target)} so far${below.length ? ":" : "."}` : "",
@@ -295,10 +295,10 @@ export function startTrust(): void {
     // What the server says, where it says it; a page that grew stale by itself says so in its own words.
     const stale = fresh?.state === "stale" ? fresh.text : `No position has arrived for ${duration(Math.round(age ?? 0))}.`;
     const warning = {
-      lost: `The connection to the server is lost; trying again.${state.known ? " What you see is old." : ""}`,
-      stale: `${stale}${newest} What you see is old: do not rely on it.`,
+      lost: `The connection to the server is lost; trying again.${state.known ? " What you see is out of date." : ""}`,
+      stale: `${stale}${newest} What you see is out of date: do not rely on it.`,
       away: fresh?.text ?? "",
-      empty: fresh?.text || "No position has arrived yet. The page fills by itself when the first one does.",
+      empty: fresh?.text || "No position has arrived yet. The page fills itself when the first one does.",
       connecting: "",
       live: "",
       late: "",

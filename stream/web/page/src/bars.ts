@@ -91,7 +91,7 @@ export function hours(rows: readonly Hour[], target: number): HTMLElement {
       piece.style.height = `${(seconds / row.duty_s) * 100}%`;
       stack.append(piece);
     }
-    column.append(h("b", {}, row.share === null ? "–" : percent(row.share, target).replace("\u00a0%", "")), stack);
+    column.append(h("b", {}, row.share === null ? "–" : percent(row.share, target).replace("%", "")), stack);
     plot.append(column);
     names.append(h("span", {}, clock(row.from)));
   }

@@ -160,7 +160,7 @@ function show(found: CheckResult, accepted: string[], why: string): void {
       ),
     ),
     ...(found.findings.length > SHOWN ? [h("li", { class: "empty" }, `and ${found.findings.length - SHOWN} more; patrol areas check shows all of them.`)] : []),
-    ...(found.findings.length ? [] : [h("li", { class: "empty" }, "Nothing: the file is clean.")]),
+    ...(found.findings.length ? [] : [h("li", { class: "empty" }, "Nothing: the file has no faults.")]),
   );
   rovingStop(list, ".finding");
   acceptance(found, accepted, why);
@@ -192,7 +192,7 @@ function acceptance(found: CheckResult, accepted: string[], why: string): void {
     h(
       "fieldset",
       {},
-      h("legend", {}, "An error stops the publication. What is meant so can be accepted:"),
+      h("legend", {}, "Errors prevent publication. What is intended can be accepted:"),
       ...codes.map((code) =>
         h("label", { class: "choice" }, h("input", { type: "checkbox", name: "code", value: code }), ` ${code} (${found.findings.filter((one) => one.code === code).length})`),
       ),
@@ -255,7 +255,7 @@ function change(diff: Diff | null): void {
       diff.changed.map((one) => `${called(one.area_id)}: ${one.attributes.map(({ key, before, after }) => `${key} ${before ?? "–"} → ${after ?? "–"}`).join(", ")}`),
     ),
     group(
-      diff.ground.length === 1 ? "piece of ground that changes hands" : "pieces of ground that change hands",
+      diff.ground.length === 1 ? "piece of land that changes hands" : "pieces of land that change hands",
       diff.ground.map((one) => `${ground(one.size_m2)} from ${one.from === null ? "nobody" : called(one.from)} to ${one.to === null ? "nobody" : called(one.to)}`),
     ),
   ].filter((one) => one !== null);
@@ -275,14 +275,14 @@ class Reach {
     const request = new AbortController();
     this.request = request;
     const when = dayYear(`${date}T12:00:00Z`);
-    this.element.replaceChildren(h("p", { class: "quiet" }, `Looking for the duties that it reaches from ${when} on…`));
+    this.element.replaceChildren(h("p", { class: "quiet" }, `Looking for the duties that it affects from ${when} on…`));
     try {
       const path = `/boundaries/jobs/${encodeURIComponent(this.job)}/touched?from=${encodeURIComponent(date)}`;
       const { touched } = await ask<TouchedFrom>(path, { signal: request.signal });
       if (!request.signal.aborted) this.show(touched, `From ${when} on`);
     } catch (error) {
       if (request.signal.aborted) return;
-      this.element.replaceChildren(h("p", { class: "trouble", role: "alert" }, `Which duties it reaches is not known: ${words(error)}`));
+      this.element.replaceChildren(h("p", { class: "trouble", role: "alert" }, `Which duties it affects is not known: ${words(error)}`));
     }
   }
 
@@ -291,7 +291,7 @@ class Reach {
     const officers = new Set(touched.flatMap((one) => one.officers));
     const weeks = (one: Touched) => (one.weeks.length ? `, ${one.weeks.length === 1 ? "week" : "weeks"} ${one.weeks.join(", ")}` : "");
     this.element.replaceChildren(
-      h("p", {}, officers.size ? `${when} it reaches duties of ${count(officers.size, "officer")} in ${count(touched.length, "neighbourhood")}:` : `${when} it reaches no duty that is booked.`),
+      h("p", {}, officers.size ? `${when} it affects duties of ${count(officers.size, "officer")} in ${count(touched.length, "neighbourhood")}:` : `${when} it affects no booked duties.`),
       h("ul", {}, ...touched.slice(0, SHOWN).map((one) => h("li", {}, `${called(one.area_id)}: ${count(one.officers.length, "officer")}${weeks(one)}`))),
     );
   }
@@ -320,7 +320,7 @@ function publication(found: CheckResult): void {
   panel.hidden = false;
   byId("published").replaceChildren();
   if (!found.may_be_published) {
-    form.replaceChildren(h("p", {}, "This file cannot be published: errors stand against it. Mend it and check it again, or accept what is meant so."));
+    form.replaceChildren(h("p", {}, "This file cannot be published: it has errors. Correct it and check it again, or accept what is intended."));
     return;
   }
   const trouble = h("p", { class: "trouble", role: "alert" });
@@ -369,7 +369,7 @@ async function work(path: string, sent: Publish | TakeBack, place: HTMLElement, 
   progress.hidden = false;
   bar.removeAttribute("value");
   const began = performance.now();
-  const tick = () => text(step, `${what}: what it reaches is counted anew… ${duration((performance.now() - began) / 1000)}`);
+  const tick = () => text(step, `${what}: what it affects is being counted again… ${duration((performance.now() - began) / 1000)}`);
   tick();
   const clock = window.setInterval(tick, 1_000);
   try {
@@ -382,7 +382,7 @@ async function work(path: string, sent: Publish | TakeBack, place: HTMLElement, 
 
 function told(outcome: Outcome): string {
   return [
-    outcome.devices ? `${count(outcome.devices, "device")} counted anew.` : "",
+    outcome.devices ? `${count(outcome.devices, "device")} counted again.` : "",
     outcome.figures_changed ? `${count(outcome.figures_changed, "figure")} changed, on record as restatement ${outcome.restatement ?? ""}.` : "No figure changed.",
   ]
     .filter(Boolean)
@@ -452,8 +452,8 @@ function takeBack(one: Version, followed: boolean): void {
       "p",
       {},
       followed
-        ? "The version before it is in force again. What was counted under it is counted anew, and figures that change by that are put on record."
-        : `No ${KINDS[one.kind]} will be in force: no version was published before it. What was counted under it is counted anew without any, and figures that change by that are put on record.`,
+        ? "The version before it is in force again. What was counted under it is counted again, and figures that change are put on record."
+        : `No ${KINDS[one.kind]} will be in force: no version was published before it. What was counted under it is counted again without any, and figures that change are put on record.`,
     ),
     byField(),
     h("label", {}, "Why ", h("input", { name: "why", type: "text", maxlength: "400" })),

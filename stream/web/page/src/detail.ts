@@ -277,7 +277,7 @@ export class Detail {
         h("h3", {}, "Officers"),
         sorted.length
           ? h("ul", { class: "officers-list" }, ...sorted.map((one) => officerRow(one, from, to)))
-          : h("p", { class: "empty" }, "Nobody of this neighbourhood is on duty now."),
+          : h("p", { class: "empty" }, "None of this neighbourhood's officers is on duty now."),
         sorted.length ? ticks(from, to) : null,
       ),
     );
@@ -326,7 +326,7 @@ export class Detail {
         h(
           "div",
           {},
-          h("p", {}, h("b", {}, one ? now(one) : asked === undefined ? "not on duty now" : "a duty of the record"), one?.since ? ` since ${clock(one.since)}` : ""),
+          h("p", {}, h("b", {}, one ? now(one) : asked === undefined ? "not on duty now" : "an earlier duty"), one?.since ? ` since ${clock(one.since)}` : ""),
           h("p", { class: "quiet" }, [role ? roleWords(role) : "", team, one?.state_name ? `status: ${one.state_name}` : ""].filter(Boolean).join(" · ")),
         ),
       ),

@@ -109,7 +109,7 @@ function notDrawn(): void {
   if (!why && !note.dataset["why"]) return;
   note.dataset["why"] = why;
   note.hidden = !why;
-  text(note, `Not known: ${why.replace(/^(?:Stale|No figures(?: yet)?): */, "").replace(/\.$/, "")}. The map asks again by itself.`);
+  text(note, `Not known: ${why.replace(/^(?:Stale|No figures(?: yet)?): */, "").replace(/\.$/, "")}. The map tries again by itself.`);
 }
 
 async function loadAreas(map: LiveMap, tries = 0): Promise<void> {

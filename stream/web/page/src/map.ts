@@ -157,7 +157,7 @@ export class LiveMap {
     this.map.addControl(new NavigationControl({ showCompass: false }), "top-right");
     this.map.addControl(new ScaleControl({ unit: "metric", maxWidth: 90 }), "bottom-right");
     const canvas = this.map.getCanvas();
-    canvas.setAttribute("aria-label", "Map. Arrow keys move it, plus and minus zoom. All of it is in the lists, too.");
+    canvas.setAttribute("aria-label", "Map. Arrow keys move it, plus and minus zoom. Everything on it is also in the lists.");
     canvas.setAttribute("aria-describedby", "map-note");
     this.map.on("click", (event) => {
       const hit = this.hit(event.point.x, event.point.y);
@@ -337,7 +337,7 @@ export class LiveMap {
     return this.areas?.[kind].features.find((item) => item.id === id)?.properties.name ?? id;
   }
 
-  /** Whether there is an area of that kind and id; null while nobody knows. */
+  /** Whether there is an area of that kind and id; null while that is unknown. */
   has(kind: keyof Omit<Areas, "version">, id: string): boolean | null {
     return this.areas && this.areas[kind].features.some((item) => item.id === id);
   }
@@ -549,7 +549,7 @@ export class LiveMap {
         return this.options.onHover(
           [
             area.name,
-            [area.issue, `${area.in_hours ? "in its hours now" : "not its hours"} (${when})`].filter(Boolean).join(" · "),
+            [area.issue, `${area.in_hours ? "in its hours now" : "outside its hours"} (${when})`].filter(Boolean).join(" · "),
             area.someone_there ? `${area.someone_there} there now` : area.last_visit_end ? `last visit ${duration(since(area, state.now))} ago` : "no visit yet",
           ],
           x,

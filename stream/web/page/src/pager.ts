@@ -108,6 +108,6 @@ export class Pager {
   private label(): void {
     const what = this.stop.dataset["what"] ?? "";
     text(this.stop, this.paused ? "▸" : "❚❚");
-    attribute(this.stop, "aria-label", this.paused ? `Turn the pages of ${what} by themselves` : `Stop turning the pages of ${what}`);
+    attribute(this.stop, "aria-label", this.paused ? `Turn the pages of ${what} automatically` : `Stop turning the pages of ${what}`);
   }
 }

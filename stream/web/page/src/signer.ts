@@ -28,8 +28,8 @@ export function startSigner(): void {
   const show = () => {
     if (changing) return;
     const name = signerName();
-    const change = h("button", { type: "button", class: "plain", onclick: open }, name ? "change" : "say who you are");
-    place.replaceChildren(...(name ? ["signing as ", h("b", {}, name)] : ["signing as nobody yet"]), " – ", change);
+    const change = h("button", { type: "button", class: "plain", onclick: open }, name ? "change" : "give your name");
+    place.replaceChildren(...(name ? ["signing as ", h("b", {}, name)] : ["no name given yet"]), " – ", change);
   };
   const close = () => {
     changing = false;
@@ -38,7 +38,7 @@ export function startSigner(): void {
   };
   const open = () => {
     changing = true;
-    const input = h("input", { type: "text", maxlength: LONGEST_NAME, "aria-label": "Your name, as it is put on record", placeholder: "Your name", autocomplete: "off", value: signerName() });
+    const input = h("input", { type: "text", maxlength: LONGEST_NAME, "aria-label": "Your name, as it will be recorded", placeholder: "Your name", autocomplete: "off", value: signerName() });
     const form = h("form", { class: "sign" }, input, h("button", { type: "submit" }, "Save"), h("button", { type: "button", onclick: close }, "Cancel"));
     form.addEventListener("submit", (event) => {
       event.preventDefault();

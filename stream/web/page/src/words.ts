@@ -46,8 +46,8 @@ export function minutes(seconds: number): string {
 
 /**
  * A share in per cent, everywhere on the page as reports and tables say it (`stream.core.explaining.wording.percent`): one decimal, or
- * as many as the target has; what is below the target is shown below it, and what reaches it is shown so; 0 % and
- * 100 % are shown of nothing else than 0 and 1.
+ * as many as the target has; what is below the target is shown below it, and what reaches it is shown so; 0% and
+ * 100% are shown of nothing else than 0 and 1.
  */
 export function percent(share: number | null | undefined, target?: number): string {
   if (share === null || share === undefined) return "–";
@@ -61,7 +61,7 @@ export function percent(share: number | null | undefined, target?: number): stri
   }
   if (share > 0) shown = Math.max(shown, 1);
   if (share < 1) shown = Math.min(shown, scale - 1);
-  return `${(shown / 10 ** digits).toFixed(digits)}\u00a0%`;
+  return `${(shown / 10 ** digits).toFixed(digits)}%`;
 }
 
 /** Numbers of six decimals are never quite themselves in binary: near enough to a whole one is one. */
@@ -76,7 +76,7 @@ function half(value: number): number {
 
 /** A promise in per cent, with as many decimals as it has. */
 export function promise(target: number): string {
-  return `${Number((target * 100).toPrecision(10))}\u00a0%`;
+  return `${Number((target * 100).toPrecision(10))}%`;
 }
 
 export const VERDICTS: Record<string, string> = {
@@ -98,7 +98,7 @@ export const ACTIVITIES: Record<Activity | "none", string> = {
   break: "on a break",
   unknown: "no signal",
   off_duty: "off duty",
-  none: "nobody has it",
+  none: "not allocated",
 };
 
 export function activityWords(activity: string | null | undefined): string {
@@ -128,7 +128,7 @@ export function away(share: Share): number {
   return share.off_patch_s + share.not_visible_s;
 }
 
-/** Whether the target will be missed at the end of the shift: for certain, or if it goes on like the last hour. */
+/** Whether the target will be missed at the end of the shift: for certain, or if the last hour's pattern continues. */
 export function willMiss(share: Share): boolean {
   return share.outlook === "certain_miss" || share.outlook === "likely_miss";
 }
@@ -155,14 +155,14 @@ export function headingWords(share: Share): string {
   const [best, worst] = [percent(share.projected_best, target), percent(share.projected_worst, target)];
   switch (share.outlook) {
     case "certain_miss":
-      return `Cannot reach ${promise(target)} any more: at most ${best} at the end of the shift, even with all on patch from now.`;
+      return `Can no longer reach ${promise(target)}: at most ${best} at the end of the shift, even with everyone on patch from now on.`;
     case "certain_met":
-      return `Sure to reach ${promise(target)}: at least ${worst} at the end of the shift.`;
+      return `Certain to reach ${promise(target)}: at least ${worst} at the end of the shift.`;
     case "likely_miss":
     case "open":
-      return `${mayMiss(share) ? `May miss ${promise(target)}: that is still open. ` : ""}Heading for ${percent(share.projected, target)} at the end of the shift if it goes on like the last hour; from ${worst} to ${best} is possible.`;
+      return `${mayMiss(share) ? `May miss ${promise(target)}. ` : ""}Heading for ${percent(share.projected, target)} at the end of the shift if the last hour's pattern continues; anything from ${worst} to ${best} is possible.`;
     case "too_early":
-      return `Too early to tell how the shift ends: from ${worst} to ${best} is possible.`;
+      return `Too early to tell how the shift will end: anything from ${worst} to ${best} is possible.`;
     default:
       return "";
   }
