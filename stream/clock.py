@@ -1,6 +1,6 @@
 """What is now: the wall clock's time, or in a replay that of the newest event.
 
-A shell: it reads the machine's clock. Whatever asks whether something has begun or is over asks a ``Clock``.
+It reads the machine's clock. Whatever asks whether something has begun or is over asks a ``Clock``.
 """
 
 from __future__ import annotations

@@ -274,7 +274,9 @@ def _name(
         whole = "".join(char for char in ungarbled(name) or name if printable(char) == char)
         whole = whole.strip()[:LONGEST] or who[1] or ""
         what = (
-            f"longer than {LONGEST} characters" if len(name) > LONGEST else "with characters that are no text"
+            f"longer than {LONGEST} characters"
+            if len(name) > LONGEST
+            else "with characters that are not text"
         )
         text = f"{which} has a name {what}: {name[:40]!r}"
         found.append(finding_of("name-unfit", text, f"read as {whole[:40]!r}", who, place=place))

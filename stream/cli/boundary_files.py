@@ -331,7 +331,7 @@ def side(text: str, kind: Kind | None) -> tuple[AreaSet, tuple[int, int]]:
     except AreaFileError:
         if kind is None or not own:
             raise
-        found = areas_of(raw, kind)  # its words are no kinds of ours
+        found = areas_of(raw, kind)  # its kinds are not ours
     return found, (wall(), FOREVER)
 
 

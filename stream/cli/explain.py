@@ -206,7 +206,7 @@ def _touches(found: Found, duty: Duty, scope: str, wanted: str, start: int, end:
 
 
 def nobody(found: Found, scope: str, wanted: str, start: int, end: int) -> str:
-    """Why there is no figure, in one line, and where there is one."""
+    """Why there is no figure, in one line, and where there are duties."""
     from geo.boundaries.layer import printable
     from stream.core.calendar import local_day
     from stream.core.explaining.wording import day_words, period_words

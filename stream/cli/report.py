@@ -297,7 +297,7 @@ def tally(found: Sequence[Summary], period: Period) -> str:
 @report.command(epilog="Example: patrol report publish --week 2026-W47")
 @week_option
 @neighbourhoods_option
-@click.option("--by", default=None, help="Who publishes.  [default: your user's name]")
+@click.option("--by", default=None, help="Who publishes it.  [default: your user name]")
 @now_option
 @click.option("--json", "as_json", is_flag=True, help="What was published, as JSON.")
 def publish(

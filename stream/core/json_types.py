@@ -1,4 +1,4 @@
-"""Types of what is said as JSON, and the functions that make it of the core's values. A core room.
+"""Types of what is said as JSON, and the functions that make it of the core's values.
 
 Of structs with fields of these types the HTTP API, its OpenAPI document and the page's types are all made.
 """

@@ -1,8 +1,8 @@
 """From Kafka into the database, and from there to Kafka, reports and mail.
 
-A shell: it moves bytes between Kafka, the core and the store; nothing is counted or decided here.
+It moves bytes between Kafka, the core and the store; nothing is counted or decided here.
 
-Reading list for the newcomer:
+Reading list for a newcomer:
 
 * ``ingest``         raw topics → frames, lines and dead letters
 * ``stages``         what the worker runs, as one list; ``agents`` runs it as a Faust app

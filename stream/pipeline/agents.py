@@ -1,8 +1,8 @@
 """The worker: a Faust app that runs the stages and errands of ``stream.pipeline.stages``.
 
-A shell: events come in, one transaction a batch is made of them by ``stream.store.ledger`` (where the order
-of a commit is written down step by step), and only then are they acknowledged. The batch is whatever came in
-while the last one was written: under light traffic a frame, under a backlog many.
+Events come in, one transaction a batch is made of them by ``stream.store.ledger`` (where the order of a
+commit is written down step by step), and only then are they acknowledged. The batch is whatever came in while
+the last one was written: under light traffic a frame, under a backlog many.
 
 Nothing here may raise out of an agent's loop: Faust would acknowledge the event. A database that is away
 makes the worker wait, with growing pauses, and say so; what cannot be read goes to the dead letters.
@@ -274,7 +274,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
     Raises:
         SchemaError: the database's schema is not up to date.
         SettingsError: the mail file cannot be used.
-        Exception: a fault of the program: better to end and be started again than to go on half dead.
+        Exception: a fault of the program: better to end and be restarted than to continue in a bad state.
     """
     if settings.mail:
         read_mailing(settings.mail)  # a file that cannot be used is better known now than on Monday

@@ -1,7 +1,7 @@
 """Elections: of all workers one does what must be done by one, chosen by a lock in the database.
 
-A shell. Whoever has the lock keeps it as long as the connection lives: when a worker ends, or loses the
-database, another one is elected.
+Whoever has the lock keeps it as long as the connection lives: when a worker ends, or loses the database,
+another one is elected.
 """
 
 from __future__ import annotations

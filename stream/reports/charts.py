@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 WIDTH = 720
 """Of every drawing, in its own units; about the width of a page in CSS pixels."""
 
-
 CLASSES = {"met": "met", "missed": "missed", "not proven": "unproven", None: "none"}
 
 

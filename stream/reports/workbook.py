@@ -68,7 +68,7 @@ def xlsx(summary: Summary) -> bytes:
 
 
 def _first(worksheet: Worksheet, summary: Summary, bold: Format, formats: dict[str, Format]) -> None:
-    """What the sheet on paper says in words and in single numbers."""
+    """The words and single numbers of the first page."""
     found = view.reading(summary.figures, summary.basis.target)
     figures = summary.figures
     lines: list[tuple[str, str, Cell]] = [

@@ -21,8 +21,8 @@ Reading list for a newcomer:
 * ``publications``  boundaries published and taken back, and what that changes
 * ``records``       what was published, accepted and restated
 * ``reports``       published summaries by number
-* ``outbox``        letters that wait to be sent
-* ``alerts``        alerts as episodes, and what people said to them
+* ``outbox`` letters waiting to be sent
+* ``alerts`` alerts as episodes, acknowledgements and snoozes
 * ``reading``       questions: ``instant`` (one instant, one numbering), ``live`` and ``screen`` (figures and
                     picture of now), ``sight`` (what the live page and the watch see), ``duty_track``
                     (a duty's map), ``summaries``, ``explained``, ``exports``, ``progress``

@@ -37,7 +37,6 @@ WIDTHS = {
     "time": ">i8",
 }
 
-
 SENDERS = {
     "bool": "boolsend",
     "int2": "int2send",

@@ -33,14 +33,14 @@ GRACE_S = 1.0
 
 
 class NoAnswerError(psycopg.OperationalError):
-    """The database took a question, or the connection, and did not answer in time."""
+    """The database accepted a statement, or the connection, and did not answer in time."""
 
     def __init__(self, said: str = "the database does not answer") -> None:
         super().__init__(said)
 
 
 class _Bounded(psycopg.Connection[TupleRow]):
-    """A connection that is given up when the server says nothing for too long.
+    """A connection that is given up when the server does not respond for too long.
 
     Attributes:
         silence_s: how long it may say nothing.
@@ -55,11 +55,11 @@ class _Bounded(psycopg.Connection[TupleRow]):
         try:
             return super().wait(self._heard(gen), *args, **kwargs)
         except NoAnswerError:
-            self.pgconn.finish()  # it is in the middle of something: nothing more can be asked of it
+            self.pgconn.finish()  # it is in the middle of a statement and cannot be used
             raise
 
     def _heard(self, gen: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
-        """The same, but it fails when it is told too often that there was nothing to read or write."""
+        """The same, but it fails when it finds too often that there is nothing to read or write."""
         heard = time.monotonic()
         try:
             wanted = next(gen)

@@ -11,11 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 JSON = "application/json"
-
-
 GEOJSON = "application/geo+json"
-
-
 OPENAPI = "application/vnd.oai.openapi+json;version=3.0"
 
 

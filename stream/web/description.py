@@ -41,6 +41,9 @@ def in_path(name: str, about: str, kind: Any = str) -> Json:
     return {"name": name, "in": "path", "required": True, "description": about, "schema": kind}
 
 
+AREA_ID = in_path("areaId", "The id of a neighbourhood.")
+
+
 def in_query(name: str, about: str, kind: Any = str, *, required: bool = False) -> Json:
     """A parameter of the query.
 

@@ -17,10 +17,8 @@ if TYPE_CHECKING:
 LARGEST = 100_000
 """The most bytes of a request."""
 
-
 MOST_NAME = 100
-"""Characters of who says it, at most."""
-
+"""The most characters of a name."""
 
 _UNSEEN = r"\x00-\x1f\x7f-\x9f\u00ad\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff"
 
@@ -60,6 +58,6 @@ async def body_of(request: Request, kind: type[Said]) -> Said:
         return msgspec.json.decode(whole, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         if str(error).endswith("`$.by`"):
-            said = f"by must say who asks, in 1 to {MOST_NAME} characters that can be seen"
+            said = f"by must say who is asking, in 1 to {MOST_NAME} visible characters"
             raise bad(said) from error
         raise bad(f"the content cannot be used: {error}") from error

@@ -412,7 +412,7 @@ def test_the_contracts_state() -> None:
         (_message(lat=True), Reason.BAD_VALUE, "$.lat"),
         (_message(device_id=5), Reason.BAD_VALUE, "$.device_id"),
         (_message(device_id=""), Reason.BAD_VALUE, "device_id is empty"),
-        (_message(device_id="r\x00"), Reason.BAD_VALUE, "no text"),
+        (_message(device_id="r\x00"), Reason.BAD_VALUE, "not text"),
         (_message(device_id="r" * 201), Reason.BAD_VALUE, "201 characters"),
         (_message(error_m="8"), Reason.BAD_VALUE, "$.error_m"),
         (_message(time="2026-11-23T08:15:03"), Reason.BAD_VALUE, "offset"),

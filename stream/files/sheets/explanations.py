@@ -98,7 +98,7 @@ def explanation_json(found: Explanation, basis: Named, *, depth: str) -> dict[st
 
     Args:
         found: the explanation.
-        basis: names, and what the figure rests on.
+        basis: names, and what the figure is based on.
         depth: down to which of ``stream.core.explaining.explanation.LEVELS``.
     """
     said = words(found, basis)

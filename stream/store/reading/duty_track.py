@@ -1,6 +1,6 @@
 """One duty whole: its slices, the positions of its devices, its figure. For the page that shows a shift.
 
-A shell that only reads; what the slices and figures are is said in the core.
+Reads only; what the slices and figures are is said in the core.
 """
 
 from __future__ import annotations

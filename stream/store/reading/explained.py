@@ -1,7 +1,7 @@
 """What ``patrol explain`` and ``patrol teams`` look at: from files, or just so much of the database.
 
-A shell that only reads. An explanation needs the whole duties behind its figure and nothing else, so of the
-database only these are read, however many years it holds.
+Reads only. An explanation needs the whole duties behind its figure and nothing else, so of the database only
+these are read, however many years it holds.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The tables as columns again: what the database holds, in the core's own forms.
 
-A shell that only reads.
+Reads only.
 """
 
 from __future__ import annotations

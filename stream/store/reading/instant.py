@@ -1,6 +1,6 @@
 """One instant of the database, and one numbering of what is read as of it.
 
-A shell that only reads. The core knows devices, places and duties by numbers from 0; the database by keys.
+Reads only. The core knows devices, places and duties by numbers from 0; the database by keys.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The live figures: the duties now running, each from its start to now (rule 15).
 
-A shell that only reads; what is a figure is said in ``stream.core.shares``.
+Reads only; what is a figure is said in ``stream.core.shares``.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """How far the counting is: the offsets that are settled, the positions, and the days that are counted.
 
-A shell that only reads.
+Reads only.
 """
 
 from __future__ import annotations

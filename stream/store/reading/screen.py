@@ -1,7 +1,7 @@
 """What the live page shows, read in one go: figures, positions, the last day.
 
-A shell that only reads. A reader keeps at hand what seldom changes (names, places, closed slices) and asks
-only for what is new, so that a second of a whole force costs a few queries, however long the shift is.
+Reads only. A reader keeps at hand what seldom changes (names, places, closed slices) and asks only for what
+is new, so that a second of a whole force costs a few queries, however long the shift is.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Looking: what the live page and the watch for alerts see.
 
-A shell that only reads: it asks ``screen`` and lets the core say what it means. The last day is looked at
-less often than the growing ends, so that a large force does not cost more than it should.
+Reads only: it asks ``screen`` and lets the core say what it means. The last day is looked at less often than
+the growing ends, so that a large force does not cost more than it should.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Just so much of the database as summaries of a period are counted from, as of one instant.
 
-A shell that only reads; ``stream.core.summaries.counting`` counts. For one neighbourhood only what concerns
-it is read, so that a page need not wait for a force; for all of them everything is read once.
+Reads only; ``stream.core.summaries.counting`` counts. For one neighbourhood only what concerns it is read, so
+that a page need not wait for a force; for all of them everything is read once.
 """
 
 from __future__ import annotations
@@ -398,7 +398,7 @@ def _visiting(
 
 
 def places_of(connection: Connection, keys: NDArray[np.integer]) -> tuple[list[Place], NDArray[np.int32]]:
-    """The places behind keys, and for each key its number among them; ``UNKNOWN`` stays what it is."""
+    """The places behind keys, and for each key its number among them; ``UNKNOWN`` stays ``UNKNOWN``."""
     used = np.unique(keys[keys != UNKNOWN])
     found = {
         key: Place(neighbourhood, premises, tuple(priorities), tuple(near))

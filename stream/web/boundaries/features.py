@@ -1,7 +1,7 @@
 """Areas as OGC API Features: part 1 (core, GeoJSON, OpenAPI 3.0) and part 2 (reference systems).
 
-A shell: it reads a request, asks ``Boundaries`` and writes the answer. Each kind of area is a collection;
-without ``datetime`` it has what is in force now, with it what was or will be then.
+It reads a request, asks ``Boundaries`` and writes the answer. Each kind of area is a collection; without
+``datetime`` it has what is in force now, with it what was or will be then.
 """
 
 from __future__ import annotations

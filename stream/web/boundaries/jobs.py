@@ -44,14 +44,11 @@ if TYPE_CHECKING:
 MOST_JOBS = 20
 """How many jobs are kept; the oldest gives way."""
 
-
 MOST_WAITING = 4
 """How many may wait for their turn."""
 
-
 KEPT_S = 3600.0
 """For how long a job is kept once it is done, seconds."""
-
 
 RUNNING, DONE, FAILED = "running", "done", "failed"
 
@@ -270,7 +267,7 @@ def differences(found: AreaSet, published: AreaSet) -> Diff:
 
 
 def reaching(checked: Checked, published: AreaSet) -> list[str]:
-    """The neighbourhoods whose ground changes with a file: duties in them are counted anew."""
+    """The neighbourhoods whose ground changes with a file: duties in them are recounted."""
     if checked.areas is None:
         return []
     found = differences(checked.areas, published)

@@ -1,7 +1,7 @@
 """The published boundaries as the web needs them: which version is in force when, and shapes ready to send.
 
-A shell. A version never changes once it is published, so it is read once and kept; which versions there are
-is asked each time, so that a new one shows at once, in every process.
+A version never changes once it is published, so it is read once and kept; which versions there are is asked
+each time, so that a new one shows at once, in every process.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Boundaries over HTTP: a file checked, compared with what is published, published with a date, taken back.
 
-A shell: what is wrong with a file is said by ``geo.boundaries.checks``, what differs by
-``geo.boundaries.diffs``, and what follows from a publication by ``stream.store.publications``. A check is a
-*job*: it goes on while the page asks how far it has come. Jobs live in this process, a few at a time, for an
-hour; what is published stands in the database.
+What is wrong with a file is said by ``geo.boundaries.checks``, what differs by ``geo.boundaries.diffs``,
+and what follows from a publication by ``stream.store.publications``. A check is a *job*: it goes on while the
+page asks how far it has come. Jobs live in this process, a few at a time, for an hour; what is published
+stands in the database.
 """
 
 from __future__ import annotations
@@ -48,7 +48,6 @@ FROM_DATE = api.in_query("from", "A local date, from its midnight on, or a time.
 LARGEST = 200_000_000
 """Bytes of a file that is sent, at most."""
 
-
 Start = Annotated[
     str,
     Meta(
@@ -87,7 +86,7 @@ class TouchedFromJson(msgspec.Struct):
 
 
 class OutcomeJson(msgspec.Struct):
-    """What a publication, or taking one back, amounted to."""
+    """The result of a publication, or of taking one back."""
 
     version: int
     versions: list[int]
@@ -276,7 +275,7 @@ async def refusing(work: Any) -> Publication:
 
 
 def outcome_json(outcome: Publication) -> OutcomeJson:
-    """What a publication, or taking one back, amounted to."""
+    """The result of a publication, or of taking one back."""
     return OutcomeJson(
         version=outcome.versions[0],
         versions=list(outcome.versions),

@@ -1,6 +1,6 @@
 """What people say to alerts: seen, and not now. Over HTTP, from this program's own pages only.
 
-A shell: it reads a request, writes a line to the database, and answers with the alert as it then is.
+It reads a request, writes a line to the database, and answers with the alert as it then is.
 """
 
 from __future__ import annotations

@@ -231,7 +231,7 @@ def visible(share: ShareJson) -> tuple[Any, ...]:
         *per(100, share.projected, share.projected_low, share.projected_high),
         *per(100, share.projected_best, share.projected_worst, share.shift_done),
         *(share.name, share.target, share.verdict, share.nobody_since, share.outlook),
-        share.start if share.officers_on_duty else None,  # nobody's period begins now, whenever that is
+        share.start if share.officers_on_duty else None,  # nobody has a period that begins now
         *(share.officers_on_duty, share.officers_on_patch, share.officers_silent, share.officers_on_break),
         int(share.abstraction_s // 60),
         tuple((item.where, item.state, int(item.seconds // 60)) for item in share.abstraction),

@@ -1,7 +1,7 @@
 """The pulse: the database is read once a second, whoever looks, and every page gets the same bytes.
 
-A shell. While nobody listens it stands still. What changed is written out and compressed once; pages keep no
-queue of their own but a number, how far in the last minute's news they have come. Who falls behind gets a new
+While nobody listens it stands still. What changed is written out and compressed once; pages keep no queue of
+their own but a number, how far in the last minute's news they have come. Who falls behind gets a new
 snapshot, so that a slow reader costs nobody memory.
 
 Compression: the news of every pulse is a run of deflate blocks that ends with a full flush, so it means the

@@ -1,6 +1,6 @@
 """The live figures over HTTP: what the page starts from, the stream of what changes, and what lies behind it.
 
-A shell: it reads a request, asks the pulse and writes the answer.
+It reads a request, asks the pulse and writes the answer.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from geo.areas import Kind
 from stream.store.reading.duty_track import officer_duties, read_duty
 from stream.web.answering import GEOJSON, ShapeJson, answer, with_more
 from stream.web.boundaries.parameters import CRS84
-from stream.web.description import in_path, operation
+from stream.web.description import AREA_ID, in_path, operation
 from stream.web.live.figures import LiveJson
 from stream.web.live.officers import (
     DutyDetailJson,
@@ -52,7 +52,6 @@ LAST_EVENT_ID = {
     "description": "The last event that the page has; what followed is sent, as far as it is remembered.",
     "schema": str,
 }
-AREA_ID = in_path("areaId", "The id of a neighbourhood.")
 OFFICER_ID = in_path("officerId", "The officer's id.")
 DUTY_ID = in_path("dutyId", "The duty's id.")
 

@@ -1,9 +1,9 @@
 """Builds the pages: locked libraries from the npm registry, sources into ``stream/web/static``.
 
-A shell, and a tool: ``python stream/web/page/build.py``. It does nothing where what is built is up to date.
-What the API says is typed in ``src/api.ts``, which is made from ``deploy/openapi.json`` before all else.
-Node of 20 or newer is taken from the machine; where there is none it comes as a wheel from the Python package
-index, by a lock of its own beside this file.
+A tool: ``python stream/web/page/build.py``. It does nothing where what is built is up to date. What the API
+says is typed in ``src/api.ts``, which is made from ``deploy/openapi.json`` before all else. Node of 20 or
+newer is taken from the machine; where there is none it comes as a wheel from the Python package index, by a
+lock of its own beside this file.
 """
 
 from __future__ import annotations

@@ -191,7 +191,7 @@ class WeekBoundariesJson(msgspec.Struct, frozen=True):
 
 
 class WeekBasisJson(msgspec.Struct, frozen=True):
-    """What a summary rests on."""
+    """What a summary is based on."""
 
     target: Part
     policy: Mapping[str, float | Mapping[str, Mapping[str, str]]]

@@ -41,7 +41,6 @@ if TYPE_CHECKING:
 PAGE = 500
 """So many parts are shown on a page."""
 
-
 LENGTH_WORDS = ("under 5 minutes", "5 to 10 minutes", "10 to 20 minutes", "20 minutes and over")
 assert len(LENGTH_WORDS) == len(LENGTHS) + 1
 
@@ -244,7 +243,7 @@ def crewing_page(found: Sequence[CrewedHour], hour: int | None, of: Neighbourhoo
 
     Args:
         found: as counted now.
-        hour: of the clock on the wall, over all days; None: all.
+        hour: local time, over all days; None: all.
         of: the neighbourhood.
     """
     week = of.period.name

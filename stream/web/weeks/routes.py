@@ -1,9 +1,9 @@
 """The weekly pages and their API: the force's week, a neighbourhood's, what every number is made of; files.
 
-A shell: it reads a request, asks the shelf and writes the answer. Everything is made on the server, and no
-page has a script. A published summary is shown from its document; what is not published is counted now, and
-says so. What a number is made of is always counted now; where that is no longer what was published, the page
-says both.
+It reads a request, asks the shelf and writes the answer. Everything is made on the server, and no page has
+a script. A published summary is shown from its document; what is not published is counted now, and says so.
+What a number is made of is always counted now; where that is no longer what was published, the page says
+both.
 """
 
 from __future__ import annotations
@@ -29,7 +29,6 @@ from stream.reports import force
 from stream.reports.bundle import files
 from stream.store.schema import SchemaError
 from stream.web import description as api
-from stream.web import schemas
 from stream.web.answering import JSON
 from stream.web.problems import ProblemError, bad, known
 from stream.web.weeks import duty_page, pages, strip
@@ -67,7 +66,6 @@ FILES = {
     "zip": "application/zip",
 }
 """What a summary can be taken home as; ``zip`` holds the CSV files."""
-
 
 WEEK = api.in_path(
     "week",
@@ -152,7 +150,7 @@ def _answers(routes: APIRouter, shelf: Shelf) -> None:
     @routes.get(
         "/api/v1/neighbourhoods/{areaId:path}/weeks/{week}",
         tags=["weekly"],
-        **api.operation("week", "The weekly summary's figures", WeekJson, [schemas.AREA_ID, WEEK, NUMBER]),
+        **api.operation("week", "The weekly summary's figures", WeekJson, [api.AREA_ID, WEEK, NUMBER]),
     )
     def week(request: Request) -> Response:
         given = known(request.query_params.multi_items(), ("number",))

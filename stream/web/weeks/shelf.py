@@ -1,7 +1,7 @@
 """Summaries for the weekly pages: as they were published, or counted now, and what their numbers are made of.
 
-A shell that only reads: it asks the database once for each answer, and lets the core count. Requests are
-answered by threads, a few at a time: whoever counts a week does not keep others from reading a published one.
+Reads only: it asks the database once for each answer, and lets the core count. Requests are answered by
+threads, a few at a time: whoever counts a week does not keep others from reading a published one.
 """
 
 from __future__ import annotations

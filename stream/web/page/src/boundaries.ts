@@ -363,7 +363,7 @@ function publication(found: CheckResult): void {
   };
 }
 
-/** Work of which nobody knows how long it takes: what was counted under a version is counted anew. */
+/** Work of unknown length: what was counted under a version is counted again. */
 async function work(path: string, sent: Publish | TakeBack, place: HTMLElement, what: string): Promise<Outcome> {
   place.append(progress);
   progress.hidden = false;
