@@ -1,0 +1,1 @@
+"""Where things are: boundary files for GIS staff, and matching of positions; knows nothing of officers."""

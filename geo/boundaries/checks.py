@@ -2,7 +2,8 @@
 
 A file (or a layer of one) goes in, areas and findings come out, and nothing is published or written here. An
 error stops a publication, a warning and a note do not; people may accept an error by its code, with name and
-reason, and it becomes a note. Every code is listed in :data:`CODES` and, for people, in ``geo/README.md``.
+reason, and it becomes a note. Every code is listed in ``findings.CODES`` and, for people, in
+``geo/README.md``.
 Sizes are square metres on the ground, places are WGS84 degrees.
 """
 

@@ -1,4 +1,4 @@
-"""Findings of a check: what each code means, and how findings are given as rows, GeoJSON or text."""
+"""Findings of a check: how serious each code is, and how findings are given as rows, GeoJSON or text."""
 
 from __future__ import annotations
 

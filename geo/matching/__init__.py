@@ -1,0 +1,1 @@
+"""Points and legs by the million against boundaries; start with ``places``."""

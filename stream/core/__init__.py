@@ -1,0 +1,1 @@
+"""The accounting: pure functions over columns; no Kafka, no database, no clock, no randomness."""

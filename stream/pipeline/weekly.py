@@ -1,5 +1,6 @@
-"""The weekly timer: publishes last week's reports every Monday at 06:00, exactly once.
+"""The weekly timer: publishes last week's reports once a week, exactly once.
 
+The day and hour are those of ``PATROL_REPORT_AT`` (``stream.settings``): Monday 06:00 unless set otherwise.
 One worker, elected by a lock in the database, looks every few seconds whether something is due; the work is
 done in a process of its own (this file run as a program), so that the worker goes on counting. What is due
 follows from the database alone:

@@ -1,4 +1,4 @@
-"""What every form of a summary says: readings, parts, sentences, tables.
+"""What every form of a summary says: readings, parts, sentences (the tables are in ``listing``).
 
 Pure: values in, values out; no clock. A percentage is never rounded across its target, minutes that belong
 together add up, and what is unknown is stated.

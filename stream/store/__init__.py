@@ -7,12 +7,12 @@ Reading list for a newcomer:
 * ``schema``        connecting, and the migrations of ``deploy/migrations``
 * ``pool``          the connections of whatever answers questions
 * ``columns``       numpy columns to and from binary COPY
-* ``registry`` keys of the names of devices, officers and places
+* ``registry``      keys of the names of devices, officers and places
 * ``areas``         boundary versions
 * ``bookings``      duties, allocations and states
 * ``tracks``        stays and slices: closed rows and the growing end
 * ``ledger``        one batch, one transaction: the order of a commit, step by step
-* ``desk`` the copies that a program keeps while it counts
+* ``desk``          the copies that a program keeps while it counts
 * ``gathering``     new fixes among their neighbours (steps 3 and 4)
 * ``positions``     from fixes to stays (steps 5 and 6)
 * ``duties``        from stays, bookings and states to slices (steps 7 to 9)
@@ -21,8 +21,8 @@ Reading list for a newcomer:
 * ``publications``  boundaries published and taken back, and what that changes
 * ``records``       what was published, accepted and restated
 * ``reports``       published summaries by number
-* ``outbox`` letters waiting to be sent
-* ``alerts`` alerts as episodes, acknowledgements and snoozes
+* ``outbox``        letters waiting to be sent
+* ``alerts``        alerts as episodes, acknowledgements and snoozes
 * ``reading``       questions: ``instant`` (one instant, one numbering), ``live`` and ``screen`` (figures and
                     picture of now), ``sight`` (what the live page and the watch see), ``duty_track``
                     (a duty's map), ``summaries``, ``explained``, ``exports``, ``progress``

@@ -1,4 +1,4 @@
-"""Whether the process is up, whether it can serve, and its counts in Prometheus's text format."""
+"""``/healthz``, ``/readyz`` and ``/metrics``: whether it is up, can serve, and metrics for Prometheus."""
 
 from __future__ import annotations
 

@@ -21,6 +21,7 @@ from stream.core.summaries.disclosure import (
     SHOWN,
     NotPublicError,
     Public,
+    Rule,
     corrected,
     publish,
     publish_all,
@@ -414,13 +415,13 @@ def test_only_whole_months_that_are_over_are_public() -> None:
         publish_all([summary(GOOD), summary(GOOD, month="2026-09")])
 
 
-def test_a_policy_may_ask_for_more_officers_but_not_for_fewer() -> None:
-    """``public_officers`` of the policy counts from three on; two are refused."""
-    four = World(workers=team(4, on=80, calls=20), policy={"public_officers": 5})
-    assert publish(summary(four)).state == FEW
-    assert publish(summary(replace(four, policy={}))).state == SHOWN
+def test_more_officers_may_be_asked_for_but_not_fewer() -> None:
+    """The rule's number of officers counts from three on; two are refused."""
+    four = summary(World(workers=team(4, on=80, calls=20)))
+    assert publish(four, Rule(officers=5)).state == FEW
+    assert publish(four).state == SHOWN
     with pytest.raises(ValueError, match="write 3 or more"):
-        publish(summary(replace(four, policy={"public_officers": 2})))
+        Rule(officers=2)
 
 
 def test_a_correction_is_public_only_where_it_matters() -> None:

@@ -1,0 +1,1 @@
+"""What a figure is made of: its parts (``explanation``) and the sentences (``wording``)."""

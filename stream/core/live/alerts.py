@@ -1,9 +1,12 @@
-"""When an alert is raised, and when it clears: alerts as a small state machine.
+"""The kinds of alerts, when an alert is raised, and when it clears: a small state machine.
 
 Values in, values out; no Kafka, no database, no clock. An *observation* lists the conditions that hold at a
 time; an *episode* begins when a condition is first seen, is raised when it has held for long enough, and is
 over when it has not held for long enough. So a condition that flickers raises one alert. One episode has one
 ``alert_id``, from being raised to clearing, whatever people do meanwhile.
+
+A new kind needs its name and level here, its condition in ``conditions``, and how long it must hold in
+``stream.settings`` and ``stream.pipeline.watcher``.
 """
 
 from __future__ import annotations

@@ -1,0 +1,1 @@
+"""A neighbourhood's week or month: what it holds (``model``), how it is counted (``counting``)."""

@@ -103,11 +103,6 @@ class Rule:
         if self.others_percent < 1 or self.visits < 2:
             raise ValueError("the public rule needs others_percent of 1 or more and visits of 2 or more")
 
-    @classmethod
-    def of(cls, summary: Summary) -> Rule:
-        """The rule in force in a summary's period: its policy may ask for more officers."""
-        return cls(officers=int(summary.basis.policy.get("public_officers", LEAST)))
-
     def passes(self, times: Iterable[int]) -> bool:
         """Whether time may be shown, given how much each officer contributed; no time at all may be shown."""
         given = sorted((time for time in times if time > 0), reverse=True)
@@ -239,7 +234,7 @@ def publish(
         raise NotPublicError(f"{summary.name} is not a month: only whole months are made public")
     if not summary.complete:
         raise NotPublicError(f"{summary.name} is not over: it can be made public when it is")
-    rule = rule or Rule.of(summary)
+    rule = rule or Rule()
     target = exact(summary.basis.target)
     share: PublicShare | None = None
     reasons: tuple[PublicReason, ...] = ()
@@ -374,7 +369,7 @@ def _left_out(summaries: Sequence[Summary], patches: Mapping[str, str], rule: Ru
     of them that holds no group that passes, but another, exists exactly where leaving out the columns of the
     groups that pass lowers the rank of the table of neighbourhoods by groups.
     """
-    known = max((rule or Rule.of(item) for item in summaries), key=lambda item: item.officers, default=Rule())
+    known = rule or Rule()
     times: dict[str, dict[str, list[Figures]]] = defaultdict(lambda: defaultdict(list))
     counted: set[str] = set()
     officers: dict[str, int] = {}

@@ -1,0 +1,1 @@
+"""The live page's API and stream: figures, units, officers and alerts."""

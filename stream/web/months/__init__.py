@@ -1,0 +1,1 @@
+"""What residents see: the public's month and the postcode finder."""
