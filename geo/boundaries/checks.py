@@ -29,7 +29,7 @@ from geo.boundaries.findings import (
     CODES,
     Acceptance,
     Checked,
-    Finding,
+    Findings,
     Severity,
     UnusableFileError,
     counted,
@@ -91,7 +91,7 @@ def check(
     accept = accept or {}
     refuse_acceptances(accept)
     areas: AreaSet | None = None
-    found: list[Finding] = []
+    found = Findings()
     try:
         raw = source if isinstance(source, RawLayer) else read_or_stop(source, layer, encoding, limits)
         shapes = _located(raw, crs, outline, found)
@@ -115,7 +115,7 @@ def check(
             f"{source_name(source)}: its shapes cannot be worked with ({said}); "
             "simplify them and export it again"
         )
-        found.append(finding_of("unreadable", text, "nothing can be published from it"))
+        found.add("unreadable", text, "nothing can be published from it")
     order = {code: at for at, code in enumerate(CODES)}
     judged = [with_acceptance(finding, accept) for finding in found]
     judged.sort(
@@ -143,7 +143,7 @@ def read_or_stop(
         raise UnusableFileError("unreadable", str(error)) from error
 
 
-def _located(raw: RawLayer, crs: str | None, outline: Any, found: list[Finding]) -> NDArray[np.object_]:
+def _located(raw: RawLayer, crs: str | None, outline: Any, found: Findings) -> NDArray[np.object_]:
     """Shapes in degrees, and findings on where they are."""
     if not len(raw):
         raise UnusableFileError("nothing-in-it", f"{raw.source}: has no areas in it; export it again")
@@ -169,22 +169,16 @@ def _located(raw: RawLayer, crs: str | None, outline: Any, found: list[Finding])
                 f"they are swapped; swap them in the file, or give --crs {BNG}{REVERSED}",
             )
     if crs is not None and raw.crs is not None and crs_of(raw.crs).name != system.name:
-        found.append(
-            finding_of(
-                "crs-replaced",
-                f"the file names {crs_of(raw.crs).name}",
-                f"{system.name} was used as instructed",
-            )
+        found.add(
+            "crs-replaced", f"the file names {crs_of(raw.crs).name}", f"{system.name} was used as instructed"
         )
     if shapely.has_z(raw.geometry).any():
-        found.append(finding_of("heights-dropped", "the shapes carry heights", "heights were dropped"))
+        found.add("heights-dropped", "the shapes carry heights", "heights were dropped")
     if raw.curved:
-        found.append(
-            finding_of(
-                "curves-straightened",
-                "some edges are arcs",
-                "drawn as short straight lines, nowhere far from the arc",
-            )
+        found.add(
+            "curves-straightened",
+            "some edges are arcs",
+            "drawn as short straight lines, nowhere far from the arc",
         )
     _remarks(raw, found)
     return shapes
@@ -195,7 +189,7 @@ def _reaches(shapes: NDArray[np.object_], outline: Any) -> bool:
         return bool(shapely.intersects(shapely.box(*shapely.total_bounds(shapes)), outline))
 
 
-def _remarks(raw: RawLayer, found: list[Finding]) -> None:
+def _remarks(raw: RawLayer, found: Findings) -> None:
     """What the reader noticed, and rings that run the wrong way where the format says which is right."""
     found.extend(finding_of("reader-remark", remark, "") for remark in raw.notes)
     if raw.driver in ("GeoJSON", "KML", "LIBKML"):
@@ -205,10 +199,8 @@ def _remarks(raw: RawLayer, found: list[Finding]) -> None:
         rings = shapely.get_exterior_ring(parts[shapely.get_type_id(parts) == shapely.GeometryType.POLYGON])
         turned = int((~shapely.is_ccw(rings)).sum())
         if turned:
-            found.append(
-                finding_of(
-                    "rings-turned",
-                    f"{counted(turned, 'outer ring')} clockwise, where {raw.driver} wants the opposite",
-                    "which side is inside was never in doubt",
-                )
+            found.add(
+                "rings-turned",
+                f"{counted(turned, 'outer ring')} clockwise, where {raw.driver} wants the opposite",
+                "which side is inside was never in doubt",
             )

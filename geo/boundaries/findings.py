@@ -187,6 +187,24 @@ def finding_of(
     return Finding(code, how_bad, ident, area[0], place, size_m2, printable(text), printable(done))
 
 
+class Findings(list[Finding]):
+    """What a check has found so far."""
+
+    def add(
+        self,
+        code: str,
+        text: str,
+        done: str,
+        area: tuple[Kind | None, str | None] = (None, None),
+        *,
+        place: Any = None,
+        size_m2: float | None = None,
+        severity: Severity | None = None,
+    ) -> None:
+        """Adds a finding (see :func:`finding_of`)."""
+        self.append(finding_of(code, text, done, area, place=place, size_m2=size_m2, severity=severity))
+
+
 def with_acceptance(finding: Finding, accept: Mapping[str, Acceptance]) -> Finding:
     """A finding, marked as accepted where somebody accepted it by name."""
     given = accept.get(f"{finding.code}:{finding.area_id}") or accept.get(finding.code)

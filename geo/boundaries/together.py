@@ -16,7 +16,7 @@ from geo.boundaries.crs import (
     metric,
 )
 from geo.boundaries.each_area import spot_of
-from geo.boundaries.findings import ERROR, NOTE, WARNING, Finding, UnusableFileError, area_words, finding_of
+from geo.boundaries.findings import ERROR, NOTE, WARNING, Findings, UnusableFileError, area_words
 
 SLIVER_M = 1.0
 """Overlaps and gaps between neighbourhoods nowhere wider than this come from drawing, not from meaning."""
@@ -32,14 +32,14 @@ _MOST_PAIRS = 1_000_000  # areas that touch each other; a hundred thousand wards
 _ROWS_AT_ONCE, _PAIRS_AT_ONCE = 64, 1_000
 
 
-def against_each_other(areas: AreaSet, kind: Kind, found: list[Finding]) -> None:
+def against_each_other(areas: AreaSet, kind: Kind, found: Findings) -> None:
     """Overlaps, and for neighbourhoods the gaps between them."""
     if len(areas) < 2:
         if len(areas) and kind is Kind.NEIGHBOURHOOD:
             _gaps(areas, found)
         return
     tree = shapely.STRtree(areas.geometry)
-    wholes, overlaps, pairs = area_m2(areas.geometry), list[Finding](), 0
+    wholes, overlaps, pairs = area_m2(areas.geometry), Findings(), 0
     for at in range(0, len(areas), _ROWS_AT_ONCE):
         one, other = tree.query(areas.geometry[at : at + _ROWS_AT_ONCE], predicate="intersects")
         # By id, so that the pairs and the winner come in order.
@@ -71,7 +71,7 @@ def _overlap(
     piece: Any,
     sizes: tuple[float, float, float],
     *,
-    found: list[Finding],
+    found: Findings,
 ) -> None:
     a, b = (areas.area_id[at] for at in pair)
     size, whole_a, whole_b = sizes
@@ -81,18 +81,18 @@ def _overlap(
     more = {"place": piece, "size_m2": size}
     if size > 0.999 * max(whole_a, whole_b):
         text = f"{kind} {a} and {b} have the same shape"
-        found.append(finding_of("same-shape", text, done, who, **more, severity=None if loses else WARNING))
+        found.add("same-shape", text, done, who, **more, severity=None if loses else WARNING)
     elif size > 0.999 * min(whole_a, whole_b):
         inner, outer = (a, b) if whole_a < whole_b else (b, a)
         text = f"{kind} {inner} lies inside {outer}"
         severity = ERROR if kind is Kind.NEIGHBOURHOOD else NOTE if kind is Kind.PRIORITY else None
-        found.append(finding_of("one-inside-other", text, done, (kind, inner), **more, severity=severity))
+        found.add("one-inside-other", text, done, (kind, inner), **more, severity=severity)
     elif kind is not Kind.PRIORITY:
         thin = _is_sliver(piece, SLIVER_M)
         text = f"{kind} {a} and {b} overlap by {area_words(size)}" + (", a sliver" if thin else "")
         code = "overlap-hairline" if thin else "overlap"
         severity = WARNING if kind is Kind.PREMISES else None
-        found.append(finding_of(code, text, done, who, **more, severity=severity))
+        found.add(code, text, done, who, **more, severity=severity)
 
 
 def _polygons(shape: Any) -> Any:
@@ -106,7 +106,7 @@ def _is_sliver(shape: Any, width_m: float) -> bool:
     return bool(shapely.is_empty(shapely.buffer(flat[0], -width_m / 2)))
 
 
-def _gaps(areas: AreaSet, found: list[Finding]) -> None:
+def _gaps(areas: AreaSet, found: Findings) -> None:
     """Gaps enclosed by neighbourhoods that belong to none of them."""
     whole = shapely.union_all(areas.geometry)
     tree = shapely.STRtree(areas.geometry)
@@ -123,19 +123,17 @@ def _gaps(areas: AreaSet, found: list[Finding]) -> None:
                 f"between neighbourhoods {listed}" if len(beside) > 1 else f"inside neighbourhood {listed}"
             )
             text = f"{'a sliver' if thin else 'a gap'} of {area_words(size)} {where}"
-            found.append(
-                finding_of(
-                    "gap-hairline" if thin else "gap",
-                    text,
-                    "time there counts as outside the force",
-                    (Kind.NEIGHBOURHOOD, beside[0] if beside else None),
-                    place=hole,
-                    size_m2=size,
-                )
+            found.add(
+                "gap-hairline" if thin else "gap",
+                text,
+                "time there counts as outside the force",
+                (Kind.NEIGHBOURHOOD, beside[0] if beside else None),
+                place=hole,
+                size_m2=size,
             )
 
 
-def against_outline(areas: AreaSet, outline: Any, found: list[Finding]) -> None:
+def against_outline(areas: AreaSet, outline: Any, found: Findings) -> None:
     """The parts of the force's area that no area covers, and the parts of the areas outside it."""
     if outline is None:
         return
@@ -152,19 +150,17 @@ def against_outline(areas: AreaSet, outline: Any, found: list[Finding]) -> None:
         if size >= 0.99 * wholes[at]:
             text = f"{kind} {area_id} lies outside the force"
             done = "officers of this force would not be counted there"
-            found.append(finding_of("outside-force", text, done, who, place=areas.geometry[at], size_m2=size))
+            found.add("outside-force", text, done, who, place=areas.geometry[at], size_m2=size)
         elif wide:
             text = f"{kind} {area_id} reaches {area_words(size)} outside the force"
             place = _polygons(shapely.MultiPolygon(wide))
-            found.append(finding_of("partly-outside-force", text, "kept", who, place=place, size_m2=size))
+            found.add("partly-outside-force", text, "kept", who, place=place, size_m2=size)
     if edge > _IGNORED_M2:
-        found.append(
-            finding_of(
-                "outside-force-hairline",
-                f"edges run beside the force's outline, {area_words(edge)} in all outside it",
-                "kept; nowhere more than a few metres",
-                size_m2=edge,
-            )
+        found.add(
+            "outside-force-hairline",
+            f"edges run beside the force's outline, {area_words(edge)} in all outside it",
+            "kept; nowhere more than a few metres",
+            size_m2=edge,
         )
     if Kind.NEIGHBOURHOOD in areas.kind:
         whole = shapely.union_all(areas.only(Kind.NEIGHBOURHOOD).geometry)
@@ -176,10 +172,10 @@ def against_outline(areas: AreaSet, outline: Any, found: list[Finding]) -> None:
             if size > _IGNORED_M2 and not _is_sliver(part, OUTLINE_SLIVER_M):
                 text = f"{area_words(size)} of the force belong to no neighbourhood"
                 done = "time there counts as outside"
-                found.append(finding_of("force-uncovered", text, done, place=part, size_m2=size))
+                found.add("force-uncovered", text, done, place=part, size_m2=size)
 
 
-def mostly_abroad(areas: AreaSet, found: list[Finding]) -> None:
+def mostly_abroad(areas: AreaSet, found: Findings) -> None:
     """One error in place of a warning an area, where most of the file lies outside Great Britain."""
     away = [finding for finding in found if finding.code == "outside-britain"]
     if 2 * len(away) <= len(areas):
@@ -187,18 +183,16 @@ def mostly_abroad(areas: AreaSet, found: list[Finding]) -> None:
     found[:] = [finding for finding in found if finding.code != "outside-britain"]
     spot = next((finding.place for finding in away if finding.place is not None), None)
     where = "" if spot is None else f", the first at latitude {spot.y:.4f}, longitude {spot.x:.4f}"
-    found.append(
-        finding_of(
-            "abroad",
-            f"{len(away):,} of {len(areas):,} areas lie outside Great Britain{where}",
-            "the coordinate system is probably wrong: name the right one with --crs, or accept this for a "
-            "force abroad",
-            place=spot,
-        )
+    found.add(
+        "abroad",
+        f"{len(away):,} of {len(areas):,} areas lie outside Great Britain{where}",
+        "the coordinate system is probably wrong: name the right one with --crs, or accept this for a "
+        "force abroad",
+        place=spot,
     )
 
 
-def far_from_published(areas: AreaSet, against: AreaSet | None, found: list[Finding]) -> None:
+def far_from_published(areas: AreaSet, against: AreaSet | None, found: Findings) -> None:
     """An error where a file lies nowhere near the published neighbourhoods."""
     homes = None if against is None else against.only(Kind.NEIGHBOURHOOD)
     if homes is None or not len(homes) or (Kind.NEIGHBOURHOOD not in areas.kind and len(areas) < 2):
@@ -208,19 +202,17 @@ def far_from_published(areas: AreaSet, against: AreaSet | None, found: list[Find
     if shapely.intersects(areas.geometry, shapely.box(*shapely.total_bounds(homes.geometry))).any():
         return
     here, there = spot_of(areas.geometry[0]), spot_of(homes.geometry[0])
-    found.append(
-        finding_of(
-            "far-from-published",
-            f"nothing in the file lies where the neighbourhoods published lie: it is at latitude "
-            f"{here.y:.4f}, longitude {here.x:.4f}, they are at {there.y:.4f}, {there.x:.4f}",
-            f"perhaps northing comes before easting: try --crs {BNG}{REVERSED}; or accept this if the "
-            "force has moved",
-            place=here,
-        )
+    found.add(
+        "far-from-published",
+        f"nothing in the file lies where the neighbourhoods published lie: it is at latitude "
+        f"{here.y:.4f}, longitude {here.x:.4f}, they are at {there.y:.4f}, {there.x:.4f}",
+        f"perhaps northing comes before easting: try --crs {BNG}{REVERSED}; or accept this if the "
+        "force has moved",
+        place=here,
     )
 
 
-def against_published(areas: AreaSet, against: AreaSet | None, found: list[Finding]) -> None:
+def against_published(areas: AreaSet, against: AreaSet | None, found: Findings) -> None:
     """Priority areas and premises that no neighbourhood holds."""
     sets = [each.only(Kind.NEIGHBOURHOOD) for each in (areas, against) if each is not None]
     homes = next((each for each in sets if len(each)), None)
@@ -229,12 +221,10 @@ def against_published(areas: AreaSet, against: AreaSet | None, found: list[Findi
     shapely.prepare(whole := shapely.union_all(homes.geometry))
     for kind, area_id, shape in zip(areas.kind, areas.area_id, areas.geometry, strict=True):
         if kind is not Kind.NEIGHBOURHOOD and not shapely.intersects(whole, shape):
-            found.append(
-                finding_of(
-                    "no-neighbourhood",
-                    f"{kind} {area_id} lies in no neighbourhood",
-                    "kept; it is on nobody's patch",
-                    (kind, area_id),
-                    place=shape,
-                )
+            found.add(
+                "no-neighbourhood",
+                f"{kind} {area_id} lies in no neighbourhood",
+                "kept; it is on nobody's patch",
+                (kind, area_id),
+                place=shape,
             )

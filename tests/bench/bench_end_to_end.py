@@ -12,10 +12,10 @@ import resource
 import sys
 import tempfile
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
 from kafka import KafkaProducer
@@ -35,6 +35,10 @@ from tests.bench.bench_core import shift
 from tests.shell.kafka import RealKafka, unavailable_reason
 from tests.shell.screen import Web
 from tests.shell.streamed import listening, position
+
+if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import Iterator
 
 OFFICERS, HOURS = 600, 2.0
 TOLD = 20
@@ -65,13 +69,10 @@ def measure(
         output = stack.enter_context(log.open("wb"))
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
         began = time.monotonic()
-        processes = [
-            start(part, environment=environment, output=output.fileno()) for part in ("ingest", "worker")
-        ]
-        meter = LagMeter(settings)
-        stack.callback(meter.close)
-        first, counted = began, 0
-        try:
+        with running(environment, output.fileno()) as processes:
+            meter = LagMeter(settings)
+            stack.callback(meter.close)
+            first, counted = began, 0
             while not meter.measure(connection).none:
                 if any(process.poll() is not None for process in processes):
                     sys.exit(log.read_text())
@@ -80,17 +81,12 @@ def measure(
                     counted, first = int(str(row[0])) if row else 0, time.monotonic()
                 time.sleep(0.1)
             ended = time.monotonic()
-            waits = told_after(settings, environment)
-            rows = connection.execute(
-                "select (select count(*) from fix), (select count(*) from stays), "
-                "(select count(*) from slices)"
-            ).fetchone()
-        finally:
-            for process in processes:
-                process.terminate()
-            for process in processes:
-                process.wait()
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        rows = connection.execute(
+            "select (select count(*) from fix), (select count(*) from stays), (select count(*) from slices)"
+        ).fetchone()
+        with running(environment, output.fileno()):
+            waits = told_after(settings, environment)
     processor = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     fixes, stays, slices = (int(str(value)) for value in rows or (0, 0, 0))
     note = f"{sent:,} messages to {fixes:,} fixes, {stays:,} stays, {slices:,} slices"
@@ -102,6 +98,19 @@ def measure(
             "  from Kafka to the page's stream", median(waits), "s", f"{min(waits):.2f} to {max(waits):.2f} s"
         ),
     ]
+
+
+@contextmanager
+def running(environment: dict[str, str], output: int) -> Iterator[list[subprocess.Popen[bytes]]]:
+    """Ingest and one worker, each a process of its own, until they are no longer needed."""
+    processes = [start(part, environment=environment, output=output) for part in ("ingest", "worker")]
+    try:
+        yield processes
+    finally:
+        for process in processes:
+            process.terminate()
+        for process in processes:
+            process.wait()
 
 
 def told_after(settings: Settings, environment: dict[str, str]) -> list[float]:
