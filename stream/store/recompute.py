@@ -43,8 +43,6 @@ if TYPE_CHECKING:
 FACTS = "facts"
 """The cause under which it stands in the records."""
 
-"""Held by the one who recomputes: the notes are of one at a time."""
-
 PART_FIXES = 400_000
 """About how many fixes one transaction looks at: it holds its devices that long (a second)."""
 

@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from stream.store.outbox import Letter
     from stream.store.schema import Connection
 
-"""Held while reports are written: numbers are given out by one process at a time."""
-
 LATER_FACTS = "later facts"
 """The cause of a change that was found by comparing two numbers of a report."""
 

@@ -29,9 +29,11 @@ class Lock(IntEnum):
     """Of whoever publishes boundaries; shared by all who count."""
     PUBLISHER = 0x7061_7472_0003
     RECOMPUTE = 0x7061_7472_0004
+    """Held by whoever recomputes: the notes belong to one at a time."""
     POLICY = 0x7061_7472_0005
     WATCH = 0x7061_7472_0006
     REPORTS = 0x7061_7472_0007
+    """Held while reports are written: numbers are given out by one process at a time."""
     TIMER = 0x7061_7472_0008
 
 

@@ -34,8 +34,8 @@ from tests.core.boundary_corpus import CASES, FAULTS, OUTLINE, SOUTH, WEST, Case
 from tests.real import DATA, needs_data
 
 QUICK = ReadingLimits(seconds=2)
-"""For files that are to be given up; a busy machine may need longer for one that is not."""
-"""A file of the corpus never ends; two seconds are enough to show that reading it does."""
+"""For the files of the corpus that never end: two seconds show that reading them does. The others have the
+usual time, which a busy machine may need."""
 
 
 def codes(checked: Checked) -> set[str]:
