@@ -2,12 +2,13 @@
 
 It reads the environment and files. Environment variables take precedence over the file. A secret may be
 given as ``…_FILE``: the name of a file whose content, without the newline at its end, is the value. The
-settings of the accounting are not here but in a policy (``stream.core.policy``), because a figure depends on
-them.
+settings of the accounting are not here but in a policy (``stream.core.policy``), which is a fact of the
+database (``stream.store.policies``), because a figure depends on them.
 """
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import math
 import os
@@ -43,7 +44,7 @@ class Settings:
         topic_prefix: goes before every topic's name.
         partitions: of the topics that carry positions, duties and states.
         replication: copies of each partition.
-        policy: the policy file; empty for the accounting rules' defaults.
+        policy: a policy file that must say what the policies in the database say; empty: none.
         clock: ``wall``, or ``events``: the newest event's time is now, for replays.
         publish_s: seconds between live figures.
         session_s: Kafka's session timeout, seconds.
@@ -110,14 +111,6 @@ class Settings:
             if not getattr(self, name):
                 raise SettingsError(f"PATROL_{name.upper()} is not set: {SETTINGS[name]}")
 
-    def policies(self) -> Policies:
-        """The policies of the file named, or the defaults.
-
-        Raises:
-            SettingsError: the file cannot be read or used.
-        """
-        return read_policies(self.policy)
-
 
 SETTINGS: Mapping[str, str] = {
     "kafka": "Kafka's bootstrap servers, for example kafka1:9092,kafka2:9092",
@@ -125,7 +118,7 @@ SETTINGS: Mapping[str, str] = {
     "topic_prefix": "prefix of every topic's name, for several forces on one Kafka",
     "partitions": "partitions of the topics for positions, duties and states; workers beyond it stand idle",
     "replication": "copies Kafka keeps of each partition: 3 where there are three brokers",
-    "policy": "a TOML file with the accounting's settings (stream/README.md); without it the rules' defaults",
+    "policy": "a policy file to be compared: nothing starts where the policy in the database differs from it",
     "clock": "what is now for live figures: wall, or events (the newest event's time, for replays)",
     "publish_s": "seconds between live figures on visibility.shares",
     "session_s": "seconds after which Kafka gives a silent process's partitions to another",
@@ -219,14 +212,20 @@ def weekly_at(text: str) -> tuple[int, int, int]:
 def read_policies(path: str) -> Policies:
     """The policies of a TOML file; the defaults where the path is empty.
 
+    Windows' editors and shells write a byte order mark, and its redirection UTF-16: both are read.
+
     Raises:
         SettingsError: the file cannot be read or used.
     """
     if not path:
         return Policies()
     try:
-        return parse_policies(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, PolicyError) as error:
+        content = Path(path).read_bytes()
+        wide = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+        return parse_policies(content.decode("utf-16" if wide else "utf-8-sig"))
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"policy file {path}: it is not text in UTF-8: save it as UTF-8") from error
+    except (OSError, PolicyError) as error:
         raise SettingsError(f"policy file {path}: {error}") from error
 
 

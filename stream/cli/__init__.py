@@ -14,6 +14,7 @@ from stream.cli.areas import areas
 from stream.cli.demo import demo
 from stream.cli.explain import explain, teams
 from stream.cli.files import account, replay
+from stream.cli.policy import policy
 from stream.cli.public import postcode, public
 from stream.cli.recompute import recompute
 from stream.cli.report import report
@@ -41,6 +42,7 @@ for command in (
     worker,
     web,
     areas,
+    policy,
     account,
     simulate,
     replay,

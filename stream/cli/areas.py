@@ -103,7 +103,6 @@ def load(
         began = time.monotonic()
         outcome = said(publish)(
             connection,
-            settings.policies(),
             checked.areas,
             valid_from,
             file=file.name,
@@ -174,7 +173,6 @@ def rollback(kind: str | None, why: str | None, dry_run: bool, as_json: bool) ->
     with database("patrol areas rollback", settings) as connection:
         outcome = said(withdraw)(
             connection,
-            settings.policies(),
             Kind(kind) if kind else None,
             by=getpass.getuser(),
             why=why,

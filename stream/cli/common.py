@@ -91,23 +91,29 @@ def local_minute(time_us: int) -> str:
 
 
 @contextmanager
-def database(name: str, settings: Settings | None = None) -> Iterator[Connection]:
-    """A connection to the database of the settings, with its schema checked.
+def database(
+    name: str, settings: Settings | None = None, *, any_policy: bool = False
+) -> Iterator[Connection]:
+    """A connection to the database of the settings, with its schema and policies checked.
 
     Args:
         name: of the connection, for the server's own lists.
         settings: where they have been loaded already.
+        any_policy: for commands about policies themselves: the file of PATROL_POLICY may say anything.
 
     Raises:
-        SettingsError: no database is set.
+        SettingsError: no database is set, or PATROL_POLICY names a file that differs from its policies.
         SchemaError: its schema is not up to date.
     """
+    from stream.store.policies import agreed
     from stream.store.schema import connect, require
 
     settings = settings or load()
     settings.need("database")
     with connect(settings.database, name=name) as connection:
         require(connection)
+        if not any_policy:
+            agreed(connection, settings)
         yield connection
 
 

@@ -250,8 +250,8 @@ class _Stage:
         from rich import box
         from rich.table import Table
 
-        from stream.core.policy import Policies
         from stream.core.shares import shares
+        from stream.store.policies import in_force
         from stream.store.reading.exports import derived
         from stream.store.reading.live import newest_event
         from stream.store.reading.progress import positions
@@ -272,7 +272,7 @@ class _Stage:
         truth = parts.simulation.truth()
         patch = {duty.duty_id: duty.patch for duty in parts.simulation.duties}
         names = {area.area_id: area.name for area in parts.force.areas()}
-        target = Policies().policies[0].target
+        target = in_force(parts.connection).at(start).target
         title = "The shift, and the truth that only a simulator knows" if complete else "The shift so far"
         table = Table(title=title, box=box.SIMPLE_HEAD, collapse_padding=True, pad_edge=False)
         for name in (
@@ -327,11 +327,11 @@ class _Shown:
 
 
 def _look(connection: Connection) -> _Shown:
-    from stream.core.policy import Policies
+    from stream.store.policies import in_force
     from stream.store.reading.live import live, newest_event
     from stream.store.reading.progress import positions_about
 
-    newest, policies = newest_event(connection), Policies()
+    newest, policies = newest_event(connection), in_force(connection)
     figures = live(connection, newest, policies) if newest > 0 else []
     return _Shown(figures, newest, positions_about(connection), policies.at(newest).target)
 

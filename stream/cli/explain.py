@@ -179,6 +179,7 @@ def _find(
 ) -> tuple[Found, Policies]:
     """The duties asked about, from files where some are given, else from the database."""
     from stream.files.explained import from_files
+    from stream.store.policies import in_force
     from stream.store.reading.explained import from_database
 
     if areas_ or positions or duties or states:
@@ -191,10 +192,19 @@ def _find(
         for line in found.left_out:
             click.echo(line, err=True)
         return found, policies
-    settings = load()
-    policies = read_policies(str(policy)) if policy else settings.policies()
-    with database("patrol explain", settings) as connection:
+    _refuse_policy(policy)
+    with database("patrol explain") as connection:
+        policies = in_force(connection)
         return from_database(connection, start, end, scope=scope, wanted=wanted, until=until), policies
+
+
+def _refuse_policy(policy: Path | None) -> None:
+    """What the database holds was counted by the policies on record, and is explained by them."""
+    if policy is not None:
+        raise click.UsageError(
+            "--policy is for files: figures in the database are told by the policies on record "
+            "('patrol policy list')"
+        )
 
 
 def _touches(found: Found, duty: Duty, scope: str, wanted: str, start: int, end: int) -> bool:
@@ -322,6 +332,7 @@ def _bookings(duties: Path | None, policy: Path | None) -> tuple[list[Duty], Pol
     from stream.files.account import AccountError
     from stream.files.explained import left_out_lines
     from stream.files.tracks import read_rows
+    from stream.store.policies import in_force
     from stream.store.reading.instant import ever_booked
     from stream.store.reading.live import present
 
@@ -333,11 +344,10 @@ def _bookings(duties: Path | None, policy: Path | None) -> tuple[list[Duty], Pol
             raise AccountError(f"{duties}: no usable duty, so there are no teams")
         now = max(duty.start + 1 if duty.end is None else duty.end for duty in booked)
         return newest(booked), read_policies(str(policy) if policy else ""), now
+    _refuse_policy(policy)
     settings = load()
     with database("patrol teams", settings) as connection:
-        now = present(connection, settings)
-        found = ever_booked(connection)
-    return found, read_policies(str(policy)) if policy else settings.policies(), now
+        return ever_booked(connection), in_force(connection), present(connection, settings)
 
 
 def a_year_before(time_us: int) -> int:

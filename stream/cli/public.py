@@ -70,6 +70,7 @@ def public(
     """
     from stream.core.summaries.disclosure import Rule, publish_all
     from stream.reports.public import SOURCE, LanguageError, texts
+    from stream.store.policies import in_force
     from stream.store.reading.summaries import summaries
 
     languages = tuple(dict.fromkeys(languages)) or (SOURCE,)
@@ -84,7 +85,7 @@ def public(
         raise click.BadParameter(f"{month} is not over: it can be made public when it is")
     settings = load()
     with database("patrol report public", settings) as connection:
-        found = list(summaries(connection, settings.policies(), period, now=at))
+        found = list(summaries(connection, in_force(connection), period, now=at))
     refuse_unknown(found, areas, period)
     rule = None if officers is None else Rule(officers=officers)
     shown = [item for item in publish_all(found, rule) if not areas or item.area_id in areas]

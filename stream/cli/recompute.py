@@ -26,8 +26,8 @@ from stream.settings import load
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from stream.core.policy import Policies
     from stream.store.ledger import Chunk, Ledger
+    from stream.store.policies import Outdated
     from stream.store.recompute import Recomputed, Recounted
     from stream.store.schema import Connection
 
@@ -48,14 +48,14 @@ def recompute(since: str, until: str, officer: str | None, jobs: int, why: str, 
     """Recounts settled figures from stored facts.
 
     Counts the stays of a period, and the slices of every duty that touches it, again from fixes, bookings and
-    states, while the pipeline goes on. Differences from the tables are corrected, and put on record as a
-    restatement; a second run finds nothing to do.
+    states, while the pipeline goes on, by the policies in force for their time. Differences from the tables
+    are corrected, and put on record as a restatement: its cause is the policy where another one had counted
+    a duty, else the facts. A second run finds nothing to do.
     """
+    from stream.store import policies
     from stream.store import recompute as work
-    from stream.store.policies import keep
 
     settings = load()
-    policies = settings.policies()
     start, end = moment_option(since), moment_option(until)
     if start >= end:
         raise click.BadParameter("--to must be later than --from")
@@ -66,41 +66,48 @@ def recompute(since: str, until: str, officer: str | None, jobs: int, why: str, 
             parts = work.plan(connection, start, end, officer)
         except work.RecomputeError as error:
             raise click.UsageError(str(error)) from error
-        keep(connection, policies)
+        edition = policies.edition(connection)
         horizon = work.horizon(connection, wall())
         counted = work.Recounted()
-        for done, item in enumerate(
-            _counted(connection, settings.database, policies, parts, horizon, jobs), 1
-        ):
+        for done, item in enumerate(_counted(connection, settings.database, parts, horizon, jobs), 1):
             counted += item
             if sys.stderr.isatty():
                 click.echo(f"\r{done} of {len(parts)} parts, {counted.fixes:,} fixes", nl=False, err=True)
         if parts and sys.stderr.isatty():
             click.echo(err=True)
-        outcome = work.conclude(connection, start, horizon, by=getpass.getuser(), why=why)
+        outcomes = work.conclude(
+            connection,
+            (start, end),
+            horizon,
+            by=getpass.getuser(),
+            why=why,
+            edition=edition,
+            officer_id=officer,
+        )
+        older = policies.outdated(connection)
     if as_json:
-        print_json(_json(counted, parts, outcome), indent=1)
+        print_json(_json(counted, parts, outcomes, older), indent=1)
     else:
-        _tell(counted, parts, outcome, time.monotonic() - began)
+        _tell(counted, parts, outcomes, older, time.monotonic() - began)
 
 
 # ── the processes ─────────────────────────────────────────────────────────────────────────────────────────
 
 
 def _counted(
-    connection: Connection, dsn: str, policies: Policies, parts: Iterable[Chunk], horizon: int, jobs: int
+    connection: Connection, dsn: str, parts: Iterable[Chunk], horizon: int, jobs: int
 ) -> Iterator[Recounted]:
     """Counts all parts, in this process or in several."""
     from stream.store.ledger import Ledger
     from stream.store.recompute import count
 
     if jobs == 1:
-        ledger = Ledger(connection, policies)
+        ledger = Ledger(connection)
         for part in parts:
             yield count(ledger, part, horizon)
         return
     pool = ProcessPoolExecutor(
-        jobs, get_context("spawn"), initializer=_enter, initargs=(dsn, policies, horizon, os.getpid())
+        jobs, get_context("spawn"), initializer=_enter, initargs=(dsn, horizon, os.getpid())
     )
     try:
         yield from pool.map(_count, parts)
@@ -116,7 +123,7 @@ _mine: dict[str, Any] = {}
 """What a process of the pool keeps: its ledger, and the horizon."""
 
 
-def _enter(dsn: str, policies: Policies, horizon: int, parent: int) -> None:
+def _enter(dsn: str, horizon: int, parent: int) -> None:
     """Begins a process of the pool; it ends with its parent, and leaves Ctrl-C to it."""
     from stream.pipeline.child import end_with_parent
     from stream.store.ledger import Ledger
@@ -126,7 +133,7 @@ def _enter(dsn: str, policies: Policies, horizon: int, parent: int) -> None:
     end_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     logging.getLogger("psycopg").setLevel(logging.CRITICAL)
-    _mine["ledger"] = Ledger(connect(dsn, name="patrol recompute"), policies)
+    _mine["ledger"] = Ledger(connect(dsn, name="patrol recompute"))
     _mine["horizon"] = horizon
 
 
@@ -146,36 +153,57 @@ def _looked_at(parts: Sequence[Chunk]) -> tuple[int, int]:
     return len(devices), len({duty for part in parts for duty in part.duties})
 
 
-def _tell(counted: Recounted, parts: Sequence[Chunk], outcome: Recomputed, seconds: float) -> None:
+def _tell(
+    counted: Recounted,
+    parts: Sequence[Chunk],
+    outcomes: Sequence[Recomputed],
+    older: Sequence[Outdated],
+    seconds: float,
+) -> None:
     from stream.cli.areas import restated_row
+    from stream.cli.policy import tell_outdated
 
     devices, duties = _looked_at(parts)
     click.echo(
         f"{counted.fixes:,} fixes of {devices:,} devices and {duties:,} duties "
         f"counted again in {seconds:,.1f} s"
     )
-    if outcome.restatement is None:
+    if not outcomes:
         click.echo("no figure changed")
-        return
-    click.echo(
-        f"restatement {outcome.restatement}: {len(outcome.restated):,} figures changed "
-        "(on patch, and share of duty less breaks, before → after)"
-    )
-    for item in outcome.restated[:SHOWN]:
-        week, whose, hours, hours_after, share, share_after = restated_row(item)
-        click.echo(f"  {week} {whose}: {hours}, {share} → {hours_after}, {share_after}")
-    if len(outcome.restated) > SHOWN:
-        click.echo(f"  and {len(outcome.restated) - SHOWN:,} more: --json lists them all")
+    for outcome in outcomes:
+        click.echo(
+            f"restatement {outcome.restatement}: {len(outcome.restated):,} figures changed, "
+            f"because of the {outcome.cause} "
+            "(on patch, and share of duty less breaks, before → after)"
+        )
+        for item in outcome.restated[:SHOWN]:
+            week, whose, hours, hours_after, share, share_after = restated_row(item)
+            click.echo(f"  {week} {whose}: {hours}, {share} → {hours_after}, {share_after}")
+        if len(outcome.restated) > SHOWN:
+            click.echo(f"  and {len(outcome.restated) - SHOWN:,} more: --json lists them all")
+    tell_outdated(older)
 
 
-def _json(counted: Recounted, parts: Sequence[Chunk], outcome: Recomputed) -> dict[str, object]:
+def _json(
+    counted: Recounted, parts: Sequence[Chunk], outcomes: Sequence[Recomputed], older: Sequence[Outdated]
+) -> dict[str, object]:
     from stream.cli.areas import restated_json
+    from stream.cli.policy import outdated_json
 
     devices, duties = _looked_at(parts)
     return {
         "fixes": counted.fixes,
         "devices": devices,
         "duties": duties,
-        "restatement": outcome.restatement,
-        "restated": [restated_json(item) for item in outcome.restated],
+        "restatement": outcomes[-1].restatement if outcomes else None,
+        "restated": [restated_json(item) for outcome in outcomes for item in outcome.restated],
+        "restatements": [
+            {
+                "restatement": outcome.restatement,
+                "cause": outcome.cause,
+                "restated": [restated_json(item) for item in outcome.restated],
+            }
+            for outcome in outcomes
+        ],
+        "outdated": outdated_json(older),
     }

@@ -128,9 +128,8 @@ def weekly(
     if number is not None and fresh:
         raise click.UsageError("--number asks for a published report, --fresh for one counted now: not both")
     settings = load()
-    policies = settings.policies()
     with database("patrol report", settings) as connection:
-        found, stated = _found(connection, policies, period, areas or None, at, number=number, fresh=fresh)
+        found, stated = _found(connection, period, areas or None, at, number=number, fresh=fresh)
     refuse_unknown(found, areas, period)
     folder.mkdir(parents=True, exist_ok=True)
     done = _written(found, formats, folder, jobs or os.cpu_count() or 1)
@@ -176,7 +175,6 @@ def refuse_unknown(found: Iterable[Summary], named: Sequence[str], period: Perio
 
 def _found(
     connection: Connection,
-    policies: Any,
     period: Period,
     area_ids: Sequence[str] | None,
     now: int,
@@ -186,6 +184,7 @@ def _found(
 ) -> tuple[list[Summary], dict[str, Entry]]:
     """Summaries by area, and under which number each is published where it is."""
     from stream.store import reports
+    from stream.store.policies import in_force
     from stream.store.reading.summaries import summaries
 
     entries: dict[str, Entry] = {}
@@ -210,7 +209,7 @@ def _found(
     rest = None if area_ids is None else [name for name in area_ids if name not in entries]
     counted: list[Summary] = []
     if rest or (rest is None and not entries):
-        counted = list(summaries(connection, policies, period, area_ids=rest, now=now))
+        counted = list(summaries(connection, in_force(connection), period, area_ids=rest, now=now))
     return sorted([*stored, *counted], key=lambda item: item.area_id), entries
 
 
@@ -310,6 +309,7 @@ def publish(
     """
     from stream.pipeline.mail import read_mailing
     from stream.store import reports
+    from stream.store.policies import in_force
     from stream.store.reading.summaries import summaries
 
     at = present(now)
@@ -317,7 +317,7 @@ def publish(
         raise click.UsageError(f"{period.name} is not over: only a whole week can be published")
     settings = load()
     with database("patrol report", settings) as connection:
-        found = list(summaries(connection, settings.policies(), period, area_ids=areas or None, now=at))
+        found = list(summaries(connection, in_force(connection), period, area_ids=areas or None, now=at))
         refuse_unknown(found, areas, period)
         letters = read_mailing(settings.mail).letters if settings.mail else lambda *_: ()
         done = reports.publish(connection, found, by=by or getpass.getuser(), now=at, letters=letters)

@@ -27,30 +27,31 @@ SETTINGS_HELP = "\b\nSettings:\n" + "\n".join(
 
 def initialise(settings: Settings) -> list[str]:
     """Makes topics and schema, or brings them up to date; says what was done, a line each."""
-    from stream.store.policies import keep
+    from stream.store.policies import agreed
     from stream.store.reading.progress import days
-    from stream.store.schema import connect, migrate
+    from stream.store.schema import connect, has_policies, migrate
     from stream.topics import ensure_topics, specs
 
-    policies = settings.policies()
     done = []
-    outcomes = asyncio.run(
-        ensure_topics(
-            settings.kafka,
-            specs(settings.topic_prefix, partitions=settings.partitions, replication=settings.replication),
-        )
-    )
-    done += [f"topic {item.name}: {item.did} ({item.detail})" for item in outcomes]
     with connect(settings.database, name="patrol init") as connection:
+        if has_policies(connection):
+            agreed(connection, settings)  # before anything is changed
+        outcomes = asyncio.run(
+            ensure_topics(
+                settings.kafka,
+                specs(
+                    settings.topic_prefix, partitions=settings.partitions, replication=settings.replication
+                ),
+            )
+        )
+        done += [f"topic {item.name}: {item.did} ({item.detail})" for item in outcomes]
         applied = migrate(connection)
-        told = keep(connection, policies)
+        agreed(connection, settings)
         before = days(connection) if BOUNDS in applied else None
     done += [f"database: applied {name}" for name in applied] or ["database: up to date"]
     if before:
         period = "--from {} --to {}".format(*before)
         done.append(f"database: figures counted before have no bounds until 'patrol recompute {period}'")
-    if told:
-        done.append("database: the views read by the policy's settings")
     return done
 
 
@@ -71,21 +72,39 @@ def init() -> None:
 
 @click.command(epilog="Example: patrol ingest")
 def ingest() -> None:
-    """Raw topics to validated frames; what cannot be used goes to dead.letters with its reason."""
-    from stream.core.policy import limits
+    """Raw topics to validated frames; what cannot be used goes to dead.letters with its reason.
+
+    What is usable is said by the policies in the database, so it needs that too; while the database is away
+    it goes on with those that it knows.
+    """
     from stream.pipeline.ingest import IngestSettings, run
+    from stream.pipeline.limits import Limits
+    from stream.pipeline.waiting import first_of
 
     settings = load()
-    settings.need("kafka")
+    settings.need("kafka", "database")
     start_logging()
-    run_settings = IngestSettings(
-        settings.kafka,
-        limits(settings.policies()),
-        prefix=settings.topic_prefix,
-        group_id=f"{settings.topic_prefix}patrol-ingest",
-        session_timeout_s=settings.session_s,
-    )
-    until_told(lambda stop: run(run_settings, stop))
+    limits = Limits(settings)
+
+    async def work(stop: asyncio.Event) -> None:
+        try:
+            if not await limits.begin(stop):
+                return
+            run_settings = IngestSettings(
+                settings.kafka,
+                limits.now,
+                prefix=settings.topic_prefix,
+                group_id=f"{settings.topic_prefix}patrol-ingest",
+                session_timeout_s=settings.session_s,
+            )
+            parts = [asyncio.ensure_future(part) for part in (run(run_settings, stop), limits.follow(stop))]
+            await first_of(parts, stop)
+            stop.set()  # where one has failed, the other ends too
+            await asyncio.gather(*parts)
+        finally:
+            limits.close()
+
+    until_told(work)
 
 
 @click.command(epilog="Example: patrol worker")
@@ -105,14 +124,11 @@ def worker() -> None:
 )
 def up() -> None:
     """Checks settings and servers, then supervises the parts."""
-    from stream.store.schema import connect, require
-
     settings = load()
     settings.need("kafka", "database")
     start_logging()
-    settings.policies()
-    with connect(settings.database) as connection:
-        require(connection)
+    with database("patrol up", settings):
+        pass
     asyncio.run(reach(settings))
     until_told(lambda stop: supervise(PARTS, stop))
 
@@ -141,13 +157,12 @@ def export(out: Path, by: str, until: str | None) -> None:
     from stream.files.account import figures
     from stream.files.sheets import CountedAccount, sheets
     from stream.files.sheets.contract import last_known
+    from stream.store.policies import in_force
     from stream.store.reading.exports import derived
 
-    settings = load()
-    policies = settings.policies()
     limit = moment_option(until)
-    with database("patrol export", settings) as connection:
-        found = derived(connection)
+    with database("patrol export") as connection:
+        policies, found = in_force(connection), derived(connection)
     end = last_known(found.slices, found.duties) if limit is None else limit
     counted = figures(found.slices, found.duties, found.places, by, end)
     tables = sheets(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import socket
 from contextlib import contextmanager
@@ -13,6 +14,8 @@ from stream.settings import load
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from stream.settings import Settings
 
 
 def bound(host: str, port: int) -> socket.socket:
@@ -35,6 +38,29 @@ def bound(host: str, port: int) -> socket.socket:
             why = f"{error.strerror}; give another --port"
         raise click.ClickException(f"--port {port}: {why}") from error
     return found
+
+
+def agree(settings: Settings) -> None:
+    """Compares the file of PATROL_POLICY with the database; where that is away, pages are served anyway.
+
+    Raises:
+        SettingsError: they differ, or the file cannot be used.
+    """
+    import psycopg
+
+    from stream.settings import read_policies
+    from stream.store.policies import agreed
+    from stream.store.schema import connect, has_policies
+
+    if not settings.policy:
+        return
+    read_policies(settings.policy)
+    with (
+        contextlib.suppress(psycopg.OperationalError),
+        connect(settings.database, name="patrol web", connect_s=settings.database_connect_s) as connection,
+    ):
+        if has_policies(connection):
+            agreed(connection, settings)
 
 
 @click.command(epilog="Example: patrol web --port 8080")
@@ -83,7 +109,9 @@ def web(host: str, port: int, openapi: bool) -> None:
         refuse_open(host)
     except AddressError as error:
         raise click.ClickException(str(error)) from error
-    app = create_app(load())
+    settings = load()
+    agree(settings)
+    app = create_app(settings)
     start_logging()
     plain = host.strip("[]")
     with bound(plain, port) as listening:

@@ -64,11 +64,20 @@ class UsableLimits:
         retention_s: how many seconds older than its receipt a fix may be (how long facts are kept).
         max_error_m: the largest ``error_m`` taken.
         max_ahead_s: how many seconds ahead of its receipt a fix may be.
+        later: others that apply instead to fixes from a time on: ``(microseconds, limits)``, in time order.
     """
 
     retention_s: float
     max_error_m: float = 200.0
     max_ahead_s: float = 300.0
+    later: tuple[tuple[int, UsableLimits], ...] = ()
+
+    def at(self, time: int) -> UsableLimits:
+        """Those that apply to a fix of that time (microseconds)."""
+        found = self
+        for start, limits in self.later:
+            found = limits if time >= start else found
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +154,7 @@ def decode_positions(
         if reason is not Reason.BAD_VALUE:
             detail = _explain(
                 reason,
-                limits,
+                limits.at(int(time[i])),
                 time=int(time[i]),
                 receipt=int(receipt[i]),
                 lon=float(lon[i]),
@@ -207,6 +216,22 @@ def judge(
     Returns:
         ``int8[n]``: the index in ``REASONS`` of the first reason that applies, -1 where the fix is usable.
     """
+    verdict = _judge(time, lon, lat, error_m, receipt, limits)
+    for start, later in limits.later:
+        rows = time >= start
+        if rows.any():
+            verdict[rows] = _judge(time[rows], lon[rows], lat[rows], error_m[rows], receipt[rows], later)
+    return verdict
+
+
+def _judge(
+    time: NDArray[np.int64],
+    lon: NDArray[np.float64],
+    lat: NDArray[np.float64],
+    error_m: NDArray[np.float64],
+    receipt: NDArray[np.int64],
+    limits: UsableLimits,
+) -> NDArray[np.int8]:
     verdict = np.full(len(time), -1, np.int8)
     known = receipt >= 0
     age = np.where(known, receipt, time) - time

@@ -32,7 +32,7 @@ from stream.pipeline.mail import read_mailing
 from stream.pipeline.stages import ERRANDS, STAGES
 from stream.pipeline.waiting import Backoff, first_of
 from stream.store.ledger import Counted, Ledger, Offset
-from stream.store.policies import keep
+from stream.store.policies import agreed
 from stream.store.schema import connect, require
 
 if TYPE_CHECKING:
@@ -64,6 +64,7 @@ class Turn:
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     connection: Connection | None = None
     ledger: Ledger | None = None
+    _agreed: bool = False
 
     async def run(self, work: Callable[[Ledger], Counted]) -> Counted | None:
         """Does work in the thread, again and again while the database is away; None when told to stop."""
@@ -86,10 +87,12 @@ class Turn:
         if self.ledger is None:
             self.connection = connect(self.settings.database, name="patrol worker")
             require(self.connection)
-            policies = self.settings.policies()
-            keep(self.connection, policies)
+            if not self._agreed:
+                # Later a newer policy is noticed, and followed: only who begins has to say the same.
+                agreed(self.connection, self.settings)
+                self._agreed = True
             # A batch is lost with a crash of the server at most, and then comes again from Kafka.
-            self.ledger = Ledger(self.connection, policies)
+            self.ledger = Ledger(self.connection)
         return work(self.ledger)
 
     def _drop(self) -> None:
@@ -273,7 +276,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
 
     Raises:
         SchemaError: the database's schema is not up to date.
-        SettingsError: the mail file cannot be used.
+        SettingsError: the mail file cannot be used, or PATROL_POLICY differs from the database.
         Exception: a fault of the program: better to end and be restarted than to continue in a bad state.
     """
     if settings.mail:

@@ -1,7 +1,8 @@
 """Ingest: raw topics → frames of valid fixes, valid duty events, and dead letters, at Kafka's own speed.
 
 It moves bytes between Kafka and the core (``stream.core.events``, ``stream.core.frames``). It judges
-nothing itself, keeps nothing between runs but its offsets in Kafka, and uses no database.
+nothing itself, keeps nothing between runs but its offsets in Kafka, and uses no database: what is usable it
+is told (``stream.pipeline.limits``).
 """
 
 from __future__ import annotations
@@ -65,7 +66,7 @@ class IngestSettings:
 
     Attributes:
         bootstrap: Kafka's addresses, ``host:port`` separated by commas.
-        limits: which positions are unusable (rule 2).
+        limits: says which positions are unusable (rule 2); asked for every batch.
         prefix: prefix of every topic's name.
         group_id: the consumer group; several processes with one group share the work.
         flush_interval_s: how long messages gather before they leave as frames, while traffic is light.
@@ -76,7 +77,7 @@ class IngestSettings:
     """
 
     bootstrap: str
-    limits: UsableLimits
+    limits: Callable[[], UsableLimits]
     prefix: str = ""
     group_id: str = "patrol-ingest"
     flush_interval_s: float = 0.1
@@ -345,7 +346,7 @@ class _Worker(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka is un
             decoded = decode_positions(
                 values,
                 received * 1000,
-                limits=self._settings.limits,
+                limits=self._settings.limits(),
                 traccar=topic == topics.VEHICLE_POSITIONS,
             )
             batch.fixes.append(decoded.fixes)

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from stream.clock import UNKNOWN
 from stream.core.live.share_event import share_event
 from stream.pipeline.elected import Elected
+from stream.store.policies import Known
 from stream.store.reading.live import Live, live, present
 from stream.store.schema import Lock
 
@@ -23,7 +24,7 @@ class Publisher:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._policies = settings.policies()
+        self._known = Known()
         self._elected = Elected(settings, Lock.PUBLISHER, "patrol publisher")
         self._term = 0
         self._sent: dict[str, ShareEvent] = {}
@@ -43,7 +44,8 @@ class Publisher:
             now = present(connection, self._settings)
             if now == UNKNOWN:
                 return []
-            return [message for item in live(connection, now, self._policies) for message in self._new(item)]
+            policies = self._known.now(connection)
+            return [message for item in live(connection, now, policies) for message in self._new(item)]
 
     def _new(self, item: Live) -> list[tuple[bytes, bytes]]:
         scope = item.figures.scope

@@ -78,7 +78,7 @@ class Watcher:
     """Looks for alerts: one worker at a time, elected by a lock in the database.
 
     Args:
-        settings: database, policies, clock, and how long conditions must hold.
+        settings: database, clock, and how long conditions must hold.
         wall: the clock, microseconds since 1970.
         steady: a monotonic clock, seconds.
     """

@@ -39,6 +39,7 @@ from stream.pipeline.elected import Elected
 from stream.pipeline.mail import Delivered, deliver, read_mailing
 from stream.settings import Settings, weekly_at
 from stream.store import outbox, reports
+from stream.store.policies import in_force
 from stream.store.reading.instant import first_duty
 from stream.store.reading.live import newest_event, present
 from stream.store.reading.summaries import summaries
@@ -134,11 +135,11 @@ def publish_due(settings: Settings, *, wall: Clock) -> Done:
     """Publishes everything that is due (see above).
 
     Args:
-        settings: database, policies, clock, mail.
+        settings: database, clock, mail.
         wall: the clock, microseconds since 1970.
 
     Raises:
-        SettingsError: the policy or the mail file cannot be used.
+        SettingsError: the mail file cannot be used.
         SchemaError: run ``patrol init`` first.
         psycopg.Error: the database is away.
     """
@@ -188,7 +189,7 @@ def publish_week(
     """
     began = time.monotonic()
     mailing = read_mailing(settings.mail) if settings.mail else None
-    counted = list(summaries(connection, settings.policies(), week, now=now))
+    counted = list(summaries(connection, in_force(connection), week, now=now))
     with connection.transaction():
         published = reports.publish(
             connection, counted, by=BY, now=wall(), letters=mailing.letters if mailing else lambda *_: ()

@@ -328,6 +328,11 @@ def _share(figures: Figures) -> Fraction:
     return Fraction(figures.on_patch, figures.duty)
 
 
+def _numbered(versions: Sequence[int]) -> str:
+    *most, last = map(str, versions)
+    return f"versions {', '.join(most)} and {last}" if most else f"version {last}"
+
+
 def basis(summary: Summary) -> tuple[str, ...]:
     """What the summary is based on, one sentence each."""
     found = summary.basis
@@ -336,6 +341,13 @@ def basis(summary: Summary) -> tuple[str, ...]:
     )
     policy = found.policy_sha256[:12]
     lines = [f"Target {plain_percent(exact(found.target))}, under the policy {since} (sha256 {policy})."]
+    if found.policy_versions:
+        lines.append(f"Counted under {_numbered(found.policy_versions)} of the policy.")
+    if found.policy_outdated:
+        lines.append(
+            f"Some of its duties were counted under {_numbered(found.policy_outdated)} of the policy, "
+            "since replaced for their time."
+        )
     if found.boundaries:
         said = [
             f"{item.kind} version {item.version}"

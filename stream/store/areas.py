@@ -44,8 +44,16 @@ def hold(connection: Connection, *, publishing: bool = False) -> None:
 
 def newest(connection: Connection) -> str:
     """A token that changes whenever a version is published or withdrawn."""
-    row = connection.execute("select max(version), max(withdrawn) from area_version").fetchone()
-    return str(row)
+    return newest_with(connection, "0")[0]
+
+
+def newest_with(connection: Connection, also: str) -> tuple[str, int]:
+    """The same, and a number that SQL gives, in one question."""
+    row = connection.execute(
+        f"select max(version), max(withdrawn), {also} from area_version".encode()
+    ).fetchone()
+    assert row is not None
+    return str(row[:2]), int(row[2])
 
 
 def publish(

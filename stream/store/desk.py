@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from geo.matching.history import FOREVER
 from stream.core.calendar import microseconds
-from stream.store import areas, bookings
+from stream.core.policy import Policies
+from stream.store import areas, bookings, policies
 from stream.store.registry import Registry
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from geo.matching.history import AreaHistory
-    from stream.core.policy import Policies
     from stream.core.windows import Rows
     from stream.store.schema import Connection
 
@@ -43,15 +43,15 @@ class Desk:
 
     Attributes:
         connection: the program's own; not for several threads at once.
-        policies: by which everything is counted.
+        policies: those in force in the database, by which everything is counted.
         registry: names and keys.
         booked: by device's key, its allocations.
         officers: by officer's key, since when the copy is complete (microseconds), and the copy.
     """
 
-    def __init__(self, connection: Connection, policies: Policies) -> None:
+    def __init__(self, connection: Connection) -> None:
         self.connection = connection
-        self.policies = policies
+        self.policies = Policies()
         self.registry = Registry()
         self.booked: dict[int, Booked] = {}
         self.officers: dict[int, tuple[int, bookings.BookedOfficer]] = {}
@@ -71,9 +71,12 @@ class Desk:
         self.officers.clear()
 
     def open(self) -> None:
-        """Step 2 of every transaction: locks the boundaries, and brings the copy up to date."""
+        """Step 2 of every transaction: locks boundaries and policies, and brings the copies up to date."""
         areas.hold(self.connection)
-        newest = areas.newest(self.connection)
+        # One question for both: it is asked in every transaction.
+        newest, edition = areas.newest_with(self.connection, policies.EDITION)
+        if edition != self.policies.edition:
+            self.policies = policies.in_force(self.connection)
         if self._history is None or newest != self._areas:
             known = self._history.places if self._history else ()
             places = self.registry.places(self.connection, known)

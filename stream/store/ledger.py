@@ -6,7 +6,8 @@ are in ``desk``.
 Positions:
 
 1. Names become keys; new devices get their rows (committed on their own, harmless if the rest fails).
-2. The transaction opens. No boundaries are published until it ends.
+2. The transaction opens. No boundaries are published and no policies loaded until it ends, and those in force
+are read if they are not at hand.
 3. The devices' growing ends are locked, in the order of their keys.
 4. The neighbours of the new fixes are gathered: from the growing end where the new fixes are the newest, from
    the facts where they came late. What is only a repetition falls out here.
@@ -46,7 +47,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from stream.core.facts import Duty, Fixes, StateReport
-    from stream.core.policy import Policies
     from stream.store.duties import Changes
     from stream.store.schema import Connection
 
@@ -111,9 +111,9 @@ class Ledger:
     dropped, so that the next call starts from what was committed.
     """
 
-    def __init__(self, connection: Connection, policies: Policies) -> None:
+    def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._desk = Desk(connection, policies)
+        self._desk = Desk(connection)
 
     def positions(self, fixes: Fixes, frames: Iterable[Offset] = ()) -> Counted:
         """Counts fixes, in any order, repeated or not, and records the frames they came from.

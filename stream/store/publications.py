@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from stream.core.policy import Policies
     from stream.store.schema import Connection
 
 PUBLISHED, WITHDRAWN = "areas published", "areas withdrawn"
@@ -69,7 +68,6 @@ class Publication:
 
 def publish(
     connection: Connection,
-    policies: Policies,
     found: AreaSet,
     valid_from: int,
     *,
@@ -85,7 +83,6 @@ def publish(
 
     Args:
         connection: to the database.
-        policies: the rules' settings.
         found: the areas.
         valid_from: when they come into force, microseconds.
         file: the name of the file they came from.
@@ -117,7 +114,6 @@ def publish(
 
     return _carry_out(
         connection,
-        policies,
         write,
         valid_from,
         cause=PUBLISHED,
@@ -130,7 +126,6 @@ def publish(
 
 def withdraw(
     connection: Connection,
-    policies: Policies,
     kind: Kind | None = None,
     *,
     by: str,
@@ -142,7 +137,6 @@ def withdraw(
 
     Args:
         connection: to the database.
-        policies: the rules' settings.
         kind: which kind's newest version.
         by: who takes it back.
         why: the reason; needed where figures change.
@@ -171,7 +165,6 @@ def withdraw(
 
         return _carry_out(
             connection,
-            policies,
             write,
             last.valid_from,
             cause=WITHDRAWN,
@@ -184,7 +177,6 @@ def withdraw(
 
 def _carry_out(
     connection: Connection,
-    policies: Policies,
     write: Callable[[], tuple[int, ...]],
     since: int,
     *,
@@ -201,7 +193,7 @@ def _carry_out(
         before = week_figures(connection, since, until)
         last = _last_number(connection)
         versions = write()
-        devices = Ledger(connection, policies).recount(since)
+        devices = Ledger(connection).recount(since)
         after = week_figures(connection, since, until)
         restated = tuple(difference(before, after))
         if restated and not why and not dry_run:
@@ -245,7 +237,7 @@ def record(
     why: str,
     restated: Sequence[Restated],
 ) -> int:
-    """Puts a restatement on record (rule 20); gives its number."""
+    """Puts a restatement on record (rule 20), with the boundaries or policy concerned; gives its number."""
     row = connection.execute(
         "insert into restatement (cause, version, since, recorded_by, why) values (%s, %s, %s, %s, %s) "
         "returning restatement",

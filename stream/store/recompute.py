@@ -16,12 +16,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+import psycopg
 
 from geo.matching.history import FOREVER
 from stream.core import calendar
 from stream.core.facts import SECOND
 from stream.core.shares import TOTALS, totals
 from stream.core.slices import Slices
+from stream.store import policies
 from stream.store.ledger import Chunk
 from stream.store.publications import difference, record, times, week_tables
 from stream.store.reading.instant import us
@@ -40,8 +42,8 @@ if TYPE_CHECKING:
     from stream.store.records import Restated
     from stream.store.schema import Connection
 
-FACTS = "facts"
-"""The cause under which it stands in the records."""
+FACTS, POLICY = "facts", "policy"
+"""The causes under which it stands in the records: of duties that another policy had counted, the latter."""
 
 PART_FIXES = 400_000
 """About how many fixes one transaction looks at: it holds its devices that long (a second)."""
@@ -275,15 +277,17 @@ def _keep(connection: Connection, found: dict[tuple[int, str], NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Recomputed:
-    """What a recompute, and any before it that was broken off, amounted to.
+    """What a recompute, and any before it that was broken off, amounted to, for one cause.
 
     Attributes:
-        restatement: its number in the records; None where no figure changed.
+        restatement: its number in the records.
         restated: the figures that changed, by week, scope and id.
+        cause: ``facts``, or ``policy`` where another policy had counted the duties.
     """
 
-    restatement: int | None
+    restatement: int
     restated: tuple[Restated, ...]
+    cause: str = FACTS
 
 
 def horizon(connection: Connection, now: int) -> int:
@@ -291,37 +295,87 @@ def horizon(connection: Connection, now: int) -> int:
     return max(now, newest_event(connection))
 
 
-def conclude(connection: Connection, since: int, until: int, *, by: str, why: str) -> Recomputed:
-    """Makes one restatement of the notes, and drops them (rule 20).
+def conclude(
+    connection: Connection,
+    period: tuple[int, int],
+    until: int,
+    *,
+    by: str,
+    why: str,
+    edition: int,
+    officer_id: str | None = None,
+) -> tuple[Recomputed, ...]:
+    """Makes restatements of the notes, one for each cause, and drops them (rule 20).
 
     The figures after are those of the tables; before, they were less by what rose. So what the pipeline
-    counted meanwhile is in both, and is not attributed to the recompute.
+    counted meanwhile is in both, and is not attributed to the recompute. Of both causes, the facts come
+    first: the policy's restatement begins where theirs ends.
 
     Args:
         connection: who called ``hold``.
-        since: where the period began, microseconds.
+        period: what was counted again, microseconds.
         until: as given to ``count``.
         by: who recomputes.
         why: the reason, for the records.
+        edition: the newest policy on record when it began.
+        officer_id: as given to ``plan``.
+
+    Returns:
+        those with figures that changed.
     """
+    while True:
+        try:
+            return _conclude(
+                connection, period, until, by=by, why=why, edition=edition, officer_id=officer_id
+            )
+        except psycopg.errors.SerializationFailure:
+            continue  # a policy was loaded in the same moment: what it says of these duties is read again
+
+
+def _conclude(
+    connection: Connection,
+    period: tuple[int, int],
+    until: int,
+    *,
+    by: str,
+    why: str,
+    edition: int,
+    officer_id: str | None,
+) -> tuple[Recomputed, ...]:
+    since = period[0]
     with connection.transaction():
         connection.execute("set transaction isolation level repeatable read")
-        notes: dict[str, dict[int, list[int]]] = defaultdict(dict)
-        for duty, week, rise in connection.execute("delete from recomputed returning duty, week, times"):
+        notes: dict[str, dict[str, dict[int, list[int]]]] = {FACTS: {}, POLICY: {}}
+        for duty, week, rise, older in connection.execute(
+            "delete from recomputed r returning duty, week, times, "
+            "exists (select from policy_outdated o where o.duty = r.duty)"
+        ):
             if any(rise):
-                notes[str(week)][int(str(duty))] = list(rise)
-        restated: list[Restated] = []
-        for week in sorted(notes):
+                weeks = notes[POLICY if older else FACTS]
+                weeks.setdefault(str(week), {})[int(str(duty))] = list(rise)
+        restated: dict[str, list[Restated]] = {FACTS: [], POLICY: []}
+        for week in sorted(notes[FACTS].keys() | notes[POLICY].keys()):
             start, end = calendar.week_bounds(week)
             since = min(since, start)
             for found in week_tables(connection, start, until, before=end):
-                rise = np.array([notes[week].get(key, [0] * TOTALS) for key in found.keys], np.int64)
-                was, now = (
-                    {(week, item.scope, item.id): times(item) for item in found.figures(table)}
-                    for table in (found.table - rise.reshape(-1, TOTALS), found.table)
-                )
-                restated += difference(was, now)
-        if not restated:
-            return Recomputed(None, ())
-        number = record(connection, FACTS, None, since, by, why, restated)
-        return Recomputed(number, tuple(restated))
+                after = found.table
+                for cause in (POLICY, FACTS):
+                    risen = notes[cause].get(week, {})
+                    rise = np.array([risen.get(key, [0] * TOTALS) for key in found.keys], np.int64)
+                    before = after - rise.reshape(-1, TOTALS)
+                    was, now = (
+                        {(week, item.scope, item.id): times(item) for item in found.figures(table)}
+                        for table in (before, after)
+                    )
+                    restated[cause] += difference(was, now)
+                    after = before
+        policies.counted_again(connection, *period, officer_id, edition)
+        return tuple(
+            Recomputed(
+                record(connection, cause, edition if cause == POLICY else None, since, by, why, items),
+                tuple(items),
+                cause,
+            )
+            for cause, items in restated.items()
+            if items
+        )

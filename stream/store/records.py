@@ -80,7 +80,7 @@ def records(connection: Connection, *, withdrawn: bool = True) -> list[VersionRe
 
 @dataclass(frozen=True, slots=True)
 class Restatement:
-    """One entry of the record (rule 20)."""
+    """One entry of the record (rule 20); ``version`` is that of the boundaries or policy concerned."""
 
     number: int
     cause: str

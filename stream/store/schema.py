@@ -118,6 +118,11 @@ def _migrate(connection: Connection) -> list[str]:
     return applied
 
 
+def has_policies(connection: Connection) -> bool:
+    """Whether policies are on record: not in a database that is empty, or of an older version."""
+    return connection.execute("select to_regclass('policy_version') is not null").fetchone() == (True,)
+
+
 def require(connection: Connection) -> None:
     """Checks that the schema is up to date.
 

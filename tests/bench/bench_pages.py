@@ -23,7 +23,6 @@ import shapely
 
 from geo.areas import Area, AreaSet, Kind
 from stream.core.facts import SECOND, Allocation, Duty, Fixes
-from stream.core.policy import Policies
 from stream.embedded import EmbeddedDatabase
 from stream.pipeline.processes import command
 from stream.store import areas
@@ -123,7 +122,7 @@ def fill(connection: Connection, crowd: Crowd, now: int) -> Ledger:
     found = force()
     for kind in Kind:
         areas.publish(connection, found, kind, 0, file="bench", sha256="", by="bench")
-    ledger = Ledger(connection, Policies())
+    ledger = Ledger(connection)
     start = now - int(HISTORY_S * SECOND)
     ledger.bookings(crowd.duties(start), ())
     everybody = np.arange(UNITS)

@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from stream.core.calendar import rfc3339
-from stream.core.policy import Policies
 from stream.core.stays import take
 from stream.embedded import EmbeddedDatabase
 from stream.store import areas, recompute
@@ -47,7 +46,7 @@ def fill(dsn: str, officers: int = OFFICERS, hours: float = HOURS, days: int = D
         migrate(connection)
         for kind in sorted(set(simulation.force.kind)):
             areas.publish(connection, simulation.force, kind, 0, file="bench", sha256="", by="bench")
-        ledger = Ledger(connection, Policies())
+        ledger = Ledger(connection)
         for day in range(days):
             _book(ledger, simulation, day)
             for part in np.array_split(order, len(order) // BATCH + 1):
@@ -98,7 +97,7 @@ def _processor(pid: int) -> float:
 def alone(dsn: str, start: int, end: int) -> list[Row]:
     """Once in this process: what it costs us, and what it costs the server."""
     with connect(dsn) as connection:
-        ledger, done = Ledger(connection, Policies()), recompute.Recounted()
+        ledger, done = Ledger(connection), recompute.Recounted()
         began = time.process_time(), _processor(connection.info.backend_pid)
         for part in recompute.plan(connection, start, end):
             done += recompute.count(ledger, part, end)

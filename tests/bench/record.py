@@ -29,7 +29,6 @@ from stream.core.slices import slices
 from stream.core.stays import Stays
 from stream.store import areas as area_tables
 from stream.store.columns import BinaryColumn, copy_in
-from stream.store.policies import keep
 from stream.store.schema import migrate
 from tests.real import DATA
 from tests.tessellations import wiggly_world
@@ -123,7 +122,6 @@ def fill(connection: Connection, *, officers: int, weeks: int, seed: int = 1) ->
     chance = np.random.default_rng(seed)
     name, areas = force()
     migrate(connection)
-    keep(connection, Policies())
     for kind in sorted(set(areas.kind)):
         area_tables.publish(connection, areas, kind, 0, file=f"{kind}.geojson", sha256="ab" * 32, by="bench")
     ground = Ground.of(areas, chance)

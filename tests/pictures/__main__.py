@@ -81,7 +81,7 @@ def _play(connection: Connection, dsn: str) -> None:
     start = parse_time(SHIFT)
     simulation = simulate(force, officers=60, start=start, hours=10, interval_s=10, seed=weeks.SEED)
     fixes = simulation.fixes()
-    ledger = Ledger(connection, Policies())
+    ledger = Ledger(connection)
     now = start - 30 * MINUTE
     settings = replace(Settings(database=dsn), clock="events", alert_priority_unvisited_s=UNVISITED_S)
     watcher = Watcher(settings, wall=lambda: now, steady=lambda: now / SECOND)

@@ -14,7 +14,6 @@ import numpy as np
 from geo.areas import Kind
 from stream.core.calendar import Period, week_bounds
 from stream.core.facts import SECOND
-from stream.core.policy import Policies
 from stream.core.stays import take
 from stream.simulate import demo_force, simulate
 from stream.store import areas
@@ -144,7 +143,7 @@ def fill(connection: Connection) -> int:
     force = demo_force(SEED)
     for kind in Kind:
         areas.publish(connection, force, kind, 0, file="demonstration", sha256="-", by="make pictures")
-    ledger = Ledger(connection, Policies())
+    ledger = Ledger(connection)
     made = list(shifts())
     chance = np.random.default_rng(SEED)
     for back in range(BEFORE, 0, -1):

@@ -9,7 +9,7 @@ import numpy as np
 
 from geo.areas import Area, AreaSet, Kind
 from geo.matching.history import UNKNOWN
-from stream.core.policy import BEGINNING, Policies
+from stream.core.policy import BEGINNING, Policies, canonical
 from stream.core.slices import NO_DEVICE, newest, slices
 from stream.core.stays import stays, take
 from stream.files.sheets.contract import slices_table, stays_table
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 POLICIES = Policies()
 TABLES = (
     "restated, restatement, area, area_version, place, fix, allocation, state, stay, stay_end, slice, "
-    "slice_end, duty_revision, duty, officer, device, frame_offset"
+    "slice_end, duty_revision, duty, officer, device, frame_offset, policy_outdated"
 )
 
 
@@ -70,10 +70,23 @@ def counted(server: EmbeddedDatabase, name: str, facts: FileFacts) -> Iterator[s
                 area_tables.publish(
                     connection, facts.areas, kind, 0, file="areas.geojson", sha256="", by="test"
                 )
-            ledger = Ledger(connection, POLICIES)
+            ledger = Ledger(connection)
             ledger.bookings(facts.duties, facts.states, [Offset("duties", 0, "first", 1)])
             ledger.positions(facts.fixes, [Offset("frames", 0, "first", 1)])
         yield dsn
+
+
+def put_in_force(connection: Connection, wanted: Policies = POLICIES) -> None:
+    """Makes policies the only ones on record, as if there had never been others."""
+    with connection.transaction():
+        connection.execute("alter table policy_version disable trigger user")
+        connection.execute("truncate policy_outdated, policy_version")
+        connection.execute("alter table policy_version enable trigger user")
+        for number, (start, policy) in enumerate(zip(wanted.starts, wanted.policies, strict=True), 1):
+            connection.execute(
+                "insert into policy_version values (%s, from_us(%s), %s::jsonb, 'a test', 'test')",
+                [number, start, canonical(policy).decode()],
+            )
 
 
 def await_release(connection: Connection, lock: int) -> None:
@@ -101,7 +114,7 @@ def publish(connection: Connection, world: World) -> None:
 def fill(connection: Connection, world: World, parts: int = 20) -> None:
     """The world through the ledger, its fixes in order of time: rows close as they do live."""
     publish(connection, world)
-    ledger = Ledger(connection, POLICIES)
+    ledger = Ledger(connection)
     ledger.bookings(world.duties, world.states)
     for part in in_time(world, parts):
         ledger.positions(part)

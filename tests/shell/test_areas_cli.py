@@ -24,7 +24,6 @@ from geo.boundaries.reading import read_areas
 from geo.boundaries.writing import write_areas
 from stream.cli import main
 from stream.core.facts import Allocation, Duty, Fixes
-from stream.core.policy import Policies
 from stream.store import areas as tables
 from stream.store.ledger import Ledger
 from stream.store.schema import connect, migrate
@@ -120,7 +119,7 @@ def shift(database: str) -> None:
     )
     duty = Duty("D1", 1, "1001", SUNDAY, SUNDAY + 7_200_000_000, ("A",), (Allocation("R1", "radio"),))
     with connect(database) as connection:
-        ledger = Ledger(connection, Policies())
+        ledger = Ledger(connection)
         ledger.bookings([duty], [])
         ledger.positions(fixes)
 

@@ -177,7 +177,6 @@ def release(
     """Publishes boundaries; gives what that restated."""
     return publish(
         connection,
-        POLICIES,
         areas,
         start,
         file="test.geojson",
@@ -216,7 +215,7 @@ def test_a_version_published_while_two_workers_count_loses_and_doubles_nothing(
 ) -> None:
     """Published amid two workers' batches: stays and slices are the offline account's under both versions."""
     release(connection, shift.before, START - 3_600_000_000, now=shift.until)
-    Ledger(connection, POLICIES).bookings(shift.duties, shift.states)
+    Ledger(connection).bookings(shift.duties, shift.states)
     reached = threading.Barrier(3)
 
     def work(worker: int) -> None:
@@ -224,7 +223,7 @@ def test_a_version_published_while_two_workers_count_loses_and_doubles_nothing(
         # Ahead: half an hour before the version takes effect. Behind: when all but an hour is counted.
         turn = 8 if when == "ahead of the facts" else 16
         with connect(dsn) as own:
-            ledger = Ledger(own, POLICIES)
+            ledger = Ledger(own)
             for number, batch in enumerate(batches):
                 if number == turn:
                     reached.wait(timeout=60)
@@ -246,13 +245,13 @@ def test_taking_a_version_back_brings_the_former_totals_back(connection: Connect
     """Published for a time gone by and taken back: every row is what it was, and both stand on record."""
     opening = START - 3_600_000_000
     release(connection, shift.before, opening, now=shift.until)
-    ledger = Ledger(connection, POLICIES)
+    ledger = Ledger(connection)
     ledger.bookings(shift.duties, shift.states)
     ledger.positions(shift.fixes)
     former = rows(connection, shift)
     changed = release(connection, shift.after, MIDDLE, now=shift.until, why="the beats of the new year")
     for _ in Kind:  # one version each
-        withdraw(connection, POLICIES, by="tester", why="too early", now=shift.until)
+        withdraw(connection, by="tester", why="too early", now=shift.until)
     assert rows(connection, shift) == former
     assert_consistent(connection)
 
@@ -275,7 +274,7 @@ def test_a_restatement_has_every_figure_that_changed_before_and_after(
     """By week, scope and id: exactly the differences between the accounts under one version and under two."""
     opening = START - 3_600_000_000
     release(connection, shift.before, opening, now=shift.until)
-    ledger = Ledger(connection, POLICIES)
+    ledger = Ledger(connection)
     ledger.bookings(shift.duties, shift.states)
     ledger.positions(shift.fixes)
     shown = release(connection, shift.after, MIDDLE, now=shift.until, why=None, dry=True)
@@ -291,13 +290,13 @@ def test_a_restatement_has_every_figure_that_changed_before_and_after(
 def test_a_dry_run_changes_nothing_but_shows_everything(connection: Connection, shift: Shift) -> None:
     """Every table is as it was, and so is the number that the next version gets."""
     release(connection, shift.before, START - 3_600_000_000, now=shift.until)
-    ledger = Ledger(connection, POLICIES)
+    ledger = Ledger(connection)
     ledger.bookings(shift.duties, shift.states)
     ledger.positions(shift.fixes)
     former = dump(connection)
     shown = release(connection, shift.after, MIDDLE, now=shift.until, why=None, dry=True)
     assert shown
-    withdraw(connection, POLICIES, Kind.NEIGHBOURHOOD, by="tester", why=None, now=shift.until, dry_run=True)
+    withdraw(connection, Kind.NEIGHBOURHOOD, by="tester", why=None, now=shift.until, dry_run=True)
     with pytest.raises(PublicationError, match=r"say why with --why"):
         release(connection, shift.after, MIDDLE, now=shift.until, why=None)
     assert dump(connection) == former
@@ -318,7 +317,7 @@ def test_a_version_for_the_future_touches_no_figure_and_needs_no_reason(
 ) -> None:
     """It is in force from its time on, and until then everything is as it was."""
     release(connection, shift.before, START - 3_600_000_000, now=shift.until)
-    ledger = Ledger(connection, POLICIES)
+    ledger = Ledger(connection)
     ledger.bookings(shift.duties, shift.states)
     ledger.positions(shift.fixes)
     former = rows(connection, shift)
@@ -336,7 +335,7 @@ def test_a_version_for_the_future_touches_no_figure_and_needs_no_reason(
 
 def test_whose_patches_a_change_touches_is_read_from_the_duties(connection: Connection, shift: Shift) -> None:
     """Each changed neighbourhood has its own officers and the weeks of their duties within the period."""
-    Ledger(connection, POLICIES).bookings(shift.duties, shift.states)
+    Ledger(connection).bookings(shift.duties, shift.states)
     ids = shift.before.only(Kind.NEIGHBOURHOOD).area_id
     monday = micros("2026-11-23T00:00:00+00:00")
     for low, high, weeks in (
@@ -390,7 +389,7 @@ def test_the_tables_are_those_of_the_versions_that_stand(
         empty(connection)
         first, areas_ = version_of((0, world.versions[0][1]))
         publish_all(connection, areas_, first)
-        ledger = Ledger(connection, POLICIES)
+        ledger = Ledger(connection)
         for item in work:
             if isinstance(item, int):
                 start, found = version_of(world.versions[item])
@@ -419,7 +418,7 @@ def publish_all(connection: Connection, found: AreaSet, start: int) -> None:
 def take_back(connection: Connection, versions: int) -> None:
     """Takes the newest versions back, one by one."""
     for _ in range(versions):
-        withdraw(connection, POLICIES, by="tester", why="a test", now=START)
+        withdraw(connection, by="tester", why="a test", now=START)
 
 
 def standing_of(connection: Connection) -> tuple[Version, ...]:

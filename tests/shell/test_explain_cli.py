@@ -270,7 +270,7 @@ def test_a_database_without_positions_is_no_error(database_server: EmbeddedDatab
             radio = (Allocation("R1", "radio"),)
             closed = Duty("D1", 1, "O1", start, start + 3600 * SECOND, ("E1",), radio)
             running = Duty("D2", 1, "O2", start, None, ("E1",), radio)
-            Ledger(connection, Policies()).bookings([closed, running], [], [Offset("duties", 0, "first", 1)])
+            Ledger(connection).bookings([closed, running], [], [Offset("duties", 0, "first", 1)])
         said = did(*asked, database=dsn)
         assert "On patch 0 min of 1 h (0.0%; between 0.0% and 100.0%): not proven." in said
         assert "  1 h before any boundaries (O1; the longest O1 Sun 20:00–21:00)" in said.splitlines()

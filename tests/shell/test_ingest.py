@@ -56,7 +56,7 @@ class World:
     def settings(self, **changes: Any) -> IngestSettings:
         usual: dict[str, Any] = {"session_timeout_s": 2.0, "idempotent": False, "group_id": self.prefix}
         return IngestSettings(
-            self.bootstrap, UsableLimits(retention_s=3650 * 86_400), self.prefix, **usual | changes
+            self.bootstrap, lambda: UsableLimits(retention_s=3650 * 86_400), self.prefix, **usual | changes
         )
 
     @property

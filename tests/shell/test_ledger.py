@@ -20,7 +20,6 @@ from stream.store import gathering, positions
 from stream.store.ledger import Ledger, Offset
 from stream.store.schema import connect
 from tests.shell.stored import (
-    POLICIES,
     assert_consistent,
     empty,
     expected,
@@ -59,7 +58,7 @@ def test_the_tables_do_not_depend_on_order_batches_or_repetition(
     """Facts in any order, in any batches, some twice: the tables are what the core counts from all."""
     empty(connection)
     publish(connection, world)
-    ledger = Ledger(connection, POLICIES)
+    ledger = Ledger(connection)
     fixes = world_fixes(world)
     rows = list(range(len(fixes)))
     rows += random.sample(rows, len(rows) // 3)
@@ -98,7 +97,7 @@ def test_a_stream_with_late_facts_closes_rows_and_mends_them(connection: Connect
     ]
     facts += [(random.uniform(0, 40), duty) for duty in world.duties]
     facts += [(random.uniform(0, 40), report) for report in world.states]
-    ledgers = [Ledger(connection, POLICIES), Ledger(connection, POLICIES)]
+    ledgers = [Ledger(connection), Ledger(connection)]
     for at, fact in sorted(facts, key=lambda pair: pair[0]):
         # Two programs take turns, so that what one keeps at hand goes stale by the other's doing.
         ledger = ledgers[int(at) % 2]
@@ -153,7 +152,7 @@ def test_two_devices_of_a_duty_may_be_late_at_once(
     end = start + 5 * 3_600_000_000
     world = World(tuple(fixes), ((None, areas),), (duty,), (StateReport("O1", start, 1),), end, (start, end))
     publish(connection, world)
-    ledger = Ledger(connection, POLICIES)
+    ledger = Ledger(connection)
     ledger.bookings(world.duties, world.states)
     columns = world_fixes(world)
     late = np.array([20 - held_back[0], 40 - held_back[1]])
@@ -221,7 +220,7 @@ def test_a_new_fix_costs_no_more_than_its_neighbours(
     empty(connection)
     world = patrolled()
     publish(connection, world)
-    ledger, columns = Ledger(connection, POLICIES), world_fixes(world)
+    ledger, columns = Ledger(connection), world_fixes(world)
     ledger.bookings(world.duties, world.states)
     late = [100, 101, 450]
     ledger.positions(take(columns, np.setdiff1d(np.arange(550), late)))
@@ -251,7 +250,7 @@ def test_a_state_costs_no_more_than_what_follows_it(
     empty(connection)
     world = patrolled()
     publish(connection, world)
-    ledger = Ledger(connection, POLICIES)
+    ledger = Ledger(connection)
     ledger.bookings(world.duties, world.states)
     ledger.positions(world_fixes(world))
     work = Work(monkeypatch)
@@ -273,7 +272,7 @@ def test_every_program_hears_of_a_booking(connection: Connection) -> None:
     empty(connection)
     world = patrolled()
     publish(connection, world)
-    ledger = Ledger(connection, POLICIES)
+    ledger = Ledger(connection)
     others = [
         Duty(f"E{n}", 1, f"O{n}", START, world.as_of, ("N0",), (Allocation(f"R{n}", "radio"),))
         for n in (2, 3)
@@ -308,7 +307,7 @@ def test_what_one_program_books_the_other_counts_by(connection: Connection, what
     empty(connection)
     world = patrolled()
     publish(connection, world)
-    one, other = Ledger(connection, POLICIES), Ledger(connection, POLICIES)
+    one, other = Ledger(connection), Ledger(connection)
     columns = world_fixes(world)
     one.bookings(world.duties, world.states)
     one.positions(take(columns, np.arange(400)))

@@ -16,7 +16,6 @@ from stream.cli import patrol
 from stream.core.calendar import Period, moment
 from stream.core.policy import Policies
 from stream.core.summaries.model import encode
-from stream.store.policies import keep
 from stream.store.reading.live import live
 from stream.store.reading.summaries import summaries
 from stream.store.schema import connect
@@ -86,7 +85,6 @@ def counted(dsn: str, folder: Path) -> dict[str, object]:
     found: dict[str, object] = {path.name: path.read_bytes() for path in folder.iterdir()}
     assert len(found) > 5
     with connect(dsn) as connection:
-        keep(connection, Policies())
         span = [moment(NOON), moment(now)]
         for view in VIEWS:
             query = f"select seen::text from {view} seen order by 1".encode()

@@ -15,7 +15,6 @@ from playwright.sync_api import expect
 from geo.areas import Area, AreaSet, Kind
 from stream.core.explaining.wording import percent
 from stream.core.facts import SECOND, Allocation, Duty
-from stream.core.policy import Policies
 from stream.store import areas as tables
 from stream.store.ledger import Ledger
 from stream.store.schema import connect, migrate
@@ -91,7 +90,7 @@ def county_page(database_server: EmbeddedDatabase, browser: Browser) -> Iterator
         made = county()
         for kind in (Kind.NEIGHBOURHOOD, Kind.PRIORITY):
             tables.publish(connection, made, kind, 0, file="county", sha256="-", by="test")
-        ledger = Ledger(connection, Policies())
+        ledger = Ledger(connection)
         ledger.bookings(
             [
                 Duty(

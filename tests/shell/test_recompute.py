@@ -26,7 +26,7 @@ from stream.core.policy import Policies
 from stream.core.shares import AMBIGUOUS_OFF, AMBIGUOUS_ON, shares, totals
 from stream.core.slices import HIDDEN, NO_STATE, newest, slices, whole_slices
 from stream.core.stays import stays, whole_stays
-from stream.store import recompute
+from stream.store import policies, recompute
 from stream.store.ledger import Ledger
 from stream.store.publications import difference, week_figures
 from stream.store.reading.exports import derived
@@ -57,6 +57,9 @@ HOUR_US = 3_600_000_000
 
 PROCESSES = "select count(*) from pg_stat_activity where application_name = 'patrol recompute'"
 """How many there are, as the server sees it."""
+
+NOTHING = recompute.Recomputed(0, ())
+"""What a recompute amounts to that finds nothing to correct."""
 
 WRITTEN = "stay, slice, stay_end, slice_end, recomputed, restatement, restated"
 
@@ -94,11 +97,21 @@ def again(
     """Everything of the period counted again, in this process."""
     start, end = wide(world)
     until = recompute.horizon(connection, horizon(world))
-    ledger = Ledger(connection, POLICIES)
+    ledger = Ledger(connection)
     done = recompute.Recounted()
     for part in recompute.plan(connection, start, end, officer_id):
         done += recompute.count(ledger, part, until)
-    return done, recompute.conclude(connection, start, until, by="tester", why="a test")
+    outcomes = recompute.conclude(
+        connection,
+        (start, end),
+        until,
+        by="tester",
+        why="a test",
+        edition=policies.edition(connection),
+        officer_id=officer_id,
+    )
+    assert len(outcomes) < 2
+    return done, outcomes[0] if outcomes else NOTHING
 
 
 def written(connection: Connection) -> dict[str, list[tuple[object, ...]]]:
@@ -171,7 +184,7 @@ def test_where_nothing_differs_nothing_is_written(dsn: str, world: World, parts:
         fill(connection, world, parts)
         before = written(connection)
         done, outcome = again(connection, world)
-        assert outcome == recompute.Recomputed(None, ())
+        assert outcome == NOTHING
         assert done.changed == 0
         assert written(connection) == before
 
@@ -238,11 +251,11 @@ def test_what_was_damaged_is_mended_and_on_record(connection: Connection, seed: 
     assert record.restated == outcome.restated
 
     before = written(connection)
-    assert again(connection, world)[1] == recompute.Recomputed(None, ())
+    assert again(connection, world)[1] == NOTHING
     assert written(connection) == before
     # And the pipeline goes on from there.
     later = replace(world, fixes=moved(world, 13_000_000_000).fixes)
-    Ledger(connection, POLICIES).positions(world_fixes(later))
+    Ledger(connection).positions(world_fixes(later))
     assert fine_stored(connection) == fine_expected(replace(world, fixes=(*world.fixes, *later.fixes)))
 
 
@@ -289,7 +302,7 @@ def test_broken_off_in_the_middle_it_harms_nothing(
     right = week_figures(connection, start, until)
     damage(connection, 3)
     wrong = week_figures(connection, start, until)
-    ledger = Ledger(connection, POLICIES)
+    ledger = Ledger(connection)
     for part in recompute.plan(connection, start, end)[:parts_done]:
         recompute.count(ledger, part, until)
     half = week_figures(connection, start, until)
@@ -353,7 +366,7 @@ def test_the_pipeline_may_run_meanwhile(
     world = wandering(1)
     parts = in_time(world, 40)
     publish(connection, world)
-    ledger = Ledger(connection, POLICIES)
+    ledger = Ledger(connection)
     ledger.bookings(world.duties, world.states)
     for batch in parts[:30]:
         ledger.positions(batch)
@@ -367,7 +380,7 @@ def test_the_pipeline_may_run_meanwhile(
 
     def stream() -> None:
         with connect(dsn) as own:
-            live_ledger = Ledger(own, POLICIES)
+            live_ledger = Ledger(own)
             for batch in parts[30:]:
                 live_ledger.positions(batch)
 
@@ -376,7 +389,9 @@ def test_the_pipeline_may_run_meanwhile(
     for part in recompute.plan(connection, start, end):
         recompute.count(ledger, part, until)
     thread.join()
-    outcome = recompute.conclude(connection, start, until, by="tester", why="a test")
+    [outcome] = recompute.conclude(connection, (start, end), until, by="tester", why="a test", edition=1) or [
+        NOTHING
+    ]
     assert fine_stored(connection) == fine_expected(world)
     assert_consistent(connection)
     officers = {item.id for item in outcome.restated if item.scope == "officer"}
@@ -609,7 +624,7 @@ def test_what_was_counted_before_bounds_proves_nothing_until_it_is_counted_again
                 }.items()
             ),
         )
-        Ledger(connection, POLICIES).positions(world_fixes(later))
+        Ledger(connection).positions(world_fixes(later))
         assert_consistent(connection)
 
         now_all = replace(world, fixes=(*world.fixes, *later.fixes))

@@ -159,7 +159,7 @@ def test_a_published_week_stands_until_facts_change_it(dsn: str, tmp_path: Path)
             for duty in world.duties
             if duty.patch == ("N1",)
         ][:1]
-        Ledger(connection, POLICIES).bookings(moved, [])
+        Ledger(connection).bookings(moved, [])
     later = json.loads(report("publish", "--week", WEEK, "--now", AFTER, "--by", "tester", "--json").stdout)
     assert later == {"week": WEEK, "written": [{"area_id": "N1", "number": 2}], "unchanged": 3}
     for name, words in (("two", ()), ("kept", ("--number", "1")), ("fresh", ("--fresh",))):

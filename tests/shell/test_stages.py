@@ -12,7 +12,6 @@ import numpy as np
 from stream import topics
 from stream.core import frames
 from stream.core.facts import SECOND
-from stream.core.policy import Policies
 from stream.pipeline.agents import Worker
 from stream.pipeline.stages import ERRANDS, STAGES
 from stream.settings import Settings
@@ -115,7 +114,7 @@ def test_a_stage_writes_the_tables_that_are_listed(database: str) -> None:
         migrate(connection)
         for kind in sorted(set(force.kind)):
             areas.publish(connection, force, kind, 0, file="test", sha256="", by="test")
-        ledger = Ledger(connection, Policies())
+        ledger = Ledger(connection)
         changes(connection)
         for at, (stage, batch) in enumerate(((locate, early), (account, booked), (locate, late)), 1):
             before = changes(witness)

@@ -324,7 +324,7 @@ def test_names_have_one_key_for_every_program(connection: Connection) -> None:
 
 def test_an_offset_belongs_to_one_incarnation_of_its_topic(connection: Connection) -> None:
     """Within an incarnation an offset only rises; a topic made again starts afresh."""
-    ledger = Ledger(connection, Policies())
+    ledger = Ledger(connection)
     nothing = fix_columns([])
     for incarnation, partition, offset in (("a", 0, 7), ("a", 0, 5), ("a", 1, 3)):
         ledger.positions(nothing, [Offset("frames", partition, incarnation, offset)])
@@ -337,7 +337,7 @@ def test_an_offset_belongs_to_one_incarnation_of_its_topic(connection: Connectio
 
 def test_what_is_counted_is_told(connection: Connection) -> None:
     """New, better and repeated fixes, changed duties and new states are told apart."""
-    ledger = Ledger(connection, Policies())
+    ledger = Ledger(connection)
     worse = fix_columns([("R1", NOON, *BINARY.at(1, 1), 60.0), ("R1", NOON + SECOND, *BINARY.at(1, 1), None)])
     better = fix_columns([("R1", NOON, *BINARY.at(1, 1), 5.0)])
     assert ledger.positions(worse) == Counted(fixes=2)
@@ -352,7 +352,7 @@ def test_what_is_counted_is_told(connection: Connection) -> None:
 
 def test_a_batch_that_is_refused_leaves_nothing_and_the_next_one_counts(connection: Connection) -> None:
     """What the database refuses is written not even in part; the ledger goes on from what was committed."""
-    ledger = Ledger(connection, Policies())
+    ledger = Ledger(connection)
     refused = Duty("D1", 1, "O1", NOON, NOON, (), (Allocation("R1", "radio"),))
     with pytest.raises(psycopg.errors.CheckViolation):
         ledger.bookings([refused], [StateReport("O1", NOON, 4)], [Offset("frames", 0, "a", 1)])
@@ -366,7 +366,7 @@ def test_a_batch_that_is_refused_leaves_nothing_and_the_next_one_counts(connecti
 def counted_shift(connection: Connection) -> Ledger:
     """N1 published from 1970 on, and 200 fixes of R1 that walk through it, held by O1 in an open duty."""
     put(connection, AreaSet.of([square(Kind.NEIGHBOURHOOD, "N1", 0, 4)]), Kind.NEIGHBOURHOOD, 0)
-    ledger = Ledger(connection, Policies())
+    ledger = Ledger(connection)
     ledger.bookings([Duty("D1", 1, "O1", NOON, None, ("N1",), (Allocation("R1", "radio"),))], [])
     ledger.positions(
         fix_columns([("R1", NOON + at * 10 * SECOND, *BINARY.at(1 + at / 50, 1), None) for at in range(200)])
@@ -402,7 +402,7 @@ def test_live_figures_have_the_bounds_that_the_core_counts(connection: Connectio
     """Of closed and growing slices, at any now: ambiguous time, share and verdict are the core's."""
     ground = AreaSet.of([square(Kind.NEIGHBOURHOOD, "N1", 0, 4)])
     put(connection, ground, Kind.NEIGHBOURHOOD, 0)
-    ledger = Ledger(connection, Policies())
+    ledger = Ledger(connection)
     duty = Duty("D1", 1, "O1", NOON, None, ("N1",), (Allocation("R1", "radio"),))
     ledger.bookings([duty], [])
     # Along the edge with an error of 40 m, over it and back, again and again.
@@ -446,7 +446,7 @@ def test_a_recount_under_a_new_version_is_what_the_core_counts(connection: Conne
     with connection.transaction():
         tables.hold(connection, publishing=True)
         put(connection, AreaSet.of([square(Kind.NEIGHBOURHOOD, "N2", 0, 4)]), Kind.NEIGHBOURHOOD, cut)
-        assert Ledger(connection, Policies()).recount(cut) == 1
+        assert Ledger(connection).recount(cut) == 1
     found = derived(connection)
     rows = stays_table(found.stays, found.device_ids, found.places).to_pylist()
     assert [(row["neighbourhood"], row["start"][11:19]) for row in rows] == [

@@ -14,12 +14,11 @@ from stream.core.facts import SECOND, Allocation, Duty, StateReport
 from stream.core.policy import Policies
 from stream.store import areas, publications
 from stream.store.ledger import Ledger
-from stream.store.policies import keep
 from stream.store.reading.summaries import summaries
 from stream.store.schema import connect
 from tests.oracle.reading import differences, parts_that_do_not_add_up
 from tests.oracle.summaries import recount
-from tests.shell.stored import migrated
+from tests.shell.stored import migrated, put_in_force
 from tests.strategies import BINARY, Fix, fix_columns
 
 if TYPE_CHECKING:
@@ -146,7 +145,7 @@ WEST, EAST = _ground("N1", "Westcotes", 0, 8), _ground("N2", "Eastgate", 8, 16)
 def opened(database_server: EmbeddedDatabase) -> Iterator[Connection]:
     """One database for the module; each test empties it."""
     with migrated(database_server, "cases") as dsn, connect(dsn) as connection:
-        keep(connection, POLICIES)
+        put_in_force(connection, POLICIES)
         yield connection
 
 
@@ -157,7 +156,7 @@ def facts(opened: Connection) -> Facts:
         "truncate area, area_version, fix, allocation, state, stay, stay_end, slice, slice_end, "
         "duty_revision, duty, officer, device, restated, restatement, recomputed restart identity"
     )
-    found = Facts(opened, Ledger(opened, POLICIES))
+    found = Facts(opened, Ledger(opened))
     found.publish(WEST, EAST)
     return found
 
@@ -372,7 +371,6 @@ def test_boundaries_that_move_amid_the_week_divide_it_and_are_on_record(facts: F
     noon = at("2026-11-18T12:00")
     publications.publish(
         facts.connection,
-        POLICIES,
         AreaSet.of([_ground("N1", "Old Westcotes", 0, 6), _ground("N2", "Eastgate", 6, 16), _market()]),
         noon,
         file="new.gpkg",

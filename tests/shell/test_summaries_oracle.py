@@ -15,13 +15,12 @@ from stream.core.stays import take
 from stream.core.summaries.model import decode, encode
 from stream.store import areas, publications
 from stream.store.ledger import Ledger
-from stream.store.policies import keep
 from stream.store.reading.summaries import summaries
 from stream.store.schema import connect
 from tests.oracle.reading import differences, parts_that_do_not_add_up
 from tests.oracle.summaries import recount
 from tests.quarter import ACROSS, END, OPENED, POLICIES, UP, before_it_is_over, premises, quarter
-from tests.shell.stored import migrated
+from tests.shell.stored import migrated, put_in_force
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,17 +38,16 @@ BATCHES = 10
 def connection(database_server: EmbeddedDatabase) -> Iterator[Connection]:
     """The quarter in a database, counted as a worker counts it, a station's opening told late."""
     with migrated(database_server, "quarter") as dsn, connect(dsn) as opened:
-        keep(opened, POLICIES)
+        put_in_force(opened, POLICIES)
         for kind, found, since in before_it_is_over():
             areas.publish(opened, found, kind, since, file=f"{kind}.gpkg", sha256="ab", by="test")
         facts = quarter()
-        ledger = Ledger(opened, POLICIES)
+        ledger = Ledger(opened)
         ledger.bookings(facts.duties, facts.states)
         for part in np.array_split(np.arange(len(facts.fixes)), BATCHES):
             ledger.positions(take(facts.fixes, part))
         publications.publish(
             opened,
-            POLICIES,
             AreaSet.of(premises(later=True)),
             OPENED,
             file="stations.gpkg",

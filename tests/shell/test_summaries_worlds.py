@@ -13,12 +13,11 @@ from stream.core.calendar import Period
 from stream.core.policy import BEGINNING, DEFAULT_STATES, Policies, Policy, State
 from stream.store import areas as area_tables
 from stream.store.ledger import Ledger
-from stream.store.policies import keep
 from stream.store.reading.summaries import summaries
 from stream.store.schema import connect
 from tests.oracle.reading import differences, parts_that_do_not_add_up
 from tests.oracle.summaries import recount
-from tests.shell.stored import empty, migrated
+from tests.shell.stored import empty, migrated, put_in_force
 from tests.strategies import NEIGHBOURHOODS, World, bookable_worlds, many, world_fixes
 
 if TYPE_CHECKING:
@@ -49,7 +48,7 @@ def connection(database_server: EmbeddedDatabase) -> Iterator[Connection]:
 def fill(connection: Connection, world: World, rules: Policies) -> None:
     """The emptied database with a world in it, counted."""
     empty(connection)
-    keep(connection, rules)
+    put_in_force(connection, rules)
     for start, rows in sorted(world.versions, key=lambda item: BEGINNING if item[0] is None else item[0]):
         found = AreaSet.of(
             Area(Kind(kind), name, f"{name} town", shape, SAID.get(name, {})) for kind, name, shape in rows
@@ -57,7 +56,7 @@ def fill(connection: Connection, world: World, rules: Policies) -> None:
         for kind in Kind:
             since = 0 if start is None else start
             area_tables.publish(connection, found, kind, since, file="test", sha256="", by="test")
-    ledger = Ledger(connection, rules)
+    ledger = Ledger(connection)
     ledger.bookings(world.duties, world.states)
     ledger.positions(world_fixes(world))
 

@@ -31,9 +31,9 @@ from stream.core.slices import (
 from stream.core.stays import stays
 from stream.core.visits import priority_figures, visits
 from stream.store.ledger import Ledger
-from stream.store.policies import keep
+from stream.store.policies import load
 from stream.store.schema import connect
-from tests.shell.stored import empty, migrated, publish
+from tests.shell.stored import empty, migrated, publish, put_in_force
 from tests.strategies import BINARY, World, bookable_worlds, many, world_fixes
 from tests.worlds import history_of, horizon, wandering
 
@@ -153,9 +153,9 @@ def test_an_absence_of_exactly_a_minute_is_joined(
 def compare(connection: Connection, world: World, rules: Policies) -> int:
     """Fills the emptied database with a world, and holds every view against the core; gives the visits."""
     empty(connection)
-    keep(connection, rules)
+    put_in_force(connection, rules)
     publish(connection, world)
-    ledger = Ledger(connection, rules)
+    ledger = Ledger(connection)
     ledger.bookings(world.duties, world.states)
     ledger.positions(world_fixes(world))
     core = counted(world, rules)
@@ -320,12 +320,11 @@ def assert_visits(
 
 
 def test_the_settings_of_the_views_are_those_of_the_policies(connection: Connection) -> None:
-    """Written once, told once; a change is told, and a policy that went goes."""
+    """Each from its date on; a policy that others replaced is gone from them."""
     start = 1_795_420_800_000_000
     rules = Policies((BEGINNING, start), (Policy(), Policy(target=0.85, visit_join_s=90.5)))
-    keep(connection, Policies())
-    assert keep(connection, rules)
-    assert not keep(connection, rules)
+    put_in_force(connection, Policies())
+    assert load(connection, rules, BEGINNING, by="test", why="a test").versions == (2,)
     assert connection.execute(
         "select isfinite(valid_from), target, visit_join, visit_min, valid_to = 'infinity' "
         "from policy_span order by valid_from"
@@ -333,5 +332,10 @@ def test_the_settings_of_the_views_are_those_of_the_policies(connection: Connect
         (False, 0.8, timedelta(seconds=60), timedelta(seconds=120), False),
         (True, 0.85, timedelta(seconds=90.5), timedelta(seconds=120), True),
     ]
-    assert keep(connection, Policies())
-    assert connection.execute("select count(*) from policy_state").fetchall() == [(len(DEFAULT_STATES),)]
+    assert load(connection, Policies(), BEGINNING, by="test", why="a test").replaced == (2,)
+    assert connection.execute("select distinct target, visit_join from policy").fetchall() == [
+        (0.8, timedelta(seconds=60))
+    ]
+    assert connection.execute(
+        "select count(distinct (state, name, counts)) from policy_state"
+    ).fetchall() == [(len(DEFAULT_STATES),)]

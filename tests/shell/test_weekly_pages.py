@@ -583,7 +583,7 @@ def test_a_figure_that_changed_since_is_said(
         summary = site.summary(PUBLISHED, "N00")
         line = summary.officers[0].duties[0]
         with connect(site.dsn) as connection:
-            ledger = Ledger(connection, POLICIES)
+            ledger = Ledger(connection)
             late = StateReport(summary.officers[0].officer_id, line.start + 3600 * 10**6, 10)
             ledger.bookings((), [late])
             with httpx.Client(base_url=site.address, timeout=120, headers=HTML) as client:

@@ -13,7 +13,6 @@ import shapely
 
 from geo.areas import Area, AreaSet, Kind
 from stream.core.facts import SECOND, Allocation, Duty, StateReport
-from stream.core.policy import Policies
 from stream.store import areas as tables
 from stream.store.ledger import Ledger
 from stream.store.schema import connect, migrate
@@ -102,7 +101,7 @@ class Town:
         migrate(self._connection)
         for kind in Kind:
             tables.publish(self._connection, self.areas, kind, 0, file="town", sha256="-", by="test")
-        self._ledger = Ledger(self._connection, Policies())
+        self._ledger = Ledger(self._connection)
         self.book(*duties)
         return self
 

@@ -17,12 +17,11 @@ from stream.core.calendar import Period
 from stream.core.stays import take
 from stream.store import areas, reports
 from stream.store.ledger import Ledger
-from stream.store.policies import keep
 from stream.store.reading.summaries import summaries
 from stream.store.schema import connect, migrate
 from tests.quarter import POLICIES, after, before_it_is_over, local, quarter
 from tests.shell.screen import Web, web_with
-from tests.shell.stored import database_called
+from tests.shell.stored import database_called, put_in_force
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -75,14 +74,14 @@ class WeeklySite:
 def fill(connection: Connection) -> None:
     """Writes the facts as a worker does, and publishes the second and the third week."""
     migrate(connection)
-    keep(connection, POLICIES)
+    put_in_force(connection, POLICIES)
     for kind, found, since in before_it_is_over():
         areas.publish(connection, found, kind, since, file=f"{kind}.gpkg", sha256="ab", by="test")
     facts = quarter(officers=OFFICERS)
     duties = [duty for duty in facts.duties if BEGIN <= duty.start < local(after(8))]
     fixes = take(facts.fixes, (facts.fixes.time >= BEGIN) & (facts.fixes.time < END))
     states = [state for state in facts.states if BEGIN <= state.time < END]
-    ledger = Ledger(connection, POLICIES)
+    ledger = Ledger(connection)
     ledger.bookings(duties, states)
     for part in np.array_split(np.arange(len(fixes)), 6):
         ledger.positions(take(fixes, part))

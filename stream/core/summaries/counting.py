@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-import msgspec
 import numpy as np
 import shapely
 
@@ -28,7 +27,7 @@ from stream.core.explaining.parts import area_names
 from stream.core.explaining.wording import Named as Names
 from stream.core.explaining.wording import officer_names, words
 from stream.core.facts import SECOND
-from stream.core.policy import BEGINNING
+from stream.core.policy import BEGINNING, canonical, settings_of
 from stream.core.shares import NEIGHBOURHOOD, OFFICER, PRIORITY, Figures, clip, figures_of, totals
 from stream.core.slices import ON_PATCH, Slices
 from stream.core.summaries.model import (
@@ -97,6 +96,7 @@ class SummaryFacts:
         past: by neighbourhood the figures of the ``PERIODS`` - 1 periods before, oldest first; None where
             nobody had duty time.
         changes: by neighbourhood.
+        outdated: by duty the policy's number by which it was counted, where another is in force for its time.
     """
 
     slices: Slices
@@ -113,6 +113,7 @@ class SummaryFacts:
     beginning: int
     past: Mapping[str, Sequence[Figures | None]]
     changes: Mapping[str, Sequence[FigureChange]]
+    outdated: Mapping[str, int] = field(default_factory=dict)
 
 
 def earlier(period: Period) -> list[Period]:
@@ -294,13 +295,11 @@ def _crewed(crewing: Crewing) -> dict[str, Crewed]:
 def _basis(record: SummaryFacts, period: Period, policies: Policies) -> Basis:
     at = int(policies.number_at(np.array([period.start], np.int64))[0])
     since, policy = policies.starts[at], policies.policies[at]
-    settings = msgspec.to_builtins(policy, str_keys=True)
-    canonical = msgspec.json.encode(settings, order="sorted")
     return Basis(
         target=policy.target,
-        policy=settings,
+        policy=settings_of(policy),
         policy_from=None if since <= BEGINNING else since,
-        policy_sha256=hashlib.sha256(canonical).hexdigest(),
+        policy_sha256=hashlib.sha256(canonical(policy)).hexdigest(),
         boundaries=tuple(record.boundaries),
         as_of=None,
         until=record.until,
@@ -370,6 +369,7 @@ def _summary(
     wanted = common.wanted.get(area_id, [])
     low, high = clip(own.slices, period.start, period.end)
     heard = high[(low < high) & (own.slices.place != UNKNOWN)]
+    outdated = {record.outdated[item.duty_id] for item in own.duties if item.duty_id in record.outdated}
     return Summary(
         period=period.kind,
         name=period.name,
@@ -386,7 +386,15 @@ def _summary(
         officers=_officers(own, present, common, names, figures),
         teams=_team_facts(own, present, common),
         said=_said(record, own, policies, whole, names),
-        basis=replace(common.basis, as_of=int(heard.max()) if len(heard) else None),
+        basis=replace(
+            common.basis,
+            policy_versions=policies.versions_in(
+                min([period.start, *(own.duties[number].start for number in present)]),
+                min(period.end, record.until),
+            ),
+            policy_outdated=tuple(sorted(outdated)),
+            as_of=int(heard.max()) if len(heard) else None,
+        ),
         changes=tuple(record.changes.get(area_id, ())),
         complete=record.complete,
     )

@@ -243,6 +243,10 @@ class Basis:
         policy: the settings in force at the period's start by name, ``states`` among them.
         policy_from: since when; None: from the beginning.
         policy_sha256: of those settings as canonical JSON.
+        policy_versions: the numbers on record of the policies in force in the period, and since the start of
+            the first duty in it; empty where the program that counted it knew none.
+        policy_outdated: numbers of those by which some of its duties were counted although others are by now
+            in force for their time.
         boundaries: by kind and time.
         as_of: up to when in the period the position of any of its officers is known; None where it never is.
         until: up to when anything is counted: the period's end, or the newest position of all where the
@@ -253,6 +257,8 @@ class Basis:
     policy: dict[str, Any]
     policy_from: int | None
     policy_sha256: str
+    policy_versions: tuple[int, ...] = ()
+    policy_outdated: tuple[int, ...] = ()
     boundaries: tuple[BoundaryVersion, ...]
     as_of: int | None
     until: int

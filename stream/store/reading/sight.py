@@ -16,6 +16,7 @@ from stream.core.facts import SECOND
 from stream.core.live.overview import Depth, LiveShare, Picture, Presence, deepen, picture_shares, presence
 from stream.core.shares import gather
 from stream.settings import EVENTS
+from stream.store.policies import Known
 from stream.store.reading.screen import Reader
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ class Eyes:
     """Sees how things are, and remembers what seldom changes; for one thread at a time.
 
     Args:
-        settings: policies, clock, how old data may be.
+        settings: clock, how old data may be.
         wall: the clock, microseconds since 1970.
         steady: a monotonic clock, seconds.
     """
@@ -87,7 +88,7 @@ class Eyes:
     settings: Settings
     wall: Clock
     steady: Callable[[], float] = time.monotonic
-    policies: Policies = field(init=False)
+    known: Known = field(default_factory=Known)
     _reader: Reader = field(default_factory=Reader)
     _depth: Depth | None = None
     _depth_areas: AreaSet | None = None
@@ -96,8 +97,10 @@ class Eyes:
     _came: float = 0.0
     _lag: float | None = None
 
-    def __post_init__(self) -> None:
-        self.policies = self.settings.policies()
+    @property
+    def policies(self) -> Policies:
+        """The policies in force when things were last looked at."""
+        return self.known.policies
 
     def look(self, connection: Connection) -> Sight:
         """Reads all there is to see.
@@ -108,7 +111,7 @@ class Eyes:
         Raises:
             psycopg.Error: the database is away.
         """
-        policies, wall = self.policies, self.wall()
+        policies, wall = self.known.now(connection), self.wall()
         picture = self._reader.picture(connection, self.settings.clock, wall)
         now = picture.as_of
         began = self.steady()

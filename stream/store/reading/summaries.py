@@ -229,6 +229,12 @@ def record_of(
         beginning=until if (first := first_duty(connection)) is None else first,
         past=figures_by_period(connection, period.before(PERIODS - 1), named),
         changes=reports.recorded_changes(connection, period, chosen),
+        outdated=dict(
+            connection.execute(
+                "select duty_id, version from policy_outdated join duty using (duty) where duty = any(%s)",
+                [keys.tolist()],
+            ).fetchall()
+        ),
     )
     return record, chosen
 

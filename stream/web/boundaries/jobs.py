@@ -155,7 +155,7 @@ class Jobs:
     """The jobs, and the one thread in which they are done.
 
     Args:
-        settings: database and policies.
+        settings: where the database is.
         pool: connections for what is only read.
         now: the clock, microseconds since 1970.
     """

@@ -206,7 +206,6 @@ def router(desk: Jobs) -> APIRouter:
             job.step = "publishing: recounting what it affects"
             return publish(
                 connection,
-                desk.settings.policies(),
                 found,
                 start,
                 file=job.file,
@@ -247,7 +246,6 @@ def router(desk: Jobs) -> APIRouter:
         def work(connection: Connection) -> Publication:
             return withdraw(
                 connection,
-                desk.settings.policies(),
                 said.kind,
                 by=said.by.strip(),
                 why=said.why or None,

@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from geo.areas import AreaSet
     from stream.clock import Clock
     from stream.core.live.overview import Depth, LiveShare, Picture
+    from stream.core.policy import Policies
     from stream.settings import Settings
     from stream.store.alerts import Noted
     from stream.store.pool import Pool
@@ -265,7 +266,6 @@ class Pulse:
         self._wall = wall
         self._pool = pool
         self._viewer = Viewer(Eyes(settings, wall), pool, settings)
-        self.policies = self._viewer.eyes.policies
         self._moment: Moment | None = None
         self._read_at = -FOREVER / SECOND
         self.failed: Fresh | None = None
@@ -278,6 +278,11 @@ class Pulse:
         self._next: asyncio.Future[None] | None = None
         self._sent: dict[str, Any] = {}
         self._ended = False
+
+    @property
+    def policies(self) -> Policies:
+        """The policies in force when the database was last read."""
+        return self._viewer.eyes.policies
 
     @property
     def beating(self) -> bool:

@@ -197,6 +197,8 @@ class WeekBasisJson(msgspec.Struct, frozen=True):
     policy: Mapping[str, float | Mapping[str, Mapping[str, str]]]
     policy_from: Time | None
     policy_sha256: str
+    policy_versions: tuple[int, ...]
+    policy_outdated: tuple[int, ...]
     boundaries: tuple[WeekBoundariesJson, ...]
     as_of: Time | None
     until: Time
@@ -385,6 +387,7 @@ def _duty(item: DutyLine) -> WeekDutyJson:
 def _basis(found: Basis) -> WeekBasisJson:
     return WeekBasisJson(
         *(found.target, found.policy, when(found.policy_from), found.policy_sha256),
+        *(found.policy_versions, found.policy_outdated),
         tuple(
             WeekBoundariesJson(Kind(item.kind), item.version, when(item.valid_from), item.file, item.sha256)
             for item in found.boundaries

@@ -21,6 +21,7 @@ from stream.core.summaries.model import FormError
 from stream.core.summaries.parts import names_of
 from stream.reports import force
 from stream.store import areas, reports
+from stream.store.policies import Known
 from stream.store.reading.explained import duty_from_database
 from stream.store.reading.instant import first_duty
 from stream.store.reading.live import present
@@ -84,7 +85,7 @@ class Shelf:
     """Reads summaries.
 
     Args:
-        settings: policies, clock.
+        settings: clock.
         pool: connections to the database.
         wall: the clock, microseconds since 1970.
     """
@@ -92,7 +93,7 @@ class Shelf:
     settings: Settings
     pool: Pool
     wall: Clock
-    policies: Policies = field(init=False)
+    known: Known = field(default_factory=Known)
     _told: dict[str, NeighbourhoodLine] = field(default_factory=dict)
     _turn: threading.BoundedSemaphore = field(default_factory=lambda: threading.BoundedSemaphore(AT_ONCE))
     _queue: threading.BoundedSemaphore = field(default_factory=lambda: threading.BoundedSemaphore(WAITING))
@@ -100,8 +101,10 @@ class Shelf:
         default_factory=lambda: threading.BoundedSemaphore(COUNTING)
     )
 
-    def __post_init__(self) -> None:
-        self.policies = self.settings.policies()
+    @property
+    def policies(self) -> Policies:
+        """The policies in force when the database was last asked something."""
+        return self.known.policies
 
     @contextlib.contextmanager
     def _in_turn(self, turn: threading.BoundedSemaphore) -> Iterator[None]:
@@ -126,6 +129,7 @@ class Shelf:
             SchemaError: run ``patrol init`` first.
         """
         with self._in_turn(self._turn), self.pool.connection(patient=True) as connection:
+            self.known.now(connection)
             return question(connection, present(connection, self.settings, self.wall))
 
     def shown(self, now: int) -> int:
