@@ -8,7 +8,6 @@ database (``stream.store.policies``), because a figure depends on them.
 
 from __future__ import annotations
 
-import codecs
 import contextlib
 import math
 import os
@@ -54,6 +53,7 @@ class Settings:
         shift_s: how long a duty without an end is expected to last, for projections.
         projection_done: the part of the booked time that must be over before a share is projected.
         watch_s: seconds between two looks for alerts.
+        doubt_s: seconds between two looks for facts that contradict each other.
         alert_nobody_on_patch_s, alert_projected_miss_s, alert_priority_unvisited_s, alert_off_patch_s,
         alert_tracker_silent_s, alert_feed_stopped_s: how long a condition must hold before the alert is
             raised.
@@ -84,6 +84,7 @@ class Settings:
     shift_s: float = 36_000.0
     projection_done: float = 0.4
     watch_s: float = 2.0
+    doubt_s: float = 30.0
     alert_nobody_on_patch_s: float = 900.0
     alert_projected_miss_s: float = 900.0
     alert_priority_unvisited_s: float = 7200.0
@@ -128,6 +129,7 @@ SETTINGS: Mapping[str, str] = {
     "shift_s": "how many seconds a duty booked without an end is expected to last, for projected shares",
     "projection_done": "how much of the booked time must be over, from 0 to 1, before a share is projected",
     "watch_s": "seconds between two looks for alerts",
+    "doubt_s": "seconds between two looks for facts that contradict each other",
     "alert_nobody_on_patch_s": "alert: officers on duty and none of them on patch for this many seconds",
     "alert_projected_miss_s": "alert: for this many seconds heading below the target, doubt included",
     "alert_priority_unvisited_s": "alert: a priority area unvisited for this many seconds of its own hours",
@@ -212,20 +214,14 @@ def weekly_at(text: str) -> tuple[int, int, int]:
 def read_policies(path: str) -> Policies:
     """The policies of a TOML file; the defaults where the path is empty.
 
-    Windows' editors and shells write a byte order mark, and its redirection UTF-16: both are read.
-
     Raises:
         SettingsError: the file cannot be read or used.
     """
     if not path:
         return Policies()
     try:
-        content = Path(path).read_bytes()
-        wide = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-        return parse_policies(content.decode("utf-16" if wide else "utf-8-sig"))
-    except UnicodeDecodeError as error:
-        raise SettingsError(f"policy file {path}: it is not text in UTF-8: save it as UTF-8") from error
-    except (OSError, PolicyError) as error:
+        return parse_policies(Path(path).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, PolicyError) as error:
         raise SettingsError(f"policy file {path}: {error}") from error
 
 

@@ -94,6 +94,7 @@ def explain(
     from stream.core.abstraction import abstraction
     from stream.core.explaining.explanation import explain as take_apart
     from stream.core.explaining.wording import words
+    from stream.core.quality.doubts import named
     from stream.core.shares import shares
     from stream.core.slices import up_to
     from stream.files.sheets.explanations import abstraction_table, explanation_json, parts_table
@@ -110,7 +111,7 @@ def explain(
     found, policies = _find(scope, wanted, low, high, moment_option(until), **files)
     if until is not None:
         found = replace(found, slices=up_to(found.slices, found.until))
-    counted = shares(found.slices, found.duties, found.places, low, high)
+    counted = shares(found.slices, found.duties, found.places, low, high, doubts=found.doubts)
     figure = next((item for item in counted if (item.scope, item.id) == (scope, wanted)), None)
     if figure is None or not any(_touches(found, duty, scope, wanted, low, high) for duty in found.duties):
         say_no(nobody(found, scope, wanted, low, high))
@@ -123,6 +124,7 @@ def explain(
         policies,
         until=found.until,
         boundaries_from=found.boundaries_from,
+        doubts=named(found.doubts, found.duties, found.device_ids),
     )
     if folder is not None:
         tables = {

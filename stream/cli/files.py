@@ -24,10 +24,12 @@ from stream.settings import load, read_policies
 
 if TYPE_CHECKING:
     import asyncio
+    from collections.abc import Iterator
     from pathlib import Path
 
     from stream.core.policy import Policies
     from stream.core.shares import Figures
+    from stream.files.account import Account
     from stream.settings import Settings
 
 
@@ -76,7 +78,8 @@ def account(
     """Counts officer time from files alone: no Kafka, no database.
 
     Unusable rows are listed by reason and left out. Writes stays.csv, slices.csv, shares.csv with bounds and
-    verdicts, visits.csv and priorities.csv, abstraction.csv, crewing.csv, teams.csv and officers.csv.
+    verdicts, visits.csv and priorities.csv, abstraction.csv, crewing.csv, teams.csv and officers.csv, and
+    doubts.csv: time whose facts contradict each other, also listed with what to do about it.
     """
     from stream.core.shares import MISSED
     from stream.files.account import account as count
@@ -109,6 +112,8 @@ def account(
             click.echo(f"  the first: row {first.index}: {first.reason}: {printable(first.detail)}", err=True)
         for line in doubts(facts):
             click.echo(printable(line), err=True)
+        for line in _doubtful(found):
+            click.echo(printable(line), err=True)
         if not force:
             click.echo("no duty with time to count: cancelled ones count for nothing", err=True)
         for item in force:
@@ -116,6 +121,18 @@ def account(
     missed = [item for item in force if item.verdict(policies.at(item.start).target) == MISSED]
     if strict and missed:
         context.exit(1)
+
+
+def _doubtful(found: Account) -> Iterator[str]:
+    """What the facts contradict, the longest first, a line each (rule 21)."""
+    from stream.core.explaining.wording import MOST_DOUBTS, Named, doubts_told, officer_names
+    from stream.core.quality.doubts import named
+
+    told = named(found.doubts.up_to(found.until), found.duties, found.facts.fixes.device_ids)
+    listed = doubts_told(told, Named(officer_names(found.duties)))
+    yield from (f"doubtful: {item.line()}" for item in listed[:MOST_DOUBTS])
+    if len(listed) > MOST_DOUBTS:
+        yield f"doubtful: {len(listed) - MOST_DOUBTS} more, in doubts.csv"
 
 
 def _figure(item: Figures, policies: Policies) -> dict[str, object]:
@@ -131,6 +148,7 @@ def _figure(item: Figures, policies: Policies) -> dict[str, object]:
         "target": policies.at(item.start).target,
         "verdict": item.verdict(policies.at(item.start).target),
         "unknown_s": item.unknown / 1e6,
+        "doubtful_s": item.doubtful / 1e6,
     }
 
 
@@ -146,17 +164,13 @@ def _sentence(item: Figures, policies: Policies) -> str:
     when = f"{start:%a %d %b %Y %H:%M} to {end:%a %d %b %Y %H:%M}"
     target = Fraction(str(policies.at(item.start).target))
     low, share, high = (
-        percent(Fraction(part, item.duty), target)
-        for part in (
-            item.on_patch - item.ambiguous_on,
-            item.on_patch,
-            item.on_patch + item.unknown + item.ambiguous_off,
-        )
+        percent(Fraction(part, item.duty), target) for part in (item.proven, item.on_patch, item.possible)
     )
     return (
         f"the force, {when}: {share} of {item.duty / 3.6e9:,.1f} h on patch, between {low} and {high}: "
         f"{item.verdict(float(target))} at {percent(target)}; "
         f"{percent(Fraction(item.unknown, item.duty))} unknown"
+        + (f", {percent(Fraction(item.doubtful, item.duty))} doubtful" if item.doubtful else "")
     )
 
 

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 if TYPE_CHECKING:
-    import numpy as np
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
 
@@ -47,6 +48,13 @@ class Fixes:
 
     def __len__(self) -> int:
         return len(self.time)
+
+    @classmethod
+    def none(cls, device_ids: Sequence[str] = ()) -> Fixes:
+        """No fix of these devices."""
+        degrees, other = np.empty(0), np.empty(0, np.float32)
+        nothing = np.empty(0, np.int32), np.empty(0, np.int64)
+        return cls(*nothing, degrees, degrees, degrees, other, other, tuple(device_ids))
 
 
 @dataclass(frozen=True, slots=True)

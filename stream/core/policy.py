@@ -7,7 +7,6 @@ at its start, so a later change never rewrites what was counted under an earlier
 
 from __future__ import annotations
 
-import re
 import tomllib
 from collections.abc import Mapping  # noqa: TC003 -- msgspec reads the types of Policy's fields
 from dataclasses import dataclass, field, fields, replace
@@ -83,6 +82,17 @@ class Policy:
         target: rule 13, the share promised, 0 to 1.
         visit_join_s: rule 17, absences up to this long are joined, seconds.
         visit_min_s: rule 17, the shortest visit, seconds.
+        double_speed_mps: rule 21, how fast both legs at a turn of two interleaved tracks are, m/s.
+        double_turns: rule 21, how many such turns make a device doubtful.
+        double_within_s: rule 21, the time within which they lie, and within which stretches are joined,
+            seconds.
+        frozen_s: rule 21, the shortest run of equal coordinates that may be a frozen receiver, seconds.
+        frozen_speed_mps: rule 21, a fix of such a run that states a higher speed speaks against it, metres a
+            second.
+        apart_m: rule 21, how far an officer's devices are from each other to contradict, metres.
+        apart_s: rule 21, and for how long, seconds.
+        apart_speed_mps: rule 21, how fast a vehicle's leg is that is somewhere else than its officer's radio,
+            metres a second.
         team_months: how many whole months in one team make an officer experienced in it.
         lent_days: an absence from a team up to this long, in days, is a secondment and no change of team.
         unseen_days: an officer without a duty for this long, in days, is listed as not seen.
@@ -100,6 +110,14 @@ class Policy:
     target: float = 0.80
     visit_join_s: float = 60.0
     visit_min_s: float = 120.0
+    double_speed_mps: float = 40.0
+    double_turns: float = 6.0
+    double_within_s: float = 900.0
+    frozen_s: float = 1800.0
+    frozen_speed_mps: float = 2.0
+    apart_m: float = 500.0
+    apart_s: float = 900.0
+    apart_speed_mps: float = 5.0
     team_months: float = 12.0
     lent_days: float = 14.0
     unseen_days: float = 28.0
@@ -320,9 +338,7 @@ def parse_policies(text: str) -> Policies:
     try:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        found = re.search(r"^\s*(\w+)\s*=\s*(\d+),(\d+)\s*(?:#|$)", text, re.MULTILINE | re.ASCII)
-        hint = f"; write {found[1]} = {found[2]}.{found[3]}, with a point" if found else ""
-        raise PolicyError(f"the policy file is not TOML: {error}{hint}") from error
+        raise PolicyError(f"the policy file is not TOML: {error}") from error
     tables: Sequence[dict[str, Any]] = document.get("policy", [])
     unknown = sorted(set(document) - {"policy"})
     if unknown or not isinstance(tables, list) or not tables or not all(isinstance(t, dict) for t in tables):
@@ -351,8 +367,6 @@ def _start(value: object, *, first: bool) -> int:
         return microseconds(datetime.combine(value, time(), LOCAL))
     if value is None and first:
         return BEGINNING
-    if isinstance(value, str):
-        raise PolicyError(f'from = "{value}": write the date without quotes, from = YYYY-MM-DD')
     raise PolicyError("each policy after the first needs 'from = YYYY-MM-DD', the day it comes into force")
 
 

@@ -1,4 +1,4 @@
-"""Slices → figures: seconds by activity, the share of duty time on patch, its bounds (rules 13 to 15, 19).
+"""Slices → figures: seconds by activity, the share of duty time on patch, its bounds (rules 13–15, 19, 21).
 
 Columns in, values out; no Kafka, no database, no clock. Sums are whole microseconds, so a sum does not
 depend on the order of its parts; a share divides once, at the very end.
@@ -6,13 +6,14 @@ depend on the order of its parts; a share divides once, at the very end.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from geo.matching.history import FOREVER, UNKNOWN
 from stream.core.facts import SECOND
+from stream.core.quality.doubts import doubtful
 from stream.core.slices import HIDDEN, OFF_PATCH, ON_BREAK, ON_PATCH, UNSEEN, ambiguous
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from geo.matching.places import Place
     from stream.core.facts import Duty
+    from stream.core.quality.doubts import Doubts
     from stream.core.slices import Slices
 
 OFFICER, NEIGHBOURHOOD, FORCE = "officer", "neighbourhood", "force"
@@ -42,6 +44,9 @@ class Figures:
         has_share: whether any of the duties counted has a home patch (rule 8).
         ambiguous_on: the part of ``on_patch`` that the error of the positions leaves open (rule 14).
         ambiguous_off: the part of ``off_patch``, and of ``not_visible`` inside premises, that it leaves open.
+        doubtful: all duty time whose facts contradict each other (rule 21), ambiguous or not.
+        only_doubtful_on: the part of ``on_patch`` that is doubtful and not ambiguous.
+        only_doubtful_off: the part of ``off_patch`` and ``not_visible`` that is doubtful and not ambiguous.
     """
 
     scope: str
@@ -57,11 +62,24 @@ class Figures:
     has_share: bool = True
     ambiguous_on: int = 0
     ambiguous_off: int = 0
+    doubtful: int = 0
+    only_doubtful_on: int = 0
+    only_doubtful_off: int = 0
 
     @property
     def duty(self) -> int:
         """Time in duty less breaks (rule 13), microseconds."""
         return self.on_patch + self.off_patch + self.not_visible + self.unknown
+
+    @property
+    def proven(self) -> int:
+        """On-patch time that is neither ambiguous nor doubtful (rules 14 and 21), microseconds."""
+        return self.on_patch - self.ambiguous_on - self.only_doubtful_on
+
+    @property
+    def possible(self) -> int:
+        """Time that may have been on patch: on patch, unknown, ambiguous or doubtful, microseconds."""
+        return self.on_patch + self.unknown + self.ambiguous_off + self.only_doubtful_off
 
     @property
     def share(self) -> float | None:
@@ -70,15 +88,13 @@ class Figures:
 
     @property
     def share_low(self) -> float | None:
-        """The share without ambiguous on-patch time (rule 14); None where there is no share."""
-        proven = self.on_patch - self.ambiguous_on
-        return proven / self.duty if self.duty and self.has_share else None
+        """``proven / duty`` (rules 14 and 21); None where there is no share."""
+        return self.proven / self.duty if self.duty and self.has_share else None
 
     @property
     def share_high(self) -> float | None:
-        """The share with all time that may have been on patch: unknown, or ambiguous (rule 14)."""
-        possible = self.on_patch + self.unknown + self.ambiguous_off
-        return possible / self.duty if self.duty and self.has_share else None
+        """``possible / duty`` (rules 14 and 21); None where there is no share."""
+        return self.possible / self.duty if self.duty and self.has_share else None
 
     def verdict(self, target: float) -> str | None:
         """``met``, ``missed`` or ``not proven`` (rule 14); None where there is no share.
@@ -100,6 +116,10 @@ PRIORITY, AMBIGUOUS_ON, AMBIGUOUS_OFF = 5, 6, 7
 """The columns of ``totals`` behind the activities' own."""
 TOTALS = 8
 """How many columns there are."""
+DOUBTFUL, ONLY_DOUBTFUL_ON, ONLY_DOUBTFUL_OFF = 8, 9, 10
+"""The columns of ``doubt_totals``, where they stand behind those of ``totals``."""
+DOUBT_TOTALS = 3
+"""How many there are."""
 
 
 def clip(slices: Slices, start: int, end: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -136,6 +156,38 @@ def totals(
     return table
 
 
+def doubt_totals(
+    slices: Slices,
+    doubts: Doubts,
+    duties: Sequence[Duty],
+    places: Sequence[Place],
+    start: int,
+    end: int,
+) -> NDArray[np.int64]:
+    """Doubtful time of each duty within a period (rule 21): ``int64[duties, DOUBT_TOTALS]`` microseconds.
+
+    All of it, then the parts on patch and not on patch that are not ambiguous (rule 14). Put behind the
+    columns of ``totals``, a row gives figures whose bounds take the doubt in (``figures_of``).
+
+    Args:
+        slices: as for ``totals``.
+        doubts: the duties' doubtful time.
+        duties: the duties behind ``slices.duty`` and ``doubts.duty``.
+        places: the places behind ``slices.place``.
+        start: the period's start, microseconds.
+        end: its end, exclusive.
+    """
+    table = np.zeros((len(duties), DOUBT_TOTALS), np.int64)
+    low, high = clip(slices, start, end)
+    time = doubtful(replace(slices, start=low, end=high), doubts)
+    rows = np.flatnonzero(time)
+    duty, time, on_patch = slices.duty[rows], time[rows], slices.activity[rows] == ON_PATCH
+    sure = ~ambiguous(duties, duty, slices.place[rows], places)
+    for column, part in enumerate((np.ones(len(rows), np.bool_), sure & on_patch, sure & ~on_patch)):
+        np.add.at(table[:, column], duty[part], time[part])
+    return table
+
+
 def shares(
     slices: Slices,
     duties: Sequence[Duty],
@@ -144,6 +196,7 @@ def shares(
     end: int,
     *,
     neighbourhoods: Iterable[str] = (),
+    doubts: Doubts | None = None,
 ) -> list[Figures]:
     """The figures of the force, of neighbourhoods and of officers for a period (rule 15).
 
@@ -158,12 +211,15 @@ def shares(
         start: the period's start, microseconds.
         end: its end, exclusive.
         neighbourhoods: ids to list even where no duty has them in its patch.
+        doubts: the duties' doubtful time (rule 21); None: there is none, or it is not known.
 
     Returns:
         figures sorted by scope (force, neighbourhood, officer) and id; only officers and neighbourhoods that
             have a duty in the period, and those asked for.
     """
     table = totals(slices, duties, places, start, end)
+    if doubts is not None and len(doubts):
+        table = np.hstack([table, doubt_totals(slices, doubts, duties, places, start, end)])
     present = {
         number
         for number, duty in enumerate(duties)
@@ -181,7 +237,16 @@ def gather(
     *,
     neighbourhoods: Iterable[str] = (),
 ) -> list[Figures]:
-    """Sums the duties' totals into the figures of each scope (see ``shares``)."""
+    """Sums the duties' totals into the figures of each scope (see ``shares``).
+
+    Args:
+        table: what ``totals`` gave, perhaps with what ``doubt_totals`` gave beside it (``np.hstack``).
+        duties: the duties that its rows are of.
+        present: numbers of those in the period.
+        start: the period's start, microseconds.
+        end: its end, exclusive.
+        neighbourhoods: as in ``shares``.
+    """
     members: dict[tuple[str, str], list[int]] = {(FORCE, FORCE): []}
     members |= {(NEIGHBOURHOOD, area): [] for area in neighbourhoods}
     without: dict[str, list[int]] = {}
@@ -216,7 +281,8 @@ def gather(
 def figures_of(
     scope: str, name: str, start: int, end: int, row: NDArray[np.int64], *, has_share: bool = True
 ) -> Figures:
-    """A row of ``totals``, or a sum of rows, as figures."""
+    """A row of ``totals``, perhaps with those of ``doubt_totals`` behind it, or a sum of rows, as figures."""
+    row = np.append(row, np.zeros(DOUBT_TOTALS, np.int64))  # where nothing is said of doubt there is none
     return Figures(
         scope,
         name,
@@ -230,6 +296,9 @@ def figures_of(
         priority=int(row[PRIORITY]),
         ambiguous_on=int(row[AMBIGUOUS_ON]),
         ambiguous_off=int(row[AMBIGUOUS_OFF]),
+        doubtful=int(row[DOUBTFUL]),
+        only_doubtful_on=int(row[ONLY_DOUBTFUL_ON]),
+        only_doubtful_off=int(row[ONLY_DOUBTFUL_OFF]),
         has_share=has_share,
     )
 

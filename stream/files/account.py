@@ -18,8 +18,11 @@ from geo.matching.history import AreaHistory
 from stream.core import calendar, frames
 from stream.core.events import Reject, decode_duties, decode_states
 from stream.core.policy import BEGINNING, limits
+from stream.core.quality.doubts import Doubts
+from stream.core.quality.doubts import doubts as doubts_of
 from stream.core.shares import shares
 from stream.core.slices import newest, slices, up_to
+from stream.core.stays import in_order
 from stream.files.crowd import stays_of_all
 from stream.files.sheets import CountedAccount, sheets
 from stream.files.sheets.contract import last_known
@@ -71,6 +74,7 @@ class Account:
     slices: Slices
     figures: list[Figures]
     until: int
+    doubts: Doubts
 
     def tables(self, policies: Policies) -> dict[str, pa.Table]:
         """The files by name: those of the public contract and what came to them (``stream.files.sheets``)."""
@@ -84,6 +88,7 @@ class Account:
                 self.history.versions,
                 self.figures,
                 self.until,
+                self.doubts,
             ),
             policies,
         )
@@ -262,16 +267,22 @@ def account(
     """
     history = history_of(facts.areas, facts.later)
     duties = newest(facts.duties)
-    found = stays_of_all(facts.fixes, history, policies, jobs=jobs)
-    counted = slices(duties, found, facts.fixes.device_ids, facts.states, history.places, policies)
+    fixes = in_order(facts.fixes)
+    found = stays_of_all(fixes, history, policies, jobs=jobs)
+    counted = slices(duties, found, fixes.device_ids, facts.states, history.places, policies)
+    doubtful = doubts_of(duties, fixes, found, counted, history.places, policies)
     until = last_known(counted, duties) if until is None else until
-    return Account(
-        facts, history, duties, found, counted, figures(counted, duties, history.places, by, until), until
-    )
+    made = figures(counted, duties, history.places, by, until, doubtful)
+    return Account(facts, history, duties, found, counted, made, until, doubtful)
 
 
 def figures(
-    counted: Slices, duties: Sequence[Duty], places: Sequence[Place], by: str, until: int
+    counted: Slices,
+    duties: Sequence[Duty],
+    places: Sequence[Place],
+    by: str,
+    until: int,
+    doubtful: Doubts | None = None,
 ) -> list[Figures]:
     """The figures of all scopes for each period that the duties touch.
 
@@ -286,5 +297,5 @@ def figures(
         return []
     found: list[Figures] = []
     for start, end in PERIODS[by](min(starts), max(*ends, min(starts))):
-        found += shares(counted, duties, places, start, end)
+        found += shares(counted, duties, places, start, end, doubts=doubtful)
     return found

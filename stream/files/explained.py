@@ -55,6 +55,7 @@ def from_files(
         ),
         (min(starts), max(starts)) if starts else None,
         (*left_out_lines(facts.rejects), *doubts(facts)),
+        done.doubts,
     )
 
 

@@ -14,6 +14,7 @@ from stream.pipeline.weekly import Timer, keep_time
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from stream.pipeline.judge import Judge
     from stream.pipeline.publisher import Publisher
     from stream.pipeline.watcher import Watcher
     from stream.settings import Settings
@@ -32,6 +33,16 @@ async def publish(publisher: Publisher, settings: Settings, send: Send) -> None:
 async def watch(watcher: Watcher, settings: Settings, send: Send) -> None:
     """Tells the alerts that rang, changed or cleared."""
     await _tell(watcher, settings.watch_s, topics.ALERTS, send)
+
+
+async def judge(judge: Judge, settings: Settings, _send: Send) -> None:
+    """Has the doubts of duties whose facts changed judged; while the database is away, nothing."""
+    while True:
+        await asyncio.sleep(settings.doubt_s)
+        try:
+            await asyncio.to_thread(judge.settle)
+        except psycopg.Error as failure:
+            log.warning("no doubts judged: %s", str(failure).strip())
 
 
 async def report(timer: Timer, settings: Settings, _send: Send) -> None:

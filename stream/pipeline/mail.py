@@ -289,11 +289,7 @@ def _said(figures: Figures, target: float) -> tuple[str, str, str, str]:
     aim = exact(target)
     share, low, high = (
         percent(Fraction(time, figures.duty), aim)
-        for time in (
-            figures.on_patch,
-            figures.on_patch - figures.ambiguous_on,
-            figures.on_patch + figures.unknown + figures.ambiguous_off,
-        )
+        for time in (figures.on_patch, figures.proven, figures.possible)
     )
     return share, verdict, low, high
 

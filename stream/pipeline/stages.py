@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from stream import topics
 from stream.pipeline import batches, errands
+from stream.pipeline.judge import Judge
 from stream.pipeline.publisher import Publisher
 from stream.pipeline.watcher import Watcher
 from stream.pipeline.weekly import Timer
@@ -74,6 +75,7 @@ STAGES: tuple[Stage, ...] = (
         "frames of fixes → stays → slices",
         (
             *("device", "fix", "place", "stay", "stay_end", "slice", "slice_end", "frame_offset"),
+            *("suspect", "doubt_due"),
             topics.DEAD_LETTERS,
         ),
         batches.fixes,
@@ -84,7 +86,7 @@ STAGES: tuple[Stage, ...] = (
         "bookings and states → slices",
         (
             *("officer", "duty_revision", "duty", "allocation", "state", "device", "stay_end"),
-            *("slice", "slice_end", "frame_offset"),
+            *("slice", "slice_end", "frame_offset", "doubt_due"),
             topics.DEAD_LETTERS,
         ),
         batches.bookings,
@@ -105,6 +107,13 @@ ERRANDS: tuple[Errand, ...] = (
         ("alert", "alert_watch", topics.ALERTS),
         Watcher,
         errands.watch,
+    ),
+    Errand(
+        "judge",
+        "every PATROL_DOUBT_S: duties whose facts changed → where they contradict each other",
+        ("doubt", "doubtful", "doubt_due"),
+        Judge,
+        errands.judge,
     ),
     Errand(
         "report",

@@ -147,8 +147,7 @@ def reading(figures: Figures | None, target: float) -> Reading:
         return Reading(None, None, None, aim, None, "–", "–", "–", "–", plain_percent(aim), words)
     duty = figures.duty
     share = Fraction(figures.on_patch, duty)
-    low = Fraction(figures.on_patch - figures.ambiguous_on, duty)
-    high = Fraction(figures.on_patch + figures.unknown + figures.ambiguous_off, duty)
+    low, high = Fraction(figures.proven, duty), Fraction(figures.possible, duty)
     verdict = figures.verdict(target)
     said = [percent(value, aim) for value in (share, low, high)]
     return Reading(

@@ -47,6 +47,7 @@ class Desk:
         registry: names and keys.
         booked: by device's key, its allocations.
         officers: by officer's key, since when the copy is complete (microseconds), and the copy.
+        suspects: devices and hours that are marked as worth a look (``stream.store.doubts``).
     """
 
     def __init__(self, connection: Connection) -> None:
@@ -55,6 +56,7 @@ class Desk:
         self.registry = Registry()
         self.booked: dict[int, Booked] = {}
         self.officers: dict[int, tuple[int, bookings.BookedOfficer]] = {}
+        self.suspects: set[tuple[int, int]] = set()
         self._history: AreaHistory | None = None
         self._areas = ""
 
@@ -63,6 +65,7 @@ class Desk:
         self.registry.forget()
         self._history = None
         self._areas = ""
+        self.suspects.clear()
         self.forget_bookings()
 
     def forget_bookings(self) -> None:

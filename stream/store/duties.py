@@ -16,7 +16,7 @@ from stream.core.shares import TOTALS, totals
 from stream.core.slices import Slices, slices
 from stream.core.stays import Stays
 from stream.core.windows import difference, splice
-from stream.store import bookings, gathering
+from stream.store import bookings, doubts, gathering
 from stream.store.columns import BinaryColumn
 from stream.store.tracks import (
     SLICES,
@@ -212,6 +212,7 @@ def count(desk: Desk, windows: TouchedWindows) -> Changes | None:
     if not windows.duties:
         return None
     counters = bookings.lock_officers(desk.connection, windows.officers)
+    doubts.mark_due(desk.connection, windows.duties)
     desk.refresh_officers(counters, windows.since)
     held = [
         (key, duty, officer)

@@ -37,7 +37,7 @@ import psycopg
 from geo.matching.history import FOREVER
 from stream.core.columns import offsets
 from stream.core.stays import in_order, take
-from stream.store import bookings, duties, positions
+from stream.store import bookings, doubts, duties, positions
 from stream.store.desk import Desk
 from stream.store.gathering import Batch, with_device
 
@@ -272,6 +272,7 @@ class Ledger:
             bookings.record_revisions(connection, booked)
             new_states = bookings.record_states(connection, states, officers)
             windows = duties.book(self._desk, changed, new_states, now, officers)
+            doubts.mark_sharing(connection, keys.tolist(), [*changed, *(duty for _, _, duty in now.values())])
             duties.count(self._desk, windows)
             self._record(frames)
         return Counted(duties=len(changed), states=len(new_states))

@@ -15,6 +15,7 @@ from geo.matching.history import FOREVER
 from stream.core.columns import ranges
 from stream.core.stays import jumps, legs_to_stays, take
 from stream.core.windows import difference, rejudged, splice
+from stream.store import doubts
 from stream.store.columns import BinaryColumn, copy_in, literal
 from stream.store.gathering import AGAIN, CONTEXT, NEIGHBOURS, PLACE, gather, lock
 from stream.store.tracks import (
@@ -81,6 +82,12 @@ def count(desk: Desk, batch: Batch) -> Moved | None:
             break
     if batch.fixes is not None:
         _write_fixes(desk, batch.keys, found)
+    doubts.mark_suspect(
+        desk.connection,
+        desk.suspects,
+        batch.keys,
+        *doubts.suspicious(found.fixes, found.changed, desk.policies),
+    )
     return _write_stays(desk, batch.keys, ends, found, ignored, window, again=batch.fixes is None)
 
 

@@ -135,10 +135,15 @@ def counted(summary: Summary) -> str:
 
 
 def times(figures: Figures) -> list[int]:
-    """Figures as the database keeps them: the order is that of ``restated.before``."""
+    """Figures as the database keeps them: the order is that of ``restated.before``, then doubtful time.
+
+    Where nothing is doubtful that is left out, as in records from before there was doubt.
+    """
+    doubtful = [figures.doubtful, figures.only_doubtful_on, figures.only_doubtful_off]
     return [
         *(figures.on_break, figures.not_visible, figures.unknown, figures.on_patch, figures.off_patch),
         *(figures.priority, figures.ambiguous_on, figures.ambiguous_off),
+        *(doubtful if any(doubtful) else ()),
     ]
 
 
@@ -452,7 +457,7 @@ def _entry(row: Sequence[Any]) -> Entry:
 def _figures(value: Sequence[int | None] | None, area_id: str, start: int, end: int) -> Figures | None:
     if value is None:
         return None
-    row = [item or 0 for item in value]  # an old record has no ambiguous parts
+    row = [item or 0 for item in (*value, 0, 0, 0)]  # an old record has no ambiguous parts
     return Figures(
         NEIGHBOURHOOD,
         area_id,
@@ -466,4 +471,7 @@ def _figures(value: Sequence[int | None] | None, area_id: str, start: int, end: 
         priority=row[5],
         ambiguous_on=row[6],
         ambiguous_off=row[7],
+        doubtful=row[8],
+        only_doubtful_on=row[9],
+        only_doubtful_off=row[10],
     )

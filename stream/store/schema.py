@@ -35,6 +35,10 @@ class Lock(IntEnum):
     REPORTS = 0x7061_7472_0007
     """Held while reports are written: numbers are given out by one process at a time."""
     TIMER = 0x7061_7472_0008
+    JUDGE = 0x7061_7472_000A
+    """Of the worker that judges doubts over and over."""
+    DOUBTS = 0x7061_7472_000B
+    """Held while doubts are judged, so that what was read first is written first."""
 
 
 SESSION: Mapping[str, Any] = {"autocommit": True, "options": "-c timezone=UTC"}

@@ -14,6 +14,7 @@ from geo.matching.history import AreaHistory
 from stream.core import frames
 from stream.core.events import decode_positions
 from stream.core.policy import BEGINNING, Policies, limits
+from stream.core.quality.doubts import doubts
 from stream.core.shares import shares
 from stream.core.slices import newest, slices
 from stream.core.stays import in_order, stays
@@ -71,7 +72,9 @@ def run() -> list[Row]:
         now = clock("slices", now)
         shares(counted, duties, history.places, simulation.start, simulation.end)
         clock("shares", now)
-        clock("all", start)
+        now = clock("all", start)
+        doubts(duties, fixes, found, counted, history.places, policies)
+        clock("doubts", now)
         now = time.process_time()
         in_order(arrived)
         clock("order", now)
@@ -82,6 +85,7 @@ def run() -> list[Row]:
         Row("  stays alone", count / best["stays"], "fixes/s"),
         Row("  slices alone", count / best["slices"], "fixes/s"),
         Row("  shares alone", count / best["shares"], "fixes/s"),
+        Row("  doubts alone, beside them", count / best["doubts"], "fixes/s"),
         Row("  putting fixes of all devices mixed in order, before", count / best["order"], "fixes/s"),
     ]
 

@@ -31,12 +31,15 @@ PLACES = ["neighbourhood", "premises", "priorities"]
 HEADERS = {
     "stays": ["device_id", "start", "end", "known", *PLACES],
     "slices": [
-        *("officer_id", "duty_id", "start", "end", "activity", "reason", *PLACES, "device_id", "ambiguous_s")
+        *("officer_id", "duty_id", "start", "end", "activity", "reason", *PLACES, "device_id", "ambiguous_s"),
+        "doubtful_s",
     ],
     "shares": [
         *("scope", "id", "from", "to", "duty_s", "on_patch_s", "off_patch_s", "not_visible_s", "unknown_s"),
         *("break_s", "priority_s", "share", "share_low", "share_high", "target", "verdict"),
+        *("doubtful_s", "attested_s"),
     ],
+    "doubts": ["officer_id", "duty_id", "start", "end", "kind", "device_id", "other_id"],
 }
 POLICIES = Policies()
 OPENING = micros("2026-11-23T08:00:00.250001+00:00")
@@ -136,23 +139,23 @@ def test_the_files_read_as_a_person_would_write_them(tmp_path: Path) -> None:
         "R1,2026-11-23T08:05:00.250001Z,2026-11-23T08:06:40.250001Z,true,N1,B1,P1;P2",
     ]
     assert lines["slices"][1:] == [
-        'O1,D,"1",2026-11-23T08:00:00.250001Z,2026-11-23T08:01:40.250001Z,on_patch,,N1,,P1;P2,R1,0.000000',
-        'O1,D,"1",2026-11-23T08:01:40.250001Z,2026-11-23T08:03:20.250001Z,not_visible,unavailable,N1,,P1;P2,R1,0.000000',
-        'O1,D,"1",2026-11-23T08:03:20.250001Z,2026-11-23T08:05:00.250001Z,on_patch,,N1,,P1;P2,R1,100.000000',
-        'O1,D,"1",2026-11-23T08:05:00.250001Z,2026-11-23T08:06:40.250001Z,not_visible,B1,N1,B1,P1;P2,R1,100.000000',
-        'O1,D,"1",2026-11-23T08:06:40.250001Z,2026-11-23T08:10:00.250001Z,unknown,,,,,,0.000000',
-        "O2,D2,2026-11-23T08:00:00.250001Z,2026-11-23T08:10:00.250001Z,unknown,,,,,,0.000000",
+        'O1,D,"1",2026-11-23T08:00:00.250001Z,2026-11-23T08:01:40.250001Z,on_patch,,N1,,P1;P2,R1,0.000000,0.000000',
+        'O1,D,"1",2026-11-23T08:01:40.250001Z,2026-11-23T08:03:20.250001Z,not_visible,unavailable,N1,,P1;P2,R1,0.000000,0.000000',
+        'O1,D,"1",2026-11-23T08:03:20.250001Z,2026-11-23T08:05:00.250001Z,on_patch,,N1,,P1;P2,R1,100.000000,0.000000',
+        'O1,D,"1",2026-11-23T08:05:00.250001Z,2026-11-23T08:06:40.250001Z,not_visible,B1,N1,B1,P1;P2,R1,100.000000,0.000000',
+        'O1,D,"1",2026-11-23T08:06:40.250001Z,2026-11-23T08:10:00.250001Z,unknown,,,,,,0.000000,0.000000',
+        "O2,D2,2026-11-23T08:00:00.250001Z,2026-11-23T08:10:00.250001Z,unknown,,,,,,0.000000,0.000000",
     ]
     period = "2026-11-23T08:00:00.250001Z,2026-11-23T08:10:00.250001Z"
     sums = (
         "600.000000,200.000000,0.000000,200.000000,200.000000,0.000000,200.000000,"
-        "0.333333333,0.166666667,0.833333333,0.800000000,not proven"
+        "0.333333333,0.166666667,0.833333333,0.800000000,not proven,0.000000,0.000000"
     )
     assert lines["shares"][1:] == [
         f"force,force,{period},{sums}",
         f"neighbourhood,N1,{period},{sums}",
         f"officer,O1,{period},{sums}",
-        f"officer,O2,{period},600.000000,0.000000,0.000000,0.000000,600.000000,0.000000,0.000000,,,,0.800000000,",
+        f"officer,O2,{period},600.000000,0.000000,0.000000,0.000000,600.000000,0.000000,0.000000,,,,0.800000000,,0.000000,0.000000",
     ]
 
 
@@ -192,6 +195,7 @@ def test_a_share_event_has_the_contract_s_fields() -> None:
         "share_high": 1.0,
         "target": 0.8,
         "verdict": "not proven",
+        "doubtful_s": 0.0,
         "officers_on_duty": 9,
         "officers_on_patch": 6,
     }

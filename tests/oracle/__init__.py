@@ -5,11 +5,11 @@ a chapter of the text. Nothing of ``geo`` and, of ``stream``, only the facts may
 must not check itself.
 
 Read it in this order: ``exact`` (points, edges, areas), ``stays`` (rules 1 to 7), ``slices`` (8 to 12),
-``shares`` (13 and 15), ``ambiguity`` (14), ``visits`` (17), ``crewing`` (18), ``calendar`` (19). Where the
-text leaves freedom, the docstrings say which reading is taken. Beside them stand ``substeps`` (walking a leg
-in place of crossing edges), ``multiranges`` (rules 8 to 16 as sets in PostgreSQL), ``tenure`` (teams), and
-``summaries`` with ``reading`` (a summary recounted from the tables, and where two differ), which take values
-of ``stream`` for their form.
+``shares`` (13 and 15), ``ambiguity`` (14), ``visits`` (17), ``crewing`` (18), ``calendar`` (19), ``doubts``
+(21). Where the text leaves freedom, the docstrings say which reading is taken. Beside them stand ``substeps``
+(walking a leg in place of crossing edges), ``multiranges`` (rules 8 to 16 as sets in PostgreSQL), ``tenure``
+(teams), and ``summaries`` with ``reading`` (a summary recounted from the tables, and where two differ), which
+take values of ``stream`` for their form.
 """
 
 from __future__ import annotations

@@ -274,8 +274,9 @@ def judged(figures: Figures, target: float) -> Judged | None:
     duty = figures.on_patch + figures.off_patch + figures.not_visible + figures.unknown
     if not duty:
         return None
-    low = Fraction(figures.on_patch - figures.ambiguous_on, duty)
-    high = Fraction(figures.on_patch + figures.unknown + figures.ambiguous_off, duty)
+    low = Fraction(figures.on_patch - figures.ambiguous_on - figures.only_doubtful_on, duty)
+    off = figures.ambiguous_off + figures.only_doubtful_off
+    high = Fraction(figures.on_patch + figures.unknown + off, duty)
     wanted = Fraction(repr(target))  # the target as it is written: 0.8 is four fifths
     verdict = "met" if low >= wanted else "missed" if high < wanted else "not proven"
     return Judged(Fraction(figures.on_patch, duty), low, high, verdict)

@@ -10,6 +10,7 @@ import numpy as np
 from geo.areas import Area, AreaSet, Kind
 from geo.matching.history import UNKNOWN
 from stream.core.policy import BEGINNING, Policies, canonical
+from stream.core.quality.doubts import Doubts
 from stream.core.slices import NO_DEVICE, newest, slices
 from stream.core.stays import stays, take
 from stream.files.sheets.contract import slices_table, stays_table
@@ -36,7 +37,8 @@ if TYPE_CHECKING:
 POLICIES = Policies()
 TABLES = (
     "restated, restatement, area, area_version, place, fix, allocation, state, stay, stay_end, slice, "
-    "slice_end, duty_revision, duty, officer, device, frame_offset, policy_outdated"
+    "slice_end, duty_revision, duty, officer, device, frame_offset, policy_outdated, suspect, doubt_due, "
+    "doubt, doubtful"
 )
 
 
@@ -135,7 +137,9 @@ def expected(world: World) -> tuple[pa.Table, pa.Table]:
     counted = slices(duties, found, fixes.device_ids, world.states, history.places, POLICIES)
     return (
         stays_table(found, fixes.device_ids, history.places),
-        slices_table(counted, duties, fixes.device_ids, history.places, POLICIES, until=horizon(world)),
+        slices_table(
+            counted, duties, fixes.device_ids, history.places, POLICIES, Doubts.none(), until=horizon(world)
+        ),
     )
 
 
@@ -145,7 +149,13 @@ def stored(connection: Connection, world: World) -> tuple[pa.Table, pa.Table]:
     return (
         stays_table(found.stays, found.device_ids, found.places),
         slices_table(
-            found.slices, found.duties, found.device_ids, found.places, POLICIES, until=horizon(world)
+            found.slices,
+            found.duties,
+            found.device_ids,
+            found.places,
+            POLICIES,
+            Doubts.none(),
+            until=horizon(world),
         ),
     )
 

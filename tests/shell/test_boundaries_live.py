@@ -19,6 +19,7 @@ from stream.core import calendar, frames
 from stream.core.events import decode_positions
 from stream.core.facts import Duty, Fixes, StateReport
 from stream.core.policy import BEGINNING, limits
+from stream.core.quality.doubts import Doubts
 from stream.core.shares import shares
 from stream.core.slices import Slices, newest, slices
 from stream.core.stays import stays, take
@@ -100,6 +101,7 @@ class Shift:
                 self.fixes.device_ids,
                 history.places,
                 POLICIES,
+                Doubts.none(),
                 until=self.until,
             ).to_pylist(),
         )
@@ -194,7 +196,13 @@ def rows(connection: Connection, shift: Shift) -> tuple[list[object], list[objec
     return (
         stays_table(found.stays, found.device_ids, found.places).to_pylist(),
         slices_table(
-            found.slices, found.duties, found.device_ids, found.places, POLICIES, until=shift.until
+            found.slices,
+            found.duties,
+            found.device_ids,
+            found.places,
+            POLICIES,
+            Doubts.none(),
+            until=shift.until,
         ).to_pylist(),
     )
 

@@ -32,13 +32,14 @@ from stream.core.slices import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from geo.matching.places import Place
     from stream.core.facts import Allocation, Duty
     from stream.core.policy import Policies
+    from stream.core.quality.doubts import NamedDoubt
     from stream.core.shares import Figures
 
 CAUSES = ("", "no_boundaries", "no_device", "not_heard", "before_first", "after_last", "gap")
@@ -128,6 +129,7 @@ class Explanation:
         wheres, meanings, device_ids: what the stretches' numbers point at.
         duties: the duties behind ``stretches.duty``.
         left_out: the officer's duties in the period that are not in the figure: they have no home patch.
+        doubts: the doubts of its duties, cut to its period (rule 21).
     """
 
     figures: Figures
@@ -140,6 +142,7 @@ class Explanation:
     device_ids: Sequence[str]
     duties: Sequence[Duty]
     left_out: tuple[int, ...] = ()
+    doubts: Sequence[NamedDoubt] = ()
 
     def parts(self, depth: str = LEVELS[-1]) -> tuple[Stretch, ...]:
         """The parts as a tree, divided down to a level.
@@ -187,6 +190,7 @@ def explain(
     *,
     until: int,
     boundaries_from: int = BEGINNING,
+    doubts: Iterable[NamedDoubt] = (),
 ) -> Explanation:
     """All parts of a figure.
 
@@ -200,6 +204,7 @@ def explain(
         policies: they name the states, and set the target.
         until: up to when duties without an end were counted, microseconds.
         boundaries_from: since when there are boundaries, microseconds.
+        doubts: doubtful time of these and perhaps other duties (rule 21).
     """
     start, end = figures.start, figures.end
     low, high = clip(slices, start, end)
@@ -280,7 +285,17 @@ def explain(
         tuple(names),
         duties,
         _left_out(figures, duties, start, end),
+        _doubts_of(doubts, {duties[number].duty_id for number in own}, start, end),
     )
+
+
+def _doubts_of(found: Iterable[NamedDoubt], duty_ids: set[str], start: int, end: int) -> list[NamedDoubt]:
+    """The doubts of some duties, cut to a period."""
+    return [
+        item._replace(start=max(item.start, start), end=min(item.end, end))
+        for item in found
+        if item.duty_id in duty_ids and max(item.start, start) < min(item.end, end)
+    ]
 
 
 def _left_out(figures: Figures, duties: Sequence[Duty], start: int, end: int) -> tuple[int, ...]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from stream.core.quality.doubts import Doubts
 from stream.core.shares import FORCE, OFFICER
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ class Found:
         booked: the first and the last start of any duty of the officer or area asked about; None: there is
             none.
         left_out: what could not be used, in lines.
+        doubts: the duties' doubtful time (rule 21); by default none is known.
     """
 
     slices: Slices
@@ -41,6 +43,7 @@ class Found:
     basis: Named
     booked: tuple[int, int] | None
     left_out: tuple[str, ...] = ()
+    doubts: Doubts = field(default_factory=Doubts.none)
 
 
 def area_names(*sets: AreaSet) -> dict[tuple[str, str], str]:

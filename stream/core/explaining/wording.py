@@ -28,6 +28,7 @@ from stream.core.explaining.explanation import (
 )
 from stream.core.facts import SECOND
 from stream.core.policy import BEGINNING
+from stream.core.quality.doubts import APART, FROZEN, KINDS, SHARED_RADIO, TWO_DEVICES
 from stream.core.shares import FORCE, NEIGHBOURHOOD, NOT_PROVEN, OFFICER
 from stream.core.slices import HIDDEN, OFF_PATCH, ON_BREAK, ON_PATCH
 
@@ -40,9 +41,21 @@ if TYPE_CHECKING:
     from stream.core.abstraction import Where
     from stream.core.explaining.explanation import Explanation
     from stream.core.facts import Duty
+    from stream.core.quality.doubts import NamedDoubt
+
+REMEDIES = {
+    KINDS[TWO_DEVICES]: "give each device an id of its own",
+    KINDS[FROZEN]: "have the receiver checked",
+    KINDS[SHARED_RADIO]: "at most one of them carried it: correct the bookings",
+    KINDS[APART]: "correct the booking of whichever was not with the officer",
+}
+"""What to do about each kind."""
 
 MINUTE = 60 * SECOND
 """Microseconds in a minute."""
+
+MOST_DOUBTS = 10
+"""So many doubts are listed one by one."""
 
 PREMISES = "premises"
 """The kind of names that premises have in ``Names``."""
@@ -114,6 +127,30 @@ class Words:
     verdict: tuple[str, ...]
     costs: tuple[str, ...]
     notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DoubtWords:
+    """Doubt of one duty, kind, device and other, all its stretches together.
+
+    Attributes:
+        time: how long, microseconds.
+        whose: the officer and the duty.
+        when: in local time, from the first moment to the last.
+        why: what contradicts what.
+        remedy: what to do.
+    """
+
+    time: int
+    whose: str
+    when: str
+    why: str
+    remedy: str
+
+    def line(self) -> str:
+        """All of it in one line."""
+        [minutes] = apportion([self.time])
+        return f"{self.whose}, {duration(minutes)} ({self.when}): {self.why}; {self.remedy}"
 
 
 # ── Numbers in words ──────────────────────────────────────────────────────────────────────────────────────
@@ -357,6 +394,63 @@ def _who(found: Explanation, basis: Named, cost: Cost) -> str:
     return f"{by}; the longest {names[officer[duty]]} {longest}"
 
 
+# ── What contradicts what ─────────────────────────────────────────────────────────────────────────────────
+
+
+def doubts_told(found: Iterable[NamedDoubt], basis: Named) -> list[DoubtWords]:
+    """Doubts as people are told of them, the longest first.
+
+    Args:
+        found: the doubts.
+        basis: the officers' names.
+    """
+    groups: dict[tuple[str, ...], list[NamedDoubt]] = {}
+    for item in found:
+        key = (item.officer_id, item.duty_id, item.kind, item.device_id, item.other_id)
+        groups.setdefault(key, []).append(item)
+    lines = []
+    for items in groups.values():
+        one = items[0]
+        pieces = f", {len(items)} stretches" if len(items) > 1 else ""
+        when = _between(min(item.start for item in items), max(item.end for item in items))
+        lines.append(
+            DoubtWords(
+                sum(item.end - item.start for item in items),
+                f"{_officer(one.officer_id, basis)}, duty {one.duty_id}",
+                f"{when}{pieces}",
+                _contradiction(one, basis),
+                REMEDIES[one.kind],
+            )
+        )
+    return sorted(lines, key=lambda line: (-line.time, line.whose, line.why))
+
+
+def _contradiction(item: NamedDoubt, basis: Named) -> str:
+    device, other = item.device_id, item.other_id
+    if item.kind == KINDS[TWO_DEVICES]:
+        return f"{device} jumps to and fro between two places: two devices report under one id"
+    if item.kind == KINDS[SHARED_RADIO]:
+        return f"radio {device} is booked to {_officer(other, basis)} at the same time"
+    if item.kind == KINDS[APART]:
+        return f"radio {device} is in one place and the moving vehicle {other} in another"
+    if other:
+        return f"{device} repeats one position to the last digit, and {other} is somewhere else"
+    return f"{device} repeats one position to the last digit and says that it is moving"
+
+
+def _officer(officer_id: str, basis: Named) -> str:
+    """``PC 1001 (1001)``."""
+    name = basis.name(OFFICER, officer_id)
+    return name if name == officer_id else f"{name} ({officer_id})"
+
+
+def _between(start: int, end: int) -> str:
+    """``Mon 23 Nov 2026 10:00–16:00``, local."""
+    first, last = local_day(start), local_day(end - 1)
+    until = clock(end) if first == last else f"{day_words(last)} {clock(end)}"
+    return f"{day_words(first)} {clock(start)}–{until}"
+
+
 # ── The whole ─────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -399,8 +493,7 @@ def _verdict(found: Explanation, on_patch: int, duty: int, parts: Sequence[Cost]
         return
     target = exact(found.target)
     share = Fraction(figures.on_patch, figures.duty)
-    low = Fraction(figures.on_patch - figures.ambiguous_on, figures.duty)
-    high = Fraction(figures.on_patch + figures.unknown + figures.ambiguous_off, figures.duty)
+    low, high = Fraction(figures.proven, figures.duty), Fraction(figures.possible, figures.duty)
     verdict = figures.verdict(found.target)
     spent = duration(on_patch) if figures.on_patch else "0 min"
     yield (
@@ -417,6 +510,13 @@ def _verdict(found: Explanation, on_patch: int, duty: int, parts: Sequence[Cost]
         yield f"Exactly on the target of {plain_percent(target)}."
     if verdict == NOT_PROVEN:
         yield "Not proven: unknown or doubtful time could decide it either way."
+    if figures.only_doubtful_on or figures.only_doubtful_off:
+        low = Fraction(figures.proven + figures.only_doubtful_on, figures.duty)
+        high = Fraction(figures.possible - figures.only_doubtful_off, figures.duty)
+        yield (
+            "Were it not for facts that contradict each other (below), it would be between "
+            f"{percent(low, target)} and {percent(high, target)}."
+        )
     if found.missing > 0 and parts:
         largest = parts[0]
         without = Fraction(figures.on_patch + largest.time, figures.duty)
@@ -440,6 +540,13 @@ def _notes(found: Explanation, basis: Named, on_patch: int) -> Iterable[str]:
             f"{_capital(duration(on + off))} in doubt (too near the patch's edge, or crossing it)"
             f"{': ' * bool(halves)}{', '.join(halves)}."
         )
+    if figures.doubtful:
+        [minutes] = apportion([figures.doubtful])
+        yield f"{_capital(duration(minutes))} doubtful, because the facts contradict each other:"
+        listed = doubts_told(found.doubts, basis)
+        yield from (f"  {item.line()}." for item in listed[:MOST_DOUBTS])
+        if len(listed) > MOST_DOUBTS:
+            yield f"  and {len(listed) - MOST_DOUBTS} more."
     if figures.priority:
         inside = min((figures.priority + MINUTE // 2) // MINUTE, on_patch)
         yield f"{_capital(duration(inside))} of the time on patch in priority areas."

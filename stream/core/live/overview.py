@@ -151,7 +151,7 @@ class Picture:
         as_of: the instant, microseconds since 1970 UTC.
         newest: the newest event's time, ``-FOREVER`` where there is none.
         duties: those now running.
-        table: ``int64[duties, TOTALS]``, their sums up to now (``stream.core.shares``).
+        table: ``int64[duties, TOTALS + DOUBT_TOTALS]``, their sums up to now (``stream.core.shares``).
         ends: their newest slices, sorted by duty and time.
         places: the places behind all place numbers.
         areas: the areas now in force.

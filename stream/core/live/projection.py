@@ -45,6 +45,9 @@ TIMES = (
     "priority",
     "ambiguous_on",
     "ambiguous_off",
+    "doubtful",
+    "only_doubtful_on",
+    "only_doubtful_off",
 )
 """The parts of a figure that are projected."""
 

@@ -42,13 +42,16 @@ class FigureJson(msgspec.Struct, frozen=True):
     ]
     share_low: Annotated[
         Part | None,
-        Meta(description="The share without on-patch time that the error of the positions leaves open."),
+        Meta(
+            description="The share without on-patch time that the error of the positions leaves open, or "
+            "whose facts contradict each other."
+        ),
     ]
     share_high: Annotated[
         Part | None,
         Meta(
             description="The share with unknown time, and other time that the error of the positions leaves "
-            "open."
+            "open, or whose facts contradict each other."
         ),
     ]
     target: Annotated[Part, Meta(description="The share promised.")]
@@ -59,6 +62,7 @@ class FigureJson(msgspec.Struct, frozen=True):
             "proven."
         ),
     ]
+    doubtful_s: Annotated[Seconds, Meta(description="Duty time whose facts contradict each other.")]
 
 
 class ShareEvent(FigureJson, frozen=True):
@@ -94,6 +98,7 @@ def figure_json(item: Figures, name: str, target: float) -> FigureJson:
         share_high=rounded(item.share_high),
         target=target,
         verdict=item.verdict(target),
+        doubtful_s=seconds(item.doubtful),
     )
 
 

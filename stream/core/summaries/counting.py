@@ -28,7 +28,17 @@ from stream.core.explaining.wording import Named as Names
 from stream.core.explaining.wording import officer_names, words
 from stream.core.facts import SECOND
 from stream.core.policy import BEGINNING, canonical, settings_of
-from stream.core.shares import NEIGHBOURHOOD, OFFICER, PRIORITY, Figures, clip, figures_of, totals
+from stream.core.quality.doubts import Doubts, named
+from stream.core.shares import (
+    NEIGHBOURHOOD,
+    OFFICER,
+    PRIORITY,
+    Figures,
+    clip,
+    doubt_totals,
+    figures_of,
+    totals,
+)
 from stream.core.slices import ON_PATCH, Slices
 from stream.core.summaries.model import (
     Away,
@@ -97,6 +107,7 @@ class SummaryFacts:
             nobody had duty time.
         changes: by neighbourhood.
         outdated: by duty the policy's number by which it was counted, where another is in force for its time.
+        doubts: the duties' doubtful time (rule 21); by default none is known.
     """
 
     slices: Slices
@@ -114,6 +125,7 @@ class SummaryFacts:
     past: Mapping[str, Sequence[Figures | None]]
     changes: Mapping[str, Sequence[FigureChange]]
     outdated: Mapping[str, int] = field(default_factory=dict)
+    doubts: Doubts = field(default_factory=Doubts.none)
 
 
 def earlier(period: Period) -> list[Period]:
@@ -311,11 +323,15 @@ def _basis(record: SummaryFacts, period: Period, policies: Policies) -> Basis:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Own:
-    """The duties that a neighbourhood's figures are of, and their slices; everything renumbered."""
+    """The duties that a neighbourhood's figures are of, their slices and doubts; everything renumbered.
+
+    Of the doubts all but ``other``, which may be another neighbourhood's duty.
+    """
 
     slices: Slices
     duties: list[Duty]
     places: list[Place]
+    doubts: Doubts
 
     @classmethod
     def of(cls, record: SummaryFacts, common: _Common, area_id: str, start: int, end: int) -> _Own:
@@ -336,10 +352,14 @@ class _Own:
         place = np.full(len(found), UNKNOWN, np.int32)
         place[known] = renumbered
         slices = replace(found, duty=owner.astype(np.int32), place=place)
+        number_of = np.full(len(record.duties), -1, np.int32)
+        number_of[numbers] = np.arange(len(numbers))
+        doubts = replace(record.doubts, duty=number_of[record.doubts.duty])
         return cls(
             slices,
             [record.duties[number] for number in numbers.tolist()],
             [record.places[number] for number in used.tolist()],
+            doubts.take(doubts.duty >= 0),
         )
 
     def in_time(self) -> list[int]:
@@ -358,7 +378,8 @@ def _summary(
     record: SummaryFacts, period: Period, policies: Policies, common: _Common, area_id: str
 ) -> Summary:
     own = _Own.of(record, common, area_id, period.start, min(period.end, record.until))
-    table = totals(own.slices, own.duties, own.places, period.start, period.end)
+    about = own.duties, own.places, period.start, period.end
+    table = np.hstack([totals(own.slices, *about), doubt_totals(own.slices, own.doubts, *about)])
     present = own.in_time()
 
     def figures(scope: str, name: str, numbers: Sequence[int]) -> Figures:
@@ -628,6 +649,7 @@ def _said(
         policies,
         until=record.until,
         boundaries_from=record.boundaries_from,
+        doubts=named(record.doubts, record.duties, record.device_ids),
     )
     text = words(found, Names(names))
     return Said(verdict=text.verdict, costs=text.costs, notes=text.notes)

@@ -477,11 +477,11 @@ def _count(visits: int, rule: Rule) -> int | None:
 
 
 def _doubt_on(figures: Figures) -> int:
-    return figures.ambiguous_on
+    return figures.on_patch - figures.proven
 
 
 def _doubt_off(figures: Figures) -> int:
-    return figures.unknown + figures.ambiguous_off
+    return figures.possible - figures.on_patch
 
 
 def _unknown(figures: Figures) -> int:
@@ -491,8 +491,7 @@ def _unknown(figures: Figures) -> int:
 def _share(summary: Summary, groups: _Groups, target: Fraction) -> PublicShare:
     figures = summary.figures
     share = Fraction(figures.on_patch, figures.duty)
-    low = Fraction(figures.on_patch - figures.ambiguous_on, figures.duty)
-    high = Fraction(figures.on_patch + _doubt_off(figures), figures.duty)
+    low, high = Fraction(figures.proven, figures.duty), Fraction(figures.possible, figures.duty)
     # Unknown time that does not pass must not be deducible from the upper bound either.
     sure_low = groups.pass_(_doubt_on)
     sure_high = groups.pass_(_doubt_off) and groups.pass_(_unknown)

@@ -7,17 +7,18 @@ folders.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from geo.areas import Kind
 from geo.hours import OwnHours
 from stream.core.abstraction import abstraction
 from stream.core.crewing import crewing
+from stream.core.quality.doubts import Doubts
 from stream.core.slices import up_to
 from stream.core.teams import teams
 from stream.core.visits import priority_figures, reach, visits
-from stream.files.sheets.contract import shares_table, slices_table, stays_table
+from stream.files.sheets.contract import doubts_table, shares_table, slices_table, stays_table
 from stream.files.sheets.explanations import abstraction_table
 from stream.files.sheets.team_tables import officers_table, teams_table
 from stream.files.sheets.visit_tables import crewing_table, priorities_table, visits_table
@@ -45,6 +46,7 @@ NAMES = (
     "crewing",
     "teams",
     "officers",
+    "doubts",
 )
 """The files, each ``NAME.csv``, in the order in which they are listed."""
 
@@ -62,6 +64,7 @@ class CountedAccount:
         versions: the boundaries by the time from which they are in force, microseconds.
         figures: of every period asked for.
         until: everything is counted up to here, microseconds.
+        doubts: the duties' doubtful time (rule 21); by default none is known.
     """
 
     stays: Stays
@@ -72,6 +75,7 @@ class CountedAccount:
     versions: Sequence[tuple[int, AreaSet]]
     figures: Sequence[Figures]
     until: int
+    doubts: Doubts = field(default_factory=Doubts.none)
 
 
 def sheets(found: CountedAccount, policies: Policies) -> dict[str, pa.Table]:
@@ -92,7 +96,7 @@ def sheets(found: CountedAccount, policies: Policies) -> dict[str, pa.Table]:
     members = teams(duties, policies.at(until), until, min(first, until), until)
     return {
         "stays": stays_table(found.stays, found.device_ids, places),
-        "slices": slices_table(slices, duties, found.device_ids, places, policies, until=until),
+        "slices": slices_table(slices, duties, found.device_ids, places, policies, found.doubts, until=until),
         "shares": shares_table(found.figures, policies),
         "visits": visits_table(made),
         "priorities": priorities_table(visited),
@@ -100,4 +104,5 @@ def sheets(found: CountedAccount, policies: Policies) -> dict[str, pa.Table]:
         "crewing": crewing_table(crews),
         "teams": teams_table(members),
         "officers": officers_table(members),
+        "doubts": doubts_table(found.doubts, duties, found.device_ids, until=until),
     }

@@ -1,4 +1,4 @@
-"""Stays, slices and shares as the CSV files of the public contract.
+"""Stays, slices, shares and doubts as the CSV files of the public contract.
 
 Columns and values in, Arrow tables and CSV files out; nothing is counted here. One writer for both
 ``patrol account`` (from files) and ``patrol export`` (from the database). Rows come in a fixed order and
@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from geo.matching.history import FOREVER, UNKNOWN
+from stream.core.quality.doubts import doubtful, named
 from stream.core.slices import ACTIVITIES, HIDDEN, NO_DEVICE, NO_STATE, OFF_PATCH, reason, whole_slices
 from stream.core.stays import whole_stays
 from stream.files.sheets import arrow
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from geo.matching.places import Place
     from stream.core.facts import Duty
     from stream.core.policy import Policies
+    from stream.core.quality.doubts import Doubts
     from stream.core.shares import Figures
     from stream.core.slices import Slices
     from stream.core.stays import Stays
@@ -55,12 +57,13 @@ def slices_table(
     device_ids: Sequence[str],
     places: Sequence[Place],
     policies: Policies,
+    doubts: Doubts,
     *,
     until: int,
 ) -> pa.Table:
     """``slices.csv``: by officer, start and duty; slices without an end are cut at ``until``.
 
-    Whole as rule 12 has them, with the seconds of each that are ambiguous (rule 14).
+    Whole as rule 12 has them, with the seconds of each that are ambiguous (rule 14) and doubtful (rule 21).
     """
     whole, unsure = whole_slices(slices, duties, places, policies, until=until)
     officers = [duty.officer_id for duty in duties]
@@ -82,6 +85,26 @@ def slices_table(
                 [*device_ids, ""], np.where(device == NO_DEVICE, len(device_ids), device)
             ),
             "ambiguous_s": arrow.seconds(unsure[order].tolist()),
+            "doubtful_s": arrow.seconds(doubtful(whole, doubts)[order].tolist()),
+        }
+    )
+
+
+def doubts_table(
+    doubts: Doubts, duties: Sequence[Duty], device_ids: Sequence[str], *, until: int
+) -> pa.Table:
+    """``doubts.csv``: doubtful time by officer, start and duty (rule 21), cut at ``until``."""
+    rows = named(doubts.up_to(until), duties, device_ids)
+    rows.sort(key=lambda row: (row.officer_id, row.start, row.duty_id, row.kind, row.device_id, row.other_id))
+    return pa.table(
+        {
+            "officer_id": arrow.texts([row.officer_id for row in rows]),
+            "duty_id": arrow.texts([row.duty_id for row in rows]),
+            "start": arrow.times(np.array([row.start for row in rows], np.int64)),
+            "end": arrow.times(np.array([row.end for row in rows], np.int64)),
+            "kind": arrow.texts([row.kind for row in rows]),
+            "device_id": arrow.texts([row.device_id for row in rows]),
+            "other_id": arrow.texts([row.other_id for row in rows]),
         }
     )
 
@@ -107,6 +130,8 @@ def shares_table(figures: Sequence[Figures], policies: Policies) -> pa.Table:
             "share_high": [arrow.ratio(item.share_high) for item in figures],
             "target": [arrow.ratio(target) for target in targets],
             "verdict": [item.verdict(target) or "" for item, target in zip(figures, targets, strict=True)],
+            "doubtful_s": arrow.seconds([item.doubtful for item in figures]),
+            "attested_s": arrow.seconds([0] * len(figures)),
         }
     )
 

@@ -127,6 +127,10 @@ def explanation_json(found: Explanation, basis: Named, *, depth: str) -> dict[st
             {"what": cost.what, "seconds": seconds(cost.time), "minutes": cost.minutes}
             for cost in costs(found, basis)[1]
         ],
+        "doubts": [
+            {**item._asdict(), "start": rfc3339(item.start), "end": rfc3339(item.end)}
+            for item in found.doubts
+        ],
         "parts": [_part(found, basis, part) for part in found.parts(depth)],
     }
 
@@ -152,6 +156,8 @@ def figure_json(figures: Figures, target: float) -> dict[str, Any]:
         "share_high": figures.share_high,
         "target": target,
         "verdict": figures.verdict(target),
+        "doubtful_s": seconds(figures.doubtful),
+        "attested_s": 0.0,
     }
 
 

@@ -18,6 +18,7 @@ from stream.core.slices import Slices, decisive, reason, whole_slices
 from stream.core.stays import jumps, take
 from stream.store import bookings
 from stream.store.columns import copy_out, literal
+from stream.store.reading.doubtful import doubts_of
 from stream.store.reading.instant import Numbered, instant
 
 if TYPE_CHECKING:
@@ -85,6 +86,7 @@ def read_duty(
             return None
         numbered = Numbered.of(connection)
         one = numbered.slices(connection, [key], f"duty = {int(key)}")
+        doubts = doubts_of(connection, [key], numbered.device_ids)
         until = now if duty.end is None else min(now, duty.end)
         fixes, ignored = _fixes(connection, duty, until, policies)
     places = numbered.places
@@ -105,9 +107,8 @@ def read_duty(
         whole.duty, whole.start, whole.end, whole.activity, one.state[in_force], whole.place, whole.device
     )
     begun = min(duty.start, until)
-    found = [
-        item for item in shares(one, [duty], places, begun, max(until, begun + 1)) if item.scope == OFFICER
-    ]
+    counted = shares(one, [duty], places, begun, max(until, begun + 1), doubts=doubts)
+    found = [item for item in counted if item.scope == OFFICER]
     figures = found[0] if found else Figures(OFFICER, officer_id, begun, until, has_share=bool(duty.patch))
     return DutyTrack(
         duty,

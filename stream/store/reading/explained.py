@@ -19,6 +19,7 @@ from stream.core.policy import BEGINNING
 from stream.core.shares import FORCE, NEIGHBOURHOOD, OFFICER
 from stream.store import areas, bookings
 from stream.store.columns import literal
+from stream.store.reading.doubtful import doubts_of
 from stream.store.reading.instant import Numbered, duties_of, instant
 from stream.store.reading.live import newest_event
 
@@ -66,6 +67,7 @@ def from_database(
         known, duties = duties_of(officers.values(), inside)
         chosen = literal(np.array(known, np.int64))
         slices = numbered.slices(connection, known, f"duty = any({chosen})")
+        doubts = doubts_of(connection, known, numbered.device_ids)
         published = areas.versions(connection)
         concerned = [
             item
@@ -90,6 +92,7 @@ def from_database(
             None if newest == -FOREVER else newest,
         ),
         None if booked[0] is None else (microseconds(booked[0]), microseconds(booked[1])),
+        doubts=doubts,
     )
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from stream.store import areas, bookings
+from stream.store.reading.doubtful import doubts_of
 from stream.store.reading.instant import Numbered, duties_of, instant
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from geo.areas import AreaSet
     from geo.matching.places import Place
     from stream.core.facts import Duty, StateReport
+    from stream.core.quality.doubts import Doubts
     from stream.core.slices import Slices
     from stream.core.stays import Stays
     from stream.store.schema import Connection
@@ -31,6 +33,7 @@ class Derived:
         duties: the duties behind the slices' numbers, cancelled ones among them.
         versions: the boundaries by the time from which they are in force, microseconds.
         states: the radio states keyed.
+        doubts: the duties' doubtful time, as judged last.
     """
 
     stays: Stays
@@ -40,6 +43,7 @@ class Derived:
     duties: tuple[Duty, ...]
     versions: list[tuple[int, AreaSet]]
     states: tuple[StateReport, ...]
+    doubts: Doubts
 
 
 def derived(connection: Connection) -> Derived:
@@ -57,4 +61,5 @@ def derived(connection: Connection) -> Derived:
             tuple(duties),
             areas.by_time(connection),
             tuple(report for item in known.values() for report in item.states),
+            doubts_of(connection, keys, numbered.device_ids),
         )

@@ -63,6 +63,11 @@ class Numbered:
     _devices: NDArray[np.int32]
     _registry: Registry
 
+    def devices(self, keys: NDArray[np.integer]) -> NDArray[np.int32]:
+        """The numbers of devices by their keys."""
+        found: NDArray[np.int32] = self._devices[keys]
+        return found
+
     @classmethod
     def of(cls, connection: Connection) -> Numbered:
         """As of now."""
@@ -95,11 +100,16 @@ class Numbered:
         )
         return found.take(np.lexsort((found.start, found.duty)))
 
-    def stays(self, connection: Connection) -> Stays:
-        """All stays, closed and growing, by device and time."""
+    def stays(self, connection: Connection, which: str = "true") -> Stays:
+        """Stays, closed and growing, by device and time.
+
+        Args:
+            connection: in a transaction that sees one instant.
+            which: stays, in SQL; all by default.
+        """
         device, start, end, place = copy_out(
             connection,
-            "select device, start_at, end_at, coalesce(place, -1) from stays",
+            f"select device, start_at, end_at, coalesce(place, -1) from stays where {which}",
             ["int4", "time", "time", "int4"],
         )
         found = Stays(self._devices[device], start, end, self._registry.to_numbers(place))

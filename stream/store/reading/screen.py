@@ -22,6 +22,7 @@ from stream.core.shares import TOTALS, totals
 from stream.core.slices import Slices
 from stream.store import areas
 from stream.store.columns import ARRAY_HEADER, copy_out, literal
+from stream.store.reading.doubtful import DoubtfulTime
 from stream.store.reading.instant import fetch, instant, us
 from stream.store.registry import Registry
 from stream.store.tracks import SLICES, closed
@@ -62,7 +63,7 @@ class Standing:
 
     Attributes:
         duties: in the order of their keys.
-        table: ``int64[duties, TOTALS]``, their sums up to now (``stream.core.shares``).
+        table: ``int64[duties, TOTALS + DOUBT_TOTALS]``, their sums up to now (``stream.core.shares``).
         ends: their newest slices, sorted by duty and time.
         places: the places behind ``ends.place``.
     """
@@ -127,7 +128,7 @@ class Reader:
             at: the time at which the duties run; None: now.
         """
         at = now if at is None else at
-        _, duties, ends = self._running(connection, at, at)
+        keys, duties, ends = self._running(connection, at, at)
         self._read_places(connection)
         # Device clocks may be ahead: what is settled behind now does not count yet.
         early = np.flatnonzero(ends.closed > now)
@@ -142,7 +143,8 @@ class Reader:
         later = self._slices((early[ahead[0]], *ahead[1:]))
         table = ends.settled + totals(slices, duties, self._places, -FOREVER, now)
         table -= totals(later, duties, self._places, now, FOREVER)
-        return Standing(duties, table, slices, self._places)
+        doubted = DoubtfulTime.of(connection, keys).sums(-FOREVER, now)
+        return Standing(duties, np.hstack([table, doubted]), slices, self._places)
 
     def _read_units(self, connection: Connection) -> int:
         device, newest = copy_out(

@@ -22,7 +22,7 @@ from stream.core.explaining.parts import area_names
 from stream.core.explaining.wording import Named
 from stream.core.facts import Allocation, Duty
 from stream.core.policy import BEGINNING
-from stream.core.shares import NEIGHBOURHOOD, TOTALS, Figures, figures_of, totals
+from stream.core.shares import DOUBT_TOTALS, NEIGHBOURHOOD, TOTALS, Figures, figures_of, totals
 from stream.core.slices import HIDDEN, OFF_PATCH, Slices, up_to
 from stream.core.stays import Stays
 from stream.core.summaries.counting import (
@@ -40,6 +40,7 @@ from stream.core.summaries.details import Vehicles
 from stream.core.summaries.model import BoundaryVersion, Past
 from stream.store import areas, reports
 from stream.store.columns import copy_out, literal
+from stream.store.reading.doubtful import DoubtfulTime, doubts_of
 from stream.store.reading.instant import (
     devices_of,
     ever_booked,
@@ -217,6 +218,7 @@ def record_of(
         duties=duties,
         places=places,
         device_ids=device_ids,
+        doubts=doubts_of(connection, keys.tolist(), device_ids),
         versions=published.versions,
         boundaries_from=published.since,
         boundaries=published.on_record,
@@ -502,9 +504,12 @@ def figures_by_period(
     first = np.searchsorted(edges, start, side="right") - 1
     inside = (first >= 0) & (end <= edges[np.clip(first + 1, 0, len(periods))])
 
-    sums = np.zeros((len(own.keys), len(periods), TOTALS), np.int64)
+    sums = np.zeros((len(own.keys), len(periods), TOTALS + DOUBT_TOTALS), np.int64)
     settled, growing = _sums(connection, own, np.flatnonzero(inside))
-    sums[np.flatnonzero(inside), first[inside]] = settled + growing
+    sums[np.flatnonzero(inside), first[inside], :TOTALS] = settled + growing
+    doubtful = DoubtfulTime.of(connection, own.keys)
+    for number, item in enumerate(periods):
+        sums[:, number, TOTALS:] = doubtful.sums(item.start, item.end)
     over = np.flatnonzero(~inside)
     if len(over):
         rows = _slices(connection, own.keys[over])
@@ -512,7 +517,7 @@ def figures_by_period(
         counted = _plain(rows, place, own.keys[over])
         duties = [_bare(own, at) for at in over.tolist()]
         for number, item in enumerate(periods):
-            sums[over, number] = totals(counted, duties, places, item.start, item.end)
+            sums[over, number, :TOTALS] = totals(counted, duties, places, item.start, item.end)
 
     wanted = None if area_ids is None else set(area_ids)
     members: dict[str, list[int]] = defaultdict(list)

@@ -226,7 +226,8 @@ export function startAnswers(): void {
     const standing = condition();
     const silent = item?.officers_silent ?? 0;
     const unknown = item?.duty_s ? item.unknown_s / item.duty_s : 0;
-    const patchy = unknown >= MUCH_UNKNOWN || silent > MANY_SILENT * (item?.officers_on_duty ?? 0);
+    const doubtful = item?.duty_s ? item.doubtful_s / item.duty_s : 0;
+    const patchy = unknown + doubtful >= MUCH_UNKNOWN || silent > MANY_SILENT * (item?.officers_on_duty ?? 0);
     const words = {
       connecting: "…",
       lost: "No",
@@ -245,6 +246,7 @@ export function startAnswers(): void {
     if (state.known && standing !== "empty") {
       if (silent) said.push(`${count(silent, "officer")} silent`);
       if (unknown >= 0.005) said.push(`${percent(unknown)} no signal`);
+      if (doubtful >= 0.005) said.push(`${percent(doubtful)} doubtful`);
     }
     trust.update(
       words,

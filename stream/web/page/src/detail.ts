@@ -244,7 +244,7 @@ export class Detail {
           "div",
           {},
           bar.element,
-          h("p", { class: "quiet" }, share.share === null ? "No duty time yet." : `between ${percent(share.share_low, share.target)} and ${percent(share.share_high, share.target)}; promise ${promise(share.target)}`),
+          h("p", { class: "quiet" }, share.share === null ? "No duty time yet." : `between ${percent(share.share_low, share.target)} and ${percent(share.share_high, share.target)}; promise ${promise(share.target)}${share.doubtful_s >= 60 ? `; ${minutes(share.doubtful_s)} of it doubtful: the facts contradict each other` : ""}`),
         ),
         h("p", { class: "hidden" }, shareWords(share)),
       ),

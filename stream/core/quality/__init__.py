@@ -1,0 +1,1 @@
+"""What the facts are worth: where they contradict each other (rule 21)."""

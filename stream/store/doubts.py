@@ -1,0 +1,480 @@
+"""Doubts in the database (rule 21): what may be doubtful is marked while counting, and judged a little later.
+
+Whoever counts marks, in the same transaction, the duties whose facts changed (``doubt_due``), and the hours
+in which a device may contradict itself (``suspect``): few, so that a steady stream costs next to nothing.
+``judge`` takes the marks away and writes what ``stream.core.quality.doubts`` finds. The core decides what is
+doubtful; here it is only said which facts have to be looked at.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+import numpy as np
+
+from geo.matching.history import FOREVER
+from stream.core.columns import coalesce, ranges
+from stream.core.facts import SECOND, Allocation, Duty, Fixes
+from stream.core.quality.doubts import (
+    Doubts,
+    device_doubts,
+    doubtful_parts,
+    doubts,
+    frozen_runs,
+    may_be_apart,
+)
+from stream.core.slices import ambiguous
+from stream.core.stays import take
+from stream.store import bookings
+from stream.store.columns import copy_out, literal
+from stream.store.gathering import COLUMNS, KINDS
+from stream.store.policies import in_force
+from stream.store.reading.instant import Numbered, fetch, us
+from stream.store.schema import Lock
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from stream.core.policy import Policies
+    from stream.core.slices import Slices
+    from stream.core.stays import Stays
+    from stream.store.schema import Connection
+
+HOUR: Final = 3600 * SECOND
+
+
+# ── marks, in the transaction that counts ─────────────────────────────────────────────────────────────────
+
+
+def mark_due(connection: Connection, duties: Iterable[int]) -> None:
+    """Marks duties, by key, as to be judged again; the caller has locked their officers."""
+    connection.execute(
+        "insert into doubt_due (duty) select unnest(%s::int[]) "
+        "on conflict (duty) do update set taken = false where doubt_due.taken",
+        [sorted(duties)],
+    )
+
+
+def mark_sharing(connection: Connection, devices: Collection[int], duties: Collection[Duty]) -> None:
+    """Marks duties of any officer that hold one of these devices (keys) while one of these duties runs."""
+    if not devices or not duties:
+        return
+    connection.execute(
+        "insert into doubt_due (duty) select distinct duty from allocation join duty d using (duty) "
+        "where device = any(%s) and d.start_at <= from_us(%s) "
+        "and coalesce(d.end_at, 'infinity') >= from_us(%s) "
+        # Their officers are not locked: so the row is, for whoever takes the marks away to wait.
+        "order by duty on conflict (duty) do update set taken = false",
+        [
+            sorted(devices),
+            max(FOREVER if duty.end is None else duty.end for duty in duties),
+            min(duty.start for duty in duties),
+        ],
+    )
+
+
+def mark_suspect(
+    connection: Connection,
+    known: set[tuple[int, int]],
+    keys: NDArray[np.int32],
+    device: NDArray[np.int64],
+    hour: NDArray[np.int64],
+) -> None:
+    """Marks hours of devices as worth a look.
+
+    Args:
+        connection: in the transaction that counts.
+        known: those that this program has marked already, by key and hour; what is new comes in.
+        keys: the devices' database keys.
+        device: ``int64[n]``, positions in ``keys``.
+        hour: ``int64[n]``, since 1970.
+    """
+    new = {(int(keys[at]), when) for at, when in zip(device.tolist(), hour.tolist(), strict=True)} - known
+    if not new:
+        return
+    rows = sorted(new)
+    connection.execute(
+        "insert into suspect (device, hour) select * from unnest(%s::int[], %s::int[]) "
+        "on conflict do nothing",
+        [[key for key, _ in rows], [when for _, when in rows]],
+    )
+    known |= new
+
+
+def suspicious(
+    fixes: Fixes, changed: NDArray[np.bool_], policies: Policies
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The hours in which devices may contradict themselves, by two fixes that follow each other.
+
+    Wherever a device is frozen, or two share its id, there are such pairs in every hour; whether it is so is
+    seen only from longer stretches.
+
+    Args:
+        fixes: in order, jumps among them.
+        changed: ``bool[n]``, those that are new: pairs of others were looked at when they came.
+        policies: they say what is fast.
+
+    Returns:
+        ``(device, hour)``: ``int64[m]`` each, hours since 1970; the pair's own and those between.
+    """
+    device, time, lon, lat = fixes.device, fixes.time, fixes.lon, fixes.lat
+    asked = (device[1:] == device[:-1]) & (changed[1:] | changed[:-1])
+    limit = min(policy.double_speed_mps for policy in policies.policies)
+    # |Δlon| + |Δlat| in metres of a meridian is at least the distance.
+    reach = (np.abs(np.diff(lon)) + np.abs(np.diff(lat))) * METRES_A_DEGREE
+    still = (lon[1:] == lon[:-1]) & (lat[1:] == lat[:-1])
+    at = np.flatnonzero(asked & (still | (reach > limit * (np.diff(time) / SECOND))))
+    first, last = time[at] // HOUR, time[at + 1] // HOUR
+    owner, hour = ranges(first, last + 1)
+    return device[at][owner].astype(np.int64), hour
+
+
+METRES_A_DEGREE: Final = 111_195.1
+"""A little more than a degree of a meridian has on the accounting rules' sphere."""
+
+
+# ── judging, a little later ───────────────────────────────────────────────────────────────────────────────
+
+TOGETHER: Final = 1000
+"""How many duties are judged in one transaction."""
+
+MARGIN: Final = 3600 * SECOND
+"""How far around a duty its devices' fixes are read: more than the two stretches that a turn depends on."""
+
+FURTHER: Final = 6 * 3600 * SECOND
+"""How much further, while a device stands on one spot where that ends."""
+
+LONG: Final = 2 * 24 * 3600 * SECOND
+"""How far around a duty others are judged again with it, to which a doubt of the same device was given."""
+
+
+def settle(connection: Connection) -> int:
+    """Judges all duties that are due, by the policies in force; gives how many.
+
+    Killed at any instant, what was judged is written and what was not is still due.
+
+    Args:
+        connection: outside any transaction.
+
+    Raises:
+        psycopg.Error: the database refused or went away.
+    """
+    judged, last = 0, -1
+    with _one_at_a_time(connection):
+        while due := _take(connection, last):
+            _judge(connection, due)
+            connection.execute("delete from doubt_due where duty = any(%s) and taken", [due])
+            judged, last = judged + len(due), due[-1]
+    return judged
+
+
+@contextlib.contextmanager
+def _one_at_a_time(connection: Connection) -> Iterator[None]:
+    """The lock is the connection's, for the snapshot must be taken after it."""
+    connection.execute("select pg_advisory_lock(%s)", [Lock.DOUBTS])
+    try:
+        yield
+    finally:
+        if not connection.broken:
+            connection.execute("select pg_advisory_unlock(%s)", [Lock.DOUBTS])
+
+
+def _take(connection: Connection, after: int) -> list[int]:
+    """Takes the marks of the next duties away: whoever changes their facts from now on marks them again.
+
+    A transaction that marked them before has ended then, for it holds their officers until it does.
+    """
+    with connection.transaction():
+        due = [
+            key
+            for (key,) in connection.execute(
+                "select duty from doubt_due where duty > %s order by duty limit %s", [after, TOGETHER]
+            )
+        ]
+        held = connection.execute("select distinct officer from duty where duty = any(%s)", [due]).fetchall()
+        bookings.lock_officers(connection, [officer for (officer,) in held])
+        connection.execute("update doubt_due set taken = true where duty = any(%s)", [due])
+    return due
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Evidence:
+    """All that the doubts of some duties depend on, in the core's numbering.
+
+    Attributes:
+        numbered: devices and places.
+        keys: of the duties, as many.
+        duties: those to be judged, and every other of that time.
+        judged: keys of those to be judged.
+        fixes: of the devices that may be in doubt, and of those beside them.
+        stays: of the devices of the duties to be judged, and of those beside them.
+        slices: of the duties to be judged.
+    """
+
+    numbered: Numbered
+    keys: list[int]
+    duties: list[Duty]
+    judged: list[int]
+    fixes: Fixes
+    stays: Stays
+    slices: Slices
+
+
+def _judge(connection: Connection, due: Sequence[int]) -> None:
+    """Judges duties, and those that their devices' doubts reach into, as of one instant."""
+    with connection.transaction():
+        connection.execute("set transaction isolation level repeatable read")
+        policies = in_force(connection)
+        numbered = Numbered.of(connection)
+        found, beside = _evidence(connection, numbered, due, policies)
+        if not beside <= set(due):
+            found, _ = _evidence(connection, numbered, sorted(beside.union(due)), policies)
+        _write(
+            connection,
+            found,
+            doubts(found.duties, found.fixes, found.stays, found.slices, numbered.places, policies),
+        )
+
+
+Interval: TypeAlias = tuple[int, int]
+
+
+def _evidence(
+    connection: Connection, numbered: Numbered, judged: Sequence[int], policies: Policies
+) -> tuple[_Evidence, set[int]]:
+    """What the doubts of duties depend on, and the duties into which these doubts may reach."""
+    own = _duties(connection, f"duty = any({literal(np.array(judged, np.int64), 'int4')})")
+    key_of = _device_keys(connection)
+    windows: dict[int, Interval] = {}
+    for duty in own.values():
+        for item in duty.devices:
+            _widen(windows, key_of[item.device_id], (duty.start, _end(duty)))
+    fixes = _fixes(connection, numbered, _suspect(connection, windows))
+    reached = [
+        (key_of[numbered.device_ids[device]], (start, end))
+        for found in (device_doubts(fixes, policies), frozen_runs(fixes, policies))
+        for device, start, end in zip(
+            found.device.tolist(), found.start.tolist(), found.end.tolist(), strict=True
+        )
+    ]
+    spans = [*windows.values(), *(interval for _, interval in reached)]
+    low, high = min((start for start, _ in spans), default=0), max((end for _, end in spans), default=0)
+    known = own | _duties(
+        connection,
+        f"not cancelled and start_at < from_us({high}) and coalesce(end_at, 'infinity') > from_us({low})",
+    )
+    beside = _doubted(connection, windows)
+    wanted = dict(windows)
+    for device, interval in reached:
+        meeting = {key: duty for key, duty in known.items() if _meets(duty, interval)}
+        theirs = {
+            key
+            for key, duty in meeting.items()
+            if any(key_of[item.device_id] == device for item in duty.devices)
+        }
+        beside |= theirs
+        officers = {known[key].officer_id for key in theirs}
+        for duty in meeting.values():  # what the same officers hold meanwhile may be elsewhere
+            if duty.officer_id in officers:
+                for item in duty.devices:
+                    _widen(wanted, key_of[item.device_id], interval)
+    stays = _stays(connection, numbered, wanted)
+    apart = may_be_apart(list(own.values()), numbered.device_ids, stays, numbered.places, policies)
+    if reached or len(apart):
+        moving = {key_of[numbered.device_ids[number]] for number in apart.tolist()}
+        seen = wanted if reached else {device: wanted[device] for device in moving}
+        fixes = _fixes(connection, numbered, {**_suspect(connection, wanted), **seen})
+    keys = sorted(known, key=lambda key: known[key].duty_id)
+    which = f"duty = any({literal(np.array(sorted(own), np.int64), 'int4')})"
+    return _Evidence(
+        numbered,
+        keys,
+        [known[key] for key in keys],
+        sorted(own),
+        fixes,
+        stays,
+        numbered.slices(connection, keys, which),
+    ), beside
+
+
+# ── what is written ───────────────────────────────────────────────────────────────────────────────────────
+
+
+def _write(connection: Connection, found: _Evidence, judged: Doubts) -> None:
+    """Writes the doubts of the duties judged, where they are not what they were."""
+    slices, key = found.slices, np.array(found.keys, np.int64)
+    judged = judged.take(np.isin(key[judged.duty], found.judged))
+    devices = _device_keys(connection)
+    names = found.numbered.device_ids
+    kinds = [
+        (*row[:2], devices[names[row[2]]], *row[3:])
+        for row in zip(
+            key[judged.duty].tolist(),
+            judged.kind.tolist(),
+            judged.device.tolist(),
+            judged.other.tolist(),
+            judged.start.tolist(),
+            judged.end.tolist(),
+            strict=True,
+        )
+    ]
+    _replace(connection, "doubt", ("duty", "kind", "device", "other"), found.judged, kinds)
+    row, start, end = doubtful_parts(slices, judged)
+    duty, activity = slices.duty[row], slices.activity[row].astype(np.int64)
+    unsure = ambiguous(found.duties, duty, slices.place[row], found.numbered.places)
+    first, start, end = coalesce(start, end, [duty, activity, unsure])
+    parts = [key[duty][first], activity[first], unsure[first], start, end]
+    together = list(zip(*(column.tolist() for column in parts), strict=True))
+    _replace(connection, "doubtful", ("duty", "activity", "ambiguous"), found.judged, together)
+
+
+def _replace(
+    connection: Connection,
+    table: str,
+    columns: Sequence[str],
+    duties: Sequence[int],
+    rows: Sequence[tuple[object, ...]],
+) -> None:
+    """Makes a table say this of duties, and nothing else; rows end with start and end in microseconds."""
+    names = ", ".join(columns)
+    before = fetch(
+        connection,
+        f"select {names}, {us('start_at')}, {us('end_at')} from {table} where duty = any(%s)",
+        [list(duties)],
+    )
+    if sorted(before) == sorted(rows):
+        return
+    connection.execute(f"delete from {table} where duty = any(%s)".encode(), [list(duties)])
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            f"insert into {table} ({names}, start_at, end_at) "
+            f"values ({'%s, ' * len(columns)}from_us(%s), from_us(%s))".encode(),
+            rows,
+        )
+
+
+# ── what is read ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _duties(connection: Connection, which: str) -> dict[int, Duty]:
+    """Duties by key, with their devices; ``which`` in SQL, of the table ``duty``."""
+    held: dict[int, list[Allocation]] = {}
+    for key, device_id, kind, start, end in fetch(
+        connection,
+        f"select duty, device_id, kind, {us('a.start_at')}, {us('a.end_at')} from allocation a "
+        f"join device using (device) where duty in (select duty from duty where {which}) "
+        "order by duty, position",
+    ):
+        held.setdefault(key, []).append(Allocation(device_id, kind, start, end))
+    return {
+        key: Duty(
+            duty_id, revision, officer_id, start, end, tuple(patch), tuple(held.get(key, ())), cancelled
+        )
+        for key, duty_id, revision, officer_id, start, end, patch, cancelled in fetch(
+            connection,
+            f"select duty, duty_id, revision, officer_id, {us('start_at')}, {us('end_at')}, patch, cancelled "
+            f"from duty join officer using (officer) where {which}",
+        )
+    }
+
+
+def _device_keys(connection: Connection) -> dict[str, int]:
+    return dict(connection.execute("select device_id, device from device").fetchall())
+
+
+def _end(duty: Duty) -> int:
+    return FOREVER if duty.end is None else duty.end
+
+
+def _meets(duty: Duty, interval: Interval) -> bool:
+    return duty.start < interval[1] and _end(duty) > interval[0]
+
+
+def _widen(windows: dict[int, Interval], device: int, interval: Interval) -> None:
+    low, high = windows.get(device, interval)
+    windows[device] = min(low, interval[0]), max(high, interval[1])
+
+
+def _suspect(connection: Connection, windows: Mapping[int, Interval]) -> dict[int, Interval]:
+    """Of some devices (keys) and times those where a device may contradict itself."""
+    keys = sorted(windows)
+    return {
+        key: windows[key]
+        for (key,) in fetch(
+            connection,
+            "select w.device from unnest(%s::int[], %s::int8[], %s::int8[]) w (device, low, high) "
+            "where exists (select from suspect s where s.device = w.device and s.hour between low and high)",
+            [
+                keys,
+                [(windows[key][0] - MARGIN) // HOUR for key in keys],
+                [(windows[key][1] + MARGIN) // HOUR for key in keys],
+            ],
+        )
+    }
+
+
+def _doubted(connection: Connection, windows: Mapping[int, Interval]) -> set[int]:
+    """Duties that have a doubt of one of these devices (keys) about then: it may be none any more."""
+    keys = sorted(windows)
+    return {
+        duty
+        for (duty,) in connection.execute(
+            "select distinct duty from doubt d "
+            "join unnest(%s::int[], %s::int8[], %s::int8[]) w (device, low, high) "
+            "on d.device = w.device and d.start_at < from_us(w.high) and d.end_at > from_us(w.low)",
+            [
+                keys,
+                [windows[key][0] - LONG for key in keys],
+                [min(windows[key][1] + LONG, FOREVER) for key in keys],
+            ],
+        )
+    }
+
+
+def _fixes(connection: Connection, numbered: Numbered, windows: Mapping[int, Interval]) -> Fixes:
+    """All fixes of devices (keys) in their windows and around them; further, while one stands on one spot."""
+    asked = {key: (low - MARGIN, min(high + MARGIN, FOREVER)) for key, (low, high) in windows.items()}
+    while True:
+        keys = np.array(sorted(asked), np.int64)
+        low, high = (np.array([asked[key][at] for key in keys.tolist()], np.int64) for at in range(2))
+        row = f"select {', '.join(COLUMNS[1:])} from fix where fix.device = w.device and time"
+        device, time, lon, lat, error_m, speed_mps, heading_deg = copy_out(
+            connection,
+            "select w.device, f.* from unnest("
+            f"{literal(keys, 'int4')}, {literal(low)}, {literal(high)}) w (device, low, high), lateral ("
+            f"({row} < from_us(low) order by time desc limit 1) union all "
+            f"({row} > from_us(high) order by time limit 1) union all "
+            f"{row} >= from_us(low) and time <= from_us(high)) f order by 1, 2",
+            ["int4", "time", *(KINDS[name] for name in COLUMNS[2:])],
+        )
+        still = (device[1:] == device[:-1]) & (lon[1:] == lon[:-1]) & (lat[1:] == lat[:-1])
+        edge = np.searchsorted(keys, device)
+        out_before = still & (time[:-1] < low[edge[:-1]])
+        out_behind = still & (time[1:] > high[edge[1:]])
+        if not (out_before.any() or out_behind.any()):
+            break
+        for key in device[:-1][out_before].tolist():
+            asked[key] = asked[key][0] - FURTHER, asked[key][1]
+        for key in device[1:][out_behind].tolist():
+            asked[key] = asked[key][0], asked[key][1] + FURTHER
+    order = np.lexsort((time, numbered.devices(device)))
+    found = Fixes(
+        numbered.devices(device), time, lon, lat, error_m, speed_mps, heading_deg, numbered.device_ids
+    )
+    return take(found, order)
+
+
+def _stays(connection: Connection, numbered: Numbered, windows: Mapping[int, Interval]) -> Stays:
+    """The stays of devices (keys) that touch their windows."""
+    keys = np.array(sorted(windows), np.int64)
+    low, high = (np.array([windows[key][at] for key in keys.tolist()], np.int64) for at in range(2))
+    return numbered.stays(
+        connection,
+        f"exists (select from unnest({literal(keys, 'int4')}, {literal(low)}, {literal(high)}) "
+        "w (device, low, high) where w.device = stays.device and start_at < from_us(high) "
+        "and end_at > from_us(low))",
+    )

@@ -1,0 +1,203 @@
+"""Doubts in a real database: whatever the order of the facts, they are what the core finds in all of them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from random import Random
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from geo.areas import AreaSet, Kind
+from stream.core.calendar import microseconds
+from stream.core.facts import Duty
+from stream.core.shares import doubt_totals
+from stream.core.stays import take
+from stream.store import areas
+from stream.store.doubts import settle
+from stream.store.ledger import Ledger
+from stream.store.schema import connect
+from tests.doubtful_worlds import (
+    HOUR,
+    MINUTE,
+    OPENING,
+    TOWN,
+    Counted,
+    Report,
+    circle,
+    duty,
+    moving,
+    standing,
+)
+from tests.shell.stored import empty, migrated
+from tests.strategies import many
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from stream.core.facts import Fixes
+    from stream.embedded import EmbeddedDatabase
+    from stream.store.schema import Connection
+
+
+@pytest.fixture(scope="module")
+def connection(database_server: EmbeddedDatabase) -> Iterator[Connection]:
+    """One database for the module; each example empties it."""
+    with migrated(database_server, "doubts") as dsn, connect(dsn) as opened:
+        yield opened
+
+
+Row = tuple[str, int, int, str, str, str]
+
+
+def stored(connection: Connection) -> list[Row]:
+    """The doubts as SQL shows them."""
+    return sorted(
+        (str(duty_id), microseconds(start), microseconds(end), str(kind), str(device_id), str(other))
+        for duty_id, start, end, kind, device_id, other in connection.execute(
+            "select duty_id, start_at, end_at, kind, device_id, other_id from doubts"
+        ).fetchall()
+    )
+
+
+def expected(world: Counted) -> list[Row]:
+    """The doubts as the core finds them in all facts at once."""
+    return sorted(
+        (row.duty_id, row.start, row.end, row.kind, row.device_id, row.other_id) for row in world.rows()
+    )
+
+
+def publish(connection: Connection) -> None:
+    """An empty database with the town in it."""
+    empty(connection)
+    for kind in Kind:
+        areas.publish(connection, AreaSet.of(TOWN), kind, 0, file="test", sha256="", by="test")
+
+
+def two_days(random: Random) -> tuple[list[Report], list[Duty]]:
+    """Two days of two cars and three radios that change hands, with a fault of every kind now and then.
+
+    The cars stand at the station over each change of hands, on one spot to the last digit: so a doubt of a
+    car may reach over duties.
+    """
+    reports: list[Report] = []
+    booked: list[Duty] = []
+    for number, car in enumerate(("V1", "V2")):
+        at = OPENING
+        while at < OPENING + 40 * HOUR:
+            long = random.choice([20, 40, 90, 200]) * MINUTE
+            if random.random() < 0.5:
+                spot = random.choice([(1050.0, 1050.0), (1500.0, 1500.0), (4500.0, 1500.0)])
+                speed = random.choice([None, None, 0.0, 8.3])
+                reports += standing(car, spot, at, at + long, step=5 * MINUTE, speed_mps=speed)
+            else:
+                centre = random.choice([(1500.0, 1500.0), (4500.0, 1500.0), (3000.0, 1500.0)])
+                reports += moving(car, at, at + long, circle(centre, 700 + 10 * number, 9.0), step=MINUTE)
+            at += long + random.choice([1, 4, 40]) * MINUTE
+    for radio in ("R1", "R2", "R3"):
+        at = OPENING
+        while at < OPENING + 40 * HOUR:
+            long = random.choice([30, 60, 120]) * MINUTE
+            centre = random.choice([(1500.0, 1500.0), (1500.0, 1500.0), (4500.0, 1500.0)])
+            walk = moving(radio, at, at + long, circle(centre, 300, 1.4), step=2 * MINUTE)
+            if random.random() < 0.15:  # another device under the same id
+                walk += moving(radio, at + 7_000_000, at + long, circle((5500, 2500), 100, 1.4), step=MINUTE)
+            reports += walk
+            at += long + random.choice([2, 10, 50]) * MINUTE
+    for turn in range(5):
+        start = OPENING + 8 * turn * HOUR
+        for officer, radio in (("O1", "R1"), ("O2", "R2"), ("O3", "R3")):
+            held = [radio if random.random() < 0.8 else "R1"]
+            held += random.sample(["V1", "V2"], random.choice([0, 1, 1, 2]))
+            early, late = random.choice([0, 20]) * MINUTE, random.choice([0, 30]) * MINUTE
+            booked.append(
+                duty(
+                    f"{officer}-{turn}", officer, start + early, start + 8 * HOUR + late, *held, patch=("A",)
+                )
+            )
+    return reports, booked
+
+
+@many(8)
+@given(seed=st.integers(0, 2**32 - 1), parts=st.integers(2, 9))
+def test_doubts_do_not_depend_on_order_batches_or_on_when_they_are_judged(
+    connection: Connection, seed: int, parts: int
+) -> None:
+    """Facts in any order and batches, bookings revised, judged now and then: what the core finds in all."""
+    publish(connection)
+    ledger = Ledger(connection)
+    random = Random(seed)
+    reports, booked = two_days(random)
+    world = Counted(reports, booked)
+    rows = list(range(len(world.fixes)))
+    if random.random() < 0.5:
+        rows.sort(key=lambda row: int(world.fixes.time[row]))
+        rows = [
+            row for part in np.array_split(rows, parts) for row in random.sample(part.tolist(), len(part))
+        ]
+    else:
+        random.shuffle(rows)
+    batches = np.array_split(np.array(rows, np.int64), parts)
+    work: list[Fixes | Duty] = [take(world.fixes, part) for part in batches]
+    for item in booked:
+        work.insert(random.randrange(len(work) + 1), item)
+    first = random.choice(booked)
+    wrong = duty(first.duty_id, first.officer_id, first.start + HOUR, first.end, "R2", "V2", patch=("B",))
+    work.insert(0, replace(wrong, revision=0))
+    for fact in work:
+        if isinstance(fact, Duty):
+            ledger.bookings([fact], [])
+        else:
+            ledger.positions(fact)
+        if random.random() < 0.3:
+            settle(connection)
+    settle(connection)
+    assert stored(connection) == expected(world)
+    assert connection.execute("select count(*) from doubt_due").fetchone() == (0,)
+    assert settle(connection) == 0
+
+
+def test_the_random_days_hold_every_kind_of_doubt() -> None:
+    """The worlds above hold what they are made for: each kind, and doubts over a change of hands."""
+    kinds: set[str] = set()
+    over = 0
+    for seed in range(12):
+        world = Counted(*two_days(Random(seed)))
+        rows = world.rows()
+        kinds |= {row.kind for row in rows}
+        ends = {(row.device_id, row.end) for row in rows if row.kind == "frozen"}
+        over += len({(row.device_id, row.start) for row in rows if row.kind == "frozen"} & ends)
+    assert kinds == {"two_devices", "frozen", "shared_radio", "apart"}
+    assert over > 0
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_sums_of_doubtful_time_are_the_cores(connection: Connection, seed: int) -> None:
+    """``doubtful_times`` of any period gives the microseconds that the core gives, by duty."""
+    publish(connection)
+    reports, booked = two_days(Random(seed))
+    world = Counted(reports, booked)
+    ledger = Ledger(connection)
+    ledger.bookings(booked, [])
+    ledger.positions(world.fixes)
+    assert settle(connection) == len(booked)
+    for start, end in ((OPENING, OPENING + 48 * HOUR), (OPENING + 3 * HOUR + 1, OPENING + 11 * HOUR)):
+        table = doubt_totals(world.slices, world.doubts, world.duties, world.history.places, start, end)
+        want = {
+            item.duty_id: tuple(row)
+            for item, row in zip(world.duties, table.tolist(), strict=True)
+            if any(row)
+        }
+        have = {
+            str(name): tuple(int(str(value)) for value in row)
+            for name, *row in connection.execute(
+                "select duty_id, doubtful, doubtful_on, doubtful_off "
+                "from doubtful_times(from_us(%s), from_us(%s)) join duty using (duty)",
+                [start, end],
+            ).fetchall()
+        }
+        assert have == want
+    assert any(row[0] for row in table.tolist())
