@@ -12,6 +12,7 @@ a crossing may be off by one microsecond, or a point on a slanted edge fall to t
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias, TypeVar
@@ -262,28 +263,60 @@ def spots() -> st.SearchStrategy[tuple[float, float]]:
     )
 
 
+_NORTH_M = 111_195.0
+_EAST_M = _NORTH_M * 0.608
+"""Metres in a degree at the grids' latitude, about."""
+_FASTEST_MPS = 70.0
+
+
 @st.composite
 def tracks(
     draw: st.DrawFn, device_id: str, opening: int, grid: Grid = BINARY, max_size: int = 8
 ) -> list[Fix]:
-    """The fixes of one device in order of time, with far jumps out and back and with repeated identities."""
+    """The fixes of one device in order of time, with far jumps, some for a while, and repeated identities.
+
+    Most ways are driven as fast as anybody may, some faster than anybody can.
+    """
     time = opening + draw(st.sampled_from((0, 60 * SECOND, 1, -300 * SECOND)))
     x, y = draw(spots())
     fixes: list[Fix] = []
     moves = st.sampled_from(("go", "rest", "nudge", "spike", "again"))
     for move in draw(_lists(moves, max_size, usual=3)):
-        far = 0.0
+        far, was = 0.0, (x, y)
+        stays: list[int] = []
         if move == "go":
             x, y = draw(spots())
         elif move == "nudge":
             x, y = x + draw(st.integers(-6, 6)) / 16, y + draw(st.integers(-6, 6)) / 16
         elif move == "spike":
             far = draw(st.sampled_from((64.0, 6.0, -20.0)))
+            stays += draw(st.sampled_from(((), (), (30,), (60, 10, 1), (250,), (150, 150), (150, 151))))
         if not (move == "again" and fixes):
-            time += draw(gaps())
+            gap = draw(gaps())
+            east, north = ((x - was[0]) * grid.unit * _EAST_M, (y - was[1]) * grid.unit * _NORTH_M)
+            if draw(st.integers(0, 7)):  # the odd microseconds of a gap stay
+                gap += (
+                    -(-max(0, int(math.hypot(east, north) / _FASTEST_MPS * SECOND) - gap) // SECOND) * SECOND
+                )
+            time += gap
         elif draw(st.booleans()):
             x, y = draw(spots())
-        fixes.append((device_id, time, *grid.at(x + far, y), draw(st.sampled_from((10.0, None, 5.0, 60.0)))))
+        for pause in (0, *stays):
+            time += pause * SECOND
+            error = draw(st.sampled_from((10.0, None, 5.0, 60.0)))
+            fixes.append((device_id, time, *grid.at(x + far, y), error))
+    return fixes
+
+
+@st.composite
+def flickers(draw: st.DrawFn, device_id: str, opening: int, grid: Grid = BINARY) -> list[Fix]:
+    """A device that is said to be here, then kilometres away, then here again, sometimes for minutes."""
+    time = opening
+    fixes: list[Fix] = []
+    for far in draw(st.lists(st.sampled_from((0.0, 0.0, 0.0, 64.0, 64.0, 200.0)), max_size=30)):
+        time += draw(st.sampled_from((10, 60, 60, 100, 150, 300, 301, 900))) * SECOND
+        x, y = draw(st.sampled_from(((0.5, 0.5), (0.75, 0.5), (1.5, 1.0))))
+        fixes.append((device_id, time, *grid.at(x + far, y), 10.0))
     return fixes
 
 

@@ -65,6 +65,7 @@ def wandering(seed: int) -> World:
     fixes = []
     for device in range(12):
         x, y, time = float(random.uniform(1, 7)), float(random.uniform(1, 7)), start
+        away = 0
         for _ in range(int(random.integers(100, 400))):
             time += (
                 int(
@@ -76,7 +77,9 @@ def wandering(seed: int) -> World:
             )
             if random.random() < 0.7:
                 x, y = x + float(random.normal(0, 0.15)), y + float(random.normal(0, 0.15))
-            jump = 30.0 if random.random() < 0.02 else 0.0
+            # Mostly a jump, sometimes somewhere else for a while.
+            away = away - 1 if away > 0 else int(random.choice([1, 1, 1, 8])) if random.random() < 0.02 else 0
+            jump = 30.0 if away else 0.0
             fixes.append((f"{'RV'[device % 2]}{device}", time, *BINARY.at(x + jump, y), None))
     duties = [
         Duty(
@@ -162,7 +165,10 @@ def busy_world(seed: int, grid: Grid = BINARY) -> World:
             elif move < 0.7:
                 x, y = rng.integers(0, 7, 2)
             elif move < 0.72:
-                found.append((name, time - 1, *grid.at(float(x) + 64, float(y)), 10.0))
+                far = grid.at(float(x) + 64, float(y))
+                found += [
+                    (name, time - back, *far, 10.0) for back in range(int(rng.choice([1, 1, 5])), 0, -1)
+                ]
             x, y = min(max(x, -1), 7), min(max(y, -1), 7)
         return found
 

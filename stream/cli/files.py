@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     required=True,
     help="CSV, JSON lines, Parquet, GPX or NMEA; may be given several times.",
 )
-@click.option("--duties", type=FILE, required=True, help="JSON lines, one booking each.")
+@click.option("--duties", type=FILE, required=True, help="JSON lines or CSV of bookings.")
 @states_option
 @policy_option
 @periods_option
@@ -80,6 +80,10 @@ def account(
     Unusable rows are listed by reason and left out. Writes stays.csv, slices.csv, shares.csv with bounds and
     verdicts, visits.csv and priorities.csv, abstraction.csv, crewing.csv, teams.csv and officers.csv, and
     doubts.csv: time whose facts contradict each other, also listed with what to do about it.
+
+    Bookings as CSV have the columns duty_id, officer_id and start, and as needed end, patch, radio and
+    vehicle (several joined by a semicolon), name, role, team, cancelled, and revision where a duty is there
+    twice.
     """
     from stream.core.shares import MISSED
     from stream.files.account import account as count

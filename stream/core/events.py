@@ -20,7 +20,7 @@ import numpy as np
 
 from stream.core.facts import MAX_TEXT, SECOND, Allocation, Duty, Fixes, StateReport
 from stream.core.frames import select
-from stream.core.times import TIME_WANTED, parse_time, parse_times
+from stream.core.times import EARLIEST, LATEST, TIME_WANTED, looks_like, parse_time, parse_times
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -32,11 +32,8 @@ T = TypeVar("T")
 KNOT: Final = 1852 / 3600
 """Metres a second in a knot: Traccar reports speed in knots."""
 UNKNOWN: Final = -1
-"""A receipt that is not known; every negative time of receipt counts as unknown."""
+"""A receipt that is not known; every time of receipt outside the years 2000 to 2099 counts as unknown."""
 MAX_REVISION: Final = 2**31 - 1
-EARLIEST: Final = 0
-LATEST: Final = 4_102_444_800_000_000
-"""1970 and 2100: one duty with a mistyped year would swamp the force's figure."""
 
 
 class Reason(StrEnum):
@@ -45,6 +42,7 @@ class Reason(StrEnum):
     NOT_JSON = "not_json"
     MISSING_FIELD = "missing_field"
     BAD_VALUE = "bad_value"
+    NOT_A_FIX = "not_a_fix"
     OUT_OF_RANGE = "out_of_range"
     ZERO_POSITION = "zero_position"
     ERROR_TOO_LARGE = "error_too_large"
@@ -82,11 +80,21 @@ class UsableLimits:
 
 @dataclass(frozen=True, slots=True)
 class Reject:
-    """A message that cannot be used: its position in the batch, the reason, and a line for people."""
+    """A message that cannot be used.
+
+    Attributes:
+        index: its position in the batch.
+        reason: why, in a word.
+        detail: why, in a line for people.
+        device_id: of a position whose device can be told: it was heard, whatever is wrong with the position.
+        time: when it says it was, microseconds since 1970, where that is a time that is taken.
+    """
 
     index: int
     reason: Reason
     detail: str
+    device_id: str | None = None
+    time: int | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -115,8 +123,8 @@ def decode_positions(
 
     Args:
         values: the messages, one JSON object each; ``None`` (a tombstone) is rejected.
-        received: ``int64[n]``, when each message reached Kafka, microseconds since 1970, negative where
-            unknown; ``None`` where nothing is known (files). The earlier of it and the event's own
+        received: ``int64[n]``, when each message reached Kafka, microseconds since 1970, ``UNKNOWN`` where
+            that is not known; ``None`` where nothing is known (files). The earlier of it and the event's own
             ``received`` counts; with neither, a time is judged neither too old nor in the future.
         limits: what is unusable.
         traccar: whether Traccar's forward form is taken beside the project's own.
@@ -147,11 +155,18 @@ def decode_positions(
     faults = {code: fault for code, name in enumerate(names) if (fault := text_fault(name))}
     device_ok = ~np.isin(device, list(faults)) if faults else np.True_
 
-    verdict = judge(time, lon, lat, error, receipt, limits=limits)
-    verdict[~(time_ok & device_ok)] = REASONS.index(Reason.BAD_VALUE)
+    doubts = _doubts(parts)
+    verdict = judge(time, lon, lat, error, receipt, limits=limits, doubted=doubts.doubted)
+    verdict[~(time_ok & device_ok) | doubts.unreadable] = REASONS.index(Reason.BAD_VALUE)
     for i in np.flatnonzero(verdict >= 0).tolist():
-        reason = REASONS[verdict[i]]
-        if reason is not Reason.BAD_VALUE:
+        reason, heard = REASONS[verdict[i]], device[i] not in faults
+        taken = bool(time_ok[i]) and EARLIEST <= time[i] < LATEST
+        if reason is Reason.NOT_A_FIX:
+            detail = (
+                doubts.detail(i)
+                or f"error_m {error[i]:.7g} is negative: so receivers say that they had no fix"
+            )
+        elif reason is not Reason.BAD_VALUE:
             detail = _explain(
                 reason,
                 limits.at(int(time[i])),
@@ -161,11 +176,15 @@ def decode_positions(
                 lat=float(lat[i]),
                 error_m=float(error[i]),
             )
-        elif device[i] in faults:
+        elif not heard:
             detail = f"device_id {faults[int(device[i])]}"
+        elif not taken:
+            known = int(receipt[i]) if EARLIEST <= receipt[i] < LATEST else None
+            detail = f"time {_untaken(times[i], known)}"
         else:
-            detail = f"time {_short(times[i])} is {TIME_WANTED}"
-        rejects.append(Reject(int(index[i]), reason, detail))
+            detail = doubts.detail(i)
+        at = int(time[i]) if taken else None
+        rejects.append(Reject(int(index[i]), reason, detail, ids[i] if heard else None, at))
     rejects.sort(key=lambda reject: reject.index)
 
     good = np.flatnonzero(verdict < 0)
@@ -188,8 +207,11 @@ def decode_positions(
 def sensible(
     error_m: NDArray[np.float64], speed_mps: NDArray[np.float64], heading_deg: NDArray[np.float64]
 ) -> None:
-    """Replaces, in place, values that make no sense for a position by NaN, as if they were missing."""
-    error_m[error_m < 0] = math.nan
+    """Replaces, in place, values that say nothing by NaN, as if they were missing.
+
+    So an error of 0 (rule 2b): no receiver is without error. A negative one does say something, and stays.
+    """
+    error_m[error_m == 0] = math.nan
     speed_mps[~((speed_mps >= 0) & (speed_mps < 1e6))] = math.nan
     heading_deg[~((heading_deg >= 0) & (heading_deg <= 360))] = math.nan
 
@@ -202,6 +224,7 @@ def judge(
     receipt: NDArray[np.int64],
     *,
     limits: UsableLimits,
+    doubted: NDArray[np.bool_] | None = None,
 ) -> NDArray[np.int8]:
     """Judges well-formed positions, wherever they were read (rule 2).
 
@@ -209,18 +232,22 @@ def judge(
         time: ``int64[n]``, microseconds since 1970.
         lon: ``float64[n]``, degrees; what is not finite is out of range.
         lat: ``float64[n]``, degrees.
-        error_m: ``float64[n]``, metres, NaN where missing.
-        receipt: ``int64[n]``, microseconds, negative where unknown.
+        error_m: ``float64[n]``, metres, NaN where missing; a negative one says that there was no fix.
+        receipt: ``int64[n]``, microseconds, ``UNKNOWN`` or of other years than 2000 to 2099 where unknown.
         limits: what is unusable.
+        doubted: ``bool[n]``, what the tracker itself doubts (rule 2a); None: nothing more than a negative
+            error says.
 
     Returns:
         ``int8[n]``: the index in ``REASONS`` of the first reason that applies, -1 where the fix is usable.
     """
-    verdict = _judge(time, lon, lat, error_m, receipt, limits)
+    no_fix = error_m < 0 if doubted is None else doubted | (error_m < 0)
+    columns = time, lon, lat, error_m, receipt, no_fix
+    verdict = _judge(*columns, limits)
     for start, later in limits.later:
         rows = time >= start
         if rows.any():
-            verdict[rows] = _judge(time[rows], lon[rows], lat[rows], error_m[rows], receipt[rows], later)
+            verdict[rows] = _judge(*(column[rows] for column in columns), later)
     return verdict
 
 
@@ -230,18 +257,21 @@ def _judge(
     lat: NDArray[np.float64],
     error_m: NDArray[np.float64],
     receipt: NDArray[np.int64],
+    no_fix: NDArray[np.bool_],
     limits: UsableLimits,
 ) -> NDArray[np.int8]:
     verdict = np.full(len(time), -1, np.int8)
-    known = receipt >= 0
+    known = (receipt >= EARLIEST) & (receipt < LATEST)
     age = np.where(known, receipt, time) - time
     # Written from the last reason to the first, so that the first one stays.
-    verdict[(age > round(limits.retention_s * SECOND)) | (time < EARLIEST)] = REASONS.index(Reason.TOO_OLD)
+    verdict[age > round(limits.retention_s * SECOND)] = REASONS.index(Reason.TOO_OLD)
     ahead = (-age > round(limits.max_ahead_s * SECOND)) | (time >= LATEST)
     verdict[ahead] = REASONS.index(Reason.IN_FUTURE)
     verdict[error_m > limits.max_error_m] = REASONS.index(Reason.ERROR_TOO_LARGE)
     verdict[(lon == 0) & (lat == 0)] = REASONS.index(Reason.ZERO_POSITION)
     verdict[~((np.abs(lon) <= 180) & (np.abs(lat) <= 90))] = REASONS.index(Reason.OUT_OF_RANGE)
+    verdict[no_fix] = REASONS.index(Reason.NOT_A_FIX)
+    verdict[time < EARLIEST] = REASONS.index(Reason.BAD_VALUE)
     return verdict
 
 
@@ -270,7 +300,20 @@ def _received(values: list[object]) -> NDArray[np.int64]:
 
 
 def _earlier(a: NDArray[np.int64], b: NDArray[np.int64]) -> NDArray[np.int64]:
-    return np.where(a < 0, b, np.where(b < 0, a, np.minimum(a, b)))
+    """The earlier of two times of receipt, of which either may be unknown."""
+
+    def known(receipt: NDArray[np.int64]) -> NDArray[np.int64]:
+        return np.where((receipt >= EARLIEST) & (receipt < LATEST), receipt, LATEST)
+
+    earlier = np.minimum(known(a), known(b))
+    return np.where(earlier == LATEST, UNKNOWN, earlier)
+
+
+def _untaken(value: object, receipt: int | None = None) -> str:
+    """What is wrong with a time that is not taken, and what it looks like."""
+    fault = TIME_WANTED if parse_time(value) is None else "not of the years 2000 to 2099"
+    guess = looks_like(value, receipt)
+    return f"{_short(value)} is {fault}" + (f"; it looks like {guess}" if guess else "")
 
 
 # --- The forms that messages have ------------------------------------------------------------------------
@@ -288,6 +331,8 @@ class _Position(msgspec.Struct, gc=False):
     speed_mps: _Number = math.nan
     heading_deg: _Number = math.nan
     received: Any = None
+    valid: Any = None
+    outdated: Any = None
 
 
 class _TraccarPosition(msgspec.Struct, gc=False):
@@ -297,6 +342,9 @@ class _TraccarPosition(msgspec.Struct, gc=False):
     accuracy: _Number = math.nan
     speed: _Number = math.nan
     course: _Number = math.nan
+    valid: Any = None
+    outdated: Any = None
+    attributes: msgspec.Raw = msgspec.Raw(b"")
 
 
 class _TraccarDevice(msgspec.Struct, gc=False):
@@ -337,15 +385,24 @@ class _Status(msgspec.Struct, gc=False):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Shape:
-    """A form that messages may have: its decoder, the fields it cannot do without, and one that shows it."""
+    """A form that messages may have.
+
+    Attributes:
+        decode: its decoder.
+        needed: the fields it cannot do without.
+        mark: a field that shows it.
+        times: the fields that hold a time.
+    """
 
     decode: Callable[[Any], Any]
     needed: tuple[tuple[str, ...], ...]
     mark: str
+    times: tuple[tuple[str, ...], ...]
 
 
-def _shape(kind: type[Any], *needed: str, mark: str) -> _Shape:
-    return _Shape(msgspec.json.Decoder(kind).decode, tuple(tuple(name.split(".")) for name in needed), mark)
+def _shape(kind: type[Any], *needed: str, mark: str, times: tuple[str, ...] = ("time",)) -> _Shape:
+    paths, moments = (tuple(tuple(name.split(".")) for name in names) for names in (needed, times))
+    return _Shape(msgspec.json.Decoder(kind).decode, paths, mark, moments)
 
 
 NEEDED: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
@@ -362,8 +419,9 @@ _TRACCAR: Final = _shape(
     _TraccarForward,
     *("device.uniqueId", "position.fixTime", "position.longitude", "position.latitude"),
     mark="position",
+    times=("position.fixTime",),
 )
-_DUTY: Final = _shape(_Booking, *NEEDED["duties"], mark="duty_id")
+_DUTY: Final = _shape(_Booking, *NEEDED["duties"], mark="duty_id", times=("start", "end"))
 _STATE: Final = _shape(_Status, *NEEDED["states"], mark="state")
 
 
@@ -431,12 +489,19 @@ def _diagnose(value: bytes | None, failures: Mapping[_Shape, Exception]) -> tupl
     if not isinstance(found, dict):
         return Reason.NOT_JSON, "not a JSON object"
     shape = min(failures, key=lambda shape: (shape.mark not in found, shape is _TRACCAR))
-    for path in shape.needed:
-        inner: Any = found
+
+    def inner(path: tuple[str, ...]) -> Any:
+        value: Any = found
         for name in path:
-            inner = inner.get(name) if isinstance(inner, dict) else inner
-        if inner is None:
+            value = value.get(name) if isinstance(value, dict) else value
+        return value
+
+    for path in shape.needed:
+        if inner(path) is None:
             return Reason.MISSING_FIELD, f"{'.'.join(path)} is missing"
+    for path in shape.times:
+        if isinstance(value_of := inner(path), float):
+            return Reason.BAD_VALUE, f"{'.'.join(path)} {_untaken(value_of)}"
     return Reason.BAD_VALUE, _curt(str(failures[shape]))
 
 
@@ -462,6 +527,116 @@ def _numbers(part: _Part) -> NDArray[np.float64]:
         columns[2, columns[2] == 0] = math.nan  # Traccar says 0 where it does not know
         columns[3] *= KNOT
     return columns
+
+
+# --- What the tracker itself doubts (rule 2a) -------------------------------------------------------------
+
+_UNSAID, _YES, _NO, _UNREADABLE = range(4)
+_EITHER: Final[dict[object, int]] = {
+    None: _UNSAID,
+    "": _UNSAID,
+    True: _YES,  # and so 1 and 1.0
+    False: _NO,
+    **dict.fromkeys(("true", "t", "yes", "y", "on", "1", "1.0"), _YES),
+    **dict.fromkeys(("false", "f", "no", "n", "off", "0", "0.0"), _NO),
+}
+"""Flags as systems write them, small letters."""
+_VALID: Final[dict[object, int]] = {
+    **_EITHER,
+    # As NMEA and GPX say it, and what people make of that.
+    **dict.fromkeys(("a", "valid", "ok", "fix", "2d", "3d", "dgps", "pps"), _YES),
+    **dict.fromkeys(("v", "invalid", "void", "none", "no fix", "no_fix", "nofix", "no satellites"), _NO),
+}
+_DOUBTFUL_ATTRIBUTES: Final = re.compile(
+    rb'"sat"\s*:\s*"?\s*[+-]?0|"approximate"\s*:\s*(?:true|1|")', re.IGNORECASE
+)
+"""Finds nearly only attributes that say so; the others need not be decoded."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Doubts:
+    """What the trackers of a batch say about their own positions, in the order of its parts.
+
+    Attributes:
+        doubted: ``bool[n]``, the tracker doubts the position itself.
+        unreadable: ``bool[n]``, a flag says neither yes nor no.
+        valid, outdated: the flags as they stand in the messages; empty where none has one.
+        attributes: by row, what Traccar's attributes say.
+    """
+
+    doubted: NDArray[np.bool_]
+    unreadable: NDArray[np.bool_]
+    valid: list[object]
+    outdated: list[object]
+    attributes: dict[int, str]
+
+    def detail(self, row: int) -> str:
+        """What a message says that makes it doubtful, or cannot be read; empty where it says nothing."""
+        for name, values, words, bad, why in (
+            ("valid", self.valid, _VALID, _NO, "the tracker doubts its own position"),
+            ("outdated", self.outdated, _EITHER, _YES, "the position is repeated from before"),
+        ):
+            said = _flag(values[row], words) if values else _UNSAID
+            if said == _UNREADABLE:
+                return f"{name} {_short(values[row])} is neither true nor false"
+            if said == bad and not self.unreadable[row]:
+                return f"{name} is {_short(values[row])}: {why}"
+        return self.attributes.get(row, "")
+
+
+def _doubts(parts: Sequence[_Part]) -> _Doubts:
+    rows: list[Any] = []
+    attributes: dict[int, str] = {}
+    for part in parts:
+        if part.shape is _TRACCAR:
+            found = [row.position for row in part.rows]
+            for i, row in enumerate(found, start=len(rows)):
+                if _DOUBTFUL_ATTRIBUTES.search(row.attributes) and (why := _attribute_doubt(row.attributes)):
+                    attributes[i] = why
+        else:
+            found = part.rows
+        rows = rows + found if rows else found
+    doubted, unreadable = np.zeros(len(rows), np.bool_), np.zeros(len(rows), np.bool_)
+    doubted[list(attributes)] = True
+    kept: list[list[object]] = []
+    for name, words, bad in (("valid", _VALID, _NO), ("outdated", _EITHER, _YES)):
+        values: list[object] = list(map(attrgetter(name), rows))
+        if values.count(None) == len(values):
+            kept.append([])
+            continue
+        try:
+            said = np.fromiter(map(words.__getitem__, values), np.int8, len(values))
+        except (KeyError, TypeError):
+            said = np.fromiter((_flag(value, words) for value in values), np.int8, len(values))
+        doubted |= said == bad
+        unreadable |= said == _UNREADABLE
+        kept.append(values)
+    return _Doubts(doubted, unreadable, kept[0], kept[1], attributes)
+
+
+def _flag(value: object, words: Mapping[object, int]) -> int:
+    """What a flag of any type says."""
+    if isinstance(value, str):
+        return words.get(value.strip().lower(), _UNREADABLE)
+    return words[value] if value is None or value in (0, 1) else _UNREADABLE
+
+
+def _attribute_doubt(attributes: msgspec.Raw) -> str:
+    """Why Traccar's attributes say that a position was computed without satellites; empty where not."""
+    try:
+        found = msgspec.json.decode(attributes)
+    except _FAILURES:
+        return ""
+    if not isinstance(found, dict):
+        return ""
+    count = found.get("sat")
+    if isinstance(count, str):
+        count = int(count) if count.strip().isdecimal() and len(count) < MAX_TEXT else None
+    if not isinstance(count, bool) and count == 0:
+        return "attributes.sat is 0: computed without satellites"
+    if _flag(found.get("approximate"), _EITHER) == _YES:
+        return "attributes.approximate is true: computed from the mobile network, without satellites"
+    return ""
 
 
 # --- Duties and states: thousands, so one by one ---------------------------------------------------------
@@ -521,10 +696,8 @@ def _state(row: _Status) -> StateReport:
 
 def _time(field: str, value: str | int) -> int:
     time = parse_time(value)
-    if time is None:
-        raise _BadValueError(f"{field} {_short(value)} is {TIME_WANTED}")
-    if not EARLIEST <= time < LATEST:
-        raise _BadValueError(f"{field} {_short(value)} lies outside the years 1970 to 2099")
+    if time is None or not EARLIEST <= time < LATEST:
+        raise _BadValueError(f"{field} {_untaken(value)}")
     return time
 
 
@@ -578,9 +751,14 @@ def _explain(
             return "lon 0, lat 0: the receiver had no position"
         case Reason.ERROR_TOO_LARGE:
             return f"error_m {error_m:.7g} is over {limits.max_error_m:.7g}"
+        case Reason.IN_FUTURE if time >= LATEST:
+            return "time is after 2099"
         case Reason.IN_FUTURE:
             ahead = (time - receipt) / SECOND
             return f"time is {ahead:.3f} s ahead of receipt, at most {limits.max_ahead_s:.7g} s are taken"
         case _:
             late = (receipt - time) / SECOND
-            return f"time is {late:.0f} s before receipt, at most {limits.retention_s:.7g} s are taken"
+            guess = looks_like(time // 1000, receipt)
+            return f"time is {late:.0f} s before receipt, at most {limits.retention_s:.7g} s are taken" + (
+                f"; it looks like {guess}" if guess else ""
+            )

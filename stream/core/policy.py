@@ -73,8 +73,9 @@ class Policy:
         max_error_m: rule 2, a report with a larger error is rejected, metres.
         max_ahead_s: rule 2, how far a report's time may be ahead of its receipt, seconds.
         retention_days: rule 2, facts older than this at receipt are rejected, days.
-        jump_speed_mps: rule 3, metres a second.
-        max_gap_s: rule 4, the longest leg on which the device is held to have moved straight, seconds.
+        jump_speed_mps: rules 3 and 4a, metres a second.
+        max_gap_s: rules 4 and 4a, the longest leg on which the device is held to have moved straight,
+            seconds.
         parked_gap_s: rule 4, the longest leg on which a device that did not move is held to have stayed,
             seconds.
         parked_distance_m: rule 4, metres.

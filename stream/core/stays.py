@@ -1,4 +1,4 @@
-"""Fixes → stays: where each device was, and when that is unknown (accounting rules 1, 3, 4, 5, 6 and 7).
+"""Fixes → stays: where each device was, and when that is unknown (accounting rules 1, 3, 4, 4a, 5, 6 and 7).
 
 Columns in, columns out; no Kafka, no database, no clock. Every step looks only at a fix and its neighbours
 in time, so a stretch of a device's track can be computed on its own and put into the rest
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from geo.matching.history import UNKNOWN, exact_numbers
-from stream.core.columns import Columns, changes, coalesce
+from stream.core.columns import Columns, changes, coalesce, ranges
 from stream.core.facts import SECOND, Fixes
 
 if TYPE_CHECKING:
@@ -79,6 +79,12 @@ def take(fixes: Fixes, rows: NDArray[np.integer] | NDArray[np.bool_]) -> Fixes:
     )
 
 
+def stated(error_m: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Errors as they count: 0 and less, which facts from before rule 2b may have, are NaN as if missing."""
+    found: NDArray[np.float64] = np.where(error_m > 0, error_m, np.nan)
+    return found
+
+
 def in_order(fixes: Fixes) -> Fixes:
     """Fixes sorted by device and time, one an identity (rule 1).
 
@@ -96,7 +102,7 @@ def in_order(fixes: Fixes) -> Fixes:
         repeated = np.bincount(identity)[identity] > 1
         rows = order[repeated]
         worst = [np.nan_to_num(c[rows], nan=np.inf) for c in (fixes.heading_deg, fixes.speed_mps)]
-        error = np.nan_to_num(fixes.error_m[rows], nan=np.inf)
+        error = np.nan_to_num(stated(fixes.error_m[rows]), nan=np.inf)
         best = np.lexsort((*worst, fixes.lat[rows], fixes.lon[rows], error, time[rows], device[rows]))
         order[repeated] = rows[best]
     return take(fixes, order[first])
@@ -111,22 +117,75 @@ def jumps(fixes: Fixes, policies: Policies) -> NDArray[np.bool_]:
     ignored = np.zeros(len(fixes), np.bool_)
     if len(fixes) < 3:
         return ignored
-    device, time, lon, lat = fixes.device, fixes.time, fixes.lon, fixes.lat
-    limit = np.broadcast_to(policies.setting(lambda p: p.jump_speed_mps, time), len(fixes))
-    # |Δlat| + |Δlon| bounds the great circle from above, so only the few fast fixes need the exact distance.
-    bound = np.abs(np.diff(lon)) + np.abs(np.diff(lat))
-    seconds = np.diff(time) / SECOND
-    reach = limit.min() * seconds
-    fast = (bound * (np.pi / 180 * EARTH_RADIUS_M * (1 + 1e-9)) > reach) & (device[1:] == device[:-1])
+    limit = np.broadcast_to(policies.setting(lambda p: p.jump_speed_mps, fixes.time), len(fixes))
+    fast = _perhaps_faster(fixes, limit.min())
     at = np.flatnonzero(fast[:-1] & fast[1:]) + 1
     if len(at):
-
-        def speed(a: NDArray[np.int64], b: NDArray[np.int64]) -> NDArray[np.float64]:
-            return distance_m(lon[a], lat[a], lon[b], lat[b]) / ((time[b] - time[a]) / SECOND)
-
         top = limit[at]
-        ignored[at] = (speed(at - 1, at) > top) & (speed(at, at + 1) > top) & (speed(at - 1, at + 1) <= top)
+        out, back, past = (
+            _speed_mps(fixes, *ends) for ends in ((at - 1, at), (at, at + 1), (at - 1, at + 1))
+        )
+        ignored[at] = (out > top) & (back > top) & (past <= top)
     return ignored
+
+
+def _perhaps_faster(fixes: Fixes, limit_mps: np.float64) -> NDArray[np.bool_]:
+    """Which legs of fixes in order may be faster than a limit: ``bool[n - 1]``, none that joins two devices.
+
+    |Δlat| + |Δlon| bounds the great circle from above, so only the few fast legs need the exact distance.
+    """
+    bound = np.abs(np.diff(fixes.lon)) + np.abs(np.diff(fixes.lat))
+    reach = limit_mps * (np.diff(fixes.time) / SECOND)
+    fast: NDArray[np.bool_] = bound * (np.pi / 180 * EARTH_RADIUS_M * (1 + 1e-9)) > reach
+    fast &= fixes.device[1:] == fixes.device[:-1]
+    return fast
+
+
+def _speed_mps(fixes: Fixes, a: NDArray[np.int64], b: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Metres a second from rows to rows, straight."""
+    lon, lat, time = fixes.lon, fixes.lat, fixes.time
+    return distance_m(lon[a], lat[a], lon[b], lat[b]) / ((time[b] - time[a]) / SECOND)
+
+
+def impossible(kept: Fixes, policies: Policies) -> NDArray[np.bool_]:
+    """Which legs nobody drove, being faster than the jump speed (rule 4a).
+
+    Args:
+        kept: fixes in order of which none is a jump.
+        policies: the one at the start of a leg decides.
+
+    Returns:
+        ``bool[n - 1]``, a leg for each two rows; False between two devices.
+    """
+    found = np.zeros(max(len(kept) - 1, 0), np.bool_)
+    if not len(found):
+        return found
+    limit = np.broadcast_to(policies.setting(lambda p: p.jump_speed_mps, kept.time[:-1]), len(found))
+    at = np.flatnonzero(_perhaps_faster(kept, limit.min()))
+    found[at] = _speed_mps(kept, at, at + 1) > limit[at]
+    return found
+
+
+def lost_legs(kept: Fixes, policies: Policies) -> NDArray[np.bool_]:
+    """Which legs are unknown because nobody drove so (rule 4a): ``bool[n - 1]``, as in :func:`impossible`.
+
+    Impossible ones, and what lies between two of them: a device that was there must have driven there and
+    back. So the legs of fixes that are at most ``max_gap_s`` apart, first to last, with nothing impossible
+    among them, an impossible leg before and behind, and a way that can be driven past them.
+    """
+    lost = impossible(kept, policies)
+    legs = np.flatnonzero(lost)
+    before, last = legs[:-1], legs[1:]
+    first, after = before + 1, last + 1
+    start = kept.time[before]
+    span = np.rint(policies.setting(lambda p: p.max_gap_s, start) * SECOND)
+    away = (last > first) & (kept.device[before] == kept.device[after])
+    away &= kept.time[last] - kept.time[first] <= span
+    at = np.flatnonzero(away)
+    limit = np.broadcast_to(policies.setting(lambda p: p.jump_speed_mps, start), len(before))[at]
+    at = at[_speed_mps(kept, before[at], after[at]) <= limit]
+    lost[ranges(first[at], last[at])[1]] = True
+    return lost
 
 
 def stays(fixes: Fixes, history: AreaHistory, policies: Policies) -> Stays:
@@ -156,13 +215,25 @@ def whole_stays(stays: Stays, places: Sequence[Place]) -> Stays:
     return Stays(stays.device[row], start, end, exact[row])
 
 
-def legs_to_stays(kept: Fixes, history: AreaHistory, policies: Policies) -> Stays:
-    """Stays from fixes in order of which none is a jump (rules 4 to 7)."""
+def legs_to_stays(
+    kept: Fixes, history: AreaHistory, policies: Policies, lost: NDArray[np.bool_] | None = None
+) -> Stays:
+    """Stays from fixes in order of which none is a jump (rules 4 to 7).
+
+    Args:
+        kept: the fixes.
+        history: the area versions.
+        policies: the settings of rule 4.
+        lost: ``bool[n - 1]``, what :func:`lost_legs` says of them among more fixes than these; None: these
+            are all.
+    """
+    lost = lost_legs(kept, policies) if lost is None else lost
     a = np.flatnonzero(kept.device[1:] == kept.device[:-1])
     start, end = kept.time[a], kept.time[a + 1]
     gap = end - start
-    moving = gap <= policies.setting(lambda p: p.max_gap_s, start) * SECOND
-    waiting = ~moving & (gap <= policies.setting(lambda p: p.parked_gap_s, start) * SECOND)
+    drivable = ~lost[a]
+    moving = drivable & (gap <= policies.setting(lambda p: p.max_gap_s, start) * SECOND)
+    waiting = drivable & ~moving & (gap <= policies.setting(lambda p: p.parked_gap_s, start) * SECOND)
     near = np.flatnonzero(waiting)
     apart = distance_m(kept.lon[a[near]], kept.lat[a[near]], kept.lon[a[near] + 1], kept.lat[a[near] + 1])
     near = near[
@@ -219,7 +290,7 @@ def _errors(
 ) -> NDArray[np.float64]:
     """The error of each leg, metres: the larger of its two fixes', the default where missing (rule 14)."""
     errors: NDArray[np.float64] = np.maximum(
-        np.where(np.isnan(here), default, here), np.where(np.isnan(there), default, there)
+        np.where(here > 0, here, default), np.where(there > 0, there, default)
     )
     return errors
 

@@ -1,4 +1,4 @@
-"""Times as text or numbers to microseconds since 1970 UTC."""
+"""Times as text or numbers to microseconds since 1970 UTC, and what a wrong one looks like (rule 2c)."""
 
 from __future__ import annotations
 
@@ -26,6 +26,9 @@ _MONTHS: Final = (
 
 _FIRST: Final = int(_MONTHS[0]) * _DAY
 _LAST: Final = int(_MONTHS[-1]) * _DAY
+EARLIEST: Final = 946_684_800 * SECOND
+LATEST: Final = 4_102_444_800 * SECOND
+"""2000 and 2100: the times of events that are taken lie between. One mistyped year would swamp a figure."""
 TIME_WANTED: Final = "neither RFC 3339 with an offset nor integer milliseconds since 1970"
 
 _TIME_TEXT: Final = re.compile(
@@ -146,3 +149,95 @@ def _parse_cells(cells: NDArray[np.uint8], end: int) -> tuple[NDArray[np.int64],
     ok &= (time >= _FIRST) & (time < _LAST)
     time[~ok] = 0
     return time, ok
+
+
+_ROLL_OVER: Final = 1024 * 7 * _DAY
+"""GPS counts weeks modulo 1,024; a receiver that does not know in which round it is is so much early."""
+_GPS_BEGAN: Final = 3_657 * _DAY
+"""1980-01-06, the first day that GPS can say."""
+_NUMBER_TEXT: Final = re.compile(r"\s*([+-]?\d{1,20})(?:[.,](\d{1,20}))?\s*", re.ASCII)
+_LOCAL_TEXT: Final = re.compile(
+    r"\s*(\d{4}[-/]\d{1,2}[-/]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{4})[Tt ,]+\d{1,2}:\d\d.*", re.ASCII
+)
+_DAY_ZERO: Final = 25_569
+"""The day number that spreadsheets give to 1970-01-01."""
+_SPREADSHEET_TIMES: Final = range(-25_570 * _DAY, -24_000 * _DAY)
+"""1899-12-29 to 1904-04-16: a time of day alone is a date of these years in a spreadsheet."""
+
+
+def looks_like(value: object, receipt: int | None = None) -> str:
+    """What a time that is not taken looks like, for people (rule 2c).
+
+    Args:
+        value: as it stood in the message: an integer, a float or a text; or what :func:`parse_time` reads.
+        receipt: when it was received, microseconds since 1970; None where that is not known.
+
+    Returns:
+        the likely mistake and what to do, beginning without a capital; empty where none is known.
+    """
+    number = _number(value)
+    if number is not None and (found := _counted(number, milliseconds=type(value) is not int)):
+        return found
+    time = parse_time(value)
+    if time is None:
+        if isinstance(value, str) and _LOCAL_TEXT.fullmatch(value):
+            return "a local time: write it as 2026-11-23T08:00:00Z, or with its offset from UTC"
+        return ""
+    if found := _rolled_over(time, receipt):
+        return found
+    if time >= EARLIEST:
+        return ""
+    if time in _SPREADSHEET_TIMES:
+        return "a spreadsheet's time of day without its date"
+    if time == 0:
+        return "a time that was never set (0)"
+    if found := _counted(time / 1000, milliseconds=False):
+        return f"{found} (it was taken for milliseconds)"
+    if _GPS_BEGAN <= time < _GPS_BEGAN + 2 * _DAY:
+        return "a receiver that has not learned the date yet"
+    if receipt is None and time >= _GPS_BEGAN:
+        return "1,024 or 2,048 weeks early (GPS week roll-over): the receiver's software is too old"
+    return ""
+
+
+def _number(value: object) -> float | None:
+    """A number, or a text that is one, also with a decimal comma."""
+    if isinstance(value, str):
+        match = _NUMBER_TEXT.fullmatch(value[:MAX_TEXT])
+        return float(f"{match[1]}.{match[2] or 0}") if match else None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value) if abs(value) < 1e20 else None
+
+
+def _counted(number: float, *, milliseconds: bool) -> str:
+    """What a number counts that would be a time of the years taken."""
+    first, last = EARLIEST // SECOND, LATEST // SECOND
+    if first <= number < last:
+        return f"Unix seconds ({_moment(number)}): multiply by 1,000"
+    if milliseconds and first <= number / 1e3 < last:
+        return (
+            f"milliseconds ({_moment(number / 1e3)}), which are taken as an integer without quotation marks"
+        )
+    if first <= number / 1e6 < last:
+        return f"microseconds ({_moment(number / 1e6)}): divide by 1,000"
+    if first <= number / 1e9 < last:
+        return f"nanoseconds ({_moment(number / 1e9)}): divide by 1,000,000"
+    if first <= (number - _DAY_ZERO) * 86_400 < last:
+        day = _moment((number - _DAY_ZERO) * 86_400)[:10]
+        return f"a spreadsheet's day number ({day}): write date, time and offset from UTC as text"
+    if 20_000_101 <= number < 20_991_232 or 20_000_101_000_000 <= number < 20_991_232_000_000:
+        return "the digits of a date: write it as 2026-11-23T08:00:00Z"
+    return ""
+
+
+def _moment(seconds: float) -> str:
+    return f"{_EPOCH + timedelta(seconds=int(seconds)):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def _rolled_over(time: int, receipt: int | None) -> str:
+    """Whether a time is one or two rounds of GPS weeks before its receipt, two days more or less."""
+    for rounds in (1, 2):
+        if receipt is not None and abs(receipt - time - rounds * _ROLL_OVER) <= 2 * _DAY:
+            return f"{1024 * rounds:,} weeks early (GPS week roll-over): the receiver's software is too old"
+    return ""

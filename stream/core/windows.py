@@ -1,7 +1,8 @@
 """Recounts a stretch of a track and puts it back into the rest, for late and repeated facts.
 
 Pure functions on columns. Stays depend on a fix and its neighbours, slices on single instants; so a changed
-fact changes a *window* of a track, and nothing outside it. ``rejudged`` finds that window, ``splice`` puts
+fact changes a *window* of a track, and nothing outside it. ``rejudged`` finds that window, ``widened`` where
+a track has legs that nobody drove, ``splice`` puts
 the newly counted rows into the old ones, ``difference`` tells which rows really changed.
 """
 
@@ -83,6 +84,53 @@ def rejudged(
     last = np.where(at_end, end - 1, last)
     # Before the first fix and after the last one nothing is known.
     return Window(first, last, time[first], time[last], short)
+
+
+def widened(
+    window: Window,
+    bounds: NDArray[np.int64],
+    time: NDArray[np.int64],
+    ignored: NDArray[np.bool_],
+    more_before: NDArray[np.bool_],
+    more_after: NDArray[np.bool_],
+    which: NDArray[np.bool_],
+    reach: int,
+) -> Window:
+    """Windows of tracks with impossible legs, in which changed fixes may change what lies between (rule 4a).
+
+    That is at most ``reach`` long; so nothing farther from the plain window changes, and as much again must
+    be at hand to judge what lies in the wider one.
+
+    Args:
+        window: as ``rejudged`` gave it for the same fixes.
+        bounds: as ``rejudged`` takes them, and so all up to ``more_after``.
+        time: ``int64[n]`` microseconds.
+        ignored: ``bool[n]``, jumps.
+        more_before: ``bool[tracks]``, there may be earlier fixes that are not at hand.
+        more_after: ``bool[tracks]``, there may be later ones.
+        which: ``bool[tracks]``, those that have, or had, an impossible leg.
+        reach: microseconds, the longest ``max_gap_s``.
+    """
+    start, end = bounds[:-1], bounds[1:]
+    row = np.arange(len(time), dtype=np.int64)
+    track = np.repeat(np.arange(len(start), dtype=np.int64), np.diff(bounds))
+    nowhere = np.int64(len(time))
+    sure_before = ~ignored & ((row > start[track]) | ~more_before[track])
+    sure_after = ~ignored & ((row < end[track] - 1) | ~more_after[track])
+
+    def back(until: NDArray[np.int64]) -> NDArray[np.int64]:
+        return np.maximum.reduceat(np.where(sure_before & (time <= until[track]), row, -1), start)
+
+    def onward(since: NDArray[np.int64]) -> NDArray[np.int64]:
+        return np.minimum.reduceat(np.where(sure_after & (time >= since[track]), row, nowhere), start)
+
+    first, last = back(time[window.first] - reach), onward(time[window.last] + reach)
+    at_start, at_end = first < 0, last == nowhere
+    first, last = np.where(at_start, start, first), np.where(at_end, end - 1, last)
+    short = more_before & (at_start | (back(time[first] - reach) < 0))
+    short |= more_after & (at_end | (onward(time[last] + reach) == nowhere))
+    first, last = np.where(which, first, window.first), np.where(which, last, window.last)
+    return Window(first, last, time[first], time[last], window.short | (which & short))
 
 
 def splice(old: Rows, new: Rows, low: NDArray[np.int64], high: NDArray[np.int64]) -> Rows:

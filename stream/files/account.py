@@ -6,9 +6,11 @@ It reads files and calls the core. What it counts is what the pipeline counts fr
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from geo.areas import AreaSet, Kind
 from geo.boundaries.layer import AreaFileError
@@ -16,7 +18,7 @@ from geo.boundaries.reading import read_areas
 from geo.hours import days_of, hours_of
 from geo.matching.history import AreaHistory
 from stream.core import calendar, frames
-from stream.core.events import Reject, decode_duties, decode_states
+from stream.core.events import decode_duties, decode_states
 from stream.core.policy import BEGINNING, limits
 from stream.core.quality.doubts import Doubts
 from stream.core.quality.doubts import doubts as doubts_of
@@ -26,7 +28,7 @@ from stream.core.stays import in_order
 from stream.files.crowd import stays_of_all
 from stream.files.sheets import CountedAccount, sheets
 from stream.files.sheets.contract import last_known
-from stream.files.tracks import TracksError, read_fixes, read_rows
+from stream.files.tracks import TrackRows, TracksError, read_fixes, read_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from geo.matching.places import Place
+    from stream.core.events import Reject
     from stream.core.facts import Duty, Fixes, StateReport
     from stream.core.policy import Policies
     from stream.core.shares import Figures
@@ -103,7 +106,7 @@ def read(
         areas: file names, each perhaps with ``:kind`` behind it; a later version with ``@2026-11-25`` last,
             the time from which it is in force.
         positions: files of positions, of any kind that ``stream.files.tracks`` reads.
-        duties: JSON lines or CSV of bookings.
+        duties: JSON lines of bookings, or CSV (``duty_id``, ``officer_id``, ``start``, and more).
         states: JSON lines or CSV of radio states; None: nobody keyed any.
         policies: they set what is usable (rule 2).
 
@@ -121,26 +124,33 @@ def read(
             bad += chunk.rejects
         rejects[str(path)] = bad
         if bad and not usable:
-            raise AccountError(f"{path}: no usable position; {_first(bad)}")
-    booked, _, bad = decode_duties(_lines(duties))
-    rejects[str(duties)] = _rows(bad)
+            raise AccountError(f"{path}: no usable position; {_why(bad)}")
+    lines = _lines(duties)
+    booked, _, bad = decode_duties(lines.value)
+    rejects[str(duties)] = bad = _at_lines(bad, lines)
     if not booked:
-        why = _first(_rows(bad)) if bad else "it is empty"
+        why = _why(bad) if bad else "it is empty"
         raise AccountError(f"{duties}: no usable duty, so there is nothing to count; {why}")
     keyed: list[StateReport] = []
     if states is not None:
-        keyed, _, bad = decode_states(_lines(states))
-        rejects[str(states)] = _rows(bad)
+        lines = _lines(states)
+        keyed, _, bad = decode_states(lines.value)
+        rejects[str(states)] = _at_lines(bad, lines)
     return Facts(found, joining.done(), booked, keyed, rejects, later)
 
 
-def _rows(rejects: Sequence[Reject]) -> list[Reject]:
-    """Rejects by the row of the file, the first being 1, instead of their place in a batch."""
-    return [Reject(reject.index + 1, reject.reason, reject.detail) for reject in rejects]
+def _at_lines(rejects: Sequence[Reject], lines: TrackRows) -> list[Reject]:
+    """Rejects by the line of the file instead of their place among the messages, and those of the reader."""
+    decoded = [replace(reject, index=int(lines.line[reject.index])) for reject in rejects]
+    return sorted([*decoded, *lines.rejects], key=lambda reject: reject.index)
 
 
-def _first(rejects: Sequence[Reject]) -> str:
-    return f"row {rejects[0].index}: {rejects[0].reason}: {rejects[0].detail}"
+def _why(rejects: Sequence[Reject]) -> str:
+    """How many rows were rejected for what, and the first of them."""
+    counts = Counter(str(reject.reason) for reject in rejects)
+    listed = ", ".join(f"{count} {reason}" for reason, count in sorted(counts.items()))
+    first = rejects[0]
+    return f"left out {listed}; row {first.index}: {first.reason}: {first.detail}"
 
 
 def strangers(facts: Facts) -> dict[str, int]:
@@ -237,10 +247,15 @@ def history_of(areas: AreaSet, later: Sequence[tuple[int, AreaSet]] = ()) -> Are
     return AreaHistory(versions)
 
 
-def _lines(path: Path) -> list[bytes]:
-    """The rows of a JSON lines or CSV file as JSON."""
+def _lines(path: Path) -> TrackRows:
+    """All rows of a JSON lines or CSV file as JSON."""
     try:
-        return [value for rows in read_rows(path) for value in rows.value]
+        parts = list(read_rows(path))
+        return TrackRows(
+            [value for rows in parts for value in rows.value],
+            np.concatenate([np.empty(0, np.int64), *(rows.line for rows in parts)]),
+            [reject for rows in parts for reject in rows.rejects],
+        )
     except TracksError as error:
         raise AccountError(str(error)) from error
 

@@ -14,7 +14,7 @@ import numpy as np
 from geo.matching.history import FOREVER
 from stream.core.columns import offsets
 from stream.core.facts import Fixes
-from stream.core.stays import take
+from stream.core.stays import stated, take
 from stream.store.columns import literal, series_out
 from stream.store.tracks import STAYS, firsts, pick, unpack
 
@@ -167,14 +167,18 @@ def lock(desk: Desk, keys: NDArray[np.int32]) -> Ends:
     )
 
 
-def gather(desk: Desk, batch: Batch, ends: Ends, neighbours: int) -> Gathered:
+def gather(
+    desk: Desk, batch: Batch, ends: Ends, neighbours: int, more: NDArray[np.bool_], reach: int
+) -> Gathered:
     """Step 4: the new fixes among their neighbours.
 
     Args:
         desk: whose transaction holds the locks.
         batch: the new fixes, or the stretches to be recounted.
         ends: of the same devices.
-        neighbours: how many fixes before and after late ones are loaded.
+        neighbours: how many fixes before and after late ones are loaded, beyond their ``reach``.
+        more: ``bool[n]``, devices whose growing end does not suffice: the facts are read.
+        reach: microseconds before and after late ones from which all fixes are loaded.
     """
     low, high = batch.low, batch.high
     tracks = len(batch.keys)
@@ -185,9 +189,7 @@ def gather(desk: Desk, batch: Batch, ends: Ends, neighbours: int) -> Gathered:
     oldest = np.full(tracks, FOREVER, np.int64)
     oldest[filled] = ends.context["time"][ends.bounds[:-1][filled]]
     cold = ~filled & ~ends.whole  # the growing end cannot tell: read the facts, up to the last
-    late = (low <= last) | cold
-    if neighbours > NEIGHBOURS[0]:
-        late |= filled  # the growing end did not suffice: read the facts
+    late = (low <= last) | cold | (more & filled)
     more_before, more_after = ~late & ~ends.whole, np.zeros(tracks, np.bool_)
 
     track = np.repeat(np.arange(tracks, dtype=np.int32), size)
@@ -196,8 +198,10 @@ def gather(desk: Desk, batch: Batch, ends: Ends, neighbours: int) -> Gathered:
     if late.any():
         where = np.flatnonzero(late)
         until = np.where((high >= oldest) | cold, FOREVER, high)[where]
+        since = np.maximum(low[where], reach - FOREVER) - reach
+        until = np.minimum(until, FOREVER - reach) + reach
         known, before, after = _stored(
-            desk, batch.keys[where], low[where], until, neighbours, whole=batch.fixes is not None
+            desk, batch.keys[where], since, until, neighbours, whole=batch.fixes is not None
         )
         more_before[where] = before == neighbours
         more_after[where] = after == neighbours
@@ -311,7 +315,8 @@ def _overlay(stored: Fixes, new: Fixes) -> tuple[Fixes, NDArray[np.bool_], NDArr
     better = np.zeros(len(second), np.bool_)
     equal = np.ones(len(second), np.bool_)
     for name in ("error_m", "lon", "lat", "speed_mps", "heading_deg"):
-        values = np.nan_to_num(getattr(joined, name), nan=np.inf)
+        column = getattr(joined, name)
+        values = np.nan_to_num(stated(column) if name == "error_m" else column, nan=np.inf)
         better |= equal & (values[b] < values[a])
         equal &= values[b] == values[a]
     keep = np.ones(len(order), np.bool_)

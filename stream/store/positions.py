@@ -13,8 +13,9 @@ import numpy as np
 
 from geo.matching.history import FOREVER
 from stream.core.columns import ranges
-from stream.core.stays import jumps, legs_to_stays, take
-from stream.core.windows import difference, rejudged, splice
+from stream.core.facts import SECOND
+from stream.core.stays import impossible, jumps, legs_to_stays, lost_legs, take
+from stream.core.windows import difference, rejudged, splice, widened
 from stream.store import doubts
 from stream.store.columns import BinaryColumn, copy_in, literal
 from stream.store.gathering import AGAIN, CONTEXT, NEIGHBOURS, PLACE, gather, lock
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from stream.core.policy import Policies
     from stream.core.windows import Rows, Window
     from stream.store.desk import Desk
     from stream.store.gathering import Batch, Ends, Gathered
@@ -67,18 +69,24 @@ class Moved:
 def count(desk: Desk, batch: Batch) -> Moved | None:
     """Steps 3 to 6: counts the windows that new fixes, or a recount, touch; None where nothing changed."""
     ends = lock(desk, batch.keys)
-    for neighbours in AGAIN if batch.fixes is None else NEIGHBOURS:
-        found = gather(desk, batch, ends, neighbours)
+    again = batch.fixes is None
+    more = np.full(len(batch.keys), again)
+    reach = max(int(policy.max_gap_s * SECOND) for policy in desk.policies.policies)
+    for neighbours in AGAIN if again else NEIGHBOURS:
+        found = gather(desk, batch, ends, neighbours, more, 2 * reach)
         stir = found.stirred()
         if not stir.all():
             batch, ends, found = batch.only(stir), ends.only(stir), found.only(stir)
         if not len(batch.keys):
             return None
         ignored = jumps(found.fixes, desk.policies)
-        window = rejudged(
-            found.bounds, found.fixes.time, ignored, found.changed, found.more_before, found.more_after
-        )
-        if not window.short.any():
+        at_hand = (found.more_before, found.more_after)
+        window = rejudged(found.bounds, found.fixes.time, ignored, found.changed, *at_hand)
+        driven = np.full(len(batch.keys), True) if again else _impossible(found, ignored, desk.policies)
+        if driven.any():
+            window = widened(window, found.bounds, found.fixes.time, ignored, *at_hand, driven, reach)
+        more = window.short
+        if not more.any():
             break
     if batch.fixes is not None:
         _write_fixes(desk, batch.keys, found)
@@ -88,7 +96,18 @@ def count(desk: Desk, batch: Batch) -> Moved | None:
         batch.keys,
         *doubts.suspicious(found.fixes, found.changed, desk.policies),
     )
-    return _write_stays(desk, batch.keys, ends, found, ignored, window, again=batch.fixes is None)
+    return _write_stays(desk, batch.keys, ends, found, ignored, window, again=again)
+
+
+def _impossible(found: Gathered, ignored: NDArray[np.bool_], policies: Policies) -> NDArray[np.bool_]:
+    """Devices with a leg that nobody drove, now or before the new fixes came, as far as is at hand."""
+    devices = np.zeros(len(found.bounds) - 1, np.bool_)
+    before = take(found.fixes, ~found.changed)
+    for fixes, skipped in ((found.fixes, ignored), (before, jumps(before, policies))):
+        kept = take(fixes, ~skipped)
+        devices[kept.device[:-1][impossible(kept, policies)]] = True
+    devices[found.fixes.device[found.replaced]] = True  # what it was before is not at hand
+    return devices
 
 
 def _write_stays(
@@ -103,7 +122,11 @@ def _write_stays(
 ) -> Moved:
     """Steps 5 and 6."""
     _, rows = ranges(window.first, window.last + 1)
-    fresh = legs_to_stays(take(found.fixes, rows[~ignored[rows]]), desk.history, desk.policies)
+    # Which legs nobody drove is judged among all that is at hand, not in the window alone.
+    lost = lost_legs(take(found.fixes, ~ignored), desk.policies)
+    rows = rows[~ignored[rows]]
+    leg = (np.cumsum(~ignored) - 1)[rows[:-1]]
+    fresh = legs_to_stays(take(found.fixes, rows), desk.history, desk.policies, lost[leg])
     new: Rows = (fresh.device.astype(np.int64), fresh.start, fresh.end, fresh.place)
 
     start, end = found.bounds[:-1], found.bounds[1:]

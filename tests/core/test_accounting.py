@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
-from hypothesis import given
+from hypothesis import Phase, given, seed, settings
 from hypothesis import strategies as st
 
 from geo.matching.history import FOREVER, UNKNOWN, AreaHistory
@@ -14,13 +15,26 @@ from stream.core.shares import shares
 from stream.core.slices import ACTIVITIES, NO_DEVICE, NO_STATE, newest, reason, slices, whole_slices
 from stream.core.stays import stays, take, whole_stays
 from tests import oracle
-from tests.strategies import BINARY, DECIMAL, World, many, world_fixes, worlds
-from tests.worlds import history_of, horizon
+from tests.oracle.stays import kept, nobody_drove, without_jumps
+from tests.strategies import (
+    BINARY,
+    DECIMAL,
+    OPENINGS,
+    World,
+    areas,
+    fix_columns,
+    flickers,
+    many,
+    world_fixes,
+    worlds,
+)
+from tests.worlds import busy_world, history_of, horizon
 
 if TYPE_CHECKING:
     from stream.core.facts import Fixes
     from stream.core.slices import Slices
     from stream.core.stays import Stays
+    from tests.strategies import Area, Fix
 
 
 STATE_NAMES = {code: state.name for code, state in Policies().policies[0].states.items()} | {NO_STATE: ""}
@@ -70,6 +84,42 @@ def test_stays_equal_the_oracle_to_the_microsecond(world: World) -> None:
         for name, rows in oracle.stays(world.fixes, world.versions).items()
     }
     assert plain_stays(stays(fixes, history, Policies()), fixes, history) == expected
+
+
+@many(150)
+@given(flickers("R1", OPENINGS[0]), areas())
+def test_what_nobody_drove_is_that_of_the_oracle(track: list[Fix], ground: tuple[Area, ...]) -> None:
+    """Tracks that leap away and back, sometimes for minutes, are unknown where the rules say so."""
+    fixes = fix_columns(track)
+    history = history_of(World((), ((None, ground),), (), (), 0, (0, 0)))
+    expected = {
+        name: [(s, e, None if p is None else tuple(p)) for s, e, p in rows]
+        for name, rows in oracle.stays(track, [(None, ground)]).items()
+    }
+    assert plain_stays(stays(fixes, history, Policies()), fixes, history) == expected
+
+
+def test_the_worlds_have_legs_of_all_kinds() -> None:
+    """Random worlds are no vacuous test: of their legs many cross an edge, and some nobody drove."""
+    found: list[World] = [busy_world(at) for at in range(12)]
+
+    @seed(1)
+    @settings(max_examples=100, phases=[Phase.generate], database=None, deadline=None)
+    @given(worlds(BINARY))
+    def collect(world: World) -> None:
+        found.append(world)
+
+    collect()
+    crossings, lost = [0, 0], [0, 0]
+    for at, world in enumerate(found):
+        kind = int(at >= 12)
+        for device_id, tiles in oracle.stays(world.fixes, world.versions).items():
+            crossings[kind] += sum(one[2] is not None and two[2] is not None for one, two in pairwise(tiles))
+            track = without_jumps(kept([fix for fix in world.fixes if fix[0] == device_id]), 80.0)
+            lost[kind] += sum(nobody_drove(track, 80.0, 300))
+    assert crossings[0] > 300
+    assert crossings[1] > 100
+    assert min(lost) > 10
 
 
 @many(120)
@@ -170,3 +220,18 @@ def test_the_slices_of_a_duty_tile_it_exactly(world: World) -> None:
             if len(start):
                 assert start[0] == covered.start[whole][0]
                 assert end[-1] == covered.end[whole][-1] <= (FOREVER if duty.end is None else duty.end)
+
+
+@many(60)
+@given(worlds(BINARY), st.sampled_from([0.0, -0.0, -1.0]))
+def test_an_error_of_nothing_counts_as_none(world: World, error_m: float) -> None:
+    """Errors of 0 and less, as stored before the rule, count as missing wherever they are used (rule 2b)."""
+    history, policies, duties = history_of(world), Policies(), newest(world.duties)
+    figures = []
+    for missing in (None, error_m):
+        fixes = fix_columns([(*fix[:4], missing if fix[4] is None else fix[4]) for fix in world.fixes])
+        found = slices(
+            duties, stays(fixes, history, policies), fixes.device_ids, world.states, history.places, policies
+        )
+        figures.append(shares(found, duties, history.places, *world.period))
+    assert figures[0] == figures[1]

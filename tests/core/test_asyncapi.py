@@ -149,5 +149,5 @@ def test_the_bounds_are_those_of_the_code() -> None:
     assert device["properties"]["device_id"]["maxLength"] == MAX_TEXT
     assert duty["properties"]["revision"]["maximum"] == MAX_REVISION
     for value, accepted in ((state["properties"]["state"]["maximum"], True), (256, False), (-1, False)):
-        event = {"officer_id": "1", "time": 0, "state": value}
+        event = {"officer_id": "1", "time": 1_795_420_800_000, "state": value}
         assert (not _rejects("State", json.dumps(event).encode())) is accepted

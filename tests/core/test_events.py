@@ -172,6 +172,9 @@ _ANYTHING = st.one_of(
     st.text(max_size=5),
     st.sampled_from([[], {}, [1, [2]], {"a": {"b": None}}, 10**30, 10**400]),
 )
+_TRUE = (True, 1, 1.0, "true", "True", "yes", " Y ", "1", "on")
+_FALSE = (False, 0, 0.0, "false", "FALSE", "no", "N", "0", "off ")
+_FLAGS = st.sampled_from([None, "", *_TRUE, *_FALSE, "A", "V", "3D", "none", "maybe", 2, -1])
 _FIELDS: dict[str, st.SearchStrategy[object]] = {
     "device_id": st.sampled_from(["r1", "r2", "ü-3", "", "a\x00b", "x" * (MAX_TEXT + 1)]) | _ANYTHING,
     "time": st.one_of(
@@ -182,7 +185,9 @@ _FIELDS: dict[str, st.SearchStrategy[object]] = {
     ),
     "lon": st.one_of(st.floats(-181, 181), st.just(0), st.just(-0.0), _ANYTHING),
     "lat": st.one_of(st.floats(-91, 91), st.just(0), _ANYTHING),
-    "error_m": st.one_of(st.floats(-1, 300), st.none(), _ANYTHING),
+    "error_m": st.one_of(st.floats(-1, 300), st.sampled_from([0, 0.0, -0.0]), st.none(), _ANYTHING),
+    "valid": _FLAGS | _ANYTHING,
+    "outdated": _FLAGS | _ANYTHING,
     "speed_mps": st.one_of(st.floats(-1, 90), st.none(), st.floats(1e5, 1e300), _ANYTHING),
     "heading_deg": st.one_of(st.floats(-10, 400), st.none(), _ANYTHING),
     "received": st.one_of(st.just("2026-11-23T08:15:04.100Z"), st.just(AT // 1000), st.none(), _ANYTHING),
@@ -195,7 +200,7 @@ _SOUND = st.fixed_dictionaries(
         "lon": st.floats(-180, 180),
         "lat": st.floats(-90, 90),
     },
-    optional={name: _FIELDS[name] for name in ("error_m", "received", "reason")},
+    optional={name: _FIELDS[name] for name in ("error_m", "received", "reason", "valid", "outdated")},
 )
 _FIELD = st.sampled_from(sorted(_FIELDS)).flatmap(lambda name: st.tuples(st.just(name), _FIELDS[name]))
 
@@ -207,6 +212,22 @@ def _events(draw: st.DrawFn) -> dict[str, object]:
     if draw(st.integers(0, 9)) == 0:
         del event[draw(st.sampled_from(sorted(event)))]
     return event
+
+
+def _said(value: object, yes: tuple[str, ...] = (), no: tuple[str, ...] = ()) -> bool | None:
+    """What a flag says; None for nothing.
+
+    Raises:
+        ValueError: neither yes nor no.
+    """
+    if value is None or value == "":
+        return None
+    text = str(value).strip().lower() if isinstance(value, str | bool | int | float) else "?"
+    if text in {"true", "t", "yes", "y", "on", "1", "1.0", *yes}:
+        return True
+    if text in {"false", "f", "no", "n", "off", "0", "0.0", "-0.0", *no}:
+        return False
+    raise ValueError(text)
 
 
 def _expected(event: Mapping[str, Any], received: int, limits: UsableLimits) -> Reason | tuple[object, ...]:
@@ -227,11 +248,18 @@ def _expected(event: Mapping[str, Any], received: int, limits: UsableLimits) -> 
         return Reason.BAD_VALUE
     at = parse_time(when)
     control = any(ord(sign) < 32 or ord(sign) == 127 for sign in device)
-    if at is None or not 1 <= len(device) <= MAX_TEXT or control:
+    if at is None or not 1 <= len(device) <= MAX_TEXT or control or at < times.EARLIEST:
+        return Reason.BAD_VALUE
+    try:
+        valid = _said(event.get("valid"), ("a", "3d"), ("v", "none"))
+        outdated = _said(event.get("outdated"))
+    except ValueError:
         return Reason.BAD_VALUE
     lon, lat, error, speed, heading = numbers.values()
     assert lon is not None
     assert lat is not None
+    if valid is False or outdated is True or (error is not None and error < 0):
+        return Reason.NOT_A_FIX
     if abs(lon) > 180 or abs(lat) > 90:
         return Reason.OUT_OF_RANGE
     if lon == lat == 0:
@@ -239,13 +267,16 @@ def _expected(event: Mapping[str, Any], received: int, limits: UsableLimits) -> 
     if error is not None and error > limits.max_error_m:
         return Reason.ERROR_TOO_LARGE
     own = None if isinstance(event.get("received"), bool) else parse_time(event.get("received"))
-    known = [receipt for receipt in (own, received) if receipt is not None and receipt >= 0]
-    # Whatever is known of its receipt, a fix is of the years 1970 to 2099.
+    known = [
+        receipt
+        for receipt in (own, received)
+        if receipt is not None and times.EARLIEST <= receipt < times.LATEST
+    ]
     if at >= 4_102_444_800 * SECOND or (known and at - min(known) > limits.max_ahead_s * SECOND):
         return Reason.IN_FUTURE
-    if at < 0 or (known and min(known) - at > limits.retention_s * SECOND):
+    if known and min(known) - at > limits.retention_s * SECOND:
         return Reason.TOO_OLD
-    if error is not None and error < 0:
+    if error == 0:
         error = None
     if speed is not None:
         speed = float(np.float32(speed)) if 0 <= speed < 1e6 else None
@@ -417,7 +448,23 @@ def test_the_contracts_state() -> None:
         (_message(error_m="8"), Reason.BAD_VALUE, "$.error_m"),
         (_message(time="2026-11-23T08:15:03"), Reason.BAD_VALUE, "offset"),
         (_message(time="2026-02-29T08:15:03Z"), Reason.BAD_VALUE, "offset"),
-        (_message(time=1.5), Reason.BAD_VALUE, "$.time"),
+        (_message(time=1.5), Reason.BAD_VALUE, "time 1.5 is neither"),
+        (_message(time=AT // SECOND), Reason.BAD_VALUE, "looks like Unix seconds (2026-11-23T08:15:03Z)"),
+        (_message(time=46349.34375), Reason.BAD_VALUE, "looks like a spreadsheet's day number (2026-11-23)"),
+        (_message(time=str(AT // 1000)), Reason.BAD_VALUE, "looks like milliseconds"),
+        (_message(time="2007-04-09T08:15:03Z"), Reason.TOO_OLD, "looks like 1,024 weeks early"),
+        (_message(time="1987-08-24T08:15:03Z"), Reason.BAD_VALUE, "looks like 2,048 weeks early"),
+        (_message(time="1999-12-31T23:59:59Z"), Reason.BAD_VALUE, "2000 to 2099"),
+        (_message(time="2100-01-01T00:00:00Z"), Reason.IN_FUTURE, "after 2099"),
+        (_message(valid=False), Reason.NOT_A_FIX, "valid is False: the tracker doubts"),
+        (_message(valid="V"), Reason.NOT_A_FIX, "valid is 'V'"),
+        (_message(outdated="yes"), Reason.NOT_A_FIX, "outdated is 'yes': the position is repeated"),
+        (_message(outdated=1, valid=True), Reason.NOT_A_FIX, "outdated is 1"),
+        (_message(valid=False, lon=0, lat=0, error_m=999), Reason.NOT_A_FIX, "valid"),
+        (_message(error_m=-1), Reason.NOT_A_FIX, "error_m -1 is negative"),
+        (_message(valid="perhaps"), Reason.BAD_VALUE, "valid 'perhaps' is neither true nor false"),
+        (_message(valid=False, outdated=[]), Reason.BAD_VALUE, "outdated [] is neither"),
+        (_message(outdated="V"), Reason.BAD_VALUE, "outdated 'V'"),
         (_message(time=10**17), Reason.BAD_VALUE, "milliseconds"),
         (b'{"device_id": "r1", "time": 1, "lon": 1e999, "lat": 1}', Reason.BAD_VALUE, "range"),
         (_message(lon=180.1), Reason.OUT_OF_RANGE, "lon 180.1"),
@@ -454,9 +501,9 @@ def test_what_is_just_within_the_limits(value: bytes) -> None:
     assert decode_positions([value], _received(AT), limits=LIMITS).rejects == []
 
 
-@pytest.mark.parametrize("error_m", [None, -1, -0.5])
+@pytest.mark.parametrize("error_m", [None, 0, 0.0, -0.0])
 def test_an_error_that_says_nothing_is_missing(error_m: float | None) -> None:
-    """A null or negative ``error_m`` counts as not given."""
+    """A null ``error_m`` counts as not given, and so does 0: no receiver is without error (rule 2b)."""
     decoded = decode_positions([_message(error_m=error_m)], None, limits=LIMITS)
     assert np.isnan(decoded.fixes.error_m).tolist() == [True]
 
@@ -470,13 +517,17 @@ def test_an_error_that_says_nothing_is_missing(error_m: float | None) -> None:
         ("2026-11-23T08:15:03Z", -1, 301),
         ("yesterday", AT, 301),
         ({"when": "now"}, -1, 10**9),
+        (AT // SECOND, AT, 301),
+        ("1999-12-31T23:59:59Z", -1, 10**9),
+        ("2100-01-01T00:00:00Z", AT, 301),
+        (None, AT // 1000, 10**9),
     ],
 )
 def test_receipt_is_the_earlier_of_what_is_known(own: object, record: int, ahead_s: int) -> None:
     """The event's own receipt and Kafka's: the earlier counts; nonsense is ignored; with none, no check."""
     value = _message(time=AT // 1000 + ahead_s * 1000, received=own)
     rejects = decode_positions([value], _received(record), limits=LIMITS).rejects
-    known = record >= 0 or own in (AT // 1000, "2026-11-23T08:15:03Z")
+    known = record >= AT or own in (AT // 1000, "2026-11-23T08:15:03Z")
     assert [r.reason for r in rejects] == ([Reason.IN_FUTURE] if known else [])
 
 
@@ -514,10 +565,19 @@ def test_a_patch_is_sorted_and_each_area_stands_in_it_once() -> None:
         ({"devices": [{"device_id": "r1", "kind": "boat"}]}, Reason.BAD_VALUE, "boat"),
         ({"devices": [{"device_id": "r1"}]}, Reason.BAD_VALUE, "kind"),
         (
-            {"devices": [{"device_id": "r1", "kind": "radio", "start": 5, "end": 5}]},
+            {"devices": [{"device_id": "r1", "kind": "radio", "start": AT // 1000, "end": AT // 1000}]},
             Reason.BAD_VALUE,
             "is not after start",
         ),
+        (
+            {"devices": [{"device_id": "r1", "kind": "radio", "end": AT // SECOND}]},
+            Reason.BAD_VALUE,
+            "devices.end 1795421703 is not of the years 2000 to 2099; it looks like Unix seconds",
+        ),
+        ({"start": AT // SECOND, "end": AT // SECOND + 9}, Reason.BAD_VALUE, "it looks like Unix seconds"),
+        ({"start": AT}, Reason.BAD_VALUE, "it looks like microseconds"),
+        ({"start": 46349.34}, Reason.BAD_VALUE, "it looks like a spreadsheet's day number"),
+        ({"end": "46349,34"}, Reason.BAD_VALUE, "it looks like a spreadsheet's day number"),
     ],
 )
 def test_a_duty_that_cannot_be_is_rejected(fields: dict[str, object], reason: Reason, detail: str) -> None:
@@ -536,6 +596,7 @@ def test_a_duty_that_cannot_be_is_rejected(fields: dict[str, object], reason: Re
         ({"state": "4"}, Reason.BAD_VALUE),
         ({"state": None}, Reason.MISSING_FIELD),
         ({"time": "12:00"}, Reason.BAD_VALUE),
+        ({"time": AT // SECOND}, Reason.BAD_VALUE),
         ({"officer_id": ""}, Reason.BAD_VALUE),
     ],
 )
@@ -550,11 +611,87 @@ def test_a_state_that_cannot_be_is_rejected(fields: Mapping[str, object], reason
     assert [state.state for state in states] == [0, 255]
 
 
-@pytest.mark.parametrize("start", ["0001-01-01T00:00:00Z", "9999-01-01T00:00:00Z", -1, 4_102_444_800_000])
+@pytest.mark.parametrize(
+    "start", ["0001-01-01T00:00:00Z", "9999-01-01T00:00:00Z", -1, 946_684_799_999, 4_102_444_800_000]
+)
 def test_a_booking_of_another_age_is_refused(start: object) -> None:
-    """A duty that would begin before 1970 or after 2099 is a mistyped year: one such would drown a figure."""
+    """A duty that would begin before 2000 or after 2099 is a mistyped year: one such would drown a figure."""
     duties, _, rejects = decode_duties(
         [json.dumps({"duty_id": "D", "revision": 1, "officer_id": "O", "start": start, "end": None}).encode()]
     )
     assert duties == []
     assert [reject.reason for reject in rejects] == [Reason.BAD_VALUE]
+
+
+# --- What the tracker itself doubts (rule 2a) ------------------------------------------------------------
+
+
+def _forwarded(attributes: object = None, **position: object) -> bytes:
+    """A message of Traccar's form."""
+    whole = json.loads(TRACCAR)
+    whole["position"] |= {"attributes": {"ignition": True} if attributes is None else attributes, **position}
+    return json.dumps(whole).encode()
+
+
+_ATTRIBUTES = st.one_of(
+    _ANYTHING.filter(lambda value: not isinstance(value, dict)),
+    st.dictionaries(
+        st.sampled_from(["sat", "satVisible", "approximate", "note", "ignition"]),
+        st.sampled_from([0, 0.0, 1, 9, "0", "00", "9", "", True, False, None, '"sat":0', {"sat": 0}, [0]]),
+    ),
+)
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.one_of(st.none(), st.just({"sat": 9}), _ATTRIBUTES),
+            st.sampled_from([True, True, True, False]),
+            st.sampled_from([False, False, None, True]),
+            st.sampled_from([0.0, 8.0, -1.0]),
+        ),
+        max_size=8,
+    )
+)
+def test_traccar_s_own_doubt_is_heard(cases: list[tuple[object, bool, bool | None, float]]) -> None:
+    """Not valid, outdated, without satellites or of negative accuracy: no fix, by name; all others are taken.
+
+    Attributes of any type, texts in them that look like doubt, and inner ones, make no difference.
+    """
+    values = [
+        _forwarded(attributes, valid=valid, outdated=outdated, accuracy=accuracy)
+        for attributes, valid, outdated, accuracy in cases
+    ]
+    decoded = decode_positions(values, None, limits=LIMITS, traccar=True)
+    doubted = []
+    for i, (attributes, valid, outdated, accuracy) in enumerate(cases):
+        told = attributes if isinstance(attributes, dict) else {}
+        count, approximate = told.get("sat"), told.get("approximate")
+        zero = count in {"0", "00"} if isinstance(count, str) else type(count) in {int, float} and count == 0
+        near = type(approximate) in {bool, int} and approximate == 1
+        if not valid or outdated or zero or near or accuracy < 0:
+            doubted.append(i)
+    assert [(r.index, r.reason) for r in decoded.rejects] == [(i, Reason.NOT_A_FIX) for i in doubted]
+    assert decoded.index.tolist() == [i for i in range(len(cases)) if i not in doubted]
+
+
+def test_a_doubted_position_proves_that_the_device_was_heard() -> None:
+    """A reject of a position says which device it was, and when, wherever the message does."""
+    values = [
+        _message(valid=False),
+        _message(device_id=""),
+        _message(time=1),
+        _message(lon=200),
+        _forwarded(outdated=True),
+        b"{}",
+    ]
+    rejects = decode_positions(values, None, limits=LIMITS, traccar=True).rejects
+    second = AT - AT % SECOND
+    assert [(r.device_id, r.time) for r in rejects] == [
+        ("r1", AT),
+        (None, AT),
+        ("r1", None),
+        ("r1", AT),
+        ("FX12ABC", second),
+        (None, None),
+    ]

@@ -11,6 +11,7 @@ import math
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import msgspec
 import numpy as np
 import pytest
 from shapely.geometry import box
@@ -18,8 +19,9 @@ from shapely.geometry import box
 from geo.areas import Area, AreaSet, Kind
 from geo.matching.history import FOREVER, UNKNOWN, AreaHistory
 from stream.core.calendar import days, week_bounds, weeks
+from stream.core.events import Reason, decode_positions
 from stream.core.facts import SECOND, Allocation, Duty, StateReport
-from stream.core.policy import BEGINNING, Policies
+from stream.core.policy import BEGINNING, Policies, limits
 from stream.core.shares import Figures, shares
 from stream.core.slices import ACTIVITIES, NO_DEVICE, NO_STATE, newest, reason, slices, whole_slices
 from stream.core.stays import EARTH_RADIUS_M, stays, whole_stays
@@ -208,6 +210,91 @@ def test_unknown() -> None:
     assert figure.verdict(0.80) == "not proven"
 
 
+def test_invalid() -> None:
+    """Invalid: 8 h in A, a fix a minute; those of the last 7 h not valid: 0.125, high 1, not proven."""
+    start = micros("2026-11-23T08:00:00+00:00")
+    messages = [
+        msgspec.json.encode(
+            {
+                "device_id": "R1",
+                "time": (start + minute * 60 * SECOND) // 1000,
+                "lon": east(-500),
+                "lat": SOUTH + 0.005,
+                "valid": minute <= 60,
+            }
+        )
+        for minute in range(481)
+    ]
+    decoded = decode_positions(messages, None, limits=limits(POLICIES))
+    assert {reject.reason for reject in decoded.rejects} == {Reason.NOT_A_FIX}
+    assert len(decoded.rejects) == 420
+    used = decoded.fixes
+    fixes: list[Fix] = [
+        ("R1", time - start, lon, lat, None)
+        for time, lon, lat in zip(used.time.tolist(), used.lon.tolist(), used.lat.tolist(), strict=True)
+    ]
+    figure = Case(fixes, [duty(0, 28_800)]).figures(0, 28_800)["neighbourhood", "A"]
+    assert (figure.on_patch, figure.unknown) == (3_600 * SECOND, 25_200 * SECOND)
+    assert (figure.share, figure.share_high, figure.verdict(0.80)) == (0.125, 1.0, "not proven")
+
+
+@pytest.mark.parametrize("metres", [(160_000,), (160_000, 160_010, 160_000, 160_050, 160_000)])
+def test_impossible(metres: tuple[float, ...]) -> None:
+    """Impossible: fixes each 60 s in A, five 160 km away, in A: unknown between those in A."""
+    far = [fix(600 + 60 * at, metres[at % len(metres)]) for at in range(1, 6)]
+    case = Case([*held(0, 600), *far, *held(960, 1800)], [duty(0, 1800)])
+    assert case.rows() == [
+        (0, 600, "on_patch", ""),
+        (600, 960, "unknown", ""),
+        (960, 1800, "on_patch", ""),
+    ]
+
+
+def test_impossible_alone() -> None:
+    """A lone fix 160 km away is a jump and is ignored; without one after it the leg there is unknown."""
+    booked = [duty(0, 600)]
+    assert Case([*held(0, 300), fix(315, 160_000), *held(330, 600)], booked).rows() == [
+        (0, 600, "on_patch", "")
+    ]
+    assert Case([*held(0, 300), fix(315, 160_000)], booked).rows() == [
+        (0, 300, "on_patch", ""),
+        (300, 600, "unknown", ""),
+    ]
+
+
+def test_who_stays_far_away_is_there() -> None:
+    """Rule 4a: more than max_gap between two impossible legs counts where it is seen; the legs do not."""
+    case = Case([*held(0, 600), *held(630, 960, 160_000), *held(990, 1800)], [duty(0, 1800)])
+    assert case.rows() == [
+        (0, 600, "on_patch", ""),
+        (600, 630, "unknown", ""),
+        (630, 960, "off_patch", "outside"),
+        (960, 990, "unknown", ""),
+        (990, 1800, "on_patch", ""),
+    ]
+
+
+def test_who_leaves_another_way_was_there() -> None:
+    """Rule 4a: where the fixes on both sides cannot be joined either, which of them is wrong is not known."""
+    case = Case([*held(0, 600), *held(630, 690, 80_000), *held(720, 1200, 160_000)], [duty(0, 1200)])
+    assert case.rows() == [
+        (0, 600, "on_patch", ""),
+        (600, 630, "unknown", ""),
+        (630, 690, "off_patch", "outside"),
+        (690, 720, "unknown", ""),
+        (720, 1200, "off_patch", "outside"),
+    ]
+
+
+@pytest.mark.parametrize("error_m", [0.0, None])
+def test_zero_error(error_m: float | None) -> None:
+    """Zero error: a fix a minute 1.4 m inside A with an error of 0 counts as with none: low 0, high 1."""
+    fixes: list[Fix] = [(*fix(second, -1.4)[:4], error_m) for second in range(0, 3601, 60)]
+    figure = Case(fixes, [duty(0, 3600)]).figures(0, 3600)["neighbourhood", "A"]
+    assert (figure.share, figure.share_low, figure.share_high) == (1.0, 0.0, 1.0)
+    assert figure.verdict(0.80) == "not proven"
+
+
 # ── Rules 3 to 6: fixes, legs, versions ───────────────────────────────────────────────────────────────────
 
 
@@ -337,7 +424,7 @@ def test_a_duty_with_two_neighbourhoods_counts_in_each_and_once_in_the_force() -
     """Rule 15: a patch of A and B is at home in both; each gets the whole duty, the force only one."""
     both = duty(0, 600, patch=("A", "B"))
     alone = duty(0, 600, Allocation("R2", "radio"), duty_id="D2", officer_id="O2")
-    fixes = [*held(0, 300), *held(301, 600, 500), fix(600, 500), *held(0, 600, 500, "R2")]
+    fixes = [*held(0, 300), *held(330, 600, 500), *held(0, 600, 500, "R2")]
     figures = Case(fixes, [both, alone], (), areas(A, B)).figures(0, 600)
     assert figures["neighbourhood", "B"].duty == 600 * SECOND
     assert figures["neighbourhood", "B"].share == 1.0

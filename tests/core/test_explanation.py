@@ -202,16 +202,21 @@ def why(case: Case, duty: Duty, time: int) -> tuple[str, str]:
         return "no_device", ""
     device = min(held)[2]
     number = list(case.duties).index(duty)
-    known = [
-        (int(case.slices.start[at]), int(case.slices.end[at]))
+    known = sorted(
+        (int(case.slices.start[at]), int(case.slices.end[at]), case.device_ids[case.slices.device[at]])
         for at in range(len(case.slices))
         if case.slices.duty[at] == number and case.slices.place[at] != UNKNOWN
-    ]
+    )
     if not known:
         return "not_heard", device
     if time < min(known)[0]:
         return "before_first", device
-    return ("after_last" if time >= max(known)[1] else "gap"), device
+    if time >= max(known)[1]:
+        return "after_last", device
+    before = max(item for item in known if item[1] <= time)
+    behind = min(item for item in known if item[0] > time)
+    leapt = before[2] == behind[2] == device and behind[0] - before[1] <= 300 * SECOND
+    return ("impossible" if leapt else "gap"), device
 
 
 @many(25)

@@ -370,10 +370,13 @@ def test_the_glossary_has_every_activity_and_reason() -> None:
 
 
 def test_the_rules_table_has_every_rule() -> None:
-    """The table of interpretations has each accounting rule up to the last one that it has, in order."""
+    """The table of interpretations has each accounting rule once, in order, with its parts."""
     heading = "The accounting rules and their interpretation"
-    numbers = [int(found) for row in _rows(INSIDE, heading) for found in re.findall(r"\d+", row[0])]
+    found = [rule for row in _rows(INSIDE, heading) for rule in re.findall(r"(\d+)([a-z]?)", row[0])]
+    numbers = [int(number) for number, part in found if not part]
     assert numbers == list(range(1, max(21, *numbers) + 1))
+    assert found == sorted(found, key=lambda rule: (int(rule[0]), rule[1]))
+    assert len(set(found)) == len(found)
 
 
 def test_the_layout_has_every_room() -> None:

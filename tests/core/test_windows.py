@@ -7,16 +7,17 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import event, given
 from hypothesis import strategies as st
 
 from geo.areas import Area, AreaSet, Kind
 from geo.matching.history import AreaHistory
 from stream.core.columns import offsets
+from stream.core.facts import SECOND
 from stream.core.policy import BEGINNING, Policies
-from stream.core.stays import Stays, in_order, jumps, legs_to_stays, stays, take
-from stream.core.windows import difference, rejudged, splice
-from tests.strategies import BINARY, areas, fix_columns, many, tracks
+from stream.core.stays import Stays, impossible, in_order, jumps, legs_to_stays, lost_legs, stays, take
+from stream.core.windows import difference, rejudged, splice, widened
+from tests.strategies import BINARY, areas, fix_columns, flickers, many, tracks
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -107,14 +108,18 @@ def test_difference_is_that_of_two_sets(
 @st.composite
 def batches(draw: st.DrawFn) -> Batch:
     """Fixes of two devices in order, which of them are late, the areas, and the neighbours loaded."""
-    found = [fix for device in ("R1", "V1") for fix in draw(tracks(device, OPENING, BINARY, 14))]
+    found = [
+        fix
+        for device in ("R1", "V1")
+        for fix in draw(st.one_of(tracks(device, OPENING, BINARY, 14), flickers(device, OPENING)))
+    ]
     fixes = in_order(fix_columns(found))
     late = np.array(draw(st.lists(st.booleans(), min_size=len(fixes), max_size=len(fixes))), np.bool_)
     rare = np.array(draw(st.lists(st.booleans(), min_size=len(fixes), max_size=len(fixes))), np.bool_)
     history = AreaHistory(
         [(BEGINNING, AreaSet.of(Area(Kind(kind), name, name, shape) for kind, name, shape in draw(areas())))]
     )
-    return fixes, late & rare, history, draw(st.integers(0, 5))
+    return fixes, late & rare, history, draw(st.sampled_from((0, 1, 2, 3, 4, 5, 8, 12, 30)))
 
 
 @many(150)
@@ -132,21 +137,30 @@ def test_counting_the_window_anew_is_counting_all_anew(
         near = own[first : last + 1]
         part = take(fixes, near)
         ignored = jumps(part, POLICIES)
-        window = rejudged(
-            np.array([0, len(near)], np.int64),
-            part.time,
-            ignored,
-            late[near],
-            np.array([first > 0]),
-            np.array([last < len(own) - 1]),
+        bounds = np.array([0, len(near)], np.int64)
+        more_before, more_after = np.array([first > 0]), np.array([last < len(own) - 1])
+        window = rejudged(bounds, part.time, ignored, late[near], more_before, more_after)
+        kept = take(part, ~ignored)
+        lost = lost_legs(kept, POLICIES)
+        earlier = take(part, ~late[near])
+        driven = not (
+            impossible(kept, POLICIES).any()
+            or impossible(take(earlier, ~jumps(earlier, POLICIES)), POLICIES).any()
         )
+        if not driven:
+            window = widened(
+                window, bounds, part.time, ignored, more_before, more_after, np.array([True]), 300 * SECOND
+            )
         if window.short[0]:
             # More neighbours are asked for, and there are more.
             assert first > 0 or last < len(own) - 1
-            assert neighbours < 4 or ignored.any()
+            assert neighbours < 4 or ignored.any() or not driven
             continue
+        event("counted anew" if driven else "counted anew among legs that nobody drove")
         rows = np.arange(window.first[0], window.last[0] + 1)
-        new = legs_to_stays(take(part, rows[~ignored[rows]]), history, POLICIES)
+        rows = rows[~ignored[rows]]
+        leg = (np.cumsum(~ignored) - 1)[rows[:-1]]
+        new = legs_to_stays(take(part, rows), history, POLICIES, lost[leg])
         renamed = (np.zeros(len(new), np.int64), new.start, new.end, new.place)
         mine, wanted = old.device == device, whole.device == device
         before = (np.zeros(int(mine.sum()), np.int64), *(column[mine] for column in rows_of(old)[1:]))

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import shapely
 
 from tests.oracle.slices import NOT_VISIBLE
-from tests.oracle.stays import EARTH_RADIUS_M, SECOND, distance_m, in_force, kept, without_jumps
+from tests.oracle.stays import EARTH_RADIUS_M, SECOND, distance_m, in_force, kept, nobody_drove, without_jumps
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -234,9 +234,13 @@ def doubtful(
     policy = {"max_gap_s": 300.0, "parked_gap_s": 1800.0, "parked_m": 50.0}
     borders = [(since, Border(areas, patch)) for since, areas in versions]
     found: list[Interval] = []
-    for a, b in pairwise(without_jumps(kept(fixes), jump_mps)):
-        error = max(default_error_m if fix[4] is None else fix[4] for fix in (a, b)) + slack
-        if error >= 0:
+    track = without_jumps(kept(fixes), jump_mps)
+    lost = nobody_drove(track, jump_mps, int(policy["max_gap_s"]))
+    for (a, b), gone in zip(pairwise(track), lost, strict=True):
+        error = (
+            max(fix[4] if fix[4] is not None and fix[4] > 0 else default_error_m for fix in (a, b)) + slack
+        )
+        if error >= 0 and not gone:
             parts = _in_force(a[1], b[1], borders)
             found += _leg(a, b, parts, error, policy, surely=slack < 0)
     return found

@@ -63,12 +63,33 @@ def _speed_mps(a: Fix, b: Fix) -> float:
     return distance_m(a, b) / ((b[1] - a[1]) / SECOND)
 
 
+def impossible(a: Fix, b: Fix, jump_mps: float) -> bool:
+    """Rule 4a: whether nobody drove from fix to fix, for the speed that it takes."""
+    return _speed_mps(a, b) > jump_mps
+
+
+def nobody_drove(track: Sequence[Fix], jump_mps: float, max_gap_s: int) -> list[bool]:
+    """Rule 4a for each leg of a track without jumps: impossible, or between two that are.
+
+    Between: of fixes at most ``max_gap_s`` from the first to the last, where from the fix before the one
+    impossible leg to the fix behind the other there is a way that can be driven.
+    """
+    found = [impossible(a, b, jump_mps) for a, b in pairwise(track)]
+    bad = [leg for leg, gone in enumerate(found) if gone]
+    for one, two in pairwise(bad):
+        if track[two][1] - track[one + 1][1] <= max_gap_s * SECOND and not impossible(
+            track[one], track[two + 1], jump_mps
+        ):
+            found[one:two] = [True] * (two - one)
+    return found
+
+
 def kept(fixes: Sequence[Fix]) -> list[Fix]:
     """Rule 1 for the fixes of one device: one of each time, in order of time."""
 
     def rank(fix: Fix) -> tuple[float, float, float]:
         _, _, lon, lat, error_m = fix
-        return (math.inf if error_m is None or math.isnan(error_m) else error_m, lon, lat)
+        return (error_m if error_m is not None and error_m > 0 else math.inf, lon, lat)  # rule 2b
 
     return [
         min((fix for fix in fixes if fix[1] == time), key=rank) for time in sorted({fix[1] for fix in fixes})
@@ -183,7 +204,7 @@ def stays(
         max_gap_s: the longest leg that counts as moving, seconds.
         parked_gap_s: the longest leg that counts as parked, seconds.
         parked_m: how far apart the fixes of a parked leg may lie, metres.
-        jump_mps: the speed above which a fix may be a jump, metres a second.
+        jump_mps: the speed above which a fix may be a jump, and a leg is unknown, metres a second.
 
     Returns:
         For each device that reported its stays in order of time; none for a device with a single fix.
@@ -195,9 +216,13 @@ def stays(
         result[device_id] = merge_stays(
             [
                 piece
-                for a, b in pairwise(track)
-                for piece in _leg(
-                    a, b, exact, max_gap_s=max_gap_s, parked_gap_s=parked_gap_s, parked_m=parked_m
+                for (a, b), gone in zip(
+                    pairwise(track), nobody_drove(track, jump_mps, max_gap_s), strict=True
+                )
+                for piece in (
+                    [(a[1], b[1], None)]
+                    if gone
+                    else _leg(a, b, exact, max_gap_s=max_gap_s, parked_gap_s=parked_gap_s, parked_m=parked_m)
                 )
             ]
         )

@@ -272,6 +272,7 @@ def test_what_cannot_be_used_is_kept_with_its_reason(bootstrap: str, database: s
         "missing_field": _fix(15, lon=None),
         "out_of_range": _fix(25, lat=95.0),
         "zero_position": _fix(35, lon=0.0, lat=0.0),
+        "not_a_fix": _fix(27, valid=False, outdated=True),
         "in_future": replace(_fix(86_400 + 45), stamp=AT + 45 * SECOND),
     }
     good = [_fix(second) for second in range(0, 60, 10)]

@@ -29,7 +29,7 @@ from tests.shell.stored import (
     publish,
     stored,
 )
-from tests.strategies import BINARY, World, bookable_worlds, many, world_fixes
+from tests.strategies import BINARY, OPENINGS, World, areas, bookable_worlds, flickers, many, world_fixes
 from tests.worlds import wandering
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from stream.core.stays import Stays
     from stream.embedded import EmbeddedDatabase
     from stream.store.schema import Connection
+    from tests.strategies import Area, Fix
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +76,45 @@ def test_the_tables_do_not_depend_on_order_batches_or_repetition(
         else:
             ledger.positions(item, frame)  # type: ignore[arg-type]
     assert ledger.passed("frames", "first") == {0: len(work)}
+    want, have = expected(world), stored(connection, world)
+    assert have[0].to_pylist() == want[0].to_pylist()
+    assert have[1].to_pylist() == want[1].to_pylist()
+    assert fine_stored(connection) == fine_expected(world)
+
+
+@many(40)
+@given(
+    track=st.builds(list.__add__, flickers("R1", OPENINGS[0]), flickers("V1", OPENINGS[0])),
+    ground=areas(),
+    random=st.randoms(use_true_random=False),
+    late=st.sampled_from((0.0, 0.1, 1.0)),
+    parts=st.integers(1, 30),
+)
+def test_what_nobody_drove_is_found_in_whatever_order(
+    connection: Connection,
+    track: list[Fix],
+    ground: tuple[Area, ...],
+    random: random.Random,
+    late: float,
+    parts: int,
+) -> None:
+    """Devices that leap away and back for minutes, in order or late: the tables are what the core counts."""
+    empty(connection)
+    held = (Allocation("R1", "radio"), Allocation("V1", "vehicle"))
+    duty = Duty("D1", 1, "O1", OPENINGS[0], OPENINGS[0] + 7200 * SECOND, ("N1",), held)
+    end = OPENINGS[0] + 9000 * SECOND
+    world = World(tuple(track), ((None, ground),), (duty,), (), end, (OPENINGS[0], end))
+    publish(connection, world)
+    ledger = Ledger(connection)
+    ledger.bookings([duty], [])
+    fixes = world_fixes(world)
+    order = sorted(range(len(fixes)), key=lambda at: fixes.time[at])
+    for at in order[:]:
+        if random.random() < late:
+            order.remove(at)
+            order.insert(random.randrange(len(order) + 1), at)
+    for part in np.array_split(np.array(order, np.int64), parts):
+        ledger.positions(take(fixes, part))
     want, have = expected(world), stored(connection, world)
     assert have[0].to_pylist() == want[0].to_pylist()
     assert have[1].to_pylist() == want[1].to_pylist()

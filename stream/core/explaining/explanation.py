@@ -17,6 +17,7 @@ from geo.matching.history import FOREVER, UNKNOWN
 from stream.core import calendar
 from stream.core.abstraction import Meaning, Where, meanings, members, wheres
 from stream.core.columns import changes, coalesce, offsets, ranges, search
+from stream.core.facts import SECOND
 from stream.core.policy import BEGINNING
 from stream.core.shares import OFFICER, clip
 from stream.core.slices import (
@@ -42,14 +43,17 @@ if TYPE_CHECKING:
     from stream.core.quality.doubts import NamedDoubt
     from stream.core.shares import Figures
 
-CAUSES = ("", "no_boundaries", "no_device", "not_heard", "before_first", "after_last", "gap")
+CAUSES = ("", "no_boundaries", "no_device", "not_heard", "before_first", "after_last", "gap", "impossible")
 """Why a position is unknown; empty for time that is not counted as unknown.
 
 ``no_boundaries``: no version of the boundaries was in force yet. ``no_device``: no device was allocated.
 Else a device was allocated and silent: ``not_heard`` during the whole duty, ``before_first`` or
-``after_last`` position of the duty, or in a ``gap`` between two of them that is too long (rule 4).
+``after_last`` position of the duty, or in a ``gap`` between two of them that is too long (rule 4). Where it
+is unknown for at most ``max_gap_s``, and the same device tells the place before and after, it was not silent:
+the positions are ``impossible``, too far apart for anybody to have driven (rule 4a). What is longer than that
+is called a gap, since slices do not tell the two apart.
 """
-NO_CAUSE, NO_BOUNDARIES, NO_ALLOCATION, NOT_HEARD, BEFORE_FIRST, AFTER_LAST, GAP = range(7)
+NO_CAUSE, NO_BOUNDARIES, NO_ALLOCATION, NOT_HEARD, BEFORE_FIRST, AFTER_LAST, GAP, IMPOSSIBLE = range(8)
 
 LEVELS = ("activity", "where", "state", "officer", "day", "stretch")
 """How parts are divided, the coarsest first. Unknown time is divided by cause in place of where."""
@@ -223,7 +227,7 @@ def explain(
             sorted({item.device_id for at in own for item in duties[at].devices} - names.keys()), len(names)
         )
     }
-    silent = _Silence.of(slices, duties, own, names, boundaries_from)
+    silent = _Silence.of(slices, duties, own, names, boundaries_from, policies)
 
     # Midnights cut everything, and what may change a cause cuts unknown time.
     midnights = np.array([day for day, _ in calendar.days(start, end)], np.int64)
@@ -357,6 +361,7 @@ class _Silence:
         own: Sequence[int],
         names: dict[str, int],
         boundaries_from: int,
+        policies: Policies,
     ) -> _Silence:
         known = np.flatnonzero(slices.place != UNKNOWN)
         owner = slices.duty[known]
@@ -364,12 +369,15 @@ class _Silence:
         last = np.full(len(duties), -FOREVER, np.int64)
         np.minimum.at(first, owner, slices.start[known])
         np.maximum.at(last, owner, slices.end[known])
+        leaps = _leaps(slices, known, policies)
         found: list[tuple[int, int, int, int]] = []
         for number in own:
             held = _held(duties[number])
             heard = (int(first[number]), int(last[number]))
             times = {duties[number].start, boundaries_from, *heard}
             times |= {time for _, *span in held for time in span}
+            leapt = leaps.get(number, [])
+            times |= {time for _, *span in leapt for time in span}
             for time in sorted(max(time, duties[number].start) for time in times):
                 device = next((item.device_id for item, low, high in held if low <= time < high), None)
                 if time < boundaries_from:
@@ -378,6 +386,8 @@ class _Silence:
                     cause = NO_ALLOCATION
                 elif heard[0] == FOREVER:
                     cause = NOT_HEARD
+                elif any(at == names[device] and low <= time < high for at, low, high in leapt):
+                    cause = IMPOSSIBLE
                 else:
                     cause = BEFORE_FIRST if time < heard[0] else AFTER_LAST if time >= heard[1] else GAP
                 found.append((number, time, cause, NO_DEVICE if device is None else names[device]))
@@ -389,6 +399,21 @@ class _Silence:
             table[:, 2].astype(np.int8),
             table[:, 3].astype(np.int32),
         )
+
+
+def _leaps(
+    slices: Slices, known: NDArray[np.int64], policies: Policies
+) -> dict[int, list[tuple[int, int, int]]]:
+    """By duty, ``(device, start, end)`` where a device that tells its place around was not silent."""
+    one, two = known[:-1], known[1:]
+    start, end = slices.end[one], slices.start[two]
+    alike = (slices.duty[one] == slices.duty[two]) & (slices.device[one] == slices.device[two])
+    short = end - start <= policies.setting(lambda p: p.max_gap_s, start) * SECOND
+    found: dict[int, list[tuple[int, int, int]]] = {}
+    for at in np.flatnonzero(alike & (start < end) & short).tolist():
+        span = (int(slices.device[one[at]]), int(start[at]), int(end[at]))
+        found.setdefault(int(slices.duty[one[at]]), []).append(span)
+    return found
 
 
 def _held(duty: Duty) -> list[tuple[Allocation, int, int]]:

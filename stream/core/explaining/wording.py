@@ -21,6 +21,7 @@ from stream.core.explaining.explanation import (
     AFTER_LAST,
     BEFORE_FIRST,
     GAP,
+    IMPOSSIBLE,
     NO_ALLOCATION,
     NO_BOUNDARIES,
     NOT_HEARD,
@@ -70,6 +71,7 @@ SILENCES = {
     BEFORE_FIRST: "no signal before the duty's first position",
     AFTER_LAST: "no signal after the duty's last position",
     GAP: "no signal",
+    IMPOSSIBLE: "positions too far apart for anybody to have driven",
 }
 
 DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")

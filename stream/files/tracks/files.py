@@ -5,14 +5,14 @@ from __future__ import annotations
 import gzip
 import zlib
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from stream.core import frames
-from stream.core.events import Reject, UsableLimits, decode_positions
+from stream.core.events import decode_positions
 from stream.files.tracks.gpx import read_gpx
 from stream.files.tracks.nmea import read_nmea
 from stream.files.tracks.rows import TrackRows, TracksError, open_file
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from stream.core.events import Reject, UsableLimits
     from stream.core.facts import Fixes
 
 CHUNK: Final = 50_000
@@ -70,7 +71,7 @@ def read_fixes(path: Path, *, limits: UsableLimits, chunk: int = CHUNK) -> Itera
 def _decoded(rows: TrackRows, limits: UsableLimits) -> TrackFixes:
     """Messages → fixes."""
     decoded = decode_positions(rows.value, None, limits=limits, traccar=True)
-    found = [Reject(int(rows.line[reject.index]), reject.reason, reject.detail) for reject in decoded.rejects]
+    found = [replace(reject, index=int(rows.line[reject.index])) for reject in decoded.rejects]
     rejects = sorted(found + rows.rejects, key=lambda reject: reject.index)
     return TrackFixes(decoded.fixes, rows.line[decoded.index], rejects)
 
@@ -96,7 +97,8 @@ def _read_typed(path: Path, limits: UsableLimits, chunk: int) -> Iterator[TrackF
 def read_rows(path: Path, *, chunk: int = CHUNK) -> Iterator[TrackRows]:
     """Reads a file of tracks as messages, in the file's order; JSON lines pass unchanged.
 
-    A table of radio states (``officer_id``, ``time``, ``state``) is read in the same way.
+    A table of radio states (``officer_id``, ``time``, ``state``) is read in the same way, and so is a CSV of
+    bookings (``duty_id``, ``officer_id``, ``start`` and more).
 
     Args:
         path: the file, as for :func:`read_fixes`.

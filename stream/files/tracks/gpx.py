@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import closing
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree
@@ -17,7 +18,10 @@ if TYPE_CHECKING:
 
 
 def read_gpx(path: Path, chunk: int) -> Iterator[TrackRows]:
-    """Track points; ``speed`` and ``course`` of GPX 1.0 and of the common track point extension are taken."""
+    """Track points; ``speed`` and ``course`` of GPX 1.0 and of the common track point extension are taken.
+
+    A point whose ``fix`` is none, or that was computed from no satellites, is said to be not valid (rule 2a).
+    """
     values: list[bytes] = []
     first = 1
     device = default = stem(path)
@@ -56,4 +60,12 @@ def _point(element: ElementTree.Element, device: str) -> bytes:
     told = {each.tag.rsplit("}", 1)[-1]: (each.text or "").strip() for each in element.iter()}
     fields = {"lon": element.get("lon"), "lat": element.get("lat")}
     fields |= {"speed_mps": told.get("speed"), "heading_deg": told.get("course")}
-    return event_json(device, told.get("time"), {name: text for name, text in fields.items() if text})
+    numbers = {name: text for name, text in fields.items() if text}
+    return event_json(device, told.get("time"), numbers, _doubt(told))
+
+
+def _doubt(told: dict[str, str]) -> str | None:
+    """What makes a point not valid; None where nothing does."""
+    if told.get("fix", "").lower() == "none":
+        return "none"
+    return "no satellites" if re.fullmatch(r"0+", told.get("sat", ""), re.ASCII) else None

@@ -1,9 +1,12 @@
-"""NMEA 0183: RMC and GGA sentences of a receiver; the device is the file's name."""
+"""NMEA 0183: RMC and GGA sentences of a receiver; the device is the file's name.
+
+What a sentence says against its own position (rule 2a) stands against all that was said of that moment.
+"""
 
 from __future__ import annotations
 
 import re
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Final
@@ -11,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from stream.core.events import KNOT, Reason, Reject
+from stream.core.times import parse_time
 from stream.files.tracks.rows import TrackRows, event_json, open_file, stem
 
 if TYPE_CHECKING:
@@ -20,6 +24,10 @@ if TYPE_CHECKING:
 _SENTENCE: Final = re.compile(r"\$([A-Z0-9]{2})(RMC|GGA),([^*]*)(?:\*([0-9A-Fa-f]{2}))?\s*$", re.ASCII)
 _CLOCK: Final = re.compile(r"([01]\d|2[0-3])([0-5]\d)([0-5]\d)(\.\d+)?", re.ASCII)
 _RMC_FIELDS, _GGA_FIELDS = 9, 6
+_NO_FIX: Final = {"N": "no fix", "E": "estimated by dead reckoning", "M": "put in by hand", "S": "simulated"}
+"""The modes of RMC without satellites. The navigational status behind it is not asked: receivers that do not
+judge their own safety always say V there."""
+_NO_FIX_QUALITY: Final = {0: "no fix", 6: _NO_FIX["E"], 7: _NO_FIX["M"], 8: _NO_FIX["S"]}
 
 
 @dataclass(slots=True)
@@ -33,6 +41,7 @@ class _Epoch:
     lat: float | None = None
     speed: float | None = None
     course: float | None = None
+    doubt: str = ""
 
 
 class _Nmea:
@@ -76,13 +85,15 @@ class _Nmea:
     def _rmc(self, number: int, fields: list[str]) -> None:
         if len(fields) < _RMC_FIELDS:
             raise ValueError(fields)
+        mode = fields[11] if len(fields) > 11 else ""
         if fields[1] != "A":
-            self._refuse(number, Reason.MISSING_FIELD, f"no position: RMC has status {fields[1] or 'none'}")
+            self._doubt(number, fields[0], f"RMC has status {fields[1] or 'none'}", fields[8])
+            return
+        if mode in _NO_FIX:
+            self._doubt(number, fields[0], f"RMC has mode {mode}, {_NO_FIX[mode]}", fields[8])
             return
         lon, lat = _angle(fields[4], fields[5], "WE"), _angle(fields[2], fields[3], "SN")
-        day = date(2000 + int(fields[8][4:6]), int(fields[8][2:4]), int(fields[8][:2]))
-        if int(fields[8][4:6]) >= 80:  # GPS began in 1980
-            day = day.replace(year=day.year - 100)
+        day = _date(fields[8])
         speed, course = _maybe(fields[6]), _maybe(fields[7])
         epoch = self._at(number, fields[0])
         self._day, self._day_clock = day, epoch.clock
@@ -92,8 +103,14 @@ class _Nmea:
     def _gga(self, number: int, fields: list[str]) -> None:
         if len(fields) < _GGA_FIELDS:
             raise ValueError(fields)
-        if fields[5] in {"", "0"}:
-            self._refuse(number, Reason.MISSING_FIELD, "no position: GGA has quality 0")
+        quality = int(fields[5] or 0)
+        if quality in _NO_FIX_QUALITY:
+            why = f"GGA has quality {quality}, {_NO_FIX_QUALITY[quality]}"
+        else:
+            seen = fields[6] if len(fields) > 6 else ""
+            why = "GGA counts 0 satellites" if re.fullmatch(r"0+", seen, re.ASCII) else ""
+        if why:
+            self._doubt(number, fields[0], why)
             return
         lon, lat = _angle(fields[3], fields[4], "WE"), _angle(fields[1], fields[2], "SN")
         epoch = self._at(number, fields[0])
@@ -112,6 +129,18 @@ class _Nmea:
             self._epoch = _Epoch(number, clock)
         return self._epoch
 
+    def _doubt(self, number: int, clock: str, why: str, day: str = "") -> None:
+        """A sentence that says that there was no fix, whether or not it knows the time."""
+        try:
+            epoch = self._at(number, clock)
+        except ValueError:
+            self.flush()
+            self._refuse(number, Reason.NOT_A_FIX, f"no position: {why}")
+            return
+        epoch.doubt = epoch.doubt or why
+        with suppress(ValueError):
+            epoch.day = _date(day)  # and no other moment's: a receiver without a fix may not know the day
+
     def flush(self) -> None:
         """Ends the moment: its fix is complete."""
         epoch, self._epoch = self._epoch, None
@@ -122,6 +151,10 @@ class _Nmea:
             # A GGA has no date of its own: the last RMC's, or the day after it after midnight.
             later = int(epoch.clock[:2]) + 12 <= int(self._day_clock[:2])
             day = self._day + timedelta(days=1) if later else self._day
+        if epoch.doubt:
+            time = None if day is None else parse_time(f"{day.isoformat()}T{epoch.clock}Z")
+            self._refuse(epoch.line, Reason.NOT_A_FIX, f"no position: {epoch.doubt}", time)
+            return
         if day is None:
             self._refuse(
                 epoch.line, Reason.MISSING_FIELD, "date: no RMC sentence before this GGA has told it"
@@ -132,14 +165,22 @@ class _Nmea:
         self.values.append(event_json(self.device, f"{day.isoformat()}T{epoch.clock}Z", numbers))
         self.lines.append(epoch.line)
 
-    def _refuse(self, number: int, reason: Reason, detail: str) -> None:
-        self.rejects.append(Reject(number, reason, detail))
+    def _refuse(self, number: int, reason: Reason, detail: str, time: int | None = None) -> None:
+        # Whatever the sentence was, the receiver was heard.
+        self.rejects.append(Reject(number, reason, detail, self.device, time))
 
     def rows(self) -> TrackRows:
         """What was read since the last time."""
         made = TrackRows(self.values, np.array(self.lines, np.int64), self.rejects)
         self.values, self.lines, self.rejects = [], [], []
         return made
+
+
+def _date(text: str) -> date:
+    """``ddmmyy`` → a day."""
+    day = date(2000 + int(text[4:6]), int(text[2:4]), int(text[:2]))
+    # GPS began in 1980; such a day is refused for what it looks like (rule 2c).
+    return day.replace(year=day.year - 100) if int(text[4:6]) >= 80 else day
 
 
 def _angle(text: str, side: str, sides: str) -> float:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 NUMBER: Final = r"^-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?$"
 """What JSON takes for a number."""
+_WHOLE: Final = re.compile(rb"\s*(?:code|state|status)?\s*0*(0|[1-9][0-9]{0,8})(?:\.0*)?\s*", re.IGNORECASE)
 
 
 class TracksError(ValueError):
@@ -74,11 +75,19 @@ def text_json(text: bytes) -> bytes:
         return b'"' + text + b'"'
 
 
-def event_json(device: str, time: str | None, numbers: dict[str, str]) -> bytes:
-    """A position event from texts."""
+def whole_json(text: bytes) -> bytes:
+    """A whole number as JSON, also ``04``, ``4.0`` and ``Code 4``; anything else as it is elsewhere."""
+    match = _WHOLE.fullmatch(text)
+    return match[1] if match else number_json(text)
+
+
+def event_json(device: str, time: str | None, numbers: dict[str, str], valid: str | None = None) -> bytes:
+    """A position event from texts; ``valid`` is what the file says of that, None where it says nothing."""
     parts = [b'{"device_id":' + msgspec.json.encode(device)]
     if time:
         parts.append(b'"time":' + msgspec.json.encode(time))
+    if valid is not None:
+        parts.append(b'"valid":' + msgspec.json.encode(valid))
     for name, text in numbers.items():
         cell = text.strip().encode()
         parts.append(f'"{name}":'.encode() + (cell if re.match(NUMBER.encode(), cell) else number_json(cell)))

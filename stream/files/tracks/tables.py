@@ -1,4 +1,4 @@
-"""Tables of tracks: CSV and Parquet with the event's field names.
+"""Tables of tracks, states and bookings: CSV and Parquet with the event's field names.
 
 Columns become JSON column by column; what a value means is judged by ``stream.core.events``.
 """
@@ -6,13 +6,23 @@ Columns become JSON column by column; what a value means is judged by ``stream.c
 from __future__ import annotations
 
 import csv
+import io
+import re
 from contextlib import closing
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 import numpy as np
 
 from stream.core.events import NEEDED, Reason, Reject
-from stream.files.tracks.rows import NUMBER, TrackRows, TracksError, number_json, open_file, text_json
+from stream.files.tracks.rows import (
+    NUMBER,
+    TrackRows,
+    TracksError,
+    number_json,
+    open_file,
+    text_json,
+    whole_json,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -20,25 +30,38 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-_TEXTS: Final = ("device_id", "officer_id", "time", "received", "kind", "reason")
+_TEXTS: Final = ("device_id", "officer_id", "time", "received", "kind", "reason", "valid", "outdated")
 _NUMBERS: Final = ("lon", "lat", "error_m", "speed_mps", "heading_deg", "state")
-_NEEDED: Final = tuple(NEEDED[kind] for kind in ("positions", "states"))
+_BOOKING_NEEDED: Final = ("duty_id", "officer_id", "start")
+_BOOKING_TEXTS: Final = (*_BOOKING_NEEDED[:2], "name", "role", "team")
+_BOOKING_DEVICES: Final = {"radio": "radio", "device_id": "radio", "vehicle": "vehicle"}
+"""The columns of a booking that name devices for the whole duty, and what they are."""
+_BOOKING: Final = (*_BOOKING_TEXTS, "revision", "start", "end", "patch", "cancelled", *_BOOKING_DEVICES)
 _ANY_BYTES: Final = (
     "latin-1"  # Arrow stumbles over broken rows that are not UTF-8, so that all are made to be
 )
 _HEADER_BYTES: Final = 100_000
 _INTEGER: Final = r"^-?(0|[1-9][0-9]{0,17})$"
+_CODE: Final = r"^(0|[1-9][0-9]{0,8})$"
 _PLAIN_TEXT: Final = r"^[ !#-\[\]-~]+$"  # printable ASCII without what JSON must escape
 
 
 def read_csv(path: Path, chunk: int) -> Iterator[TrackRows]:
-    """Reads CSV with a header; columns that are not the event's are passed over."""
+    """Reads CSV with a header; columns that are not the event's are passed over.
+
+    A table of bookings has ``duty_id``, ``officer_id``, ``start``, and perhaps ``end``, ``patch``, ``radio``
+    (or ``device_id``) and ``vehicle``, each several joined by a semicolon, ``name``, ``role``, ``team``,
+    ``cancelled`` and ``revision``. A booking without a revision is the first; its duty stands there once.
+    """
     from pyarrow import ArrowInvalid
     from pyarrow import csv as arrow
 
     with closing(open_file(path)) as file:
         first = file.readline(_HEADER_BYTES).decode("utf-8-sig", errors="replace")
     header = [name.strip() for name in next(csv.reader(first.splitlines()[:1]), [])]
+    if _of_bookings(header):
+        yield from _read_bookings(path, header, chunk)
+        return
     present = _columns(path, header)
     blank = b"{" + b",".join(f'"{name}":null'.encode() for name in present) + b"}"
     broken: list[Reject] = []
@@ -177,17 +200,106 @@ def _columns(path: Path, header: list[str]) -> tuple[str, ...]:
         TracksError: one that is needed is missing, or a name stands there twice.
     """
     # Radio states come as tables too; any other table is taken for one of positions.
-    needed = _NEEDED[1] if set(_NEEDED[1]) <= set(header) else _NEEDED[0]
+    needed = NEEDED["states" if set(NEEDED["states"]) <= set(header) else "positions"]
+    return _known(path, header, needed, (*_TEXTS, *_NUMBERS))
+
+
+def _known(path: Path, header: list[str], needed: Iterable[str], wanted: Iterable[str]) -> tuple[str, ...]:
     for name in needed:
         if name not in header:
             raise TracksError(
                 f"{path.name}: no column {name!r}; its columns are {', '.join(header)[:200] or 'none'}"
             )
-    present = tuple(name for name in header if name in _TEXTS or name in _NUMBERS)
+    present = tuple(name for name in header if name in wanted)
     for name in present:
         if header.count(name) > 1:
             raise TracksError(f"{path.name}: two columns are named {name!r}; rename one")
     return present
+
+
+def _of_bookings(header: list[str]) -> bool:
+    """Whether a table is one of bookings; others may have columns of that name beside their own."""
+    others = (NEEDED["positions"], NEEDED["states"])
+    return "duty_id" in header and not any(set(needed) <= set(header) for needed in others)
+
+
+def _read_bookings(path: Path, header: list[str], chunk: int) -> Iterator[TrackRows]:
+    """Bookings are thousands, and have lists in them, so row by row."""
+    present = _known(path, header, _BOOKING_NEEDED, _BOOKING)
+    seen: dict[str, int] = {}
+    with (
+        closing(open_file(path)) as file,
+        # What is not UTF-8 stays so, and is rejected for that.
+        io.TextIOWrapper(file, "utf-8-sig", "surrogateescape", newline="") as text,
+    ):
+        table = csv.reader(text)
+        values: list[bytes] = []
+        lines: list[int] = []
+        rejects: list[Reject] = []
+        next(table)
+        number = table.line_num + 1
+        while True:
+            try:
+                cells = next(table, None)
+            except csv.Error as failure:
+                rejects.append(Reject(number, Reason.BAD_VALUE, f"not CSV from here on: {failure}"))
+                cells = None
+            if cells is None or len(values) + len(rejects) >= chunk:
+                yield TrackRows(values, np.array(lines, np.int64), rejects)
+                values, lines, rejects = [], [], []
+            if cells is None:
+                return
+            if any(cell.strip() for cell in cells):
+                row = {
+                    name: cell.strip() for name, cell in zip(header, cells, strict=False) if name in present
+                }
+                duty = row["duty_id"] if len(cells) == len(header) else ""
+                if len(cells) != len(header):
+                    told = f"{len(cells)} columns where the header has {len(header)}"
+                    rejects.append(Reject(number, Reason.BAD_VALUE, told))
+                elif duty and "revision" not in present and duty in seen:
+                    told = (
+                        f"duty_id {duty!a} stands in line {seen[duty]} too; number them in a column revision"
+                    )
+                    rejects.append(Reject(number, Reason.BAD_VALUE, told))
+                else:
+                    seen.setdefault(duty, number)
+                    values.append(_booking_json(row))
+                    lines.append(number)
+            number = table.line_num + 1
+
+
+def _booking_json(row: dict[str, str]) -> bytes:
+    """A row of bookings as an event; what is empty is left out."""
+
+    def cell(text: str) -> bytes:
+        return text_json(text.encode("utf-8", "surrogateescape"))
+
+    def items(text: str) -> list[bytes]:
+        return [cell(item.strip()) for item in text.split(";") if item.strip()]
+
+    parts = [b'"%s":%s' % (name.encode(), cell(row[name])) for name in _BOOKING_TEXTS if row.get(name)]
+    for name in ("start", "end"):
+        text = row.get(name, "")
+        time = text.encode() if re.fullmatch(_INTEGER, text) else cell(text)
+        parts += [b'"%s":%s' % (name.encode(), time)] if text else []
+    parts.append(b'"revision":' + whole_json(row.get("revision", "1").encode("utf-8", "surrogateescape")))
+    if flag := row.get("cancelled", "").lower():
+        parts.append(b'"cancelled":' + _FLAGS.get(flag, cell(flag)))
+    parts.append(b'"patch":[%s]' % b",".join(items(row.get("patch", ""))))
+    devices = [
+        b'{"device_id":%s,"kind":"%s"}' % (name, kind.encode())
+        for column, kind in _BOOKING_DEVICES.items()
+        for name in items(row.get(column, ""))
+    ]
+    parts.append(b'"devices":[%s]' % b",".join(devices))
+    return b"{" + b",".join(parts) + b"}"
+
+
+_FLAGS: Final = {
+    **dict.fromkeys(("true", "t", "yes", "y", "1"), b"true"),
+    **dict.fromkeys(("false", "f", "no", "n", "0"), b"false"),
+}
 
 
 def _json(batch: Any, names: Iterable[str], *, encoding: str = "utf-8") -> list[bytes]:
@@ -214,7 +326,7 @@ def _json(batch: Any, names: Iterable[str], *, encoding: str = "utf-8") -> list[
             pa.scalar(b"", pa.binary()),
         )
         if name in _NUMBERS:
-            made, fits = cells, pc.match_substring_regex(cells, NUMBER)
+            made, fits = cells, pc.match_substring_regex(cells, _CODE if name == "state" else NUMBER)
         elif name in {"time", "received"}:
             whole = pc.match_substring_regex(cells, _INTEGER)
             made, fits = pc.if_else(whole, cells, quoted), pc.match_substring_regex(cells, _PLAIN_TEXT)
@@ -222,7 +334,7 @@ def _json(batch: Any, names: Iterable[str], *, encoding: str = "utf-8") -> list[
             made, fits = quoted, pc.match_substring_regex(cells, _PLAIN_TEXT)
         odd = pc.and_(pc.invert(fits), pc.invert(empty))
         if pc.any(odd).as_py():
-            turned = number_json if name in _NUMBERS else text_json
+            turned = whole_json if name == "state" else number_json if name in _NUMBERS else text_json
             told = [cell.decode().encode(encoding) for cell in pc.filter(cells, odd).to_pylist()]
             some = pa.array([turned(cell) for cell in told], pa.binary())
             made = pc.replace_with_mask(made, odd, some)

@@ -11,15 +11,16 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import numpy as np
 
 from stream.core.events import UNKNOWN, judge, sensible, text_fault
-from stream.core.facts import Fixes
+from stream.core.facts import SECOND, Fixes
+from stream.core.times import EARLIEST, LATEST
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from stream.core.events import UsableLimits
 
-_FIRST: Final = 0
-_LAST: Final = 4_102_444_800  # seconds since 1970: the year 2100
+_FIRST: Final = EARLIEST // SECOND
+_LAST: Final = LATEST // SECOND
 _NUMBERS: Final = ("lon", "lat", "error_m", "speed_mps", "heading_deg")
 
 
@@ -42,7 +43,7 @@ def plain(batch: Any, limits: UsableLimits) -> Plain | None:
 
     Args:
         batch: columns with the event's names; ``device_id`` texts, ``time`` and perhaps ``received``
-            timestamps with a zone, numbers float64 or whole.
+            timestamps with a zone, numbers float64 or whole, ``valid`` and ``outdated`` booleans.
         limits: what is unusable (rule 2).
     """
     import pyarrow as pa
@@ -50,6 +51,7 @@ def plain(batch: Any, limits: UsableLimits) -> Plain | None:
     kinds = {field.name: field.type for field in batch.schema}
     moments = [kinds[name] for name in ("time", "received") if name in kinds]
     numbers = [kinds[name] for name in _NUMBERS if name in kinds]
+    flags = [name for name in ("valid", "outdated") if name in kinds]
     if not (
         (pa.types.is_string(kinds["device_id"]) or pa.types.is_large_string(kinds["device_id"]))
         and all(pa.types.is_timestamp(kind) and kind.tz is not None and kind.unit != "ns" for kind in moments)
@@ -57,6 +59,7 @@ def plain(batch: Any, limits: UsableLimits) -> Plain | None:
             pa.types.is_float64(kind) or (pa.types.is_integer(kind) and kind.bit_width <= 32)
             for kind in numbers
         )
+        and all(pa.types.is_boolean(kinds[name]) for name in flags)
     ):
         return None
     count = batch.num_rows
@@ -75,6 +78,9 @@ def plain(batch: Any, limits: UsableLimits) -> Plain | None:
         column, empty = values[name]
         # NaN that is written out is no number, and a position without one of its needed numbers is none.
         odd |= np.isnan(column) & (~empty if name not in {"lon", "lat"} else True)
+    for name in flags:
+        usual = name == "valid"
+        odd |= batch.column(name).fill_null(usual).to_numpy(zero_copy_only=False) != usual
     lon, lat, error, speed, heading = (values[name][0] for name in _NUMBERS)
     sensible(error, speed, heading)
     odd |= judge(time, lon, lat, error, receipt, limits=limits) >= 0
