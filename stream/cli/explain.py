@@ -180,6 +180,8 @@ def _find(
     policy: Path | None,
 ) -> tuple[Found, Policies]:
     """The duties asked about, from files where some are given, else from the database."""
+    from geo.boundaries.layer import printable
+    from stream.files.account import NothingMatchesError
     from stream.files.explained import from_files
     from stream.store.policies import in_force
     from stream.store.reading.explained import from_database
@@ -188,9 +190,12 @@ def _find(
         if not (areas_ and positions and duties):
             raise click.UsageError("files need all three: --areas, --positions and --duties")
         policies = read_policies(str(policy) if policy else "")
-        found = from_files(
-            areas_, positions, duties, states, policies, scope=scope, wanted=wanted, until=until
-        )
+        try:
+            found = from_files(
+                areas_, positions, duties, states, policies, scope=scope, wanted=wanted, until=until
+            )
+        except NothingMatchesError as nothing:
+            say_no("\n".join(printable(line) for line in nothing.args))
         for line in found.left_out:
             click.echo(line, err=True)
         return found, policies

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
 from typing import TYPE_CHECKING
 
 import click
@@ -78,33 +77,40 @@ def account(
     """Counts officer time from files alone: no Kafka, no database.
 
     Unusable rows are listed by reason and left out. Writes stays.csv, slices.csv, shares.csv with bounds and
-    verdicts, visits.csv and priorities.csv, abstraction.csv, crewing.csv, teams.csv and officers.csv, and
-    doubts.csv: time whose facts contradict each other, also listed with what to do about it.
+    verdicts, visits.csv and priorities.csv, abstraction.csv, crewing.csv, teams.csv and officers.csv;
+    doubts.csv, time whose facts contradict each other; and quality.csv, which says what the facts are worth.
+    The important findings are printed first, with what to do about them. Where nothing matches (no position
+    in any duty, or none near an area) there are no figures, but the likely cause, and the exit code is 1.
 
     Bookings as CSV have the columns duty_id, officer_id and start, and as needed end, patch, radio and
     vehicle (several joined by a semicolon), name, role, team, cancelled, and revision where a duty is there
     twice.
     """
+    from stream.core.quality.wording import warnings
     from stream.core.shares import MISSED
+    from stream.files.account import WITHOUT_FIGURES, by_reason, read, unread_hours
     from stream.files.account import account as count
-    from stream.files.account import doubts, read
 
     policies = read_policies(str(policy) if policy else "")
     facts = read(areas_, positions, duties, states, policies)
     found = count(facts, policies, by=by, until=moment_option(until), jobs=jobs or os.cpu_count() or 1)
     tables = found.tables(policies)
+    nothing = found.unmatched()
+    if nothing:
+        for name in tables.keys() - set(WITHOUT_FIGURES):
+            (out / f"{name}.csv").unlink(missing_ok=True)  # an earlier run's would be taken for this one's
+        tables = {name: tables[name] for name in WITHOUT_FIGURES}
     write_tables(tables, out, quiet=as_json)
-    rejected = {
-        name: dict(Counter(str(item.reason) for item in items))
-        for name, items in facts.rejects.items()
-        if items
-    }
-    force = [item for item in found.figures if item.scope == "force"]
+    rejected = by_reason(facts.rejects)
+    force = [] if nothing else [item for item in found.figures if item.scope == "force"]
+    told = [] if nothing else [*warnings(found.quality), *unread_hours(facts)]
     if as_json:
         print_json(
             {
                 "rows": {name: table.num_rows for name, table in tables.items()},
                 "rejected": rejected,
+                "unmatched": nothing,
+                "warnings": told,
                 "force": [_figure(item, policies) for item in force],
             }
         )
@@ -114,14 +120,19 @@ def account(
             click.echo(f"{name}: left out {listed}", err=True)
             first = facts.rejects[name][0]
             click.echo(f"  the first: row {first.index}: {first.reason}: {printable(first.detail)}", err=True)
-        for line in doubts(facts):
+        for line in told:
             click.echo(printable(line), err=True)
         for line in _doubtful(found):
             click.echo(printable(line), err=True)
-        if not force:
+        if not force and not nothing:
             click.echo("no duty with time to count: cancelled ones count for nothing", err=True)
         for item in force:
             click.echo(_sentence(item, policies))
+    if nothing:
+        first_line, *rest = nothing
+        for line in (f"patrol: {first_line}", *rest):
+            click.echo(printable(line), err=True)
+        context.exit(1)
     missed = [item for item in force if item.verdict(policies.at(item.start).target) == MISSED]
     if strict and missed:
         context.exit(1)

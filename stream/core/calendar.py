@@ -13,8 +13,12 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
+import numpy as np
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from numpy.typing import NDArray
 
 WEEK, MONTH = "week", "month"
 """The kinds of ``Period``."""
@@ -190,3 +194,33 @@ def weeks(start: int, end: int) -> Iterator[tuple[int, int]]:
     while day_start(monday) < end:
         yield day_start(monday), day_start(monday + timedelta(days=7))
         monday += timedelta(days=7)
+
+
+def day_numbers(times: NDArray[np.int64]) -> NDArray[np.int32]:
+    """The local day that each instant lies in.
+
+    Args:
+        times: ``int64[n]``, microseconds since 1970 UTC.
+
+    Returns:
+        ``int32[n]``, days since 1970-01-01, which ``day_of_number`` names.
+    """
+    if not len(times):
+        return np.empty(0, np.int32)
+    # Europe/London is never behind UTC: an instant lies in the UTC day, or already in the next one.
+    day: NDArray[np.int64] = times // _DAY
+    low = int(day.min())
+    present = np.bincount(day - low)
+    midnight = np.zeros(len(present), np.int64)
+    for number in np.flatnonzero(present).tolist():
+        midnight[number] = day_start(day_of_number(low + number + 1))
+    return (day + (times >= midnight[day - low])).astype(np.int32)
+
+
+def day_of_number(number: int) -> date:
+    """The day that is so many days after 1970-01-01."""
+    return date.fromordinal(_EPOCH_DAY + number)
+
+
+_DAY = 86_400_000_000
+_EPOCH_DAY = EPOCH.toordinal()

@@ -98,6 +98,30 @@ class Reject:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Judged:
+    """Every well-formed report of a batch, usable or not: what it is judged by, and how (rule 22).
+
+    Attributes:
+        device: ``int32[n]``, index into ``device_ids``.
+        time: ``int64[n]``, microseconds since 1970 UTC; 0 where ``time_ok`` is False.
+        time_ok: ``bool[n]``, whether the time could be read.
+        receipt: ``int64[n]``, microseconds since 1970 UTC, negative where unknown.
+        verdict: ``int8[n]``, the index in ``REASONS`` of why it was rejected, -1 where it is usable.
+        device_ids: the names that ``device`` points at, bad ones of rejected reports among them.
+    """
+
+    device: NDArray[np.int32]
+    time: NDArray[np.int64]
+    time_ok: NDArray[np.bool_]
+    receipt: NDArray[np.int64]
+    verdict: NDArray[np.int8]
+    device_ids: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.time)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Decoded:
     """A batch of positions decoded.
 
@@ -105,11 +129,13 @@ class Decoded:
         fixes: the accepted ones, in the order of the messages.
         index: ``int64[len(fixes)]``, which message each fix came from, ascending.
         rejects: the others, ascending by ``index``.
+        judged: all that were well formed, in no particular order.
     """
 
     fixes: Fixes
     index: NDArray[np.int64]
     rejects: list[Reject]
+    judged: Judged
 
 
 def decode_positions(
@@ -201,7 +227,8 @@ def decode_positions(
         device_ids=names,
     )
     # The names of rejected messages are dropped: they may be bad ones.
-    return Decoded(select(fixes, good), index[good], rejects)
+    judged = Judged(device, time, time_ok, receipt, verdict, names)
+    return Decoded(select(fixes, good), index[good], rejects, judged)
 
 
 def sensible(
@@ -242,12 +269,12 @@ def judge(
         ``int8[n]``: the index in ``REASONS`` of the first reason that applies, -1 where the fix is usable.
     """
     no_fix = error_m < 0 if doubted is None else doubted | (error_m < 0)
-    columns = time, lon, lat, error_m, receipt, no_fix
-    verdict = _judge(*columns, limits)
+    verdict = _judge(time, lon, lat, error_m, receipt, no_fix, limits)
     for start, later in limits.later:
-        rows = time >= start
-        if rows.any():
-            verdict[rows] = _judge(*(column[rows] for column in columns), later)
+        at = time >= start
+        if at.any():
+            where = lon[at], lat[at], error_m[at]
+            verdict[at] = _judge(time[at], *where, receipt[at], no_fix[at], later)
     return verdict
 
 

@@ -20,18 +20,23 @@ from geo.matching.history import AreaHistory
 from stream.core import calendar, frames
 from stream.core.events import decode_duties, decode_states
 from stream.core.policy import BEGINNING, limits
+from stream.core.quality.clocks import clock_offsets, offset_words
 from stream.core.quality.doubts import Doubts
 from stream.core.quality.doubts import doubts as doubts_of
+from stream.core.quality.findings import Examined, findings
+from stream.core.quality.heard import Gathered, Heard
+from stream.core.quality.tracks import Extent, Tracked, held, renumbered, tracked
+from stream.core.quality.unmatched import unmatched
 from stream.core.shares import shares
 from stream.core.slices import newest, slices, up_to
-from stream.core.stays import in_order
 from stream.files.crowd import stays_of_all
 from stream.files.sheets import CountedAccount, sheets
 from stream.files.sheets.contract import last_known
+from stream.files.sheets.quality_table import quality_table
 from stream.files.tracks import TrackRows, TracksError, read_fixes, read_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     import pyarrow as pa
 
@@ -39,6 +44,7 @@ if TYPE_CHECKING:
     from stream.core.events import Reject
     from stream.core.facts import Duty, Fixes, StateReport
     from stream.core.policy import Policies
+    from stream.core.quality.findings import QualityFindings
     from stream.core.shares import Figures
     from stream.core.slices import Slices
     from stream.core.stays import Stays
@@ -46,6 +52,10 @@ if TYPE_CHECKING:
 
 class AccountError(ValueError):
     """A file cannot be used; the message says which and what to do."""
+
+
+class NothingMatchesError(Exception):
+    """The facts do not belong together, so there is no figure; its lines are the reason and likely causes."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,6 +66,7 @@ class Facts:
         areas: the boundaries in force from the beginning.
         rejects: by file, what was not usable and why.
         later: boundaries that come into force at a time (microseconds): all areas of the kinds among them.
+        heard: all reports of positions by device and day, rejects among them (rule 22).
     """
 
     areas: AreaSet
@@ -64,11 +75,17 @@ class Facts:
     states: list[StateReport]
     rejects: dict[str, list[Reject]] = field(default_factory=dict)
     later: tuple[tuple[int, AreaSet], ...] = ()
+    heard: Heard = field(default_factory=lambda: Heard.joined([]))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Account:
-    """What the facts amount to."""
+    """What the facts amount to.
+
+    Attributes:
+        examined: the facts as ``stream.core.quality`` examines them (rule 22).
+        quality: the findings about them.
+    """
 
     facts: Facts
     history: AreaHistory
@@ -78,10 +95,16 @@ class Account:
     figures: list[Figures]
     until: int
     doubts: Doubts
+    examined: Examined
+    quality: QualityFindings
+
+    def unmatched(self) -> list[str]:
+        """Why there can be no figure, and the likely causes; empty where anything matches."""
+        return unmatched(self.examined, self.facts.fixes, self.quality)
 
     def tables(self, policies: Policies) -> dict[str, pa.Table]:
         """The files by name: those of the public contract and what came to them (``stream.files.sheets``)."""
-        return sheets(
+        found = sheets(
             CountedAccount(
                 self.stays,
                 self.slices,
@@ -95,6 +118,12 @@ class Account:
             ),
             policies,
         )
+        found["quality"] = quality_table(self.quality)
+        return found
+
+
+WITHOUT_FIGURES = ("stays", "slices", "quality")
+"""The files that may be written where nothing matches: what there is, and the findings that say why."""
 
 
 def read(
@@ -116,15 +145,17 @@ def read(
     rejects: dict[str, list[Reject]] = {}
     found, later = _versions(areas)
     joining, usable = frames.Joining(), 0
+    told = Gathered()
     for path in positions:
         bad: list[Reject] = []
         for chunk in read_fixes(path, limits=limits(policies)):
             joining.add(chunk.fixes)
+            told.add(chunk.heard)
             usable += len(chunk.fixes)
             bad += chunk.rejects
         rejects[str(path)] = bad
         if bad and not usable:
-            raise AccountError(f"{path}: no usable position; {_why(bad)}")
+            raise AccountError(f"{path}: no usable position; {_why(bad)}{_clock(told.done())}")
     lines = _lines(duties)
     booked, _, bad = decode_duties(lines.value)
     rejects[str(duties)] = bad = _at_lines(bad, lines)
@@ -136,7 +167,15 @@ def read(
         lines = _lines(states)
         keyed, _, bad = decode_states(lines.value)
         rejects[str(states)] = _at_lines(bad, lines)
-    return Facts(found, joining.done(), booked, keyed, rejects, later)
+    return Facts(found, joining.done(), booked, keyed, rejects, later, told.done())
+
+
+def _clock(told: Heard) -> str:
+    """The clock that is off by the same amount in most reports, as the likely cause; empty where none is."""
+    found = max(clock_offsets(told), key=lambda item: item.reports, default=None)
+    if found is None:
+        return ""
+    return f"; the clock of device {told.device_ids[found.device]!r} is {offset_words(found.seconds)}"
 
 
 def _at_lines(rejects: Sequence[Reject], lines: TrackRows) -> list[Reject]:
@@ -153,24 +192,9 @@ def _why(rejects: Sequence[Reject]) -> str:
     return f"left out {listed}; row {first.index}: {first.reason}: {first.detail}"
 
 
-def strangers(facts: Facts) -> dict[str, int]:
-    """Home neighbourhoods that no area file has, with the number of duties: nobody can ever be on them."""
-    known = {
-        area.area_id
-        for areas in (facts.areas, *(areas for _, areas in facts.later))
-        for area in areas.areas()
-        if area.kind == Kind.NEIGHBOURHOOD
-    }
-    return dict(Counter(area for duty in facts.duties for area in duty.patch if area not in known))
-
-
-def doubts(facts: Facts) -> list[str]:
-    """Probable mistakes, one a line: patches that no area file has, unreadable days and hours."""
-    lines = [
-        f"no area file has the neighbourhood {area}, the patch of {count} duties: "
-        "their time cannot be on patch"
-        for area, count in sorted(strangers(facts).items())
-    ]
+def unread_hours(facts: Facts) -> list[str]:
+    """Priority areas whose days or hours cannot be read, one a line."""
+    lines = []
     for areas in (facts.areas, *(areas for _, areas in facts.later)):
         for area in areas.areas():
             if area.kind is not Kind.PRIORITY:
@@ -282,13 +306,68 @@ def account(
     """
     history = history_of(facts.areas, facts.later)
     duties = newest(facts.duties)
-    fixes = in_order(facts.fixes)
-    found = stays_of_all(fixes, history, policies, jobs=jobs)
-    counted = slices(duties, found, fixes.device_ids, facts.states, history.places, policies)
-    doubtful = doubts_of(duties, fixes, found, counted, history.places, policies)
+    booked, booked_ids = held(duties)
+    mine = renumbered(booked, booked_ids, facts.fixes.device_ids)
+    versions = [facts.areas, *(areas for _, areas in facts.later)]
+    extent = Extent.of(versions)
+    seen: list[Tracked] = []
+
+    def look(reported: Fixes, ordered: Fixes) -> None:
+        seen.append(tracked(reported, ordered, mine, extent, policies))
+
+    found = stays_of_all(facts.fixes, history, policies, jobs=jobs, look=look)
+    if not seen:
+        look(facts.fixes, facts.fixes)
+    counted = slices(duties, found, facts.fixes.device_ids, facts.states, history.places, policies)
+    doubtful = doubts_of(duties, facts.fixes, found, counted, history.places, policies)
     until = last_known(counted, duties) if until is None else until
-    made = figures(counted, duties, history.places, by, until, doubtful)
-    return Account(facts, history, duties, found, counted, made, until, doubtful)
+    examined = Examined(
+        duties,
+        facts.states,
+        facts.fixes.device_ids,
+        facts.heard,
+        Tracked.of_groups(seen),
+        booked,
+        booked_ids,
+        counted,
+        {
+            code: name
+            for areas in versions
+            for kind, code, name in zip(areas.kind, areas.area_id, areas.name, strict=True)
+            if kind is Kind.NEIGHBOURHOOD
+        },
+        _by_name(by_reason(facts.rejects)),
+        until,
+    )
+    return Account(
+        facts,
+        history,
+        duties,
+        found,
+        counted,
+        figures(counted, duties, history.places, by, until, doubtful),
+        until,
+        doubtful,
+        examined,
+        findings(examined),
+    )
+
+
+def _by_name(rejects: Mapping[str, Mapping[str, int]]) -> dict[str, Counter[str]]:
+    """The same by the files' names alone: what is found must not depend on where files are kept."""
+    found: dict[str, Counter[str]] = {}
+    for name, reasons in rejects.items():
+        found.setdefault(Path(name).name, Counter()).update(reasons)
+    return found
+
+
+def by_reason(rejects: Mapping[str, Sequence[Reject]]) -> dict[str, dict[str, int]]:
+    """How many rows of each file were left out, by reason; only of files of which any were."""
+    return {
+        name: dict(sorted(Counter(str(item.reason) for item in items).items()))
+        for name, items in rejects.items()
+        if items
+    }
 
 
 def figures(

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from stream.core.stays import Stays, stays, take
+from stream.core.stays import Stays, in_order, stays, take
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -39,7 +39,13 @@ def groups(device: NDArray[np.int32], devices: int, at_once: int) -> list[tuple[
 
 
 def stays_of_all(
-    fixes: Fixes, history: AreaHistory, policies: Policies, *, jobs: int = 1, at_once: int = AT_ONCE
+    fixes: Fixes,
+    history: AreaHistory,
+    policies: Policies,
+    *,
+    jobs: int = 1,
+    at_once: int = AT_ONCE,
+    look: Callable[[Fixes, Fixes], None] | None = None,
 ) -> Stays:
     """The stays of all devices (see ``stream.core.stays.stays``), in bounded memory.
 
@@ -49,20 +55,22 @@ def stays_of_all(
         policies: the settings of rules 3, 4 and 14.
         jobs: how many threads.
         at_once: about how many fixes each takes at a time.
+        look: is given each group's fixes as reported, and the same after rule 1, from any thread and in any
+            order; so that whatever else is to be known of a track need not sort it again.
     """
     parts = groups(fixes.device, len(fixes.device_ids), at_once)
     # Each thread has a history of its own, since a history learns; which group goes to which is fixed.
     histories = [history, *(history.again() for _ in range(min(jobs, len(parts)) - 1))]
 
     def work(number: int) -> list[Stays]:
-        return [
-            stays(
-                take(fixes, np.flatnonzero((fixes.device >= low) & (fixes.device < high))),
-                histories[number],
-                policies,
-            )
-            for low, high in parts[number :: len(histories)]
-        ]
+        found = []
+        for low, high in parts[number :: len(histories)]:
+            reported = take(fixes, np.flatnonzero((fixes.device >= low) & (fixes.device < high)))
+            ordered = in_order(reported)
+            if look is not None:
+                look(reported, ordered)
+            found.append(stays(ordered, histories[number], policies))
+        return found
 
     if len(histories) == 1:
         done = [work(0)]

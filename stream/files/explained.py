@@ -34,11 +34,15 @@ def from_files(
 
     Raises:
         AccountError, AreaFileError, TracksError, OSError: a file cannot be read or used.
+        NothingMatchesError: there is no figure to explain.
     """
-    from stream.files.account import account, doubts, read
+    from stream.core.quality.wording import warnings
+    from stream.files.account import NothingMatchesError, account, read, unread_hours
 
     facts = read(areas, positions, duties, states, policies)
     done = account(facts, policies, until=until)
+    if nothing := done.unmatched():
+        raise NothingMatchesError(*nothing)
     starts = [duty.start for duty in done.duties if is_of(duty, scope, wanted)]
     newest = int(facts.fixes.time.max()) if len(facts.fixes) else None
     return Found(
@@ -54,7 +58,11 @@ def from_files(
             newest,
         ),
         (min(starts), max(starts)) if starts else None,
-        (*left_out_lines(facts.rejects), *doubts(facts)),
+        (
+            *left_out_lines(facts.rejects),
+            *warnings(done.quality),
+            *unread_hours(facts),
+        ),
         done.doubts,
     )
 

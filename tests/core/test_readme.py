@@ -21,6 +21,7 @@ import pytest
 from stream.cli import patrol
 from stream.core.events import Reason
 from stream.core.policy import COUNTS, Policy, parse_policies
+from stream.core.quality.findings import FINDINGS, SCOPES
 from stream.core.slices import ACTIVITIES
 from stream.pipeline.processes import PARTS, in_words
 from stream.settings import SETTINGS, Settings
@@ -374,9 +375,16 @@ def test_the_rules_table_has_every_rule() -> None:
     heading = "The accounting rules and their interpretation"
     found = [rule for row in _rows(INSIDE, heading) for rule in re.findall(r"(\d+)([a-z]?)", row[0])]
     numbers = [int(number) for number, part in found if not part]
-    assert numbers == list(range(1, max(21, *numbers) + 1))
+    assert numbers == list(range(1, 23))
     assert found == sorted(found, key=lambda rule: (int(rule[0]), rule[1]))
     assert len(set(found)) == len(found)
+
+
+def test_the_findings_are_told() -> None:
+    """stream/README.md lists every finding about the facts once, with scopes that there are."""
+    rows = _rows(INSIDE, "The findings about the facts")
+    assert sorted(name for row in rows for name in re.findall(r"`(\w+)`", row[0])) == sorted(FINDINGS)
+    assert all(set(row[1].split(", ")) <= set(SCOPES) for row in rows)
 
 
 def test_the_layout_has_every_room() -> None:

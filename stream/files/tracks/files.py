@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from stream.core import frames
-from stream.core.events import decode_positions
+from stream.core.events import Reject, UsableLimits, decode_positions
+from stream.core.quality.heard import Heard, heard
 from stream.files.tracks.gpx import read_gpx
 from stream.files.tracks.nmea import read_nmea
 from stream.files.tracks.rows import TrackRows, TracksError, open_file
@@ -42,11 +43,13 @@ class TrackFixes:
         fixes: what is usable (rule 2, judged by the event's own ``received`` where it has one).
         line: ``int64[len(fixes)]``, where each stands in the file, as in :class:`TrackRows`.
         rejects: the others; ``index`` is their line.
+        heard: what was heard of each device by day, rejects among it (rule 22).
     """
 
     fixes: Fixes
     line: NDArray[np.int64]
     rejects: list[Reject]
+    heard: Heard
 
 
 def read_fixes(path: Path, *, limits: UsableLimits, chunk: int = CHUNK) -> Iterator[TrackFixes]:
@@ -73,7 +76,7 @@ def _decoded(rows: TrackRows, limits: UsableLimits) -> TrackFixes:
     decoded = decode_positions(rows.value, None, limits=limits, traccar=True)
     found = [replace(reject, index=int(rows.line[reject.index])) for reject in decoded.rejects]
     rejects = sorted(found + rows.rejects, key=lambda reject: reject.index)
-    return TrackFixes(decoded.fixes, rows.line[decoded.index], rejects)
+    return TrackFixes(decoded.fixes, rows.line[decoded.index], rejects, heard(decoded.judged))
 
 
 def _read_typed(path: Path, limits: UsableLimits, chunk: int) -> Iterator[TrackFixes]:
@@ -83,14 +86,19 @@ def _read_typed(path: Path, limits: UsableLimits, chunk: int) -> Iterator[TrackF
         if isinstance(part, TrackRows) or found is None:
             yield _decoded(part if isinstance(part, TrackRows) else as_rows(part), limits)
             continue
-        told = TrackFixes(found.fixes, part.number + found.row, [])
+        told = TrackFixes(found.fixes, part.number + found.row, [], heard(found.judged))
         if len(found.odd):
             # A row may have been too odd for the fast path, and be good on the other.
             other = _decoded(as_rows(part, found.odd), limits)
             fixes = frames.join([told.fixes, other.fixes])
             line = np.concatenate([told.line, other.line])
             order = np.argsort(line)
-            told = TrackFixes(frames.select(fixes, order), line[order], other.rejects)
+            told = TrackFixes(
+                frames.select(fixes, order),
+                line[order],
+                other.rejects,
+                Heard.joined([told.heard, other.heard]),
+            )
         yield told
 
 

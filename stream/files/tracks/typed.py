@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
-from stream.core.events import UNKNOWN, judge, sensible, text_fault
+from stream.core.events import UNKNOWN, Judged, judge, sensible, text_fault
 from stream.core.facts import SECOND, Fixes
 from stream.core.times import EARLIEST, LATEST
 
@@ -31,11 +31,13 @@ class Plain(NamedTuple):
         fixes: those that are usable, in their order.
         row: ``int64[len(fixes)]``, which row of the batch each is.
         odd: ``int64[k]``, the rows that have to be read in the other way, rejected ones among them.
+        judged: the usable ones with their receipts.
     """
 
     fixes: Fixes
     row: NDArray[np.int64]
     odd: NDArray[np.int64]
+    judged: Judged
 
 
 def plain(batch: Any, limits: UsableLimits) -> Plain | None:
@@ -95,7 +97,12 @@ def plain(batch: Any, limits: UsableLimits) -> Plain | None:
         heading[good].astype(np.float32),
         tuple(names),
     )
-    return Plain(_named(fixes), good, np.flatnonzero(odd))
+    fixes = _named(fixes)
+    usable = np.ones(len(good), np.bool_)
+    judged = Judged(
+        fixes.device, fixes.time, usable, receipt[good], np.full(len(good), -1, np.int8), fixes.device_ids
+    )
+    return Plain(fixes, good, np.flatnonzero(odd), judged)
 
 
 def _named(fixes: Fixes) -> Fixes:

@@ -30,6 +30,7 @@ from stream.web.live.officers import (
     officer_now_json,
 )
 from stream.web.live.pulse import EVENTS_SENT
+from stream.web.live.quality import LiveQuality, QualityJson
 from stream.web.live.units import UnitsJson, units_json
 from stream.web.problems import ProblemError, known
 
@@ -95,6 +96,7 @@ def router(pulse: Pulse, boundaries: Boundaries) -> APIRouter:
     """
     routes = APIRouter(prefix="/api/v1", tags=["live"])
     drawn: dict[tuple[int, ...], tuple[bytes, bytes, str]] = {}
+    trust = LiveQuality(pulse, boundaries)
 
     def features(period: InForce | None) -> AreaFeaturesJson:
         if period is None:
@@ -133,6 +135,13 @@ def router(pulse: Pulse, boundaries: Boundaries) -> APIRouter:
     async def live(request: Request) -> Response:
         known(request.query_params.multi_items(), ())
         return answer(pulse.live_json(await pulse.now()))
+
+    @routes.get(
+        "/quality", **operation("quality", "What the facts behind the live figures are worth", QualityJson)
+    )
+    async def quality(request: Request) -> Response:
+        known(request.query_params.multi_items(), ())
+        return answer(await trust.now())
 
     @routes.get("/units", **operation("units", "The devices' last positions", UnitsJson, media=GEOJSON))
     async def units(request: Request) -> Response:

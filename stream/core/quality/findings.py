@@ -1,0 +1,568 @@
+"""The findings about the facts, as ``quality.csv`` has them (rule 22).
+
+Facts in, columns out; nothing here changes a figure. What each finding means, and what to do about it, is
+listed in ``stream/README.md``; ``stream.core.quality.warnings`` says the important ones in plain words.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from stream.core.calendar import day_numbers, day_of_number, day_start
+from stream.core.columns import changes
+from stream.core.events import REASONS
+from stream.core.facts import SECOND
+from stream.core.quality.clocks import clock_offsets, offset_words
+from stream.core.quality.heard import NO_DAY, NO_DELAY, TAKEN
+from stream.core.quality.ids import Lookup
+from stream.core.quality.tracks import ANY_DUTY, MISTAKES, joined
+from stream.core.slices import NO_DEVICE, up_to
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from stream.core.facts import Duty, StateReport
+    from stream.core.quality.heard import Heard
+    from stream.core.quality.tracks import Held, Tracked
+    from stream.core.slices import Slices
+
+DEVICE, DUTY, OFFICER, PATCH, INPUT = "device", "duty", "officer", "patch", "input"
+SCOPES: Final = (INPUT, PATCH, OFFICER, DUTY, DEVICE)
+"""In the order in which they are listed."""
+
+FINDINGS: Final = (
+    "positions",
+    "repeated",
+    "rejected",
+    "interval_median",
+    "interval_p95",
+    "delay_median",
+    "delay_p95",
+    "silent",
+    "jump",
+    "decided",
+    "far_from_force",
+    *(str(mistake) for mistake in MISTAKES),
+    "clock_offset",
+    "none_usable",
+    "never_heard",
+    "near_id",
+    "not_booked",
+    "no_device",
+    "open_duty",
+    "too_long_duty",
+    "overlapping_duties",
+    "state_without_duty",
+    "state_outside_duty",
+    "unknown_patch",
+)
+"""Every finding; the first ones are plain counts."""
+
+OPEN_S: Final = 16 * 3600
+"""An open duty older than this has probably been forgotten."""
+LONGEST_DUTY_S: Final = 24 * 3600
+"""A booked duty longer than this is probably a mistyped date."""
+NO_SECONDS: Final = -(2**62)
+"""The seconds of a finding that has none."""
+LISTED: Final = 3
+"""How many names a detail gives before it says how many more there are."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class QualityFindings:
+    """Findings as columns, sorted by scope, id, day, finding and detail.
+
+    Attributes:
+        scope: ``int8[n]``, index into ``SCOPES``.
+        id: ``int32[n]``, index into ``texts``.
+        day: ``int32[n]``, days since 1970-01-01, local (rule 19); ``NO_DAY`` where there is none.
+        finding: ``int8[n]``, index into ``FINDINGS``.
+        count: ``int64[n]``.
+        us: ``int64[n]``, microseconds; ``NO_SECONDS`` where a finding has no time.
+        detail: ``int32[n]``, index into ``texts``.
+        texts: ids and details.
+    """
+
+    scope: NDArray[np.int8]
+    id: NDArray[np.int32]
+    day: NDArray[np.int32]
+    finding: NDArray[np.int8]
+    count: NDArray[np.int64]
+    us: NDArray[np.int64]
+    detail: NDArray[np.int32]
+    texts: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.count)
+
+    def only(self, *findings: str) -> QualityFindings:
+        """Those of some kinds alone."""
+        some = np.isin(self.finding, [FINDINGS.index(name) for name in findings])
+        return QualityFindings(
+            self.scope[some],
+            self.id[some],
+            self.day[some],
+            self.finding[some],
+            self.count[some],
+            self.us[some],
+            self.detail[some],
+            self.texts,
+        )
+
+    def rows(self, *findings: str) -> list[QualityFinding]:
+        """Those of some kinds, all where none is named, in their order."""
+        wanted = [FINDINGS.index(name) for name in findings or FINDINGS]
+        return [
+            QualityFinding(
+                SCOPES[int(self.scope[at])],
+                self.texts[int(self.id[at])],
+                day_text(int(self.day[at])),
+                FINDINGS[int(self.finding[at])],
+                int(self.count[at]),
+                None if self.us[at] == NO_SECONDS else int(self.us[at]),
+                self.texts[int(self.detail[at])],
+            )
+            for at in np.flatnonzero(np.isin(self.finding, wanted)).tolist()
+        ]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class QualityFinding:
+    """One finding: a row of ``quality.csv``; ``us`` is in microseconds, ``day`` may be empty."""
+
+    scope: str
+    id: str
+    day: str
+    finding: str
+    count: int
+    us: int | None
+    detail: str
+
+
+def day_text(day: int) -> str:
+    """A day's number as ``2026-11-23``, empty for ``NO_DAY``."""
+    return "" if day == NO_DAY else day_of_number(day).isoformat()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Examined:
+    """The facts that are examined, and what has been found out about them.
+
+    Attributes:
+        duties: newest revisions, sorted by ``duty_id``; cancelled ones are passed over.
+        states: radio states.
+        device_ids: the names behind ``tracked.days.device`` and ``slices.device``.
+        heard: all reports, rejects among them.
+        tracked: what the tracks are worth.
+        booked: when devices are booked, in the numbering of ``booked_ids``.
+        booked_ids: the devices that duties name, sorted.
+        slices: those of ``duties``.
+        neighbourhoods: by ``area_id`` the names of all neighbourhoods of all boundary versions.
+        rejects: by input, and then by reason, how many rows were left out.
+        until: everything is counted up to here, microseconds.
+    """
+
+    duties: Sequence[Duty]
+    states: Sequence[StateReport]
+    device_ids: Sequence[str]
+    heard: Heard
+    tracked: Tracked
+    booked: Held
+    booked_ids: Sequence[str]
+    slices: Slices
+    neighbourhoods: Mapping[str, str]
+    rejects: Mapping[str, Mapping[str, int]]
+    until: int
+
+
+def findings(facts: Examined) -> QualityFindings:
+    """Everything that is to be said about the facts, plain counts among it (rule 22)."""
+    made = _Collected()
+    _inputs(made, facts)
+    _days(made, facts)
+    _heard(made, facts)
+    _clocks(made, facts)
+    _decided(made, facts)
+    _covered(made, facts)
+    _unmatched_devices(made, facts)
+    _duties(made, facts)
+    _officers(made, facts)
+    _patches(made, facts)
+    return made.done()
+
+
+@dataclass(slots=True)
+class _Collected:
+    """Findings while they are collected."""
+
+    texts: dict[str, int] = field(default_factory=lambda: {"": 0})
+    parts: list[tuple[NDArray[np.int64], ...]] = field(default_factory=list)
+    single: list[tuple[int, ...]] = field(default_factory=list)
+
+    def code(self, text: str) -> int:
+        return self.texts.setdefault(text, len(self.texts))
+
+    def codes(self, texts: Iterable[str]) -> NDArray[np.int64]:
+        return np.array([self.code(text) for text in texts], np.int64)
+
+    def add(
+        self,
+        scope: str,
+        name: str,
+        day: int,
+        finding: str,
+        count: int,
+        us: int | None = None,
+        detail: str = "",
+    ) -> None:
+        """One finding."""
+        at, number = SCOPES.index(scope), FINDINGS.index(finding)
+        time = NO_SECONDS if us is None else us
+        self.single.append((at, self.code(name), day, number, count, time, self.code(detail)))
+
+    def extend(
+        self,
+        scope: str,
+        ids: NDArray[np.int64],
+        day: NDArray[np.integer],
+        finding: str,
+        count: NDArray[np.int64],
+        us: NDArray[np.int64] | None = None,
+        detail: NDArray[np.int64] | None = None,
+    ) -> None:
+        """Many findings of one kind; ``ids`` and ``detail`` as ``codes`` numbers texts."""
+        size = len(count)
+        self.parts.append(
+            (
+                np.full(size, SCOPES.index(scope)),
+                ids,
+                day.astype(np.int64),
+                np.full(size, FINDINGS.index(finding)),
+                count,
+                np.full(size, NO_SECONDS) if us is None else us,
+                np.zeros(size, np.int64) if detail is None else detail,
+            )
+        )
+
+    def done(self) -> QualityFindings:
+        table = np.array(self.single, np.int64).reshape(-1, 7)
+        columns = [np.concatenate([table[:, at], *(part[at] for part in self.parts)]) for at in range(7)]
+        texts = sorted(self.texts)
+        rank = np.empty(len(texts), np.int64)
+        rank[[self.texts[text] for text in texts]] = np.arange(len(texts))
+        scope, name, day, finding, count, us, detail = columns
+        name, detail = rank[name], rank[detail]
+        order = np.lexsort((us, count, detail, finding, day, name, scope))
+        return QualityFindings(
+            scope[order].astype(np.int8),
+            name[order].astype(np.int32),
+            day[order].astype(np.int32),
+            finding[order].astype(np.int8),
+            count[order],
+            us[order],
+            detail[order].astype(np.int32),
+            tuple(texts),
+        )
+
+
+def _inputs(made: _Collected, facts: Examined) -> None:
+    for name, reasons in facts.rejects.items():
+        for reason, count in reasons.items():
+            made.add(INPUT, name, NO_DAY, "rejected", count, detail=reason)
+
+
+def _days(made: _Collected, facts: Examined) -> None:
+    """By device and day: positions, repeats, jumps, intervals, positions far off or misplaced."""
+    days = facts.tracked.days
+    names = made.codes(facts.device_ids)
+    ids = names[days.device]
+    made.extend(DEVICE, ids, days.day, "positions", days.fixes)
+    for finding, column in (("repeated", days.repeats), ("jump", days.jumps)):
+        some = column > 0
+        made.extend(DEVICE, ids[some], days.day[some], finding, column[some])
+    some = days.intervals > 0
+    for finding, column in (("interval_median", days.median_ms), ("interval_p95", days.p95_ms)):
+        made.extend(DEVICE, ids[some], days.day[some], finding, days.intervals[some], column[some] * 1000)
+    some = days.far > 0
+    distances = made.codes(f"{metres / 1000:,.0f} km" for metres in days.far_m[some].tolist())
+    made.extend(DEVICE, ids[some], days.day[some], "far_from_force", days.far[some], detail=distances)
+    wrong = facts.tracked.misplaced
+    for number, mistake in enumerate(MISTAKES):
+        some = wrong.mistake == number
+        made.extend(DEVICE, names[wrong.device[some]], wrong.day[some], str(mistake), wrong.count[some])
+
+
+def _heard(made: _Collected, facts: Examined) -> None:
+    """By device and day: rejects by reason, and the delay of what was taken."""
+    heard = facts.heard
+    names = made.codes(heard.device_ids)
+    rejected = np.flatnonzero(heard.verdict != TAKEN)
+    first = (
+        rejected[changes(heard.device[rejected], heard.day[rejected], heard.verdict[rejected])]
+        if len(rejected)
+        else rejected
+    )
+    if len(first):
+        count = np.add.reduceat(heard.count[rejected], np.searchsorted(rejected, first))
+        reasons = made.codes(str(reason) for reason in REASONS)[heard.verdict[first]]
+        made.extend(DEVICE, names[heard.device[first]], heard.day[first], "rejected", count, detail=reasons)
+
+    taken = np.flatnonzero((heard.verdict == TAKEN) & (heard.delay != NO_DELAY))
+    if not len(taken):
+        return
+    device, day, delay, count = (c[taken] for c in (heard.device, heard.day, heard.delay, heard.count))
+    begin = np.flatnonzero(changes(device, day))
+    reach = np.cumsum(count)
+    before = np.concatenate([[0], reach])[begin]
+    total = np.add.reduceat(count, begin)
+    for finding, percent in (("delay_median", 50), ("delay_p95", 95)):
+        # Sorted by delay within each device and day: the rank is found in the running count.
+        at = np.searchsorted(reach, before + np.maximum(-(-total * percent // 100), 1))
+        made.extend(
+            DEVICE, names[device[begin]], day[begin], finding, total, delay[at].astype(np.int64) * SECOND
+        )
+
+
+def _clocks(made: _Collected, facts: Examined) -> None:
+    for item in clock_offsets(facts.heard):
+        name = facts.heard.device_ids[item.device]
+        made.add(
+            DEVICE,
+            name,
+            item.day,
+            "clock_offset",
+            item.reports,
+            item.seconds * SECOND,
+            offset_words(item.seconds),
+        )
+
+
+def _decided(made: _Collected, facts: Examined) -> None:
+    """By device and day, and by duty: the time for which a device said where its officer was."""
+    found = up_to(facts.slices, facts.until)
+    found = found.take(found.device != NO_DEVICE)
+    if not len(found):
+        return
+    names = made.codes(facts.device_ids)
+    duty_ids = made.codes(duty.duty_id for duty in facts.duties)
+    began = day_numbers(np.array([duty.start for duty in facts.duties], np.int64))
+
+    order = np.lexsort((found.device, found.duty))
+    duty, device, lasting = found.duty[order], found.device[order], (found.end - found.start)[order]
+    first = np.flatnonzero(changes(duty, device))
+    made.extend(
+        DUTY,
+        duty_ids[duty[first]],
+        began[duty[first]],
+        "decided",
+        np.diff(np.append(first, len(order))),
+        np.add.reduceat(lasting, first),
+        names[device[first]],
+    )
+
+    # A slice over midnight is one of each of its days.
+    start, end, device = found.start, found.end, found.device.astype(np.int64)
+    parts = []
+    while len(start):
+        day = day_numbers(start)
+        midnight = _next_midnight(day)
+        parts.append((device, day, np.minimum(end, midnight) - start))
+        over = end > midnight
+        start, end, device = midnight[over], end[over], device[over]
+    device, day, lasting = (np.concatenate(column) for column in zip(*parts, strict=True))
+    order = np.lexsort((day, device))
+    device, day, lasting = device[order], day[order], lasting[order]
+    first = np.flatnonzero(changes(device, day))
+    made.extend(
+        DEVICE,
+        names[device[first]],
+        day[first],
+        "decided",
+        np.diff(np.append(first, len(order))),
+        np.add.reduceat(lasting, first),
+    )
+
+
+def _next_midnight(day: NDArray[np.int32]) -> NDArray[np.int64]:
+    found, at = np.unique(day, return_inverse=True)
+    return np.array([day_start(day_of_number(number + 1)) for number in found.tolist()], np.int64)[at]
+
+
+def _covered(made: _Collected, facts: Examined) -> None:
+    """By duty and device, and by device and day: reports while booked, and silences."""
+    covered, booked = facts.tracked.covered, facts.booked
+    names = made.codes(facts.booked_ids)
+    duty_ids = made.codes(duty.duty_id for duty in facts.duties)
+    # Where there is no report at all, the whole stretch is one silence.
+    fixes, gaps = np.zeros(len(booked), np.int64), np.ones(len(booked), np.int64)
+    silent = np.minimum(booked.end, facts.until) - booked.start
+    fixes[covered.row], gaps[covered.row], silent[covered.row] = covered.fixes, covered.gaps, covered.silent
+    begun = booked.start < facts.until
+    for scope, rows in ((DUTY, booked.duty != ANY_DUTY), (DEVICE, booked.duty == ANY_DUTY)):
+        row = np.flatnonzero(rows & begun)
+        if not len(row):
+            continue
+        device, day = booked.device[row], day_numbers(booked.start[row])
+        key = booked.duty[row] if scope == DUTY else day
+        order = np.lexsort((key, device))
+        row, device, day, key = row[order], device[order], day[order], key[order]
+        first = np.flatnonzero(changes(device, key))
+        seen, times, lasting = (np.add.reduceat(column[row], first) for column in (fixes, gaps, silent))
+        own = names[device[first]]
+        ids = duty_ids[key[first]] if scope == DUTY else own
+        detail = own if scope == DUTY else np.zeros(len(own), np.int64)
+        if scope == DUTY:
+            some = seen > 0
+            made.extend(DUTY, ids[some], day[first][some], "positions", seen[some], detail=detail[some])
+        quiet = times > 0
+        made.extend(
+            scope, ids[quiet], day[first][quiet], "silent", times[quiet], lasting[quiet], detail[quiet]
+        )
+
+
+def _unmatched_devices(made: _Collected, facts: Examined) -> None:
+    """Devices that were booked and not heard, or heard and not booked, and the ones that were meant."""
+    heard, days = facts.heard, facts.tracked.days
+    fixes = np.bincount(days.device, weights=days.fixes, minlength=len(facts.device_ids))
+    located = {facts.device_ids[code]: int(fixes[code]) for code in np.flatnonzero(fixes).tolist()}
+    booked: dict[str, list[Duty]] = {}
+    for duty in facts.duties:
+        if not duty.cancelled and duty.start < facts.until:
+            for name in dict.fromkeys(item.device_id for item in duty.devices):
+                booked.setdefault(name, []).append(duty)
+    strangers = Lookup(located.keys() - booked.keys())
+    reported = set(heard.device_ids)
+    for name, duties in sorted(booked.items()):
+        first = int(day_numbers(np.array([min(duty.start for duty in duties)], np.int64))[0])
+        near = strangers.near(name)
+        for other in near:
+            made.add(DEVICE, name, first, "near_id", located[other], detail=other)
+        if name in located:
+            continue
+        if name in reported:
+            _none_usable(made, heard, name)
+        else:
+            made.add(
+                DEVICE,
+                name,
+                first,
+                "never_heard",
+                len(duties),
+                detail=listed([duty.duty_id for duty in duties]),
+            )
+    began = dict(zip(days.device[::-1].tolist(), days.day[::-1].tolist(), strict=True))
+    code_of = {name: code for code, name in enumerate(facts.device_ids)}
+    for name in sorted(located.keys() - booked.keys()):
+        made.add(DEVICE, name, began[code_of[name]], "not_booked", located[name])
+
+
+def _none_usable(made: _Collected, heard: Heard, name: str) -> None:
+    rows = np.flatnonzero(heard.device == heard.device_ids.index(name))
+    by_reason: Counter[str] = Counter()
+    for verdict, count in zip(heard.verdict[rows].tolist(), heard.count[rows].tolist(), strict=True):
+        by_reason[str(REASONS[verdict]) if verdict != TAKEN else "taken"] += count
+    day = int(heard.day[rows].min())
+    made.add(
+        DEVICE,
+        name,
+        day,
+        "none_usable",
+        by_reason.total(),
+        detail=";".join(f"{count} {reason}" for reason, count in sorted(by_reason.items())),
+    )
+
+
+def listed(names: Sequence[str]) -> str:
+    """Names joined by semicolons, the first few and how many more there are."""
+    found = sorted(names)
+    more = len(found) - LISTED
+    return ";".join(found[:LISTED]) + (f" and {more} more" if more > 0 else "")
+
+
+def _duties(made: _Collected, facts: Examined) -> None:
+    """Duties that nobody could have been seen on, and those that last too long."""
+    covered = facts.booked.duty[facts.tracked.covered.row]
+    seen = set(covered[covered != ANY_DUTY].tolist())
+    began = day_numbers(np.array([duty.start for duty in facts.duties], np.int64)).tolist()
+    for number, (duty, day) in enumerate(zip(facts.duties, began, strict=True)):
+        if duty.cancelled or duty.start >= facts.until:
+            continue
+        lasting = (facts.until if duty.end is None else duty.end) - duty.start
+        if not duty.devices:
+            made.add(DUTY, duty.duty_id, day, "no_device", 1, lasting)
+        elif number not in seen:
+            names = sorted({item.device_id for item in duty.devices})
+            made.add(DUTY, duty.duty_id, day, "never_heard", len(names), lasting, ";".join(names))
+        if duty.end is None and lasting > OPEN_S * SECOND:
+            made.add(DUTY, duty.duty_id, day, "open_duty", 1, lasting, duty.officer_id)
+        if duty.end is not None and lasting > LONGEST_DUTY_S * SECOND:
+            made.add(DUTY, duty.duty_id, day, "too_long_duty", 1, lasting, duty.officer_id)
+
+
+def _officers(made: _Collected, facts: Examined) -> None:
+    """Duties of one officer that overlap; states that were keyed in no duty."""
+    by_officer: dict[str, list[tuple[int, int, str]]] = {}
+    for duty in facts.duties:
+        if not duty.cancelled:
+            end = max(facts.until, duty.start + 1) if duty.end is None else duty.end
+            by_officer.setdefault(duty.officer_id, []).append((duty.start, end, duty.duty_id))
+    for officer, rows in sorted(by_officer.items()):
+        rows.sort()
+        overlaps, names, reach, last = [], set(), rows[0][1], rows[0][2]
+        for start, end, name in rows[1:]:
+            if start < reach:
+                overlaps.append((start, min(end, reach)))
+                names |= {last, name}
+            if end > reach:
+                reach, last = end, name
+        if overlaps:
+            both = joined(overlaps)
+            day = int(day_numbers(np.array([both[0][0]], np.int64))[0])
+            lasting = sum(end - start for start, end in both)
+            made.add(OFFICER, officer, day, "overlapping_duties", len(names), lasting, listed(sorted(names)))
+
+    keyed: dict[str, set[tuple[int, int]]] = {}
+    for report in facts.states:
+        keyed.setdefault(report.officer_id, set()).add((report.time, report.state))
+    lookup = Lookup(by_officer)
+    for officer, reports in sorted(keyed.items()):
+        times = np.array(sorted(time for time, _ in reports), np.int64)
+        if officer not in by_officer:
+            day = int(day_numbers(times[:1])[0])
+            made.add(
+                OFFICER, officer, day, "state_without_duty", len(times), detail=listed(lookup.near(officer))
+            )
+            continue
+        spans = np.array(joined((start, end) for start, end, _ in by_officer[officer]), np.int64)
+        # A state keyed at the very end of a duty, as "off duty" is, belongs to it.
+        at = np.searchsorted(spans[:, 0], times, side="right") - 1
+        outside = times[(at < 0) | (times > spans[np.maximum(at, 0), 1])]
+        for day, count in sorted(Counter(day_numbers(outside).tolist()).items()):
+            made.add(OFFICER, officer, day, "state_outside_duty", count)
+
+
+def _patches(made: _Collected, facts: Examined) -> None:
+    """Home neighbourhoods that no boundary has: nobody can ever be on them."""
+    unknown: dict[str, list[Duty]] = {}
+    for duty in facts.duties:
+        for area in () if duty.cancelled else duty.patch:
+            if area not in facts.neighbourhoods:
+                unknown.setdefault(area, []).append(duty)
+    if not unknown:
+        return
+    by_id = Lookup(facts.neighbourhoods)
+    by_name = Lookup(facts.neighbourhoods.values())
+    for area, duties in sorted(unknown.items()):
+        names = {area, *by_name.near(area)}
+        near = by_id.near(area) or sorted(
+            code for code, name in facts.neighbourhoods.items() if name in names
+        )
+        day = int(day_numbers(np.array([min(duty.start for duty in duties)], np.int64))[0])
+        lasting = sum(max((facts.until if duty.end is None else duty.end) - duty.start, 0) for duty in duties)
+        made.add(PATCH, area, day, "unknown_patch", len(duties), lasting, listed(near))

@@ -1,0 +1,224 @@
+"""What was heard of each device on each day: reports taken and rejected, and how late they came (rule 22).
+
+Columns in, columns out. Fed with each batch as it is decoded, so that the times of receipt, which no figure
+needs, do not have to be kept. What follows from the order of fixes (intervals, jumps, silences) is in
+``stream.core.quality.tracks``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from stream.core.calendar import day_numbers
+from stream.core.columns import changes
+from stream.core.events import REASONS, Judged, Reason, text_fault
+from stream.core.facts import SECOND
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+NO_DAY: Final = -(2**31)
+"""The day of a report whose time is not known."""
+NO_DELAY: Final = 2**31 - 1
+"""The delay of a report whose receipt, or time, is not known."""
+TAKEN: Final = -1
+"""The verdict on a usable report; any other is an index into ``REASONS``."""
+
+_STEPS: Final = ((60, 1), (600, 10), (172_800, 60))
+"""Delays below so many seconds are rounded to so many; longer ones to whole hours."""
+_HOUR: Final = 3600
+_MOST: Final = 2**31 - 2 - _HOUR
+_DENSE: Final = 1 << 22
+"""The most counters laid out at once; where more would be needed, the keys are sorted instead."""
+
+
+def rounded_delays(delay: NDArray[np.int64]) -> NDArray[np.int32]:
+    """Delays as they are counted: to a second below a minute, coarser above.
+
+    Args:
+        delay: ``int64[n]``, receipt less the report's own time, microseconds; negative where it is ahead.
+
+    Returns:
+        ``int32[n]`` seconds: to 1 s below 60 s, 10 s below 600 s, 60 s below two days, else to whole hours.
+    """
+    seconds = delay / SECOND
+    size = np.abs(seconds)
+    step = np.full(len(delay), _HOUR, np.float64)
+    for limit, width in reversed(_STEPS):
+        step[size < limit] = width
+    found: NDArray[np.int32] = np.clip(np.rint(seconds / step) * step, -_MOST, _MOST).astype(np.int32)
+    return found
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Heard:
+    """How many reports there were of each device, day, verdict and delay: a multiset.
+
+    It is a commutative monoid: ``Heard.joined`` of parts, in any order and grouping, is that of the whole,
+    and ``Heard.joined([])`` is its zero. So each batch can be counted on its own, by any process, and a
+    transaction that takes a batch exactly once may add the batch's counts to rows by device and day that it
+    keeps. (A report that comes twice is heard twice: that is what is counted here. What is known of a fix
+    once, however often it came, is counted from the facts.)
+
+    Attributes:
+        device: ``int32[k]``, index into ``device_ids``, sorted.
+        day: ``int32[k]``, days since 1970-01-01, local (rule 19); ``NO_DAY`` where unknown. It is the day of
+            the report's own time, but that of its receipt where the time is what it was rejected for.
+        verdict: ``int8[k]``, ``TAKEN`` or an index into ``stream.core.events.REASONS``.
+        delay: ``int32[k]``, seconds from the report's time to its receipt, as ``rounded_delays`` rounds them;
+            ``NO_DELAY`` where one of them is not known.
+        count: ``int64[k]``, how many reports, at least 1.
+        device_ids: the names that ``device`` points at, sorted.
+    """
+
+    device: NDArray[np.int32]
+    day: NDArray[np.int32]
+    verdict: NDArray[np.int8]
+    delay: NDArray[np.int32]
+    count: NDArray[np.int64]
+    device_ids: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.count)
+
+    @classmethod
+    def joined(cls, parts: Sequence[Heard]) -> Heard:
+        """All reports of several parts together."""
+        names = sorted({name for part in parts for name in part.device_ids})
+        code_of = {name: code for code, name in enumerate(names)}
+        nothing = np.empty(0, np.int32)
+        device = np.concatenate(
+            [nothing, *(np.array([code_of[n] for n in p.device_ids], np.int32)[p.device] for p in parts)]
+        )
+        day = np.concatenate([nothing, *(part.day for part in parts)])
+        verdict = np.concatenate([nothing.astype(np.int8), *(part.verdict for part in parts)])
+        delay = np.concatenate([nothing, *(part.delay for part in parts)])
+        count = np.concatenate([nothing.astype(np.int64), *(part.count for part in parts)])
+        order = np.lexsort((delay, verdict, day, device))
+        device, day, verdict, delay = device[order], day[order], verdict[order], delay[order]
+        first = np.flatnonzero(changes(device, day, verdict, delay))
+        total = np.add.reduceat(count[order], first) if len(first) else count
+        return cls(device[first], day[first], verdict[first], delay[first], total, tuple(names))
+
+
+class Gathered:
+    """Collects what was heard batch by batch in bounded memory: joined whenever as much again has come."""
+
+    def __init__(self) -> None:
+        self._parts: list[Heard] = []
+        self._waiting = 0
+        self._most = _DENSE
+
+    def add(self, part: Heard) -> None:
+        """Takes one more batch."""
+        self._parts.append(part)
+        self._waiting += len(part)
+        if self._waiting > self._most:
+            self._parts = [self.done()]
+            self._waiting, self._most = 0, max(_DENSE, len(self._parts[0]))
+
+    def done(self) -> Heard:
+        """All of them together."""
+        return Heard.joined(self._parts)
+
+
+def heard(judged: Judged) -> Heard:
+    """Counts a batch of reports as they were judged (rule 2), those whose ``device_id`` is no text apart."""
+    unusable = judged.verdict == REASONS.index(Reason.BAD_VALUE)
+    if unusable.any():
+        nameless = [code for code, name in enumerate(judged.device_ids) if text_fault(name)]
+        if nameless:
+            judged = _some(judged, ~np.isin(judged.device, nameless))
+    used = np.flatnonzero(np.bincount(judged.device, minlength=len(judged.device_ids)))
+    named = sorted((judged.device_ids[code], code) for code in used.tolist())
+    rank = np.zeros(len(judged.device_ids), np.int64)
+    rank[[code for _, code in named]] = np.arange(len(named))
+
+    timed, known = judged.time_ok, judged.receipt >= 0
+    both = timed & known
+    delay = np.full(len(judged), NO_DELAY, np.int32)
+    if both.all():
+        delay = rounded_delays(judged.receipt - judged.time)
+    elif both.any():
+        delay[both] = rounded_delays(judged.receipt[both] - judged.time[both])
+    by_receipt = ~timed | np.isin(judged.verdict, [REASONS.index(reason) for reason in _TIMES_FAULT])
+    dated = np.where(by_receipt, judged.receipt, judged.time) if by_receipt.any() else judged.time
+    dateless = by_receipt & ~known
+    day = np.full(len(judged), NO_DAY, np.int32)
+    if dateless.any():
+        day[~dateless] = day_numbers(dated[~dateless])
+    else:
+        day = day_numbers(dated)
+
+    device = rank[judged.device]
+    columns = (device, _close(day, NO_DAY), judged.verdict, _close(delay, NO_DELAY))
+    row, count = _counted(columns)
+    return Heard(
+        device[row].astype(np.int32),
+        day[row],
+        judged.verdict[row],
+        delay[row],
+        count,
+        tuple(name for name, _ in named),
+    )
+
+
+def _some(judged: Judged, rows: NDArray[np.bool_]) -> Judged:
+    return Judged(
+        judged.device[rows],
+        judged.time[rows],
+        judged.time_ok[rows],
+        judged.receipt[rows],
+        judged.verdict[rows],
+        judged.device_ids,
+    )
+
+
+_TIMES_FAULT: Final = (Reason.BAD_VALUE, Reason.IN_FUTURE, Reason.TOO_OLD)
+"""The reasons that say that a report's own time is not to be believed."""
+
+
+def _close(values: NDArray[np.int32], missing: int) -> NDArray[np.int32]:
+    """The same values with the one for what is missing next to the others, on its own side of them."""
+    gone = values == missing
+    if not gone.any() or gone.all():
+        return values
+    known = values[~gone]
+    beside = int(known.min()) - 1 if missing < 0 else int(known.max()) + 1
+    return np.where(gone, np.int32(beside), values)
+
+
+def _counted(
+    columns: Sequence[NDArray[np.integer]],
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """A row of each combination of values that occurs, in their order, and how often it does."""
+    length = len(columns[0])
+    if not length:
+        return np.empty(0, np.int64), np.empty(0, np.int64)
+    key = np.zeros(length, np.int64)
+    size = 1
+    for column in columns:
+        values = column.astype(np.int64)
+        low, high = int(values.min()), int(values.max())
+        if high - low >= 1 << 16:  # far apart, as where some are not known: their ranks will do
+            found, values = np.unique(values, return_inverse=True)
+            low, high = 0, len(found) - 1
+        key = key * (high - low + 1) + (values - low)
+        size *= high - low + 1
+    if size <= _DENSE:
+        every = np.bincount(key)
+        present = np.flatnonzero(every)
+        row_of = np.empty(len(every), np.int64)
+        row_of[key] = np.arange(length)  # any row of a combination will do
+        return row_of[present], every[present]
+    if size < 1 << 62:
+        _, row, count = np.unique(key, return_index=True, return_counts=True)
+        return row, count
+    order = np.lexsort(tuple(reversed(columns)))
+    first = np.flatnonzero(changes(*(column[order] for column in columns)))
+    return order[first], np.diff(np.append(first, length))

@@ -1,0 +1,131 @@
+"""Ids that are nearly the same: what spreadsheets, keyboards and people do to an id.
+
+Texts in, texts out. An id is never changed or matched by this: it only says which one was probably meant.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+_LOOKALIKES: Final = str.maketrans(
+    "АВЕЗКМНОРСТУХІЈЅԚԜ" + "ΑΒΕΖΗΙΚΜΝΟΡΤΥΧ" + "ØOIL|",
+    "ABE3KMHOPCTYXIJSQW" + "ABEZHIKMNOPTYX" + "00111",
+)
+"""Capital Cyrillic and Greek letters to the Latin ones that look the same, then O to 0, and I and L to 1."""
+_LATIN: Final = str.maketrans("OIL", "011")
+
+
+def _width(text: str) -> str:
+    return unicodedata.normalize("NFKC", text)
+
+
+def _blanks(text: str) -> str:
+    """Without blanks, control characters, and characters that have no width."""
+    return "".join(
+        sign for sign in text if not sign.isspace() and unicodedata.category(sign) not in {"Cc", "Cf"}
+    )
+
+
+def _decimals(text: str) -> str:
+    return re.sub(r"(?<=\d)\.0+$", "", text)
+
+
+def _punctuation(text: str) -> str:
+    return "".join(sign for sign in text if unicodedata.category(sign)[0] != "P")
+
+
+def _case(text: str) -> str:
+    return text.upper()
+
+
+def _lookalike(text: str) -> str:
+    # A letter's capital decides what it looks like: the Cyrillic в does not look like b, but В does like B.
+    return "".join(
+        sign if len(sign.upper()) != 1 else _drawn(sign) for sign in unicodedata.normalize("NFC", text)
+    )
+
+
+def _drawn(sign: str) -> str:
+    capital = sign.upper().translate(_LOOKALIKES).translate(_LATIN)
+    return capital if sign.isupper() or not capital.isalpha() else capital.lower()
+
+
+def _zeros(text: str) -> str:
+    return re.sub(r"^0+(?=.)", "", text)
+
+
+_STEPS: Final[tuple[tuple[str, Callable[[str], str]], ...]] = (
+    ("full-width characters", _width),
+    ("blanks", _blanks),
+    ("'.0' at the end", _decimals),
+    ("punctuation", _punctuation),
+    ("characters that look alike", _lookalike),
+    ("upper and lower case", _case),
+    ("zeros at the front", _zeros),
+)
+"""In this order: what a later step looks for, an earlier one has laid bare."""
+
+_SCIENTIFIC: Final = re.compile(r"(\d)(?:\.(\d+))?E\+?(\d+)", re.IGNORECASE)
+"""What a spreadsheet shows of a long number: 358735070530281 as 3.58735E+14."""
+
+
+def skeleton(text: str, *, without: int = -1) -> str:
+    """What is left of an id when everything that is easily mistaken is taken away.
+
+    Args:
+        text: the id.
+        without: the number of a step to leave out; -1: none.
+    """
+    for number, (_, step) in enumerate(_STEPS):
+        if number != without:
+            text = step(text)
+    return text
+
+
+def difference(one: str, other: str) -> str:
+    """In what two ids with one skeleton differ, in words: ``zeros at the front``."""
+    if skeleton(one) != skeleton(other):
+        return "a number shown in scientific form"
+    needed = [
+        name
+        for number, (name, _) in enumerate(_STEPS)
+        if skeleton(one, without=number) != skeleton(other, without=number)
+    ]
+    return " and ".join(needed) or "characters that are easily mistaken"
+
+
+def _scientific(text: str, other: str) -> bool:
+    match = _SCIENTIFIC.fullmatch(text.strip())
+    if match is None or not re.fullmatch(r"[1-9]\d*", other):
+        return False
+    shown = match[1] + (match[2] or "").rstrip("0")
+    return len(other) == int(match[3]) + 1 and other.isascii() and _rounded(other, len(shown)) == shown
+
+
+def _rounded(digits: str, count: int) -> str:
+    number = int(digits)
+    return str(round(number, count - len(digits)))[:count]
+
+
+class Lookup:
+    """Ids among which the one that was meant is looked for."""
+
+    def __init__(self, ids: Iterable[str]) -> None:
+        self._ids = sorted(set(ids))
+        self._by_skeleton: dict[str, list[str]] = {}
+        for name in self._ids:
+            self._by_skeleton.setdefault(skeleton(name), []).append(name)
+        self._scientific = [name for name in self._ids if _SCIENTIFIC.fullmatch(name.strip())]
+
+    def near(self, wanted: str) -> list[str]:
+        """The ids that are nearly the same as the one wanted, but not the same; sorted."""
+        found = set(self._by_skeleton.get(skeleton(wanted), ()))
+        found |= {name for name in self._scientific if _scientific(name, wanted)}
+        if _SCIENTIFIC.fullmatch(wanted.strip()):
+            found |= {name for name in self._ids if _scientific(wanted, name)}
+        return sorted(found - {wanted})

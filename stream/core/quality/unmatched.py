@@ -1,0 +1,129 @@
+"""Facts of which nothing matches: then there is a reason and a likely cause, but no figure and no verdict.
+
+Nothing matches where no device that a duty names was heard, where no position lies within a duty, or where
+none lies near an area. A figure of such facts would say what officers did, and would mean what a file is
+like.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from stream.core.calendar import day_numbers, day_of_number
+from stream.core.columns import search
+from stream.core.quality.clocks import offset_words
+from stream.core.quality.findings import listed
+from stream.core.quality.tracks import ANY_DUTY, NEAR_M, Mistake, renumbered
+from stream.core.quality.wording import warnings
+from stream.core.stays import in_order
+
+if TYPE_CHECKING:
+    from stream.core.facts import Fixes
+    from stream.core.quality.findings import Examined, QualityFindings
+
+QUARTER_S: Final = 900
+MOST_SHIFT_S: Final = 14 * 3600
+"""Clocks are off by quarters of an hour, and by as many hours as there are time zones."""
+MATCHING: Final = 0.5
+"""A shift of the clock is named where so much of the positions would then lie within duties."""
+
+
+def unmatched(facts: Examined, fixes: Fixes, found: QualityFindings) -> list[str]:
+    """Why there can be no figure: the reasons, then the likely causes; empty where anything matches.
+
+    Args:
+        facts: what was examined.
+        fixes: all usable reports, in any order.
+        found: the findings of the same facts.
+    """
+    counting = [duty for duty in facts.duties if not duty.cancelled and duty.start < facts.until]
+    if not counting:
+        return []
+    days = facts.tracked.days
+    heard = {facts.device_ids[code] for code in np.unique(days.device).tolist()}
+    booked = {item.device_id for duty in counting for item in duty.devices}
+    inside = facts.booked.duty[facts.tracked.covered.row] != ANY_DUTY
+    reasons, causes = [], []
+    if not len(fixes):
+        reasons.append("there is no usable position")
+    elif not booked & heard:
+        reasons.append("no device that a duty names was heard")
+        causes.append(f"The duties name {_some(booked) or 'no device'}; heard were {_some(heard)}.")
+    elif not inside.any():
+        reasons.append("no position lies within a duty that names its device")
+        causes += _times(facts, fixes)
+    if len(fixes) and facts.neighbourhoods and not days.near.any():
+        reasons.append(f"no position lies within {NEAR_M / 1000:.0f} km of any area")
+        if not any(found.rows(str(mistake)) for mistake in Mistake):
+            causes.append(
+                f"The positions are around longitude {np.median(fixes.lon):.2f}, latitude "
+                f"{np.median(fixes.lat):.2f}: are the areas those of this force, and the coordinates degrees?"
+            )
+    if not reasons:
+        return []
+    return [f"no figure and no verdict: {', and '.join(reasons)}", *causes, *warnings(found)]
+
+
+def _times(facts: Examined, fixes: Fixes) -> list[str]:
+    """Why positions of booked devices lie in none of their duties: other days, or a clock that is off."""
+    booked = renumbered(facts.booked, facts.booked_ids, facts.device_ids)
+    booked = booked.take((booked.device >= 0) & (booked.duty == ANY_DUTY))
+    ordered = in_order(fixes)
+    mine = np.isin(ordered.device, booked.device)
+    times = ordered.time[mine]
+    own = set(day_numbers(times).tolist())
+    ends = np.minimum(booked.end, facts.until)
+    wanted = {
+        day
+        for start, end in zip(
+            day_numbers(booked.start), day_numbers(np.maximum(ends - 1, booked.start)), strict=True
+        )
+        for day in range(int(start), int(end) + 1)
+    }
+    lines = []
+    if not own & wanted:
+        lines.append(
+            f"The positions are of {_days(own)}, the duties of {_days(wanted)}: give files of one time."
+        )
+        if {other for day in own if (other := _exchanged(day)) is not None} & wanted:
+            lines.append("With day and month exchanged the days would agree: check how the dates were read.")
+        return lines
+    device = ordered.device
+    first = np.searchsorted(device, booked.device)
+    last = np.searchsorted(device, booked.device, side="right")
+    best, shift = 0, 0
+    for quarter in sorted(range(-MOST_SHIFT_S // QUARTER_S, MOST_SHIFT_S // QUARTER_S + 1), key=abs):
+        moved = quarter * QUARTER_S * 1_000_000
+        low = search(ordered.time, first, last, booked.start - moved)
+        high = search(ordered.time, first, last, ends - moved)
+        within = int((high - low).sum())
+        if within > best:
+            best, shift = within, quarter * QUARTER_S
+    if best >= MATCHING * len(times):
+        lines.append(
+            f"If the clocks of the positions are {offset_words(shift)}, {best:,} of {len(times):,} "
+            "positions lie within duties: check the time zones of both files."
+        )
+    else:
+        lines.append("The positions are of other hours than the duties: check the times of both files.")
+    return lines
+
+
+def _some(names: set[str]) -> str:
+    return listed([repr(name) for name in names]).replace(";", ", ")
+
+
+def _days(days: set[int]) -> str:
+    low, high = day_of_number(min(days)), day_of_number(max(days))
+    return f"{low}" if low == high else f"{low} to {high}"
+
+
+def _exchanged(day: int) -> int | None:
+    """The day with its month and day of the month exchanged; None where there is no such day."""
+    found = day_of_number(day)
+    if found.day > 12 or found.day == found.month:
+        return None
+    return day + (date(found.year, found.day, found.month) - found).days

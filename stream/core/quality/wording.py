@@ -1,0 +1,258 @@
+"""The important findings in plain words, with what to do: a few lines, the worst first (rule 22).
+
+It reads findings alone, so that files and the database say the same. Plain counts are not repeated here.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Final
+
+from stream.core.facts import SECOND
+from stream.core.quality.findings import DEVICE, DUTY
+from stream.core.quality.ids import difference
+from stream.core.quality.tracks import FAR_M, Mistake
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from stream.core.quality.findings import QualityFinding, QualityFindings
+
+    Said = tuple[list[str], str]
+    """What is said of each thing found, and what to do about all of them."""
+
+EXAMPLES: Final = 3
+"""Of each kind so many are told, and then how many more there are."""
+MANY: Final = 5
+"""So many devices with one and the same clock offset point at whatever receives them all."""
+FILE: Final = " in quality.csv"
+
+_SWAPPED: Final = {
+    Mistake.SWAPPED: "with longitude and latitude exchanged they would lie among them",
+    Mistake.LON_SIGN: "with the sign of the longitude turned they would lie among them",
+    Mistake.LAT_SIGN: "with the sign of the latitude turned they would lie among them",
+    Mistake.BOTH_SIGNS: "with both signs turned they would lie among them",
+    Mistake.SWAPPED_SIGN: (
+        "with longitude and latitude exchanged, and a sign turned, they would lie among them"
+    ),
+}
+
+
+def warnings(found: QualityFindings, *, where: str = FILE) -> list[str]:
+    """The important findings, one kind a line, the worst first; empty where there are none.
+
+    Args:
+        found: the findings.
+        where: where the others are of which only the number is said, with a blank before it.
+    """
+    lines = []
+    for say in _KINDS:
+        told, remedy = say(found)
+        if told:
+            shown = told if len(told) <= EXAMPLES else told[:EXAMPLES]
+            more = len(told) - len(shown)
+            rest = f"; and {more:,} more{where}" if more else ""
+            lines.append(f"{'; '.join(shown)}{rest}. {remedy}")
+    return lines
+
+
+def _by_id(rows: Sequence[QualityFinding]) -> dict[str, list[QualityFinding]]:
+    """Rows by id; those with the most counted come first."""
+    found: dict[str, list[QualityFinding]] = {}
+    for row in rows:
+        found.setdefault(row.id, []).append(row)
+    return dict(sorted(found.items(), key=lambda item: (-sum(row.count for row in item[1]), item[0])))
+
+
+def times(count: int, noun: str) -> str:
+    """``1 duty``, ``1,200 duties``, ``3 positions``."""
+    plural = f"{noun[:-1]}ies" if noun.endswith("ty") else f"{noun}s"
+    return f"{count:,} {noun if count == 1 else plural}"
+
+
+def _hours(us: int) -> str:
+    return f"{us / (3600 * SECOND):,.1f} h"
+
+
+def _duties(detail: str) -> str:
+    """``duty D1``, ``duties D1, D2``, from ids joined by semicolons."""
+    return f"{'duties' if ';' in detail else 'duty'} {detail.replace(';', ', ')}"
+
+
+def _misplaced(found: QualityFindings) -> Said:
+    rows = [(mistake, row) for mistake in Mistake for row in found.rows(str(mistake))]
+    by_kind: dict[Mistake, Counter[str]] = {}
+    for mistake, row in rows:
+        by_kind.setdefault(mistake, Counter())[row.id] += row.count
+    told = [
+        f"{times(count.total(), 'position')} of {_named(list(count))} "
+        f"{'lies' if count.total() == 1 else 'lie'} outside the areas: {_SWAPPED[mistake]}"
+        for mistake, count in by_kind.items()
+    ]
+    return told, "Correct the coordinates where they are sent from; until then that time is not on patch."
+
+
+def _named(names: Sequence[str]) -> str:
+    """``device R1``, ``devices R1, R2, R3 and 4 more``."""
+    first = sorted(names)
+    more = len(first) - EXAMPLES
+    rest = f" and {more:,} more" if more > 0 else ""
+    return f"{'device' if len(first) == 1 else 'devices'} {', '.join(map(repr, first[:EXAMPLES]))}{rest}"
+
+
+def _near(found: QualityFindings) -> Said:
+    silent = {row.id: row.detail for row in found.rows("never_heard") if row.scope == DEVICE}
+    told = []
+    for row in found.rows("near_id"):
+        why = f"they differ in {difference(row.id, row.detail)}"
+        if row.id in silent:
+            told.append(
+                f"device {row.id!r} of {_duties(silent[row.id])} was never heard, but {row.detail!r} was, "
+                f"which no duty names: {why}"
+            )
+        else:
+            told.append(
+                f"device {row.detail!r} was heard, which no duty names, but {row.id!r} is booked: {why}"
+            )
+    return told, "Write one id in bookings and trackers; ids are compared character by character."
+
+
+def _none_usable(found: QualityFindings) -> Said:
+    told = [
+        f"device {row.id!r} was heard {times(row.count, 'time')}, and nothing of it could be used: "
+        f"{row.detail.replace(';', ', ')}"
+        for row in found.rows("none_usable")
+    ]
+    return told, "Its officers' time is unknown."
+
+
+def _never_heard(found: QualityFindings) -> Said:
+    near = {row.id for row in found.rows("near_id")}
+    rows = found.rows("never_heard")
+    silent = {row.id for row in rows if row.scope == DEVICE}
+    told = [
+        f"device {row.id!r} of {_duties(row.detail)} was never heard"
+        for row in sorted(rows, key=lambda row: (-row.count, row.id))
+        if row.scope == DEVICE and row.id not in near
+    ]
+    told += [
+        f"in duty {row.id!r} none of its devices was heard ({row.detail.replace(';', ', ')}), "
+        "though one was at other times"
+        for row in rows
+        if row.scope == DUTY and not set(row.detail.split(";")) <= silent
+    ]
+    return told, "Check that the booking names the device that was carried, and that its positions are there."
+
+
+def _clocks(found: QualityFindings) -> Said:
+    by_offset: dict[str, list[tuple[str, int, int]]] = {}
+    for name, rows in _by_id(found.rows("clock_offset")).items():
+        worst = max(rows, key=lambda row: row.count)
+        count = sum(row.count for row in rows if row.detail == worst.detail)
+        by_offset.setdefault(worst.detail, []).append((name, count, worst.us or 0))
+    told = []
+    for offset, devices in sorted(by_offset.items(), key=lambda item: (-len(item[1]), item[0])):
+        seconds = abs(devices[0][2]) // SECOND
+        side = "after" if devices[0][2] > 0 else "before"
+        count = sum(reports for _, reports, _ in devices)
+        several = len(devices) >= MANY
+        told.append(
+            f"{times(count, 'report')} of {_named([name for name, _, _ in devices])} came {seconds:,} s "
+            f"{side} their own time, all alike: "
+            + (
+                f"either the clocks are {offset}, or that of whatever receives them is wrong"
+                if several
+                else f"the clock is {offset}"
+            )
+        )
+    return told, "Correct the clock or its time zone; until then that time is credited to the wrong hours."
+
+
+def _far(found: QualityFindings) -> Said:
+    explained = {(row.id, row.day) for mistake in Mistake for row in found.rows(str(mistake))}
+    rows = [row for row in found.rows("far_from_force") if (row.id, row.day) not in explained]
+    every = (
+        {(row.id, row.day): row.count for row in found.rows("positions") if row.scope == DEVICE}
+        if rows
+        else {}
+    )
+    rows = [row for row in rows if 2 * row.count > every.get((row.id, row.day), 0)]
+    told = [
+        f"device {name!r} was mostly more than {FAR_M / 1000:.0f} km from every area on {days[0].day}"
+        + (f" and {times(len(days) - 1, 'other day')}" if len(days) > 1 else "")
+        + f" (up to {days[0].detail})"
+        for name, days in _by_id(rows).items()
+    ]
+    return told, "Is it this force's, and are the coordinates degrees?"
+
+
+def _patches(found: QualityFindings) -> Said:
+    told = []
+    for name, rows in _by_id(found.rows("unknown_patch")).items():
+        row = rows[0]
+        meant = f" (is {row.detail.replace(';', ' or ')} meant?)" if row.detail else ""
+        told.append(
+            f"no area file has the neighbourhood {name}, the patch of {times(row.count, 'duty')}{meant}"
+        )
+    return told, "Time there cannot be on patch: correct the bookings, or give the boundaries that they mean."
+
+
+def _long(found: QualityFindings) -> Said:
+    told = [
+        f"duty {row.id!r} of officer {row.detail} "
+        + (
+            f"is booked for {_hours(row.us or 0)}"
+            if row.finding == "too_long_duty"
+            else f"has been open for {_hours(row.us or 0)}"
+        )
+        for row in sorted(found.rows("too_long_duty", "open_duty"), key=lambda row: (-(row.us or 0), row.id))
+    ]
+    return told, "Correct its start or end: it weighs on every figure that it is part of."
+
+
+def _overlaps(found: QualityFindings) -> Said:
+    told = [
+        f"{_duties(row.detail)} of officer {row.id} overlap by {_hours(row.us or 0)}"
+        for row in sorted(found.rows("overlapping_duties"), key=lambda row: (-(row.us or 0), row.id))
+    ]
+    return told, "That time counts for the duty that started latest: correct or cancel the other one."
+
+
+def _no_device(found: QualityFindings) -> Said:
+    told = [f"duty {row.id!r} names no device" for row in found.rows("no_device")]
+    return told, "Nobody can be seen on such a duty: its time is unknown."
+
+
+def _states(found: QualityFindings) -> Said:
+    told = []
+    for name, rows in _by_id(found.rows("state_without_duty")).items():
+        near = f" (is {rows[0].detail.replace(';', ' or ')} meant?)" if rows[0].detail else ""
+        told.append(f"{times(rows[0].count, 'state')} of officer {name!r}, who has no duty{near}")
+    return told, "They change nothing: check the officer's id, or book the duty."
+
+
+def _not_booked(found: QualityFindings) -> Said:
+    near = {row.detail for row in found.rows("near_id")}
+    rows = _by_id([row for row in found.rows("not_booked") if row.id not in near])
+    if not rows:
+        return [], ""
+    count = sum(row.count for found_rows in rows.values() for row in found_rows)
+    told = f"{times(count, 'position')} of {_named(list(rows))}, which no duty names"
+    return [told], "Nobody gets the time: if an officer carried it, it is missing from the booking."
+
+
+_KINDS: Final[tuple[Callable[[QualityFindings], Said], ...]] = (
+    _misplaced,
+    _near,
+    _none_usable,
+    _never_heard,
+    _clocks,
+    _far,
+    _patches,
+    _long,
+    _overlaps,
+    _no_device,
+    _states,
+    _not_booked,
+)
+"""The worst first: what makes whole days of figures wrong, then what makes single duties wrong."""

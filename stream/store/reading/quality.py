@@ -1,0 +1,177 @@
+"""What the facts behind the live figures are worth: the duties now running, and the devices lately heard.
+
+Reads only; what is found is said in ``stream.core.quality``. Of each device the first and the last positions
+of its booked time are read, and its last one of all, not every position: enough to know whether it was heard
+and where, and cheap at any size. What was rejected is not in the database, so a device of which nothing could
+be used counts as not heard here.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from stream.core.calendar import microseconds
+from stream.core.facts import SECOND, Fixes, StateReport
+from stream.core.quality.findings import Examined, QualityFindings, findings
+from stream.core.quality.heard import Heard
+from stream.core.quality.tracks import Extent, Mistake, Tracked, held, renumbered, tracked
+from stream.core.slices import Slices
+from stream.core.stays import in_order
+from stream.store.reading.instant import fetch, instant
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from stream.core.facts import Duty
+    from stream.core.policy import Policies
+    from stream.store.schema import Connection
+
+GRACE_S: Final = 900
+"""A duty is not asked for its first positions before it has run so long."""
+LATELY_S: Final = 86_400
+"""How far back a device counts as heard at other times, and a booking as one that explains it."""
+NOW_S: Final = 3600
+"""A device that no duty names is told for so long after its last position."""
+
+LIVE: Final = (
+    *(str(mistake) for mistake in Mistake if mistake is not Mistake.LON_SIGN),
+    "near_id",
+    "never_heard",
+    "unknown_patch",
+    "too_long_duty",
+    "open_duty",
+    "overlapping_duties",
+    "no_device",
+    "state_without_duty",
+    "not_booked",
+)
+"""What can be said without every position: a lost sign of the longitude may also be a journey."""
+
+
+def live_quality(
+    connection: Connection,
+    duties: Sequence[Duty],
+    now: int,
+    policies: Policies,
+    *,
+    extent: Extent | None,
+    neighbourhoods: Mapping[str, str],
+) -> QualityFindings:
+    """The findings about the duties now running; counts of positions are of those that were looked at.
+
+    Args:
+        connection: outside any transaction; all is read as of one instant.
+        duties: those now running, newest revisions.
+        now: microseconds since 1970.
+        policies: their settings.
+        extent: the box around the areas in force; None: there are none.
+        neighbourhoods: names of those in force by ``area_id``.
+    """
+    duties = sorted(
+        (duty for duty in duties if duty.start <= now - GRACE_S * SECOND), key=lambda duty: duty.duty_id
+    )
+    booked, booked_ids = held(duties)
+    with instant(connection):
+        asked = [
+            (booked_ids[device], start, min(end, now + 1))
+            for device, start, end in zip(
+                booked.device.tolist(), booked.start.tolist(), booked.end.tolist(), strict=True
+            )
+            if start <= now
+        ]
+        asked += [(name, now - LATELY_S * SECOND, now + 1) for name in booked_ids]
+        asked += [(name, now - NOW_S * SECOND, now + 1) for name in _never_booked(connection, now)]
+        fixes = in_order(_first_and_last(connection, asked))
+        states = _states(connection, now)
+    mine = renumbered(booked, booked_ids, fixes.device_ids)
+    found = findings(
+        Examined(
+            duties,
+            states,
+            fixes.device_ids,
+            Heard.joined([]),
+            Tracked.of_groups([tracked(fixes, fixes, mine, extent, policies)]),
+            booked,
+            booked_ids,
+            _NO_SLICES,
+            neighbourhoods if neighbourhoods else _any_patch(duties),
+            {},
+            now,
+        )
+    )
+    return found.only(*LIVE)
+
+
+_NO_SLICES: Final = Slices(
+    np.empty(0, np.int32),
+    np.empty(0, np.int64),
+    np.empty(0, np.int64),
+    np.empty(0, np.int8),
+    np.empty(0, np.int16),
+    np.empty(0, np.int32),
+    np.empty(0, np.int32),
+)
+
+
+def _any_patch(duties: Sequence[Duty]) -> dict[str, str]:
+    """Before there are boundaries no patch is called unknown."""
+    return {area: area for duty in duties for area in duty.patch}
+
+
+def _never_booked(connection: Connection, now: int) -> list[str]:
+    """Devices heard of late that no duty of late names."""
+    return [
+        name
+        for (name,) in fetch(
+            connection,
+            "select device_id from stay_end e join device using (device) where newest > %s and newest <= %s "
+            "and not exists (select from allocation a join duty d using (duty) where a.device = e.device "
+            "and not cancelled and (d.end_at is null or d.end_at > from_us(%s)))",
+            [now - NOW_S * SECOND, now, now - LATELY_S * SECOND],
+        )
+    ]
+
+
+def _first_and_last(connection: Connection, asked: Sequence[tuple[str, int, int]]) -> Fixes:
+    """The first and the last fix of each device within ``[from, to)``, as far as there are any."""
+    names, low, high = ([row[at] for row in asked] for at in range(3))
+    rows = fetch(
+        connection,
+        "select device_id, (extract(epoch from time) * 1000000)::int8, lon, lat "
+        "from unnest(%s::text[], %s::int8[], %s::int8[]) as w (device_id, low, high) "
+        "join device using (device_id) cross join lateral ("
+        "(select time, lon, lat from fix f where f.device = device.device and time >= from_us(low) "
+        "and time < from_us(high) order by time limit 1) union all "
+        "(select time, lon, lat from fix f where f.device = device.device and time >= from_us(low) "
+        "and time < from_us(high) order by time desc limit 1)) found",
+        [names, low, high],
+    )
+    device_ids = sorted({row[0] for row in rows})
+    code_of = {name: code for code, name in enumerate(device_ids)}
+    missing = np.full(len(rows), np.nan)
+    return Fixes(
+        np.array([code_of[row[0]] for row in rows], np.int32),
+        np.array([row[1] for row in rows], np.int64),
+        np.array([row[2] for row in rows], np.float64),
+        np.array([row[3] for row in rows], np.float64),
+        missing,
+        missing.astype(np.float32),
+        missing.astype(np.float32),
+        tuple(device_ids),
+    )
+
+
+def _states(connection: Connection, now: int) -> list[StateReport]:
+    """States of late of officers who never had a duty."""
+    return [
+        StateReport(name, microseconds(time), state)
+        for name, time, state in fetch(
+            connection,
+            "select officer_id, time, state from state s join officer o using (officer) "
+            "where time > from_us(%s) and time <= from_us(%s) "
+            "and not exists (select from duty d where d.officer = o.officer and not cancelled)",
+            [now - LATELY_S * SECOND, now],
+        )
+    ]

@@ -1,0 +1,118 @@
+"""What the facts behind the live figures are worth, as the API says it (rule 22)."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Annotated
+
+import msgspec
+from msgspec import Meta
+
+from geo.areas import Kind
+from stream.core.calendar import rfc3339
+from stream.core.json_types import Count, Seconds, Time
+from stream.core.quality.findings import SCOPES
+from stream.core.quality.tracks import Extent
+from stream.core.quality.wording import warnings
+from stream.store.reading.quality import LIVE, live_quality
+
+if TYPE_CHECKING:
+    from stream.core.quality.findings import QualityFinding
+    from stream.store.schema import Connection
+    from stream.web.boundaries.published import Boundaries
+    from stream.web.live.pulse import Moment, Pulse
+
+KEPT_S = 30.0
+"""For so long an answer is given again, however many ask."""
+
+
+class QualityFindingJson(msgspec.Struct, frozen=True):
+    """One finding about the facts, as in ``quality.csv``."""
+
+    scope: Annotated[str, Meta(extra_json_schema={"enum": list(SCOPES)})]
+    id: str
+    day: Annotated[str, Meta(description="Local day; empty where there is none.")]
+    finding: Annotated[str, Meta(extra_json_schema={"enum": list(LIVE)})]
+    count: Count
+    seconds: Seconds | None
+    detail: str
+
+
+class QualityJson(msgspec.Struct, frozen=True):
+    """What the facts behind the live figures are worth."""
+
+    as_of: Time
+    text: Annotated[str, Meta(description="The answer in one sentence.")]
+    warnings: Annotated[list[str], Meta(description="The findings in words, a line a kind, the worst first.")]
+    findings: list[QualityFindingJson]
+
+
+class LiveQuality:
+    """Answers about the present moment, each kept for a while."""
+
+    def __init__(self, pulse: Pulse, boundaries: Boundaries) -> None:
+        self._pulse = pulse
+        self._boundaries = boundaries
+        self._lock = asyncio.Lock()
+        self._kept: tuple[float, QualityJson] | None = None
+
+    async def now(self) -> QualityJson:
+        """The answer, at most ``KEPT_S`` old.
+
+        Raises:
+            psycopg.Error: the database is away, or does not answer.
+            SchemaError: run ``patrol init`` first.
+        """
+        async with self._lock:
+            if self._kept is None or time.monotonic() - self._kept[0] > KEPT_S:
+                moment = await self._pulse.now()
+                found = await self._pulse.ask(lambda connection: self._read(connection, moment))
+                self._kept = (time.monotonic(), found)
+            return self._kept[1]
+
+    def _read(self, connection: Connection, moment: Moment) -> QualityJson:
+        now = moment.picture.as_of
+        in_force = [
+            (kind, self._boundaries.shapes(period.version))
+            for kind in Kind
+            for period in self._boundaries.periods(kind)
+            if period.meets(now, now)
+        ]
+        boxes = [shapes.bounds for _, shapes in in_force if shapes.areas]
+        west, south, east, north = zip(*boxes, strict=True) if boxes else ((), (), (), ())
+        found = live_quality(
+            connection,
+            moment.picture.duties,
+            now,
+            self._pulse.policies,
+            extent=Extent(min(west), min(south), max(east), max(north)) if boxes else None,
+            neighbourhoods={
+                area.area_id: area.name
+                for kind, shapes in in_force
+                if kind is Kind.NEIGHBOURHOOD
+                for area in shapes.areas
+            },
+        )
+        told = warnings(found, where="")
+        return QualityJson(
+            as_of=rfc3339(now),
+            text=answer_text(len(moment.picture.duties), len(told)),
+            warnings=told,
+            findings=[_finding(row) for row in found.rows()],
+        )
+
+
+def answer_text(duties: int, kinds: int) -> str:
+    """Can the data be trusted? In one sentence."""
+    if not duties:
+        return "No duty is running now, so there is nothing to say."
+    if not kinds:
+        return "Nothing contradicts the facts behind the figures."
+    mistakes = f"{kinds} kind{'s' if kinds > 1 else ''} of mistake"
+    return f"Part of the facts behind the figures cannot be right: {mistakes}."
+
+
+def _finding(row: QualityFinding) -> QualityFindingJson:
+    seconds = None if row.us is None else row.us / 1e6
+    return QualityFindingJson(row.scope, row.id, row.day, row.finding, row.count, seconds, row.detail)
