@@ -12,12 +12,14 @@ import click
 
 from stream.cli.areas import areas
 from stream.cli.demo import demo
+from stream.cli.doctor import doctor
 from stream.cli.explain import explain, teams
 from stream.cli.files import account, replay
 from stream.cli.policy import policy
 from stream.cli.public import postcode, public
 from stream.cli.recompute import recompute
 from stream.cli.report import report
+from stream.cli.roster import roster
 from stream.cli.serve import export, ingest, init, up, worker
 from stream.cli.simulate import simulate
 from stream.cli.web import web
@@ -43,9 +45,11 @@ for command in (
     web,
     areas,
     policy,
+    doctor,
     account,
     simulate,
     replay,
+    roster,
     export,
     recompute,
     report,

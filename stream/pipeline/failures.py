@@ -30,6 +30,7 @@ def exit_code(error: BaseException) -> int | None:
     from geo.boundaries.layer import AreaFileError
     from stream.embedded import EmbeddedError
     from stream.files.account import AccountError
+    from stream.files.foreign import ForeignError
     from stream.files.tracks import TracksError
     from stream.settings import SettingsError
     from stream.store.schema import SchemaError
@@ -47,6 +48,7 @@ def exit_code(error: BaseException) -> int | None:
         AreaFileError,
         AccountError,
         EmbeddedError,
+        ForeignError,
         SettingsError,
         SchemaError,
         TopicError,

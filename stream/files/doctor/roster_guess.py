@@ -1,0 +1,476 @@
+"""A table of bookings or radio states without a mapping: which columns they are, and how sure it is."""
+
+from __future__ import annotations
+
+import re
+from datetime import date, datetime, time, timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from stream.files.doctor.clocks import DAY_FIRST, MONTH_FIRST, date_order, shortened
+from stream.files.doctor.guess import Guess, listed, part_that_fits
+from stream.files.doctor.names import ROSTER_NAMES, plain_name, rank_of
+from stream.files.foreign import blank, text_of
+from stream.files.roster.mapping import (
+    DeviceColumns,
+    RosterColumns,
+    RosterError,
+    RosterMapping,
+    RowReading,
+    TimeReading,
+    check,
+)
+from stream.files.roster.times import RefusedRowError, read_duration, read_time
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from stream.files.foreign import Cell, ForeignTable
+
+LOOKED_AT: Final = 2_000
+_MOST: Final = 0.6
+_ID: Final = re.compile(r"(?=.*\d)[A-Za-z]{0,6}[ /_-]?\d{1,9}[A-Za-z]{0,3}", re.ASCII)
+_RANGE: Final = re.compile(
+    r"\s*\d{1,2}[:.]?\d{2}\s*(?:-|–|—|to|until)\s*\d{1,2}[:.]?\d{2}\b.*", re.ASCII | re.IGNORECASE | re.DOTALL
+)
+_CANCELLED: Final = re.compile(r"cancel|void|delete|withdrawn|removed", re.IGNORECASE)
+_YES_NO: Final = {"", "yes", "no", "y", "n", "true", "false", "0", "1", "x", "-"}
+_ABSENT: Final = re.compile(
+    r"rd|rest day.*|r/d|rest|al|a/l|annual leave.*|leave|sick.*|off|weekly off|bank holiday|bh|toil|"
+    r"maternity.*|paternity.*|non working.*|nwd|day off|not working",
+    re.IGNORECASE,
+)
+_PLATE: Final = re.compile(r"[A-Z]{2}\d{2} [A-Z]{3}\b")
+_ROLES: Final = (
+    (re.compile(r"pcso|community support", re.IGNORECASE), "pcso"),
+    (re.compile(r"neighbourhood|\bnpt\b|\bsnt\b|\bnho\b", re.IGNORECASE), "npt"),
+    (re.compile(r"response|\bpatrol\b|\bert\b", re.IGNORECASE), "response"),
+)
+_STATE_WORDS: Final = (
+    (r".*emergency.*|panic.*", 0),
+    (r".*(un ?available|not available|busy|do not disturb).*", 8),
+    (r".*(refreshment|refs|meal|break).*", 4),
+    (r"(.*en ?route.*|.*travelling to.*|attending|responding)", 5),
+    (r".*(at|on) ?scene.*|arrived.*|on site", 6),
+    (r".*(standby|stand by).*", 3),
+    (r".*(committed|deployed|engaged|assigned).*", 7),
+    (r".*(escort|transport).*", 9),
+    (r".*court.*", 10),
+    (r".*(off ?duty|book(ed|ing)? off|logged? off).*", 11),
+    (r".*available.*|free|resumed?", 2),
+    (r".*(on ?duty|book(ed|ing)? on|logged? on).*", 1),
+)
+
+
+def guess_roster(table: ForeignTable) -> Guess[RosterMapping]:
+    """Guesses a mapping for a table of bookings or of radio states; its ``missing`` says what was "
+    "not found.
+    """
+    looking = _Looking(table)
+    states, duties = looking.states(), looking.duties()
+    if states.mapping is not None and (duties.mapping is None or "times" in duties.columns):
+        return states
+    if duties.mapping is not None:
+        return duties
+    return states if len(states.missing) < len(duties.missing) else duties
+
+
+class _Looking:
+    def __init__(self, table: ForeignTable) -> None:
+        self._table = table
+        self._cells = {
+            name: [row.cells[at] for row in table.rows[:LOOKED_AT]] for at, name in enumerate(table.columns)
+        }
+        self._used: set[str] = set()
+        self._guess: Guess[RosterMapping] = Guess()
+
+    # ── Bookings ──────────────────────────────────────────────────────────────────────────────────────────
+
+    def duties(self) -> Guess[RosterMapping]:
+        """The table as one of bookings."""
+        self._used, self._guess = set(), Guess()
+        guess = self._guess
+        officer = self._officer()
+        numbers, found = self._times()
+        if not found:
+            guess.missing.append("when the duty is: no columns of start and end")
+        if not officer:
+            guess.missing.append("who is on duty: no column of an officer's number")
+        if guess.missing:
+            return guess
+        for name in ("duty_id", "revision", "name", "role", "team", "patch"):
+            self._take(name, _whole_number if name == "revision" else _short_text)
+        cancelled = self._cancelled()
+        devices = {
+            name: (column,)
+            for name in ("radio", "vehicle")
+            if (column := self._take(name, lambda cell: not isinstance(cell, float) and _short_text(cell)))
+        }
+        if not devices:
+            self._call_sign()
+        self._registrations()
+        columns = {key: names for key, names in guess.columns.items() if key not in {"radio", "vehicle"}}
+        self._finish(
+            columns,
+            devices=DeviceColumns(**devices),
+            time=TimeReading(numbers=numbers, dates=self._order()),
+            rows=RowReading(sheet=self._sheet(), cancelled=cancelled, skip=self._absences()),
+            roles=self._roles(),
+        )
+        self._patches()
+        return guess
+
+    def _times(self) -> tuple[Any, bool]:
+        """The columns of times, and what bare numbers among them are."""
+        numbers = ""
+        days = self._candidates("date", self._is_day)
+        for numbers in ("", "hhmm", "h.mm", "hours", "days"):
+            how = TimeReading(numbers=numbers)  # type: ignore[arg-type]
+            starts = self._candidates("start", lambda cell, how=how: _reads(cell, how))  # type: ignore[misc]
+            if not starts:
+                continue
+            self._use("start", starts[0])
+            ends = self._candidates("end", lambda cell, how=how: _reads(cell, how))  # type: ignore[misc]
+            if ends:
+                self._use("end", ends[0])
+            elif not self._take("duration", lambda cell, how=how: _lasts(cell, how)):  # type: ignore[misc]
+                self._guess.missing.append("when the duty ends: neither an end nor a duration")
+                return "", True
+            others = [name for name in starts[1:] if _says(name, "planned", "scheduled", "rostered", "plan")]
+            if others:
+                self._guess.unsure.append(
+                    f"{starts[0]!r} is taken for the start and not {listed(others)}: figures count "
+                    f"time worked"
+                )
+            break
+        else:
+            ranges = self._candidates("times", lambda cell: bool(_RANGE.fullmatch(text_of(cell))), most=0.3)
+            if not ranges:
+                return "", False
+            self._use("times", ranges[0])
+            codes = sorted(
+                {
+                    text
+                    for cell in self._cells[ranges[0]]
+                    if (text := text_of(cell)) and not _RANGE.fullmatch(text) and not _ABSENT.fullmatch(text)
+                }
+            )
+            if codes:
+                self._guess.unsure.append(f"{ranges[0]!r} has codes without times: {listed(codes)}")
+                self._guess.comments["shifts"] = "Say which times these are, or leave them out: " + ", ".join(
+                    f'{code} = "0700-1700"' for code in codes[:20]
+                )
+            numbers = ""
+        key = "start" if "start" in self._guess.columns else "times"
+        name = self._guess.columns[key][0]
+        if part_that_fits(self._cells[name], lambda cell: _with_day(cell, numbers)) < 0.5 or key == "times":
+            if not days or days[0] in self._used:
+                self._guess.missing.append("the day: times of day without a date")
+                return numbers, True
+            self._use("date", days[0])
+            ends_on = [each for each in self._candidates("end_date", self._is_day) if each not in self._used]
+            if ends_on:
+                self._use("end_date", ends_on[0])
+        if numbers in {"h.mm", "hours"}:
+            self._guess.unsure.append(
+                f"numbers such as {self._first(name)} in {name!r} are taken as "
+                + ("hours and minutes (7.30 is 07:30)" if numbers == "h.mm" else "hours (7.5 is 07:30)")
+            )
+        return numbers, True
+
+    def _cancelled(self) -> tuple[str, ...]:
+        """The words of a cancelled duty; none where the column says yes or no, or there is no column."""
+        silent: dict[str, list[str]] = {}
+        for name in self._candidates("cancelled", _short_text):
+            words = sorted({text_of(cell) for cell in self._cells[name]})
+            if {word.lower() for word in words} <= _YES_NO and rank_of("cancelled", name, ROSTER_NAMES) == 0:
+                self._use("cancelled", name)
+                return ()
+            marked = [word for word in words if _CANCELLED.search(word)]
+            if marked and len(words) <= 20:
+                self._use("cancelled", name)
+                self._guess.unsure.append(
+                    f"rows whose {name!r} is {listed(marked)} are cancelled; these are not: "
+                    f"{listed([word for word in words if word and word not in marked])}"
+                )
+                return tuple(marked)
+            if len(words) <= 20:
+                silent[name] = words
+        for name, words in silent.items():
+            self._guess.unsure.append(
+                f"{name!r} has no word for a cancelled duty ({listed(words)}): if it gets one, write "
+                f'cancelled = "{name}" under [columns], and the word under [rows]'
+            )
+        return ()
+
+    def _absences(self) -> tuple[str, ...]:
+        """Words of rest days and leave, which stand in rows that have no times."""
+        key = "start" if "start" in self._guess.columns else "times"
+        start = self._cells[self._guess.columns[key][0]]
+        found: dict[str, None] = {}
+        for cells in self._cells.values():
+            for cell, begun in zip(cells, start, strict=True):
+                text = text_of(cell)
+                if isinstance(cell, str) and _ABSENT.fullmatch(text) and (blank(begun) or cell is begun):
+                    found.setdefault(text)
+        if found:
+            self._guess.unsure.append(f"rows with {listed(list(found))} are passed over, as no duties")
+        return tuple(found)
+
+    def _roles(self) -> dict[str, str]:
+        """Words of roles → ours."""
+        names = self._guess.columns.get("role")
+        if not names:
+            return {}
+        words = sorted({text for cell in self._cells[names[0]] if (text := text_of(cell))})
+        found = {
+            word: role
+            for word in words
+            for pattern, role in [next((each for each in _ROLES if re.search(each[0], word)), ("", ""))]
+            if role and role != word
+        }
+        if found:
+            meant = ", ".join(f"{word!r} is taken as {role}" for word, role in found.items())
+            self._guess.unsure.append(f"roles are words of the force's own: {meant}")
+        return found
+
+    def _registrations(self) -> None:
+        names = self._guess.columns.get("vehicle")
+        if (
+            names
+            and part_that_fits(self._cells[names[0]], lambda cell: bool(_PLATE.match(text_of(cell)))) > 0.3
+        ):
+            self._guess.unsure.append(
+                f"registrations in {names[0]!r} have a blank; where trackers report without it, write "
+                'remove = " " under [devices]'
+            )
+
+    def _call_sign(self) -> None:
+        found = self._candidates("call_sign", _short_text)
+        if found:
+            self._guess.unsure.append(
+                f"no column has radios or vehicles; {found[0]!r} has call signs: if trackers report "
+                f"by them, write "
+                f'vehicle = "{found[0]}" under [devices]'
+            )
+            self._guess.columns["call_sign"] = (found[0],)
+        else:
+            self._guess.unsure.append(
+                "no column has radios or vehicles: without devices, no position can be an officer's"
+            )
+
+    def _patches(self) -> None:
+        guess = self._guess
+        if "patch" in guess.columns:
+            guess.unsure.append(
+                f"{guess.columns['patch'][0]!r} must hold the area ids of your boundary file, as in E05001784"
+            )
+        elif "team" in guess.columns:
+            cells = self._cells[guess.columns["team"][0]]
+            codes = sorted({text for cell in cells if (text := text_of(cell))})
+            guess.unsure.append(
+                f"whose patch is which is not in the file: [teams] has to say it for {listed(codes)}"
+            )
+            lines = ["Which neighbourhoods are each team's patch; [] for none:", "[teams]"]
+            lines += [f'"{code}" = ["E05000000"]' for code in codes[:200]]
+            guess.comments["teams"] = "\n".join(lines)
+        else:
+            guess.unsure.append("no column has a patch or a team: duties without a patch have no share")
+
+    # ── States ────────────────────────────────────────────────────────────────────────────────────────────
+
+    def states(self) -> Guess[RosterMapping]:
+        """The table as one of radio states."""
+        self._used, self._guess = set(), Guess()
+        guess = self._guess
+        officer = self._officer()
+        how = TimeReading()
+        times = self._candidates("time", lambda cell: _reads(cell, how))
+        if times:
+            self._use("time", times[0])
+            if part_that_fits(self._cells[times[0]], lambda cell: _with_day(cell, "")) < 0.5:
+                days = self._candidates("date", self._is_day)
+                if days:
+                    self._use("date", days[0])
+                else:
+                    guess.missing.append("the day: times of day without a date")
+        else:
+            guess.missing.append("when a state was keyed: no column of times")
+        if not officer:
+            guess.missing.append("who keyed it: no column of an officer's number")
+        states = [name for name in self._candidates("state", _short_text) if self._few(name)]
+        if states:
+            self._use("state", states[0])
+        else:
+            guess.missing.append("the state: no column of status codes")
+        if guess.missing:
+            return guess
+        self._finish(
+            dict(guess.columns),
+            time=TimeReading(dates=self._order()),
+            rows=RowReading(sheet=self._sheet()),
+            states=self._words(states[0]),
+        )
+        return guess
+
+    def _few(self, name: str) -> bool:
+        """Whether a column has few different words, and none of them is a time."""
+        words = {text_of(cell) for cell in self._cells[name] if not blank(cell)}
+        return bool(words) and len(words) <= 60 and part_that_fits(self._cells[name], _is_time) < 0.5
+
+    def _words(self, name: str) -> dict[str, int]:
+        """Words of states → codes; numbers need none."""
+        words = sorted({text_of(cell) for cell in self._cells[name] if not blank(cell)})
+        spelt = [word for word in words if not re.fullmatch(r"(\w+ )?0*\d{1,3}(\.0)?", word, re.ASCII)]
+        found = {
+            word: code
+            for word in spelt
+            for pattern, code in [
+                next((each for each in _STATE_WORDS if re.fullmatch(each[0], plain_name(word))), ("", -1))
+            ]
+            if code >= 0
+        }
+        if found:
+            meant = ", ".join(f"{word!r} is taken as {code}" for word, code in found.items())
+            self._guess.unsure.append(f"states are words: {meant}")
+        if left := [word for word in spelt if word not in found]:
+            self._guess.unsure.append(f"states that [states] has to explain: {listed(left)}")
+            self._guess.comments["states"] = "Not known yet: " + ", ".join(f'"{word}" = 2' for word in left)
+        return found
+
+    # ── Both ──────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _finish(self, columns: dict[str, tuple[str, ...]], **parts: Any) -> None:
+        columns.pop("call_sign", None)
+        mapping = RosterMapping(columns=RosterColumns(**columns), **parts)
+        try:
+            check(mapping)
+        except RosterError as failure:
+            self._guess.missing.append(str(failure))
+        else:
+            self._guess.mapping = mapping
+
+    def _sheet(self) -> str:
+        return self._table.sheet
+
+    def _candidates(self, field: str, fits: Callable[[Cell], bool], *, most: float = _MOST) -> list[str]:
+        """Columns whose name and most of whose cells fit a field, best first."""
+        ranked = []
+        for at, (name, cells) in enumerate(self._cells.items()):
+            rank = rank_of(field, name, ROSTER_NAMES)
+            if rank is not None and name not in self._used and part_that_fits(cells, fits) >= most:
+                filled = sum(not blank(cell) for cell in cells) / len(cells)
+                ranked.append((rank, filled < 0.1, at, name))
+        return [name for *_, name in sorted(ranked)]
+
+    def _take(self, field: str, fits: Callable[[Cell], bool]) -> str:
+        found = self._candidates(field, fits)
+        if found:
+            self._use(field, found[0])
+        return found[0] if found else ""
+
+    def _use(self, field: str, name: str) -> None:
+        self._guess.columns[field] = (name,)
+        self._used.add(name)
+
+    def _officer(self) -> str:
+        found = self._candidates("officer_id", lambda cell: bool(_ID.fullmatch(text_of(cell))))
+        if not found:
+            found = self._candidates("officer_id", _short_text)[:1]
+            if found:
+                self._guess.unsure.append(
+                    f"{found[0]!r} is taken for the officer's number, and has names or words"
+                )
+        if not found:
+            return ""
+        name = found[0]
+        self._use("officer_id", name)
+        cells = [cell for cell in self._cells[name] if not blank(cell)]
+        if any(map(shortened, cells)):
+            self._guess.faults.append(
+                f"a spreadsheet shortened numbers in {name!r}: their digits are lost; export them "
+                f"again as text"
+            )
+        elif self._table.kind == "workbook" and cells and all(isinstance(cell, int) for cell in cells):
+            self._guess.unsure.append(
+                f"officers' numbers in {name!r} are numbers in the workbook: leading zeros, if "
+                f"there were any, are "
+                "gone; [digits] officer_id says how many digits they have"
+            )
+        return name
+
+    def _is_day(self, cell: Cell) -> bool:
+        if isinstance(cell, datetime):
+            return cell.time() == time()
+        return isinstance(cell, date) or (_with_day(cell, "") and not _with_clock(cell))
+
+    def _order(self) -> Any:
+        """Which comes first in the dates of the columns that are used."""
+        texts = [
+            text_of(cell)
+            for key, (name, *_) in self._guess.columns.items()
+            if key in {"date", "start", "end", "end_date", "time"}
+            for cell in self._cells[name]
+            if isinstance(cell, str)
+        ]
+        order, slashed = date_order(texts)
+        if order[MONTH_FIRST] and order[DAY_FIRST]:
+            self._guess.faults.append(
+                f"dates are written in both orders: {order[DAY_FIRST]:,} day first, "
+                f"{order[MONTH_FIRST]:,} month first"
+            )
+        elif slashed and not order.total():
+            self._guess.unsure.append(
+                "every date could be read in both orders: the day is taken to come first"
+            )
+        return MONTH_FIRST if order[MONTH_FIRST] > order[DAY_FIRST] else DAY_FIRST
+
+    def _first(self, name: str) -> str:
+        return next((repr(text_of(cell)) for cell in self._cells[name] if not blank(cell)), "")
+
+
+def _says(name: str, *words: str) -> bool:
+    return bool(set(plain_name(name).split()) & set(words))
+
+
+def _reads(cell: Cell, how: TimeReading) -> bool:
+    try:
+        return read_time([cell], how) is not None
+    except RefusedRowError:
+        return False
+
+
+def _lasts(cell: Cell, how: TimeReading) -> bool:
+    try:
+        return read_duration([cell], how) is not None
+    except RefusedRowError:
+        return False
+
+
+def _with_day(cell: Cell, numbers: str) -> bool:
+    try:
+        found = read_time([cell], TimeReading(numbers=numbers))  # type: ignore[arg-type]
+    except RefusedRowError:
+        return False
+    return found is not None and found.day is not None
+
+
+def _with_clock(cell: Cell) -> bool:
+    try:
+        found = read_time([cell], TimeReading())
+    except RefusedRowError:
+        return False
+    return found is not None and found.clock is not None
+
+
+def _is_time(cell: Cell) -> bool:
+    return isinstance(cell, datetime | date | time | timedelta) or (
+        isinstance(cell, str) and bool(re.search(r"\d:\d\d|\d[-/.]\d{1,2}[-/.]\d", cell))
+    )
+
+
+def _short_text(cell: Cell) -> bool:
+    return not _is_time(cell) and len(text_of(cell)) <= 120
+
+
+def _whole_number(cell: Cell) -> bool:
+    return bool(re.fullmatch(r"\d{1,10}", text_of(cell), re.ASCII))
