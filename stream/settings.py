@@ -8,6 +8,7 @@ database (``stream.store.policies``), because a figure depends on them.
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import math
 import os
@@ -214,14 +215,20 @@ def weekly_at(text: str) -> tuple[int, int, int]:
 def read_policies(path: str) -> Policies:
     """The policies of a TOML file; the defaults where the path is empty.
 
+    Windows' editors and shells write a byte order mark, and its redirection UTF-16: both are read.
+
     Raises:
         SettingsError: the file cannot be read or used.
     """
     if not path:
         return Policies()
     try:
-        return parse_policies(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, PolicyError) as error:
+        content = Path(path).read_bytes()
+        wide = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+        return parse_policies(content.decode("utf-16" if wide else "utf-8-sig"))
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"policy file {path}: it is not text in UTF-8: save it as UTF-8") from error
+    except (OSError, PolicyError) as error:
         raise SettingsError(f"policy file {path}: {error}") from error
 
 

@@ -20,7 +20,8 @@ from stream.core import frames
 from stream.core.events import decode_positions
 from stream.core.facts import SECOND
 from stream.core.policy import BEGINNING, Policies, limits
-from stream.core.quality.doubts import KINDS, doubts
+from stream.core.quality.devices import KINDS
+from stream.core.quality.doubts import doubts
 from stream.core.slices import newest, slices
 from stream.core.stays import EARTH_RADIUS_M, in_order, stays
 from stream.simulate import TOPICS, demo_force, simulate

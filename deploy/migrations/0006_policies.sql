@@ -2,8 +2,9 @@
 -- counts by these, whatever file its caller's PATROL_POLICY names.
 --
 -- A program of the version before, still running: what it holds in a transaction is finished first (this lock is
--- the one that every batch takes). It goes on with the settings that it began with; started anew, it ends with an
--- error, because 'policy' is a view now and cannot be written by whoever begins last.
+-- the one that every batch takes). It goes on with the settings that it began with, so it has to be ended before a
+-- policy is loaded; started anew, it ends with an error, because 'policy' is a view now and cannot be written by
+-- whoever begins last.
 select pg_advisory_xact_lock(123563867766786); -- 0x7061_7472_0002, AREAS_LOCK
 
 create table policy_version (
@@ -123,3 +124,4 @@ comment on view duty_policy is
 alter table restatement drop constraint restatement_cause_check;
 alter table restatement add constraint restatement_cause_check
     check (cause in ('areas published', 'areas withdrawn', 'facts', 'duties', 'policy'));
+comment on column restatement.version is 'the boundaries or the policy concerned, where the cause is theirs';

@@ -7,6 +7,7 @@ at its start, so a later change never rewrites what was counted under an earlier
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping  # noqa: TC003 -- msgspec reads the types of Policy's fields
 from dataclasses import dataclass, field, fields, replace
@@ -339,7 +340,9 @@ def parse_policies(text: str) -> Policies:
     try:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise PolicyError(f"the policy file is not TOML: {error}") from error
+        found = re.search(r"^\s*(\w+)\s*=\s*(\d+),(\d+)\s*(?:#|$)", text, re.MULTILINE | re.ASCII)
+        hint = f"; write {found[1]} = {found[2]}.{found[3]}, with a point" if found else ""
+        raise PolicyError(f"the policy file is not TOML: {error}{hint}") from error
     tables: Sequence[dict[str, Any]] = document.get("policy", [])
     unknown = sorted(set(document) - {"policy"})
     if unknown or not isinstance(tables, list) or not tables or not all(isinstance(t, dict) for t in tables):
@@ -368,6 +371,8 @@ def _start(value: object, *, first: bool) -> int:
         return microseconds(datetime.combine(value, time(), LOCAL))
     if value is None and first:
         return BEGINNING
+    if isinstance(value, str):
+        raise PolicyError(f'from = "{value}": write the date without quotes, from = YYYY-MM-DD')
     raise PolicyError("each policy after the first needs 'from = YYYY-MM-DD', the day it comes into force")
 
 

@@ -17,7 +17,7 @@ Reading list for a newcomer:
 * ``positions``     from fixes to stays (steps 5 and 6)
 * ``duties``        from stays, bookings and states to slices (steps 7 to 9)
 * ``recompute``     settled figures again from stored facts
-* ``policies``      the settings that the views need
+* ``policies``      policies on record: loaded, in force, and what they left outdated
 * ``publications``  boundaries published and taken back, and what that changes
 * ``records``       what was published, accepted and restated
 * ``reports``       published summaries by number

@@ -17,14 +17,9 @@ import numpy as np
 from geo.matching.history import FOREVER
 from stream.core.columns import coalesce, ranges
 from stream.core.facts import SECOND, Allocation, Duty, Fixes
-from stream.core.quality.doubts import (
-    Doubts,
-    device_doubts,
-    doubtful_parts,
-    doubts,
-    frozen_runs,
-    may_be_apart,
-)
+from stream.core.quality.apart import may_be_apart
+from stream.core.quality.devices import device_doubts, frozen_runs
+from stream.core.quality.doubts import Doubts, doubtful_parts, doubts
 from stream.core.slices import ambiguous
 from stream.core.stays import take
 from stream.store import bookings

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from geo.matching.history import FOREVER
 from stream.core.calendar import LOCAL, microseconds, moment
+from stream.core.facts import SECOND
 from stream.core.policy import (
     BEGINNING,
     Policies,
@@ -28,7 +29,7 @@ from stream.core.policy import (
 )
 from stream.settings import SettingsError, read_policies
 from stream.store import areas
-from stream.store.schema import Lock, lock
+from stream.store.schema import Lock, SchemaError, lock
 
 if TYPE_CHECKING:
     from stream.core.policy import Difference, Policy
@@ -116,7 +117,7 @@ def in_force(connection: Connection) -> Policies:
     """The policies in force, by the times from which they are.
 
     Raises:
-        SettingsError: one has a setting that this program does not know.
+        SchemaError: one has a setting that this program does not know.
     """
     rows = connection.execute(
         f"select {_us('valid_from')}, settings, version, {EDITION} from policy order by valid_from".encode()
@@ -133,7 +134,7 @@ def _policy(settings: dict[str, Any]) -> Policy:
     try:
         return policy_of(settings)
     except PolicyError as error:
-        raise SettingsError(str(error)) from error
+        raise SchemaError(str(error)) from error
 
 
 def _us(column: str) -> str:
@@ -155,7 +156,7 @@ class Known:
 
         Raises:
             psycopg.Error: the database is away, or has no policies yet.
-            SettingsError: one has a setting that this program does not know.
+            SchemaError: one has a setting that this program does not know.
         """
         if self.policies.edition != edition(connection):
             self.policies = in_force(connection)
@@ -269,8 +270,7 @@ def load(
             )
             numbers.append(number)
         for start, end, one, other in parts:
-            if counted_by(one) != counted_by(other):
-                _outdate(connection, start, end, before, numbers[-1], wanted)
+            _outdate(connection, start, end, (one, other), before, numbers[-1])
         return Loaded(
             tuple(numbers),
             tuple(differences(before, wanted, since)),
@@ -284,16 +284,33 @@ def load(
 
 
 def _outdate(
-    connection: Connection, start: int, end: int, before: Policies, newest: int, wanted: Policies
+    connection: Connection,
+    start: int,
+    end: int,
+    differ: tuple[Policy, Policy],
+    before: Policies,
+    newest: int,
 ) -> None:
-    """Lists the duties with facts in ``[start, end)``: they were counted by what was in force before.
+    """Lists the duties whose slices may be others now that another policy is in force in ``[start, end)``.
 
-    A leg that begins before the time and ends after it may be another too, where its end is judged (rule 3).
+    Those whose devices had a fix then, where stays are counted otherwise; those that began then, where radio
+    statuses count otherwise and there was one.
     """
-    longest = max(
-        max(policy.parked_gap_s, policy.max_gap_s) for policy in (*before.policies, *wanted.policies)
-    )
-    reach = max(BEGINNING, start - int(longest * 1_000_000)) if start > BEGINNING else BEGINNING
+    one, other = (counted_by(policy) for policy in differ)
+    was, now = one.pop("states"), other.pop("states")
+    # A leg that begins before the time may end otherwise, where its end is judged to be a jump (rule 3).
+    longest_s = max(max(policy.parked_gap_s, policy.max_gap_s) for policy in (*before.policies, *differ))
+    reach = start if start == BEGINNING else max(BEGINNING, start - int(longest_s * SECOND))
+    given = {
+        "newest": newest,
+        "start": start,
+        "end": end,
+        "reach": reach,
+        "stays": one != other,
+        "states": was != now,
+        # Every duty begins in status 1, reported or not (rule 10).
+        "first": was.get("1") != now.get("1"),
+    }
     ends = (*before.starts[1:], FOREVER)
     for low, high, version in zip(before.starts, ends, before.versions, strict=True):
         # Which of the older ones counted a duty is said by its start, or by the first that differs.
@@ -303,20 +320,13 @@ def _outdate(
             "and start_at < from_us(%(end)s) and coalesce(end_at, 'infinity') > from_us(%(reach)s) "
             "and greatest(start_at, from_us(%(start)s)) >= from_us(%(low)s) "
             "and greatest(start_at, from_us(%(start)s)) < from_us(%(high)s) and ("
-            "exists (select from allocation a join stay_end e using (device) where a.duty = d.duty "
-            "and e.newest >= %(start)s and from_us(e.newest) >= d.start_at) "
-            "or start_at >= from_us(%(start)s) and exists (select from state s where s.officer = d.officer "
-            "and s.time >= d.start_at and s.time < coalesce(d.end_at, 'infinity'))) "
+            "%(stays)s and exists (select from allocation a join stay_end e using (device) "
+            "where a.duty = d.duty and e.newest >= %(start)s and from_us(e.newest) >= d.start_at) "
+            "or %(states)s and start_at >= from_us(%(start)s) and (%(first)s or exists (select from state s "
+            "where s.officer = d.officer and s.time >= d.start_at "
+            "and s.time < coalesce(d.end_at, 'infinity')))) "
             "on conflict (duty) do update set loaded = excluded.loaded",
-            {
-                "version": version,
-                "newest": newest,
-                "start": start,
-                "end": end,
-                "reach": reach,
-                "low": low,
-                "high": high,
-            },
+            given | {"version": version, "low": low, "high": high},
         )
 
 

@@ -142,7 +142,9 @@ async def _ingest(bootstrap: str, count: int, group: str) -> tuple[float, int]:
         if progress.messages >= count:
             stop.set()
 
-    settings = IngestSettings(bootstrap, LIMITS, group_id=group, session_timeout_s=2.0, idempotent=False)
+    settings = IngestSettings(
+        bootstrap, lambda: LIMITS, group_id=group, session_timeout_s=2.0, idempotent=False
+    )
     done = await ingest(settings, stop, look)
     # From the first cycle's end to the last one's: before that, the group had to form.
     (began, first), (ended, last) = settled[0], max(settled, key=lambda at: (at[1], -at[0]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left, bisect_right
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from stream.core.facts import SECOND, Allocation, StateReport
 from stream.core.policy import BEGINNING, Policies, Policy
-from stream.core.quality.doubts import FROZEN, TWO_DEVICES, device_doubts
+from stream.core.quality.devices import FROZEN, TWO_DEVICES, device_doubts
 from stream.core.shares import NOT_PROVEN, shares
 from stream.core.slices import ON_PATCH, ambiguous
 from stream.core.stays import in_order
@@ -25,7 +26,9 @@ from tests.doubtful_worlds import (
     SOUTH,
     WEST,
     Counted,
+    Report,
     Row,
+    at,
     circle,
     columns,
     doubtful_world,
@@ -243,6 +246,71 @@ def test_every_threshold_is_a_setting_with_a_date(name: str) -> None:
     assert later.rows() == facts.rows()
     since = replace(facts, policies=Policies((BEGINNING, OPENING), (Policy(), other)))
     assert {row.kind for row in since.rows()} == kinds - {kind}
+
+
+def there_and_back(start: int, count: int, last_step: int = 180 * SECOND) -> list[Report]:
+    """So many turns, three minutes apart, between two spots at 55 m/s; a fix before and after them."""
+    times = [start + (n - 1) * 180 * SECOND for n in range(count)]
+    times += [times[-1] + last_step, times[-1] + last_step + 180 * SECOND]
+    return [Report("R1", time, *at(10_000.0 * (n % 2), 0)) for n, time in enumerate(times)]
+
+
+def doubted(reports: list[Report]) -> list[tuple[int, int]]:
+    """When the one device among reports is in doubt by itself, microseconds since the opening."""
+    found = device_doubts(in_order(columns(reports)), Policies())
+    return [
+        (start - OPENING, end - OPENING)
+        for start, end in zip(found.start.tolist(), found.end.tolist(), strict=True)
+    ]
+
+
+def test_bounds_of_two_devices() -> None:
+    """Six turns within exactly 900 s are enough; five, or one microsecond more, are not."""
+    assert doubted(there_and_back(OPENING, 6)) == [(0, 900 * SECOND)]
+    assert doubted(there_and_back(OPENING, 5)) == []
+    assert doubted(there_and_back(OPENING, 6, last_step=180 * SECOND + 1)) == []
+    # Two stretches: joined where less than 900 s are between them.
+    first = there_and_back(OPENING, 6)
+    for gap, joined_ in ((900 * SECOND, False), (900 * SECOND - 1, True)):
+        second = there_and_back(OPENING + 900 * SECOND + gap, 6)
+        second = [item._replace(lon=at(10_000.0 * ((n + 1) % 2), 0)[0]) for n, item in enumerate(second)]
+        want = [(0, 900 * SECOND), (900 * SECOND + gap, 1800 * SECOND + gap)]
+        assert doubted(first + second) == ([(0, want[1][1])] if joined_ else want)
+
+
+def test_bounds_of_a_frozen_run() -> None:
+    """A run of exactly 1,800 s counts, a shorter one or one with another last digit between does not."""
+    run = standing("R1", IN_A, OPENING, OPENING + HOUR // 2, speed_mps=2.5)
+    assert doubted(run) == [(0, HOUR // 2)]
+    assert doubted([*run[:-1], run[-1]._replace(time=run[-1].time - 1)]) == []
+    middle = run[15]._replace(lon=math.nextafter(run[15].lon, 0))
+    assert doubted([*run[:15], middle, *run[16:]]) == []
+
+
+@pytest.mark.parametrize(("seconds", "doubtful"), [(900, True), (900 - 1e-6, False)])
+def test_bounds_of_devices_apart(seconds: float, doubtful: bool) -> None:
+    """A car that drives in B for exactly 900 s while the radio is in A is in doubt, for less it is not."""
+    end, start, stop = (
+        OPENING + HOUR,
+        OPENING + 600 * SECOND,
+        OPENING + 600 * SECOND + round(seconds * SECOND),
+    )
+    radio = moving("R1", OPENING, end, circle(IN_A, 30, 0.1))
+    where = circle((4500, 1500), 800, 8.0)
+    times = [*range(start, stop, 20 * SECOND), stop]
+    drive = [Report("V1", time, *at(*where((time - start) / SECOND))) for time in times]
+    before = [drive[0]._replace(time=time) for time in range(OPENING, start, MINUTE)]
+    after = [drive[-1]._replace(time=time) for time in range(stop + MINUTE, end, MINUTE)]
+    case = Counted([*radio, *before, *drive, *after], [duty("D1", "O1", OPENING, end, "R1", "V1")])
+    assert case.rows() == ([("D1", start, stop, "apart", "R1", "V1")] if doubtful else [])
+
+
+def test_a_foot_beat_from_a_parked_car_is_no_contradiction() -> None:
+    """A car that is parked in B, however long, contradicts no radio in A."""
+    end = OPENING + 3 * HOUR
+    walk = moving("R1", OPENING, end, circle(IN_A, 300, 1.4))
+    parked = moving("V1", OPENING, end, circle((4500, 1500), 5, 0.2))
+    assert Counted([*walk, *parked], [duty("D1", "O1", OPENING, end, "R1", "V1")]).rows() == []
 
 
 # Any world.

@@ -8,7 +8,7 @@ from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
 from math import ceil, floor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -431,7 +431,7 @@ def told(
     period: tuple[int, int],
     who: tuple[str, str] = (OFFICER, "1001"),
     policies: Policies = Policies(),  # noqa: B008
-    **more: int,
+    **more: Any,
 ) -> Explanation:
     """A worked case, explained."""
     slices, booked_ = laid(duties)

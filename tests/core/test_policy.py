@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import fields, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
@@ -14,6 +15,7 @@ from shapely.geometry import box
 from geo.areas import Area, AreaSet, Kind
 from geo.matching.history import AreaHistory
 from stream.core.calendar import day_start, local_day
+from stream.core.events import judge, text_fault
 from stream.core.facts import SECOND, Allocation, Duty, StateReport
 from stream.core.policy import (
     BEGINNING,
@@ -23,12 +25,22 @@ from stream.core.policy import (
     Policy,
     PolicyError,
     State,
+    as_toml,
+    canonical,
+    differences,
+    limits,
     parse_policies,
+    policy_of,
+    settings_of,
 )
 from stream.core.shares import shares
 from stream.core.slices import slices
 from stream.core.stays import stays
+from stream.settings import SettingsError, read_policies
 from tests.strategies import BINARY, fix_columns, micros
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 NUMBERS = [item.name for item in fields(Policy) if item.name != "states"]
 TIMES = st.integers(-(10**15), 4 * 10**15)
@@ -118,6 +130,8 @@ BAD = [
     ("[[policy]]\nmax_gap_s = '3'", "max_gap_s must be a number, zero or more"),
     ("[[policy]]\ntarget = 80", "target is a share from 0 to 1"),
     ("[[policy]]\nmax_gap_s = 1801", "parked_gap_s must be at least max_gap_s"),
+    ("[[policy]]\ntarget = 0,85", "; write target = 0.85, with a point"),
+    ("[[policy]]\nfrom = '2027-01-01'", "write the date without quotes, from = YYYY-MM-DD"),
     ("[[policy]]\n[[policy]]", "needs 'from = YYYY-MM-DD'"),
     ("[[policy]]\n[[policy]]\nfrom = 3", "needs 'from = YYYY-MM-DD'"),
     (
@@ -189,3 +203,112 @@ def test_a_later_policy_rewrites_nothing_counted_before() -> None:
     # From the change on, a gap of 300 s is too long and state 6 hides.
     assert counted(both, 0, 900) == (0, 300, 600)
     assert day_start(local_day(start)) == start
+
+
+# ── policies compared, and as they are on record ──────────────────────────────────────────────────────────
+
+ODD = st.text(st.characters(exclude_categories=("Cs", "Cc", "Cn", "Zl", "Zp")), min_size=1, max_size=20)
+VALUES = st.floats(0, 1e9) | st.integers(0, 10**9).map(float) | st.sampled_from((0.1 + 0.2, 1e-300, 5e-324))
+ANY_POLICY = st.builds(
+    lambda values, target, gaps, states: replace(
+        Policy(**values),
+        target=target,
+        max_gap_s=min(gaps),
+        parked_gap_s=max(gaps),
+        states=DEFAULT_STATES | states,
+    ),
+    st.fixed_dictionaries(
+        {}, optional={name: VALUES for name in NUMBERS if name not in {"target", "max_gap_s", "parked_gap_s"}}
+    ),
+    st.floats(0, 1),
+    st.tuples(VALUES, VALUES),
+    st.dictionaries(
+        st.integers(0, 255),
+        st.builds(State, ODD.filter(lambda name: not text_fault(name)), st.sampled_from(COUNTS)),
+        max_size=4,
+    ),
+)
+DATES = st.integers(micros("1970-01-02T00:00:00+00:00"), micros("2099-01-01T00:00:00+00:00"))
+
+
+@st.composite
+def dated(draw: st.DrawFn) -> Policies:
+    """Some policies, each from a time on."""
+    starts = (BEGINNING, *sorted(draw(st.sets(DATES, max_size=3))))
+    return Policies(starts, tuple(draw(ANY_POLICY) for _ in starts))
+
+
+@given(ANY_POLICY)
+def test_a_policy_comes_back_from_its_record(policy: Policy) -> None:
+    """Written as canonical JSON and read, it is the same; without a setting, that has its default."""
+    settings = msgspec.json.decode(canonical(policy))
+    assert policy_of(settings) == policy
+    assert canonical(policy_of(settings)) == canonical(policy)
+    for name in settings:
+        left = {key: value for key, value in settings.items() if key != name}
+        assert policy_of(left) == replace(policy, **{name: getattr(Policy(), name)})
+
+
+@given(dated())
+def test_policies_come_back_from_the_file_that_says_them(policies: Policies) -> None:
+    """What `as_toml` writes says the same, whatever the names, numbers and times."""
+    assert differences(policies, parse_policies(as_toml(policies))) == []
+
+
+@given(dated(), dated(), DATES)
+def test_two_policies_differ_where_a_setting_does(one: Policies, other: Policies, since: int) -> None:
+    """At each instant the differences named are those between the two in force; none are named before."""
+    found = differences(one, other, since)
+    edges = sorted({since, since - 1, *one.starts, *other.starts, *(item.end - 1 for item in found)})
+    for time in edges:
+        named = {item.setting for item in found if item.start <= time < item.end}
+        if time < since:
+            assert not named
+            continue
+        said = [
+            {**settings_of(policy), **{f"states.{k}": v for k, v in settings_of(policy)["states"].items()}}
+            for policy in (one.at(time), other.at(time))
+        ]
+        for name in said[0].keys() | said[1].keys():
+            if name != "states" and (name in named) != (said[0].get(name) != said[1].get(name)):
+                # Named or not by fifteen digits, as people read them.
+                assert abs(said[0][name] - said[1][name]) <= 1e-14 * said[0][name]
+
+
+@given(dated(), st.data())
+def test_a_report_is_judged_by_the_limits_of_its_own_time(policies: Policies, data: st.DataObject) -> None:
+    """Each of many reports at once is usable or not as by the policy in force at its time alone (rule 2)."""
+    times = st.sampled_from(policies.starts[1:] or (micros("2026-11-16T00:00:00+00:00"),))
+    rows = data.draw(
+        st.lists(st.tuples(times, st.sampled_from((-1, 0, 1)), VALUES, VALUES, st.booleans()), max_size=20)
+    )
+    time = np.array([at + by for at, by, *_ in rows], np.int64)
+    error = np.array([row[2] for row in rows], np.float64)
+    off = np.array([int(row[3]) * SECOND * (1 if row[4] else -1) for row in rows], np.int64)
+    receipt = np.maximum(time + off, 0)
+    lon = np.full(len(rows), 1.0)
+    found = judge(time, lon, lon, error, receipt, limits=limits(policies))
+    for at in range(len(rows)):
+        row = slice(at, at + 1)
+        alone = Policies((BEGINNING,), (policies.at(int(time[at])),))
+        wanted = judge(time[row], lon[row], lon[row], error[row], receipt[row], limits=limits(alone))
+        assert found[at] == wanted[0]
+        assert replace(limits(policies).at(int(time[at])), later=()) == limits(alone)
+
+
+@given(st.sampled_from(("utf-8", "utf-8-sig", "utf-16")), st.booleans(), dated())
+def test_a_policy_file_is_read_as_windows_writes_it(
+    tmp_path_factory: pytest.TempPathFactory, encoding: str, crlf: bool, policies: Policies
+) -> None:
+    """With a byte order mark, in UTF-16, with carriage returns: it says the same."""
+    path = tmp_path_factory.mktemp("policy") / "policy.toml"
+    path.write_text(as_toml(policies), encoding=encoding, newline="\r\n" if crlf else "\n")
+    assert differences(policies, read_policies(str(path))) == []
+
+
+def test_a_policy_file_in_another_encoding_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    """Bytes that are not UTF-8: one line, and what to save it as."""
+    path = tmp_path / "policy.toml"
+    path.write_bytes("[[policy]]\nstates.6 = { name = 'café' }\n".encode("latin-1"))
+    with pytest.raises(SettingsError, match="not text in UTF-8: save it as UTF-8"):
+        read_policies(str(path))

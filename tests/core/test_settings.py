@@ -23,9 +23,9 @@ def test_every_setting_has_its_meaning_and_no_other() -> None:
 
 
 def test_without_anything_the_defaults_hold() -> None:
-    """An empty environment gives the defaults, and the rules' own policy."""
+    """An empty environment gives the defaults, and no file of policies the rules' own."""
     assert load({}) == Settings()
-    assert load({}).policies() == Policies()
+    assert read_policies("") == Policies()
 
 
 @given(
@@ -125,7 +125,7 @@ def test_a_policy_file_is_read_and_a_bad_one_named(tmp_path: Path) -> None:
     """Policies come from the file named; one that is missing or makes no sense is named in the message."""
     file = tmp_path / "policy.toml"
     file.write_text("[[policy]]\ntarget = 0.7\n")
-    assert load({"PATROL_POLICY": str(file)}).policies().at(0).target == 0.7
+    assert read_policies(load({"PATROL_POLICY": str(file)}).policy).at(0).target == 0.7
     file.write_text("[[policy]]\ntarget = 7\n")
     with pytest.raises(
         SettingsError, match=r"policy file .*policy.toml: policy 1: target is a share from 0 to 1"

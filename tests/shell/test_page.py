@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -26,7 +27,7 @@ from tests.shell.stored import database_called, migrated
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from playwright.sync_api import Browser, ViewportSize
+    from playwright.sync_api import Browser, Route, ViewportSize
 
     from stream.embedded import EmbeddedBroker, EmbeddedDatabase
     from tests.shell.pipeline import Pipeline
@@ -109,6 +110,34 @@ def test_four_questions_are_answered_without_a_click(site: Site) -> None:
             box = page.locator(f"#{card}").bounding_box()
             assert box is not None
             assert box["y"] + box["height"] <= DESK["height"]
+        visitor.undisturbed(site.address)
+
+
+def test_probable_mistakes_in_the_facts_are_led_to(site: Site) -> None:
+    """Findings about the facts make the trust partial, and lead to their sentences."""
+    said: dict[str, Any] = {
+        "as_of": "2026-01-26T13:00:00.000000Z",
+        "text": "Part of the facts behind the figures cannot be right: 1 kind of mistake.",
+        "warnings": [f"device '77' of duty D-1 was never heard {MARKUP}"],
+        "findings": [],
+    }
+
+    def answered(route: Route) -> None:
+        route.fulfill(body=json.dumps(said), content_type="application/json")
+
+    with visiting(site.browser, site.address) as visitor:
+        page = visitor.page
+        page.route("**/api/v1/quality", answered)
+        page.reload()
+        opened(visitor)
+        link = page.locator("#answer-trust a")
+        expect(link).to_have_text("a probable mistake")
+        expect(page.locator("#answer-trust .big")).to_have_text("Partly")
+        link.click()
+        expect(page.locator("#detail h2")).to_have_text("Can the data be trusted?")
+        expect(page.locator("#detail")).to_contain_text("device '77' of duty D-1 was never heard <img")
+        page.locator("#detail a.back").click()
+        expect(page.locator("#list-view")).to_be_visible()
         visitor.undisturbed(site.address)
 
 

@@ -7,8 +7,10 @@ import getpass
 import json
 import os
 import threading
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import msgspec
 import psycopg
 import pytest
 import shapely
@@ -27,10 +29,15 @@ from stream.core.policy import (
     parse_policies,
 )
 from stream.pipeline.limits import Limits
+from stream.pipeline.publisher import Publisher
+from stream.reports import view
 from stream.settings import Settings, SettingsError
-from stream.store import areas, policies
+from stream.store import areas, policies, reports
 from stream.store.ledger import Ledger
-from stream.store.schema import connect, migrate, migrations, require
+from stream.store.pool import Pool
+from stream.store.reading.sight import Eyes
+from stream.store.schema import SchemaError, connect, migrate, migrations, require
+from stream.web.weeks.shelf import Shelf
 from tests.shell.stored import database_called, empty, fill, migrated, publish, put_in_force
 from tests.strategies import BINARY, World, micros, world_fixes
 
@@ -38,6 +45,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from stream.core.summaries.model import Summary
     from stream.embedded import EmbeddedDatabase
     from stream.store.schema import Connection
 
@@ -166,7 +174,7 @@ def test_a_setting_that_came_later_has_its_default_in_older_policies(connection:
     assert policies.in_force(connection).policies == (Policy(target=0.7),)
     assert connection.execute("select target, visit_join from policy").fetchall()[0][0] == 0.7
     connection.execute(insert, [3, '{"moonlight": 1}'])
-    with pytest.raises(SettingsError, match="'moonlight', which this program does not know: use the newer"):
+    with pytest.raises(SchemaError, match="'moonlight', which this program does not know: use the newer"):
         policies.in_force(connection)
 
 
@@ -383,6 +391,75 @@ def test_sql_and_explain_judge_by_the_policy_in_force(
             [since, since],
         ).fetchall()
         assert names == [(name,)]
+
+
+def test_each_publication_names_the_policies_that_counted_it(dsn: str, connection: Connection) -> None:
+    """By number: those in force in its week and since its first duty began; and those by which duties are
+    still counted although they were replaced, until a recompute has counted them again.
+    """
+    world = a_week()
+    start = MONDAY + 166 * HOUR
+    night = Duty("D3", 1, "O2", start, start + 4 * HOUR, ("N1",), (Allocation("R2", "radio"),))
+    fixes = [("R2", start + minute * 240_000_000, *BINARY.at(1, 1), None) for minute in range(61)]
+    fill(connection, replace(world, duties=(*world.duties, night), fixes=(*world.fixes, *fixes)), 1)
+    monday = MONDAY + 168 * HOUR
+
+    def change(policy: Policy) -> None:
+        policies.load(connection, Policies((BEGINNING,), (policy,)), monday, by="x", why="w")
+
+    def published(week: str) -> Summary:
+        done = runner.invoke(patrol, ["report", "publish", "--week", week, "--now", "2026-12-01"])
+        assert done.exit_code == 0, done.output
+        found = reports.read(connection, week, "N1")
+        assert found is not None
+        return found
+
+    runner = CliRunner(env={"PATROL_DATABASE": dsn})
+    change(Policy(target=0.5))
+    for week, target, versions in (("2026-W47", 0.8, (1,)), ("2026-W48", 0.5, (1, 2))):
+        found = published(week)
+        assert (found.basis.target, found.basis.policy_versions) == (target, versions)
+        assert found.basis.policy_outdated == ()
+    assert "Counted under versions 1 and 2 of the policy." in view.basis(found)
+
+    change(Policy(target=0.6, max_gap_s=120, parked_gap_s=120))
+    found = published("2026-W48")
+    assert (found.basis.target, found.basis.policy_versions) == (0.6, (1, 3))
+    assert found.basis.policy_outdated == (2,)
+    assert any("since replaced for their time" in line for line in view.basis(found))
+    done = runner.invoke(patrol, ["recompute", "--from", "2026-11-22", "--to", "2026-11-30", "--why", "w"])
+    assert done.exit_code == 0, done.output
+    assert "because of the policy" in done.output
+    after = published("2026-W48")
+    assert (after.basis.policy_versions, after.basis.policy_outdated) == ((1, 3), ())
+    assert after.figures.unknown > found.figures.unknown
+    assert "policy" in [item.cause for item in after.changes]
+
+
+def test_what_is_published_and_seen_follows_what_is_loaded(dsn: str, connection: Connection) -> None:
+    """The live figures on Kafka, the picture of the pages and of the watch, the weekly pages: each judges by
+    the new target the next time it looks.
+    """
+    world = a_week()
+    duty = replace(world.duties[1], end=None)
+    fill(connection, replace(world, duties=(world.duties[0], duty)), 1)
+    settings = Settings(database=dsn, clock="events")
+    publisher, eyes = Publisher(settings), Eyes(settings, lambda: world.as_of)
+    shelf = Shelf(settings, Pool(settings), lambda: world.as_of)
+
+    def targets() -> set[float]:
+        said = {msgspec.json.decode(value)["target"] for _, value in publisher.changed()}
+        seen = {item.target for item in eyes.look(connection).shares}
+        shelf.ask(lambda *_: None)
+        return said | seen | {shelf.policies.at(duty.start).target}
+
+    try:
+        assert targets() == {0.8}
+        policies.load(connection, Policies((BEGINNING,), (Policy(target=0.5),)), duty.start, by="x", why="w")
+        assert targets() == {0.5}
+    finally:
+        publisher.close()
+        shelf.pool.close()
 
 
 def test_ingest_follows_what_is_loaded(dsn: str, connection: Connection) -> None:

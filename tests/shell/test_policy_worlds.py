@@ -6,9 +6,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
+import shapely
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stream.core.facts import Allocation, Duty
 from stream.core.policy import BEGINNING, DEFAULT_STATES, Policies, Policy, State, counted_by, differences
 from stream.store import policies, recompute
 from stream.store.ledger import Ledger
@@ -24,7 +26,7 @@ from tests.shell.stored import (
     publish,
     put_in_force,
 )
-from tests.strategies import World, bookable_worlds, many
+from tests.strategies import BINARY, World, bookable_worlds, many, world_fixes
 from tests.worlds import horizon, wandering
 
 if TYPE_CHECKING:
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from stream.store.schema import Connection
 
 STATES = DEFAULT_STATES | {6: State("crime scene", "not_visible"), 9: State("escort", "visible")}
+RESTING = DEFAULT_STATES | {1: State("on duty", "break")}
 
 SOME_POLICIES = st.builds(
     Policy,
@@ -44,7 +47,7 @@ SOME_POLICIES = st.builds(
     parked_distance_m=st.sampled_from((50.0, 0.0, 500.0)),
     default_error_m=st.sampled_from((10.0, 0.0, 60.0)),
     target=st.sampled_from((0.8, 0.5)),
-    states=st.sampled_from((DEFAULT_STATES, STATES)),
+    states=st.sampled_from((DEFAULT_STATES, STATES, RESTING)),
 )
 
 
@@ -102,7 +105,8 @@ def test_live_equals_offline_with_policies_that_are_loaded_meanwhile(
     put_in_force(connection)
     publish(connection, world)
     ledger = Ledger(connection)
-    ledger.bookings(world.duties, world.states)
+    # Bookings and states come when they come, in part after a policy was loaded.
+    booked, told = (data.draw(st.integers(0, parts)) for _ in range(2))
     pieces = in_time(world, parts)
     when = data.draw(st.lists(st.integers(0, parts), min_size=1, max_size=3).map(sorted))
     for number in range(parts + 1):
@@ -112,6 +116,10 @@ def test_live_equals_offline_with_policies_that_are_loaded_meanwhile(
             loaded(connection, Policies((BEGINNING,), (data.draw(SOME_POLICIES),)), since)
             for item in differences(before, policies.in_force(connection)):
                 assert item.start >= since
+        if number == booked:
+            ledger.bookings(world.duties, [])
+        if number == told:
+            ledger.bookings([], world.states)
         if number < parts:
             ledger.positions(pieces[number])
     rules = policies.in_force(connection)
@@ -158,6 +166,51 @@ def test_a_policy_loaded_from_a_date_changes_nothing_before_it(
     assert [row for row in after[0] if int(str(row[2])) <= low] == [
         row for row in stays if int(str(row[2])) <= low
     ]
+
+
+def test_a_worker_that_had_begun_counts_by_what_was_loaded_meanwhile(connection: Connection) -> None:
+    """Loaded for all times before the first fix came: no duty is outdated, and all is counted by it."""
+    world = replace(wandering(1), states=())
+    empty(connection)
+    put_in_force(connection)
+    publish(connection, world)
+    ledger = Ledger(connection)
+    ledger.bookings(world.duties, [])
+    wanted = Policies((BEGINNING,), (Policy(max_gap_s=20.0, parked_gap_s=20.0),))
+    assert loaded(connection, wanted, BEGINNING).outdated == ()
+    for part in in_time(world, 3):
+        ledger.positions(part)
+    assert fine_stored(connection) == fine_expected(world, wanted) != fine_expected(world)
+
+
+def test_a_duty_that_ended_just_before_is_listed_where_a_jump_after_it_may_change_it(
+    connection: Connection,
+) -> None:
+    """A device leaves its patch on a leg that ends at a fix after the date, which is a jump from then on."""
+    start = 1_795_420_800_000_000
+    minute = 60_000_000
+    ground = shapely.box(*BINARY.at(0, 0), *BINARY.at(4, 4))
+    fixes = [("R1", start + at * minute, *BINARY.at(x, 1), None) for at, x in ((0, 1), (4, 40), (8, 1))]
+    duty = Duty("D1", 1, "O1", start, start + 2 * minute, ("N1",), (Allocation("R1", "radio"),))
+    world = World(
+        tuple(fixes),
+        ((None, (("neighbourhood", "N1", ground),)),),
+        (duty,),
+        (),
+        start + 480 * minute,
+        (start, start + 480 * minute),
+    )
+    empty(connection)
+    put_in_force(connection)
+    publish(connection, world)
+    ledger = Ledger(connection)
+    ledger.bookings(world.duties, [])
+    ledger.positions(world_fixes(world))
+    before = fine_stored(connection)
+    loaded(connection, Policies((BEGINNING,), (Policy(jump_speed_mps=0.5),)), start + 3 * minute)
+    assert listed(connection) == {"D1"}
+    again(connection, world)
+    assert fine_stored(connection) == fine_expected(world, policies.in_force(connection)) != before
 
 
 def test_of_both_causes_each_is_told_by_itself(connection: Connection) -> None:

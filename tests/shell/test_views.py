@@ -333,4 +333,9 @@ def test_the_settings_of_the_views_are_those_of_the_policies(connection: Connect
         (True, 0.85, timedelta(seconds=90.5), timedelta(seconds=120), True),
     ]
     assert load(connection, Policies(), BEGINNING, by="test", why="a test").replaced == (2,)
-    assert connection.execute("select count(*) from policy_state").fetchall() == [(len(DEFAULT_STATES),)]
+    assert connection.execute("select distinct target, visit_join from policy").fetchall() == [
+        (0.8, timedelta(seconds=60))
+    ]
+    assert connection.execute(
+        "select count(distinct (state, name, counts)) from policy_state"
+    ).fetchall() == [(len(DEFAULT_STATES),)]

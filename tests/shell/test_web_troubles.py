@@ -360,7 +360,7 @@ def test_a_fault_of_the_program_is_not_laid_on_the_database(town: Town) -> None:
         pulse = Pulse(Settings(database=town.dsn), pool, lambda: town.now, beat_s=0.01)
         stream = pulse.stream(None, compress=False)
         assert b"event: snapshot" in await anext(stream)
-        look, pulse._viewer.eyes.policies = pulse._viewer.eyes.policies, None  # type: ignore[assignment]
+        look, pulse._viewer.eyes.known = pulse._viewer.eyes.known, None  # type: ignore[assignment]
 
         async def told(trouble: str) -> str:
             while True:
@@ -368,7 +368,7 @@ def test_a_fault_of_the_program_is_not_laid_on_the_database(town: Town) -> None:
                     return text
 
         assert "an internal error" in await told('"trouble":"fault"')
-        pulse._viewer.eyes.policies = look
+        pulse._viewer.eyes.known = look
         await told('"trouble":null')
         await stream.aclose()
         await pulse.close()

@@ -29,7 +29,7 @@ from stream.core.explaining.explanation import (
 )
 from stream.core.facts import SECOND
 from stream.core.policy import BEGINNING
-from stream.core.quality.doubts import APART, FROZEN, KINDS, SHARED_RADIO, TWO_DEVICES
+from stream.core.quality.devices import APART, FROZEN, KINDS, SHARED_RADIO, TWO_DEVICES
 from stream.core.shares import FORCE, NEIGHBOURHOOD, NOT_PROVEN, OFFICER
 from stream.core.slices import HIDDEN, OFF_PATCH, ON_BREAK, ON_PATCH
 

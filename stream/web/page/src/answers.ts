@@ -227,7 +227,8 @@ export function startAnswers(): void {
     const silent = item?.officers_silent ?? 0;
     const unknown = item?.duty_s ? item.unknown_s / item.duty_s : 0;
     const doubtful = item?.duty_s ? item.doubtful_s / item.duty_s : 0;
-    const patchy = unknown + doubtful >= MUCH_UNKNOWN || silent > MANY_SILENT * (item?.officers_on_duty ?? 0);
+    const mistakes = state.quality?.warnings.length ?? 0;
+    const patchy = mistakes > 0 || unknown + doubtful >= MUCH_UNKNOWN || silent > MANY_SILENT * (item?.officers_on_duty ?? 0);
     const words = {
       connecting: "…",
       lost: "No",
@@ -251,11 +252,14 @@ export function startAnswers(): void {
     trust.update(
       words,
       ["lost", "away", "stale"].includes(standing) ? "bad" : standing === "live" && !patchy ? "good" : "doubt",
-      said.map((one) => ({ words: one, detail: "", href: "" })),
+      [
+        ...said.map((one) => ({ words: one, detail: "", href: "" })),
+        ...(mistakes && state.known ? [{ words: mistakes === 1 ? "a probable mistake" : `${mistakes} probable mistakes`, detail: "", href: "#/quality" }] : []),
+      ],
       "",
     );
   };
-  state.on(["fresh", "connection", "figures"], trusted);
+  state.on(["fresh", "connection", "figures", "quality"], trusted);
   window.setInterval(trusted, 1_000);
   trusted();
 }

@@ -1,6 +1,6 @@
 /** What a neighbourhood or an officer opens to, in the place of the list. */
 
-import type { Activity, DutyDetail, Neighbourhood, OfficerAtHome, OfficerNow, Officer, Slice, TimelinePiece } from "./types.ts";
+import type { Activity, DutyDetail, Neighbourhood, OfficerAtHome, OfficerNow, Officer, Quality, Slice, TimelinePiece } from "./types.ts";
 import { ProblemError, ask } from "./ask.ts";
 import { ShareBar, hours, key, shareWords, strip, ticks } from "./bars.ts";
 import { attribute, byId, h, roving, rovingStop } from "./dom.ts";
@@ -13,10 +13,11 @@ import { activityWords, allOnBreak, away, clock, count, dayClock, duration, head
 
 const REFRESH_MS = 5_000;
 
-export type Route = { kind: "list" } | { kind: "neighbourhood" | "officer" | "priority" | "nowhere"; id: string; duty?: string };
+export type Route = { kind: "list" | "quality" } | { kind: "neighbourhood" | "officer" | "priority" | "nowhere"; id: string; duty?: string };
 
-/** `#/n/…` a neighbourhood, `#/o/…` an officer, `#/o/…/d/…` one duty, `#/p/…` a priority area; any other `#/…` leads nowhere. */
+/** `#/n/…` a neighbourhood, `#/o/…` an officer, `#/o/…/d/…` one duty, `#/p/…` a priority area, `#/quality` what the data are worth; any other `#/…` leads nowhere. */
 export function route(): Route {
+  if (location.hash === "#/quality") return { kind: "quality" };
   const [, officer, duty] = /^#\/o\/([^/]+)\/d\/([^/]+)$/.exec(location.hash) ?? [];
   if (officer && duty) {
     try {
@@ -69,9 +70,9 @@ export class Detail {
     // No name has control characters in it, and the database takes none.
     const unheard = (wanted.kind === "neighbourhood" || wanted.kind === "officer") && /\p{Cc}/u.test(wanted.id);
     const missing = unheard || wanted.kind === "nowhere" || (wanted.kind === "priority" && state.known && !state.areas.has(wanted.id));
-    const open = wanted.kind === "neighbourhood" || wanted.kind === "officer" || missing;
-    const duty = wanted.kind === "list" ? undefined : wanted.duty;
-    const signature = open ? `${wanted.kind} ${wanted.id}${duty === undefined ? "" : ` ${duty}`}` : "";
+    const open = wanted.kind === "neighbourhood" || wanted.kind === "officer" || wanted.kind === "quality" || missing;
+    const duty = "id" in wanted ? wanted.duty : undefined;
+    const signature = open ? `${wanted.kind} ${"id" in wanted ? wanted.id : ""}${duty === undefined ? "" : ` ${duty}`}` : "";
     if (signature === this.shown) return;
     this.duty = duty;
     window.clearTimeout(this.timer);
@@ -117,6 +118,11 @@ export class Detail {
       else if (closes) this.place.querySelector("h2")?.focus({ preventScroll: true });
       void this.neighbourhood(wanted.id, this.turn, !kept);
     } else if (wanted.kind === "officer") void this.officer(wanted.id, this.turn, true);
+    else if (wanted.kind === "quality") {
+      this.behind = GENERIC;
+      this.map?.select("");
+      void this.quality(this.turn, true);
+    }
   }
 
   /** Closes the innermost thing that is open: the playback, then an officer, then a neighbourhood or a priority area. */
@@ -150,7 +156,7 @@ export class Detail {
     if (error instanceof DOMException && error.name === "AbortError") return;
     const words = error instanceof ProblemError ? error.message : String(error);
     const wanted = route();
-    if (error instanceof ProblemError && NO_SUCH.includes(error.status) && wanted.kind !== "list") {
+    if (error instanceof ProblemError && NO_SUCH.includes(error.status) && "id" in wanted) {
       // Where the address itself is refused, the server knows no name for what is asked.
       const said = error.status === 404 && / (?:neighbourhood|officer|duty) |not been/.test(words);
       return this.nothing(said ? `${sentence(words)}.` : `There is no ${wanted.kind} “${wanted.id}”.`);
@@ -205,6 +211,27 @@ export class Detail {
   private signal(): AbortSignal {
     this.request = new AbortController();
     return this.request.signal;
+  }
+
+  // ── What the data are worth ─────────────────────────────────────────────────────────────────────────────
+
+  private async quality(turn: number, first: boolean): Promise<void> {
+    let found: Quality;
+    try {
+      found = await ask<Quality>("/quality", { signal: this.signal() });
+    } catch (error) {
+      if (turn !== this.turn) return;
+      if (first) this.fail(error, () => void this.quality(turn, true));
+      else this.later(() => void this.quality(turn, false), turn);
+      return;
+    }
+    if (turn !== this.turn) return;
+    this.put(
+      first,
+      this.head("Can the data be trusted?", ""),
+      h("div", { class: "empty" }, h("p", {}, found.text), ...found.warnings.map((one) => h("p", { class: "quiet" }, one))),
+    );
+    this.later(() => void this.quality(turn, false), turn);
   }
 
   // ── A neighbourhood ─────────────────────────────────────────────────────────────────────────────────────

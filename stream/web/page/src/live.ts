@@ -15,6 +15,7 @@ import { startList } from "./list.ts";
 import { ignoredPicture, unitPicture } from "./icons.ts";
 import { type Hit, LiveMap } from "./map.ts";
 import { DARK, LIGHT } from "./palette.ts";
+import { startQuality } from "./quality.ts";
 import { startSigner } from "./signer.ts";
 import { state } from "./state.ts";
 import { isDark, scale, startTheme } from "./theme.ts";
@@ -188,6 +189,7 @@ function start(): void {
       below = wanted;
     });
   }
+  startQuality();
   connect();
   // For those who measure, from the browser's console or a test.
   Object.assign(window, { patrol: { state, map, traffic, percent } });

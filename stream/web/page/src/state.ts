@@ -1,6 +1,6 @@
 /** What the page knows: one value, changed by the feed, told to whoever listens. No element is touched here. */
 
-import type { Alert, Fresh, Live, PriorityArea, Settings, Share, UnitColumns } from "./types.ts";
+import type { Alert, Fresh, Live, PriorityArea, Quality, Settings, Share, UnitColumns } from "./types.ts";
 import { ms } from "./words.ts";
 
 export interface Unit {
@@ -15,7 +15,7 @@ export interface Unit {
   name: string | null;
 }
 
-export type Topic = "figures" | "areas" | "alerts" | "units" | "fresh" | "connection";
+export type Topic = "figures" | "areas" | "alerts" | "units" | "fresh" | "connection" | "quality";
 export type Connection = "connecting" | "open" | "lost";
 
 const NO_SETTINGS: Settings = { target: 0.8, timezone: "Europe/London", basemap: null, stale_s: 15 };
@@ -30,6 +30,8 @@ class State {
   units = new Map<string, Unit>();
   settings: Settings = NO_SETTINGS;
   fresh: Fresh | null = null;
+  /** What the facts behind the figures are worth, as of some seconds ago; null while it is not known. */
+  quality: Quality | null = null;
   /** The server's data clock at the last word from it, milliseconds, and when that word came. */
   asOf = Number.NaN;
   heardAt = 0;
@@ -131,6 +133,11 @@ class State {
   alert(item: Alert): void {
     this.alerts.set(item.alert_id, item);
     this.changed("alerts");
+  }
+
+  judged(quality: Quality | null): void {
+    this.quality = quality;
+    this.changed("quality");
   }
 
   visited(items: PriorityArea[]): void {
