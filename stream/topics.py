@@ -8,14 +8,13 @@ from __future__ import annotations
 import asyncio
 import re
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, Literal
 
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
 from aiokafka.errors import IncompatibleBrokerVersion, KafkaError, TopicAlreadyExistsError, for_code
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
 # In: what outside systems send.
 RADIO_POSITIONS: Final = "radio.positions"
@@ -56,16 +55,6 @@ class TopicError(RuntimeError):
 
 
 @dataclass(frozen=True, slots=True)
-class TopicSpec:
-    """A topic as it should be: its full name, the least number of partitions, copies, and settings."""
-
-    name: str
-    partitions: int
-    replication: int
-    config: Mapping[str, str]
-
-
-@dataclass(frozen=True, slots=True)
 class TopicOutcome:
     """What became of a topic: created, given more partitions, or left as it was."""
 
@@ -90,7 +79,7 @@ def named(topic: str, prefix: str = "") -> str:
 
 def specs(
     prefix: str = "", *, partitions: int = 8, replication: int = 1, retention_days: int = 7
-) -> tuple[TopicSpec, ...]:
+) -> tuple[NewTopic, ...]:
     """All topics as the project wants them.
 
     Args:
@@ -114,14 +103,14 @@ def specs(
         DEAD_LETTERS: (1, {**kept, **large, "retention.ms": str(max(retention_days, 30) * _DAY_MS)}),
     }
     return tuple(
-        TopicSpec(named(topic, prefix), count, replication, MappingProxyType(config))
+        NewTopic(named(topic, prefix), count, replication, topic_configs=config)
         for topic, (count, config) in wanted.items()
     )
 
 
 async def ensure_topics(
     bootstrap: str,
-    wanted: Sequence[TopicSpec],
+    wanted: Sequence[NewTopic],
     *,
     patience_s: float = 30.0,
 ) -> list[TopicOutcome]:
@@ -156,32 +145,29 @@ async def ensure_topics(
     return outcomes
 
 
-async def _ensure(
-    admin: AIOKafkaAdminClient, spec: TopicSpec, leaders: Sequence[bool] | None
-) -> TopicOutcome:
+async def _ensure(admin: AIOKafkaAdminClient, spec: NewTopic, leaders: Sequence[bool] | None) -> TopicOutcome:
     if leaders is None:
-        new = NewTopic(spec.name, spec.partitions, spec.replication, topic_configs=dict(spec.config))
-        answer = await admin.create_topics([new])
+        answer = await admin.create_topics([spec])
         for _, code, *message in answer.topic_errors:
             if code == TopicAlreadyExistsError.errno:  # somebody else was quicker
                 return TopicOutcome(spec.name, "kept", "was there")
             if code:
                 why = next(filter(None, message), None) or for_code(code).__name__
                 raise TopicError(f"topic {spec.name} could not be created: {why}")
-        return TopicOutcome(spec.name, "created", _count(spec.partitions))
+        return TopicOutcome(spec.name, "created", _count(spec.num_partitions))
     found = len(leaders)
-    if found >= spec.partitions:
+    if found >= spec.num_partitions:
         return TopicOutcome(spec.name, "kept", f"has {_count(found)}")
     try:
-        await admin.create_partitions({spec.name: NewPartitions(spec.partitions)})
+        await admin.create_partitions({spec.name: NewPartitions(spec.num_partitions)})
     except IncompatibleBrokerVersion:
-        short = f"has {_count(found)}, {spec.partitions} wanted: this broker cannot add any"
+        short = f"has {_count(found)}, {spec.num_partitions} wanted: this broker cannot add any"
         return TopicOutcome(spec.name, "kept", short)
     except KafkaError as failure:
         raise TopicError(
-            f"topic {spec.name} could not be given {spec.partitions} partitions: {failure}"
+            f"topic {spec.name} could not be given {spec.num_partitions} partitions: {failure}"
         ) from None
-    return TopicOutcome(spec.name, "raised", f"from {found} to {_count(spec.partitions)}")
+    return TopicOutcome(spec.name, "raised", f"from {found} to {_count(spec.num_partitions)}")
 
 
 async def _leaders(admin: AIOKafkaAdminClient) -> dict[str, list[bool]]:
@@ -194,13 +180,13 @@ async def _leaders(admin: AIOKafkaAdminClient) -> dict[str, list[bool]]:
 
 
 async def _ready(
-    admin: AIOKafkaAdminClient, outcomes: Sequence[TopicOutcome], wanted: Sequence[TopicSpec]
+    admin: AIOKafkaAdminClient, outcomes: Sequence[TopicOutcome], wanted: Sequence[NewTopic]
 ) -> bool:
     made = {outcome.name for outcome in outcomes if outcome.did != "kept"}
     if not made:
         return True
     found = await _leaders(admin)
-    return all(sum(found.get(spec.name, ())) >= spec.partitions for spec in wanted if spec.name in made)
+    return all(sum(found.get(spec.name, ())) >= spec.num_partitions for spec in wanted if spec.name in made)
 
 
 def _count(partitions: int) -> str:

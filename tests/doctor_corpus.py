@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
+from convertbng.util import convert_bng
 
-from geo.boundaries.crs import lonlat_to_grid
 from tests.foreign_files import csv_bytes, json_bytes, ods_bytes, xlsx_bytes, zip_bytes
 
 if TYPE_CHECKING:
@@ -153,7 +153,7 @@ def _nmea(value: float, width: int) -> str:
 
 
 def _grid(fix: TrueFix) -> tuple[float, float]:
-    east, north = lonlat_to_grid(np.array([fix.lon]), np.array([fix.lat]))
+    east, north = convert_bng(np.array([fix.lon]), np.array([fix.lat]))
     return float(east[0]), float(north[0])
 
 

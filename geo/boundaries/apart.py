@@ -6,6 +6,7 @@ import math
 import pickle
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -78,18 +79,15 @@ def check_apart(
     return Checked(_sorted(rows), findings)
 
 
-_Rows = list[tuple[Kind, str, str, Any, dict[str, str]]]
-
-
-def _plain(areas: AreaSet | None) -> _Rows | None:
-    """Areas as values to pass from one process to another."""
+def _plain(areas: AreaSet | None) -> list[Area] | None:
+    """Areas as values that can be passed from one process to another."""
     if areas is None:
         return None
-    return [(row.kind, row.area_id, row.name, row.geometry, dict(row.attributes)) for row in areas.areas()]
+    return [replace(area, attributes=dict(area.attributes)) for area in areas.areas()]
 
 
-def _sorted(rows: _Rows | None) -> AreaSet | None:
-    return None if rows is None else AreaSet.of(Area(*row) for row in rows)
+def _sorted(areas: list[Area] | None) -> AreaSet | None:
+    return None if areas is None else AreaSet.of(areas)
 
 
 def _answer() -> None:

@@ -11,7 +11,7 @@ import math
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import pyproj
@@ -159,21 +159,6 @@ def grid_to_lonlat(
     return lon, lat
 
 
-def lonlat_to_grid(
-    lon: NDArray[np.float64], lat: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """WGS84 to British National Grid through OSTN15.
-
-    Args:
-        lon: ``float64[n]`` degrees.
-        lat: ``float64[n]`` degrees.
-
-    Returns:
-        ``(east, north)``, each ``float64[n]`` metres to the millimetre, NaN where OSTN15 does not reach.
-    """
-    return convert_bng(lon, lat)
-
-
 def to_wgs84(geometry: NDArray[np.object_], crs: Crs) -> NDArray[np.object_]:
     """Shapes in a reference system to WGS84 degrees, two-dimensional, all vertices in one go.
 
@@ -184,7 +169,7 @@ def to_wgs84(geometry: NDArray[np.object_], crs: Crs) -> NDArray[np.object_]:
     Raises:
         CrsError: a vertex lies where the system does not reach.
     """
-    return _each_vertex(geometry, _forward(crs), crs.name, reverse_in=crs.reversed)
+    return _each_vertex(geometry, _way(crs, back=False), crs.name, reverse_in=crs.reversed)
 
 
 def from_wgs84(geometry: NDArray[np.object_], crs: Crs) -> NDArray[np.object_]:
@@ -193,40 +178,33 @@ def from_wgs84(geometry: NDArray[np.object_], crs: Crs) -> NDArray[np.object_]:
     Raises:
         CrsError: a vertex lies where the system does not reach.
     """
-    return _each_vertex(geometry, _backward(crs), crs.name, reverse_out=crs.reversed)
+    return _each_vertex(geometry, _way(crs, back=True), crs.name, reverse_out=crs.reversed)
 
 
-_Pair = tuple["NDArray[np.float64]", "NDArray[np.float64]"]
+_Numbers: TypeAlias = "NDArray[np.float64]"
+_Way: TypeAlias = "Callable[[_Numbers, _Numbers], tuple[_Numbers, _Numbers]]"
 
 
-def _forward(crs: Crs) -> Callable[[NDArray[np.float64], NDArray[np.float64]], _Pair]:
+def _way(crs: Crs, *, back: bool) -> _Way:
+    """From a system's numbers to longitude and latitude, or back."""
     if crs.kind == "wgs84":
         return lambda x, y: (x, y)
     if crs.kind == "grid":
-        return grid_to_lonlat
-    if crs.kind == "osgb36":
-        # Same datum: projecting is exact, and only then comes the step that needs OSTN15.
-        step = pyproj.Transformer.from_crs(crs.system, BNG, always_xy=True)
-        return lambda x, y: grid_to_lonlat(*step.transform(x, y))
-    plain = pyproj.Transformer.from_crs(crs.system, WGS84, always_xy=True)
-    return plain.transform
-
-
-def _backward(crs: Crs) -> Callable[[NDArray[np.float64], NDArray[np.float64]], _Pair]:
-    if crs.kind == "wgs84":
-        return lambda x, y: (x, y)
-    if crs.kind == "grid":
-        return lonlat_to_grid
-    if crs.kind == "osgb36":
-        step = pyproj.Transformer.from_crs(BNG, crs.system, always_xy=True)
-        return lambda x, y: step.transform(*lonlat_to_grid(x, y))
-    plain = pyproj.Transformer.from_crs(WGS84, crs.system, always_xy=True)
-    return plain.transform
+        return convert_bng if back else grid_to_lonlat
+    other = BNG if crs.kind == "osgb36" else WGS84
+    source, target = (other, crs.system) if back else (crs.system, other)
+    step = pyproj.Transformer.from_crs(source, target, always_xy=True)
+    if crs.kind == "other":
+        return step.transform
+    # Same datum: projecting is exact, and only the other step needs OSTN15.
+    if back:
+        return lambda x, y: step.transform(*convert_bng(x, y))
+    return lambda x, y: grid_to_lonlat(*step.transform(x, y))
 
 
 def _each_vertex(
     geometry: NDArray[np.object_],
-    way: Callable[[NDArray[np.float64], NDArray[np.float64]], _Pair],
+    way: _Way,
     name: str,
     *,
     reverse_in: bool = False,
@@ -260,21 +238,21 @@ def looks_like(bounds: tuple[float, float, float, float]) -> Look:
     west, south, east, north = bounds
     if not all(math.isfinite(value) for value in bounds):
         return Look.NOTHING
-    left, low, right, high = GREAT_BRITAIN
-    if left <= west and east <= right and low <= south and north <= high:
-        return Look.LONLAT
-    if low <= west and east <= high and left <= south and north <= right:
-        return Look.LATLON
-    if west >= -180 and east <= 180 and south >= -90 and north <= 90:
-        return Look.DEGREES
-    if west >= 0 and east <= 700_000 and south >= 0 and north <= 1_300_000:
-        return Look.GRID
-    if west >= -1_100_000 and east <= 400_000 and south >= 6_200_000 and north <= 8_800_000:
-        return Look.MERCATOR
-    if west >= 100_000 and east <= 900_000 and south >= 5_400_000 and north <= 6_900_000:
-        return Look.UTM
+    for look, (left, low, right, high) in _BOXES.items():
+        if left <= west and east <= right and low <= south and north <= high:
+            return look
     return Look.UNKNOWN
 
+
+_BOXES = {
+    Look.LONLAT: GREAT_BRITAIN,
+    Look.LATLON: (49.0, -9.0, 62.0, 3.0),
+    Look.DEGREES: (-180, -90, 180, 90),
+    Look.GRID: (0, 0, 700_000, 1_300_000),
+    Look.MERCATOR: (-1_100_000, 6_200_000, 400_000, 8_800_000),
+    Look.UTM: (100_000, 5_400_000, 900_000, 6_900_000),
+}
+"""Where coordinates that look so lie; the first that holds all of them decides."""
 
 _OPTION = {
     Look.LONLAT: f"--crs {WGS84}",

@@ -100,24 +100,19 @@ def diff(old: AreaSet, new: AreaSet) -> Diff:
         old: the earlier version.
         new: the later one.
     """
-    before = {
-        (kind, area_id): at for at, (kind, area_id) in enumerate(zip(old.kind, old.area_id, strict=True))
-    }
-    after = {
-        (kind, area_id): at for at, (kind, area_id) in enumerate(zip(new.kind, new.area_id, strict=True))
-    }
+    before, after = ({(area.kind, area.area_id): area for area in areas.areas()} for areas in (old, new))
     both = [key for key in before if key in after]
-    was = old.geometry[[before[key] for key in both]] if both else np.empty(0, dtype=object)
-    now = new.geometry[[after[key] for key in both]] if both else np.empty(0, dtype=object)
+    was, now = np.empty(len(both), dtype=object), np.empty(len(both), dtype=object)
+    was[:], now[:] = [before[key].geometry for key in both], [after[key].geometry for key in both]
     gained, lost = _ground_m2(_less(now, was)), _ground_m2(_less(was, now))
     changes = [
         Change(
             *key,
-            before=old.name[before[key]],
-            after=new.name[after[key]],
+            before=before[key].name,
+            after=after[key].name,
             gained_m2=float(gain),
             lost_m2=float(loss),
-            attributes=_attributes(old.attributes[before[key]], new.attributes[after[key]]),
+            attributes=_attributes(before[key].attributes, after[key].attributes),
         )
         for key, gain, loss in zip(both, gained, lost, strict=True)
     ]

@@ -185,19 +185,27 @@ def refuse_damaged(dataset: Path, source: str, limits: ReadingLimits) -> None:
         raise AreaFileError(f"{source}: {cut}; it was cut short or is damaged, ask for it again")
 
 
+def _head(file: Path, size: int) -> bytes:
+    with file.open("rb") as stream:
+        return stream.read(size)
+
+
+def _short(file: Path, claimed: int) -> str:
+    """What is wrong with a file whose header claims so many bytes; nothing where it has them."""
+    size = file.stat().st_size
+    return "" if claimed <= size else f"{file.name} claims {size_words(claimed)} but has {size_words(size)}"
+
+
 def _shape_cut(file: Path) -> str:
     """ESRI's whitepaper of 1998, main file header: code 9994, length in 16-bit words, version 1000."""
-    size = file.stat().st_size
-    with file.open("rb") as stream:
-        head = stream.read(100)
+    head = _head(file, 100)
     if (
         len(head) < 100
         or struct.unpack(">i", head[:4])[0] != 9994
         or struct.unpack("<i", head[28:32])[0] != 1000
     ):
         return f"{file.name} does not begin as a Shapefile does"
-    claimed = struct.unpack(">I", head[24:28])[0] * 2
-    return "" if claimed <= size else f"{file.name} claims {size_words(claimed)} but has {size_words(size)}"
+    return _short(file, struct.unpack(">I", head[24:28])[0] * 2)
 
 
 def _records_cut(file: Path, index: Path) -> str:
@@ -219,33 +227,25 @@ def _records_cut(file: Path, index: Path) -> str:
 
 def _table_cut(file: Path) -> str:
     """The dBASE header: number of records, length of the header and of a record."""
-    size = file.stat().st_size
-    with file.open("rb") as stream:
-        head = stream.read(32)
+    head = _head(file, 32)
     if len(head) < 32:
         return f"{file.name} does not begin as a table does"
     records, header, record = struct.unpack("<IHH", head[4:12])
-    claimed = header + records * record
-    return "" if claimed <= size else f"{file.name} claims {size_words(claimed)} but has {size_words(size)}"
+    return _short(file, header + records * record)
 
 
 def _sqlite_cut(file: Path) -> str:
     """The SQLite header: page size at 16, number of pages at 28, valid where 24 and 92 agree."""
-    size = file.stat().st_size
-    with file.open("rb") as stream:
-        head = stream.read(100)
+    head = _head(file, 100)
     if len(head) < 100 or not head.startswith(b"SQLite format 3\0"):
         return f"{file.name} does not begin as a GeoPackage does"
     page = struct.unpack(">H", head[16:18])[0]
     claimed = (65_536 if page == 1 else page) * struct.unpack(">I", head[28:32])[0]
-    whole = head[24:28] != head[92:96] or claimed <= size
-    return "" if whole else f"{file.name} claims {size_words(claimed)} but has {size_words(size)}"
+    return _short(file, claimed) if head[24:28] == head[92:96] else ""
 
 
 def _begins_as_xml(file: Path) -> bool:
-    with file.open("rb") as stream:
-        head = stream.read(256)
-    return head.replace(b"\0", b"").lstrip(b"\xef\xbb\xbf\xff\xfe \t\r\n").startswith(b"<")
+    return _head(file, 256).replace(b"\0", b"").lstrip(b"\xef\xbb\xbf\xff\xfe \t\r\n").startswith(b"<")
 
 
 def _refuse_entities(file: Path, source: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -36,6 +37,26 @@ _SIZES: Mapping[Kind, tuple[float, float]] = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """A row of a file, of which things are found.
+
+    Attributes:
+        which: what it is called in findings.
+        kind, area_id: of its area, as far as they are known.
+    """
+
+    which: str
+    kind: Kind
+    area_id: str | None
+    found: Findings
+
+    def say(self, code: str, text: str, done: str, place: Any = None, size_m2: float | None = None) -> None:
+        """Adds a finding; its text goes on after the row's name."""
+        who = (self.kind, self.area_id)
+        self.found.add(code, f"{self.which} {text}", done, who, place=place, size_m2=size_m2)
+
+
 def areas_of_rows(
     raw: RawLayer,
     kind: Kind | None,
@@ -62,33 +83,27 @@ def areas_of_rows(
     rows: list[Area] = []
     taken: dict[tuple[Kind, str], int] = {}
     for at, shape in enumerate(shapes):
-        who = (kinds[at], ids[at])
-        which = f"{kinds[at]} {ids[at]}" if ids[at] else f"row {at + 1}"
-        if unfit(ids[at] or ""):
-            who = (kinds[at], None)
-            what = f"longer than {LONGEST} characters" if len(ids[at] or "") > LONGEST else "that is not text"
-            text = f"row {at + 1} has an id {what}: {(ids[at] or '')[:40]!r}"
-            found.add("id-unfit", text, "left out", who)
+        row = _Row(f"{kinds[at]} {ids[at]}" if ids[at] else f"row {at + 1}", kinds[at], ids[at], found)
+        area_id = ids[at] or ""
+        if unfit(area_id):
+            what = f"longer than {LONGEST} characters" if len(area_id) > LONGEST else "that is not text"
+            text = f"row {at + 1} has an id {what}: {area_id[:40]!r}"
+            found.add("id-unfit", text, "left out", (kinds[at], None))
             continue
-        if ids[at] is None:
-            found.add("id-missing", f"{which} has no id", "left out", who, place=spot_of(mend(shape)))
-        usable = _shape(which, who, shape, unclosed=bool(raw.unclosed[at]), found=found)
-        if ids[at] is not None and (kinds[at], ids[at]) in taken:
-            first = taken[kinds[at], ids[at] or ""] + 1
-            found.add(
-                "id-twice",
-                f"rows {first} and {at + 1} both are {which}",
-                "the later row was left out",
-                who,
-                place=spot_of(usable),
-            )
-        elif ids[at] is not None:
-            taken[kinds[at], ids[at] or ""] = at
+        if not area_id:
+            row.say("id-missing", "has no id", "left out", spot_of(mend(shape)))
+        usable = _shape(row, shape, unclosed=bool(raw.unclosed[at]))
+        if area_id and (kinds[at], area_id) in taken:
+            text = f"rows {taken[kinds[at], area_id] + 1} and {at + 1} both are {row.which}"
+            who = (kinds[at], area_id)
+            found.add("id-twice", text, "the later row was left out", who, place=spot_of(usable))
+        elif area_id:
+            taken[kinds[at], area_id] = at
             if usable is not None:
-                name = _name(which, who, names[at], named=named, place=spot_of(usable), found=found)
-                rows.append(Area(kinds[at], ids[at] or "", name, usable, attributes[at]))
+                name = _name(row, names[at], named=named, place=spot_of(usable))
+                rows.append(Area(kinds[at], area_id, name, usable, attributes[at]))
                 if kinds[at] is Kind.PRIORITY:
-                    _when(which, who, attributes[at], spot_of(usable), found)
+                    _when(row, attributes[at], spot_of(usable))
     _look_alikes(rows, found)
     return rows
 
@@ -109,107 +124,69 @@ def _other_kinds(raw: RawLayer, kind: Kind, found: Findings) -> None:
         )
 
 
-def _shape(which: str, who: tuple[Kind, str | None], shape: Any, *, unclosed: bool, found: Findings) -> Any:
+def _shape(row: _Row, shape: Any, *, unclosed: bool) -> Any:
     """A usable polygon of a row, None where there is none; reports what had to be repaired."""
     if shape is None or shape.is_empty:
-        found.add("shape-missing", f"{which} has no shape", "left out", who)
+        row.say("shape-missing", "has no shape", "left out")
         return None
-    numbers = np.isfinite(shapely.get_coordinates(shape))
-    if not numbers.all():
-        spot = next(
-            (shapely.Point(xy) for xy in shapely.get_coordinates(shape) if np.isfinite(xy).all()), None
-        )
-        found.add(
-            "shape-broken", f"{which} has coordinates that are not numbers", "left out", who, place=spot
-        )
+    xy = shapely.get_coordinates(shape)
+    sound = np.isfinite(xy).all(axis=1)
+    if not sound.all():
+        spot = shapely.Point(xy[sound][0]) if sound.any() else None
+        row.say("shape-broken", "has coordinates that are not numbers", "left out", spot)
         return None
     if not shape.is_valid and tangled(shape):
-        text = f"{which} crosses itself too often to be mended, or has too many vertices"
-        found.add("shape-tangled", text, "left out; draw it again", who, place=_first(shape))
+        text = "crosses itself too often to be mended, or has too many vertices"
+        row.say("shape-tangled", text, "left out; draw it again", shapely.Point(xy[0]))
         return None
     mended = mend(shape)
     if mended is None:
         drawn = shape.geom_type.lower()
         what = f"is drawn as a {drawn}" if "polygon" not in drawn else "has no inside: its ring is a line"
-        found.add("shape-not-area", f"{which} {what}", "left out", who, place=shape)
+        row.say("shape-not-area", what, "left out", shape)
         return None
     if shape.geom_type == "GeometryCollection":
-        found.add(
-            "shape-mixed",
-            f"{which} has points or lines beside its polygons",
-            "only its polygons were kept",
-            who,
-            place=mended,
-        )
+        text = "has points or lines beside its polygons"
+        row.say("shape-mixed", text, "only its polygons were kept", mended)
     if unclosed:
-        found.add(
-            "ring-open",
-            f"{which} has a ring whose end is not its start",
-            "closed with a straight line",
-            who,
-            place=mended.boundary,
-        )
+        text = "has a ring whose end is not its start"
+        row.say("ring-open", text, "closed with a straight line", mended.boundary)
     if not shape.is_valid:
-        _crossing(which, who, shape, mended, found)
-    _size(which, who, mended, found)
+        _crossing(row, shape, mended)
+    _size(row, mended)
     return mended
 
 
-def _first(shape: Any) -> Any:
-    return shapely.Point(shapely.get_coordinates(shape)[0])
-
-
-def _crossing(which: str, who: tuple[Kind, str | None], shape: Any, mended: Any, found: Findings) -> None:
+def _crossing(row: _Row, shape: Any, mended: Any) -> None:
     reason = shapely.is_valid_reason(shape)
     at = re.search(r"\[(\S+) (\S+)\]", reason)
     place = shapely.Point(float(at[1]), float(at[2])) if at else mended
     change = change_m2(shape, mended)
-    small = abs(change) <= _MENDED_M2
-    found.add(
-        "shape-mended" if small else "shape-crossing",
-        f"{which} is not a valid shape: {reason.split('[')[0].lower()}",
-        f"rebuilt; its area changed by {change:+,.2f} m² to {area_m2(mended)[0]:,.0f} m²",
-        who,
-        place=place,
-        size_m2=abs(change),
-    )
+    code = "shape-mended" if abs(change) <= _MENDED_M2 else "shape-crossing"
+    text = f"is not a valid shape: {reason.split('[')[0].lower()}"
+    done = f"rebuilt; its area changed by {change:+,.2f} m² to {area_m2(mended)[0]:,.0f} m²"
+    row.say(code, text, done, place, abs(change))
 
 
-def _size(which: str, who: tuple[Kind, str | None], shape: Any, found: Findings) -> None:
-    low, high = _SIZES[who[0]]
+def _size(row: _Row, shape: Any) -> None:
+    low, high = _SIZES[row.kind]
     parts = shapely.get_parts(shape)
     sizes = area_m2(parts)
     whole = float(sizes.sum())
     if not low <= whole <= high:
-        small = "small" if whole < low else "big"
-        found.add(
-            "size-unlikely",
-            f"{which} has {area_words(whole)}, very {small} for a {who[0]}",
-            "kept",
-            who,
-            place=shape,
-            size_m2=whole,
-        )
+        text = f"has {area_words(whole)}, very {'small' if whole < low else 'big'} for a {row.kind}"
+        row.say("size-unlikely", text, "kept", shape, whole)
     tiny = sizes < _TINY_PART_M2
     if len(parts) > 1 and tiny.any():
-        found.add(
-            "part-tiny",
-            f"{which} has {counted(int(tiny.sum()), 'part')} of less than 1 m² beside its others",
-            "kept; they are probably left over from drawing",
-            who,
-            place=shapely.MultiPoint([part.representative_point() for part in parts[tiny]]),
-            size_m2=float(sizes[tiny].sum()),
-        )
+        text = f"has {counted(int(tiny.sum()), 'part')} of less than 1 m² beside its others"
+        done = "kept; they are probably left over from drawing"
+        spots = shapely.MultiPoint([spot_of(part) for part in parts[tiny]])
+        row.say("part-tiny", text, done, spots, float(sizes[tiny].sum()))
     west, south, east, north = shape.bounds
     left, low_lat, right, high_lat = GREAT_BRITAIN
     if east < left or west > right or north < low_lat or south > high_lat:
-        found.add(
-            "outside-britain",
-            f"{which} lies outside Great Britain, at {west:.2f}°, {south:.2f}°",
-            "kept",
-            who,
-            place=spot_of(shape),
-        )
+        text = f"lies outside Great Britain, at {west:.2f}°, {south:.2f}°"
+        row.say("outside-britain", text, "kept", spot_of(shape))
 
 
 def ungarbled(text: str) -> str | None:
@@ -231,35 +208,23 @@ def ungarbled(text: str) -> str | None:
     return text if lost else None
 
 
-def _name(
-    which: str,
-    who: tuple[Kind, str | None],
-    name: str | None,
-    *,
-    named: bool,
-    place: Any,
-    found: Findings,
-) -> str:
+def _name(row: _Row, name: str | None, *, named: bool, place: Any) -> str:
+    own = row.area_id or ""
     if name is None:
         if named:
-            found.add("name-missing", f"{which} has no name", "called by its id", who, place=place)
-        return who[1] or ""
-    if unfit(ungarbled(name) or name):
-        whole = "".join(char for char in ungarbled(name) or name if printable(char) == char)
-        whole = whole.strip()[:LONGEST] or who[1] or ""
-        what = (
-            f"longer than {LONGEST} characters"
-            if len(name) > LONGEST
-            else "with characters that are not text"
-        )
-        text = f"{which} has a name {what}: {name[:40]!r}"
-        found.add("name-unfit", text, f"read as {whole[:40]!r}", who, place=place)
-        return whole
+            row.say("name-missing", "has no name", "called by its id", place)
+        return own
     read = ungarbled(name)
+    if unfit(read or name):
+        whole = "".join(char for char in read or name if printable(char) == char).strip()[:LONGEST] or own
+        long = len(name) > LONGEST
+        what = f"longer than {LONGEST} characters" if long else "with characters that are not text"
+        row.say("name-unfit", f"has a name {what}: {name[:40]!r}", f"read as {whole[:40]!r}", place)
+        return whole
     if read is None:
         return name
     done = f"read as {read!r}" if read != name else "kept; type the name again in the file"
-    found.add("name-garbled", f"{which} has the name {name!r}, in a wrong encoding", done, who, place=place)
+    row.say("name-garbled", f"has the name {name!r}, in a wrong encoding", done, place)
     return read
 
 
@@ -290,19 +255,11 @@ def _look_alikes(rows: Sequence[Area], found: Findings) -> None:
             found.add(code, text, "kept apart", who, place=places, severity=NOTE if mild else None)
 
 
-def _when(
-    which: str, who: tuple[Kind, str | None], attributes: Mapping[str, str], place: Any, found: Findings
-) -> None:
+def _when(row: _Row, attributes: Mapping[str, str], place: Any) -> None:
     for key, reads in (("days", days_of), ("hours", hours_of)):
-        if key not in attributes:
-            continue
         try:
-            reads(attributes[key])
+            if key in attributes:
+                reads(attributes[key])
         except ValueError as error:
-            found.add(
-                f"{key}-unreadable",
-                f"{which} has {key} that cannot be read: {error}",
-                "visits could not be told inside and outside its hours",
-                who,
-                place=place,
-            )
+            done = "visits could not be told inside and outside its hours"
+            row.say(f"{key}-unreadable", f"has {key} that cannot be read: {error}", done, place)

@@ -14,7 +14,7 @@ import shapely
 from geo.boundaries.layer import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from geo.areas import AreaSet, Kind
 
@@ -171,20 +171,11 @@ class UnusableFileError(Exception):
         self.finding = finding_of(code, text, done)
 
 
-def finding_of(
-    code: str,
-    text: str,
-    done: str,
-    area: tuple[Kind | None, str | None] = (None, None),
-    *,
-    place: Any = None,
-    size_m2: float | None = None,
-    severity: Severity | None = None,
-) -> Finding:
-    """A finding; its severity is that of its code unless given. ``size_m2`` in square metres."""
-    ident = None if area[1] is None else printable(area[1])
-    how_bad = severity or CODES[code]
-    return Finding(code, how_bad, ident, area[0], place, size_m2, printable(text), printable(done))
+def finding_of(code: str, text: str, done: str) -> Finding:
+    """A finding on a file as a whole."""
+    found = Findings()
+    found.add(code, text, done)
+    return found[0]
 
 
 class Findings(list[Finding]):
@@ -201,8 +192,11 @@ class Findings(list[Finding]):
         size_m2: float | None = None,
         severity: Severity | None = None,
     ) -> None:
-        """Adds a finding (see :func:`finding_of`)."""
-        self.append(finding_of(code, text, done, area, place=place, size_m2=size_m2, severity=severity))
+        """Adds a finding; its severity is that of its code unless given. ``size_m2`` in square metres."""
+        ident = None if area[1] is None else printable(area[1])
+        how_bad = severity or CODES[code]
+        said = (printable(text), printable(done))
+        self.append(Finding(code, how_bad, ident, area[0], place, size_m2, *said))
 
 
 def with_acceptance(finding: Finding, accept: Mapping[str, Acceptance]) -> Finding:
@@ -217,6 +211,11 @@ def with_acceptance(finding: Finding, accept: Mapping[str, Acceptance]) -> Findi
 def counted(number: int, what: str) -> str:
     """A number of things: "1 area", "2 areas"."""
     return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
+
+
+def counts_words(findings: Sequence[Finding]) -> str:
+    """How many errors, warnings and notes."""
+    return ", ".join(counted(sum(item.severity is each for item in findings), each) for each in Severity)
 
 
 def area_words(size: float) -> str:

@@ -84,6 +84,11 @@ def write_areas(areas: AreaSet, path: str | Path, format: str | None = None, crs
     return path
 
 
+def areas_geojson(areas: AreaSet) -> bytes:
+    """Areas as one GeoJSON file, in degrees."""
+    return _geojson(areas, areas.geometry, crs_of(WGS84))
+
+
 def _geojson(areas: AreaSet, shapes: NDArray[np.object_], system: Crs) -> bytes:
     """GeoJSON (RFC 7946), one area a line, outer rings anticlockwise, to 0.1 mm in degrees, 1 mm else."""
     digits = 9 if system.name == WGS84 else 3

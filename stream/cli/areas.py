@@ -9,8 +9,8 @@ from __future__ import annotations
 import getpass
 import hashlib
 import time
-from functools import wraps
-from typing import TYPE_CHECKING, Any, ParamSpec
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -21,6 +21,7 @@ from stream.cli.boundary_files import (
     export,
     file_options,
     findings_table,
+    follower,
     read_checked,
 )
 from stream.cli.common import (
@@ -37,14 +38,11 @@ from stream.files.recorded import record_json
 from stream.settings import load as load_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from stream.store.areas import Version
     from stream.store.publications import Publication
     from stream.store.records import Restated, Times, VersionRecord
-
-P = ParamSpec("P")
 
 SHOWN = 40
 """How many figures a table of a restatement shows; ``--json`` has all."""
@@ -101,18 +99,19 @@ def load(
                 )
             context.exit(1)
         began = time.monotonic()
-        outcome = said(publish)(
-            connection,
-            checked.areas,
-            valid_from,
-            file=file.name,
-            sha256=digest(file),
-            by=getpass.getuser(),
-            why=options["why"],
-            findings=rows,
-            now=wall(),
-            dry_run=dry_run,
-        )
+        with refusals():
+            outcome = publish(
+                connection,
+                checked.areas,
+                valid_from,
+                file=file.name,
+                sha256=digest(file),
+                by=getpass.getuser(),
+                why=options["why"],
+                findings=rows,
+                now=wall(),
+                dry_run=dry_run,
+            )
         standing = versions(connection)
     took = time.monotonic() - began
     if as_json:
@@ -120,7 +119,8 @@ def load(
         return
     findings_table(checked.findings)
     would = "would be " if dry_run else ""
-    for version, kind in zip(outcome.versions, kinds_of(checked.areas.kind), strict=True):
+    kinds = [kind for kind in Kind if kind in checked.areas.kind]
+    for version, kind in zip(outcome.versions, kinds, strict=True):
         count = sum(each == kind for each in checked.areas.kind)
         click.echo(f"version {version}: {would}{count:,} areas of kind {kind}, in force from {start}")
         if (later := follower(standing, kind, valid_from)) is not None:
@@ -129,30 +129,15 @@ def load(
     tell(outcome, took, dry_run=dry_run)
 
 
-def follower(standing: Sequence[Version], kind: Kind, start: int) -> Version | None:
-    """The version of a kind that comes into force next after a time, None where none does."""
-    after = [item for item in standing if item.kind == kind and item.valid_from > start]
-    return min(after, key=lambda item: (item.valid_from, -item.version), default=None)
+@contextmanager
+def refusals() -> Iterator[None]:
+    """What a publication refuses becomes a line for the user."""
+    from stream.store.publications import PublicationError
 
-
-def said(work: Callable[P, Publication]) -> Callable[P, Publication]:
-    """The same work, with refusals as a line for the user."""
-
-    @wraps(work)
-    def run(*args: P.args, **kwargs: P.kwargs) -> Publication:
-        from stream.store.publications import PublicationError
-
-        try:
-            return work(*args, **kwargs)
-        except PublicationError as error:
-            raise click.ClickException(str(error)) from error
-
-    return run
-
-
-def kinds_of(kinds: Sequence[Kind]) -> list[Kind]:
-    """The kinds that occur, in their order."""
-    return [kind for kind in Kind if kind in kinds]
+    try:
+        yield
+    except PublicationError as error:
+        raise click.ClickException(str(error)) from error
 
 
 @areas.command(epilog='Example: patrol areas rollback --kind neighbourhood --why "wrong file"')
@@ -170,8 +155,8 @@ def rollback(kind: str | None, why: str | None, dry_run: bool, as_json: bool) ->
 
     settings = load_settings()
     began = time.monotonic()
-    with database("patrol areas rollback", settings) as connection:
-        outcome = said(withdraw)(
+    with database("patrol areas rollback", settings) as connection, refusals():
+        outcome = withdraw(
             connection,
             Kind(kind) if kind else None,
             by=getpass.getuser(),

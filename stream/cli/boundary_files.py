@@ -9,7 +9,7 @@ from __future__ import annotations
 import getpass
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -20,10 +20,11 @@ from stream.files.recorded import diff_json
 from stream.settings import load as load_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from geo.boundaries.diffs import Diff
     from geo.boundaries.findings import Acceptance, Checked, Finding
+    from stream.store.areas import Version
     from stream.store.records import Touched
     from stream.store.schema import Connection
 
@@ -33,8 +34,6 @@ FORMATS = {"gpkg": ".gpkg", "geojson": ".geojson", "kml": ".kml", "shp": ".zip"}
 PUBLISHED = "published"
 ALIKE = 20
 """How many findings of one code the table for people shows; JSON, GeoJSON and the map have all."""
-
-Found = TypeVar("Found")
 
 
 def file_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -109,12 +108,8 @@ def read_checked(file: Path, against: AreaSet | None, **options: Any) -> Checked
             Kind(options["kind"]) if options["kind"] else None,
             against,
             outline,
-            layer=options["layer"],
-            id_column=options["id_column"],
-            name_column=options["name_column"],
-            crs=options["crs"],
-            encoding=options["encoding"],
             accept=accept,
+            **{name: options[name] for name in ("layer", "id_column", "name_column", "crs", "encoding")},
         )
     except ValueError as error:
         if accept and "accepted" in str(error):
@@ -165,14 +160,6 @@ def findings_table(findings: Sequence[Finding]) -> None:
     print_table(("how bad", "code", "what", "what happens", "where (lat, lon)"), rows)
 
 
-def counted(findings: Sequence[Finding]) -> str:
-    """How many errors, warnings and notes."""
-    from geo.boundaries.findings import Severity
-
-    counts = [(kind, sum(item.severity is kind for item in findings)) for kind in Severity]
-    return ", ".join(f"{count} {kind}{'' if count == 1 else 's'}" for kind, count in counts)
-
-
 # ── Commands ──────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -198,12 +185,14 @@ def check(
     **options: Any,
 ) -> None:
     """Reports what is wrong with a boundary file, where and how badly; exit 1 if it must not be published."""
-    from geo.boundaries.findings import findings_geojson, findings_rows
-    from geo.boundaries.findings_page import findings_html
+    from geo.boundaries.findings import counts_words, findings_geojson, findings_rows
+    from geo.boundaries.pages import findings_html
+    from stream.store.records import in_force_at
 
     published = None
     if against == PUBLISHED:
-        published = with_database(lambda connection: _in_force(connection, None))
+        with database("patrol areas") as connection:
+            published = in_force_at(connection, wall())
     checked = read_checked(file, published, **options)
     if map_ is not None:
         below = None if published is None else published.only(Kind.NEIGHBOURHOOD)
@@ -222,7 +211,7 @@ def check(
     else:
         findings_table(checked.findings)
         verdict = "must not be published as it is" if checked.stops else "may be published"
-        click.echo(f"{file.name}: {areas:,} areas, {counted(checked.findings)}: it {verdict}")
+        click.echo(f"{file.name}: {areas:,} areas, {counts_words(checked.findings)}: it {verdict}")
     if checked.stops:
         context.exit(1)
 
@@ -239,8 +228,8 @@ def diff(a: str, b: str, kind: str | None, start: str | None, map_: Path | None,
 
     With a database it also says whose patches that touches, and in which weeks.
     """
-    from geo.boundaries.diff_map import diff_html, diff_rows
     from geo.boundaries.diffs import diff as compare
+    from geo.boundaries.pages import diff_html, diff_rows
 
     wanted = Kind(kind) if kind else None
     old, _ = side(a, wanted)
@@ -302,7 +291,8 @@ def touched_by(found: Diff, period: tuple[int, int]) -> list[Touched]:
     ids = sorted(area_id for kind, area_id in keys if kind is Kind.NEIGHBOURHOOD)
     if not ids or not load_settings().database:
         return []
-    return with_database(lambda connection: touched(connection, ids, *period, now=wall()))
+    with database("patrol areas") as connection:
+        return touched(connection, ids, *period, now=wall())
 
 
 def side(text: str, kind: Kind | None) -> tuple[AreaSet, tuple[int, int]]:
@@ -316,11 +306,13 @@ def side(text: str, kind: Kind | None) -> tuple[AreaSet, tuple[int, int]]:
     from geo.boundaries.layer import AreaFileError
     from geo.boundaries.reading import areas_of, read_layer
     from geo.matching.history import FOREVER
+    from stream.store.records import in_force_at
 
-    if text == PUBLISHED:
-        return with_database(lambda connection: (_in_force(connection, kind), (wall(), FOREVER)))
-    if text.isdigit():
-        return with_database(lambda connection: _version(connection, int(text)))
+    if text == PUBLISHED or text.isdigit():
+        with database("patrol areas") as connection:
+            if text.isdigit():
+                return _version(connection, int(text))
+            return in_force_at(connection, wall(), kind), (wall(), FOREVER)
     if not Path(text).exists():
         raise click.UsageError(f"{text!r} is neither the number of a version nor a file")
     raw = read_layer(text)
@@ -335,10 +327,10 @@ def side(text: str, kind: Kind | None) -> tuple[AreaSet, tuple[int, int]]:
     return found, (wall(), FOREVER)
 
 
-def _in_force(connection: Connection, kind: Kind | None, at: int | None = None) -> AreaSet:
-    from stream.store.records import in_force_at
-
-    return in_force_at(connection, wall() if at is None else at, kind)
+def follower(standing: Iterable[Version], kind: Kind, start: int) -> Version | None:
+    """The version of a kind that comes into force next after a time, None where none does."""
+    after = [item for item in standing if item.kind == kind and item.valid_from > start]
+    return min(after, key=lambda item: (item.valid_from, -item.version), default=None)
 
 
 def _version(connection: Connection, number: int) -> tuple[AreaSet, tuple[int, int]]:
@@ -350,21 +342,10 @@ def _version(connection: Connection, number: int) -> tuple[AreaSet, tuple[int, i
     if number not in found:
         raise click.UsageError(f"there is no version {number}; see 'patrol areas list --all'")
     version = found[number].version
-    after = [
-        item.version.valid_from
-        for item in found.values()
-        if item.withdrawn_at is None
-        and item.version.kind == version.kind
-        and item.version.valid_from > version.valid_from
-    ]
-    period = (version.valid_from, min(after, default=FOREVER))
+    standing = [item.version for item in found.values() if item.withdrawn_at is None]
+    later = follower(standing, version.kind, version.valid_from)
+    period = (version.valid_from, FOREVER if later is None else later.valid_from)
     return areas.read(connection, number, version.kind), period
-
-
-def with_database(work: Callable[[Connection], Found]) -> Found:
-    """Runs something with a connection to the database of the settings."""
-    with database("patrol areas") as connection:
-        return work(connection)
 
 
 @click.command(epilog="Example: patrol areas export --format gpkg --crs 27700 --out beats.gpkg")
@@ -385,16 +366,18 @@ def export(
 ) -> None:
     """Writes published areas to a file for a GIS."""
     from geo.boundaries.writing import write_areas
+    from stream.store.records import in_force_at
 
     if version is not None and at is not None:
         raise click.UsageError("give --version or --at, not both")
     wanted = Kind(kind) if kind else None
-    if version is not None:
-        found, _ = with_database(lambda connection: _version(connection, version))
-        found = found if wanted is None else found.only(wanted)
-    else:
-        when = moment_option(at)
-        found = with_database(lambda connection: _in_force(connection, wanted, when))
+    when = moment_option(at)
+    with database("patrol areas") as connection:
+        if version is not None:
+            found, _ = _version(connection, version)
+            found = found if wanted is None else found.only(wanted)
+        else:
+            found = in_force_at(connection, wall() if when is None else when, wanted)
     if not len(found):
         raise click.UsageError("there are no such areas; see 'patrol areas list --all'")
     if format_ == "shp" and out is not None and out.suffix.lower() != ".zip":

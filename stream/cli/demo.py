@@ -18,7 +18,7 @@ import click
 from stream.core.calendar import LOCAL, moment, parse_time
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Awaitable, Callable, Iterator
 
     from rich.console import Console
     from rich.table import Table
@@ -78,8 +78,7 @@ def demo(seconds: float | None, officers: int, speed: float | None, seed: int, p
         until_told(lambda stop: stage.play(stop, seconds, speed))
 
 
-@dataclass(slots=True)
-class _Parts:
+class _Stage:
     settings: Settings
     force: AreaSet
     simulation: Simulation
@@ -87,15 +86,12 @@ class _Parts:
     processes: list[subprocess.Popen[bytes]]
     log: Path
 
-
-class _Stage:
     def __init__(self, console: Console, stack: ExitStack, began: float) -> None:
         self.console = console
         self._stack = stack
         self._began = began
         self._reached = 0
         self._sent = 0
-        self._parts: _Parts | None = None
 
     def _say(self, text: str) -> None:
         self.console.print(f"[dim]{time.monotonic() - self._began:5.1f} s[/]  {text}", highlight=False)
@@ -113,60 +109,54 @@ class _Stage:
         self.console.print(f"http://127.0.0.1:{port}/", highlight=False)
         broker = self._stack.enter_context(EmbeddedBroker())
         database = self._stack.enter_context(EmbeddedDatabase())
-        settings = Settings(
-            kafka=broker.bootstrap,
-            database=database.dsn,
-            clock="events",
-            session_s=2.0,
-            publish_s=1.0,
-            partitions=4,
-            alert_priority_unvisited_s=UNVISITED_S,
-        )
-        initialise(settings)
+        changed: dict[str, Any] = {
+            "kafka": broker.bootstrap,
+            "database": database.dsn,
+            "clock": "events",
+            "session_s": 2.0,
+            "publish_s": 1.0,
+            "alert_priority_unvisited_s": UNVISITED_S,
+        }
+        self.settings = Settings(**changed, partitions=4)
+        initialise(self.settings)
         self._say("broker and database are up, in memory and in a temporary folder")
         folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="patrol-demo-")))
-        log = folder / "log"
+        self.log = folder / "log"
         environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith("PATROL_")},
-            "PATROL_KAFKA": settings.kafka,
-            "PATROL_DATABASE": settings.database,
-            "PATROL_CLOCK": settings.clock,
-            "PATROL_SESSION_S": str(settings.session_s),
-            "PATROL_PUBLISH_S": str(settings.publish_s),
-            "PATROL_ALERT_PRIORITY_UNVISITED_S": str(settings.alert_priority_unvisited_s),
+            **{f"PATROL_{name.upper()}": str(value) for name, value in changed.items()},
         }
         options = {"web": ("--port", str(port))}
-        output = self._stack.enter_context(log.open("wb"))
-        processes = [
+        output = self._stack.enter_context(self.log.open("wb"))
+        self.processes = [
             start(part, *options.get(part, ()), environment=environment, output=output.fileno())
             for part in PARTS
         ]
-        self._stack.callback(_end, processes)
-        connection = self._stack.enter_context(connect(settings.database, name="patrol demo"))
-        force = demo_force(seed)
-        for kind in sorted(set(force.kind)):
-            areas.publish(connection, force, kind, 0, file="demonstration", sha256="-", by="patrol demo")
-        simulation = simulate(
-            force, officers=officers, start=parse_time(SHIFT), hours=HOURS, interval_s=5, seed=seed
+        self._stack.callback(_end, self.processes)
+        self.connection = self._stack.enter_context(connect(self.settings.database, name="patrol demo"))
+        self.force = demo_force(seed)
+        for kind in sorted(set(self.force.kind)):
+            areas.publish(
+                self.connection, self.force, kind, 0, file="demonstration", sha256="-", by="patrol demo"
+            )
+        self.simulation = simulate(
+            self.force, officers=officers, start=parse_time(SHIFT), hours=HOURS, interval_s=5, seed=seed
         )
         self._say(
-            f"an invented force: {sum(kind == 'neighbourhood' for kind in force.kind)} neighbourhoods, "
-            f"{officers} officers, {len(simulation.trackers.device_id)} trackers"
+            f"an invented force: {sum(kind == 'neighbourhood' for kind in self.force.kind)} neighbourhoods, "
+            f"{officers} officers, {len(self.simulation.trackers.device_id)} trackers"
         )
-        self._parts = _Parts(settings, force, simulation, connection, processes, log)
 
     async def play(self, stop: asyncio.Event, seconds: float | None, speed: float | None) -> None:
         """Sends the shift and shows the figures until it is over, the time is up, or told to stop."""
         from stream.files.replay import send_simulation
 
-        parts = self._parts
-        assert parts is not None
-        shift_s = (parts.simulation.end - parts.simulation.start) / 1e6
+        shift_s = (self.simulation.end - self.simulation.start) / 1e6
         left = (DEFAULT_FOR_S if seconds is None else seconds) - (time.monotonic() - self._began) - SETTLE_S
         # Late reports trail behind the shift's end by some minutes of shift time.
         speed = speed or (shift_s + 900) / max(left, 5.0)
         self._say(
-            f"a shift of {shift_s / 3600:.0f} h from {_clock(parts.simulation.start)}, "
+            f"a shift of {shift_s / 3600:.0f} h from {_clock(self.simulation.start)}, "
             f"{speed:,.0f} times faster than real time"
         )
 
@@ -174,51 +164,48 @@ class _Stage:
             self._reached, self._sent = progress.reached, progress.sent
 
         sending = asyncio.create_task(
-            send_simulation(parts.simulation, parts.settings.kafka, speed=speed, stop=stop, on_progress=heard)
+            send_simulation(self.simulation, self.settings.kafka, speed=speed, stop=stop, on_progress=heard)
         )
         timer = asyncio.get_running_loop().call_later(left + SETTLE_S / 2, stop.set) if seconds else None
+        rates = _Rates(self._began)
         with _Screen(self.console) as screen:
-            rates = _Rates(self._began)
-            while True:
+
+            async def show() -> None:
                 self._check_processes()
-                shown = await asyncio.to_thread(_look, parts.connection)
+                shown = await asyncio.to_thread(_look, self.connection)
                 if shown.on_duty:
                     screen.show(self._table(shown, rates, speed))
+
+            while True:
+                await show()
                 if sending.done():
                     break
                 await asyncio.wait([sending], timeout=ROLL_S)
             complete = not stop.is_set()
             await sending
-            await self._settle(screen, rates, speed)
+            await self._settle(show)
         if timer:
             timer.cancel()
         self._summary(complete)
 
     def _check_processes(self) -> None:
-        parts = self._parts
-        assert parts is not None
-        if failed := [process for process in parts.processes if process.poll() is not None]:
+        if failed := [process for process in self.processes if process.poll() is not None]:
             raise click.ClickException(
                 f"{failed[0].args[-1]!s} ended with exit code {failed[0].returncode}:\n"  # type: ignore[index]
-                f"{parts.log.read_text(errors='replace')[-2000:]}"
+                f"{self.log.read_text(errors='replace')[-2000:]}"
             )
 
-    async def _settle(self, screen: _Screen, rates: _Rates, speed: float) -> None:
+    async def _settle(self, show: Callable[[], Awaitable[None]]) -> None:
         """Waits until everything sent is counted."""
         from stream.pipeline.lag import LagMeter
 
-        parts = self._parts
-        assert parts is not None
-        meter = await asyncio.to_thread(LagMeter, parts.settings)
+        meter = await asyncio.to_thread(LagMeter, self.settings)
         deadline = time.monotonic() + 60
         try:
-            while not (lag := await asyncio.to_thread(meter.measure, parts.connection)).none:
-                self._check_processes()
+            while not (lag := await asyncio.to_thread(meter.measure, self.connection)).none:
                 if time.monotonic() > deadline:
                     raise click.ClickException(f"{lag.raw:,} messages are still not counted after 60 s")
-                shown = await asyncio.to_thread(_look, parts.connection)
-                if shown.on_duty:
-                    screen.show(self._table(shown, rates, speed))
+                await show()
                 await asyncio.sleep(ROLL_S / 5)
         finally:
             await asyncio.to_thread(meter.close)
@@ -251,28 +238,28 @@ class _Stage:
         from rich.table import Table
 
         from stream.core.shares import shares
+        from stream.store.doubts import settle
         from stream.store.policies import in_force
         from stream.store.reading.exports import derived
         from stream.store.reading.live import newest_event
         from stream.store.reading.progress import positions
 
-        parts = self._parts
-        assert parts is not None
-        found = derived(parts.connection)
-        start, end = parts.simulation.start, parts.simulation.end
+        settle(self.connection)
+        found = derived(self.connection)
+        start, end = self.simulation.start, self.simulation.end
         if not complete:
             # The part that was not played is not unknown.
-            end = max(start, min(end, newest_event(parts.connection)))
-        figures = shares(found.slices, found.duties, found.places, start, end)
-        rejected = _dead_letters(parts.settings)
+            end = max(start, min(end, newest_event(self.connection)))
+        figures = shares(found.slices, found.duties, found.places, start, end, doubts=found.doubts)
+        rejected = _dead_letters(self.settings)
         self._say(
-            f"{self._sent:,} messages sent, {positions(parts.connection):,} positions counted, "
+            f"{self._sent:,} messages sent, {positions(self.connection):,} positions counted, "
             f"{rejected:,} unusable ones kept in dead.letters; the rest repeat one or are bookings and states"
         )
-        truth = parts.simulation.truth()
-        patch = {duty.duty_id: duty.patch for duty in parts.simulation.duties}
-        names = {area.area_id: area.name for area in parts.force.areas()}
-        target = in_force(parts.connection).at(start).target
+        truth = self.simulation.truth()
+        patch = {duty.duty_id: duty.patch for duty in self.simulation.duties}
+        names = {area.area_id: area.name for area in self.force.areas()}
+        target = in_force(self.connection).at(start).target
         title = "The shift, and the truth that only a simulator knows" if complete else "The shift so far"
         table = Table(title=title, box=box.SIMPLE_HEAD, collapse_padding=True, pad_edge=False)
         for name in (

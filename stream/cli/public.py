@@ -185,20 +185,14 @@ def postcode(
 
 def _areas(file: Path | None, settings: Settings) -> AreaSet:
     """The neighbourhoods of a file, or those in force now."""
-    from geo.areas import AreaSet, Kind
+    from geo.areas import Kind
     from geo.boundaries.reading import read_areas
-    from stream.store import areas
+    from stream.store.records import in_force_at
 
     if file is not None:
         return read_areas(file, Kind.NEIGHBOURHOOD)
     with database("patrol postcode", settings) as connection:
-        in_force = areas.in_force(areas.versions(connection), wall())
-        sets = [
-            areas.read(connection, item.version, item.kind)
-            for item in in_force
-            if item.kind is Kind.NEIGHBOURHOOD
-        ]
-    return AreaSet.union(*sets)
+        return in_force_at(connection, wall(), Kind.NEIGHBOURHOOD)
 
 
 def said(answer: Lookup) -> str:

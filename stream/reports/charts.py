@@ -59,28 +59,50 @@ def _n(value: float) -> str:
     return f"{value:.2f}".rstrip("0").rstrip(".")
 
 
-def _rect(x: float, y: float, width: float, height: float, classes: str, further: str = "") -> str:
-    return (
-        f'<rect x="{_n(x)}" y="{_n(y)}" width="{_n(width)}" height="{_n(height)}" '
-        f'class="{classes}"{further}/>'
-    )
+class _Pen:
+    """What is drawn, a shape after the other."""
 
+    def __init__(self, hatched: str = "") -> None:
+        """Starts a drawing; with the hatching of what is unknown, under a name, where one is given."""
+        self.drawn = [hatch(hatched)] if hatched else []
 
-def _line(
-    x1: float, y1: float, x2: float, y2: float, classes: str, width: float = 1.0, dash: str = ""
-) -> str:
-    dashes = f' stroke-dasharray="{dash}"' if dash else ""
-    return (
-        f'<line x1="{_n(x1)}" y1="{_n(y1)}" x2="{_n(x2)}" y2="{_n(y2)}" class="{classes}" '
-        f'stroke-width="{_n(width)}"{dashes}/>'
-    )
+    def rect(self, x: float, y: float, width: float, height: float, classes: str, further: str = "") -> None:
+        self.drawn.append(
+            f'<rect x="{_n(x)}" y="{_n(y)}" width="{_n(width)}" height="{_n(height)}" '
+            f'class="{classes}"{further}/>'
+        )
 
+    def line(
+        self, x1: float, y1: float, x2: float, y2: float, classes: str, width: float = 1.0, dash: str = ""
+    ) -> None:
+        dashes = f' stroke-dasharray="{dash}"' if dash else ""
+        self.drawn.append(
+            f'<line x1="{_n(x1)}" y1="{_n(y1)}" x2="{_n(x2)}" y2="{_n(y2)}" class="{classes}" '
+            f'stroke-width="{_n(width)}"{dashes}/>'
+        )
 
-def _text(
-    x: float, y: float, text: str, classes: str = "f-ink", anchor: str = "start", further: str = ""
-) -> str:
-    place = f'x="{_n(x)}" y="{_n(y)}"'
-    return f'<text {place} class="{classes}" text-anchor="{anchor}"{further}>{escape(text)}</text>'
+    def text(
+        self, x: float, y: float, text: str, classes: str = "f-ink", anchor: str = "start", further: str = ""
+    ) -> None:
+        place = f'x="{_n(x)}" y="{_n(y)}"'
+        self.drawn.append(
+            f'<text {place} class="{classes}" text-anchor="{anchor}"{further}>{escape(text)}</text>'
+        )
+
+    def mark(self, x: float, y: float, verdict: str | None, size: float = 4.5) -> None:
+        """A verdict's shape with its middle at a point."""
+        if verdict == "met":
+            points = [(x - size, y + size * 0.8), (x + size, y + size * 0.8), (x, y - size)]
+        elif verdict == "missed":
+            points = [(x - size, y - size * 0.8), (x + size, y - size * 0.8), (x, y + size)]
+        else:
+            points = [(x - size, y), (x, y - size), (x + size, y), (x, y + size)]
+        listed = " ".join(f"{_n(a)},{_n(b)}" for a, b in points)
+        classes = f"f-{CLASSES[verdict]} s-panel"
+        self.drawn.append(f'<polygon points="{listed}" class="{classes}" stroke-width="0.8"/>')
+
+    def done(self, height: float, words: str) -> Drawing:
+        return Drawing(height, "".join(self.drawn), words)
 
 
 def hatch(name: str) -> str:
@@ -90,19 +112,6 @@ def hatch(name: str) -> str:
         f'patternTransform="rotate(45)"><rect width="4" height="4" class="f-unknown"/>'
         f'<rect width="1.3" height="4" class="f-unknown-line"/></pattern></defs>'
     )
-
-
-def _mark(x: float, y: float, verdict: str | None, size: float = 4.5) -> str:
-    """A verdict's shape, drawn, with its middle at a point."""
-    colour = f"f-{CLASSES[verdict]}"
-    if verdict == "met":
-        points = [(x - size, y + size * 0.8), (x + size, y + size * 0.8), (x, y - size)]
-    elif verdict == "missed":
-        points = [(x - size, y - size * 0.8), (x + size, y - size * 0.8), (x, y + size)]
-    else:
-        points = [(x - size, y), (x, y - size), (x + size, y), (x, y + size)]
-    listed = " ".join(f"{_n(a)},{_n(b)}" for a, b in points)
-    return f'<polygon points="{listed}" class="{colour} s-panel" stroke-width="0.8"/>'
 
 
 def share_bar(reading: Reading) -> Drawing:
@@ -115,27 +124,27 @@ def share_bar(reading: Reading) -> Drawing:
     at = x(reading.target)
     # Where the target stands near an end, its name stands on the inner side.
     anchor = "end" if at > WIDTH * 0.8 else "start" if at < WIDTH * 0.2 else "middle"
-    parts = [_rect(left, top, right - left, height, "f-sunk s-line")]
+    pen = _Pen()
+    pen.rect(left, top, right - left, height, "f-sunk s-line")
     if reading.share is not None and reading.low is not None and reading.high is not None:
         low, high = x(reading.low), x(reading.high)
-        parts.append(_rect(left, top, x(reading.share) - left, height, f"f-{CLASSES[reading.verdict]}"))
+        pen.rect(left, top, x(reading.share) - left, height, f"f-{CLASSES[reading.verdict]}")
         middle = top + height / 2
         for colour, width in (("s-panel", 4.0), ("s-ink", 1.6)):
-            parts.append(_line(low, middle, high, middle, colour, width))
-            parts += [_line(end, middle - 5, end, middle + 5, colour, width) for end in (low, high)]
-    parts.append(_line(at, top - 4, at, top + height + 4, "s-panel", 5))
-    parts.append(_line(at, top - 4, at, top + height + 4, "s-ink", 2))
-    parts.append(_text(at, 9, f"target {reading.target_words}", anchor=anchor))
-    parts += [
-        _text(left, top + height + 13, "0%", "f-quiet"),
-        _text(right, top + height + 13, "100%", "f-quiet", "end"),
-    ]
-    return Drawing(top + height + 17, "".join(parts), f"Bar of the share. {reading.sentence}")
+            pen.line(low, middle, high, middle, colour, width)
+            for end in (low, high):
+                pen.line(end, middle - 5, end, middle + 5, colour, width)
+    pen.line(at, top - 4, at, top + height + 4, "s-panel", 5)
+    pen.line(at, top - 4, at, top + height + 4, "s-ink", 2)
+    pen.text(at, 9, f"target {reading.target_words}", anchor=anchor)
+    pen.text(left, top + height + 13, "0%", "f-quiet")
+    pen.text(right, top + height + 13, "100%", "f-quiet", "end")
+    return pen.done(top + height + 17, f"Bar of the share. {reading.sentence}")
 
 
-def trend(steps: Sequence[Step], *, height: float = 98.0) -> Drawing:
+def trend(steps: Sequence[Step]) -> Drawing:
     """The last periods: each share as its verdict's shape on the span of its bounds; the targets as steps."""
-    top, bottom = 6.0, height - 30
+    height, top, bottom = 98.0, 6.0, 68.0
     known = [value for step in steps for value in (step.reading.low, step.reading.high) if value is not None]
     known += [step.reading.target for step in steps]
     # From a round figure below the lowest to a round one above the highest, so that small changes show.
@@ -148,33 +157,28 @@ def trend(steps: Sequence[Step], *, height: float = 98.0) -> Drawing:
     def y(share: Fraction) -> float:
         return bottom - float((share - floor) / (ceiling - floor)) * (bottom - top)
 
-    parts = []
+    pen = _Pen()
     for value in (floor, ceiling):
-        parts.append(_line(left, y(value), right, y(value), "s-line"))
-        parts.append(_text(left - 5, y(value) + 3.5, f"{float(value * 100):.0f}%", "f-quiet", "end"))
+        pen.line(left, y(value), right, y(value), "s-line")
+        pen.text(left - 5, y(value) + 3.5, f"{float(value * 100):.0f}%", "f-quiet", "end")
     for at, step in enumerate(steps):
-        middle = left + (at + 0.5) * pitch
-        target = step.reading.target
-        if floor <= target <= ceiling:
-            parts.append(
-                _line(middle - pitch / 2, y(target), middle + pitch / 2, y(target), "s-ink", 1.2, "4 2")
-            )
-        reading = step.reading
+        middle, reading = left + (at + 0.5) * pitch, step.reading
+        if floor <= reading.target <= ceiling:
+            aim = y(reading.target)
+            pen.line(middle - pitch / 2, aim, middle + pitch / 2, aim, "s-ink", 1.2, "4 2")
         if reading.share is not None and reading.low is not None and reading.high is not None:
-            parts.append(_line(middle, y(reading.low), middle, y(reading.high), "s-edge", 1.5))
-            parts += [
-                _line(middle - 4, y(end), middle + 4, y(end), "s-edge", 1.5)
-                for end in (reading.low, reading.high)
-            ]
-            parts.append(_mark(middle, y(reading.share), reading.verdict))
+            pen.line(middle, y(reading.low), middle, y(reading.high), "s-edge", 1.5)
+            for end in (reading.low, reading.high):
+                pen.line(middle - 4, y(end), middle + 4, y(end), "s-edge", 1.5)
+            pen.mark(middle, y(reading.share), reading.verdict)
         bold = ' font-weight="650"' if at == len(steps) - 1 else ""
-        parts.append(_text(middle, bottom + 13, reading.share_words, "f-ink", "middle", bold))
-        parts.append(_text(middle, bottom + 26, step.label, "f-quiet", "middle", bold))
+        pen.text(middle, bottom + 13, reading.share_words, "f-ink", "middle", bold)
+        pen.text(middle, bottom + 26, step.label, "f-quiet", "middle", bold)
     said = "; ".join(f"{step.name}: {step.reading.sentence}" for step in steps)
-    return Drawing(height, "".join(parts), f"The last {len(steps)} periods, oldest first. {said}")
+    return pen.done(height, f"The last {len(steps)} periods, oldest first. {said}")
 
 
-def time_bar(parts: Sequence[TimePart], name: str = "time") -> Drawing:
+def time_bar(parts: Sequence[TimePart]) -> Drawing:
     """Where the duty time went as one bar; breaks, which are not duty time, as a bar beside it."""
     duty = [part for part in parts if part.key != "break"]
     rest = sum(part.time for part in parts if part.key == "break")
@@ -183,21 +187,21 @@ def time_bar(parts: Sequence[TimePart], name: str = "time") -> Drawing:
     total = whole + rest
     gap = 8.0 if whole and rest else 0.0
     scale = (right - left - gap) / total if total else 0.0
-    drawn, at = [hatch(name)], left
+    pen, at = _Pen("time"), left
     for part in [*duty, *(part for part in parts if part.key == "break")]:
         if part.key == "break":
             at += gap
         width = part.time * scale
         if width:
-            further = f' fill="url(#{name}-hatch)"' if part.key == "unknown" else ""
+            further = ' fill="url(#time-hatch)"' if part.key == "unknown" else ""
             classes = "s-unknown-line" if part.key == "unknown" else f"f-{part.key} s-panel"
-            drawn.append(_rect(at, 1, width, height, classes, further))
+            pen.rect(at, 1, width, height, classes, further)
         at += width
     if not total:
-        drawn.append(_rect(left, 1, right - left, height, "f-sunk s-line"))
-        drawn.append(_text(WIDTH / 2, 16, "no duty time", "f-quiet", "middle"))
+        pen.rect(left, 1, right - left, height, "f-sunk s-line")
+        pen.text(WIDTH / 2, 16, "no duty time", "f-quiet", "middle")
     said = ", ".join(f"{part.label} {part.words}" for part in parts)
-    return Drawing(height + 2, "".join(drawn), f"Where the time went: {said}.")
+    return pen.done(height + 2, f"Where the time went: {said}.")
 
 
 def swatch(key: str) -> str:
@@ -222,7 +226,7 @@ def heat_class(hour: Hour, target: Fraction) -> str:
     return "heat-1" if share < target / 2 else "heat-2" if share < target * Fraction(4, 5) else "heat-3"
 
 
-def heat(hours: Sequence[Hour], days: Sequence[date], target: Fraction, name: str = "heat") -> Drawing:
+def heat(hours: Sequence[Hour], days: Sequence[date], target: Fraction) -> Drawing:
     """Day by hour: the colour is the share on patch, the number officer-minutes on patch.
 
     An hour that a day does not have is hatched: the one that is left out when the clocks go forward, and on
@@ -234,49 +238,30 @@ def heat(hours: Sequence[Hour], days: Sequence[date], target: Fraction, name: st
     pitch = (WIDTH - left) / len(columns)
     height = 9.5 if month else 17.0
     known = {(hour.day, hour.hour, hour.again): hour for hour in hours}
-    parts = [hatch(name)]
+    pen = _Pen("heat")
     for at, (number, again) in enumerate(columns):
         words = f"{number:02d}+" if again else f"{number:02d}"
-        parts.append(_text(left + (at + 0.5) * pitch, 9, words, "f-quiet", "middle"))
+        pen.text(left + (at + 0.5) * pitch, 9, words, "f-quiet", "middle")
     for row, day in enumerate(days):
         y = top + row * height
         words = f"{DAYS[day.weekday()]} {day.day} {MONTHS[day.month - 1]}"
-        parts.append(
-            _text(0, y + height - (2 if month else 4.5), words, further=' font-size="8"' if month else "")
-        )
+        small = ' font-size="8"' if month else ""
+        pen.text(0, y + height - (2 if month else 4.5), words, further=small)
         for at, (number, again) in enumerate(columns):
             hour = known.get((day.isoformat(), number, again))
             x = left + at * pitch
             if hour is None:
-                parts.append(
-                    _rect(x + 0.5, y + 0.5, pitch - 1, height - 1, "gone", f' fill="url(#{name}-hatch)"')
-                )
+                pen.rect(x + 0.5, y + 0.5, pitch - 1, height - 1, "gone", ' fill="url(#heat-hatch)"')
                 continue
-            colour = heat_class(hour, target)
-            parts.append(_rect(x + 0.5, y + 0.5, pitch - 1, height - 1, f"f-{colour}"))
+            pen.rect(x + 0.5, y + 0.5, pitch - 1, height - 1, f"f-{heat_class(hour, target)}")
             if hour.wanted:
-                parts.append(
-                    _rect(
-                        x + 1.5,
-                        y + 1.5,
-                        pitch - 3,
-                        height - 3,
-                        "s-wanted",
-                        ' fill="none" stroke-width="1.6"',
-                    )
-                )
+                around = ' fill="none" stroke-width="1.6"'
+                pen.rect(x + 1.5, y + 1.5, pitch - 3, height - 3, "s-wanted", around)
             if hour.duty:
                 [minutes] = apportion([hour.on_patch])
-                parts.append(
-                    _text(
-                        x + pitch / 2,
-                        y + height - (2.2 if month else 5.3),
-                        str(minutes),
-                        "f-heat-ink",
-                        "middle",
-                        ' font-size="7"' if month else ' font-size="8.5"',
-                    )
-                )
+                size = ' font-size="7"' if month else ' font-size="8.5"'
+                line = y + height - (2.2 if month else 5.3)
+                pen.text(x + pitch / 2, line, str(minutes), "f-heat-ink", "middle", size)
     odd = [day for day in days if day_bounds(day)[1] - day_bounds(day)[0] != 86_400_000_000]
     said = f"{len(hours)} hours of {len(days)} days"
     if odd:
@@ -285,11 +270,8 @@ def heat(hours: Sequence[Hour], days: Sequence[date], target: Fraction, name: st
     wanted = sum(1 for hour in hours if hour.wanted)
     if wanted:
         said += f"; of {wanted} hours in which a priority area is due, {quiet} had nobody on patch"
-    return Drawing(
-        top + height * len(days) + 1,
-        "".join(parts),
-        f"Officer time on patch by day and hour: {said}. The table has every hour.",
-    )
+    words = f"Officer time on patch by day and hour: {said}. The table has every hour."
+    return pen.done(top + height * len(days) + 1, words)
 
 
 def crewing(single: Sequence[int], double: Sequence[int]) -> Drawing:
@@ -297,22 +279,22 @@ def crewing(single: Sequence[int], double: Sequence[int]) -> Drawing:
     top, bottom, left = 4.0, 74.0, 34.0
     most = max((one + two for one, two in zip(single, double, strict=True)), default=0)
     pitch = (WIDTH - left) / 24
-    parts = [_line(left, bottom, WIDTH, bottom, "s-edge")]
+    pen = _Pen()
+    pen.line(left, bottom, WIDTH, bottom, "s-edge")
     for hour, (one, two) in enumerate(zip(single, double, strict=True)):
         x, y = left + hour * pitch + 2, bottom
         for time, colour in ((one, "f-unproven"), (two, "f-on")):
             height = (bottom - top) * time / most if most else 0.0
             if height:
-                parts.append(_rect(x, y - height, pitch - 4, height, colour))
+                pen.rect(x, y - height, pitch - 4, height, colour)
             y -= height
-        parts.append(_text(x + pitch / 2 - 2, bottom + 12, f"{hour:02d}", "f-quiet", "middle"))
+        pen.text(x + pitch / 2 - 2, bottom + 12, f"{hour:02d}", "f-quiet", "middle")
     if most:
-        parts.append(_text(left - 4, top + 8, f"{most / 3_600_000_000:.1f} h", "f-quiet", "end"))
-    return Drawing(
-        92.0,
-        "".join(parts),
-        "Vehicle time by hour of the day, with one officer and with two or more; the table has the figures.",
+        pen.text(left - 4, top + 8, f"{most / 3_600_000_000:.1f} h", "f-quiet", "end")
+    words = (
+        "Vehicle time by hour of the day, with one officer and with two or more; the table has the figures."
     )
+    return pen.done(92.0, words)
 
 
 def floor_of(steps: Sequence[Step]) -> Fraction:
@@ -335,15 +317,13 @@ def spark(steps: Sequence[Step], floor: Fraction) -> str:
     def y(share: Fraction) -> float:
         return height - 3.5 - float((share - floor) / (1 - floor)) * (height - 7)
 
-    parts = []
+    pen = _Pen()
     for at, step in enumerate(steps):
         x, reading = (at + 0.5) * pitch, step.reading
-        parts.append(
-            _line(x - pitch / 2, y(reading.target), x + pitch / 2, y(reading.target), "s-ink", 1, "2 2")
-        )
+        pen.line(x - pitch / 2, y(reading.target), x + pitch / 2, y(reading.target), "s-ink", 1, "2 2")
         if reading.share is not None and reading.low is not None and reading.high is not None:
-            parts.append(_line(x, y(reading.low), x, y(reading.high), "s-edge", 1.4))
-            parts.append(_mark(x, y(reading.share), reading.verdict, 3.6))
+            pen.line(x, y(reading.low), x, y(reading.high), "s-edge", 1.4)
+            pen.mark(x, y(reading.share), reading.verdict, 3.6)
     said = "; ".join(
         f"{step.label} {reading.share_words}" + (f" {reading.verdict}" if reading.verdict else "")
         for step in steps
@@ -351,5 +331,5 @@ def spark(steps: Sequence[Step], floor: Fraction) -> str:
     )
     return (
         f'<svg class="spark" viewBox="0 0 {_n(width)} {_n(height)}" role="img" '
-        f'aria-label="{escape(said)}">{"".join(parts)}</svg>'
+        f'aria-label="{escape(said)}">{"".join(pen.drawn)}</svg>'
     )

@@ -5,26 +5,35 @@ Pure: values in, values out.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from stream.core.abstraction import OUTSIDE
 from stream.core.explaining.explanation import exact
 from stream.core.policy import NOT_VISIBLE
 from stream.reports import view
-from stream.reports.grid import COUNT, INSTANT, PART, SHARE, TIME, GridColumn, GridRow, Table
+from stream.reports.grid import COUNT, INSTANT, PART, SHARE, TIME, Cell, GridColumn, GridRow, Table
 from stream.reports.view import LENGTHS, away_minutes, parts, reading, time_title
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
     from stream.core.shares import Figures
     from stream.core.summaries.model import (
         Away,
+        DutyLine,
         FigureChange,
         Hour,
         OfficerSummary,
+        Past,
         PriorityArea,
         Summary,
     )
+
+Item = TypeVar("Item")
+Field: TypeAlias = "tuple[GridColumn, Callable[[Item], Cell]]"
+"""A column, and what stands in it for an item."""
 
 
 def tables(summary: Summary) -> tuple[Table, ...]:
@@ -43,20 +52,44 @@ def tables(summary: Summary) -> tuple[Table, ...]:
     )
 
 
-SPENT = (
-    GridColumn("duty time", TIME, key="duty"),
-    GridColumn("on patch", PART, key="on_patch"),
-    GridColumn("off patch", PART, key="off_patch"),
-    GridColumn("not visible", PART, key="not_visible"),
-    GridColumn("unknown", PART, key="unknown"),
-)
-"""Duty time and its parts (``_spent``)."""
+def _table(
+    name: str, title: str, items: Iterable[Item], *fields: Field[Item], empty: str = "None.", **more: Any
+) -> Table:
+    """A table with a row for each item; ``more`` is said to :class:`Table`."""
+    rows = tuple(GridRow(tuple(cell(item) for _, cell in fields), item) for item in items)
+    return Table(name, title, tuple(column for column, _ in fields), rows, empty=empty, **more)
 
 
-def _spent(item: Figures | Hour | None) -> tuple[int | None, ...]:
-    if item is None:
-        return (None,) * len(SPENT)
-    return item.duty, item.on_patch, item.off_patch, item.not_visible, item.unknown
+def _spent(of: Callable[[Item], Figures | Hour | None]) -> tuple[Field[Item], ...]:
+    """Duty time and its parts."""
+
+    def field(name: str, kind: str, key: str) -> Field[Item]:
+        return GridColumn(name, kind, key=key), lambda item: getattr(of(item), key, None)
+
+    return (
+        field("duty time", TIME, "duty"),
+        field("on patch", PART, "on_patch"),
+        field("off patch", PART, "off_patch"),
+        field("not visible", PART, "not_visible"),
+        field("unknown", PART, "unknown"),
+    )
+
+
+def _shares(of: Callable[[Item], Figures | None]) -> tuple[Field[Item], ...]:
+    """The share and its bounds, which no target changes."""
+    return (
+        (GridColumn("share on patch", SHARE, "share", "duty"), lambda item: reading(of(item), 0.0).share),
+        (GridColumn("at least", SHARE), lambda item: reading(of(item), 0.0).low),
+        (GridColumn("at most", SHARE), lambda item: reading(of(item), 0.0).high),
+    )
+
+
+def _figures(item: Past | OfficerSummary) -> Figures | None:
+    return item.figures
+
+
+def _of(part: int, whole: int) -> Fraction | None:
+    return Fraction(part, whole) if whole else None
 
 
 def _aim(summary: Summary) -> Fraction:
@@ -99,92 +132,50 @@ def first_page(summary: Summary) -> dict[str, Any]:
 
 def trend_table(summary: Summary) -> Table:
     """The last periods."""
-    return Table(
+    table = _table(
         "trend",
         f"The last {len(summary.past)} {summary.period}s",
-        (
-            GridColumn(summary.period),
-            GridColumn("share on patch", SHARE, "share", "duty"),
-            GridColumn("at least", SHARE),
-            GridColumn("at most", SHARE),
-            GridColumn("target", SHARE),
-            GridColumn("verdict"),
-            *SPENT,
-        ),
-        tuple(
-            GridRow(
-                (
-                    past.name,
-                    (found := reading(past.figures, past.target)).share,
-                    found.low,
-                    found.high,
-                    found.target,
-                    found.verdict or "no duty time",
-                    *_spent(past.figures),
-                ),
-                past,
-                exact(past.target),
-            )
-            for past in summary.past
-        ),
+        summary.past,
+        (GridColumn(summary.period), lambda past: past.name),
+        *_shares(_figures),
+        (GridColumn("target", SHARE), lambda past: exact(past.target)),
+        (GridColumn("verdict"), lambda past: reading(past.figures, past.target).verdict or "no duty time"),
+        *_spent(_figures),
         target=_aim(summary),
     )
+    return replace(table, rows=tuple(replace(row, target=exact(row.of.target)) for row in table.rows))
 
 
 def time_table(summary: Summary) -> Table:
     """Where the time went."""
-    found = parts(summary)
-    return Table(
+    duty = summary.figures.duty
+    return _table(
         "time",
         time_title(summary),
-        (GridColumn("what"), GridColumn("officer time", PART), GridColumn("of duty time", SHARE)),
-        tuple(
-            GridRow(
-                (
-                    part.label,
-                    part.time,
-                    Fraction(part.time, summary.figures.duty)
-                    if summary.figures.duty and part.key != "break"
-                    else None,
-                ),
-                part,
-            )
-            for part in found
+        parts(summary),
+        (GridColumn("what"), lambda part: part.label),
+        (GridColumn("officer time", PART), lambda part: part.time),
+        (
+            GridColumn("of duty time", SHARE),
+            lambda part: _of(part.time, 0 if part.key == "break" else duty),
         ),
     )
 
 
 def hours_table(summary: Summary) -> Table:
     """Every hour."""
-    return Table(
+    return _table(
         "hours",
         "Hour by hour",
-        (
-            GridColumn("day"),
-            GridColumn("hour"),
-            GridColumn("starts", INSTANT, read=False),
-            *SPENT,
-            GridColumn("in priority areas", TIME, key="priority"),
-            GridColumn("break", TIME, key="break"),
-            GridColumn("share on patch", SHARE),
-            GridColumn("priority areas due"),
-        ),
-        tuple(
-            GridRow(
-                (
-                    hour.day,
-                    f"{hour.hour:02d}:00{' (again)' if hour.again else ''}",
-                    hour.start,
-                    *_spent(hour),
-                    hour.priority,
-                    hour.on_break,
-                    Fraction(hour.on_patch, hour.duty) if hour.duty else None,
-                    ", ".join(hour.wanted),
-                ),
-                hour,
-            )
-            for hour in summary.hours
-        ),
+        summary.hours,
+        (GridColumn("day"), lambda hour: hour.day),
+        (GridColumn("hour"), lambda hour: f"{hour.hour:02d}:00{' (again)' if hour.again else ''}"),
+        (GridColumn("starts", INSTANT, read=False), lambda hour: hour.start),
+        *_spent(lambda hour: hour),
+        (GridColumn("in priority areas", TIME, key="priority"), lambda hour: hour.priority),
+        (GridColumn("break", TIME, key="break"), lambda hour: hour.on_break),
+        (GridColumn("share on patch", SHARE), lambda hour: _of(hour.on_patch, hour.duty)),
+        (GridColumn("priority areas due"), lambda hour: ", ".join(hour.wanted)),
         target=_aim(summary),
     )
 
@@ -198,50 +189,43 @@ def clock_words(area: PriorityArea) -> str:
 
 def areas_table(summary: Summary) -> Table:
     """Priority areas and their visits."""
-    return Table(
+
+    def of_length(at: int) -> Callable[[PriorityArea], Cell]:
+        return lambda area: area.figures.visits_by_length[at]
+
+    return _table(
         "priority_areas",
         "Priority areas",
+        summary.areas,
+        (GridColumn("priority area"), lambda area: area.name),
+        (GridColumn("priority area id", read=False), lambda area: area.area_id),
+        (GridColumn("issue"), lambda area: area.issue),
+        (GridColumn("its own days and hours", short="own hours"), clock_words),
+        (GridColumn("visits", COUNT, key="visits"), lambda area: area.figures.visits),
         (
-            GridColumn("priority area"),
-            GridColumn("priority area id", read=False),
-            GridColumn("issue"),
-            GridColumn("its own days and hours", short="own hours"),
-            GridColumn("visits", COUNT, key="visits"),
             GridColumn("visits in its own hours", COUNT, "in own hours", "own_hours"),
+            lambda area: area.figures.visits_in_window,
+        ),
+        (
             GridColumn("visits by other teams", COUNT, "by others", "others"),
-            *(
-                GridColumn(f"visits of {length}", COUNT, length, f"length{at}")
-                for at, length in enumerate(LENGTHS)
-            ),
-            GridColumn("officer time", TIME, key="visits"),
-            GridColumn("patrol time", TIME, key="visits"),
+            lambda area: area.figures.visits_others,
+        ),
+        *(
+            (GridColumn(f"visits of {length}", COUNT, length, f"length{at}"), of_length(at))
+            for at, length in enumerate(LENGTHS)
+        ),
+        (GridColumn("officer time", TIME, key="visits"), lambda area: area.figures.officer_time),
+        (GridColumn("patrol time", TIME, key="visits"), lambda area: area.figures.patrol_time),
+        (
             GridColumn("officer time in its own hours", TIME, "officer time, own hours"),
+            lambda area: area.figures.officer_time_in_window,
+        ),
+        (
             GridColumn("patrol time in its own hours", TIME, "patrol time, own hours"),
-            GridColumn("officer time of other teams", TIME, "of others"),
-            GridColumn("last visit ended", INSTANT, "last visit"),
+            lambda area: area.figures.patrol_time_in_window,
         ),
-        tuple(
-            GridRow(
-                (
-                    area.name,
-                    area.area_id,
-                    area.issue,
-                    clock_words(area),
-                    area.figures.visits,
-                    area.figures.visits_in_window,
-                    area.figures.visits_others,
-                    *area.figures.visits_by_length,
-                    area.figures.officer_time,
-                    area.figures.patrol_time,
-                    area.figures.officer_time_in_window,
-                    area.figures.patrol_time_in_window,
-                    area.figures.others_time,
-                    area.figures.last_visit_end,
-                ),
-                area,
-            )
-            for area in summary.areas
-        ),
+        (GridColumn("officer time of other teams", TIME, "of others"), lambda area: area.figures.others_time),
+        (GridColumn("last visit ended", INSTANT, "last visit"), lambda area: area.figures.last_visit_end),
         empty="There are no priority areas in this neighbourhood.",
     )
 
@@ -264,65 +248,48 @@ def away_table(summary: Summary) -> Table:
     many = max((len(item.before) for item in summary.away), default=0)
     names = [past.name for past in summary.past[:-1]][-many:] if many else []
     names = [f"{many - at} before" for at in range(many - len(names))] + names
-    return Table(
+
+    def back(periods: int) -> Callable[[Away], Cell]:
+        return lambda item: item.before[-periods] if periods <= len(item.before) else None
+
+    table = _table(
         "abstraction",
         "Abstraction: where, in which state, how long",
+        summary.away,
+        (GridColumn("where"), away_words),
+        (GridColumn("neighbourhood id", read=False), lambda item: item.neighbourhood),
+        (GridColumn("premises id", read=False), lambda item: item.premises),
+        (GridColumn("state", COUNT, read=False), lambda item: item.state),
         (
-            GridColumn("where"),
-            GridColumn("neighbourhood id", read=False),
-            GridColumn("premises id", read=False),
-            GridColumn("state", COUNT, read=False),
             GridColumn("activity"),
-            GridColumn("radio state"),
-            GridColumn(summary.name, TIME, key="away"),
+            lambda item: "off patch" if item.activity != NOT_VISIBLE else "not visible",
+        ),
+        (GridColumn("radio state"), lambda item: item.state_name.replace("_", " ")),
+        (GridColumn(summary.name, TIME, key="away"), lambda item: item.time),
+        (
             GridColumn("part of duty time", SHARE, "of duty"),
-            *(GridColumn(name, TIME) for name in names),
+            lambda item: _of(item.time, summary.figures.duty),
         ),
-        tuple(
-            GridRow(
-                (
-                    away_words(item),
-                    item.neighbourhood,
-                    item.premises,
-                    item.state,
-                    "off patch" if item.activity != NOT_VISIBLE else "not visible",
-                    item.state_name.replace("_", " "),
-                    item.time,
-                    Fraction(item.time, summary.figures.duty) if summary.figures.duty else None,
-                    *((None,) * (many - len(item.before))),
-                    *item.before,
-                ),
-                item,
-                minutes=minutes,
-            )
-            for item, minutes in zip(summary.away, away_minutes(summary), strict=True)
-        ),
+        *((GridColumn(name, TIME), back(many - at)) for at, name in enumerate(names)),
         note="– in an earlier period: nobody had duty time then.",
         empty="Nobody was off patch or not visible.",
     )
+    rows = zip(table.rows, away_minutes(summary), strict=True)
+    return replace(table, rows=tuple(replace(row, minutes=minutes) for row, minutes in rows))
 
 
 def crewing_table(summary: Summary) -> Table:
     """Vehicle time by hour of the day."""
     crewed = summary.crewed
-    return Table(
+    table = _table(
         "crewing",
         "Crewing: vehicle time in the neighbourhood by hour of the day, vehicles of all teams",
-        (
-            GridColumn("hour"),
-            GridColumn("one officer", TIME, key="crewing"),
-            GridColumn("two or more", TIME, key="crewing"),
-        ),
-        (
-            *(
-                GridRow((f"{hour:02d}:00", one, two), hour)
-                for hour, (one, two) in enumerate(
-                    zip(crewed.single_by_hour, crewed.double_by_hour, strict=True)
-                )
-            ),
-            GridRow(("all day", crewed.single, crewed.double)),
-        ),
+        range(24),
+        (GridColumn("hour"), lambda hour: f"{hour:02d}:00"),
+        (GridColumn("one officer", TIME, key="crewing"), lambda hour: crewed.single_by_hour[hour]),
+        (GridColumn("two or more", TIME, key="crewing"), lambda hour: crewed.double_by_hour[hour]),
     )
+    return replace(table, rows=(*table.rows, GridRow(("all day", crewed.single, crewed.double))))
 
 
 def tenure(officer: OfficerSummary) -> str:
@@ -335,39 +302,18 @@ def tenure(officer: OfficerSummary) -> str:
 
 def officers_table(summary: Summary) -> Table:
     """Each officer."""
-    return Table(
+    return _table(
         "officers",
         "Officers",
-        (
-            GridColumn("officer"),
-            GridColumn("officer id", read=False),
-            GridColumn("role"),
-            GridColumn("team"),
-            GridColumn("time in the team", short="tenure"),
-            GridColumn("duties", COUNT),
-            *SPENT,
-            GridColumn("share on patch", SHARE, "share", "duty"),
-            GridColumn("at least", SHARE),
-            GridColumn("at most", SHARE),
-        ),
-        tuple(
-            GridRow(
-                (
-                    officer.name,
-                    officer.officer_id,
-                    officer.role,
-                    officer.team,
-                    tenure(officer),
-                    len(officer.duties),
-                    *_spent(officer.figures),
-                    (found := reading(officer.figures, 0.0)).share,
-                    found.low,
-                    found.high,
-                ),
-                officer,
-            )
-            for officer in summary.officers
-        ),
+        summary.officers,
+        (GridColumn("officer"), lambda officer: officer.name),
+        (GridColumn("officer id", read=False), lambda officer: officer.officer_id),
+        (GridColumn("role"), lambda officer: officer.role),
+        (GridColumn("team"), lambda officer: officer.team),
+        (GridColumn("time in the team", short="tenure"), tenure),
+        (GridColumn("duties", COUNT), lambda officer: len(officer.duties)),
+        *_spent(_figures),
+        *_shares(_figures),
         note="Off-patch and not-visible time together are an officer's abstraction. The target is for the "
         "neighbourhood: an officer's share is not a verdict on the officer.",
         empty="No officer of the neighbourhood was booked on.",
@@ -377,36 +323,22 @@ def officers_table(summary: Summary) -> Table:
 
 def duties_table(summary: Summary) -> Table:
     """Each officer's duties."""
-    return Table(
+
+    def figures(row: tuple[OfficerSummary, DutyLine]) -> Figures:
+        return row[1].figures
+
+    return _table(
         "duties",
         "Duties of each officer",
-        (
-            GridColumn("officer"),
-            GridColumn("officer id", read=False),
-            GridColumn("duty"),
-            GridColumn("from", INSTANT),
-            GridColumn("to", INSTANT),
-            GridColumn("team"),
-            *SPENT,
-            GridColumn("share on patch", SHARE, "share", "duty"),
-        ),
-        tuple(
-            GridRow(
-                (
-                    officer.name,
-                    officer.officer_id,
-                    duty.duty_id,
-                    duty.start,
-                    duty.end,
-                    duty.team,
-                    *_spent(duty.figures),
-                    reading(duty.figures, 0.0).share,
-                ),
-                (officer, duty),
-            )
-            for officer in summary.officers
-            for duty in officer.duties
-        ),
+        [(officer, duty) for officer in summary.officers for duty in officer.duties],
+        (GridColumn("officer"), lambda row: row[0].name),
+        (GridColumn("officer id", read=False), lambda row: row[0].officer_id),
+        (GridColumn("duty"), lambda row: row[1].duty_id),
+        (GridColumn("from", INSTANT), lambda row: row[1].start),
+        (GridColumn("to", INSTANT), lambda row: row[1].end),
+        (GridColumn("team"), lambda row: row[1].team),
+        *_spent(figures),
+        _shares(figures)[0],
         note="From and to are as booked; times are the part within the period. “–” under to: still open.",
         empty="No duty was booked.",
         target=_aim(summary),
@@ -415,73 +347,51 @@ def duties_table(summary: Summary) -> Table:
 
 def teams_table(summary: Summary) -> Table:
     """The teams of the neighbourhood's officers."""
-    return Table(
+    return _table(
         "teams",
         "Teams at the end of the period",
+        summary.teams,
+        (GridColumn("team"), lambda team: team.team),
+        (GridColumn("officers", COUNT), lambda team: team.officers),
+        (GridColumn("experienced in it", COUNT, "experienced"), lambda team: team.experienced),
+        (GridColumn("the record cannot tell", COUNT, "cannot tell"), lambda team: team.perhaps),
         (
-            GridColumn("team"),
-            GridColumn("officers", COUNT),
-            GridColumn("experienced in it", COUNT, "experienced"),
-            GridColumn("the record cannot tell", COUNT, "cannot tell"),
             GridColumn("months that count as experienced", COUNT, "months needed"),
-            GridColumn("joined"),
-            GridColumn("left"),
+            lambda team: int(team.months) if team.months == int(team.months) else Fraction(str(team.months)),
         ),
-        tuple(
-            GridRow(
-                (
-                    team.team,
-                    team.officers,
-                    team.experienced,
-                    team.perhaps,
-                    int(team.months) if team.months == int(team.months) else Fraction(str(team.months)),
-                    ", ".join(team.joined),
-                    ", ".join(team.left),
-                ),
-                team,
-            )
-            for team in summary.teams
-        ),
+        (GridColumn("joined"), lambda team: ", ".join(team.joined)),
+        (GridColumn("left"), lambda team: ", ".join(team.left)),
         empty="No booking names a team.",
     )
 
 
 def changes_table(summary: Summary) -> Table:
     """All restatements."""
-    return Table(
+
+    def figures(when: str, of: Callable[[FigureChange], Figures | None]) -> tuple[Field[FigureChange], ...]:
+        return (
+            (
+                GridColumn(f"on patch {when}", TIME, f"on patch, {when}"),
+                lambda change: getattr(of(change), "on_patch", None),
+            ),
+            (
+                GridColumn(f"duty time {when}", TIME, f"duty, {when}"),
+                lambda change: getattr(of(change), "duty", None),
+            ),
+            (GridColumn(f"share {when}", SHARE), lambda change: reading(of(change), 0.0).share),
+        )
+
+    return _table(
         "restatements",
         "Restatements",
-        (
-            GridColumn("recorded", INSTANT),
-            GridColumn("number", COUNT),
-            GridColumn("cause"),
-            GridColumn("by"),
-            GridColumn("why"),
-            GridColumn("on patch before", TIME, "on patch, before"),
-            GridColumn("duty time before", TIME, "duty, before"),
-            GridColumn("share before", SHARE),
-            GridColumn("on patch after", TIME, "on patch, after"),
-            GridColumn("duty time after", TIME, "duty, after"),
-            GridColumn("share after", SHARE),
-        ),
-        tuple(GridRow(_change(change), change) for change in summary.changes),
+        summary.changes,
+        (GridColumn("recorded", INSTANT), lambda change: change.recorded_at),
+        (GridColumn("number", COUNT), lambda change: change.number),
+        (GridColumn("cause"), lambda change: change.cause),
+        (GridColumn("by"), lambda change: change.by),
+        (GridColumn("why"), lambda change: change.why),
+        *figures("before", lambda change: change.before),
+        *figures("after", lambda change: change.after),
         empty="None: the figure is as first counted.",
         target=_aim(summary),
-    )
-
-
-def _change(change: FigureChange) -> tuple[str | int | Fraction | None, ...]:
-    def said(figures: Figures | None) -> tuple[int | Fraction | None, ...]:
-        if figures is None:
-            return (None, None, None)
-        return figures.on_patch, figures.duty, reading(figures, 0.0).share
-
-    return (
-        change.recorded_at,
-        change.number,
-        change.cause,
-        change.by,
-        change.why,
-        *said(change.before),
-        *said(change.after),
     )

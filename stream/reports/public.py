@@ -50,7 +50,7 @@ LOCALES = {SOURCE: "en_GB"}
 
 ANY_DAY = tuple(range(7))
 EXAMPLE = "AB1 2CD"
-"""An example of a postcode, by default."""
+"""An example of a postcode."""
 
 MOST = 12
 """How many neighbourhoods of a partial postcode are listed."""
@@ -211,9 +211,7 @@ def html(public: Public, language: str = SOURCE, *, folder: Path = TEXTS) -> str
     return _page(said, f"{title}: {said.month(public.month)}", _piece(said, public, top=1))
 
 
-def fragment(
-    public: Public, language: str = SOURCE, *, styled: bool = True, top: int = 2, folder: Path = TEXTS
-) -> str:
+def fragment(public: Public, language: str = SOURCE, *, styled: bool = True, top: int = 2) -> str:
     """The same as a fragment for another page.
 
     Colours can be changed by that page: they are the variables ``--pp-…`` of ``.patrol-public``.
@@ -223,12 +221,11 @@ def fragment(
         language: one of ``languages()``.
         styled: with its style before it; one style serves any number of fragments.
         top: the level of its heading: 1 or 2.
-        folder: where the catalogues are.
 
     Raises:
         LanguageError: there is no catalogue for the language.
     """
-    piece = _piece(texts(language, folder), public, top=top)
+    piece = _piece(texts(language), public, top=top)
     return f"<style>\n{css()}</style>\n{piece}\n" if styled else f"{piece}\n"
 
 
@@ -268,13 +265,7 @@ def _page(said: Texts, title: str, body: str) -> str:
 
 
 def finder_html(
-    answer: Lookup | None = None,
-    language: str = SOURCE,
-    *,
-    action: str,
-    link: Callable[[str], str],
-    example: str = EXAMPLE,
-    folder: Path = TEXTS,
+    answer: Lookup | None = None, language: str = SOURCE, *, action: str, link: Callable[[str], str]
 ) -> str:
     """The page that asks for a postcode, with the answer to one.
 
@@ -283,14 +274,12 @@ def finder_html(
         language: one of ``languages()``.
         action: the page's own address, without a query: the form asks it for ``postcode``.
         link: the address of a neighbourhood's page by its id.
-        example: a postcode of the force's.
-        folder: where the catalogues are.
 
     Raises:
         LanguageError: there is no catalogue for the language.
     """
-    said = texts(language, folder)
-    body = finder_fragment(answer, language, action=action, link=link, example=example, top=1, folder=folder)
+    said = texts(language)
+    body = finder_fragment(answer, language, action=action, link=link, top=1)
     return _page(said, said.messages.gettext("Find your neighbourhood police"), body)
 
 
@@ -300,12 +289,10 @@ def finder_fragment(
     *,
     action: str,
     link: Callable[[str], str],
-    example: str = EXAMPLE,
     top: int = 2,
-    folder: Path = TEXTS,
 ) -> str:
     """The same as a fragment for another page, without its style (see ``css``)."""
-    said = texts(language, folder)
+    said = texts(language)
 
     def again(postcode: str) -> str:
         query = {"postcode": postcode} | ({} if language == SOURCE else {"language": language})
@@ -319,7 +306,7 @@ def finder_fragment(
         top=top,
         lang=said.lang,
         language=language,
-        example=example,
+        example=EXAMPLE,
         longest=LONGEST,
         most=MOST,
         whole=said.whole,

@@ -9,10 +9,9 @@ import contextlib
 import csv
 from typing import TYPE_CHECKING, Any, Final
 
-import msgspec
 import numpy as np
-import shapely
 
+from geo.boundaries.writing import areas_geojson
 from stream.core.facts import SECOND
 from stream.simulate.reports import FLAWS, TOPICS, in_sending_order
 from stream.simulate.wire import duty_value, rfc3339, state_value
@@ -21,9 +20,8 @@ if TYPE_CHECKING:
     import pathlib
     from collections.abc import Iterator
 
-    from geo.areas import AreaSet
-    from stream.simulate.reports import Rows
     from stream.simulate.simulation import Simulation
+    from stream.simulate.wire import Rows
 
 FORMS: Final = ("jsonl", "parquet")
 """Forms that positions are written in."""
@@ -45,15 +43,15 @@ def write(simulation: Simulation, out_dir: pathlib.Path, form: str = "jsonl") ->
     """
     out_dir.mkdir(parents=True, exist_ok=True)
     if form == "jsonl":
-        _json_lines(simulation, out_dir)
+        _json_lines(simulation, out_dir / "positions.jsonl")
     else:
         _parquet(simulation, out_dir / "positions.parquet")
-        (out_dir / "duties.jsonl").write_bytes(
-            b"".join(duty_value(duty) + b"\n" for _, duty in simulation.bookings)
-        )
-        (out_dir / "states.jsonl").write_bytes(
-            b"".join(state_value(state) + b"\n" for state in simulation.states)
-        )
+    (out_dir / "duties.jsonl").write_bytes(
+        b"".join(duty_value(duty) + b"\n" for _, duty in simulation.bookings)
+    )
+    (out_dir / "states.jsonl").write_bytes(
+        b"".join(state_value(state) + b"\n" for state in simulation.states)
+    )
     (out_dir / "areas.geojson").write_bytes(areas_geojson(simulation.force))
     truth = simulation.truth()
     columns = (truth.on_patch, truth.off_patch, truth.not_visible, truth.rest)
@@ -94,24 +92,15 @@ def _table(path: pathlib.Path, header: tuple[str, ...], rows: Iterator[tuple[str
         table.writerows(rows)
 
 
-def _json_lines(simulation: Simulation, out_dir: pathlib.Path) -> None:
+def _json_lines(simulation: Simulation, path: pathlib.Path) -> None:
     tail = (b',"kind":"radio"}\n', b',"kind":"vehicle"}\n')
-    with (
-        (out_dir / "positions.jsonl").open("wb") as positions,
-        (out_dir / "duties.jsonl").open("wb") as booked,
-        (out_dir / "states.jsonl").open("wb") as keyed,
-    ):
+    with path.open("wb") as positions:
         for batch in simulation.messages():
-            lines: tuple[list[bytes], ...] = ([], [], [])
-            for topic, value in zip(batch.topic.tolist(), batch.value, strict=True):
-                if topic > 1:
-                    lines[topic - 1].append(value + b"\n")
-                elif value.endswith(b"}"):
-                    lines[0].append(value[:-1] + tail[topic])
-                else:
-                    lines[0].append(value + b"\n")
-            for file, some in zip((positions, booked, keyed), lines, strict=True):
-                file.write(b"".join(some))
+            positions.writelines(
+                value[:-1] + tail[topic] if value.endswith(b"}") else value + b"\n"
+                for topic, value in zip(batch.topic.tolist(), batch.value, strict=True)
+                if topic < len(tail)
+            )
 
 
 def _parquet(simulation: Simulation, path: pathlib.Path) -> None:
@@ -153,21 +142,3 @@ def _parquet(simulation: Simulation, path: pathlib.Path) -> None:
             if writer is None:
                 writer = open_.enter_context(parquet.ParquetWriter(path, made.schema, compression="zstd"))
             writer.write_table(made)
-
-
-def areas_geojson(force: AreaSet) -> bytes:
-    """A force's areas as one GeoJSON file, each with its ``kind``."""
-    features = [
-        {
-            "type": "Feature",
-            "properties": {
-                "area_id": each.area_id,
-                "kind": str(each.kind),
-                "name": each.name,
-                **each.attributes,
-            },
-            "geometry": msgspec.json.decode(shapely.to_geojson(each.geometry)),
-        }
-        for each in force.areas()
-    ]
-    return msgspec.json.encode({"type": "FeatureCollection", "features": features})

@@ -163,8 +163,7 @@ def _contracted(
 
 
 def _metres(degrees: NDArray[np.float64], pieces: NDArray[np.int64]) -> list[float]:
-    west, south, east, north = shapely.total_bounds(shapely.points(degrees))
-    on = Plane(float(west + east) / 2, float(south + north) / 2).metres(degrees)
+    on = Plane.around(*shapely.total_bounds(shapely.points(degrees))).metres(degrees)
     found: list[float] = np.hypot(*(on[pieces[:, 0]] - on[pieces[:, 1]]).T).tolist()
     return found
 
@@ -181,8 +180,7 @@ def invent_force(network: Network, path: Path, seed: int) -> AreaSet:
         seed: the same seed gives the same areas.
     """
     rng = np.random.default_rng((seed, 0x59))
-    west, south, east, north = shapely.total_bounds(shapely.points(network.degrees))
-    plane = Plane(float(west + east) / 2, float(south + north) / 2)
+    plane = Plane.around(*shapely.total_bounds(shapely.points(network.degrees)))
     crossings = np.unique(network.edges[(network.mps > 0) & network.walked])
     metres = plane.metres(network.degrees[crossings])
     middles = _dense(metres)

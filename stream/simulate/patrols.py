@@ -110,14 +110,15 @@ class Day:
         """Stays where it is for a while (microseconds)."""
         until = self.time + max(int(length) // _TICK, 1) * _TICK
         here = self.router.streets.degrees[self.node]
-        self._add(np.stack((here, here)), np.array((self.time, until)))
         if indoors:
             self.indoors.append((self.time, until))
-        self.time = until
+        self._leg(here, here, until)
 
-    def _add(self, degrees: NDArray[np.float64], times: NDArray[np.int64]) -> None:
-        self._places.append(degrees)
-        self._times.append(times)
+    def _leg(self, here: NDArray[np.float64], there: NDArray[np.float64], until: int) -> None:
+        """Goes straight from here to there, or stays where both are one."""
+        self._places.append(np.stack((here, there)))
+        self._times.append(np.array((self.time, until)))
+        self.time = until
 
     def _go(self, way: Way, seconds: NDArray[np.float64]) -> float:
         """Goes a way; tells how many microseconds of it led outside the home neighbourhoods."""
@@ -125,7 +126,8 @@ class Day:
             return 0.0
         times = self.time + np.rint(seconds * SECOND).astype(np.int64)
         times[-1] = -(-times[-1] // _TICK) * _TICK
-        self._add(self.router.streets.degrees[way.nodes], times)
+        self._places.append(self.router.streets.degrees[way.nodes])
+        self._times.append(times)
         took = int(times[-1]) - self.time
         self.node, self.time = int(way.nodes[-1]), int(times[-1])
         at_home = np.isin(self.router.streets.neighbourhood[way.nodes], self.unit.homes)
@@ -173,9 +175,7 @@ class Day:
             self._cross(here, there)
             stand = min(float(self.rng.exponential(100.0)) * SECOND, until - self.time - back)
             if stand > 2 * _TICK:
-                after = self.time + int(stand) // _TICK * _TICK
-                self._add(np.stack((there, there)), np.array((self.time, after)))
-                self.time = after
+                self._leg(there, there, self.time + int(stand) // _TICK * _TICK)
             here = there
         if here is start:
             self.stay(max(until - self.time, 1.0))
@@ -183,9 +183,8 @@ class Day:
             self._cross(here, start)
 
     def _cross(self, here: NDArray[np.float64], there: NDArray[np.float64]) -> None:
-        after = self.time + max(-(-int(_seconds_on_foot(here, there) * SECOND) // _TICK), 1) * _TICK
-        self._add(np.stack((here, there)), np.array((self.time, after)))
-        self.time = after
+        ticks = max(-(-int(_seconds_on_foot(here, there) * SECOND) // _TICK), 1)
+        self._leg(here, there, self.time + ticks * _TICK)
 
     def walkable(self, node: int, most_m: float) -> bool:
         """Whether a node is at most so many metres away on foot; ways are looked for only where it may be."""
@@ -313,9 +312,7 @@ def _out(log: Day) -> float:
 
 def _choose(log: Day, places: NDArray[np.int64], reach_m: float) -> int:
     """One of several places, rather a near one, not the one here."""
-    degrees = log.router.streets.degrees
-    step = (degrees[places] - degrees[log.node]) * (68_000.0, 111_195.0)
-    far = np.hypot(step[:, 0], step[:, 1])
+    far = log.router.streets.metres_from(log.node, places)
     weight = np.where(places == log.node, 0.0, np.exp(-far / reach_m) + 1e-9)
     if weight.sum() == 0.0:
         return log.node
@@ -325,7 +322,7 @@ def _choose(log: Day, places: NDArray[np.int64], reach_m: float) -> int:
 def _on_patrol(log: Day, left: float) -> float:
     """One stage of a patrol: somewhere new, and some time there. Tells the time off the patch."""
     street, rng, unit = log.router.streets, log.rng, log.unit
-    homes = unit.homes or (_somewhere_else(log, ()),)
+    homes = unit.homes or (int(rng.choice(_not_home(log))),)
     call = rng.random() < (0.15 if unit.homes else 0.7)
     beats = [each for home in homes for each in street.beats[home]]
     beat = beats[int(rng.integers(len(beats)))] if beats and not call and rng.random() < 0.4 else None
@@ -374,18 +371,16 @@ def _beat(log: Day, number: int, most: float, *, by_car: bool) -> None:
         log.walks.append((start, log.time))
 
 
-def _somewhere_else(log: Day, homes: tuple[int, ...]) -> int:
-    """Any neighbourhood that has streets, but for some."""
-    others = [at for at, calls in enumerate(log.router.streets.calls) if len(calls) and at not in homes]
-    return others[int(log.rng.integers(len(others)))]
+def _not_home(log: Day) -> NDArray[np.int64]:
+    """The neighbourhoods that have streets, but for the unit's own."""
+    calls = log.router.streets.calls
+    return np.array([at for at, own in enumerate(calls) if len(own) and at not in log.unit.homes], np.int64)
 
 
 def _elsewhere(log: Day, most: float) -> float:
     """Help in another neighbourhood, or papers at the station. Tells the time off the patch."""
     street, rng, unit = log.router.streets, log.rng, log.unit
-    others = np.array(
-        [at for at, calls in enumerate(street.calls) if len(calls) and at not in unit.homes], np.int64
-    )
+    others = _not_home(log)
     if not len(others) or most < 22 * MINUTE or rng.random() < 0.35:
         away = _home(log, int(street.premises[unit.base]))
         before = log.time

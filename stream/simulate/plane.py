@@ -26,6 +26,11 @@ class Plane:
     lon: float
     lat: float
 
+    @classmethod
+    def around(cls, west: float, south: float, east: float, north: float) -> Plane:
+        """The plane around the middle of some bounds, degrees."""
+        return cls(float(west + east) / 2, float(south + north) / 2)
+
     @property
     def lon_degree_m(self) -> float:
         """Metres in a degree of longitude at the origin."""

@@ -8,14 +8,14 @@ few megabytes. The truth is not changed here.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from stream.core.facts import SECOND
 from stream.simulate.plane import DEGREE_M
 from stream.simulate.receivers import Errors
-from stream.simulate.wire import position_values
+from stream.simulate.wire import Rows, position_values
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from stream.simulate.patrols import Path
-    from stream.simulate.quality import Quality, Reporting
+    from stream.simulate.receivers import Quality, Reporting
 
 TOPICS: Final = ("radio.positions", "vehicle.positions", "duty.bookings", "duty.states")
 """What ``Messages.topic`` points at, before any prefix."""
@@ -82,29 +82,6 @@ class Messages:
 
     def __len__(self) -> int:
         return len(self.send)
-
-
-class Rows(NamedTuple):
-    """Reports on their way, columns of one row each (degrees, microseconds, metres)."""
-
-    device: NDArray[np.int64]
-    time: NDArray[np.int64]
-    lon: NDArray[np.float64]
-    lat: NDArray[np.float64]
-    error_m: NDArray[np.float64]
-    speed: NDArray[np.float64]
-    heading: NDArray[np.float64]
-    received: NDArray[np.int64]
-    send: NDArray[np.int64]
-    flaw: NDArray[np.int8]
-
-    def take(self, rows: NDArray[np.intp] | NDArray[np.bool_]) -> Rows:
-        """Some rows."""
-        return Rows._make(column[rows] for column in self)
-
-    def then(self, *others: Rows) -> Rows:
-        """These rows and those of others."""
-        return Rows._make(np.concatenate(columns) for columns in zip(self, *others, strict=True))
 
 
 class Tracks:
@@ -383,17 +360,7 @@ def in_sending_order(made: Reports) -> Iterator[tuple[int | None, Rows]]:
 def _messages(
     rows: Rows, trackers: Trackers, keys: list[bytes], others: Sequence[tuple[int, int, bytes, bytes]]
 ) -> Messages:
-    value = position_values(
-        trackers.device_id,
-        device=rows.device,
-        time=rows.time,
-        lon=rows.lon,
-        lat=rows.lat,
-        error_m=rows.error_m,
-        speed_mps=rows.speed,
-        heading_deg=rows.heading,
-        received=rows.received,
-    )
+    value = position_values(trackers.device_id, rows)
     for at in np.flatnonzero(rows.flaw == FLAWS.index("not_json")).tolist():
         value[at] = value[at][: 30 + at % 60]
     key = [keys[device] for device in rows.device.tolist()]

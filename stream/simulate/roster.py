@@ -65,11 +65,11 @@ def units(
         else:
             home = int(order[turn % len(order)])
             turn += 1
-            far = _metres(street, street.premises[stations], int(street.centre[home]))
+            far = street.metres_from(int(street.centre[home]), street.premises[stations])
             base = stations[int(np.argmin(far))]
             homes = (home,)
             if role == "npt" and size == 1 and len(order) > 1 and rng.random() < 0.08:
-                far_off = _metres(street, street.centre[patrolled], int(street.centre[home]))
+                far_off = street.metres_from(int(street.centre[home]), street.centre[patrolled])
                 homes = (home, int(patrolled[np.argsort(far_off, kind="stable")[1]]))
             share = float((shares[home] + rng.normal(0, 0.03)).clip(0.4, 0.94))
             drives = role == "npt" and (far.min() > 1_300.0 or bool(rng.random() < 0.5))
@@ -91,11 +91,6 @@ def _shares(neighbourhoods: int, rng: np.random.Generator) -> NDArray[np.float64
     )
     mixed: NDArray[np.float64] = spread[rng.permutation(neighbourhoods)]
     return mixed
-
-
-def _metres(street: Streets, nodes: NDArray[np.int64], node: int) -> NDArray[np.float64]:
-    step = (street.degrees[nodes] - street.degrees[node]) * (68_000.0, 111_195.0)
-    return np.asarray(np.hypot(step[:, 0], step[:, 1]))
 
 
 def _whole_seconds(length: float) -> int:

@@ -6,20 +6,19 @@ written to files stands in ``files``.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from stream.core.facts import SECOND, Fixes, StateReport
 from stream.simulate.drawn import draw
 from stream.simulate.patrols import MINUTE, day
-from stream.simulate.quality import REAL, Quality, Reporting
+from stream.simulate.receivers import REAL, Quality, Reporting
 from stream.simulate.reports import TOPICS, Messages, Reports, Trackers, Tracks, in_sending_order, messages
 from stream.simulate.roster import duties, units, vehicles
 from stream.simulate.streets import Router, settle
-from stream.simulate.truth import Truth, true_time
-from stream.simulate.visited import TrueSlices, TrueVisits, true_slices, true_visits
+from stream.simulate.visited import TrueSlices, TrueVisits, Truth, true_slices, true_visits
 from stream.simulate.wire import duty_value, state_value
 
 if TYPE_CHECKING:
@@ -32,8 +31,16 @@ if TYPE_CHECKING:
     from stream.simulate.patrols import Day, Path
     from stream.simulate.streets import Network
 
-_Number = TypeVar("_Number", np.int32, np.int64, np.float32, np.float64)
-
+_FIXES: Mapping[str, tuple[str, type[np.number[Any]]]] = {
+    "device": ("device", np.int32),
+    "time": ("time", np.int64),
+    "lon": ("lon", np.float64),
+    "lat": ("lat", np.float64),
+    "error_m": ("error_m", np.float64),
+    "speed_mps": ("speed", np.float32),
+    "heading_deg": ("heading", np.float32),
+}
+"""The columns of fixes: from which of the reports, and as what."""
 _RADIO_ON = 2 * MINUTE  # radios are switched on so long before duty and off so long after
 _KEYED = 400_000  # a keyed state needs so many microseconds to the control room
 
@@ -71,6 +78,7 @@ class Simulation:
     trackers: Trackers
     _tracks: Tracks
     _keyed: Mapping[str, tuple[tuple[int, int], ...]]
+    _slices: dict[tuple[int, tuple[str, ...], int], TrueSlices] = field(default_factory=dict)
 
     def messages(self) -> Iterator[Messages]:
         """All messages in sending order, in batches of about a minute; the same each time it is asked."""
@@ -104,47 +112,30 @@ class Simulation:
             topic: those of ``radio.positions`` or ``vehicle.positions`` alone.
         """
         wanted = None if topic is None else bool(TOPICS[:2].index(topic))
-        device: list[NDArray[np.int32]] = []
-        time: list[NDArray[np.int64]] = []
-        wide: tuple[list[NDArray[np.float64]], ...] = ([], [], [])
-        narrow: tuple[list[NDArray[np.float32]], ...] = ([], [])
+        columns: dict[str, list[NDArray[Any]]] = {name: [] for name in _FIXES}
         for _, rows in in_sending_order(self.reports()):
             kept = rows.flaw == 0
             if wanted is not None:
                 kept &= self.trackers.vehicle[rows.device] == wanted
-            device.append(rows.device[kept].astype(np.int32))
-            time.append(rows.time[kept])
-            for column, values in zip(wide, (rows.lon, rows.lat, rows.error_m), strict=True):
-                column.append(values[kept])
-            for column_, values in zip(narrow, (rows.speed, rows.heading), strict=True):
-                column_.append(values[kept].astype(np.float32))
-        return Fixes(
-            device=_whole(device),
-            time=_whole(time),
-            lon=_whole(wide[0]),
-            lat=_whole(wide[1]),
-            error_m=_whole(wide[2]),
-            speed_mps=_whole(narrow[0]),
-            heading_deg=_whole(narrow[1]),
-            device_ids=self.trackers.device_id,
-        )
+            for name, (source, kind) in _FIXES.items():
+                columns[name].append(getattr(rows, source)[kept].astype(kind, copy=False))
+        found = {}
+        for name, parts in columns.items():
+            found[name] = np.concatenate(parts)
+            parts.clear()  # at once: a force's day is gigabytes
+        return Fixes(**found, device_ids=self.trackers.device_id)
 
     def truth(self) -> Truth:
         """What everybody's time truly was."""
-        known: dict[tuple[int, tuple[str, ...], int], tuple[int, int, int, int]] = {}
-        rows = []
-        for duty in self.duties:
-            assert duty.end is not None
-            path = self.paths[duty.officer_id]
-            # The two of a crew were in the same places in the same states.
-            crew = (id(path), duty.patch, duty.start)
-            if crew not in known:
-                states = self.keyed(duty.officer_id)
-                known[crew] = true_time(self.force, duty.patch, path, states, start=duty.start, end=duty.end)
-            rows.append(known[crew])
-        columns = np.array(rows, np.int64).reshape(-1, 4).T
-        officers = tuple(duty.officer_id for duty in self.duties)
-        return Truth(officers, tuple(duty.duty_id for duty in self.duties), *columns)
+        pieces = [self.true_slices(duty) for duty in self.duties]
+        return Truth(
+            tuple(duty.officer_id for duty in self.duties),
+            tuple(duty.duty_id for duty in self.duties),
+            *(
+                np.array([each.time(activity) for each in pieces], np.int64)
+                for activity in ("on_patch", "off_patch", "not_visible", "break")
+            ),
+        )
 
     def keyed(self, officer_id: str) -> tuple[tuple[int, int], ...]:
         """An officer's radio states as ``(time, state)``, in order."""
@@ -156,8 +147,12 @@ class Simulation:
         Args:
             duty: one of ``duties``.
         """
-        path, keyed = self.paths[duty.officer_id], self.keyed(duty.officer_id)
-        return true_slices(self.force, duty, path, keyed)
+        # The two of a crew were in the same places in the same states.
+        path = self.paths[duty.officer_id]
+        crew = (id(path), duty.patch, duty.start)
+        if crew not in self._slices:
+            self._slices[crew] = true_slices(self.force, duty, path, self.keyed(duty.officer_id))
+        return self._slices[crew]
 
     def true_visits(self, *, join_s: float = 60.0, least_s: float = 120.0) -> TrueVisits:
         """Everybody's true visits to priority areas (rule 17), by area, officer and start.
@@ -172,17 +167,10 @@ class Simulation:
             path = self.paths[duty.officer_id]
             crew = (id(path), duty.patch, duty.start)
             if crew not in known:
-                keyed = self.keyed(duty.officer_id)
-                known[crew] = true_visits(self.force, duty, path, keyed, join_s=join_s, least_s=least_s)
+                pieces = self.true_slices(duty)
+                known[crew] = true_visits(self.force, duty, path, pieces, join_s=join_s, least_s=least_s)
             found.append(known[crew].of(duty.officer_id))
         return TrueVisits.together(found)
-
-
-def _whole(parts: list[NDArray[_Number]]) -> NDArray[_Number]:
-    """Parts of a column as one, the parts given back at once: a force's day is gigabytes."""
-    whole = np.concatenate(parts)
-    parts.clear()
-    return whole
 
 
 def simulate(
@@ -234,39 +222,25 @@ def simulate(
     quality = REAL if quality is None else quality
     rng = np.random.default_rng((seed, 0x51))
 
-    ids: list[str] = []
-    follows: list[int] = []
-    on: list[int] = []
-    off: list[int] = []
+    crewed = [(duty, number) for number, crew in enumerate(booked) for duty in crew]
     quiet: list[tuple[int, int, int, bool]] = []
     indoors: list[tuple[int, int, int]] = []
-    for number, (crew, each) in enumerate(zip(booked, days, strict=True)):
-        for duty in crew:
-            quiet += _silences(len(ids), each, quality, rng)
-            indoors += [(len(ids), start, end) for start, end in each.indoors]
-            ids.append(duty.devices[0].device_id)
-            follows.append(number)
-            on.append(each.unit.start - _RADIO_ON)
-            off.append(each.unit.end + _RADIO_ON)
-    radios = len(ids)
+    for device, (_, number) in enumerate(crewed):
+        quiet += _silences(device, days[number], quality, rng)
+        indoors += [(device, *times) for times in days[number].indoors]
+    on_duty = [days[number].unit for _, number in crewed]
+    driven_paths = range(len(paths), len(paths) + len(plates))
     trackers = Trackers(
-        device_id=(*ids, *plates),
-        vehicle=np.arange(radios + len(plates)) >= radios,
-        path=np.array((*follows, *range(len(paths), len(paths) + len(plates))), np.int64),
-        on=np.array((*on, *(start for _ in plates)), np.int64),
-        off=np.array((*off, *(end for _ in plates)), np.int64),
+        device_id=(*(duty.devices[0].device_id for duty, _ in crewed), *plates),
+        vehicle=np.arange(len(crewed) + len(plates)) >= len(crewed),
+        path=np.array((*(number for _, number in crewed), *driven_paths), np.int64),
+        on=np.array((*(unit.start - _RADIO_ON for unit in on_duty), *(start for _ in plates)), np.int64),
+        off=np.array((*(unit.end + _RADIO_ON for unit in on_duty), *(end for _ in plates)), np.int64),
         quiet=quiet,
         indoors=indoors,
     )
-    states = [
-        StateReport(duty.officer_id, time, state)
-        for crew, each in zip(booked, days, strict=True)
-        for duty in crew
-        for time, state in each.states
-    ]
-    keyed = {
-        duty.officer_id: tuple(each.states) for crew, each in zip(booked, days, strict=True) for duty in crew
-    }
+    keyed = {duty.officer_id: tuple(days[number].states) for duty, number in crewed}
+    states = [StateReport(officer, *each) for officer, some in keyed.items() for each in some]
     return Simulation(
         force=force,
         start=start,
@@ -275,10 +249,10 @@ def simulate(
         seed=seed,
         quality=quality,
         reporting=Reporting(interval_s, on_movement),
-        duties=tuple(duty for crew in booked for duty in crew),
+        duties=tuple(duty for duty, _ in crewed),
         bookings=tuple(bookings),
         states=tuple(sorted(states, key=lambda state: (state.time, state.officer_id))),
-        paths={duty.officer_id: path for crew, path in zip(booked, paths, strict=True) for duty in crew},
+        paths={duty.officer_id: paths[number] for duty, number in crewed},
         trackers=trackers,
         _tracks=Tracks([*paths, *driven]),
         _keyed=keyed,

@@ -78,6 +78,11 @@ class Streets:
         """``float64[n, 2]``, lon and lat of the vertices."""
         return self.network.degrees
 
+    def metres_from(self, node: int, others: NDArray[np.int64]) -> NDArray[np.float64]:
+        """How far some vertices are from one as the crow flies, roughly: good enough to choose by."""
+        step = (self.degrees[others] - self.degrees[node]) * (68_000.0, 111_195.0)
+        return np.asarray(np.hypot(step[:, 0], step[:, 1]))
+
 
 def components(nodes: int, edges: NDArray[np.int64]) -> NDArray[np.int64]:
     """``int64[n]``: the smallest node that each node can reach.
@@ -119,8 +124,7 @@ def outline(
     homes = force.geometry[kind == str(Kind.NEIGHBOURHOOD)]
     if not len(homes):
         raise ValueError("the force has no neighbourhood; load areas of kind neighbourhood first")
-    west, south, east, north = shapely.total_bounds(homes)
-    plane = Plane(float(west + east) / 2, float(south + north) / 2)
+    plane = Plane.around(*shapely.total_bounds(homes))
     homes = shapely.transform(homes, plane.metres)
     buildings = shapely.transform(force.geometry[kind == str(Kind.PREMISES)], plane.metres)
     centroid = shapely.centroid(homes)

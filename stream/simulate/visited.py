@@ -48,6 +48,38 @@ class TrueSlices:
     premises: tuple[str, ...]
     state: NDArray[np.int64]
 
+    def time(self, activity: str) -> int:
+        """How long an activity took in all, microseconds."""
+        rows = np.array([each == activity for each in self.activity], np.bool_)
+        return int((self.end - self.start)[rows].sum())
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Truth:
+    """True time by activity (rule 11 with perfect knowledge), one row a duty; it sums to the duty's length.
+
+    Attributes:
+        officer_id: who.
+        duty_id: which duty.
+        on_patch: ``int64[n]``, microseconds.
+        off_patch: ``int64[n]``, microseconds.
+        not_visible: ``int64[n]``, microseconds.
+        rest: ``int64[n]``, microseconds of ``break``.
+    """
+
+    officer_id: tuple[str, ...]
+    duty_id: tuple[str, ...]
+    on_patch: NDArray[np.int64]
+    off_patch: NDArray[np.int64]
+    not_visible: NDArray[np.int64]
+    rest: NDArray[np.int64]
+
+    def share(self, rows: Sequence[int] | None = None) -> float:
+        """``on_patch / duty`` of some rows together, of all by default (rule 13)."""
+        at = np.arange(len(self.duty_id)) if rows is None else np.asarray(rows)
+        duty = self.on_patch[at].sum() + self.off_patch[at].sum() + self.not_visible[at].sum()
+        return float(self.on_patch[at].sum() / duty)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TrueVisits:
@@ -139,7 +171,7 @@ def true_visits(
     force: AreaSet,
     duty: Duty,
     path: Path,
-    keyed: Sequence[tuple[int, int]],
+    pieces: TrueSlices,
     *,
     join_s: float = 60.0,
     least_s: float = 120.0,
@@ -152,11 +184,10 @@ def true_visits(
         force: the areas.
         duty: with an end.
         path: where the officer was, at least during the duty.
-        keyed: ``(time, state)``, in order; 1 before the first.
+        pieces: what ``true_slices`` gives for them.
         join_s: absences up to this long are joined, seconds.
         least_s: the shortest visit, from its first moment to its last, seconds.
     """
-    pieces = true_slices(force, duty, path, keyed)
     seen = np.array([each in {"on_patch", "off_patch"} for each in pieces.activity], np.bool_)
     visible = _joined(np.column_stack((pieces.start, pieces.end))[seen], 0)
     names: list[str] = []

@@ -7,7 +7,7 @@ short numbers are filled up with spaces; bookings and states one by one. What is
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 import numpy as np
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from stream.core.facts import Allocation, Duty, StateReport
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_DAY: Final = 86_400 * SECOND
-_TIME: Final = b"1970-01-01T00:00:00.000Z"
 
 
 def _table(texts: Sequence[str]) -> NDArray[np.uint8]:
@@ -31,7 +29,6 @@ def _table(texts: Sequence[str]) -> NDArray[np.uint8]:
     return np.frombuffer("".join(texts).encode(), np.uint8).reshape(len(texts), -1)
 
 
-_TWO: Final = _table([f"{number:02d}" for number in range(100)])
 _THREE: Final = _table([f"{number:03d}" for number in range(1000)])
 _FOUR: Final = _table([f"{number:04d}" for number in range(10_000)])
 _TENTHS: Final = _table([f"{number / 10:5.1f}" for number in range(10_000)] + [" null"])
@@ -41,45 +38,58 @@ _WHOLE: Final = _table(
 )
 
 
-def position_values(
-    device_ids: Sequence[str],
-    *,
-    device: NDArray[np.int64],
-    time: NDArray[np.int64],
-    lon: NDArray[np.float64],
-    lat: NDArray[np.float64],
-    error_m: NDArray[np.float64],
-    speed_mps: NDArray[np.float64],
-    heading_deg: NDArray[np.float64],
-    received: NDArray[np.int64],
-) -> list[bytes]:
-    """Position events as JSON (topics ``radio.positions``, ``vehicle.positions``).
+class Rows(NamedTuple):
+    """Reports on their way, columns of one row each.
 
-    Args:
-        device_ids: all of one length, ASCII.
-        device: ``int64[n]``, index into ``device_ids``.
+    Attributes:
+        device: ``int64[n]``, the device's number.
         time: ``int64[n]``, microseconds; whole milliseconds are written.
         lon: ``float64[n]``, degrees, written to 1e-7.
         lat: ``float64[n]``, degrees, written to 1e-7.
         error_m: ``float64[n]``, below 1,000, NaN for null.
-        speed_mps: ``float64[n]``, below 1,000.
-        heading_deg: ``float64[n]``, NaN for null.
+        speed: ``float64[n]``, metres a second, below 1,000.
+        heading: ``float64[n]``, degrees, NaN for null.
         received: ``int64[n]``, microseconds; whole milliseconds are written.
+        send: ``int64[n]``, microseconds.
+        flaw: ``int8[n]``, what is wrong with it, 0 for nothing.
     """
-    if not len(device):
+
+    device: NDArray[np.int64]
+    time: NDArray[np.int64]
+    lon: NDArray[np.float64]
+    lat: NDArray[np.float64]
+    error_m: NDArray[np.float64]
+    speed: NDArray[np.float64]
+    heading: NDArray[np.float64]
+    received: NDArray[np.int64]
+    send: NDArray[np.int64]
+    flaw: NDArray[np.int8]
+
+    def take(self, rows: NDArray[np.intp] | NDArray[np.bool_]) -> Rows:
+        """Some rows."""
+        return Rows._make(column[rows] for column in self)
+
+    def then(self, *others: Rows) -> Rows:
+        """These rows and those of others."""
+        return Rows._make(np.concatenate(columns) for columns in zip(self, *others, strict=True))
+
+
+def position_values(device_ids: Sequence[str], rows: Rows) -> list[bytes]:
+    """Position events as JSON (topics ``radio.positions``, ``vehicle.positions``); ids of one length."""
+    if not len(rows.device):
         return []
     parts: list[tuple[bytes, NDArray[np.uint8]]] = [
-        (b'{"device_id":"', _table(device_ids)[device]),
-        (b'","time":"', _times(time)),
-        (b'","lon":', _coordinate(lon)),
-        (b',"lat":', _coordinate(lat)),
-        (b',"error_m":', _TENTHS[_index(error_m * 10, 10_000)]),
-        (b',"speed_mps":', _TENTHS[_index(speed_mps * 10, 10_000)]),
-        (b',"heading_deg":', _DEGREES[_index(heading_deg, 361)]),
-        (b',"received":"', _times(received)),
+        (b'{"device_id":"', _table(device_ids)[rows.device]),
+        (b'","time":"', _times(rows.time)),
+        (b'","lon":', _coordinate(rows.lon)),
+        (b',"lat":', _coordinate(rows.lat)),
+        (b',"error_m":', _TENTHS[_index(rows.error_m * 10, 10_000)]),
+        (b',"speed_mps":', _TENTHS[_index(rows.speed * 10, 10_000)]),
+        (b',"heading_deg":', _DEGREES[_index(rows.heading, 361)]),
+        (b',"received":"', _times(rows.received)),
     ]
     row = b"".join(name + bytes(cells.shape[1]) for name, cells in parts) + b'"}'
-    out = np.empty((len(device), len(row)), np.uint8)
+    out = np.empty((len(rows.device), len(row)), np.uint8)
     out[:] = np.frombuffer(row, np.uint8)
     column = 0
     for name, cells in parts:
@@ -99,15 +109,11 @@ def _index(value: NDArray[np.float64], missing: int) -> NDArray[np.int64]:
 
 def _times(time: NDArray[np.int64]) -> NDArray[np.uint8]:
     """``uint8[n, 24]``: RFC 3339 in UTC with milliseconds."""
-    day, rest = np.divmod(time, _DAY)
-    seconds, micros = np.divmod(rest, SECOND)
-    minutes, second = np.divmod(seconds, 60)
-    hour, minute = np.divmod(minutes, 60)
-    out = np.empty((len(time), len(_TIME)), np.uint8)
-    out[:] = np.frombuffer(_TIME, np.uint8)
-    days, which = np.unique(day, return_inverse=True)
-    out[:, :10] = _table([str(np.datetime64(int(each), "D")) for each in days])[which]
-    out[:, 11:13], out[:, 14:16], out[:, 17:19] = _TWO[hour], _TWO[minute], _TWO[second]
+    second, micros = np.divmod(time, SECOND)
+    seconds, which = np.unique(second, return_inverse=True)
+    out = np.full((len(time), 24), ord("Z"), np.uint8)
+    out[:, :19] = _table(np.datetime_as_string(seconds.astype("datetime64[s]")).tolist())[which]
+    out[:, 19] = ord(".")
     out[:, 20:23] = _THREE[micros // 1000]
     return out
 

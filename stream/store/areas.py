@@ -13,7 +13,8 @@ import shapely
 
 from geo.areas import Area, AreaSet, Kind
 from geo.matching.history import AreaHistory
-from stream.core.calendar import microseconds, moment
+from stream.core.calendar import moment
+from stream.store.reading.instant import fetch, us
 from stream.store.schema import Lock, lock
 
 if TYPE_CHECKING:
@@ -89,17 +90,13 @@ def publish(
 
 def versions(connection: Connection) -> list[Version]:
     """All published versions that were not withdrawn, the oldest first."""
-    found = connection.execute(
-        "select version, kind, valid_from, loaded_at, loaded_by, file, sha256, "
+    found = fetch(
+        connection,
+        f"select version, kind, {us('valid_from')}, {us('loaded_at')}, loaded_by, file, sha256, "
         "(select count(*) from area where area.version = area_version.version) "
-        "from area_version where withdrawn is null order by version"
-    ).fetchall()
-    return [
-        Version(
-            number, Kind(kind), microseconds(valid_from), microseconds(loaded_at), by, file, sha256, areas
-        )
-        for number, kind, valid_from, loaded_at, by, file, sha256, areas in found
-    ]
+        "from area_version where withdrawn is null order by version",
+    )
+    return [Version(number, Kind(kind), *others) for number, kind, *others in found]
 
 
 def read(connection: Connection, version: int, kind: Kind) -> AreaSet:

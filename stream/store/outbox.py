@@ -7,13 +7,13 @@ that each is sent once, however many processes send.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from stream.core.calendar import microseconds, moment
+from stream.core.calendar import moment
+from stream.store.reading.instant import fetch, us
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from datetime import datetime
 
     from stream.store.schema import Connection
 
@@ -49,28 +49,6 @@ class Waiting:
     before: bytes | None
 
 
-@dataclass(frozen=True, slots=True)
-class OutboxLetter:
-    """A letter as the outbox has it; times in microseconds.
-
-    Attributes:
-        settled_at: when it was sent or given up; None: it waits.
-        last_error: what went wrong last; None: nothing.
-    """
-
-    period: str
-    area_id: str
-    number: int
-    recipient: str
-    message_id: str
-    state: str
-    attempts: int
-    queued_at: int
-    next_try: int
-    settled_at: int | None
-    last_error: str | None
-
-
 def queue(connection: Connection, report: int, letters: Iterable[Letter], now: int) -> None:
     """Writes letters of a report, to be sent from now on; in the caller's transaction."""
     with connection.cursor() as cursor:
@@ -91,26 +69,16 @@ def waiting(connection: Connection, now: int) -> bool:
 
 def take(connection: Connection, now: int) -> Waiting | None:
     """The next letter that is due, locked until the transaction ends; None where there is none."""
-    row = connection.execute(
-        "select o.report, o.recipient, o.message_id, o.attempts, o.queued_at, r.published_at, r.number, "
-        "r.document, (select b.document from report b where b.period = r.period and b.area_id = r.area_id "
-        "and b.number = r.number - 1) from outbox o join report r using (report) "
-        "where o.state = 'queued' and o.next_try <= %s "
+    found = fetch(
+        connection,
+        f"select o.report, o.recipient, o.message_id, o.attempts, {us('o.queued_at')}, "
+        f"{us('r.published_at')}, r.number, r.document, (select b.document from report b "
+        "where b.period = r.period and b.area_id = r.area_id and b.number = r.number - 1) "
+        "from outbox o join report r using (report) where o.state = 'queued' and o.next_try <= %s "
         "order by o.next_try, o.report, o.recipient limit 1 for update of o skip locked",
         [moment(now)],
-    ).fetchone()
-    if row is None:
-        return None
-    return Waiting(
-        int(row[0]),
-        Letter(str(row[1]), str(row[2])),
-        int(row[3]),
-        _us(row[4]),
-        _us(row[5]),
-        int(row[6]),
-        bytes(row[7]),
-        None if row[8] is None else bytes(row[8]),
     )
+    return next((Waiting(row[0], Letter(row[1], row[2]), *row[3:]) for row in found), None)
 
 
 def settle(connection: Connection, item: Waiting, state: str, now: int, reason: str | None = None) -> None:
@@ -149,27 +117,3 @@ def give_up(connection: Connection, before: int, now: int) -> int:
         "where state = 'queued' and queued_at < %s and attempts > 0 for update skip locked)",
         [moment(now), moment(before)],
     ).rowcount
-
-
-def rows(connection: Connection, period: str | None = None) -> list[OutboxLetter]:
-    """The outbox, the oldest first; of one period or of all."""
-    found = connection.execute(
-        "select period, area_id, number, recipient, message_id, state, attempts, queued_at, next_try, "
-        "settled_at, last_error from outbox join report using (report) where %s::text is null or period = %s "
-        "order by queued_at, report, recipient",
-        [period, period],
-    ).fetchall()
-    return [_row(row) for row in found]
-
-
-def _row(row: tuple[Any, ...]) -> OutboxLetter:
-    return OutboxLetter(
-        *(str(row[0]), str(row[1]), int(row[2]), str(row[3]), str(row[4]), str(row[5]), int(row[6])),
-        *(_us(row[7]), _us(row[8]), None if row[9] is None else _us(row[9])),
-        None if row[10] is None else str(row[10]),
-    )
-
-
-def _us(value: object) -> int:
-    found: datetime = value  # type: ignore[assignment]
-    return microseconds(found)

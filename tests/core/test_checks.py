@@ -19,7 +19,7 @@ from shapely import Polygon
 from shapely.affinity import translate
 
 from geo.areas import Area, AreaSet, Kind
-from geo.boundaries import apart, checks, findings, findings_page, together
+from geo.boundaries import apart, checks, findings, pages, together
 from geo.boundaries.checks import check
 from geo.boundaries.crs import area_m2
 from geo.boundaries.each_area import ungarbled
@@ -511,7 +511,7 @@ def test_the_map_needs_nothing_from_anywhere() -> None:
     """The page has a drawing, a row a finding, no script, and no link but to itself."""
     checked = everything()
     page = _Page()
-    made = findings_page.findings_html(checked, "areas.geojson")
+    made = pages.findings_html(checked, "areas.geojson")
     page.feed(made)
     assert "script" not in page.tags
     assert page.tags.count("tr") == len(checked.findings) + 1
@@ -524,7 +524,7 @@ def test_the_map_needs_nothing_from_anywhere() -> None:
 def test_the_map_shows_names_as_text() -> None:
     """A name that looks like a page's own code is shown, not run."""
     areas = [Area(Kind.NEIGHBOURHOOD, "<b>", "<script>alert(1)</script>", translate(square(), WEST, SOUTH))]
-    made = findings_page.findings_html(Checked(AreaSet.of(areas), ()), "<i>")
+    made = pages.findings_html(Checked(AreaSet.of(areas), ()), "<i>")
     assert "<script" not in made
     assert "<i>" not in made
     assert "&lt;script&gt;" in made
@@ -532,7 +532,7 @@ def test_the_map_shows_names_as_text() -> None:
 
 def test_the_map_counts_and_shows_what_lies_below() -> None:
     """The page's head counts errors, warnings and notes; areas told to lie below are drawn."""
-    made = findings_page.findings_html(check(layer([FAULTS[0]])), "a.geojson", corpus.homes())
+    made = pages.findings_html(check(layer([FAULTS[0]])), "a.geojson", corpus.homes())
     assert "1 area, 1 error, 0 warnings, 0 notes: it must not be published" in made
     assert "<title>home Home</title>" in made
 
@@ -540,7 +540,7 @@ def test_the_map_counts_and_shows_what_lies_below() -> None:
 def test_an_unreadable_file_has_a_page_too() -> None:
     """A file that cannot be read gets a page that says so."""
     checked = check(Path("nowhere.gpkg"))
-    assert "no such file" in findings_page.findings_html(checked, "nowhere.gpkg")
+    assert "no such file" in pages.findings_html(checked, "nowhere.gpkg")
     assert checked.stops
 
 

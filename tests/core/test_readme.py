@@ -317,7 +317,7 @@ def test_how_long_topics_keep_messages_is_told() -> None:
         if where == "Kafka" and (days := re.match(r"(\d+) days", kept))
         for topic in re.findall(r"`([\w.]+)`", what)
     }
-    assert told == {item.name: int(item.config["retention.ms"]) // 86_400_000 for item in specs()}
+    assert told == {item.name: int(item.topic_configs["retention.ms"]) // 86_400_000 for item in specs()}
 
 
 def test_topics_have_one_name_everywhere() -> None:

@@ -165,6 +165,21 @@ def test_the_first_of_two_pieces_may_go() -> None:
     assert changes.unchanged == 1
 
 
+def test_a_cancelled_row_and_the_one_in_its_place_keep_their_ids() -> None:
+    """Of a shift that was cancelled and another made instead, each keeps its id, though they start alike."""
+    more = 'cancelled = "Ref"\n'
+    rows = [
+        ["1001", "23/11/2026", "0700", "1500", "NC04", "yes"],
+        ["1001", "23/11/2026", "0700", "1700", "NC04", "no"],
+    ]
+    known = after({}, brought(*rows, more=more))
+    assert brought(*rows, more=more, known=known).unchanged == 2
+    moved = ["1001", "23/11/2026", "0600", "1600", "NC04", "no"]
+    assert [
+        (before.duty_id, before.cancelled) for before, _ in brought(moved, more=more, known=known).changed
+    ] == [("1001-20261123-2", False)]
+
+
 def test_what_a_refused_row_may_be_about_has_not_vanished() -> None:
     """A row that is refused keeps its officer's duty from being called vanished, or cancelled."""
     rows = [["1001", "23/11/2026", "0700", "1700", "NC04"], ["1002", "23/11/2026", "0700", "1700", "NC04"]]
@@ -522,6 +537,23 @@ def test_an_allocation_is_for_its_part_of_the_duty(
         assert [row.detail for row in changes.refused] == ["vehicle A is allocated outside of the duty"]
     else:
         assert changes.new[0].devices == (Allocation("A", "vehicle", z(found[0]), z(found[1])),)
+
+
+def test_an_allocation_that_ends_when_it_starts_is_refused() -> None:
+    """Equal times of an allocation are nothing, or 24 hours: refused."""
+    row = ["1001", "23/11/2026", "0700", "1700", "NC04", "", "", "", "A (0900-0900)"]
+    changes = brought(row, more='[devices]\nvehicle = "Vehicle"\n')
+    assert [row.detail for row in changes.refused] == ["vehicle A: its end is not after its start"]
+
+
+def test_an_allocation_in_the_hour_that_comes_twice_is_told() -> None:
+    """The hour that comes twice is refused for an allocation too; taken as the mapping says, it is told."""
+    row = ["1001", "24/10/2026", "2200", "0700", "NC04", "", "", "", "A (0130-0500)"]
+    devices = '[devices]\nvehicle = "Vehicle"\n'
+    assert [item.reason for item in brought(row, more=devices).refused] == ["hour_twice"]
+    changes = brought(row, more=devices + '[time]\ntwice = "second"\n')
+    assert changes.new[0].devices[0].start == z("2026-10-25 01:30")
+    assert changes.told["twice"] == 1
 
 
 def test_an_allocation_belongs_to_the_piece_that_it_lies_in() -> None:

@@ -122,6 +122,7 @@ def test_what_could_be_several_times_or_none_is_refused(cell: Cell, message: str
         ("h.mm", "7.05", LocalTime(clock=7 * HOUR + HOUR // 12)),
         ("h.mm", 7, LocalTime(clock=7 * HOUR)),
         ("days", 0.2916666667, LocalTime(clock=7 * HOUR)),
+        ("days", "0.29167", LocalTime(clock=7 * HOUR)),
         ("days", "1", LocalTime(clock=24 * HOUR)),
         ("days", 46349, LocalTime(date(2026, 11, 23), typed_day=True)),
         ("days", 46349.2916666667, LocalTime(date(2026, 11, 23), 7 * HOUR)),

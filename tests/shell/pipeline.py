@@ -22,10 +22,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 from aiokafka import AIOKafkaProducer
+from aiokafka.admin import NewTopic
 from click.testing import CliRunner
 from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError, RetriableError
 
+from geo.boundaries.writing import areas_geojson
 from stream import topics
 from stream.cli import patrol
 from stream.cli.serve import initialise
@@ -35,7 +37,7 @@ from stream.files import sheets
 from stream.pipeline.lag import LagMeter
 from stream.pipeline.processes import start
 from stream.settings import Settings
-from stream.simulate import TOPICS, areas_geojson, demo_force, simulate
+from stream.simulate import TOPICS, demo_force, simulate
 from stream.store.schema import connect
 from tests.shell.stored import assert_consistent
 
@@ -235,7 +237,12 @@ class Pipeline:
     def prepare(self) -> None:
         """Makes topics and schema; what is sent may be old, so Kafka is told to keep it."""
         wanted = [
-            replace(spec, config={**spec.config, "retention.ms": "-1"})
+            NewTopic(
+                spec.name,
+                spec.num_partitions,
+                spec.replication_factor,
+                topic_configs={**spec.topic_configs, "retention.ms": "-1"},
+            )
             for spec in topics.specs(self.settings.topic_prefix, partitions=self.settings.partitions)
         ]
 

@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from playwright.sync_api import expect, sync_playwright
 
+from geo.boundaries.writing import areas_geojson
 from stream import topics
 from stream.core.calendar import rfc3339
 from stream.core.facts import SECOND
 from stream.pipeline.processes import command
-from stream.simulate import areas_geojson
 from tests.shell.pipeline import Facts, Message, Pipeline, aside
 from tests.shell.town import MINUTE, SPOTS, TOWN
 from tests.strategies import micros

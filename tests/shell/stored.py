@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from psycopg.rows import class_row
 
 from geo.areas import Area, AreaSet, Kind
 from geo.matching.history import UNKNOWN
@@ -17,6 +19,7 @@ from stream.files.sheets.contract import slices_table, stays_table
 from stream.store import areas as area_tables
 from stream.store.ledger import Ledger, Offset
 from stream.store.reading.exports import derived
+from stream.store.reading.instant import us
 from stream.store.schema import connect, migrate
 from tests.strategies import World, world_fixes
 from tests.worlds import history_of, horizon
@@ -40,6 +43,41 @@ TABLES = (
     "slice_end, duty_revision, duty, officer, device, frame_offset, policy_outdated, suspect, doubt_due, "
     "doubt, doubtful"
 )
+
+
+@dataclass(frozen=True)
+class OutboxLetter:
+    """A letter as the outbox has it; times in microseconds.
+
+    Attributes:
+        settled_at: when it was sent or given up; None: it waits.
+        last_error: what went wrong last; None: nothing.
+    """
+
+    period: str
+    area_id: str
+    number: int
+    recipient: str
+    message_id: str
+    state: str
+    attempts: int
+    queued_at: int
+    next_try: int
+    settled_at: int | None
+    last_error: str | None
+
+
+def outbox_rows(connection: Connection) -> list[OutboxLetter]:
+    """The outbox, the oldest first."""
+    times = ", ".join(f"{us(name)} as {name}" for name in ("queued_at", "next_try", "settled_at"))
+    return (
+        connection.cursor(row_factory=class_row(OutboxLetter))
+        .execute(
+            f"select period, area_id, number, recipient, message_id, state, attempts, {times}, last_error "
+            "from outbox o join report using (report) order by o.queued_at, report, recipient".encode()
+        )
+        .fetchall()
+    )
 
 
 @contextlib.contextmanager

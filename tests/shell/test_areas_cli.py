@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 
 from geo.areas import Area, AreaSet, Kind
 from geo.boundaries.crs import area_m2
-from geo.boundaries.diff_map import diff_html
 from geo.boundaries.diffs import diff
 from geo.boundaries.findings import CODES, Severity
+from geo.boundaries.pages import diff_html
 from geo.boundaries.reading import read_areas
 from geo.boundaries.writing import write_areas
 from stream.cli import main
@@ -431,8 +431,7 @@ def test_the_map_of_a_difference_is_sound_whatever_moved(cuts: list[int], names:
     old, new = strip((13, 27), ("A", "B", "C")), strip(cuts, names)
     found = diff(old, new)
     page = diff_html(found, old, new, "a & b", ["<remark>"])
-    body = page.removeprefix("<!doctype html>").replace('<meta charset="utf-8">', "")
-    body = re.sub(r"<thead>.*?</thead>", "", body)
+    body = re.sub(r"<meta[^>]*>|<thead>.*?</thead>", "", page.removeprefix("<!doctype html>"))
     root = ET.fromstring(body)
     drawn = [item for item in root.iter("path") if item.get("class") in ("flow", "won", "lost")]
     assert len(drawn) == len(found.flows)

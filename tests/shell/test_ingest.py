@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.admin import NewTopic
 
 from stream import topics
 from stream.core import frames
@@ -60,7 +61,7 @@ class World:
         )
 
     @property
-    def specs(self) -> dict[str, topics.TopicSpec]:
+    def specs(self) -> dict[str, NewTopic]:
         wanted = topics.specs(self.prefix, partitions=self.partitions)
         return {spec.name.removeprefix(self.prefix): spec for spec in wanted}
 
@@ -69,8 +70,10 @@ class World:
         wanted = []
         for topic, spec in self.specs.items():
             more = configs.get(topic.replace(".", "_"), {})
-            config = {**spec.config, "retention.ms": "-1", **more}  # or Kafka clears away old messages
-            wanted.append(topics.TopicSpec(spec.name, spec.partitions, spec.replication, config))
+            config = {**spec.topic_configs, "retention.ms": "-1", **more}  # or Kafka clears away old messages
+            wanted.append(
+                NewTopic(spec.name, spec.num_partitions, spec.replication_factor, topic_configs=config)
+            )
         await topics.ensure_topics(self.bootstrap, wanted)
 
     async def send(self, topic: str, values: Iterable[bytes | None], timestamp_ms: int = AT_MS) -> None:
@@ -97,7 +100,7 @@ class World:
             self.sent[done.topic_partition] = max(self.sent.get(done.topic_partition, 0), done.offset + 1)
 
     def _of(self, topic: str) -> list[TopicPartition]:
-        return [TopicPartition(self.prefix + topic, p) for p in range(self.specs[topic].partitions)]
+        return [TopicPartition(self.prefix + topic, p) for p in range(self.specs[topic].num_partitions)]
 
     async def all_of(self, topic: str) -> list[Any]:
         """All records that a topic holds now."""

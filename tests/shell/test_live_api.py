@@ -22,6 +22,7 @@ from openapi_spec_validator import validate as validate_openapi
 from prometheus_client.parser import text_string_to_metric_families
 
 from geo.areas import Area, AreaSet, Kind
+from geo.boundaries.writing import areas_geojson
 from stream.core.calendar import parse_time, rfc3339
 from stream.core.facts import SECOND, Allocation
 from stream.core.live.alerts import KINDS
@@ -33,7 +34,6 @@ from stream.embedded import EmbeddedDatabase
 from stream.pipeline.processes import command
 from stream.pipeline.watcher import Watcher
 from stream.settings import Settings
-from stream.simulate import areas_geojson
 from stream.store.alerts import noted
 from stream.store.pool import Pool
 from stream.store.reading.duty_track import read_duty

@@ -43,9 +43,10 @@ from stream.pipeline.mail import (
 )
 from stream.reports.pdf import pdf
 from stream.settings import Relay, Settings, SettingsError, load, relay, weekly_at
-from stream.store import outbox, reports
-from stream.store.outbox import FAILED, QUEUED, SENT, Letter, OutboxLetter
+from stream.store import reports
+from stream.store.outbox import FAILED, QUEUED, SENT, Letter
 from stream.store.schema import connect, migrate
+from tests.shell.stored import OutboxLetter, outbox_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -145,7 +146,7 @@ class Post:
 
     def rows(self) -> list[OutboxLetter]:
         """The outbox."""
-        return outbox.rows(self.connection)
+        return outbox_rows(self.connection)
 
     def states(self) -> dict[str, str]:
         """State by recipient."""

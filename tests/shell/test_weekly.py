@@ -33,7 +33,7 @@ from stream.pipeline.mail import NEWS, read_mailing
 from stream.pipeline.processes import start
 from stream.pipeline.weekly import AGAIN, PATIENCE_S, Timer, last_due, plan, publish_due, send_due
 from stream.settings import EVENTS, WALL, Settings, SettingsError
-from stream.store import outbox, reports
+from stream.store import reports
 from stream.store.pool import Pool
 from stream.store.publications import record
 from stream.store.reading.live import newest_event
@@ -42,7 +42,7 @@ from stream.store.records import Restated
 from stream.store.schema import Lock, connect, lock, migrate
 from stream.web.weeks.shelf import Shelf
 from tests.shell.pipeline import Message, Pipeline
-from tests.shell.stored import migrated
+from tests.shell.stored import migrated, outbox_rows
 from tests.shell.town import MINUTE, SPOTS, Town
 from tests.strategies import fix_columns, micros
 
@@ -549,7 +549,7 @@ def mail(tmp_path: Path) -> dict[str, Any]:
 
 def queued(force: Force) -> list[tuple[str, int, str]]:
     """Week, number and recipient of all letters."""
-    return [(item.period, item.number, item.recipient) for item in outbox.rows(force.town.connection)]
+    return [(item.period, item.number, item.recipient) for item in outbox_rows(force.town.connection)]
 
 
 def test_letters_are_queued_with_their_report_and_only_for_news(force: Force, mail: dict[str, Any]) -> None:

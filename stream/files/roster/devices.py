@@ -85,7 +85,7 @@ def _start(time: LocalTime, duty: TimeSpan, how: TimeReading) -> tuple[int, bool
 
 def _end(time: LocalTime, low: int, how: TimeReading) -> tuple[int, bool]:
     _has_clock(time)
-    day = time.day or not_before(local_day_of(low, how), time, low + 1, how)[0]
+    day = time.day or not_before(local_day_of(low, how), time, low, how)[0]
     if len(found := instants_of(day, time, how)) == 2 and found[0] <= low:
         return found[1], False
     return chosen(day, time, how)

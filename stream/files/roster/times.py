@@ -29,8 +29,6 @@ EARLIEST_YEAR, LATEST_YEAR = 2000, 2099
 EARLIEST_MS, LATEST_MS = 946_684_800_000, 4_102_444_800_000
 """The same as milliseconds since 1970."""
 _BASE: Final = datetime(1899, 12, 30)  # noqa: DTZ001 # Excel's day 0, in no zone
-_NEAR: Final = 20_000
-"""Microseconds: typed times so close to a whole second are it; spreadsheets count in parts of a day."""
 
 
 class RefusedRowError(ValueError):
@@ -153,9 +151,8 @@ def _since_day_0(cell: date) -> int:
 
 
 def _settled(micros: int) -> int:
-    """A typed time without the dust of a fraction of a day: the whole second nearby, else milliseconds."""
-    second = (micros + SECOND // 2) // SECOND * SECOND
-    return second if abs(second - micros) <= _NEAR else (micros + 500) // 1000 * 1000
+    """A typed time in whole milliseconds: spreadsheets count in parts of a day, a few microseconds off."""
+    return (micros + 500) // 1000 * 1000
 
 
 @lru_cache(maxsize=8192)  # a roster repeats its days and times
@@ -213,12 +210,13 @@ def _number(text: str, how: TimeReading) -> LocalTime:
     if whole and len(text) == 8 and how.numbers != "days":
         return LocalTime(_made(int(text[:4]), int(text[4:6]), int(text[6:]), text))
     if how.numbers == "days":
-        days, micros = divmod(round(value * DAY), DAY)
+        # Whole seconds: written with five decimals, a part of a day is up to half a second off.
+        days, micros = divmod(round(value * 86_400) * SECOND, DAY)
         if value <= 1:
-            return LocalTime(clock=_clock(_settled(round(value * DAY)), text))
+            return LocalTime(clock=_clock(round(value * 86_400) * SECOND, text))
         if whole:
             return LocalTime(_day((_BASE + timedelta(days=days)).date()), typed_day=True)
-        found, clock = _carried((_BASE + timedelta(days=days)).date(), _settled(micros))
+        found, clock = _carried((_BASE + timedelta(days=days)).date(), micros)
         return LocalTime(_day(found), clock)
     if how.numbers == "hours":
         return LocalTime(clock=_clock(round(value * 3600) * SECOND, text))

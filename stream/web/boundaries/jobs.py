@@ -8,6 +8,7 @@ import shutil
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -30,7 +31,7 @@ from stream.web.boundaries.published import Shapes
 from stream.web.problems import ProblemError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from geo.boundaries.diffs import Diff
@@ -200,12 +201,7 @@ class Jobs:
         """Does something with a connection, when its turn comes."""
 
         def run() -> Any:
-            with connect(
-                self.settings.database,
-                name="patrol web boundaries",
-                connect_s=self.settings.database_connect_s,
-            ) as connection:
-                require(connection)
+            with self.connection() as connection:
                 return work(connection)
 
         return await asyncio.get_running_loop().run_in_executor(self._thread, run)
@@ -218,6 +214,14 @@ class Jobs:
                 return question(connection)
 
         return await asyncio.to_thread(run)
+
+    @contextmanager
+    def connection(self) -> Iterator[Connection]:
+        """A connection for what takes its time."""
+        limit = self.settings.database_connect_s
+        with connect(self.settings.database, name="patrol web boundaries", connect_s=limit) as connection:
+            require(connection)
+            yield connection
 
     def start(self, work: Callable[[], None]) -> None:
         """Does something when its turn comes, and nobody waits for it."""
@@ -236,10 +240,7 @@ def checking(
     """The whole of a check, in the desk's thread."""
     try:
         job.goes(0.1, "looking at what is published")
-        with connect(
-            desk.settings.database, name="patrol web check", connect_s=desk.settings.database_connect_s
-        ) as connection:
-            require(connection)
+        with desk.connection() as connection:
             now = desk.now()
             published = in_force_at(connection, now)
             job.goes(0.2, "reading and checking the file")
@@ -302,12 +303,8 @@ def result_of(connection: Connection, checked: Checked, published: AreaSet, now:
         reached = touched(connection, ids, now, FOREVER, now=now) if ids else []
         difference = diff_json(found, reached)
         summary.kinds = [kind for kind in Kind if kind in set(checked.areas.kind)]
-        summary.added, summary.removed = len(found.added), len(found.removed)
-        summary.renamed, summary.moved, summary.changed = (
-            len(found.renamed),
-            len(found.moved),
-            len(found.changed),
-        )
+        for name in ("added", "removed", "renamed", "moved", "changed"):
+            setattr(summary, name, len(getattr(found, name)))
     return CheckResultJson(
         may_be_published=not checked.stops and checked.areas is not None,
         findings=findings_json(checked.findings),

@@ -22,11 +22,12 @@ from stream.core.slices import ACTIVITIES
 from stream.store.reading.sight import EMPTY, LATE, LIVE, STALE, TROUBLES
 
 if TYPE_CHECKING:
+    from geo.areas import AreaSet
+    from geo.matching.places import Place
     from stream.core.abstraction import Item
     from stream.core.live.overview import Awaited, LiveShare
     from stream.store.alerts import Noted
     from stream.store.reading.sight import Fresh
-    from stream.web.live.names import AreaNames
 
 Activity = Annotated[str, Meta(extra_json_schema={"enum": list(ACTIVITIES)})]
 Outlook = Annotated[
@@ -162,6 +163,30 @@ class LiveJson(msgspec.Struct, frozen=True):
     settings: SettingsJson
 
 
+class AreaNames:
+    """What places are called: names of areas by kind and id."""
+
+    def __init__(self, areas: AreaSet) -> None:
+        self._names = {
+            (kind, area_id): name
+            for kind, area_id, name in zip(areas.kind, areas.area_id, areas.name, strict=True)
+        }
+
+    def of(self, kind: Kind, area_id: str) -> str:
+        """A name; an area without one is called by its id."""
+        return self._names.get((kind, area_id)) or area_id
+
+    def place(self, place: Place | None) -> str:
+        """Where that is, in words."""
+        if place is None:
+            return "position unknown"
+        if place.premises is not None:
+            return self.of(Kind.PREMISES, place.premises)
+        if place.neighbourhood is not None:
+            return self.of(Kind.NEIGHBOURHOOD, place.neighbourhood)
+        return "outside the force"
+
+
 def fresh_json(fresh: Fresh) -> FreshJson:
     """How old the data are."""
 
@@ -211,7 +236,7 @@ def abstraction_json(item: Item, names: AreaNames) -> AbstractionJson:
     elif where.neighbourhood:
         words, place_id = names.of(Kind.NEIGHBOURHOOD, where.neighbourhood), where.neighbourhood
     else:
-        words, place_id = "position unknown", ""
+        words, place_id = names.place(None), ""
     state = item.meaning.name.replace("_", " ")
     return AbstractionJson(words, place_id, item.activity, state, seconds_ms(item.time))
 

@@ -29,7 +29,7 @@ from stream.core.slices import (
     UNSEEN,
     up_to,
 )
-from stream.web.live.figures import Activity, ShareJson
+from stream.web.live.figures import Activity, AreaNames, ShareJson
 from stream.web.live.units import (
     DIGITS,
     DeviceKind,
@@ -49,7 +49,6 @@ if TYPE_CHECKING:
     from stream.core.policy import Policies
     from stream.core.shares import Figures
     from stream.store.reading.duty_track import DutyTrack
-    from stream.web.live.names import AreaNames
     from stream.web.live.pulse import Moment
 
 HOUR = 3600 * SECOND

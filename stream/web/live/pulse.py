@@ -38,7 +38,6 @@ from stream.store.pool import NoAnswerError
 from stream.store.reading.sight import AWAY, FAULT, SCHEMA, SILENT, STALE, WORKER, Eyes, Fresh, spell
 from stream.store.schema import SchemaError
 from stream.web.live import figures
-from stream.web.live.names import AreaNames
 from stream.web.live.units import ShownUnit, UnitColumnsJson, columns_of, units_of
 
 if TYPE_CHECKING:
@@ -116,7 +115,7 @@ class Moment:
     shares: tuple[LiveShare, ...]
     alerts: tuple[Noted, ...]
     units: dict[str, ShownUnit]
-    names: AreaNames
+    names: figures.AreaNames
     fresh: Fresh
     force: figures.ShareJson
     neighbourhoods: dict[str, figures.ShareJson]
@@ -175,7 +174,7 @@ class Viewer:
             noted = alerts.noted(connection, sight.picture.as_of)
             fresh = self._with_worker(sight.fresh, alerts.observed(connection))
         picture, depth, now = sight.picture, sight.depth, sight.picture.as_of
-        names = AreaNames(picture.areas)
+        names = figures.AreaNames(picture.areas)
         nobody = nobody_since(depth)
         homes = self._neighbourhoods_of(picture.areas)
         overdue = int(self.settings.alert_priority_unvisited_s * SECOND)
@@ -445,17 +444,15 @@ class Pulse:
     def _changes(self, moment: Moment, head: PulseJson) -> list[bytes]:
         """Events of what a person can see changed since the last pulse."""
         parts = []
-        force = moment.force if self._differs("force", figures.visible(moment.force)) else UNSET
-        changed = [
-            item
-            for key, item in moment.neighbourhoods.items()
-            if self._differs(f"n:{key}", figures.visible(item))
-        ]
-        if changed or force is not UNSET:
-            share = ChangedSharesJson(as_of=head.as_of, fresh=head.fresh, force=force, neighbourhoods=changed)
+        shares = {FORCE: moment.force, **{f"n:{key}": item for key, item in moment.neighbourhoods.items()}}
+        changed = self._differing("shares", {key: figures.visible(item) for key, item in shares.items()})
+        if changed:
+            force = moment.force if FORCE in changed else UNSET
+            told = [shares[key] for key in changed if key != FORCE]
+            share = ChangedSharesJson(as_of=head.as_of, fresh=head.fresh, force=force, neighbourhoods=told)
             parts.append(event("share", share))
         before: dict[str, ShownUnit] = self._sent.get("units", {})
-        moved = [item for key, item in moment.units.items() if before.get(key) != item]
+        moved = [moment.units[key] for key in self._differing("units", moment.units)]
         handed = [
             item
             for item in moved
@@ -467,25 +464,17 @@ class Pulse:
         for units, whole in ((handed, True), ([item for item in moved if item.device_id not in new], False)):
             if units or (whole and gone):
                 parts.append(event("units", columns_of(units, gone if whole else [], whole=whole)))
-        self._sent["units"] = moment.units
-        known: dict[str, figures.AlertJson] = self._sent.get("alerts", {})
-        told = {item.episode.alert_id: figures.alert_json(item) for item in moment.alerts}
-        parts += [event("alert", item) for name, item in told.items() if known.get(name) != item]
-        self._sent["alerts"] = told
-        areas = [
-            item
-            for key, item in moment.areas.items()
-            if self._differs(f"p:{key}", figures.awaited_visibly(item))
-        ]
-        if areas:
+        alerts = {item.episode.alert_id: figures.alert_json(item) for item in moment.alerts}
+        parts += [event("alert", alerts[key]) for key in self._differing("alerts", alerts)]
+        news = {key: figures.awaited_visibly(item) for key, item in moment.areas.items()}
+        if areas := [moment.areas[key] for key in self._differing("areas", news)]:
             parts.append(event("areas", ChangedAreasJson(areas)))
         return parts
 
-    def _differs(self, key: str, value: object) -> bool:
-        if self._sent.get(key) == value:
-            return False
-        self._sent[key] = value
-        return True
+    def _differing(self, what: str, seen: dict[str, Any]) -> list[str]:
+        """The keys of what is not as it was when pages were told last."""
+        before, self._sent[what] = self._sent.get(what, {}), seen
+        return [key for key, value in seen.items() if before.get(key) != value]
 
     def live_json(self, moment: Moment) -> figures.LiveJson:
         """The whole of what is live."""

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from stream.core.facts import Duty
     from stream.core.live.overview import Picture, Presence
     from stream.core.policy import Policies
-    from stream.web.live.names import AreaNames
+    from stream.web.live.figures import AreaNames
 
 DIGITS = 6
 """Decimals of degrees: a tenth of a metre."""
