@@ -68,6 +68,8 @@ class Settings:
         mail: the file that says who gets which report by mail.
         page: the web pages' address as people reach it, for links in mail.
         postcodes: the file of postcodes, for the finder.
+        health_port: where processes without pages tell of themselves; 0: nowhere.
+        mqtt_password: of the MQTT broker that ``patrol bridge`` reads.
     """
 
     kafka: str = ""
@@ -102,6 +104,8 @@ class Settings:
     mail: str = ""
     postcodes: str = ""
     page: str = ""
+    health_port: int = 0
+    mqtt_password: str = field(default="", repr=False)
 
     def need(self, *names: str) -> None:
         """Checks that settings without a default are there.
@@ -147,6 +151,8 @@ SETTINGS: Mapping[str, str] = {
     "mail": "a TOML file that says who gets which report by mail (deploy/README.md)",
     "postcodes": "a CSV file (gzip or not) with postcode, lat and long, for the finder",
     "page": "the web pages' address as people reach it, for links in mail: https://patrol.force.example",
+    "health_port": "port on this machine for /healthz, /readyz and /metrics of a process without pages",
+    "mqtt_password": "password for the MQTT broker of patrol bridge (or PATROL_MQTT_PASSWORD_FILE)",
 }
 """Every setting with its meaning, as help and documentation print it."""
 
@@ -295,6 +301,8 @@ def _typed(given: Mapping[str, Any]) -> Settings:
     if values.get("clock", WALL) not in (WALL, EVENTS):
         raise SettingsError(f"PATROL_CLOCK={values['clock']!r}: write wall or events")
     weekly_at(values.get("report_at", "Mon 06:00"))
+    if values.get("health_port", 0) >= 65_536:
+        raise SettingsError(f"PATROL_HEALTH_PORT={values['health_port']} is not a port: write 1 to 65535")
     if values.get("smtp"):
         relay(values["smtp"])
     if bool(values.get("smtp")) != bool(values.get("mail")):

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
-from convertbng.util import convert_bng
+from convertbng.cutil import convert_bng
 
 from tests.foreign_files import csv_bytes, json_bytes, ods_bytes, xlsx_bytes, zip_bytes
 

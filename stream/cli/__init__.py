@@ -11,6 +11,7 @@ import sys
 import click
 
 from stream.cli.areas import areas
+from stream.cli.bridge import bridge
 from stream.cli.demo import demo
 from stream.cli.doctor import doctor
 from stream.cli.explain import explain, teams
@@ -50,6 +51,7 @@ for command in (
     simulate,
     replay,
     roster,
+    bridge,
     export,
     recompute,
     report,

@@ -9,6 +9,8 @@ Reading list for a newcomer:
 * ``batches``        a stage's messages → one transaction
 * ``errands``        what an elected worker does beside them, with ``publisher``, ``watcher`` and ``weekly``
 * ``mail``           letters with the reports
+* ``bridge``         feeds of radios and vehicles as they come → the raw topics; a folder of its own
+* ``health``         health and metrics of a process without pages
 * ``dead_letters``   the headers of what cannot be used
 * ``waiting``        growing pauses, and waiting that a word to stop cuts short
 * ``processes``      the parts of ``patrol up``, started, supervised and ended; ``child`` ends with its parent

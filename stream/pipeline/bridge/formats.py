@@ -1,0 +1,121 @@
+"""The decoders by name, and which one a frame is for where nobody says."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, Protocol
+
+from stream.core.events import Reason
+from stream.core.facts import SECOND
+from stream.pipeline.bridge import framing, lip, nmea, owntracks, taip, traccar
+from stream.pipeline.bridge.outcomes import FeedReject
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from stream.pipeline.bridge.framing import Frame
+    from stream.pipeline.bridge.outcomes import Origin, Outcome
+
+AUTO: Final = "auto"
+FORMATS: Final = (AUTO, traccar.NAME, nmea.NAME, taip.NAME, lip.NAME, owntracks.NAME)
+"""What ``--as`` takes."""
+
+_TYPE: Final = re.compile(rb'"_type"\s*:')
+_HEX: Final = re.compile(rb"[\d\s,;:.TtZz+-]*(?:0[xX])?[0-9A-Fa-f]{4,}")
+
+
+class Decoder(Protocol):
+    """Frames of one sender → outcomes; every frame comes out exactly once, whole or in its parts."""
+
+    @property
+    def pending(self) -> bool:
+        """Whether something waits for the next frame, or for ``flush``."""
+
+    def feed(self, frame: bytes, origin: Origin) -> list[Outcome]:
+        """The next frame."""
+
+    def flush(self) -> list[Outcome]:
+        """The sender is quiet, or has gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class _EachFrame:
+    """A decoder of frames that have nothing to do with each other."""
+
+    decode: Callable[[bytes, Origin], list[Outcome]]
+    pending: bool = False
+
+    def feed(self, frame: bytes, origin: Origin) -> list[Outcome]:
+        return self.decode(frame, origin)
+
+    def flush(self) -> list[Outcome]:
+        return []
+
+
+def _each(decode: Callable[[bytes, Origin], Outcome]) -> _EachFrame:
+    return _EachFrame(lambda frame, origin: [decode(frame, origin)])
+
+
+@dataclass(slots=True)
+class _Guessing:
+    """Every frame to the decoder that it looks like; the formats' frames begin differently."""
+
+    decoders: dict[str, Decoder]
+    _nmea: Decoder = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._nmea = self.decoders[nmea.NAME]
+
+    @property
+    def pending(self) -> bool:
+        return self._nmea.pending
+
+    def feed(self, frame: bytes, origin: Origin) -> list[Outcome]:
+        name = guess(frame)
+        if name is None:
+            return [FeedReject(AUTO, Reason.BAD_VALUE, "in none of the formats known", (frame,))]
+        return self.decoders[name].feed(frame, origin)
+
+    def flush(self) -> list[Outcome]:
+        return self._nmea.flush()
+
+
+def guess(frame: bytes) -> str | None:
+    """The name of the format that a frame looks like; None where it is none."""
+    if frame.startswith(b"{"):
+        return owntracks.NAME if _TYPE.search(frame) else traccar.NAME
+    if b">" in frame and frame.endswith(b"<"):
+        return taip.NAME
+    if b"$" in frame or b"!" in frame:
+        return nmea.NAME
+    return lip.NAME if _HEX.fullmatch(frame) else None
+
+
+def decoder(name: str, *, gps_ahead_s: float = 0.0) -> Decoder:
+    """A new decoder for one sender.
+
+    Args:
+        name: one of ``FORMATS``.
+        gps_ahead_s: how many seconds the time of day in TAIP reports is ahead of UTC.
+    """
+    whole = taip.Taip(round(gps_ahead_s * SECOND))
+    made: dict[str, Decoder] = {
+        traccar.NAME: _each(traccar.decode),
+        owntracks.NAME: _each(owntracks.decode),
+        lip.NAME: _each(lip.decode),
+        taip.NAME: _EachFrame(whole.feed),
+        nmea.NAME: nmea.Nmea(),
+    }
+    return _Guessing(made) if name == AUTO else made[name]
+
+
+def framer(name: str, limit: int = framing.MAX_FRAME) -> framing.Framer:
+    """A new framer for one sender of a format."""
+    return framing.Framer(framing.TAIP if name == taip.NAME else framing.ANY, limit)
+
+
+def too_long(name: str, frame: Frame) -> FeedReject:
+    """What becomes of a frame that was cut."""
+    detail = f"a frame of {frame.length} bytes; at most {len(frame.data)} are taken, and kept here"
+    return FeedReject(name, Reason.BAD_VALUE, detail, (frame.data,))
