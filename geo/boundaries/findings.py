@@ -29,17 +29,21 @@ class Severity(StrEnum):
 
 ERROR, WARNING, NOTE = Severity.ERROR, Severity.WARNING, Severity.NOTE
 
+_FATAL = (
+    "unreadable",
+    "nothing-in-it",
+    "columns-unknown",
+    "kind-unknown",
+    "crs-missing",
+    "crs-wrong",
+    "axes-swapped",
+    "heaped",
+)
+
 CODES: Mapping[str, Severity] = MappingProxyType(
     {
         # The file as a whole: nothing can be published from it.
-        "unreadable": ERROR,
-        "nothing-in-it": ERROR,
-        "columns-unknown": ERROR,
-        "kind-unknown": ERROR,
-        "crs-missing": ERROR,
-        "crs-wrong": ERROR,
-        "axes-swapped": ERROR,
-        "heaped": ERROR,
+        **dict.fromkeys(_FATAL, ERROR),
         # The file as a whole: something can.
         "abroad": ERROR,
         "far-from-published": ERROR,
@@ -86,17 +90,6 @@ CODES: Mapping[str, Severity] = MappingProxyType(
     }
 )
 """Every code that a finding may have, and how bad it is where the finding does not say otherwise."""
-
-_FATAL = (
-    "unreadable",
-    "nothing-in-it",
-    "columns-unknown",
-    "kind-unknown",
-    "crs-missing",
-    "crs-wrong",
-    "axes-swapped",
-    "heaped",
-)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -166,9 +159,9 @@ def refuse_acceptances(accept: Mapping[str, Acceptance]) -> None:
 class UnusableFileError(Exception):
     """A finding after which nothing more can be said about the file."""
 
-    def __init__(self, code: str, text: str, done: str = "nothing can be published from it") -> None:
+    def __init__(self, code: str, text: str) -> None:
         super().__init__(text)
-        self.finding = finding_of(code, text, done)
+        self.finding = finding_of(code, text, "nothing can be published from it")
 
 
 def finding_of(code: str, text: str, done: str) -> Finding:
@@ -225,27 +218,24 @@ def area_words(size: float) -> str:
     return f"{size:,.0f} m²" if size >= 10 else f"{size:,.2f} m²"
 
 
-COLUMNS = ("severity", "code", "kind", "area_id", "size_m2", "lon", "lat", "text", "done")
-"""The columns of :func:`findings_rows`."""
-
-
 def findings_rows(findings: Iterable[Finding]) -> list[dict[str, str | float | None]]:
-    """Findings as rows for a table, with :data:`COLUMNS`; where one is, as a point in degrees."""
+    """Findings as rows for a table; where one is, as a point in degrees."""
     rows: list[dict[str, str | float | None]] = []
     for finding in findings:
         spot = finding.place.representative_point() if has_place(finding.place) else None
-        values: tuple[str | float | None, ...] = (
-            str(finding.severity),
-            finding.code,
-            None if finding.kind is None else str(finding.kind),
-            finding.area_id,
-            None if finding.size_m2 is None else round(finding.size_m2, 2),
-            None if spot is None else round(spot.x, 7),
-            None if spot is None else round(spot.y, 7),
-            finding.text,
-            finding.done,
+        rows.append(
+            {
+                "severity": str(finding.severity),
+                "code": finding.code,
+                "kind": None if finding.kind is None else str(finding.kind),
+                "area_id": finding.area_id,
+                "size_m2": None if finding.size_m2 is None else round(finding.size_m2, 2),
+                "lon": None if spot is None else round(spot.x, 7),
+                "lat": None if spot is None else round(spot.y, 7),
+                "text": finding.text,
+                "done": finding.done,
+            }
         )
-        rows.append(dict(zip(COLUMNS, values, strict=True)))
     return rows
 
 

@@ -122,6 +122,8 @@ def weekly(
     byte for byte, as long as no fact of the week changes. Exit 1: a neighbourhood was named that had neither
     boundaries nor duties in that week.
     """
+    from stream.store.doubts import settle
+
     at = present(now)
     if at < period.start:
         raise click.UsageError(f"{period.name} has not begun")
@@ -129,6 +131,7 @@ def weekly(
         raise click.UsageError("--number asks for a published report, --fresh for one counted now: not both")
     settings = load()
     with database("patrol report", settings) as connection:
+        settle(connection)
         found, stated = _found(connection, period, areas or None, at, number=number, fresh=fresh)
     refuse_unknown(found, areas, period)
     folder.mkdir(parents=True, exist_ok=True)
@@ -309,6 +312,7 @@ def publish(
     """
     from stream.pipeline.mail import read_mailing
     from stream.store import reports
+    from stream.store.doubts import settle
     from stream.store.policies import in_force
     from stream.store.reading.summaries import summaries
 
@@ -317,6 +321,7 @@ def publish(
         raise click.UsageError(f"{period.name} is not over: only a whole week can be published")
     settings = load()
     with database("patrol report", settings) as connection:
+        settle(connection)
         found = list(summaries(connection, in_force(connection), period, area_ids=areas or None, now=at))
         refuse_unknown(found, areas, period)
         letters = read_mailing(settings.mail).letters if settings.mail else lambda *_: ()

@@ -25,7 +25,6 @@ from geo.matching.history import FOREVER
 from stream import topics
 from stream.core.calendar import LOCAL, WEEK, Period, local_day, microseconds, moment, rfc3339
 from stream.core.facts import SECOND, Allocation, Duty
-from stream.core.policy import Policies
 from stream.core.shares import NEIGHBOURHOOD
 from stream.pipeline import weekly
 from stream.pipeline.agents import run
@@ -34,6 +33,7 @@ from stream.pipeline.processes import start
 from stream.pipeline.weekly import AGAIN, PATIENCE_S, Timer, last_due, plan, publish_due, send_due
 from stream.settings import EVENTS, WALL, Settings, SettingsError
 from stream.store import reports
+from stream.store.policies import in_force
 from stream.store.pool import Pool
 from stream.store.publications import record
 from stream.store.reading.live import newest_event
@@ -215,7 +215,11 @@ class Force:
     def summary(self, week: str, area_id: str = "N1") -> Summary:
         """A summary as counted now."""
         [found] = summaries(
-            self.town.connection, Policies(), Period.week(week), area_ids=[area_id], now=self.now
+            self.town.connection,
+            in_force(self.town.connection),
+            Period.week(week),
+            area_ids=[area_id],
+            now=self.now,
         )
         return found
 
