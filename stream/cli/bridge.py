@@ -22,10 +22,7 @@ if TYPE_CHECKING:
 FORMATS = ("auto", "traccar", "nmea", "taip", "lip", "owntracks")
 
 
-@click.command(
-    epilog="Example: patrol bridge tcp://:5027 --as nmea --kind vehicle --buffer waiting; to look at a feed "
-    "without Kafka: patrol bridge lines.txt --dry-run"
-)
+@click.command(epilog="Example: patrol bridge tcp://:5027 --as nmea --kind vehicle --buffer waiting")
 @click.argument("source")
 @click.option(
     "--as",

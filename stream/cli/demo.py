@@ -238,13 +238,13 @@ class _Stage:
         from rich.table import Table
 
         from stream.core.shares import shares
-        from stream.store.doubts import settle
+        from stream.store.doubts import judge_due
         from stream.store.policies import in_force
         from stream.store.reading.exports import derived
         from stream.store.reading.live import newest_event
         from stream.store.reading.progress import positions
 
-        settle(self.connection)
+        judge_due(self.connection)
         found = derived(self.connection)
         start, end = self.simulation.start, self.simulation.end
         if not complete:

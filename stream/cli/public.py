@@ -70,7 +70,7 @@ def public(
     """
     from stream.core.summaries.disclosure import Rule, publish_all
     from stream.reports.public import SOURCE, LanguageError, texts
-    from stream.store.doubts import settle
+    from stream.store.doubts import judge_due
     from stream.store.policies import in_force
     from stream.store.reading.summaries import summaries
 
@@ -86,7 +86,7 @@ def public(
         raise click.BadParameter(f"{month} is not over: it can be made public when it is")
     settings = load()
     with database("patrol report public", settings) as connection:
-        settle(connection)
+        judge_due(connection)
         found = list(summaries(connection, in_force(connection), period, now=at))
     refuse_unknown(found, areas, period)
     rule = None if officers is None else Rule(officers=officers)

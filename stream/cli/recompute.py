@@ -54,7 +54,7 @@ def recompute(since: str, until: str, officer: str | None, jobs: int, why: str, 
     """
     from stream.store import policies
     from stream.store import recompute as work
-    from stream.store.doubts import settle
+    from stream.store.doubts import judge_due
 
     settings = load()
     start, end = moment_option(since), moment_option(until)
@@ -85,7 +85,7 @@ def recompute(since: str, until: str, officer: str | None, jobs: int, why: str, 
             edition=edition,
             officer_id=officer,
         )
-        settle(connection)
+        judge_due(connection)
         older = policies.outdated(connection)
     if as_json:
         print_json(_json(counted, parts, outcomes, older), indent=1)

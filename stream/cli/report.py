@@ -122,7 +122,7 @@ def weekly(
     byte for byte, as long as no fact of the week changes. Exit 1: a neighbourhood was named that had neither
     boundaries nor duties in that week.
     """
-    from stream.store.doubts import settle
+    from stream.store.doubts import judge_due
 
     at = present(now)
     if at < period.start:
@@ -131,7 +131,7 @@ def weekly(
         raise click.UsageError("--number asks for a published report, --fresh for one counted now: not both")
     settings = load()
     with database("patrol report", settings) as connection:
-        settle(connection)
+        judge_due(connection)
         found, stated = _found(connection, period, areas or None, at, number=number, fresh=fresh)
     refuse_unknown(found, areas, period)
     folder.mkdir(parents=True, exist_ok=True)
@@ -312,7 +312,7 @@ def publish(
     """
     from stream.pipeline.mail import read_mailing
     from stream.store import reports
-    from stream.store.doubts import settle
+    from stream.store.doubts import judge_due
     from stream.store.policies import in_force
     from stream.store.reading.summaries import summaries
 
@@ -321,7 +321,7 @@ def publish(
         raise click.UsageError(f"{period.name} is not over: only a whole week can be published")
     settings = load()
     with database("patrol report", settings) as connection:
-        settle(connection)
+        judge_due(connection)
         found = list(summaries(connection, in_force(connection), period, area_ids=areas or None, now=at))
         refuse_unknown(found, areas, period)
         letters = read_mailing(settings.mail).letters if settings.mail else lambda *_: ()

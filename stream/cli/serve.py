@@ -157,13 +157,13 @@ def export(out: Path, by: str, until: str | None) -> None:
     from stream.files.account import figures
     from stream.files.sheets import CountedAccount, sheets
     from stream.files.sheets.contract import last_known
-    from stream.store.doubts import settle
+    from stream.store.doubts import judge_due
     from stream.store.policies import in_force
     from stream.store.reading.exports import derived
 
     limit = moment_option(until)
     with database("patrol export") as connection:
-        settle(connection)
+        judge_due(connection)
         policies, found = in_force(connection), derived(connection)
     end = last_known(found.slices, found.duties) if limit is None else limit
     counted = figures(found.slices, found.duties, found.places, by, end, found.doubts)

@@ -5,6 +5,7 @@ It moves bytes between Kafka, the core and the store; nothing is counted or deci
 Reading list for a newcomer:
 
 * ``ingest``         raw topics → frames, lines and dead letters
+* ``limits``         what is usable, as the policies in the database say
 * ``stages``         what the worker runs, as one list; ``agents`` runs it as a Faust app
 * ``batches``        a stage's messages → one transaction
 * ``errands``        what an elected worker does beside them, with ``publisher``, ``watcher`` and ``weekly``

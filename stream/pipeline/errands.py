@@ -40,7 +40,7 @@ async def judge(judge: Judge, settings: Settings, _send: Send) -> None:
     while True:
         await asyncio.sleep(settings.doubt_s)
         try:
-            await asyncio.to_thread(judge.settle)
+            await asyncio.to_thread(judge.judge)
         except psycopg.Error as failure:
             log.warning("no doubts judged: %s", str(failure).strip())
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from stream.pipeline.elected import Elected
-from stream.store.doubts import settle
+from stream.store.doubts import judge_due
 from stream.store.schema import Lock
 
 if TYPE_CHECKING:
@@ -18,14 +18,14 @@ class Judge:
     def __init__(self, settings: Settings) -> None:
         self._elected = Elected(settings, Lock.JUDGE, "patrol judge")
 
-    def settle(self) -> int:
+    def judge(self) -> int:
         """Judges what is due; gives how many duties, none where another worker is elected.
 
         Raises:
             psycopg.Error: the database is away.
         """
         with self._elected as elected:
-            return settle(elected.connection()) if elected.held() else 0
+            return judge_due(elected.connection()) if elected.held() else 0
 
     def close(self) -> None:
         """Gives up the lock."""

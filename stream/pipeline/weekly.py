@@ -39,7 +39,7 @@ from stream.pipeline.elected import Elected
 from stream.pipeline.mail import Delivered, deliver, read_mailing
 from stream.settings import Settings, weekly_at
 from stream.store import outbox, reports
-from stream.store.doubts import settle
+from stream.store.doubts import judge_due
 from stream.store.policies import in_force
 from stream.store.reading.instant import first_duty
 from stream.store.reading.live import newest_event, present
@@ -190,7 +190,7 @@ def publish_week(
     """
     began = time.monotonic()
     mailing = read_mailing(settings.mail) if settings.mail else None
-    settle(connection)
+    judge_due(connection)
     counted = list(summaries(connection, in_force(connection), week, now=now))
     with connection.transaction():
         published = reports.publish(

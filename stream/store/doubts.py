@@ -147,7 +147,7 @@ LONG: Final = 2 * 24 * 3600 * SECOND
 """How far around a duty others are judged again with it, to which a doubt of the same device was given."""
 
 
-def settle(connection: Connection) -> int:
+def judge_due(connection: Connection) -> int:
     """Judges all duties that are due, by the policies in force; gives how many.
 
     Killed at any instant, what was judged is written and what was not is still due.

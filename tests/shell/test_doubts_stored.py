@@ -17,7 +17,7 @@ from stream.core.facts import Duty
 from stream.core.shares import doubt_totals
 from stream.core.stays import take
 from stream.store import areas
-from stream.store.doubts import settle
+from stream.store.doubts import judge_due
 from stream.store.ledger import Ledger
 from stream.store.schema import connect
 from tests.doubtful_worlds import (
@@ -153,11 +153,11 @@ def test_doubts_do_not_depend_on_order_batches_or_on_when_they_are_judged(
         else:
             ledger.positions(fact)
         if random.random() < 0.3:
-            settle(connection)
-    settle(connection)
+            judge_due(connection)
+    judge_due(connection)
     assert stored(connection) == expected(world)
     assert connection.execute("select count(*) from doubt_due").fetchone() == (0,)
-    assert settle(connection) == 0
+    assert judge_due(connection) == 0
 
 
 def test_the_random_days_hold_every_kind_of_doubt() -> None:
@@ -183,7 +183,7 @@ def test_sums_of_doubtful_time_are_the_cores(connection: Connection, seed: int) 
     ledger = Ledger(connection)
     ledger.bookings(booked, [])
     ledger.positions(world.fixes)
-    assert settle(connection) == len(booked)
+    assert judge_due(connection) == len(booked)
     for start, end in ((OPENING, OPENING + 48 * HOUR), (OPENING + 3 * HOUR + 1, OPENING + 11 * HOUR)):
         table = doubt_totals(world.slices, world.doubts, world.duties, world.history.places, start, end)
         want = {

@@ -388,7 +388,8 @@ def _booking(duty: dict[str, Any], at: int) -> Message:
 FIELDS = [
     *("scope", "id", "name", "from", "to"),
     *("duty_s", "on_patch_s", "off_patch_s", "not_visible_s", "unknown_s", "break_s", "priority_s"),
-    *("share", "share_low", "share_high", "target", "verdict", "officers_on_duty", "officers_on_patch"),
+    *("share", "share_low", "share_high", "target", "verdict", "doubtful_s"),
+    *("officers_on_duty", "officers_on_patch"),
 ]
 OTHERS = ("priority", "ambiguous_on", "ambiguous_off", "officers", "patch")
 ACTIVITIES = ("on_patch", "off_patch", "not_visible", "unknown", "break")

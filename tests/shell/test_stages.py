@@ -17,7 +17,7 @@ from stream.pipeline.stages import ERRANDS, STAGES
 from stream.settings import Settings
 from stream.simulate import TOPICS, demo_force, simulate
 from stream.store import areas
-from stream.store.doubts import settle
+from stream.store.doubts import judge_due
 from stream.store.ledger import Ledger, Offset
 from stream.store.schema import connect, migrate
 
@@ -131,7 +131,7 @@ def test_a_stage_writes_the_tables_that_are_listed(database: str) -> None:
             stage.run(ledger, list(batch), [Offset(stage.topic, 0, "one life", at)], refuse)
             changes(connection)
             written[stage.name] |= {name for name, count in changes(witness).items() if count > before[name]}
-            settle(connection)  # what is due already is not marked again
+            judge_due(connection)  # what is due already is not marked again
     for stage in STAGES:
         assert written[stage.name] == set(stage.writes) - set(EVERYTHING), stage.name
 
