@@ -6,7 +6,6 @@ Words, options and tables only: the checks stand in ``geo.boundaries.checks``, t
 
 from __future__ import annotations
 
-import getpass
 import hashlib
 import time
 from contextlib import contextmanager
@@ -32,6 +31,7 @@ from stream.cli.common import (
     moment_option,
     print_json,
     print_table,
+    username,
 )
 from stream.clock import wall
 from stream.files.recorded import record_json
@@ -106,7 +106,7 @@ def load(
                 valid_from,
                 file=file.name,
                 sha256=digest(file),
-                by=getpass.getuser(),
+                by=username(),
                 why=options["why"],
                 findings=rows,
                 now=wall(),
@@ -159,7 +159,7 @@ def rollback(kind: str | None, why: str | None, dry_run: bool, as_json: bool) ->
         outcome = withdraw(
             connection,
             Kind(kind) if kind else None,
-            by=getpass.getuser(),
+            by=username(),
             why=why,
             now=wall(),
             dry_run=dry_run,

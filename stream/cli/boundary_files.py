@@ -6,7 +6,6 @@ for.
 
 from __future__ import annotations
 
-import getpass
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from geo.areas import AreaSet, Kind
-from stream.cli.common import KINDS, database, moment_option, print_json, print_table
+from stream.cli.common import KINDS, database, moment_option, print_json, print_table, username
 from stream.clock import wall
 from stream.files.recorded import diff_json
 from stream.settings import load as load_settings
@@ -100,7 +99,7 @@ def read_checked(file: Path, against: AreaSet | None, **options: Any) -> Checked
     """
     from geo.boundaries.apart import check_apart as run
 
-    accept = acceptances(options["accept"], options["why"], getpass.getuser())
+    accept = acceptances(options["accept"], options["why"], username())
     outline = None if options["outline"] is None else outline_of(options["outline"])
     try:
         return run(

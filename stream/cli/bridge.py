@@ -89,7 +89,9 @@ FORMATS = ("auto", "traccar", "nmea", "taip", "lip", "owntracks")
     help="MQTT: names the session that the broker keeps; another for each bridge.",
 )
 @click.option(
-    "--dry-run", is_flag=True, help="Print events as JSON lines, rejects on standard error; no Kafka."
+    "--dry-run",
+    is_flag=True,
+    help="Print events as JSON lines, rejects on standard error, of a file how many of each; no Kafka.",
 )
 @click.pass_context
 def bridge(
@@ -157,6 +159,8 @@ def bridge(
 
                 stack.enter_context(served(settings.health_port, metrics.registry, waiting_for))
             left = await run(place, intake, target, stop, limits)
+        if isinstance(held, PrintedBuffer) and place.ends:
+            click.echo(held.summary(), err=True)
         if left and buffer is None:
             click.echo(f"patrol: {left:,} messages could not be sent and are lost", err=True)
         elif left:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import getpass
 import json
+import os
 import sys
 from contextlib import contextmanager
 from pathlib import Path
@@ -50,6 +52,17 @@ periods_option = click.option(
     show_default=True,
     help="Periods of shares.csv.",
 )
+
+
+# ── Who ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def username() -> str:
+    """Who runs the command, for the record; a number where it has no name, as often in containers."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # OSError from Python 3.13 on
+        return f"user {os.getuid()}"
 
 
 # ── Times ─────────────────────────────────────────────────────────────────────────────────────────────────

@@ -143,6 +143,8 @@ def _say(answer: Diagnosis, map_: Path | None, write_map: Path | None) -> None:
         for sentence in sentences:
             line(f"  {words}: {sentence}")
     if not answer.command:
+        if answer.mapping and write_map is None:
+            line("too little is known: --write-map MAP.toml drafts a mapping with blanks to fill")
         return
     if answer.mapping and map_ is None:
         named = write_map or Path("MAP.toml")
@@ -165,8 +167,13 @@ def printable_block(text: str) -> str:
 
 def _write_map(path: Path, answers: list[Diagnosis]) -> None:
     drafts = [answer for answer in answers if answer.mapping]
+    if len(drafts) > 1 and all(answer.kind == "unknown" for answer in drafts):
+        # One with blanks is for a person: the sheet with the most columns, which the draft names.
+        drafts = [max(drafts, key=lambda answer: len(answer.columns.get("", ())))]
     if not drafts:
-        say_no("no mapping is written: the file needs none, or nothing is known of it")
+        if answers and all(answer.as_is for answer in answers):
+            say_no("no mapping is written: none is needed, the file is taken as it is")
+        say_no("no mapping is written: no row with the names of columns was found in the file")
     if len(drafts) > 1:
         names = ", ".join(answer.name for answer in drafts)
         say_no(f"no mapping is written: {names} would each need one; save them as files of their own")

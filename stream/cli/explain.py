@@ -88,13 +88,15 @@ def explain(
 ) -> None:
     """Explains a figure: what cost how many minutes, where and when.
 
-    The figure is taken from the database, or counted from files with the options of `patrol account`. Its
-    parts add up exactly; the text rounds to minutes that add up. Exit 1: nobody was on duty.
+    The figure is taken from the database, or counted from files with the options of `patrol account`; what is
+    wrong with the facts of these files is said beside it. Its parts add up exactly; the text rounds to
+    minutes that add up. Exit 1: nobody was on duty.
     """
     from stream.core.abstraction import abstraction
     from stream.core.explaining.explanation import explain as take_apart
     from stream.core.explaining.wording import words
     from stream.core.quality.doubts import named
+    from stream.core.quality.wording import notes
     from stream.core.shares import shares
     from stream.core.slices import up_to
     from stream.files.sheets.explanations import abstraction_table, explanation_json, parts_table
@@ -126,6 +128,10 @@ def explain(
         boundaries_from=found.boundaries_from,
         doubts=named(found.doubts, found.duties, found.device_ids),
     )
+    basis = found.basis
+    if found.quality is not None:
+        mine = [explained.duties[number] for number in explained.duty_numbers]
+        basis = replace(basis, warnings=tuple(notes(found.quality, mine, low, high)))
     if folder is not None:
         tables = {
             "parts": parts_table(explained),
@@ -135,9 +141,9 @@ def explain(
         }
         write_tables(tables, folder, err=as_json)
     if as_json:
-        print_json(explanation_json(explained, found.basis, depth=depth))
+        print_json(explanation_json(explained, basis, depth=depth))
     else:
-        _print(words(explained, found.basis, most=sys.maxsize if all_ else 10), no_share=figure.share is None)
+        _print(words(explained, basis, most=sys.maxsize if all_ else 10), no_share=figure.share is None)
 
 
 def period_option(week: str | None, day: str | None, start: str | None, end: str | None) -> tuple[int, int]:
@@ -237,7 +243,8 @@ def nobody(found: Found, scope: str, wanted: str, start: int, end: int) -> str:
     if found.booked is None:
         if scope == FORCE:
             return "no duties are booked (cancelled ones aside), so there is nothing to explain"
-        return f"no {what} is booked for {who} (cancelled ones aside). Check the id."
+        hint = f"Did you mean {' or '.join(map(printable, found.near))}?" if found.near else "Check the id."
+        return f"no {what} is booked for {who} (cancelled ones aside). {hint}"
     first, last = (day_words(local_day(time)) for time in found.booked)
     between = f"on {first}" if first == last else f"from {first} to {last}"
     return f"{who} has no {what} in {period_words(start, end)}; duties begin {between}"

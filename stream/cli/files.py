@@ -80,7 +80,8 @@ def account(
     verdicts, visits.csv and priorities.csv, abstraction.csv, crewing.csv, teams.csv and officers.csv;
     doubts.csv, time whose facts contradict each other; and quality.csv, which says what the facts are worth.
     The important findings are printed first, with what to do about them. Where nothing matches (no position
-    in any duty, or none near an area) there are no figures, but the likely cause, and the exit code is 1.
+    in any duty, none near an area, or no patch in the boundaries) there are no figures, but the likely
+    cause, and the exit code is 1.
 
     Bookings as CSV have the columns duty_id, officer_id and start, and as needed end, patch, radio and
     vehicle (several joined by a semicolon), name, role, team, cancelled, and revision where a duty is there

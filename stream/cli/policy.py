@@ -6,7 +6,6 @@ Words, options and exit codes: what a policy says stands in ``stream.core.policy
 
 from __future__ import annotations
 
-import getpass
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -19,6 +18,7 @@ from stream.cli.common import (
     moment_option,
     print_json,
     print_table,
+    username,
 )
 from stream.clock import wall
 
@@ -138,7 +138,7 @@ def load(file: Path, since: str, why: str, *, dry_run: bool, as_json: bool) -> N
     wanted, start = _wanted(file), _since(since)
     with database("patrol policy load", any_policy=True) as connection:
         try:
-            done = policies.load(connection, wanted, start, by=getpass.getuser(), why=why, dry_run=dry_run)
+            done = policies.load(connection, wanted, start, by=username(), why=why, dry_run=dry_run)
         except policies.PolicyLoadError as error:
             raise click.UsageError(str(error)) from error
     if as_json:

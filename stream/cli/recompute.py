@@ -5,7 +5,6 @@ The work itself stands in ``stream.store.recompute``.
 
 from __future__ import annotations
 
-import getpass
 import logging
 import os
 import signal
@@ -18,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from stream.cli.common import database, moment_option, print_json
+from stream.cli.common import database, moment_option, print_json, username
 from stream.clock import wall
 from stream.pipeline.processes import CHILD
 from stream.settings import load
@@ -80,7 +79,7 @@ def recompute(since: str, until: str, officer: str | None, jobs: int, why: str, 
             connection,
             (start, end),
             horizon,
-            by=getpass.getuser(),
+            by=username(),
             why=why,
             edition=edition,
             officer_id=officer,

@@ -6,7 +6,6 @@ in ``stream.reports``.
 
 from __future__ import annotations
 
-import getpass
 import os
 import sys
 from concurrent.futures import ProcessPoolExecutor
@@ -23,6 +22,7 @@ from stream.cli.common import (
     present,
     print_json,
     say_no,
+    username,
     write_whole,
 )
 from stream.core.calendar import Period
@@ -325,7 +325,7 @@ def publish(
         found = list(summaries(connection, in_force(connection), period, area_ids=areas or None, now=at))
         refuse_unknown(found, areas, period)
         letters = read_mailing(settings.mail).letters if settings.mail else lambda *_: ()
-        done = reports.publish(connection, found, by=by or getpass.getuser(), now=at, letters=letters)
+        done = reports.publish(connection, found, by=by or username(), now=at, letters=letters)
     if as_json:
         print_json(
             {

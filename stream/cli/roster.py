@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from stream.files.roster.importing import Deliver, RosterImport
     from stream.files.roster.mapping import RosterMapping
     from stream.files.roster.record import RosterParcel
+    from stream.files.roster.rows import PassedRow
     from stream.settings import Settings
 
 SHOWN = 20
@@ -35,8 +36,15 @@ SHOWN = 20
 TOLD = {
     "twice": "times in the hour that comes twice, taken as [time] twice says",
     "open": "duties without an end, taken as still running",
-    "too_long": "duties of more than 24 hours, which count for nothing until they are corrected",
+    "too_long": "duties of more than 24 hours: correct them",
     "no_patch": "duties without a patch, which have no share",
+    "blank_device": "cells that name no device ('-', 'n/a', 'TBC'), taken as blank",
+    "no_device": "duties without a radio or vehicle, for which no position can count",
+    **{
+        f"digits_{key}": f"{what} that are numbers in the workbook: leading zeros, if there were any, are "
+        f"gone; [digits] {key} says how many digits they have"
+        for key, what in (("officer_id", "officers' numbers"), ("radio", "radios"), ("vehicle", "vehicles"))
+    },
     "superseded": "rows with an older revision of their duty, passed over",
     "overlap": "duties that overlap another of their officer on the same day",
 }
@@ -104,6 +112,7 @@ def import_(
     from stream.files.roster.mapping import RosterError, read_mapping
     from stream.files.roster.record import locked, read_record
     from stream.files.roster.rows import read_rows
+    from stream.files.roster.unread import require_decided, unread_columns
 
     if out is not None and record is not None:
         raise click.UsageError("--record is for Kafka; with --out that folder is the record itself")
@@ -121,6 +130,8 @@ def import_(
     try:
         table, mapping = _table(file, read_mapping(map_) if map_ is not None else None)
         without = _without_patches(mapping, allowed=dry_run)
+        require_decided(table, mapping)
+        unread = unread_columns(table, mapping)
         found = read_rows(table, mapping)
         with nullcontext() if folder is None or dry_run else locked(folder):
             done = bring_in(
@@ -139,9 +150,9 @@ def import_(
     except (RosterError, ForeignError) as failure:
         raise click.ClickException(printable(str(failure))) from failure
     if as_json:
-        print_json(_json(done), indent=1)
+        print_json({**_json(done), "unread": list(unread)}, indent=1)
     else:
-        for line in _lines(done, table):
+        for line in _lines(done, table, unread):
             click.echo(printable(line))
         if without:
             click.echo(f"note: {NO_PATCHES}")
@@ -214,12 +225,12 @@ def _wanting(changes: RosterChanges, vanished: str) -> str:
         )
     if changes.vanished and vanished == "cancel":
         wrong.append("nothing was cancelled, for a refused row does not tell whose it is")
-    if not changes.rows or changes.passed == changes.rows:
+    if changes.empty:
         wrong.append("no row has a duty or a state")
     return "; ".join(wrong)
 
 
-def _lines(done: RosterImport, table: ForeignTable) -> Iterator[str]:
+def _lines(done: RosterImport, table: ForeignTable, unread: Sequence[str]) -> Iterator[str]:
     changes = done.changes
     yield f"{table.name} ({table.form}): {_count(changes.rows, 'row')}{_covered(changes)}"
     if done.completed:
@@ -230,13 +241,18 @@ def _lines(done: RosterImport, table: ForeignTable) -> Iterator[str]:
         "cancelled": len(changes.cancelled),
         "unchanged": changes.unchanged,
         "vanished": len(changes.vanished) + len(changes.vanished_states),
-        "rows passed over": changes.passed,
+        "rows passed over": len(changes.passed),
         "rows refused": len(changes.refused),
     }
     yield ", ".join(f"{name} {count:,}" for name, count in counts.items() if count) or "nothing in it"
     for key, number in changes.told.items():
         if number:
             yield f"note: {TOLD[key]}: {number:,}"
+    for word, rows in (("passed over", changes.passed), ("left out, as not of the table", changes.left_out)):
+        if rows:
+            yield f"note: {word}: {_grouped(rows)}"
+    if unread:
+        yield f"note: columns that are not read: {', '.join(unread)}"
     if changes.elsewhere:
         teams = ", ".join(f"{team or 'no team'} ({number:,})" for team, number in changes.elsewhere.items())
         yield f"note: duties of teams that this file does not have are left alone: {teams}"
@@ -252,6 +268,19 @@ def _lines(done: RosterImport, table: ForeignTable) -> Iterator[str]:
         ],
     )
     yield from _listed("refused", [f"row {row.row}: {row.reason}: {row.detail}" for row in changes.refused])
+
+
+def _grouped(rows: Sequence[PassedRow]) -> str:
+    """Rows by why, with their numbers: the first of many."""
+    by_why: dict[str, list[int]] = {}
+    for item in rows:
+        by_why.setdefault(item.why, []).append(item.row)
+    return "; ".join(
+        f"{'row' if len(numbers) == 1 else 'rows'} {', '.join(map(str, numbers[:SHOWN]))}"
+        + (f" and {len(numbers) - SHOWN:,} more" if len(numbers) > SHOWN else "")
+        + f" ({why})"
+        for why, numbers in by_why.items()
+    )
 
 
 def _listed(word: str, items: Sequence[str]) -> Iterator[str]:
@@ -335,7 +364,9 @@ def _json(done: RosterImport) -> dict[str, object]:
     changes, covers = done.changes, done.changes.covers
     return {
         "rows": changes.rows,
-        "passed_over": changes.passed,
+        "passed_over": len(changes.passed),
+        "passed": [{"row": item.row, "why": item.why} for item in changes.passed],
+        "left_out": [{"row": item.row, "why": item.why} for item in changes.left_out],
         "covers": None
         if covers is None
         else {

@@ -151,7 +151,8 @@ def decode_positions(
         values: the messages, one JSON object each; ``None`` (a tombstone) is rejected.
         received: ``int64[n]``, when each message reached Kafka, microseconds since 1970, ``UNKNOWN`` where
             that is not known; ``None`` where nothing is known (files). The earlier of it and the event's own
-            ``received`` counts; with neither, a time is judged neither too old nor in the future.
+            ``received`` (in Traccar's form ``serverTime``) counts; with neither, a time is judged neither too
+            old nor in the future.
         limits: what is unusable.
         traccar: whether Traccar's forward form is taken beside the project's own.
     """
@@ -168,7 +169,7 @@ def decode_positions(
         else:
             ids += [row.device.unique_id for row in part.rows]
             times += [row.position.time for row in part.rows]
-            own += [None] * len(part.rows)
+            own += [row.position.server_time for row in part.rows]
     lon, lat, error, speed, heading = np.concatenate([_numbers(part) for part in parts], axis=1)
     sensible(error, speed, heading)
 
@@ -371,6 +372,7 @@ class _TraccarPosition(msgspec.Struct, gc=False):
     course: _Number = math.nan
     valid: Any = None
     outdated: Any = None
+    server_time: Any = msgspec.field(name="serverTime", default=None)
     attributes: msgspec.Raw = msgspec.Raw(b"")
 
 
@@ -572,7 +574,9 @@ _VALID: Final[dict[object, int]] = {
     **_EITHER,
     # As NMEA and GPX say it, and what people make of that.
     **dict.fromkeys(("a", "valid", "ok", "fix", "2d", "3d", "dgps", "pps"), _YES),
-    **dict.fromkeys(("v", "invalid", "void", "none", "no fix", "no_fix", "nofix", "no satellites"), _NO),
+    **dict.fromkeys(
+        ("v", "invalid", "void", "none", "no fix", "no_fix", "nofix", "no satellites", "not valid"), _NO
+    ),
 }
 _DOUBTFUL_ATTRIBUTES: Final = re.compile(
     rb'"sat"\s*:\s*"?\s*[+-]?0|"approximate"\s*:\s*(?:true|1|")', re.IGNORECASE
@@ -646,6 +650,16 @@ def _flag(value: object, words: Mapping[object, int]) -> int:
     if isinstance(value, str):
         return words.get(value.strip().lower(), _UNREADABLE)
     return words[value] if value is None or value in (0, 1) else _UNREADABLE
+
+
+def says_fix(value: object) -> bool | None:
+    """What a flag ``valid`` of any type says, as systems write it (rule 2a): True where it says nothing.
+
+    Returns:
+        None where it says neither yes nor no.
+    """
+    said = _flag(value, _VALID)
+    return None if said == _UNREADABLE else said != _NO
 
 
 def _attribute_doubt(attributes: msgspec.Raw) -> str:

@@ -180,6 +180,8 @@ def looks_like(value: object, receipt: int | None = None) -> str:
         return found
     time = parse_time(value)
     if time is None:
+        if isinstance(value, str) and parse_time(value.strip()) is not None:
+            return "a time with blanks around it: take them out"
         if isinstance(value, str) and _LOCAL_TEXT.fullmatch(value):
             return "a local time: write it as 2026-11-23T08:00:00Z, or with its offset from UTC"
         return ""

@@ -18,9 +18,10 @@ from geo.boundaries.reading import read_areas
 from geo.hours import days_of, hours_of
 from geo.matching.history import AreaHistory
 from stream.core import calendar, frames
-from stream.core.events import decode_duties, decode_states
+from stream.core.events import Reason, Reject, decode_duties, decode_states
 from stream.core.policy import BEGINNING, limits
 from stream.core.quality.clocks import clock_offsets, offset_words
+from stream.core.quality.devices import DeviceDoubts, device_doubts
 from stream.core.quality.doubts import Doubts
 from stream.core.quality.doubts import doubts as doubts_of
 from stream.core.quality.findings import Examined, findings
@@ -41,7 +42,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from geo.matching.places import Place
-    from stream.core.events import Reject
     from stream.core.facts import Duty, Fixes, StateReport
     from stream.core.policy import Policies
     from stream.core.quality.findings import QualityFindings
@@ -157,7 +157,8 @@ def read(
         if bad and not usable:
             raise AccountError(f"{path}: no usable position; {_why(bad)}{_clock(told.done())}")
     lines = _lines(duties)
-    booked, _, bad = decode_duties(lines.value)
+    booked, index, bad = decode_duties(lines.value)
+    bad = [*bad, *_contradictions(booked, index.tolist(), lines)]
     rejects[str(duties)] = bad = _at_lines(bad, lines)
     if not booked:
         why = _why(bad) if bad else "it is empty"
@@ -182,6 +183,26 @@ def _at_lines(rejects: Sequence[Reject], lines: TrackRows) -> list[Reject]:
     """Rejects by the line of the file instead of their place among the messages, and those of the reader."""
     decoded = [replace(reject, index=int(lines.line[reject.index])) for reject in rejects]
     return sorted([*decoded, *lines.rejects], key=lambda reject: reject.index)
+
+
+def _contradictions(booked: Sequence[Duty], index: Sequence[int], lines: TrackRows) -> list[Reject]:
+    """Bookings that do not count, because another with their number and revision says something else."""
+    counts = {(duty.duty_id, duty.revision): at for at, duty in enumerate(booked)}
+    for at, duty in enumerate(booked):
+        key = duty.duty_id, duty.revision
+        if newest([booked[counts[key]], duty]) == [duty]:
+            counts[key] = at
+    return [
+        Reject(
+            index[at],
+            Reason.BAD_VALUE,
+            f"duty_id {duty.duty_id!r} revision {duty.revision} stands in line "
+            f"{lines.line[index[other]]} too and says something else there, which counts; "
+            "number the revisions, and give each duty an id of its own",
+        )
+        for at, duty in enumerate(booked)
+        if booked[other := counts[duty.duty_id, duty.revision]] != duty
+    ]
 
 
 def _why(rejects: Sequence[Reject]) -> str:
@@ -236,7 +257,8 @@ def _areas(item: str) -> tuple[int, AreaSet]:
         try:
             start, name = calendar.parse_time(text), before
         except ValueError as error:
-            if not _file(item)[0].exists():  # the @ may be the file's own
+            file, _, word = item.rpartition(":")
+            if not Path(file if word in set(Kind) else item).exists():  # the @ may be the file's own
                 raise AccountError(f"--areas {item}: {error}") from error
     path, kind = _file(name)
     try:
@@ -252,6 +274,8 @@ def _areas(item: str) -> tuple[int, AreaSet]:
 def _file(item: str) -> tuple[Path, Kind | None]:
     """One ``FILE[:kind]``."""
     path, _, kind = item.rpartition(":")
+    if path and kind not in set(Kind) and Path(path).exists() and not Path(item).exists():
+        raise AccountError(f"{item}: '{kind}' is no kind of areas; write {path}: with {' or '.join(Kind)}")
     return (Path(path), Kind(kind)) if path and kind in set(Kind) else (Path(item), None)
 
 
@@ -311,9 +335,11 @@ def account(
     versions = [facts.areas, *(areas for _, areas in facts.later)]
     extent = Extent.of(versions)
     seen: list[Tracked] = []
+    doubted: list[DeviceDoubts] = []
 
     def look(reported: Fixes, ordered: Fixes) -> None:
         seen.append(tracked(reported, ordered, mine, extent, policies))
+        doubted.append(device_doubts(ordered, policies))
 
     found = stays_of_all(facts.fixes, history, policies, jobs=jobs, look=look)
     if not seen:
@@ -338,6 +364,7 @@ def account(
         },
         _by_name(by_reason(facts.rejects)),
         until,
+        DeviceDoubts.joined(doubted),
     )
     return Account(
         facts,

@@ -7,7 +7,7 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from stream.core.explaining.explanation import cut_open
-from stream.core.explaining.parts import Found, area_names, is_of
+from stream.core.explaining.parts import Found, area_names, ids_of, is_of, near_ids
 from stream.core.explaining.wording import Named, officer_names
 from stream.core.policy import BEGINNING
 
@@ -56,6 +56,7 @@ def from_files(
             area_names(facts.areas, *(found for _, found in facts.later)) | officer_names(done.duties),
             tuple(PurePath(item).name for item in areas),
             newest,
+            frozenset(done.examined.neighbourhoods),
         ),
         (min(starts), max(starts)) if starts else None,
         (
@@ -64,6 +65,8 @@ def from_files(
             *unread_hours(facts),
         ),
         done.doubts,
+        () if starts else near_ids(wanted, ids_of(done.duties, scope)),
+        done.quality,
     )
 
 

@@ -497,6 +497,11 @@ def test_an_old_report_is_outdated() -> None:
         ("7 " + written.as_hex(written.lip_long("10" + "0" * 22, "0000", "000")), "bad_value", "day 0"),
         ("7 " + written.as_hex(written.packed((1, 2), (2, 4)) + "0" * 80), "bad_value", "extension 2"),
         ("7 " + written.as_hex(written.packed((3, 2)) + "0" * 80), "bad_value", "type 3"),
+        (f"a,{written.sentence('GNRMC,081504,A,5236.0,N,00106.0,,3.0,90,231126,,,A')}", "bad_value", "hem"),
+        (f"a,{written.sentence('GNGGA,081504,5236.0,,00106.0,W,1,09,0.9,80,M,47,M,,')}", "bad_value", "hem"),
+        (f"a,{written.sentence('GNGLL,5236.0,NS,00106.0,W,081504,A,A')}", "bad_value", "hem"),
+        (f"a,{written.sentence('GNRMC,081504,A,5260.0,N,00106.0,W,3.0,90.0,231126,,,A')}", "bad_value", "60"),
+        (f"a,{written.sentence('GNGNS,081504,5236.0,N,00199.9,W,AN,09,0.9,80,47,,')}", "bad_value", "60"),
         ("7 " + written.as_hex(written.lip_short(-1.1, 52.6))[:-4], "bad_value", "too early"),
         ("7 " + written.as_hex(written.lip_short(-1.1, 52.6)) + "0000", "bad_value", "more"),
         (

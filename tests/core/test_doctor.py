@@ -22,6 +22,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet
 
+from stream.cli.areas import areas
 from stream.cli.doctor import doctor
 from stream.cli.roster import roster
 from stream.core.calendar import microseconds
@@ -270,13 +271,37 @@ ROSTER_NAMES: dict[str, tuple[str, ...]] = {
         "Warrant No",
         "Shoulder Number",
         "PIN",
+        "Shldr No.",
+        "PNo",
+        "Coll No",
+        "Collar [PNC]",
     ),
-    "team": ("Team", "Section", "Unit", "Relief", "Department", "Team Code"),
+    "team": ("Team", "Section", "Unit", "Relief", "Department", "Team Code", "Unit Code"),
     "date": ("Date", "Duty Date", "Shift Date", "Work Date", "DutyDate"),
-    "start": ("Start", "Start Time", "From", "Duty Start", "Shift Start", "Time On", "Book On"),
-    "end": ("End", "End Time", "To", "Duty End", "Shift Finish", "Time Off", "Book Off"),
+    "start": (
+        "Start",
+        "Start Time",
+        "From",
+        "Duty Start",
+        "Shift Start",
+        "Time On",
+        "Book On",
+        "Bkd On (local)",
+        "Start (local)",
+    ),
+    "end": (
+        "End",
+        "End Time",
+        "To",
+        "Duty End",
+        "Shift Finish",
+        "Time Off",
+        "Book Off",
+        "Bkd Off (local)",
+        "End (local)",
+    ),
     "radio": ("Radio", "ISSI", "Airwave ISSI", "Radio No", "Handset"),
-    "cancelled": ("Cancelled", "Canceled", "Status", "Duty Status", "Deleted"),
+    "cancelled": ("Cancelled", "Canceled", "Status", "Duty Status", "Dty Status", "Deleted"),
 }
 DATES = ("%d/%m/%Y", "%d-%b-%y", "%Y-%m-%d", "%d.%m.%Y", "%a %d %b %Y")
 CLOCKS = ("%H:%M", "%H%M", "%H.%M", "%H:%M:%S")
@@ -427,6 +452,38 @@ def test_misfits_are_counted_by_reason_with_their_rows(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("word", "reason"),
+    [
+        *((word, "") for word in ("1", "A", "3D", "valid", "true", "2", "4", "")),
+        *(
+            (word, "the tracker says that it had no fix")
+            for word in ("0", "V", "No fix", "not valid", "6", "8")
+        ),
+        *((word, "validity that says neither yes nor no") for word in ("banana", "ungültig", "-", "12")),
+    ],
+)
+def test_validity_is_read_as_the_accounting_reads_it(word: str, reason: str, tmp_path: Path) -> None:
+    """A word of validity that says neither yes nor no leaves its row out: it is never taken for a fix."""
+    path = tmp_path / "avl.csv"
+    rows = "".join(f"A,2026-11-23T08:{at:02}:00Z,52.6,-1.1,valid\n" for at in range(20))
+    path.write_text(f"Vehicle,Time,Lat,Lon,Fix\n{rows}A,2026-11-23T08:30:00Z,52.6,-1.1,{word}\n", "utf-8")
+    [answer] = diagnose(path)
+    assert answer.columns["valid"] == ["Fix"]
+    assert [(group.reason, group.first) for group in answer.misfits] == ([(reason, [22])] if reason else [])
+    assert answer.usable == 20 + (not reason)
+
+
+def test_a_column_whose_words_say_nothing_of_a_fix_is_not_taken_for_one(tmp_path: Path) -> None:
+    """Words that nobody knows are no validity: the column is not used, and that is said."""
+    path = tmp_path / "avl.csv"
+    path.write_text("Vehicle,Time,Lat,Lon,GPS status\n" + "A,2026-11-23T08:00:00Z,52.6,-1.1,Moving\n" * 3)
+    [answer] = diagnose(path)
+    assert "valid" not in answer.columns
+    assert "'Moving' means neither yes nor no to us" in _said([answer])
+    assert answer.usable == 3
+
+
+@pytest.mark.parametrize(
     ("content", "words"),
     [
         (b"imei,time,lat,lon\n3.53E+14,2026-11-23T08:00:00Z,52.6,-1.1\n" * 3, "shortened ids"),
@@ -459,10 +516,93 @@ def test_an_unknown_table_is_shown_with_what_was_looked_for(tmp_path: Path) -> N
     """A table of something else is shown as it stands, with what is missing, and no command."""
     (tmp_path / "crimes.csv").write_bytes(b"Crime No,Offence,Ward\n1,Theft,Abbey\n2,Fraud,Castle\n")
     [answer] = diagnose(tmp_path / "crimes.csv")
-    assert (answer.kind, answer.command, answer.mapping, answer.clean) == ("unknown", "", "", False)
+    assert (answer.kind, answer.command, answer.clean) == ("unknown", "", False)
     assert answer.understood[0] == {"Crime No": "1", "Offence": "Theft", "Ward": "Abbey"}
     assert any("for positions: the time" in each for each in answer.missing)
     assert any("for bookings or states" in each for each in answer.missing)
+
+
+def test_times_of_duty_are_known_by_their_cells(tmp_path: Path) -> None:
+    """Two columns of days with times are start and end, whatever they are called and in whatever order."""
+    head = ("Coll No", "Zweite", "Erste")
+    rows = [
+        (f"01{at:02d}", f"{at:02d}/11/2026 2300", f"{at:02d}/11/2026 1500", f"{at:02d}/11/2026 0100")
+        for at in range(10, 20)
+    ]
+    (tmp_path / "a.csv").write_bytes(csv_bytes([head, *(row[:3] for row in rows)]))
+    [answer] = diagnose(tmp_path / "a.csv")
+    assert answer.kind == "duties"
+    assert (answer.columns["start"], answer.columns["end"]) == (["Erste"], ["Zweite"])
+    assert any("by their cells alone" in each for each in answer.unsure)
+    (tmp_path / "b.csv").write_bytes(csv_bytes([(*head, "Dritte"), *rows]))
+    [answer] = diagnose(tmp_path / "b.csv")
+    assert answer.kind == "unknown"
+    assert "which of 'Zweite', 'Erste', 'Dritte' are the start and the end of a duty?" in _said([answer])
+
+
+def test_times_whose_column_says_utc_are_not_taken_as_local(tmp_path: Path) -> None:
+    """A zone in the name of a column of times is that of the draft."""
+    rows = [("PNo", "Bkd On (UTC)", "Bkd Off (UTC)"), ("0101", "01/07/2026 0600", "01/07/2026 1400")]
+    (tmp_path / "a.csv").write_bytes(csv_bytes(rows))
+    [answer] = diagnose(tmp_path / "a.csv")
+    mapping = parse_any_mapping(answer.mapping)
+    assert isinstance(mapping, RosterMapping)
+    assert mapping.time.zone == "UTC"
+    assert answer.understood[0]["start"] == "Wed 01 Jul 2026 07:00:00 BST"
+
+
+_column = st.text(st.characters(codec="utf-8", categories=["L", "N", "Zs"]), min_size=1, max_size=9).filter(
+    lambda name: any(map(str.isalpha, name))
+)
+
+
+@given(names=st.lists(_column, min_size=2, max_size=6, unique_by=str.casefold), places=st.booleans())
+@settings(max_examples=60)
+def test_where_a_header_was_found_there_is_a_draft(names: list[str], places: bool, folder: Path) -> None:
+    """Of anything with a header a mapping is drafted that lists each column; its blanks are refused."""
+    names = [*names, "Lat", "Lon"] if places else names
+    path, draft = folder / "anything.csv", folder / "anything.toml"
+    cells = ["word"] * (len(names) - 2 * places) + ["52.61", "-1.12"] * places
+    path.write_bytes(csv_bytes([names, cells, cells, cells]))
+    draft.unlink(missing_ok=True)
+    [answer] = diagnose(path)
+    code, said = _run(path, "--write-map", draft)
+    assert code == 1, said
+    if tables(path)[0].header is None:
+        assert not draft.exists()
+        assert "no row with the names of columns was found" in said
+        return
+    written = draft.read_text()
+    assert written == answer.mapping
+    if answer.kind == "unknown":
+        said = " ".join(written.split())
+        assert all(f"# {' '.join(name.split())} = " in said for name in tables(path)[0].columns)
+        code, said = _run(path, "--map", draft)
+        assert code == 2
+        assert "a column without a name" in said or "missing" in said
+        assert ("[positions]" in written) == places
+
+
+def test_a_draft_of_too_little_keeps_what_was_found(tmp_path: Path) -> None:
+    """Where only the officer is not found, all else is in the draft, and the officer's key is blank."""
+    (tmp_path / "a.csv").write_bytes(
+        csv_bytes(
+            [
+                ("Mark", "Bkd On", "Bkd Off", "Airwave", "Dty Status"),
+                ("A", "01/07/2026 0600", "01/07/2026 1400", "71001", "BOOKED"),
+                ("B", "01/07/2026 0600", "01/07/2026 1400", "71002", "CANX"),
+            ]
+        )
+    )
+    [answer] = diagnose(tmp_path / "a.csv")
+    assert answer.kind == "unknown"
+    filled = parse_any_mapping(answer.mapping.replace('officer_id = ""', 'officer_id = "Mark"'))
+    assert isinstance(filled, RosterMapping)
+    [table] = tables(tmp_path / "a.csv")
+    assert [(piece.officer_id, piece.cancelled) for piece in read_rows(table, filled).pieces] == [
+        ("A", False),
+        ("B", True),
+    ]
 
 
 def test_a_roster_with_days_across_is_told(tmp_path: Path) -> None:
@@ -512,14 +652,90 @@ def test_settings_and_boundaries_are_known(tmp_path: Path) -> None:
     code, said = _run(policy)
     assert code == 1
     assert "targett" in said
-    areas = tmp_path / "wards.geojson"
+    wards = tmp_path / "wards.geojson"
     ring = [[-1.2, 52.6], [-1.1, 52.6], [-1.1, 52.7], [-1.2, 52.6]]
     shape = {"type": "Polygon", "coordinates": [ring]}
     feature = {"type": "Feature", "geometry": shape, "properties": {"WD25CD": "E05001784", "WD25NM": "Abbey"}}
-    areas.write_text(json.dumps({"type": "FeatureCollection", "features": [feature]}))
-    code, said = _run(areas)
+    wards.write_text(json.dumps({"type": "FeatureCollection", "features": [feature]}))
+    code, said = _run(wards)
     assert code == 0
-    assert f"patrol areas check {areas} --kind neighbourhood" in said
+    assert f"patrol areas check {wards} --kind neighbourhood" in said
+
+
+_beats = {
+    "BeatCode": ("LC01", "LC02", "LC03"),
+    "Sector_Ref": ("S1", "S1", "S2"),
+    "WD25CD": ("E05001784", "E05001785", "E05001786"),
+    "LAD25CD": ("E06000016",) * 3,
+    "code": ("1", "2", ""),
+    "BeatName": ("Castle", "Westcotes", "Spinney Hills"),
+    "NPT name": ("City", "City", "West"),
+    "Remarks": ("", "new", ""),
+    "kind": ("neighbourhood", "neighbourhood", "beat"),
+}
+
+
+@given(
+    names=st.lists(st.sampled_from(sorted(_beats)), max_size=5, unique=True),
+    crossing=st.booleans(),
+)
+@settings(max_examples=60)
+def test_the_command_for_boundaries_works_where_the_doctor_says_so(
+    names: list[str], crossing: bool, folder: Path
+) -> None:
+    """Whatever the columns are, exit code 0 means that the command printed ends with 0 too; else it is said
+    what is wrong or missing.
+    """
+    features = []
+    for at in range(3):
+        west, north = -1.2 + at * 0.02, 52.7 if at or not crossing else 52.6
+        ring = [[west, 52.6], [west + 0.02, north], [west + 0.02, 52.7 - (north - 52.6)], [west, 52.7]]
+        ring = ring if crossing else [[west, 52.6], [west + 0.02, 52.6], [west + 0.02, 52.7], [west, 52.7]]
+        features.append(
+            {
+                "type": "Feature",
+                "properties": {name: _beats[name][at] for name in names},
+                "geometry": {"type": "Polygon", "coordinates": [[*ring, ring[0]]]},
+            }
+        )
+    path = folder / "beats.geojson"
+    path.write_text(json.dumps({"type": "FeatureCollection", "features": features}))
+    code, said = _run(path)
+    commands = [line.strip() for line in said.splitlines() if line.strip().startswith("patrol areas check")]
+    for command in commands:
+        done = CliRunner().invoke(areas, shlex.split(command)[2:])
+        assert (done.exit_code == 0) == (code == 0), done.output
+    assert commands or code == 1
+    assert code == 0 or "wrong: " in said or "missing: " in said, said
+
+
+def test_guessed_columns_of_boundaries_are_said_to_be_guessed(tmp_path: Path) -> None:
+    """Ids and names of the force's own columns are in the command printed, and said to be guesses."""
+    shape = {"type": "Polygon", "coordinates": [[[-1.2, 52.6], [-1.1, 52.6], [-1.1, 52.7], [-1.2, 52.6]]]}
+    properties = {"BeatCode": "LC01", "BeatName": "Castle"}
+    feature = {"type": "Feature", "geometry": shape, "properties": properties}
+    path = tmp_path / "beats.geojson"
+    path.write_text(json.dumps({"type": "FeatureCollection", "features": [feature]}))
+    code, said = _run(path)
+    assert code == 0
+    assert f"{path} --kind neighbourhood --id-column BeatCode --name-column BeatName" in said
+    assert "'BeatCode' is taken for the column of the areas' ids: that is a guess" in said
+    assert "'BeatName' is taken for the column of the areas' names: that is a guess" in said
+
+
+def test_states_whose_number_and_word_differ_are_asked_about(tmp_path: Path) -> None:
+    """The draft takes neither the number nor the word of such a state: it asks."""
+    words = ("02 - Available", "05 - Refs", "07 - Custody", "99 - Emergency")
+    rows = [("Date/Time", "Collar", "Status")]
+    rows += [(f"22/11/2026 10:4{at}:10", "0412", word) for at, word in enumerate(words)]
+    (tmp_path / "a.csv").write_bytes(csv_bytes(rows))
+    [answer] = diagnose(tmp_path / "a.csv")
+    assert answer.kind == "states"
+    assert (
+        "states that [states] has to explain: '05 - Refs', '07 - Custody', '99 - Emergency'" in answer.unsure
+    )
+    assert '# Not known yet: "05 - Refs" = 4, "07 - Custody" = ?, "99 - Emergency" = 0' in answer.mapping
+    assert answer.usable == 1
 
 
 def test_bookings_of_our_own_form_are_taken(tmp_path: Path) -> None:
@@ -614,6 +830,18 @@ def test_a_hostile_file_costs_a_few_lines(kind: str, suffix: str, tmp_path: Path
     assert "\x1b" not in said
     assert "Traceback" not in said
     assert path.read_bytes() == HOSTILE[kind]
+
+
+@pytest.mark.parametrize("name", ["sent.csv.gz", "sent.jsonl.gz", "sent.gpx.gz", "sent.nmea.gz", "sent.gz"])
+@pytest.mark.parametrize("left", [12, 40, -9])
+def test_a_compressed_file_that_was_cut_is_told(name: str, left: int, tmp_path: Path) -> None:
+    """Of an upload that broke off it is said that its compression is damaged, under any name."""
+    path = tmp_path / name
+    rows = b"".join(b"R%d,2026-11-23T08:00:00Z,-1.1,52.6\n" % at for at in range(50))
+    path.write_bytes(gzip.compress(b"device_id,time,lon,lat\n" + rows)[:left])
+    code, said = _run(path)
+    assert code == 1
+    assert "its compression is damaged" in said
 
 
 def test_a_folder_a_loop_and_nothing_are_told(tmp_path: Path) -> None:

@@ -13,7 +13,15 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from stream.core import times
-from stream.core.events import KNOT, Reason, UsableLimits, decode_duties, decode_positions, decode_states
+from stream.core.events import (
+    KNOT,
+    UNKNOWN,
+    Reason,
+    UsableLimits,
+    decode_duties,
+    decode_positions,
+    decode_states,
+)
 from stream.core.facts import MAX_TEXT, SECOND, Allocation, Duty, StateReport
 from stream.core.times import parse_time, parse_times
 from tests.messages import DUTY, POSITION, STATE, TRACCAR
@@ -524,11 +532,31 @@ def test_an_error_that_says_nothing_is_missing(error_m: float | None) -> None:
     ],
 )
 def test_receipt_is_the_earlier_of_what_is_known(own: object, record: int, ahead_s: int) -> None:
-    """The event's own receipt and Kafka's: the earlier counts; nonsense is ignored; with none, no check."""
-    value = _message(time=AT // 1000 + ahead_s * 1000, received=own)
-    rejects = decode_positions([value], _received(record), limits=LIMITS).rejects
-    known = record >= AT or own in (AT // 1000, "2026-11-23T08:15:03Z")
-    assert [r.reason for r in rejects] == ([Reason.IN_FUTURE] if known else [])
+    """The event's own receipt and Kafka's: the earlier counts; nonsense is ignored; with none, no check.
+
+    So in both forms: what ``received`` is to the project's own, ``serverTime`` is to Traccar's.
+    """
+    time = AT // 1000 + ahead_s * 1000
+    for value in (_message(time=time, received=own), _forwarded(fixTime=time, serverTime=own)):
+        rejects = decode_positions([value], _received(record), limits=LIMITS, traccar=True).rejects
+        known = record >= AT or own in (AT // 1000, "2026-11-23T08:15:03Z")
+        assert [r.reason for r in rejects] == ([Reason.IN_FUTURE] if known else [])
+
+
+@given(st.lists(st.tuples(_FIELDS["received"], st.sampled_from([UNKNOWN, AT - SECOND, AT + 60 * SECOND]))))
+def test_traccar_s_server_time_is_its_receipt(cases: list[tuple[object, int]]) -> None:
+    """Whatever ``serverTime`` is, it is read as ``received`` would be, and is never why a report is bad."""
+    record = np.array([at for _, at in cases], np.int64)
+    own, traccar = (
+        decode_positions(values, record, limits=LIMITS, traccar=True)
+        for values in (
+            [_message(time=AT // 1000, received=said) for said, _ in cases],
+            [_forwarded(fixTime=AT // 1000, serverTime=said) for said, _ in cases],
+        )
+    )
+    assert traccar.judged.receipt.tolist() == own.judged.receipt.tolist()
+    assert [(r.index, r.reason) for r in traccar.rejects] == [(r.index, r.reason) for r in own.rejects]
+    assert not any(r.reason is Reason.BAD_VALUE for r in traccar.rejects)
 
 
 # --- Duties and states -----------------------------------------------------------------------------------

@@ -11,12 +11,12 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from stream.core import frames
-from stream.core.calendar import day_numbers, day_of_number, local_day
+from stream.core.calendar import day_numbers, day_of_number, local_day, rfc3339
 from stream.core.events import REASONS, decode_positions
 from stream.core.facts import SECOND
 from stream.core.policy import Policies, limits
 from stream.core.quality.clocks import clock_offsets, offset_words
-from stream.core.quality.findings import DEVICE, DUTY, FINDINGS
+from stream.core.quality.findings import DEVICE, DUTY, FINDINGS, OFFICER, PATCH
 from stream.core.quality.heard import Gathered, Heard, heard
 from stream.core.quality.ids import Lookup, difference, skeleton
 from stream.core.quality.wording import warnings
@@ -224,6 +224,7 @@ SPOILED: dict[str, Callable[[str], str]] = {
 LETTERS: dict[str, Callable[[str], str]] = {
     "characters that look alike": lambda name: name.replace("A", "\u0410"),
     "upper and lower case": str.lower,
+    "zeros inside": lambda name: name.replace("12", "0012"),
     "blanks": lambda name: f"\u00a0{name}",
 }
 
@@ -412,6 +413,18 @@ def journey(times: Sequence[int]) -> Shift:
     return shift
 
 
+@pytest.mark.parametrize("every", [2, 3, 20])
+def test_a_device_that_mostly_jumps_is_told(every: int) -> None:
+    """Where over a quarter of a device's positions are ignored as jumps, that is said; of a few it is not."""
+    shift = journey([OPENINGS[2] + at * SECOND for at in range(0, 7200, 30)])
+    for at, event in enumerate(shift.positions):
+        event["lon"] = -1.18 if at % every else -1.14
+    found = shift.account()
+    said = [line for line in warnings(found.quality) if "ignored as jumps" in line]
+    assert len(said) == (every < 4)
+    assert sum(row.count for row in told(found, "jump")) >= 10
+
+
 def test_a_journey_is_not_a_lost_sign() -> None:
     """Somebody who drives to the mirrored place is only far away, however rarely the device reports."""
     start = OPENINGS[2]
@@ -463,14 +476,38 @@ def test_a_wrong_booking_is_named(shift: Shift, kind: str) -> None:
 
 
 @many(20)
-@given(clean_shifts(), st.sampled_from(["0E05001784", "e05001784", "Westmere", "E99999999"]))
+@given(clean_shifts(), st.sampled_from(["0E05001784", "E5001784", "e05001784", "Westmere", "E99999999"]))
 def test_an_unknown_patch_is_named_with_the_one_that_was_meant(shift: Shift, patch: str) -> None:
-    """A patch that no boundary knows is told, with the neighbourhood of nearly that id, or of that name."""
+    """A patch that no boundary knows is told first, with the neighbourhood meant and the figures concerned.
+
+    Meant is the one of nearly that id, or of that name.
+    """
     for duty in shift.duties:
         duty["patch"] = [patch]
-    [row] = told(shift.account(), "unknown_patch")
+    found = shift.account()
+    [row] = [row for row in told(found, "unknown_patch") if row.scope == PATCH]
     assert (row.id, row.count) == (patch, len(shift.duties))
     assert row.detail == ("" if patch == "E99999999" else "E05001784")
+    officers = {duty["officer_id"] for duty in shift.duties}
+    assert {row.id for row in told(found, "unknown_patch") if row.scope == OFFICER} == officers
+    first = warnings(found.quality)[0]
+    assert first.startswith(f"no area file has the neighbourhood {patch}, the patch of")
+    assert f"the figures of {patch}, of officer" in first
+    assert all(repr(officer) in first for officer in officers)
+
+
+@many(20)
+@given(clean_shifts(), st.sampled_from(["E5001784", "Westmere", "E99999999"]), st.booleans())
+def test_patches_that_no_boundary_knows_give_no_figure(shift: Shift, patch: str, spare: bool) -> None:
+    """There is no figure exactly where not one duty has a patch in the boundaries, and the reason is said."""
+    for duty in shift.duties:
+        duty["patch"] = [patch, "E05001785"] if spare else [patch]
+    why = shift.account().unmatched()
+    assert bool(why) is not spare
+    if why:
+        assert why[0].endswith("no duty's patch is a neighbourhood of the boundaries given")
+        assert f"The patches are {patch!r}; the neighbourhoods are 'E05001784', 'E05001785'." in why
+        assert any("is E05001784 meant?" in line for line in why) is (patch != "E99999999")
 
 
 @many(20)
@@ -509,6 +546,110 @@ def test_a_device_of_which_nothing_can_be_used_is_named(shift: Shift) -> None:
     [row] = told(found, "none_usable")
     assert (row.count, row.detail) == (len(mine), f"{len(mine)} zero_position")
     assert ids_of(shift)[0] not in {item.id for item in told(found, "never_heard")}
+
+
+@many(30)
+@given(
+    clean_shifts(),
+    st.sampled_from(["frozen", "two_devices"]),
+    st.booleans(),
+    st.integers(-6, 6).map(lambda n: n * 3600),
+)
+def test_a_device_that_contradicts_itself_is_named(
+    shift: Shift, kind: str, booked: bool, moved_s: int
+) -> None:
+    """A frozen device, or two under one id, are told by day with their time, whoever the time belongs to.
+
+    Also where no duty names the device, so that no share depends on it.
+    """
+    name = ids_of(shift)[0] if booked else "SPARE"
+    shift.positions = [event for event in shift.positions if event["device_id"] != name]
+    start = shift.start + moved_s * SECOND
+    minutes = 300
+    for at in range(minutes + 1):
+        away = 0.03 * (at % 2) if kind == "two_devices" else 0.0
+        shift.positions.append(
+            {
+                "device_id": name,
+                "time": text(start + at * 10 * SECOND),
+                "lon": -1.18 + away,
+                "lat": 52.61,
+                "speed_mps": 9.0,
+            }
+        )
+    found = shift.account()
+    rows = told(found, kind)
+    assert {row.id for row in rows} == {name}
+    days = [row.day for row in rows]
+    assert days == sorted({str(local_day(start + at * 10 * SECOND)) for at in (1, minutes - 1)})
+    total = sum(row.us or 0 for row in rows)
+    whole = minutes * 10 * SECOND
+    assert total == whole if kind == "frozen" else whole - 60 * SECOND <= total <= whole
+    if kind == "frozen":
+        assert rows[0].detail.startswith(f"{rfc3339(start)}/")
+        assert rows[-1].detail.endswith(f"/{rfc3339(start + whole)}")
+    [line] = [
+        line
+        for line in warnings(found.quality)
+        if line.startswith(f"device {name!r} ") and "Have the" in line
+    ]
+    assert ("repeats one position" in line) is (kind == "frozen")
+
+
+@many(30)
+@given(clean_shifts(), *[st.booleans()] * 4)
+def test_a_duty_that_a_shared_vehicle_decides_is_named(
+    shift: Shift, silent: bool, shared: bool, driving: bool, later: bool
+) -> None:
+    """A duty is told exactly where its radio was silent and a vehicle that others held decides all of it."""
+    [first, *_] = shift.duties
+    start, end = micros(first["start"]), micros(first["end"])
+    if silent:
+        shift.positions = [e for e in shift.positions if e["device_id"] != ids_of(shift)[0]]
+    if driving:
+        first["devices"].append({"device_id": "V1", "kind": "vehicle"})
+        shift.positions += [
+            {"device_id": "V1", "time": text(at), "lon": -1.18, "lat": 52.61}
+            for at in range(start, end, 60 * SECOND)
+        ]
+    if shared:
+        held = {"device_id": "V1", "kind": "vehicle"}
+        moved = end - start if later else 0
+        times = {"start": text(start + moved), "end": text(end + moved)}
+        shift.duties.append({**first, **times, "duty_id": "D9", "officer_id": "9999", "devices": [held]})
+    found = shift.account()
+    rows = told(found, "carried_by_vehicle")
+    if not (silent and shared and driving and not later):
+        assert rows == []
+        return
+    [row] = rows
+    assert (row.scope, row.id, row.count, row.detail) == (DUTY, "D1", 1, "1001;V1")
+    assert row.us == sum(item.us or 0 for item in told(found, "decided") if item.id == "D1")
+    [line] = [line for line in warnings(found.quality) if "'V1'" in line]
+    assert line.startswith(
+        "the radio of officer '1001' was not heard during duty 'D1'; all of its known time ("
+    )
+    assert "is that of vehicle 'V1', which 1 other officer held too" in line
+
+
+def test_a_radio_that_is_never_booked_after_all_carries_nothing() -> None:
+    """A radio of a cancelled duty, or allocated outside its duty, is no booked radio that was silent."""
+    shift = journey([OPENINGS[2] + at * SECOND for at in range(0, 3600, 60)])
+    [duty] = shift.duties
+    before = text(shift.start - 3600 * SECOND)
+    outside = {"device_id": "R7", "kind": "radio", "start": before, "end": text(shift.start)}
+    vehicle = {"device_id": "R1", "kind": "vehicle"}
+    shift.duties += [
+        {**duty, "duty_id": "D7", "officer_id": "7", "devices": [outside, vehicle]},
+        {
+            **duty,
+            "duty_id": "D8",
+            "officer_id": "8",
+            "cancelled": True,
+            "devices": [{**outside, "device_id": "R8"}],
+        },
+    ]
+    assert told(shift.account(), "carried_by_vehicle") == []
 
 
 def test_many_of_a_kind_are_one_line() -> None:
@@ -561,6 +702,40 @@ def test_devices_that_no_duty_names_give_no_figure(shift: Shift) -> None:
     assert "no device that a duty names was heard" in why[0]
     assert "'2345671'" in why[1]
     assert "'X2345671'" in why[1]
+
+
+@many(20)
+@given(clean_shifts(), st.sampled_from(["Westmere", "E05001784|E05001785", " e05001784", "E99999999"]))
+def test_patches_that_no_boundary_has_give_no_figure(shift: Shift, patch: str) -> None:
+    """Where no patch is among the areas nothing can be on patch, which says nothing about the officers."""
+    for duty in shift.duties:
+        duty["patch"] = [patch]
+    why = shift.account().unmatched()
+    assert "no duty's patch is a neighbourhood of the boundaries given" in why[0]
+    assert repr(patch) in why[1]
+    assert "'E05001784'" in why[1]
+
+
+def test_one_patch_that_is_among_the_areas_is_enough_for_a_figure() -> None:
+    """A patch that nobody knows beside one that is known is a finding, and no reason for no figure."""
+    shift = journey([OPENINGS[2] + at * SECOND for at in range(0, 3600, 60)])
+    shift.duties.append({**shift.duties[0], "duty_id": "D2", "officer_id": "1002", "patch": ["E99999999"]})
+    assert shift.account().unmatched() == []
+
+
+@many(20)
+@given(clean_shifts(), st.integers(1, 400), st.booleans())
+def test_allocations_outside_of_their_duties_give_no_figure(shift: Shift, hours: int, other: bool) -> None:
+    """Where devices are allocated when their officers are not on duty, that is the cause, and it is said."""
+    for duty in shift.duties:
+        end = micros(duty["end"]) + hours * 3600 * SECOND
+        for device in duty["devices"]:
+            device |= {"start": text(end), "end": text(end + 3600 * SECOND)}
+        if other:
+            duty["devices"].append({"device_id": f"N{duty['duty_id']}", "kind": "radio"})
+    why = shift.account().unmatched()
+    assert "no position lies within a duty" in why[0]
+    assert "allocated outside of their duties" in why[1]
 
 
 def test_day_and_month_exchanged_are_a_likely_cause() -> None:

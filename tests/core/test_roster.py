@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from stream.core.calendar import parse_time
 from stream.core.facts import Allocation, Duty, StateReport
+from stream.core.policy import DEFAULT_STATES
 from stream.files.foreign import Cell, ForeignRow, ForeignTable
 from stream.files.roster.changes import RosterChanges, compare
 from stream.files.roster.mapping import RosterError, parse_mapping
@@ -323,6 +324,34 @@ def test_leading_zeros_that_a_spreadsheet_dropped_come_back() -> None:
     assert changes.refused[0].detail == "radio '2.34568E+06': a spreadsheet has shortened the number"
 
 
+@pytest.mark.parametrize("nothing", ["-", "N/A", "n/a", "None", "TBC", "nil", "–", "0", "-; n/a"])
+def test_a_cell_that_says_that_there_is_nobody_is_no_id(nothing: str) -> None:
+    """What people write where there is no device yet is no device, and is told; no officer is no duty."""
+    changes = brought(
+        ["1001", "23/11/2026", "0700", "1700", "NC04", "", "", nothing],
+        [nothing.partition(";")[0], "23/11/2026", "0700", "1700", "NC04", "", "", "2345678"],
+        more='[devices]\nradio = "Radio"\n',
+    )
+    assert [(duty.officer_id, duty.devices) for duty in changes.new] == [("1001", ())]
+    assert changes.told["blank_device"] == nothing.count(";") + 1
+    assert [(row.row, row.reason) for row in changes.refused] == [(3, "no_officer")]
+
+
+@pytest.mark.parametrize("word", ["CANCELED", "Canx", "CNX", "cancellation", "cxld"])
+def test_a_word_that_can_only_mean_cancelled_is_not_taken_for_a_duty(word: str) -> None:
+    """Another spelling than the mapping has is refused by name; a cancelled rest day may be a duty."""
+    changes = brought(
+        ["1001", "23/11/2026", "0700", "1700", "NC04", word],
+        ["1002", "23/11/2026", "0700", "1700", "NC04", "Cancelled rest day"],
+        ["1003", "23/11/2026", "0700", "1700", "NC04", "Cancelled"],
+        more='cancelled = "Ref"\n[rows]\ncancelled = "Cancelled"\nlive = "Cancelled rest day"\n',
+    )
+    assert [(duty.officer_id, duty.cancelled) for duty in changes.new] == [("1002", False), ("1003", True)]
+    assert [(row.row, row.detail) for row in changes.refused] == [
+        (2, f"does '{word}' mean cancelled? List it in rows.cancelled if it does, else in rows.live")
+    ]
+
+
 def test_codes_of_shifts_are_times_or_no_duty() -> None:
     """A shift's code stands for its times, one without times for an absence, an unknown one is refused."""
     base = '[columns]\nofficer_id = "Collar"\ndate = "Date"\ntimes = "On"\n'
@@ -343,7 +372,7 @@ def test_codes_of_shifts_are_times_or_no_duty() -> None:
     ]
     assert [(row.row, row.reason) for row in changes.refused] == [(5, "unknown_shift")]
     assert "did you mean 'e'?" in changes.refused[0].detail
-    assert changes.passed == 1
+    assert len(changes.passed) == 1
 
 
 def test_an_officer_written_once_for_several_rows_is_filled_down() -> None:
@@ -405,6 +434,31 @@ def test_of_several_sheets_the_one_with_the_columns_is_taken() -> None:
         choose([notes], None)
 
 
+@given(
+    ids=st.lists(st.integers(1, 99_999), min_size=1, max_size=5, unique=True),
+    wrong=st.integers(0, 4),
+    digits=st.sampled_from([0, 7]),
+    completed=st.booleans(),
+)
+def test_a_single_id_is_corrected_by_the_mapping(
+    ids: list[int], wrong: int, digits: int, completed: bool
+) -> None:
+    """[devices.same] gives one device the id that its tracker reports, as written or as completed with zeros;
+    all others keep theirs.
+    """
+    at = wrong % len(ids)
+    theirs = str(ids[at]).zfill(digits if completed else 0)
+    mapping = parse_mapping(
+        '[columns]\nofficer_id = "Collar"\nstart = "On"\nend = "Off"\n[devices]\nradio = "Radio"\n'
+        f'[devices.same]\n"{theirs}" = "T-1"\n[digits]\nradio = {digits}\n'
+    )
+    rows = [["0101", "23/11/2026 0700", "23/11/2026 1500", str(each)] for each in ids]
+    read = read_rows(table(*rows, head=("Collar", "On", "Off", "Radio")), mapping)
+    expected = [str(each).zfill(digits) for each in ids]
+    expected[at] = "T-1"
+    assert [piece.devices[0].device_id for piece in read.pieces] == expected
+
+
 STATES = '[columns]\nofficer_id = "Collar"\ntime = ["Date", "Time"]\nstate = "State"\n'
 STATE_HEAD = ("Collar", "Date", "Time", "State")
 
@@ -427,6 +481,36 @@ def test_a_state_that_is_not_known_is_refused(text: str) -> None:
     mapping = parse_mapping(STATES + "[states]\nmeal = 4\n")
     found = read_rows(table(["1001", "23/11/2026", "12:00", text], head=STATE_HEAD), mapping)
     assert [row.reason for row in found.refused] == ["unknown_state"]
+
+
+_NAMED = [(code, state.name.replace("_", " ")) for code, state in DEFAULT_STATES.items()]
+
+
+@given(
+    number=st.integers(0, 99),
+    named=st.sampled_from([*_NAMED, (4, "refs"), (4, "Meal break"), (None, "Custody"), (None, "Enquiries")]),
+    form=st.sampled_from(["{:02d} - {}", "{}: {}", "{} {}", "Code {} – {}"]),
+    upper=st.booleans(),
+)
+def test_a_number_and_a_word_are_a_state_where_they_agree(
+    number: int, named: tuple[int | None, str], form: str, upper: bool
+) -> None:
+    """A cell with a number and a word is taken where both mean the same state; else its row is refused, and
+    what the refusal says to write decides it.
+    """
+    code, word = named
+    text = form.format(number, word.upper() if upper else word)
+    read = table(["1001", "23/11/2026", "12:00", text], head=STATE_HEAD)
+    found = read_rows(read, parse_mapping(STATES))
+    if number == code:
+        assert [state.state for _, state in found.states] == [code]
+        return
+    [row] = found.refused
+    assert row.reason == "unknown_state"
+    assert "do not agree" in row.detail
+    assert f"write '\"{text}\" = …' in [states]" in row.detail
+    decided = read_rows(read, parse_mapping(f'{STATES}[states]\n"{text}" = 8\n'))
+    assert [state.state for _, state in decided.states] == [8]
 
 
 def test_states_that_vanished_are_told_and_cannot_be_cancelled() -> None:
@@ -489,7 +573,7 @@ def test_a_column_for_each_day_is_a_row_for_each_day() -> None:
     assert [(row.row, row.reason, row.day) for row in changes.refused] == [
         (4, "unknown_shift", date(2026, 11, 24))
     ]
-    assert changes.passed == 2
+    assert len(changes.passed) == 2
     gone = brought(["1002", "NC04", "", "E"], head=head, base=GRID, known=after({}, changes))
     assert [duty.duty_id for duty in gone.vanished] == ["1001-20261123-1", "1001-20261124-1"]
 

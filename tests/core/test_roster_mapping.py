@@ -57,7 +57,12 @@ def mappings(draw: st.DrawFn) -> RosterMapping:
             numbers=draw(st.sampled_from(["", "hhmm", "hours", "h.mm", "days"])),
             twice=draw(st.sampled_from(["refuse", "first", "second"])),
         ),
-        devices=DeviceColumns(radio=draw(maybe), vehicle_end=draw(maybe), separators=draw(maybe)),
+        devices=DeviceColumns(
+            radio=draw(maybe),
+            vehicle_end=draw(maybe),
+            separators=draw(maybe),
+            same=draw(st.dictionaries(words, st.text(string.digits, min_size=1, max_size=9), max_size=3)),
+        ),
         teams=draw(st.one_of(st.none(), words, st.dictionaries(st.text(max_size=6), areas, max_size=4))),
         roles=draw(st.dictionaries(words, words, max_size=3)),
         states=draw(st.dictionaries(words, st.integers(0, 255), max_size=3)),
@@ -65,6 +70,12 @@ def mappings(draw: st.DrawFn) -> RosterMapping:
         rows=RowReading(sheet=draw(st.text(max_size=5)), header=draw(st.integers(0, 9)), skip=draw(maybe)),
         digits=IdDigits(officer_id=draw(st.integers(0, 20))),
     )
+
+
+def test_a_single_id_is_not_corrected_to_nothing() -> None:
+    """An id that would become empty is an error that names it."""
+    with pytest.raises(RosterError, match=r"devices\.same\.71005: the id is empty"):
+        parse_mapping('[columns]\nofficer_id = "a"\nstart = "b"\nend = "c"\n[devices.same]\n"71005" = " "\n')
 
 
 @given(mappings(), st.dictionaries(st.sampled_from(["", "columns", "columns.end", "rows", "teams"]), words))

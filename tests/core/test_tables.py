@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import csv
 import random
+import re
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import msgspec
 import numpy as np
@@ -24,9 +25,6 @@ from stream.files.sheets.contract import last_known
 from tests.strategies import BINARY, World, fix_columns, many, micros, world_fixes, worlds
 from tests.worlds import history_of
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
 PLACES = ["neighbourhood", "premises", "priorities"]
 HEADERS = {
     "stays": ["device_id", "start", "end", "known", *PLACES],
@@ -41,6 +39,13 @@ HEADERS = {
     ],
     "doubts": ["officer_id", "duty_id", "start", "end", "kind", "device_id", "other_id"],
 }
+COLUMNS = HEADERS | {
+    "visits": ["area_id", "officer_id", "start", "end", "dwell_s", "in_window_s", "home_team"],
+    "quality": ["scope", "id", "day", "finding", "count", "seconds", "detail"],
+}
+"""Those whose columns are explained one by one."""
+NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven")
+PROJECT = Path(__file__).resolve().parents[2]
 POLICIES = Policies()
 OPENING = micros("2026-11-23T08:00:00.250001+00:00")
 
@@ -49,6 +54,31 @@ def counted(world: World) -> Account:
     """A world of one version, as files would be."""
     areas = history_of(replace(world, versions=world.versions[:1])).indexes[0].areas
     return account(Facts(areas, world_fixes(world), list(world.duties), list(world.states)), POLICIES)
+
+
+@many(1)
+@given(worlds(BINARY))
+def test_every_column_is_explained(world: World) -> None:
+    """deploy/files.md explains each column of the files that it takes apart, and names all the others.
+
+    The numbers of files that it and README.md give are those that are written.
+    """
+    tables = counted(world).tables(POLICIES)
+    told = (PROJECT / "deploy" / "files.md").read_text("utf-8")
+    _, *sections = re.split(r"^## ", told, flags=re.MULTILINE)
+    found: dict[str, list[str]] = {}
+    for section in sections:
+        title, _, body = section.partition("\n")
+        found[title.removesuffix(".csv")] = re.findall(r"^\| `([\w.]+)` \|", body, re.MULTILINE)
+    others = {name.removesuffix(".csv") for name in found.pop("The other files")}
+    assert found == {name: list(tables[name].column_names) for name in found} == COLUMNS
+    assert {*found, *others} == set(tables)
+    written, exported = NUMBERS[len(tables)], NUMBERS[len(tables) - 1]
+    assert f"writes {written} CSV files; `patrol export` writes {exported} of them" in told
+    readme = (PROJECT / "README.md").read_text("utf-8")
+    assert f"These {written} files" in readme
+    assert f"# shares.csv, visits.csv and {NUMBERS[len(tables) - 3]} more" in readme
+    assert len(re.findall(r"^figures/\w+\.csv: \d+ rows$", readme, re.MULTILINE)) == len(tables)
 
 
 @many(60)

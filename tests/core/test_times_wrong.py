@@ -118,6 +118,7 @@ def test_a_sound_time_is_taken_and_looks_like_nothing_else(at: datetime, digits:
         ("1980-01-06T00:03:00Z", "has not learned the date yet"),
         ("2026-11-23T08:00:00", "a local time"),
         ("23/11/2026 08:00", "a local time"),
+        (" 2026-11-23T08:00:00Z", "a time with blanks around it"),
         (20261123080000, "the digits of a date"),
         ("20261123", "the digits of a date"),
         ("next Monday", ""),

@@ -285,6 +285,10 @@ def test_damage_is_an_accident_to_its_own_row_at_most(
     ("name", "data", "said"),
     [
         ("a.csv", b"id,time,lon,lat\n", "no column 'device_id'"),
+        ("a.csv", b"device_id;time;lon;lat\n", "'patrol doctor' says what the file is"),
+        ("a.csv", b"device_id,time,lon,lat,Valid\n", "column 'Valid' is not read: write 'valid'"),
+        ("a.csv", b"duty_id,officer_id,start,end,Cancelled\n", "column 'Cancelled' is not read"),
+        ("a.csv", b"duty_id,officer_id,start,END\n", "write 'end', or rename it"),
         ("a.csv", b"", "no column 'device_id'"),
         ("a.csv", b"device_id,time,lon,lat,lon\n", "two columns are named 'lon'"),
         ("a.parquet", b"nothing", "not Parquet"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import json
 from typing import TYPE_CHECKING
 
@@ -92,6 +93,31 @@ def test_a_clock_an_hour_slow_is_told_before_the_figure(tmp_path: Path) -> None:
     assert (row["count"], row["seconds"], row["detail"]) == ("481", "3600.000000", "1 hour behind")
 
 
+def test_a_slow_clock_is_told_of_what_traccar_forwards(tmp_path: Path) -> None:
+    """What Traccar forwards, compressed too: its ``serverTime`` shows that the clock is an hour slow."""
+    made = shift(("R1", "R1"))
+    words = made.write(tmp_path)
+    forwarded = [
+        {
+            "position": {
+                "fixTime": text(micros(event["time"]) - 3600 * SECOND),
+                "serverTime": event["time"],
+                "longitude": event["lon"],
+                "latitude": event["lat"],
+            },
+            "device": {"uniqueId": event["device_id"]},
+        }
+        for event in made.positions
+    ]
+    path = tmp_path / "forwarded.jsonl.gz"
+    path.write_bytes(gzip.compress("".join(f"{json.dumps(event)}\n" for event in forwarded).encode()))
+    words[words.index("--positions") + 1] = str(path)
+    done = CliRunner().invoke(patrol, words)
+    assert done.exit_code == 0
+    assert "the clock is 1 hour behind" in done.stderr
+    assert quality(tmp_path)["device", "R1", "clock_offset"]["detail"] == "1 hour behind"
+
+
 def test_a_clock_that_is_ahead_is_told_though_nothing_is_usable(tmp_path: Path) -> None:
     """Where every report is rejected because its clock is ahead, the error says by how much."""
     made = shift(("R1", "R1"))
@@ -135,6 +161,84 @@ def test_exchanged_coordinates_are_told_and_not_counted(tmp_path: Path) -> None:
     assert "missed" not in done.output
     assert not (tmp_path / "out" / "shares.csv").exists()
     assert quality(tmp_path)["device", "R1", "swapped_coordinates"]["count"] == "481"
+
+
+def explained(made: Shift, folder: Path, *words: str) -> Result:
+    """What `patrol explain` says of its day."""
+    files = made.write(folder)
+    return CliRunner().invoke(
+        patrol, ["explain", *words, "--day", "2026-11-23", *files[1 : files.index("--out")]]
+    )
+
+
+def test_a_mistyped_patch_alone_gives_no_figure(tmp_path: Path) -> None:
+    """Where no duty's patch is in the boundaries there is no verdict but what was probably meant: exit 1."""
+    made = shift(("R1", "R1"))
+    made.duties[0]["patch"] = ["E5001784"]
+    done = account(made, tmp_path)
+    assert done.exit_code == 1
+    assert "missed" not in done.output
+    assert "no figure and no verdict: no duty's patch is a neighbourhood of the bound" in done.stderr
+    assert "is E05001784 meant?" in done.stderr
+    assert explained(made, tmp_path, "--officer", "1001").exit_code == 1
+
+
+def test_a_mistyped_patch_among_others_is_told_first_and_in_the_explanations(tmp_path: Path) -> None:
+    """Where some patches are unknown, the first warning names the figures, and each explanation says it."""
+    made = shift(("R1", "R1"), ("R2", "02"), ("R3", "R3"))
+    made.duties[0]["patch"] = ["E5001784"]
+    done = account(made, tmp_path)
+    assert done.exit_code == 0
+    first = done.stderr.splitlines()[0]
+    assert "is E05001784 meant?" in first
+    assert "the figures of E5001784, of officer '1001' and of the force are concerned" in first
+    said = (
+        "1 duty has a patch that no boundary knows (E5001784: is E05001784 meant?), so that its time cannot"
+    )
+    for words, concerned in (
+        (["--officer", "1001"], True),
+        (["--neighbourhood", "E5001784"], True),
+        (["--force"], True),
+        (["--officer", "1003"], False),
+        (["--neighbourhood", "E05001784"], False),
+    ):
+        told = explained(made, tmp_path, *words)
+        assert told.exit_code == 0
+        assert (said in told.stdout.split("\n\n", 1)[0]) is concerned
+    made.duties[0]["patch"] = ["E5001784", "E05001784"]
+    told = explained(made, tmp_path, "--officer", "1001")
+    assert (
+        "1 duty has a patch of which no boundary knows a part (E5001784: is E05001784 meant?)" in told.stdout
+    )
+
+
+def test_an_explanation_says_what_its_own_facts_are_worth(tmp_path: Path) -> None:
+    """A wrong clock, an id nearly the same and a silent radio stand beside the figures that they concern.
+
+    In the text and in the JSON, on standard output; beside the figures of others they do not stand.
+    """
+    made = shift(("R1", "R1"), ("R2", "02"), ("R3", "r3"), ("R4", "R4"), ("R5", "V5"))
+    for event in made.of("R1"):
+        event["received"] = event["time"]
+        event["time"] = text(micros(event["time"]) - 3600 * SECOND)
+    made.duties[4]["devices"].append({"device_id": "V5", "kind": "vehicle"})
+    made.positions.append({**made.of("R4")[0], "device_id": "R5", "time": text(START - 3600 * SECOND)})
+    said = {
+        "1001": "Facts in question: 481 reports of device 'R1' came 3,600 s after their own time",
+        "1002": "Facts in question: device 'R2' of duty D2 was never heard. Check",
+        "1003": "Facts in question: device 'R3' of duty D3 was never heard, but 'r3' was",
+        "1004": "",
+        "1005": "Facts in question: device 'R5' was silent for the whole of duty 'D5'.",
+    }
+    for officer, line in said.items():
+        lines = explained(made, tmp_path, "--officer", officer).stdout.splitlines()
+        told = [item for item in lines if item.startswith("Facts in question")]
+        assert len(told) == bool(line)
+        assert all(item.startswith(line) for item in told)
+        notes = json.loads(explained(made, tmp_path, "--officer", officer, "--json").stdout)["words"]["notes"]
+        assert [item for item in notes if item.startswith("Facts in question")] == told
+    whole = explained(made, tmp_path, "--force").stdout
+    assert all(line in whole for line in said.values())
 
 
 def test_a_figure_that_there_is_not_is_not_explained(tmp_path: Path) -> None:

@@ -810,12 +810,17 @@ def test_health_pages() -> None:
 
 @pytest.mark.parametrize("path", sorted(SAMPLES.iterdir()), ids=lambda path: path.name)
 def test_a_dry_run_shows_what_would_be_sent(path: Path) -> None:
-    """``--dry-run`` prints each event as a JSON line and each reject with its reason, without any server."""
+    """``--dry-run`` prints each event as a JSON line, each reject with its reason, and how many of each."""
     done = CliRunner().invoke(patrol, ["bridge", str(path), "--dry-run"])
     assert done.exit_code == 0, done.output
     events = [json.loads(line) for line in done.stdout.splitlines()]
     assert len(events) >= 4
     assert all(event["device_id"] and event["time"] for event in events)
+    *rejects, summary = done.stderr.splitlines()
+    counted = Counter(line.partition(": ")[0] for line in rejects)
+    said, _, reasons = summary.partition("; rejected: ")
+    assert said == f"{len(events)} positions"
+    assert reasons == (", ".join(f"{n} {reason}" for reason, n in sorted(counted.items())) or "none")
     if path.stem != "taip":
         assert re.search(r"^(bad_value|missing_field|not_a_fix): ", done.stderr, re.MULTILINE)
 

@@ -258,6 +258,46 @@ def test_a_duty_twice_without_revisions_is_told(tmp_path: Path) -> None:
     assert "row 3: bad_value: duty_id 'D1' stands in line 2 too" in done.said
 
 
+def test_a_quotation_mark_that_is_not_closed_is_told_with_the_lines_that_it_takes(tmp_path: Path) -> None:
+    """A row that swallowed those behind it says how many, of positions and of bookings: it is no one row."""
+    rows = [f"R1,{text(minute)},-1.18,52.615" for minute in range(481)]
+    rows[100] = f'"{rows[100]}'
+    positions = tmp_path / "broken.csv"
+    positions.write_text("\n".join(("device_id,time,lon,lat", *rows, "")))
+    [reject] = [item for part in read_rows(positions) for item in part.rejects]
+    assert "makes one row of 381 lines: correct it" in reject.detail
+    row = f",1001,{text(0)},{text(480)},W1,R1"
+    done = Done(tmp_path, beat(), f'duty_id,officer_id,start,end,patch,radio\nD0{row}\n"D1{row}\nD2{row}\n')
+    assert "row 3: bad_value: 1 columns where the header has 6; a quotation mark" in done.said
+    assert "makes one row of 2 lines" in done.said
+
+
+def test_one_number_and_revision_for_two_bookings_is_told(tmp_path: Path) -> None:
+    """Of bookings that differ under one number and revision, the line of what does not count is told.
+
+    Sent twice alike, or revised, it is one booking, and nothing is said.
+    """
+    other = {**DUTY, "officer_id": "1002"}
+    for at, (rows, lines) in enumerate(
+        (
+            ([DUTY, other], [1]),
+            ([other, DUTY], [2]),
+            ([DUTY, other, DUTY], [1, 3]),
+            ([DUTY, DUTY], []),
+            ([DUTY, {**other, "revision": 2}], []),
+        )
+    ):
+        folder = tmp_path / str(at)
+        folder.mkdir()
+        done = Done(folder, beat(), rows)
+        assert done.code == 0
+        if lines:
+            assert f"left out {len(lines)} bad_value" in done.said
+            assert f"row {lines[0]}: bad_value: duty_id 'D1' revision 1 stands in line " in done.said
+        else:
+            assert "left out" not in done.said
+
+
 NAMES = st.text(
     st.characters(codec="utf-8", exclude_categories=("Cc", "Cs", "Zs", "Zl", "Zp"), exclude_characters=";"),
     min_size=1,

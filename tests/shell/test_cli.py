@@ -20,6 +20,7 @@ from kafka import KafkaConsumer, TopicPartition
 
 from stream import topics
 from stream.cli import main, patrol
+from stream.cli.common import username
 from stream.core.calendar import parse_time
 from stream.core.facts import SECOND
 from stream.embedded import free_port
@@ -427,3 +428,11 @@ def test_the_demonstration_ends_cleanly_when_interrupted() -> None:
     assert process.wait(30) == 0, said
     process.stdout.close()
     assert "Traceback" not in said
+
+
+def test_who_has_no_name_is_on_record_by_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a container run by a bare number nobody has a name, and a change is on record all the same."""
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(os, "getuid", lambda: 54321)
+    assert username() == "user 54321"

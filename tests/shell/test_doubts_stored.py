@@ -14,16 +14,20 @@ from hypothesis import strategies as st
 from geo.areas import AreaSet, Kind
 from stream.core.calendar import microseconds
 from stream.core.facts import Duty
-from stream.core.shares import doubt_totals
+from stream.core.shares import doubt_totals, shares
 from stream.core.stays import take
+from stream.files.account import figures
+from stream.files.sheets import CountedAccount, sheets
 from stream.store import areas
 from stream.store.doubts import judge_due
 from stream.store.ledger import Ledger
+from stream.store.reading.exports import derived
 from stream.store.schema import connect
 from tests.doubtful_worlds import (
     HOUR,
     MINUTE,
     OPENING,
+    POLICIES,
     TOWN,
     Counted,
     Report,
@@ -201,3 +205,66 @@ def test_sums_of_doubtful_time_are_the_cores(connection: Connection, seed: int) 
         }
         assert have == want
     assert any(row[0] for row in table.tolist())
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_the_files_from_the_database_are_those_from_files(connection: Connection, seed: int) -> None:
+    """Tables of ``patrol export`` are those of ``patrol account``, and SQL agrees, doubtful time too."""
+    publish(connection)
+    reports, booked = two_days(Random(seed))
+    world = Counted(reports, booked)
+    ledger = Ledger(connection)
+    ledger.bookings(booked, [])
+    ledger.positions(world.fixes)
+    judge_due(connection)
+    found = derived(connection)
+    until = OPENING + 48 * HOUR
+    counted = sheets(
+        CountedAccount(
+            world.stays,
+            world.slices,
+            world.fixes.device_ids,
+            world.duties,
+            world.history.places,
+            world.history.versions,
+            figures(world.slices, world.duties, world.history.places, "day", until, world.doubts),
+            until,
+            world.doubts,
+        ),
+        POLICIES,
+    )
+    exported = sheets(
+        CountedAccount(
+            found.stays,
+            found.slices,
+            found.device_ids,
+            found.duties,
+            found.places,
+            found.versions,
+            figures(found.slices, found.duties, found.places, "day", until, found.doubts),
+            until,
+            found.doubts,
+        ),
+        POLICIES,
+    )
+    assert exported.keys() == counted.keys()
+    for name, table in counted.items():
+        assert exported[name].to_pylist() == table.to_pylist(), name
+    assert counted["doubts"].num_rows > 0
+    views = connection.execute(
+        "select scope, id, share_low, share_high, verdict, doubtful_s from shares(from_us(%s), from_us(%s))",
+        [OPENING, until],
+    ).fetchall()
+    whole = [
+        item
+        for item in shares(
+            world.slices, world.duties, world.history.places, OPENING, until, doubts=world.doubts
+        )
+        if item.share is not None
+    ]
+    said = {(str(scope), str(name)): row for scope, name, *row in views}
+    for item in whole:
+        low, high, verdict, doubtful = said[item.scope, item.id]
+        assert (low, high, verdict) == (item.share_low, item.share_high, item.verdict(0.8)), item.id
+        assert float(str(doubtful)) == item.doubtful / 1e6
+    assert any(item.doubtful for item in whole)

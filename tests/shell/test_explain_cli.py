@@ -13,9 +13,10 @@ from click.testing import CliRunner
 
 from stream.cli import patrol
 from stream.core.calendar import moment, parse_time, rfc3339
+from stream.core.explaining.parts import near_ids
 from stream.core.facts import SECOND, Allocation, Duty
 from stream.core.policy import Policies
-from stream.files.account import read
+from stream.files.account import AccountError, read
 from stream.simulate import demo_force, simulate, write
 from stream.store.ledger import Ledger, Offset
 from stream.store.schema import connect
@@ -200,6 +201,57 @@ def test_nobody_on_duty_exits_1(shift: Path, database: str, words: list[str], co
         assert done.exit_code == 1
         assert complaint in done.stderr
         assert done.stdout == ""
+
+
+def test_files_of_another_kind_are_sent_where_they_belong(shift: Path, tmp_path: Path) -> None:
+    """A workbook of bookings is sent to the import, and a kind of areas that is none is named with those
+    that are.
+    """
+    book = tmp_path / "duties.xlsx"
+    book.write_bytes(b"PK\x03\x04")
+    given = files(shift)
+    given[given.index("--duties") + 1] = str(book)
+    with pytest.raises(AccountError, match=r"on to 'patrol roster import'") as refused:
+        run("account", *given, "--out", tmp_path / "out")
+    assert "duties.xlsx: not a form of tracks" in str(refused.value)
+    assert "'patrol doctor'" in str(refused.value)
+    given = files(shift)
+    given[1] += ":beats"
+    with pytest.raises(AccountError, match="'beats' is no kind of areas") as refused:
+        run("account", *given, "--out", tmp_path / "out")
+    assert "with neighbourhood or priority or premises" in str(refused.value)
+
+
+def test_an_id_that_is_nearly_one_is_named(shift: Path, database: str, facts: Facts) -> None:
+    """An officer's or neighbourhood's id without its zeros, or misspelt, is answered with the right one."""
+    officer = facts.duties[0].officer_id
+    area = next(duty.patch[0] for duty in facts.duties if duty.patch)
+    for option, wanted, right in (
+        ("--officer", f"0{officer}", officer),
+        ("--neighbourhood", area.lower(), area),
+        ("--neighbourhood", f"{area}x", area),
+    ):
+        for source in ([], files(shift)):
+            done = run(
+                "explain", option, wanted, "--week", "2026-W46", *source, database="" if source else database
+            )
+            assert done.exit_code == 1
+            assert "Did you mean " in done.stderr
+            assert right in done.stderr.partition("Did you mean ")[2]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "known", "near"),
+    [
+        ("412", ["0412", "4120", "1412"], ("0412",)),
+        ("LC1", ["LC01", "LC10", "LC11"], ("LC01",)),
+        ("lc-01", ["LC01", "LC02"], ("LC01",)),
+        ("9", ["0412"], ()),
+    ],
+)
+def test_ids_without_their_zeros_are_near(wanted: str, known: list[str], near: tuple[str, ...]) -> None:
+    """Ids that differ in zeros, case and dashes alone come before those that only look alike."""
+    assert near_ids(wanted, known) == near
 
 
 @pytest.mark.parametrize(

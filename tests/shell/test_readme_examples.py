@@ -26,7 +26,10 @@ def plain(text: str) -> str:
 
 
 def test_the_commands_on_files_print_what_is_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The section on files alone, run from top to bottom, prints each line that it shows, in that order."""
+    """The section on files alone, run from top to bottom, prints what it shows, line by line, to the end.
+
+    Its blocks in sh are for files that are not there; whether their commands exist is tested with all others.
+    """
     monkeypatch.chdir(tmp_path)
     section = (
         README.read_text(encoding="utf-8").partition("\n### From files alone\n")[2].partition("\n## ")[0]
@@ -39,11 +42,13 @@ def test_the_commands_on_files_print_what_is_shown(tmp_path: Path, monkeypatch: 
                 assert done.exit_code == 0, done.output
                 printed += done.output
             continue
-        rest = plain(printed)
-        for line in filter(None, body.splitlines()):
-            _, found, rest = rest.partition(plain(line))
-            assert found, f"not printed, or not here: {line}"
-            checked += 1
+        if language == "sh":
+            continue
+        shown, said = (
+            [plain(line) for line in text.splitlines() if line.strip()] for text in (body, printed)
+        )
+        assert said[-len(shown) :] == shown
+        checked += len(shown)
         printed = ""
     assert checked > 15
 

@@ -181,6 +181,73 @@ def test_a_workbook_becomes_the_duties_of_an_account(tmp_path: Path, mapped: Pat
     assert [row["duty_s"] for row in figures[0]] == [row["duty_s"] for row in figures[1]]
 
 
+def test_cancelled_duties_that_the_mapping_leaves_out_stop_the_import(tmp_path: Path, mapped: Path) -> None:
+    """A word for cancelled in a column that is not read ends with exit 2 and one line, and writes nothing."""
+    rows = week()
+    rows[1][6] = "CANX"
+    file, out = workbook(tmp_path / "w.xlsx", HEAD, rows), tmp_path / "out"
+    mapped.write_text(
+        MAP.replace('cancelled = "Status"\n', "").replace('[rows]\ncancelled = "Cancelled"\n', "")
+    )
+    said = run("roster", "import", file, "--map", mapped, "--out", out, code=2)
+    assert "the column 'Status' holds 'CANX'" in said
+    assert said.count("\n") == 0
+    assert not out.exists()
+    mapped.write_text(f'{mapped.read_text()}[rows]\nignore = "Status"\n')
+    said = run("roster", "import", file, "--map", mapped, "--out", out)
+    assert said.count("note: columns that are not read: Status\n") == 1
+
+
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    broken=st.lists(
+        st.sampled_from(["#N/A", "#REF!", "#VALUE!", "#NAME?", "#DIV/0!", "#NULL!", "#NUM!"]),
+        min_size=1,
+        max_size=4,
+    ),
+    column=st.sampled_from([0, 4, 5]),
+)
+def test_an_error_of_the_spreadsheet_is_never_read_as_blank(
+    tmp_path: Path, mapped: Path, broken: list[str], column: int
+) -> None:
+    """A row of a workbook whose officer, end or radio is #N/A or its like is refused by number and told."""
+    rows: list[list[Cell]] = [
+        [f"01{at:02d}", "NC04", date(2026, 11, 23), time(7), time(15), "2345678", "Planned"]
+        for at in range(5)
+    ]
+    for row, text in zip(rows, broken, strict=False):
+        row[column] = text
+    file = workbook(tmp_path / "w.xlsx", HEAD, rows)
+    said = run("roster", "import", file, "--map", mapped, "--dry-run", code=1)
+    assert f"new {5 - len(broken)}, rows refused {len(broken)}" in said
+    for number, text in enumerate(broken, 2):
+        [line] = [line for line in said.splitlines() if f"refused: row {number}: " in line]
+        assert text in line
+
+
+def test_what_an_import_loses_is_told(tmp_path: Path, mapped: Path) -> None:
+    """Duties without devices, ids that are numbers, rows passed over with their numbers: all are told, and
+    the doctor counts the same rows.
+    """
+    rows: list[list[Cell]] = [*week(), ["0104", "NC04", date(2026, 11, 24), "RD", "", "", ""], ["Total", 4]]
+    file = workbook(tmp_path / "w.xlsx", HEAD, rows, above=2)
+    mapped.write_text(MAP.replace("[rows]", '[rows]\nskip = "RD"'))
+    said = run("roster", "import", file, "--map", mapped, "--dry-run")
+    assert "note: radios that are numbers in the workbook: leading zeros" in said
+    assert "[digits] radio says how many digits they have: 3\n" in said
+    assert "note: passed over: row 7 ('RD' is in rows.skip)\n" in said
+    assert "note: left out, as not of the table: row 8 (a total)\n" in said
+    [import_rows] = re.findall(r": (\d+) rows,", said.splitlines()[0])
+    doctor = run("doctor", file, "--map", mapped)
+    assert doctor.splitlines()[0].endswith(f"; {import_rows} rows")
+    assert json.loads(run("roster", "import", file, "--map", mapped, "--dry-run", "--json"))["passed"] == [
+        {"row": 7, "why": "'RD' is in rows.skip"}
+    ]
+    mapped.write_text(mapped.read_text().replace('radio = "Radio"\n', ""))
+    said = run("roster", "import", file, "--map", mapped, "--dry-run")
+    assert "note: duties without a radio or vehicle, for which no position can count: 3\n" in said
+
+
 def test_the_same_file_twice_writes_nothing(tmp_path: Path, mapped: Path) -> None:
     """Imported a second time, a file leaves the folder as it was, byte for byte."""
     file, out = workbook(tmp_path / "w.xlsx", HEAD, week()), tmp_path / "out"
@@ -345,6 +412,27 @@ def test_a_folder_of_something_else_is_not_taken_for_a_record(tmp_path: Path, ma
     run("roster", "import", file, "--map", mapped, "--out", tmp_path / "b")
     said = run("roster", "import", file, "--map", mapped, "--record", tmp_path / "b", "--dry-run", code=2)
     assert "is the record of what went to files, and this would go to Kafka" in said
+
+
+@pytest.mark.parametrize("name", ["duties.jsonl", "imports.jsonl", "pending.jsonl"])
+@pytest.mark.parametrize("left", [None, 0, -30])
+def test_a_record_of_which_something_is_gone_is_refused(
+    name: str, left: int | None, tmp_path: Path, mapped: Path
+) -> None:
+    """Where less is there than was sent, or half a line, nothing is sent under revisions that were sent."""
+    file, folder = workbook(tmp_path / "w.xlsx", HEAD, week()), tmp_path / "out"
+    run("roster", "import", file, "--map", mapped, "--out", folder)
+    path = folder / name
+    if name == "pending.jsonl":
+        path.write_bytes(b'{"file": "duties.jsonl", "officer_id": "1001", "event": {"half": "a line"')
+    elif left is None:
+        path.unlink()
+    else:
+        path.write_bytes(path.read_bytes()[:left])
+    before = contents(folder)
+    said = run("roster", "import", file, "--map", mapped, "--out", folder, code=2)
+    assert "restore the folder from a backup" in said or "name another folder" in said
+    assert contents(folder) == before
 
 
 def test_two_imports_at_once_are_not_let(tmp_path: Path, mapped: Path) -> None:

@@ -148,6 +148,12 @@ class Explanation:
     left_out: tuple[int, ...] = ()
     doubts: Sequence[NamedDoubt] = ()
 
+    @property
+    def duty_numbers(self) -> list[int]:
+        """The duties that the figure is made of, as indices into ``duties``."""
+        found: list[int] = np.unique(self.stretches.duty).tolist()
+        return found
+
     def parts(self, depth: str = LEVELS[-1]) -> tuple[Stretch, ...]:
         """The parts as a tree, divided down to a level.
 

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from stream.core.quality.doubts import Doubts
 from stream.core.shares import FORCE, OFFICER
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from geo.areas import AreaSet
     from geo.matching.places import Place
     from stream.core.explaining.wording import Named
     from stream.core.facts import Duty
+    from stream.core.quality.findings import QualityFindings
     from stream.core.slices import Slices
 
 
@@ -32,6 +35,8 @@ class Found:
             none.
         left_out: what could not be used, in lines.
         doubts: the duties' doubtful time (rule 21); by default none is known.
+        near: where there is no duty, the ids that are nearly the one asked for.
+        quality: the findings about all facts (rule 22); None: they are not known.
     """
 
     slices: Slices
@@ -44,6 +49,8 @@ class Found:
     booked: tuple[int, int] | None
     left_out: tuple[str, ...] = ()
     doubts: Doubts = field(default_factory=Doubts.none)
+    near: tuple[str, ...] = ()
+    quality: QualityFindings | None = None
 
 
 def area_names(*sets: AreaSet) -> dict[tuple[str, str], str]:
@@ -53,6 +60,29 @@ def area_names(*sets: AreaSet) -> dict[tuple[str, str], str]:
         for areas in sets
         for kind, area_id, name in zip(areas.kind, areas.area_id, areas.name, strict=True)
     }
+
+
+def ids_of(duties: Iterable[Duty], scope: str) -> set[str]:
+    """The officers or neighbourhoods that have duties, cancelled ones aside; none of the force."""
+    live = [duty for duty in duties if not duty.cancelled]
+    if scope == OFFICER:
+        return {duty.officer_id for duty in live}
+    return set() if scope == FORCE else {area for duty in live for area in duty.patch}
+
+
+def near_ids(wanted: str, known: Iterable[str]) -> tuple[str, ...]:
+    """The ids that are nearly the one wanted, three at most.
+
+    Those that differ in leading zeros, case, blanks and dashes alone (``412``, ``0412``) or, where there are
+    none, those that are spelt most alike.
+    """
+    every = sorted(known)
+    same = [name for name in every if _bare(name) == _bare(wanted)]
+    return tuple(same[:3] or get_close_matches(wanted, every, 3, 0.75))
+
+
+def _bare(text: str) -> str:
+    return re.sub(r"(?<!\d)0+(?=\d)", "", re.sub(r"[\s_/-]+", "", text.casefold()))
 
 
 def is_of(duty: Duty, scope: str, wanted: str) -> bool:

@@ -30,6 +30,7 @@ from stream.core.explaining.explanation import (
 from stream.core.facts import SECOND
 from stream.core.policy import BEGINNING
 from stream.core.quality.devices import APART, FROZEN, KINDS, SHARED_RADIO, TWO_DEVICES
+from stream.core.quality.ids import Lookup
 from stream.core.shares import FORCE, NEIGHBOURHOOD, NOT_PROVEN, OFFICER
 from stream.core.slices import HIDDEN, OFF_PATCH, ON_BREAK, ON_PATCH
 
@@ -57,6 +58,9 @@ MINUTE = 60 * SECOND
 
 MOST_DOUBTS = 10
 """So many doubts are listed one by one."""
+
+MOST_PATCHES = 3
+"""So many patches that no boundary knows are named."""
 
 PREMISES = "premises"
 """The kind of names that premises have in ``Names``."""
@@ -86,11 +90,15 @@ class Named:
         names: by kind (``neighbourhood``, ``premises``, ``officer``) and id; an id without one is its own.
         boundaries: the versions in force in the period, each in a few words.
         as_of: time of the newest fact counted, microseconds; None where the caller cannot tell.
+        neighbourhoods: the ids of all of these boundaries; None where the caller cannot tell.
+        warnings: what the facts behind the figure are worth, a line each, where anything is to be said.
     """
 
     names: Mapping[tuple[str, str], str]
     boundaries: tuple[str, ...] = ()
     as_of: int | None = None
+    neighbourhoods: frozenset[str] | None = None
+    warnings: tuple[str, ...] = ()
 
     def name(self, kind: str, item: str) -> str:
         """The name of an area or officer."""
@@ -472,7 +480,7 @@ def words(found: Explanation, basis: Named, *, most: int = 10) -> Words:
     duty = on_patch + sum(cost.minutes for cost in parts)
     return Words(
         _title(found, basis),
-        tuple(_verdict(found, on_patch, duty, parts)),
+        tuple(_verdict(found, basis, on_patch, duty, parts)),
         tuple(texts),
         tuple(_notes(found, basis, on_patch)),
     )
@@ -485,7 +493,9 @@ def _title(found: Explanation, basis: Named) -> str:
     return f"{name}{known}, {period_words(figures.start, figures.end)}"
 
 
-def _verdict(found: Explanation, on_patch: int, duty: int, parts: Sequence[Cost]) -> Iterable[str]:
+def _verdict(
+    found: Explanation, basis: Named, on_patch: int, duty: int, parts: Sequence[Cost]
+) -> Iterable[str]:
     figures = found.figures
     if not figures.duty:
         yield "No duty time, so no figure."
@@ -502,6 +512,7 @@ def _verdict(found: Explanation, on_patch: int, duty: int, parts: Sequence[Cost]
         f"On patch {spent} of {duration(duty)} ({percent(share, target)}; between {percent(low, target)} "
         f"and {percent(high, target)}): {verdict}."
     )
+    yield from _unknown_patches(found, basis)
     if found.missing > 0:
         short = ceil(found.missing / MINUTE) if found.missing >= MINUTE else 0
         yield f"{_capital(duration(short))} short of the target of {plain_percent(target)}."
@@ -529,8 +540,39 @@ def _verdict(found: Explanation, on_patch: int, duty: int, parts: Sequence[Cost]
         )
 
 
+def _unknown_patches(found: Explanation, basis: Named) -> Iterable[str]:
+    """The duties of a figure whose patch is in no boundary, as a whole or in part: it is not about them."""
+    if basis.neighbourhoods is None:
+        return
+    lookup = Lookup(basis.neighbourhoods)
+    whole: list[set[str]] = []
+    part: list[set[str]] = []
+    for number in found.duty_numbers:
+        patch = set(found.duties[number].patch)
+        if unknown := patch - basis.neighbourhoods:
+            (whole if unknown == patch else part).append(unknown)
+    for duties, which, there in (
+        (whole, "that no boundary knows", ""),
+        (part, "of which no boundary knows a part", " there"),
+    ):
+        if not duties:
+            continue
+        areas = sorted(set.union(*duties))
+        names = [
+            f"{area}: is {' or '.join(near)} meant?" if (near := lookup.near(area)) else area
+            for area in areas[:MOST_PATCHES]
+        ]
+        more = f" and {len(areas) - MOST_PATCHES} more" if len(areas) > MOST_PATCHES else ""
+        have, whose = (f"{len(duties)} duties have", "their") if len(duties) > 1 else ("1 duty has", "its")
+        yield (
+            f"{have} a patch {which} ({', '.join(names)}{more}), so that {whose} time{there} cannot be on "
+            "patch."
+        )
+
+
 def _notes(found: Explanation, basis: Named, on_patch: int) -> Iterable[str]:
     figures = found.figures
+    yield from (f"Facts in question: {line}" for line in basis.warnings)
     if figures.ambiguous_on + figures.ambiguous_off:
         on, off = apportion([figures.ambiguous_on, figures.ambiguous_off])
         halves = [f"{duration(on)} counted on patch"] * bool(on) + [f"{duration(off)} counted off it"] * bool(
@@ -561,7 +603,7 @@ def _notes(found: Explanation, basis: Named, on_patch: int) -> Iterable[str]:
     yield f"Target {plain_percent(exact(found.target))}, under the policy in force{since}."
     if basis.boundaries:
         yield f"Boundaries: {'; '.join(basis.boundaries)}."
-    running = any(found.duties[number].end is None for number in np.unique(found.stretches.duty))
+    running = any(found.duties[number].end is None for number in found.duty_numbers)
     if running and found.until < figures.end:
         yield f"Duties still open are counted up to {moment_words(found.until)}."
     if basis.as_of is not None:

@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from stream.core.calendar import day_numbers, day_of_number, day_start
+from stream.core.calendar import day_numbers, day_of_number, day_start, rfc3339
 from stream.core.columns import changes
 from stream.core.events import REASONS
 from stream.core.facts import SECOND
+from stream.core.quality.allocated import Book, holdings
 from stream.core.quality.clocks import clock_offsets, offset_words
+from stream.core.quality.devices import KINDS, DeviceDoubts, of_kind
 from stream.core.quality.heard import NO_DAY, NO_DELAY, TAKEN
 from stream.core.quality.ids import Lookup
 from stream.core.quality.tracks import ANY_DUTY, MISTAKES, joined
@@ -50,8 +52,11 @@ FINDINGS: Final = (
     "far_from_force",
     *(str(mistake) for mistake in MISTAKES),
     "clock_offset",
+    "frozen",
+    "two_devices",
     "none_usable",
     "never_heard",
+    "carried_by_vehicle",
     "near_id",
     "not_booked",
     "no_device",
@@ -103,7 +108,10 @@ class QualityFindings:
 
     def only(self, *findings: str) -> QualityFindings:
         """Those of some kinds alone."""
-        some = np.isin(self.finding, [FINDINGS.index(name) for name in findings])
+        return self.take(np.isin(self.finding, [FINDINGS.index(name) for name in findings]))
+
+    def take(self, some: NDArray[np.bool_]) -> QualityFindings:
+        """Some of them, in their order: ``bool[n]``."""
         return QualityFindings(
             self.scope[some],
             self.id[some],
@@ -130,6 +138,34 @@ class QualityFindings:
             )
             for at in np.flatnonzero(np.isin(self.finding, wanted)).tolist()
         ]
+
+
+UNDATED: Final = ("none_usable", "never_heard", "near_id")
+"""What is said of a device once and for all; everything else about one is of its day."""
+
+
+def concerning(found: QualityFindings, duties: Sequence[Duty], start: int, end: int) -> QualityFindings:
+    """Those about some duties, their devices and officers; what is of a day, only of the period's days.
+
+    Args:
+        found: the findings about all facts.
+        duties: those of the figure in question.
+        start: the period's start, microseconds since 1970.
+        end: its end, exclusive.
+    """
+    first, last = day_numbers(np.array([start, end - 1], np.int64)).tolist()
+    own = {
+        DEVICE: {item.device_id for duty in duties for item in duty.devices},
+        DUTY: {duty.duty_id for duty in duties},
+        OFFICER: {duty.officer_id for duty in duties},
+    }
+    keep = np.zeros(len(found), np.bool_)
+    for scope, names in own.items():
+        known = np.array([text in names for text in found.texts], np.bool_)
+        keep |= (found.scope == SCOPES.index(scope)) & known[found.id]
+    undated = np.isin(found.finding, [FINDINGS.index(name) for name in UNDATED])
+    undated |= found.scope == SCOPES.index(DUTY)
+    return found.take(keep & (undated | ((found.day >= first) & (found.day <= last))))
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -166,6 +202,7 @@ class Examined:
         neighbourhoods: by ``area_id`` the names of all neighbourhoods of all boundary versions.
         rejects: by input, and then by reason, how many rows were left out.
         until: everything is counted up to here, microseconds.
+        doubted: devices that contradict themselves (``device_doubts``), in the numbering of ``device_ids``.
     """
 
     duties: Sequence[Duty]
@@ -179,6 +216,7 @@ class Examined:
     neighbourhoods: Mapping[str, str]
     rejects: Mapping[str, Mapping[str, int]]
     until: int
+    doubted: DeviceDoubts = field(default_factory=lambda: of_kind(0, *(np.empty(0, np.int64),) * 3))
 
 
 def findings(facts: Examined) -> QualityFindings:
@@ -188,8 +226,10 @@ def findings(facts: Examined) -> QualityFindings:
     _days(made, facts)
     _heard(made, facts)
     _clocks(made, facts)
+    _doubted(made, facts)
     _decided(made, facts)
     _covered(made, facts)
+    _carried(made, facts)
     _unmatched_devices(made, facts)
     _duties(made, facts)
     _officers(made, facts)
@@ -343,6 +383,43 @@ def _clocks(made: _Collected, facts: Examined) -> None:
         )
 
 
+def _doubted(made: _Collected, facts: Examined) -> None:
+    """By device and day: how long it was frozen, or two devices reported under its id, booked or not."""
+    found = facts.doubted
+    if not len(found):
+        return
+    row, day, start, end = _by_day(found.start, found.end)
+    kind, device = found.kind[row], found.device[row]
+    order = np.lexsort((start, day, kind, device))
+    kind, device, day, start, end = kind[order], device[order], day[order], start[order], end[order]
+    first = np.flatnonzero(changes(device, kind, day))
+    for low, high in zip(first.tolist(), [*first[1:].tolist(), len(order)], strict=True):
+        made.add(
+            DEVICE,
+            facts.device_ids[int(device[low])],
+            int(day[low]),
+            KINDS[int(kind[low])],
+            high - low,
+            int((end - start)[low:high].sum()),
+            f"{rfc3339(int(start[low]))}/{rfc3339(int(end[high - 1]))}",
+        )
+
+
+def _by_day(
+    start: NDArray[np.int64], end: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.int64], NDArray[np.int64]]:
+    """One interval or more as their parts within local days: ``(row, day, start, end)``."""
+    row, parts = np.arange(len(start)), []
+    while len(start):
+        day = day_numbers(start)
+        midnight = _next_midnight(day)
+        parts.append((row, day, start, np.minimum(end, midnight)))
+        over = end > midnight
+        row, start, end = row[over], midnight[over], end[over]
+    row, day, start, end = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return row, day, start, end
+
+
 def _decided(made: _Collected, facts: Examined) -> None:
     """By device and day, and by duty: the time for which a device said where its officer was."""
     found = up_to(facts.slices, facts.until)
@@ -367,21 +444,14 @@ def _decided(made: _Collected, facts: Examined) -> None:
     )
 
     # A slice over midnight is one of each of its days.
-    start, end, device = found.start, found.end, found.device.astype(np.int64)
-    parts = []
-    while len(start):
-        day = day_numbers(start)
-        midnight = _next_midnight(day)
-        parts.append((device, day, np.minimum(end, midnight) - start))
-        over = end > midnight
-        start, end, device = midnight[over], end[over], device[over]
-    device, day, lasting = (np.concatenate(column) for column in zip(*parts, strict=True))
-    order = np.lexsort((day, device))
-    device, day, lasting = device[order], day[order], lasting[order]
-    first = np.flatnonzero(changes(device, day))
+    row, day, start, end = _by_day(found.start, found.end)
+    source, lasting = found.device.astype(np.int64)[row], end - start
+    order = np.lexsort((day, source))
+    source, day, lasting = source[order], day[order], lasting[order]
+    first = np.flatnonzero(changes(source, day))
     made.extend(
         DEVICE,
-        names[device[first]],
+        names[source[first]],
         day[first],
         "decided",
         np.diff(np.append(first, len(order))),
@@ -424,6 +494,49 @@ def _covered(made: _Collected, facts: Examined) -> None:
         made.extend(
             scope, ids[quiet], day[first][quiet], "silent", times[quiet], lasting[quiet], detail[quiet]
         )
+
+
+def _carried(made: _Collected, facts: Examined) -> None:
+    """Duties whose radios were not heard, and of which all that is known is that of a shared vehicle."""
+    covered = np.isin(np.arange(len(facts.booked)), facts.tracked.covered.row).tolist()
+    quiet: set[int] = set()
+    spoke: set[int] = set()
+    for number, device, heard in zip(
+        facts.booked.duty.tolist(), facts.booked.device.tolist(), covered, strict=True
+    ):
+        name = facts.booked_ids[device]
+        if number != ANY_DUTY and (name, "radio") in {
+            (item.device_id, item.kind) for item in facts.duties[number].devices
+        }:
+            (spoke if heard else quiet).add(number)
+    quiet -= spoke
+    if not quiet:
+        return
+    found = up_to(facts.slices, facts.until)
+    found = found.take((found.device != NO_DEVICE) & np.isin(found.duty, sorted(quiet)))
+    taken = Book(
+        holdings(facts.duties, {name: code for code, name in enumerate(facts.device_ids)}),
+        lambda item: item.device,
+    )
+    begun = np.flatnonzero(changes(found.duty)) if len(found) else np.empty(0, np.int64)
+    for low, high in zip(begun.tolist(), np.append(begun[1:], len(found)).tolist(), strict=False):
+        duty = facts.duties[int(found.duty[low])]
+        others: dict[int, set[str]] = {}
+        for device, start, end in zip(
+            *(column[low:high].tolist() for column in (found.device, found.start, found.end)), strict=True
+        ):
+            officers = {item.officer for item in taken.during(device, start, end)}
+            others.setdefault(device, set()).update(officers - {duty.officer_id})
+        if all(others.values()):
+            made.add(
+                DUTY,
+                duty.duty_id,
+                int(day_numbers(np.array([duty.start], np.int64))[0]),
+                "carried_by_vehicle",
+                len(set.union(*others.values())),
+                int((found.end - found.start)[low:high].sum()),
+                ";".join([duty.officer_id, *sorted(facts.device_ids[device] for device in others)]),
+            )
 
 
 def _unmatched_devices(made: _Collected, facts: Examined) -> None:
@@ -548,7 +661,7 @@ def _officers(made: _Collected, facts: Examined) -> None:
 
 
 def _patches(made: _Collected, facts: Examined) -> None:
-    """Home neighbourhoods that no boundary has: nobody can ever be on them."""
+    """Home neighbourhoods that no boundary has: nobody can ever be on them. By patch, and by officer."""
     unknown: dict[str, list[Duty]] = {}
     for duty in facts.duties:
         for area in () if duty.cancelled else duty.patch:
@@ -566,3 +679,5 @@ def _patches(made: _Collected, facts: Examined) -> None:
         day = int(day_numbers(np.array([min(duty.start for duty in duties)], np.int64))[0])
         lasting = sum(max((facts.until if duty.end is None else duty.end) - duty.start, 0) for duty in duties)
         made.add(PATCH, area, day, "unknown_patch", len(duties), lasting, listed(near))
+        for officer, count in sorted(Counter(duty.officer_id for duty in duties).items()):
+            made.add(OFFICER, officer, day, "unknown_patch", count, detail=area)

@@ -59,6 +59,11 @@ def _zeros(text: str) -> str:
     return re.sub(r"^0+(?=.)", "", text)
 
 
+def _inner_zeros(text: str) -> str:
+    """LC01 as LC1: zeros between what is no digit and a digit."""
+    return re.sub(r"(?<=\D)0+(?=\d)", "", text)
+
+
 _STEPS: Final[tuple[tuple[str, Callable[[str], str]], ...]] = (
     ("full-width characters", _width),
     ("blanks", _blanks),
@@ -67,6 +72,7 @@ _STEPS: Final[tuple[tuple[str, Callable[[str], str]], ...]] = (
     ("characters that look alike", _lookalike),
     ("upper and lower case", _case),
     ("zeros at the front", _zeros),
+    ("zeros inside", _inner_zeros),
 )
 """In this order: what a later step looks for, an earlier one has laid bare."""
 

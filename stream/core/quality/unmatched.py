@@ -1,8 +1,8 @@
 """Facts of which nothing matches: then there is a reason and a likely cause, but no figure and no verdict.
 
-Nothing matches where no device that a duty names was heard, where no position lies within a duty, or where
-none lies near an area. A figure of such facts would say what officers did, and would mean what a file is
-like.
+Nothing matches where no device that a duty names was heard, where no position lies within a duty, where none
+lies near an area, or where no duty's patch is a neighbourhood of any boundary given. A figure of such facts
+would say what officers did, and would mean what a file is like.
 """
 
 from __future__ import annotations
@@ -62,6 +62,14 @@ def unmatched(facts: Examined, fixes: Fixes, found: QualityFindings) -> list[str
                 f"The positions are around longitude {np.median(fixes.lon):.2f}, latitude "
                 f"{np.median(fixes.lat):.2f}: are the areas those of this force, and the coordinates degrees?"
             )
+    patches = {area for duty in counting for area in duty.patch}
+    if patches and patches.isdisjoint(facts.neighbourhoods):
+        reasons.append("no duty's patch is a neighbourhood of the boundaries given")
+        causes.append(
+            f"The patches are {_some(patches)}; the neighbourhoods are {_some(set(facts.neighbourhoods))}."
+            if facts.neighbourhoods
+            else "None of the areas is a neighbourhood: say so of their file, FILE:neighbourhood."
+        )
     if not reasons:
         return []
     return [f"no figure and no verdict: {', and '.join(reasons)}", *causes, *warnings(found)]
@@ -84,6 +92,8 @@ def _times(facts: Examined, fixes: Fixes) -> list[str]:
         for day in range(int(start), int(end) + 1)
     }
     lines = []
+    if not own or not wanted:
+        return ["Devices that were heard are allocated outside of their duties: correct the allocations."]
     if not own & wanted:
         lines.append(
             f"The positions are of {_days(own)}, the duties of {_days(wanted)}: give files of one time."

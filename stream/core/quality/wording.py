@@ -9,13 +9,14 @@ from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 from stream.core.facts import SECOND
-from stream.core.quality.findings import DEVICE, DUTY
+from stream.core.quality.findings import DEVICE, DUTY, OFFICER, PATCH, concerning
 from stream.core.quality.ids import difference
 from stream.core.quality.tracks import FAR_M, Mistake
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from stream.core.facts import Duty
     from stream.core.quality.findings import QualityFinding, QualityFindings
 
     Said = tuple[list[str], str]
@@ -25,6 +26,8 @@ EXAMPLES: Final = 3
 """Of each kind so many are told, and then how many more there are."""
 MANY: Final = 5
 """So many devices with one and the same clock offset point at whatever receives them all."""
+LEAST_JUMPS: Final = 10
+"""Fewer jumps of a device on a day are told in the table alone."""
 FILE: Final = " in quality.csv"
 
 _SWAPPED: Final = {
@@ -54,6 +57,28 @@ def warnings(found: QualityFindings, *, where: str = FILE) -> list[str]:
             rest = f"; and {more:,} more{where}" if more else ""
             lines.append(f"{'; '.join(shown)}{rest}. {remedy}")
     return lines
+
+
+def notes(found: QualityFindings, duties: Sequence[Duty], start: int, end: int) -> list[str]:
+    """What the findings say about the duties of one figure, a line each, to stand beside it.
+
+    Args:
+        found: the findings about all facts.
+        duties: those of the figure.
+        start: its period's start, microseconds since 1970.
+        end: its end, exclusive.
+    """
+    mine = concerning(found, duties, start, end)
+    unheard = {row.id for row in mine.rows("never_heard", "near_id", "none_usable", "carried_by_vehicle")}
+    seen = {(row.id, row.detail) for row in mine.rows("positions") if row.scope == DUTY}
+    told = [
+        f"device {row.detail!r} was silent for the whole of duty {row.id!r}"
+        for row in mine.rows("silent")
+        if row.scope == DUTY and (row.id, row.detail) not in seen and not {row.id, row.detail} & unheard
+    ]
+    more = f"; and {len(told) - EXAMPLES:,} more" if len(told) > EXAMPLES else ""
+    silent = f"{'; '.join(told[:EXAMPLES])}{more}. Where its officer was, another device says."
+    return warnings(mine, where="") + [silent] * bool(told)
 
 
 def _by_id(rows: Sequence[QualityFinding]) -> dict[str, list[QualityFinding]]:
@@ -89,15 +114,15 @@ def _misplaced(found: QualityFindings) -> Said:
         f"{'lies' if count.total() == 1 else 'lie'} outside the areas: {_SWAPPED[mistake]}"
         for mistake, count in by_kind.items()
     ]
-    return told, "Correct the coordinates where they are sent from; until then that time is not on patch."
+    return told, "Correct the coordinates where they are sent from; until then they prove no time on patch."
 
 
-def _named(names: Sequence[str]) -> str:
+def _named(names: Sequence[str], noun: str = DEVICE) -> str:
     """``device R1``, ``devices R1, R2, R3 and 4 more``."""
     first = sorted(names)
     more = len(first) - EXAMPLES
     rest = f" and {more:,} more" if more > 0 else ""
-    return f"{'device' if len(first) == 1 else 'devices'} {', '.join(map(repr, first[:EXAMPLES]))}{rest}"
+    return f"{noun if len(first) == 1 else f'{noun}s'} {', '.join(map(repr, first[:EXAMPLES]))}{rest}"
 
 
 def _near(found: QualityFindings) -> Said:
@@ -144,6 +169,18 @@ def _never_heard(found: QualityFindings) -> Said:
     return told, "Check that the booking names the device that was carried, and that its positions are there."
 
 
+def _carried(found: QualityFindings) -> Said:
+    told = []
+    for row in sorted(found.rows("carried_by_vehicle"), key=lambda row: (-(row.us or 0), row.id)):
+        officer, *vehicles = row.detail.split(";")
+        told.append(
+            f"the radio of officer {officer!r} was not heard during duty {row.id!r}; all of its known time "
+            f"({_hours(row.us or 0)}) is that of {_named(vehicles, 'vehicle')}, which "
+            f"{times(row.count, 'other officer')} held too"
+        )
+    return told, "Whether each of them was with the vehicle, nothing shows: check the radio and the booking."
+
+
 def _clocks(found: QualityFindings) -> Said:
     by_offset: dict[str, list[tuple[str, int, int]]] = {}
     for name, rows in _by_id(found.rows("clock_offset")).items():
@@ -168,6 +205,25 @@ def _clocks(found: QualityFindings) -> Said:
     return told, "Correct the clock or its time zone; until then that time is credited to the wrong hours."
 
 
+def _doubted(found: QualityFindings) -> Said:
+    told = []
+    for kind, why in (
+        ("frozen", "repeats one position to the last digit and says that it is moving"),
+        ("two_devices", "jumps to and fro between two places, as two devices under one id do"),
+    ):
+        for name, rows in _by_time(found.rows(kind)).items():
+            days = f" and {times(len(rows) - 1, 'other day')}" if len(rows) > 1 else ""
+            lasting = _hours(sum(row.us or 0 for row in rows))
+            told.append(f"device {name!r} {why}, for {lasting} on {rows[0].day}{days}")
+    return told, "Have the receiver checked, or give each device an id of its own: such time proves nothing."
+
+
+def _by_time(rows: Sequence[QualityFinding]) -> dict[str, list[QualityFinding]]:
+    """Rows by id; those with the most time come first."""
+    found = _by_id(rows)
+    return dict(sorted(found.items(), key=lambda item: -sum(row.us or 0 for row in item[1])))
+
+
 def _far(found: QualityFindings) -> Said:
     explained = {(row.id, row.day) for mistake in Mistake for row in found.rows(str(mistake))}
     rows = [row for row in found.rows("far_from_force") if (row.id, row.day) not in explained]
@@ -186,13 +242,33 @@ def _far(found: QualityFindings) -> Said:
     return told, "Is it this force's, and are the coordinates degrees?"
 
 
+def _jumping(found: QualityFindings) -> Said:
+    jumps = [row for row in found.rows("jump") if row.count >= LEAST_JUMPS]
+    counts = found.rows("positions") if jumps else []
+    every = {(row.id, row.day): row.count for row in counts if row.scope == DEVICE}
+    jumps = [row for row in jumps if 4 * row.count > every.get((row.id, row.day), 0)]
+    told = [
+        f"{sum(row.count for row in days):,} positions of device {name!r} were ignored as jumps, more than "
+        f"one in four on {days[0].day}"
+        + (f" and {times(len(days) - 1, 'other day')}" if len(days) > 1 else "")
+        for name, days in _by_id(jumps).items()
+    ]
+    return told, "Do two devices report under one id, or does its receiver fail? Until then time is unknown."
+
+
 def _patches(found: QualityFindings) -> Said:
+    rows = found.rows("unknown_patch")
+    officers: dict[str, list[str]] = {}
+    for row in rows:
+        if row.scope == OFFICER:
+            officers.setdefault(row.detail, []).append(row.id)
     told = []
-    for name, rows in _by_id(found.rows("unknown_patch")).items():
-        row = rows[0]
+    for name, [row, *_] in _by_id([row for row in rows if row.scope == PATCH]).items():
         meant = f" (is {row.detail.replace(';', ' or ')} meant?)" if row.detail else ""
         told.append(
-            f"no area file has the neighbourhood {name}, the patch of {times(row.count, 'duty')}{meant}"
+            f"no area file has the neighbourhood {name}, the patch of {times(row.count, 'duty')}{meant}: "
+            f"the figures of {name}, of {_named(officers.get(name, []), 'officer')} and of the force are "
+            "concerned"
         )
     return told, "Time there cannot be on patch: correct the bookings, or give the boundaries that they mean."
 
@@ -242,13 +318,16 @@ def _not_booked(found: QualityFindings) -> Said:
 
 
 _KINDS: Final[tuple[Callable[[QualityFindings], Said], ...]] = (
+    _patches,
     _misplaced,
     _near,
     _none_usable,
     _never_heard,
+    _carried,
     _clocks,
+    _doubted,
     _far,
-    _patches,
+    _jumping,
     _long,
     _overlaps,
     _no_device,

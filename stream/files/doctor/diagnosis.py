@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 import numpy as np
 
+from stream.files.doctor.draft import position_draft, roster_draft
 from stream.files.doctor.guess import Guess, listed
 from stream.files.doctor.native import (
     is_area_file,
@@ -30,8 +31,9 @@ from stream.files.doctor.position_map import (
 from stream.files.doctor.roster_guess import guess_roster
 from stream.files.doctor.told import NO_ERRORS, SHOWN, Diagnosis, grouped, local, number
 from stream.files.foreign import ForeignError, tables, text_of
-from stream.files.roster.mapping import RosterMapping, mapping_text, own_names, parse_mapping
+from stream.files.roster.mapping import RosterError, RosterMapping, mapping_text, own_names, parse_mapping
 from stream.files.roster.rows import read_rows
+from stream.files.roster.unread import require_decided
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -84,7 +86,7 @@ def diagnose(path: Path, mapping: AnyMapping | None = None, *, sample: int = SAM
 def _by_mapping(path: Path, found: Diagnosis, sample: int) -> list[Diagnosis]:
     """What is in a form of ours, and yet not right as a whole: a mapping may take it."""
     try:
-        answers = [answer for answer in _of_tables(path, None, sample) if answer.mapping]
+        answers = [answer for answer in _of_tables(path, None, sample) if answer.kind != "unknown"]
     except ForeignError:
         answers = []
     if found.kind != "positions" or not answers:
@@ -133,6 +135,8 @@ def _of_table(path: Path, table: ForeignTable, mapping: AnyMapping | None) -> Di
     told = _Told(table)
     if not table.rows:
         told.answer.faults.append("it has no rows below its header")
+        told.answer.columns = {"": list(table.columns)}
+        told.answer.mapping = roster_draft(table, Guess(), path.name, states=False)
         return told.answer
     if isinstance(mapping, PositionMapping):
         return _positions(path, told, Guess(mapping), declared=True)
@@ -157,9 +161,17 @@ def _of_table(path: Path, table: ForeignTable, mapping: AnyMapping | None) -> Di
         answer.faults.append(
             "the days stand across, a column for each: ask for an export with a row for each duty"
         )
-    near_positions = len(positions.missing) < 2
+    near_positions = bool({"lat", "lon", "point"} & set(positions.columns))
     guess = positions if near_positions else roster
     answer.faults += guess.faults
+    answer.unsure += guess.unsure
+    if table.header is not None or table.kind not in {"text", "workbook"}:
+        states = bool({"time", "state"} & set(roster.columns))
+        answer.mapping = (
+            position_draft(table, positions, path.name)
+            if near_positions
+            else roster_draft(table, roster, path.name, states=states)
+        )
     answer.missing = [
         *(f"for positions: {each}" for each in positions.missing),
         *(f"for bookings or states: {each}" for each in roster.missing),
@@ -286,6 +298,11 @@ def _roster(
     answer, mapping = told.answer, guess.mapping
     assert mapping is not None
     found = read_rows(told.table, mapping)
+    try:
+        require_decided(told.table, mapping)
+    except RosterError as failure:
+        own = False  # so that a mapping is drafted, in which it can be decided
+        guess.faults.append(str(failure).removeprefix(f"{told.table.name}: "))
     answer.kind = "states" if mapping.of_states else "duties"
     answer.columns = {
         key.removeprefix("columns.").removeprefix("devices."): list(names)
@@ -320,9 +337,10 @@ def _roster(
     answer.misfits = grouped((item.row, item.reason, item.detail) for item in found.refused)
     answer.faults += guess.faults
     answer.unsure += guess.unsure
-    if found.passed - len(told.table.left_out):
-        passed = found.passed - len(told.table.left_out)
+    if passed := len(found.passed):
         answer.notes.append(f"{passed:,} {'row holds' if passed == 1 else 'rows hold'} no duty: passed over")
+    if not mapping.of_states and (bare := sum(not (item.devices or item.cancelled) for item in found.pieces)):
+        answer.notes.append(f"{bare:,} of {len(found.pieces):,} duties have no radio or vehicle")
     if not answer.usable:
         answer.faults.append("no row can be used")
     answer.notes += _unused(told.table, answer.columns)

@@ -26,6 +26,7 @@ class Guess(Generic[M]):
         faults: what is wrong with the whole of it, a sentence each.
         missing: what was not found.
         comments: for a draft, by key of the mapping.
+        cancelled: of bookings, the words of a cancelled one.
     """
 
     mapping: M | None = None
@@ -34,6 +35,7 @@ class Guess(Generic[M]):
     faults: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
     comments: dict[str, str] = field(default_factory=dict)
+    cancelled: tuple[str, ...] = ()
 
 
 def part_that_fits(cells: Sequence[Cell], fits: Callable[[Cell], bool]) -> float:

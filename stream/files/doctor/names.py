@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _CAMEL: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+_BRACKETS: Final = re.compile(r"\([^()]*\)|\[[^\[\]]*\]")
 _NO_WORD: Final = re.compile(r"[^a-z0-9]+")
 
 
@@ -109,15 +110,16 @@ POSITION_NAMES: Final[Mapping[str, tuple[re.Pattern[str], ...]]] = MappingProxyT
 ROSTER_NAMES: Final[Mapping[str, tuple[re.Pattern[str], ...]]] = MappingProxyType(
     {
         "officer_id": _patterns(
-            r"officer ?(id|no|num|number|ref)|(collar|shoulder|warrant|epaulette|force)( (id|no|num"
-            r"|number))?",
+            r"(officer|off|ofcr|ofr|p) ?(id|no|num|number|nr|ref)"
+            r"|(collar|coll|shoulder|shldr|shld|shdr|warrant|warr|wrnt|epaulette|epaul|force)"
+            r"( (id|no|num|number|nr))?",
             r"(staff|employee|emp|payroll|person(nel)?|personal|resource|user|member|pers)"
             r" ?(id|no|num|number|ref|code)",
             r"pid|pin|fin|emp|officer|employee|resource|staff|personalnummer|dienstnummer|who"
             r"|user ?name|login",
         ),
         "duty_id": _patterns(
-            r"(duty|booking|shift|roster|assignment|rota|tour|event|record)"
+            r"(duty|dty|booking|bkg|shift|roster|assignment|rota|tour|event|record)"
             r" ?(id|ref|reference|no|number|uid|key)"
         ),
         "revision": _patterns(
@@ -146,16 +148,16 @@ ROSTER_NAMES: Final[Mapping[str, tuple[re.Pattern[str], ...]]] = MappingProxyTyp
             r"|date( of duty)?|datum|day",
         ),
         "start": _patterns(
-            r"(actual|act|booked|worked) ?(start|on|from)( (date ?time|time|dt))?"
-            r"|book(ed)? ?on( (date ?time|time))?",
-            r"(duty|shift|tour|planned|plan|sched(uled)?|roster(ed)?)? ?(start|begin|from|commence"
+            r"(actual|act|booked|bkd|worked) ?(start|on|from)( (date ?time|time|dt))?"
+            r"|(book(ed)?|bkd?) ?on( (date ?time|time))?",
+            r"(duty|dty|shift|tour|planned|plan|sched(uled)?|roster(ed)?)? ?(start|begin|from|commence"
             r"|on duty|starts)"
             r"s?( (date ?time|time|dt|at|date and time))?|(duty|time|clock) (on|from)|beginn|dienstbeginn|on",
         ),
         "end": _patterns(
-            r"(actual|act|booked|worked) ?(end|finish|off|to)( (date ?time|time|dt))?"
-            r"|book(ed)? ?off( (date ?time|time))?",
-            r"(duty|shift|tour|planned|plan|sched(uled)?|roster(ed)?)? ?(end|finish|to|until"
+            r"(actual|act|booked|bkd|worked) ?(end|finish|off|to)( (date ?time|time|dt))?"
+            r"|(book(ed)?|bkd?) ?off( (date ?time|time))?",
+            r"(duty|dty|shift|tour|planned|plan|sched(uled)?|roster(ed)?)? ?(end|finish|to|until"
             r"|off duty|ends|conclude)"
             r"(es|s)?( (date ?time|time|dt|at|date and time))?|(duty|time|clock) (off|to)|ende"
             r"|dienstende|off",
@@ -164,11 +166,11 @@ ROSTER_NAMES: Final[Mapping[str, tuple[re.Pattern[str], ...]]] = MappingProxyTyp
         "duration": _patterns(r"duration.*|(paid |worked |total |shift )?hours( worked)?|length|hrs|dauer"),
         "times": _patterns(
             r"(duty|shift|tour|rostered|working) ?(times?|hours)|times|shift|duty|tour( of duty)?"
-            r"|rota|hours of duty"
+            r"|rota|hours of duty|(start|on|from) (and )?(end|finish|off|to)( times?)?"
         ),
         "cancelled": _patterns(
-            r"(is )?cancel+ed|cancel+ation|deleted|is deleted|void",
-            r"((duty|booking|shift|roster) )?status|state|active",
+            r"(is )?(cancel+ed|canx?|cxl|cncl)|cancel+ation|deleted|is deleted|void",
+            r"((duty|dty|booking|bkg|shift|roster|rota|record) )?(status|stat|sts|state)( code)?|active",
         ),
         "radio": _patterns(
             r"((airwave|radio|tetra) )?(i?ssi|itsi|airwave|radio|handset|pr)"
@@ -178,7 +180,7 @@ ROSTER_NAMES: Final[Mapping[str, tuple[re.Pattern[str], ...]]] = MappingProxyTyp
             r"(vehicle|veh|car|fleet|asset)( (id|no|num|number|reg(istration)?|vrm|allocated|fleet no))?"
             r"|vrm|vrn|reg(istration)?( (no|number|mark))?"
         ),
-        "call_sign": _patterns(r"call ?sign.*|c s|collar sign|unit call ?sign"),
+        "call_sign": _patterns(r"call ?sign.*|c ?s(ign)?|collar sign|unit call ?sign"),
         "time": _patterns(
             r"(status|state|event|update|change|changed|keyed|message|log)( change)? ?(date ?time"
             r"|time ?stamp|time|at|dt)",
@@ -195,9 +197,12 @@ ROSTER_NAMES: Final[Mapping[str, tuple[re.Pattern[str], ...]]] = MappingProxyTyp
 
 
 def rank_of(field: str, name: str, vocabulary: Mapping[str, tuple[re.Pattern[str], ...]]) -> int | None:
-    """How well a column's name fits a field: 0 is best, None not at all."""
-    plain = plain_name(name)
-    for rank, pattern in enumerate(vocabulary[field]):
-        if pattern.fullmatch(plain):
-            return rank
+    """How well a column's name fits a field: 0 is best, None not at all.
+
+    What stands in brackets is left out where the whole name fits nothing: ``Bkd On (local)``.
+    """
+    for plain in dict.fromkeys((plain_name(name), plain_name(_BRACKETS.sub(" ", name)))):
+        for rank, pattern in enumerate(vocabulary[field]):
+            if pattern.fullmatch(plain):
+                return rank
     return None

@@ -6,19 +6,27 @@ What the accounting would read is read here by the same functions, and then look
 from __future__ import annotations
 
 import json
+import re
 import shlex
 import tomllib
 import zipfile
-from contextlib import closing
+import zlib
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 
+from geo.areas import Kind
+from geo.boundaries.apart import check_apart
+from geo.boundaries.columns import column, find_column
+from geo.boundaries.findings import Severity
 from geo.boundaries.layer import AreaFileError
 from geo.boundaries.reading import read_layer
 from stream.core.events import NEEDED, decode_duties, decode_states
 from stream.core.policy import Policies, PolicyError, limits, parse_policies
 from stream.files.doctor.coordinates import in_britain
+from stream.files.doctor.guess import listed
+from stream.files.doctor.names import plain_name
 from stream.files.doctor.position_map import PositionMapError, parse_position_map
 from stream.files.doctor.told import NO_ERRORS, SHOWN, Diagnosis, grouped, local, number
 from stream.files.roster.mapping import RosterError, parse_mapping
@@ -30,6 +38,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from geo.boundaries.layer import RawLayer
     from stream.core.facts import Fixes
 
 _HEAD: Final = 1 << 16
@@ -41,6 +50,8 @@ _FORMS: Final = {
     "nmea": "NMEA 0183",
 }
 _AREA_ENDINGS: Final = (".gpkg", ".shp", ".tab", ".mif", ".kml", ".kmz", ".gml", ".geojson")
+_AREA_ID: Final = re.compile(r"\b(id|code|cd|ref|reference|no|number|key)$|(code|ref|cd)$")
+_AREA_NAME: Final = re.compile(r"\bna?me?$|name$|\b(title|label|descr(iption)?)$")
 _SAMPLE: Final = 100_000
 
 
@@ -129,9 +140,51 @@ def look_at_areas(path: Path) -> Diagnosis:
         kind = "neighbourhood"
     if kind:
         answer.unsure.append(f"what the areas are for is not said: {kind} is taken")
-    answer.command = f"patrol areas check {shlex.quote(str(path))}" + (f" --kind {kind}" if kind else "")
-    answer.as_is = True
+    named, missing = _id_and_name(raw)
+    answer.missing += missing
+    words = [f"--kind {kind}"] if kind else []
+    for what, name in named.items():
+        answer.unsure.append(f"{name!r} is taken for the column of the areas' {what}s: that is a guess")
+        words.append(f"--{what}-column {shlex.quote(name)}")
+    if missing:
+        return answer
+    answer.command = " ".join(["patrol areas check", shlex.quote(str(path)), *words])
+    options: dict[str, Any] = {f"{what}_column": name for what, name in named.items()}
+    checked = check_apart(path, Kind(kind) if kind else None, **options)
+    answer.faults += [
+        f"{finding.code}: {finding.text}"
+        for finding in checked.findings
+        if finding.severity is Severity.ERROR
+    ][:SHOWN]
+    answer.as_is = not checked.stops
     return answer
+
+
+def _id_and_name(raw: RawLayer) -> tuple[dict[str, str], list[str]]:
+    """The columns of ids and names that have to be named in the command, and what is missing."""
+    try:
+        find_column(raw, "id")
+    except AreaFileError:
+        pass
+    else:
+        return {}, []
+    filled = {name: values for name in raw.columns if all(values := column(raw, name))}
+    once = [name for name, values in filled.items() if len(set(values)) == len(values)]
+    ids = [name for name in once if _AREA_ID.search(plain_name(name))]
+    if len(ids) != 1:
+        likely = listed(ids or once or list(raw.columns), 30)
+        return {}, [
+            f"which column has the areas' ids? Say it to 'patrol areas check' by --id-column; likely {likely}"
+            if raw.columns
+            else "the areas' ids: the file has no columns"
+        ]
+    named = {"id": ids[0]}
+    with suppress(AreaFileError):
+        if find_column(raw, "name") is None:
+            names = [name for name in filled if _AREA_NAME.search(plain_name(name)) and name != ids[0]]
+            if len(names) == 1:
+                named["name"] = names[0]
+    return named, []
 
 
 # ── Facts ─────────────────────────────────────────────────────────────────────────────────────────────────
@@ -142,8 +195,8 @@ def look_natively(path: Path) -> Diagnosis | None:
     try:
         form = form_of(path)
         fields = _fields(path, form)
-    except (TracksError, OSError, ValueError):
-        return None
+    except (TracksError, OSError, EOFError, zlib.error, ValueError):
+        return None  # what is wrong with it is said of tables
     kind: Literal["positions", "states", "duties"]
     if form in {"gpx", "nmea"} or {"device_id", "lon", "lat"} <= fields or {"position", "device"} <= fields:
         kind = "positions"

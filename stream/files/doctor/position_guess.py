@@ -39,6 +39,7 @@ from stream.files.doctor.position_map import (
     PositionForm,
     PositionMapping,
     PositionRows,
+    fix_of,
     map_positions,
 )
 from stream.files.foreign import blank, text_of
@@ -89,14 +90,23 @@ class _Guessing:
         if not timed:
             found.missing.append("the time: no column of dates with times")
         if not (placed and timed):
+            found.columns = {
+                name: value if isinstance(value, tuple) else (value,) for name, value in self._columns.items()
+            }
             return found
         self._device()
         for name, fits in (("error_m", _is_number), ("speed", _is_number), ("heading", _is_number)):
             self._take(name, fits)
         for name in self._candidates("valid", lambda cell: not form_of([cell]) and len(text_of(cell)) <= 20):
-            if len({text_of(cell) for cell in self._cells[name]}) <= 12:
+            said = {text_of(cell): fix_of(cell) for cell in self._cells[name] if not blank(cell)}
+            if len(said) <= 12 and any(fixed is not None for fixed in said.values()):
                 self._use("valid", name)
                 break
+            if said and len(said) <= 12:
+                found.unsure.append(
+                    f"{name!r} may say whether there was a fix, but {next(iter(said))!r} means neither yes "
+                    "nor no to us: it is not used"
+                )
         self._kind()
         made = PositionMapping(
             PositionColumns(**self._columns),  # type: ignore[arg-type]

@@ -18,7 +18,7 @@ import numpy as np
 
 from geo.boundaries.layer import printable
 from stream.core.calendar import rfc3339
-from stream.core.events import KNOT, text_fault
+from stream.core.events import KNOT, says_fix, text_fault
 from stream.files.doctor.clocks import read_clock
 from stream.files.doctor.coordinates import angle_of, degrees_of_grid, minutes_of, number_of, point_of
 from stream.files.foreign import ForeignError, blank, text_of
@@ -30,25 +30,19 @@ if TYPE_CHECKING:
 
 SPEEDS: Final = {"m/s": 1.0, "km/h": 1 / 3.6, "mph": 1609.344 / 3600, "knots": KNOT}
 """Metres a second in one of each unit."""
-INVALID: Final = {
-    "v",
-    "0",
-    "false",
-    "no",
-    "n",
-    "invalid",
-    "no_fix",
-    "nofix",
-    "no fix",
-    "not valid",
-    "none",
-    "void",
-}
-"""What stands in a column of validity where the tracker itself says that it has no fix (rule 2a)."""
+_QUALITY: Final = {"2": True, "3": True, "4": True, "5": True, "6": False, "7": False, "8": False, "9": True}
+"""GGA's fix quality above 1, which fleet systems hand on as a number: 6 to 8 were not seen by satellites."""
 NO_FIX: Final = "the tracker says that it had no fix"
-"""The reason of such rows."""
+NEITHER: Final = "validity that says neither yes nor no"
+"""Reasons for which rows are left out by their column of validity (rule 2a)."""
 COLUMNS: Final = ("device_id", "time", "lon", "lat", "error_m", "speed_mps", "heading_deg", "kind")
 """Of the CSV that positions are written as."""
+
+
+def fix_of(cell: Cell) -> bool | None:
+    """Whether a cell of validity says that there was a fix (rule 2a); None where neither yes nor no."""
+    said = text_of(cell)
+    return _QUALITY[said] if said in _QUALITY else says_fix(said)
 
 
 class PositionMapError(ValueError):
@@ -314,8 +308,8 @@ class _Reader:
         if fault := text_fault(device):
             raise _MisfitError("bad device id", f"device_id {fault}")
         valid = self._cell(cells, "valid")
-        if not blank(valid) and text_of(valid).lower() in INVALID:
-            raise _MisfitError(NO_FIX, text_of(valid))
+        if not blank(valid) and not (fixed := fix_of(valid)):
+            raise _MisfitError(NO_FIX if fixed is False else NEITHER, text_of(valid))
         when = [cells[at] for at in self._time]
         time = read_clock(when, zone=form.zone, dates=form.dates, numbers=form.numbers)
         if time.time is None or time.why:

@@ -19,6 +19,8 @@ from stream.files.roster.mapping import (
     TimeReading,
     check,
 )
+from stream.files.roster.rows import numbered_state, says_cancelled
+from stream.files.roster.state_words import state_of_words
 from stream.files.roster.times import RefusedRowError, read_duration, read_time
 
 if TYPE_CHECKING:
@@ -27,12 +29,13 @@ if TYPE_CHECKING:
     from stream.files.foreign import Cell, ForeignTable
 
 LOOKED_AT: Final = 2_000
+_FEW_WORDS: Final = 20
+"""Different words that a column of a status has at most."""
 _MOST: Final = 0.6
 _ID: Final = re.compile(r"(?=.*\d)[A-Za-z]{0,6}[ /_-]?\d{1,9}[A-Za-z]{0,3}", re.ASCII)
 _RANGE: Final = re.compile(
     r"\s*\d{1,2}[:.]?\d{2}\s*(?:-|–|—|to|until)\s*\d{1,2}[:.]?\d{2}\b.*", re.ASCII | re.IGNORECASE | re.DOTALL
 )
-_CANCELLED: Final = re.compile(r"cancel|void|delete|withdrawn|removed", re.IGNORECASE)
 _YES_NO: Final = {"", "yes", "no", "y", "n", "true", "false", "0", "1", "x", "-"}
 _ABSENT: Final = re.compile(
     r"rd|rest day.*|r/d|rest|al|a/l|annual leave.*|leave|sick.*|off|weekly off|bank holiday|bh|toil|"
@@ -44,20 +47,6 @@ _ROLES: Final = (
     (re.compile(r"pcso|community support", re.IGNORECASE), "pcso"),
     (re.compile(r"neighbourhood|\bnpt\b|\bsnt\b|\bnho\b", re.IGNORECASE), "npt"),
     (re.compile(r"response|\bpatrol\b|\bert\b", re.IGNORECASE), "response"),
-)
-_STATE_WORDS: Final = (
-    (r".*emergency.*|panic.*", 0),
-    (r".*(un ?available|not available|busy|do not disturb).*", 8),
-    (r".*(refreshment|refs|meal|break).*", 4),
-    (r"(.*en ?route.*|.*travelling to.*|attending|responding)", 5),
-    (r".*(at|on) ?scene.*|arrived.*|on site", 6),
-    (r".*(standby|stand by).*", 3),
-    (r".*(committed|deployed|engaged|assigned).*", 7),
-    (r".*(escort|transport).*", 9),
-    (r".*court.*", 10),
-    (r".*(off ?duty|book(ed|ing)? off|logged? off).*", 11),
-    (r".*available.*|free|resumed?", 2),
-    (r".*(on ?duty|book(ed|ing)? on|logged? on).*", 1),
 )
 
 
@@ -95,25 +84,27 @@ class _Looking:
             guess.missing.append("when the duty is: no columns of start and end")
         if not officer:
             guess.missing.append("who is on duty: no column of an officer's number")
-        if guess.missing:
-            return guess
         for name in ("duty_id", "revision", "name", "role", "team", "patch"):
             self._take(name, _whole_number if name == "revision" else _short_text)
-        cancelled = self._cancelled()
-        devices = {
+        guess.cancelled = self._cancelled()
+        devices: dict[str, Any] = {
             name: (column,)
             for name in ("radio", "vehicle")
             if (column := self._take(name, lambda cell: not isinstance(cell, float) and _short_text(cell)))
         }
+        if guess.missing:
+            return guess
         if not devices:
             self._call_sign()
+        for key, (name,) in devices.items():
+            self._zeros(f"{key}s", key, name)
         self._registrations()
         columns = {key: names for key, names in guess.columns.items() if key not in {"radio", "vehicle"}}
         self._finish(
             columns,
             devices=DeviceColumns(**devices),
-            time=TimeReading(numbers=numbers, dates=self._order()),
-            rows=RowReading(sheet=self._sheet(), cancelled=cancelled, skip=self._absences()),
+            time=TimeReading(numbers=numbers, dates=self._order(), zone=self._zone()),
+            rows=RowReading(sheet=self._sheet(), cancelled=guess.cancelled, skip=self._absences()),
             roles=self._roles(),
         )
         self._patches()
@@ -132,6 +123,8 @@ class _Looking:
             ends = self._candidates("end", lambda cell, how=how: _reads(cell, how))  # type: ignore[misc]
             if ends:
                 self._use("end", ends[0])
+            elif self._by_cells():
+                pass
             elif not self._take("duration", lambda cell, how=how: _lasts(cell, how)):  # type: ignore[misc]
                 self._guess.missing.append("when the duty ends: neither an end nor a duration")
                 return "", True
@@ -143,6 +136,8 @@ class _Looking:
                 )
             break
         else:
+            if self._by_cells():
+                return "", True
             ranges = self._candidates("times", lambda cell: bool(_RANGE.fullmatch(text_of(cell))), most=0.3)
             if not ranges:
                 return "", False
@@ -177,28 +172,88 @@ class _Looking:
             )
         return numbers, True
 
+    def _by_cells(self) -> bool:
+        """Takes the columns of start and end by their cells alone, where no name tells them.
+
+        They are the two, or beside a start the one, whose cells are all days with times, and of which one is
+        later than the other by a day at most.
+        """
+        others = [
+            name
+            for name, cells in self._cells.items()
+            if name not in self._used
+            and part_that_fits(cells, lambda cell: _with_day(cell, "") and _with_clock(cell)) == 1
+        ]
+        begun = self._guess.columns.get("start", ())
+        if len(others) + len(begun) != 2:
+            if len(others) > 2:
+                self._guess.unsure.append(f"which of {listed(others)} are the start and the end of a duty?")
+            return False
+        one, other = *begun, *others
+        for start, end in [(one, other)] if begun else [(one, other), (other, one)]:
+            if self._lasts_a_day(start, end):
+                self._use("start", start)
+                self._use("end", end)
+                self._guess.unsure.append(
+                    f"{start!r} and {end!r} are taken for start and end by their cells alone"
+                )
+                return True
+        return False
+
+    def _lasts_a_day(self, start: str, end: str) -> bool:
+        """Whether nearly every end is after its start, by 24 hours at most."""
+        pairs = [
+            (_minute(one), _minute(other))
+            for one, other in zip(self._cells[start], self._cells[end], strict=True)
+            if not blank(one) and not blank(other)
+        ]
+        fitting = sum(0 < other - one <= 24 * 60 for one, other in pairs)
+        return bool(pairs) and fitting >= 0.9 * len(pairs)
+
+    def _zone(self) -> str:
+        """The zone of the times: that which the names of their columns say, else the local one."""
+        names = [
+            name
+            for key in ("start", "end", "time")
+            for name in self._guess.columns.get(key, ())
+            if _says(name, "utc", "zulu", "gmt")
+        ]
+        if not names:
+            return TimeReading().zone
+        self._guess.unsure.append(f"by the name of {listed(names)}, times are taken as UTC")
+        return "UTC"
+
     def _cancelled(self) -> tuple[str, ...]:
         """The words of a cancelled duty; none where the column says yes or no, or there is no column."""
+        named = self._candidates("cancelled", _short_text)
+        others = [name for name in self._table.columns if name not in self._used and name not in named]
         silent: dict[str, list[str]] = {}
-        for name in self._candidates("cancelled", _short_text):
-            words = sorted({text_of(cell) for cell in self._cells[name]})
-            if {word.lower() for word in words} <= _YES_NO and rank_of("cancelled", name, ROSTER_NAMES) == 0:
+        for name in (*named, *others):
+            at = self._table.columns.index(name)
+            words = sorted({text_of(row.cells[at]) for row in self._table.rows})  # one may stand far down
+            said = rank_of("cancelled", name, ROSTER_NAMES) == 0
+            if {word.lower() for word in words} <= _YES_NO:
+                if said and any(words):
+                    self._use("cancelled", name)
+                    return ()
+                continue
+            if len(words) > _FEW_WORDS:
+                continue
+            marked = [word for word in words if says_cancelled(word)]
+            if marked:
                 self._use("cancelled", name)
-                return ()
-            marked = [word for word in words if _CANCELLED.search(word)]
-            if marked and len(words) <= 20:
-                self._use("cancelled", name)
+                left = [word for word in words if word and word not in marked]
                 self._guess.unsure.append(
                     f"rows whose {name!r} is {listed(marked)} are cancelled; these are not: "
-                    f"{listed([word for word in words if word and word not in marked])}"
+                    f"{listed(left) if left else 'those without a word'}"
                 )
                 return tuple(marked)
-            if len(words) <= 20:
+            if name in named and any(words):
                 silent[name] = words
         for name, words in silent.items():
             self._guess.unsure.append(
-                f"{name!r} has no word for a cancelled duty ({listed(words)}): if it gets one, write "
-                f'cancelled = "{name}" under [columns], and the word under [rows]'
+                f"which of {listed([word for word in words if word])} in {name!r} cancels a duty? If one "
+                f'does, write cancelled = "{name}" under [columns], and its word under [rows] cancelled'
             )
         return ()
 
@@ -306,7 +361,7 @@ class _Looking:
             return guess
         self._finish(
             dict(guess.columns),
-            time=TimeReading(dates=self._order()),
+            time=TimeReading(dates=self._order(), zone=self._zone()),
             rows=RowReading(sheet=self._sheet()),
             states=self._words(states[0]),
         )
@@ -321,20 +376,21 @@ class _Looking:
         """Words of states → codes; numbers need none."""
         words = sorted({text_of(cell) for cell in self._cells[name] if not blank(cell)})
         spelt = [word for word in words if not re.fullmatch(r"(\w+ )?0*\d{1,3}(\.0)?", word, re.ASCII)]
+        numbered = {word: state for word in spelt if (state := numbered_state(word))}
+        meant_by = {word: state_of_words(numbered[word][1] if word in numbered else word) for word in spelt}
+        # A number and a word that agree need no entry; where they do not, only a person knows which is meant.
+        spelt = [word for word in spelt if word not in numbered or numbered[word][0] != meant_by[word]]
         found = {
-            word: code
-            for word in spelt
-            for pattern, code in [
-                next((each for each in _STATE_WORDS if re.fullmatch(each[0], plain_name(word))), ("", -1))
-            ]
-            if code >= 0
+            word: code for word in spelt if word not in numbered and (code := meant_by[word]) is not None
         }
         if found:
             meant = ", ".join(f"{word!r} is taken as {code}" for word, code in found.items())
             self._guess.unsure.append(f"states are words: {meant}")
         if left := [word for word in spelt if word not in found]:
             self._guess.unsure.append(f"states that [states] has to explain: {listed(left)}")
-            self._guess.comments["states"] = "Not known yet: " + ", ".join(f'"{word}" = 2' for word in left)
+            self._guess.comments["states"] = "Not known yet: " + ", ".join(
+                f'"{word}" = {"?" if meant_by[word] is None else meant_by[word]}' for word in left
+            )
         return found
 
     # ── Both ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -390,13 +446,17 @@ class _Looking:
                 f"a spreadsheet shortened numbers in {name!r}: their digits are lost; export them "
                 f"again as text"
             )
-        elif self._table.kind == "workbook" and cells and all(isinstance(cell, int) for cell in cells):
-            self._guess.unsure.append(
-                f"officers' numbers in {name!r} are numbers in the workbook: leading zeros, if "
-                f"there were any, are "
-                "gone; [digits] officer_id says how many digits they have"
-            )
+        else:
+            self._zeros("officers' numbers", "officer_id", name)
         return name
+
+    def _zeros(self, what: str, key: str, name: str) -> None:
+        """Says so where a workbook has ids as numbers."""
+        if self._table.kind == "workbook" and any(type(cell) is int for cell in self._cells[name]):
+            self._guess.unsure.append(
+                f"{what} in {name!r} are numbers in the workbook: leading zeros, if there were any, are "
+                f"gone; [digits] {key} says how many digits they have"
+            )
 
     def _is_day(self, cell: Cell) -> bool:
         if isinstance(cell, datetime):
@@ -460,6 +520,17 @@ def _with_clock(cell: Cell) -> bool:
     except RefusedRowError:
         return False
     return found is not None and found.clock is not None
+
+
+def _minute(cell: Cell) -> int:
+    """Minutes of a day with a time, counted from the calendar's first; 0 where it is none."""
+    try:
+        found = read_time([cell], TimeReading())
+    except RefusedRowError:
+        return 0
+    if found is None or found.day is None or found.clock is None:
+        return 0
+    return found.day.toordinal() * 1440 + found.clock // 60_000_000
 
 
 def _is_time(cell: Cell) -> bool:

@@ -56,7 +56,8 @@ class Diagnosis(msgspec.Struct):
         as_is: whether the command takes the file as it is; else a mapping is needed.
         command: what takes it; ``MAP.toml`` in it stands for the mapping.
         then: the command after it.
-        mapping: the draft of a mapping (TOML); empty where none is needed.
+        mapping: the draft of a mapping (TOML), of an unknown table with blanks to fill; empty where none is
+            needed, or where no header was found.
         declared: whether it was read by a mapping that was given, and nothing guessed.
     """
 

@@ -54,7 +54,9 @@ def sheets_of(
         "packages": [place for place in sys.path if Path(place).is_absolute()],
     }
     # The function's own source is the child's program, which starts quicker than this module.
-    program = f"from __future__ import annotations\n{inspect.getsource(_child)}\n_child()"
+    program = "from __future__ import annotations\n" + "\n".join(
+        [inspect.getsource(_errors_of), inspect.getsource(_child), "_child()"]
+    )
     too_much = (
         f"{name}: cannot be read within {limits.memory_bytes >> 20:,} MiB and {limits.seconds:g} s; it is "
         "damaged, or cells far apart make it huge: copy the table into a new workbook, or save it as CSV"
@@ -102,6 +104,54 @@ def _cell(value: Any) -> Cell:
     return timedelta(seconds=told)
 
 
+def _errors_of(content: bytes, number: int) -> dict[int, dict[int, str]]:
+    """``#N/A`` and its like in a sheet of an XLSX, which calamine gives as blank cells.
+
+    Args:
+        content: the workbook.
+        number: of the sheet among all, from 0.
+
+    Returns:
+        The texts by row and column, from 0; none of other forms and of what is written oddly.
+    """
+    import io
+    import re
+    import zipfile
+
+    cell = re.compile(
+        rb'<(?:\w+:)?c\s(?=[^>]*\bt="e")[^>]*\br="([A-Z]{1,3})(\d{1,7})"[^>]*>'
+        rb"(?:<(?:\w+:)?f\b[^>]*/>|<(?:\w+:)?f\b[^>]*>[^<]*</(?:\w+:)?f>)?<(?:\w+:)?v>([^<]{1,20})<"
+    )
+    found: dict[int, dict[int, str]] = {}
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            book, links = archive.read("xl/workbook.xml"), archive.read("xl/_rels/workbook.xml.rels")
+            named = re.findall(rb'<(?:\w+:)?sheet\s[^>]*\b\w+:id="([^"]*)"', book)[number]
+            link = next(each for each in re.findall(rb"<[^>]*>", links) if b'Id="%s"' % named in each)
+            target = re.findall(rb'\bTarget="([^"]*)"', link)[0].decode()
+            tail = b""
+            with archive.open(target[1:] if target.startswith("/") else f"xl/{target}") as sheet:
+                while part := sheet.read(1 << 20):
+                    part = tail + part
+                    for letters, row, text in cell.findall(part):
+                        column = 0
+                        for letter in letters:
+                            column = column * 26 + letter - 64
+                        found.setdefault(int(row) - 1, {})[column - 1] = text.decode()
+                    tail = part[-16_384:]  # a cell may go on in the next part
+    except (
+        KeyError,
+        IndexError,
+        StopIteration,
+        ValueError,
+        OSError,
+        zipfile.BadZipFile,
+        NotImplementedError,
+    ):
+        pass  # its other cells are read all the same
+    return found
+
+
 def _child() -> None:
     """The child's whole program: a JSON line for each sheet and row. Imports nothing of ours."""
     import datetime
@@ -142,15 +192,17 @@ def _child() -> None:
         sys.exit(0)
 
     try:
-        book = calamine.CalamineWorkbook.from_filelike(io.BytesIO(sys.stdin.buffer.read()))
+        content = sys.stdin.buffer.read()
+        book = calamine.CalamineWorkbook.from_filelike(io.BytesIO(content))
         cells = 0
         known = [item for item in book.sheets_metadata if item.typ == calamine.SheetTypeEnum.WorkSheet]
         if request["sheet"] is not None and request["sheet"] not in [item.name for item in known]:
             listed = ", ".join(repr(item.name) for item in known[:40])
             fail(f"has no sheet {request['sheet']!r}; its sheets are {listed}")
-        for item in known:
-            if request["sheet"] not in (None, item.name):
+        for number, item in enumerate(book.sheets_metadata):
+            if item not in known or request["sheet"] not in (None, item.name):
                 continue
+            broken = _errors_of(content, number)
             sheet = book.get_sheet_by_name(item.name)
             height = sheet.end[0] + 1 if sheet.end else 0
             hidden = item.visible != calamine.SheetVisibleEnum.Visible
@@ -161,6 +213,9 @@ def _child() -> None:
             for at, row in enumerate(sheet.iter_rows()):
                 if at >= request["rows"]:
                     break
+                for column, text in broken.get(at, {}).items():
+                    row.extend([""] * (column + 1 - len(row)))
+                    row[column] = row[column] or text
                 while row and row[-1] == "":
                     row.pop()
                 if not row:

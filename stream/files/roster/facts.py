@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _FOREVER: Final = 2**63 - 1
 LONGEST: Final = 24 * 3600 * SECOND
-"""Rule 8a: a longer duty counts for nothing until it is revised."""
+"""A longer duty is likely a mistake in a date (rule 8a)."""
 
 
 @dataclass(slots=True)
@@ -167,6 +167,7 @@ def _add(found: RosterDuties, duty_id: str, rows: list[DutyPiece]) -> None:
     found.rows[duty_id] = tuple(sorted({piece.row for piece in rows}))
     if not duty.cancelled:
         found.told["no_patch"] += not duty.patch
+        found.told["no_device"] += not duty.devices
         found.told["too_long"] += duty.end is not None and duty.end - duty.start > LONGEST
 
 

@@ -83,6 +83,7 @@ class DeviceColumns(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         radio_start, radio_end, vehicle_start, vehicle_end: for what time; without them for the whole duty.
         separators: what stands between several ids in a cell.
         remove: what is taken out of ids: blanks of a registration, dashes.
+        same: single ids that the export has otherwise than the trackers: theirs → as the trackers report it.
     """
 
     radio: Names = ()
@@ -93,6 +94,7 @@ class DeviceColumns(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     vehicle_end: Names = ()
     separators: tuple[str, ...] = (";", ",", "\n")
     remove: tuple[str, ...] = ()
+    same: dict[str, str] = {}
 
 
 class TimeReading(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -126,7 +128,10 @@ class RowReading(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         grid: whether the export has a column for each day, with times or codes as in ``columns.times``.
         skip: rows with a cell that is one of these words are passed over; of a grid such cells.
         cancelled: what stands in ``columns.cancelled`` of a cancelled booking; everything else there is then
-            none. Empty: yes, no and their like, and anything else is refused.
+            none, unless it looks like a word for cancelled. Empty: yes, no and their like, and anything else
+            is refused.
+        live: what stands there of a booking that was not cancelled, and looks as if it were.
+        ignore: columns with words for cancelled that do not cancel a booking, such as remarks.
         fill: fields that are written once for several rows below each other.
     """
 
@@ -135,6 +140,8 @@ class RowReading(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     grid: bool = False
     skip: tuple[str, ...] = ()
     cancelled: tuple[str, ...] = ()
+    live: tuple[str, ...] = ()
+    ignore: tuple[str, ...] = ()
     fill: tuple[str, ...] = ()
 
 
@@ -154,7 +161,8 @@ class RosterMapping(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         teams: their code → area ids; a code without any has no patch. A text is the name of a CSV file with
             the columns ``team`` and ``area_id``. None: the export has the patches, or there are none.
         roles: their word → ``npt``, ``pcso``, ``response`` or any other.
-        states: their word → code. ``04``, ``4.0`` and ``Code 4`` need no entry.
+        states: their word → code. ``04``, ``4.0`` and ``Code 4`` need no entry, nor does
+            ``4 - Refreshments``, where number and word agree.
         shifts: their code → times as in ``columns.times``; a code without any is no duty.
     """
 
@@ -180,7 +188,7 @@ class RosterMapping(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             f"{table}.{key}": names
             for table, struct in (("columns", self.columns), ("devices", self.devices))
             for key in struct.__struct_fields__
-            if key not in {"separators", "remove"} and (names := getattr(struct, key))
+            if key not in _NO_COLUMNS and (names := getattr(struct, key))
         }
         for number, piece in enumerate(self.piece, 1):
             for key in piece.__struct_fields__:
@@ -198,8 +206,10 @@ _TABLES: Final[Mapping[str, type[msgspec.Struct]]] = MappingProxyType(
         "digits": IdDigits,
     }
 )
+_NO_COLUMNS: Final = {"separators", "remove", "same"}
+"""Keys of ``devices`` that name no columns."""
 _WORDS: Final = ("teams", "roles", "states", "shifts")
-_LISTS: Final = {"format", "skip", "cancelled", "fill", "separators", "remove"}
+_LISTS: Final = {"format", "skip", "cancelled", "live", "ignore", "fill", "separators", "remove"}
 """Keys outside of ``columns`` for which a single text may stand for a list of one."""
 
 
@@ -295,6 +305,12 @@ def check(mapping: RosterMapping) -> None:
         raise RosterError(
             f"time.zone '{mapping.time.zone}' is no time zone: write Europe/London or UTC"
         ) from None
+    for key in ("cancelled", "live"):
+        if (words := getattr(mapping.rows, key)) and not columns.cancelled:
+            raise RosterError(
+                f"rows.{key} has words, and columns.cancelled is missing: say under [columns] in which "
+                f'column {", ".join(words[:5])} stands, cancelled = "…"'
+            )
     if mapping.rows.header < 0:
         raise RosterError("rows.header is the number of a row, as Excel shows it: 1 or more")
     known = RosterColumns.__struct_fields__
@@ -306,6 +322,9 @@ def check(mapping: RosterMapping) -> None:
             raise RosterError(f"digits.{key} is how many digits a number has in full: 1 to 20")
     if "" in mapping.devices.separators or "" in mapping.devices.remove:
         raise RosterError("devices.separators and devices.remove hold at least one character each")
+    for theirs, ours in mapping.devices.same.items():
+        if fault := "is empty" if not ours.strip() else text_fault(ours):
+            raise RosterError(f"devices.same.{theirs}: the id {fault}")
     for word, state in mapping.states.items():
         if not 0 <= state <= 255:
             raise RosterError(f"states.{word} is {state}: a state is a number from 0 to 255")
@@ -356,10 +375,8 @@ def own_names(header: Iterable[str]) -> RosterMapping | None:
     else:
         columns.pop("time", None)
         columns.pop("state", None)
-    devices = {
-        key: (key,)
-        for key in DeviceColumns.__struct_fields__
-        if key in there and key not in {"separators", "remove"}
+    devices: dict[str, Any] = {
+        key: (key,) for key in DeviceColumns.__struct_fields__ if key in there and key not in _NO_COLUMNS
     }
     mapping = RosterMapping(columns=RosterColumns(**columns), devices=DeviceColumns(**devices))
     try:
@@ -457,7 +474,7 @@ def _fields(struct: msgspec.Struct, table: str, notes: dict[str, str]) -> list[s
     for key in struct.__struct_fields__:
         lines += _comment(notes.pop(f"{table}.{key}", ""))
         value = getattr(struct, key)
-        if key not in defaults or value != defaults[key]:
+        if value != {} and (key not in defaults or value != defaults[key]):
             lines.append(f"{key} = {_value(value)}")
     return lines
 
@@ -478,6 +495,8 @@ def _value(value: Any) -> str:
         return "true" if value else "false"
     if isinstance(value, str):
         return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    if isinstance(value, dict):
+        return f"{{ {', '.join(f'{_key(key)} = {_value(item)}' for key, item in value.items())} }}"
     if isinstance(value, tuple):
         return _value(value[0]) if len(value) == 1 else f"[{', '.join(map(_value, value))}]"
     return str(value)

@@ -33,6 +33,7 @@ STATES_FILE: Final = "states.jsonl"
 IMPORTS_FILE: Final = "imports.jsonl"
 PENDING_FILE: Final = "pending.jsonl"
 _FILES: Final = (DUTIES_FILE, STATES_FILE, IMPORTS_FILE)
+_RESTORE: Final = "restore the folder from a backup"
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +112,9 @@ class RosterRecord:
         booked, _, bad = decode_duties([value for _, value in duties])
         keyed, _, worse = decode_states([value for _, value in states])
         if wrong := [*bad, *worse]:
-            raise RosterError(f"{self.folder}: what was imported cannot be read: {wrong[0].detail}")
+            raise RosterError(
+                f"{self.folder}: what was imported cannot be read: {wrong[0].detail}; {_RESTORE}"
+            )
         self.duties = {duty.duty_id: duty for duty in newest([*self.duties.values(), *booked])}
         self.states |= set(keyed)
 
@@ -170,10 +173,9 @@ def read_record(folder: Path | None, target: str) -> RosterRecord:
                 f"{folder} is the record of what went to {known}, and this would go to {target}: "
                 "name another folder"
             )
-    record.know(
-        [("", line) for line in _lines(folder / DUTIES_FILE)],
-        [("", line) for line in _lines(folder / STATES_FILE)],
-    )
+    kept = {name: _lines(folder / name) for name in (DUTIES_FILE, STATES_FILE)}
+    _refuse_lost(folder, [_decoded(line, folder / IMPORTS_FILE) for line in imports], kept)
+    record.know(*([("", line) for line in lines] for lines in kept.values()))
     by_file: dict[str, list[tuple[str, bytes]]] = {name: [] for name in _FILES}
     for line in pending:
         item = _decoded(line, folder / PENDING_FILE)
@@ -184,6 +186,17 @@ def read_record(folder: Path | None, target: str) -> RosterRecord:
         tuple(by_file[DUTIES_FILE]), tuple(by_file[STATES_FILE]), told[0][1] if told else b""
     )
     return record
+
+
+def _refuse_lost(folder: Path, imports: Sequence[dict[str, Any]], kept: dict[str, list[bytes]]) -> None:
+    """Refuses a record that has less than was sent: revisions would begin again, and count for nothing."""
+    for name, counts in ((DUTIES_FILE, ("new", "changed", "cancelled")), (STATES_FILE, ("states",))):
+        sent = sum(int(told.get(count, 0)) for told in imports for count in counts)
+        if (lost := sent - len(kept[name])) > 0:
+            raise RosterError(
+                f"{folder / name} lacks {lost:,} of {sent:,} lines that were sent: {_RESTORE}; without them "
+                "the next changes would have revisions that were sent already, and count for nothing"
+            )
 
 
 @contextmanager
@@ -210,7 +223,7 @@ def _decoded(line: bytes, path: Path) -> dict[str, Any]:
     try:
         return msgspec.json.decode(line, type=dict[str, Any])
     except (msgspec.DecodeError, UnicodeDecodeError) as failure:
-        raise RosterError(f"{path} is damaged: {failure}") from None
+        raise RosterError(f"{path} is damaged: {failure}; {_RESTORE}") from None
 
 
 def _lines(path: Path) -> list[bytes]:

@@ -11,15 +11,17 @@ from collections import Counter
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 
 from stream.core.events import MAX_REVISION, text_fault
 from stream.core.facts import Allocation, StateReport
+from stream.core.policy import DEFAULT_STATES
 from stream.files.roster.devices import allocated, with_times
 from stream.files.roster.grid import unfolded
 from stream.files.roster.mapping import RosterError, own_names
+from stream.files.roster.state_words import state_of_words
 from stream.files.roster.times import (
     LocalTime,
     RefusedRowError,
@@ -40,6 +42,14 @@ if TYPE_CHECKING:
 
 TRUE: Final = {"yes", "y", "true", "1", "x", "cancelled", "canceled"}
 FALSE: Final = {"", "no", "n", "false", "0", "-"}
+NOBODY: Final = {"-", "--", "–", "—", "?", "n/a", "none", "nil", "null", "0", "tba", "tbc", "tbd"}
+"""What people write where there is no officer or no device yet; none of them is an id."""
+_CANCELLED: Final = re.compile(
+    r"(?<![a-z])(cancel[a-z]*|canc(el)?d?|canx[a-z]*|cnx|cxl?|cxl?d|cncl|cncld|withdrawn|void(ed)?|delet(ed?|ion)|removed"
+    r"|annulled|rescinded|revoked)(?![a-z])",
+    re.IGNORECASE,
+)
+_NOT: Final = re.compile(r"(?<![a-z])(not|un|never|non)(?![a-z])", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +100,13 @@ class RefusedRow:
     day: date | None = None
 
 
+class PassedRow(NamedTuple):
+    """A row that is no duty: its number as a spreadsheet shows it, and why in a few words."""
+
+    row: int
+    why: str
+
+
 @dataclass(slots=True)
 class ReadRows:
     """What the rows of an export say.
@@ -99,9 +116,10 @@ class ReadRows:
         states: of a file of states, with the row's number.
         refused: rows not taken.
         told: what was understood in a way that somebody should know, and how often.
-        rows: how many rows there are, without blank ones.
+        rows: how many rows there are, without blank ones and those that are not the table's.
         days: of a grid, the days that have a column; a blank cell then says that there is no duty.
-        passed: how many were passed over as the mapping says: absences, totals, repeated headings.
+        passed: those passed over as the mapping says.
+        left_out: those below the header that are not the table's: totals, headings, rules.
     """
 
     pieces: list[DutyPiece] = field(default_factory=list)
@@ -110,7 +128,8 @@ class ReadRows:
     told: Counter[str] = field(default_factory=Counter)
     rows: int = 0
     days: tuple[date, ...] = ()
-    passed: int = 0
+    passed: list[PassedRow] = field(default_factory=list)
+    left_out: list[PassedRow] = field(default_factory=list)
 
 
 def choose(
@@ -165,25 +184,27 @@ def read_rows(table: ForeignTable, mapping: RosterMapping) -> ReadRows:
         RosterError: a column that the mapping names is not there, or those of the days; the message names the
             nearest one.
     """
+    rows = len(table.rows)
     table, mapping, days = unfolded(table, mapping)
     found = _Reader(table, mapping).read()
-    found.days = days
+    found.rows, found.days = rows, days
     return found
 
 
-def _folded(text: str) -> str:
+def folded(text: str) -> str:
+    """A name or word as it is compared: without regard to case and blanks."""
     return " ".join(text.replace("\xa0", " ").split()).casefold()
 
 
 def _columns(table: ForeignTable, mapping: RosterMapping) -> dict[str, tuple[int, ...]]:
     """Which columns each key of the mapping names."""
-    places = {_folded(name): at for at, name in reversed(list(enumerate(table.columns)))}
+    places = {folded(name): at for at, name in reversed(list(enumerate(table.columns)))}
     exact = {name: at for at, name in enumerate(table.columns)}
     found = {}
     for key, names in mapping.used().items():
         for name in names:
-            if name not in exact and _folded(name) not in places:
-                near = get_close_matches(_folded(name), places, 1, 0.6)
+            if name not in exact and folded(name) not in places:
+                near = get_close_matches(folded(name), places, 1, 0.6)
                 hint = f"did you mean '{table.columns[places[near[0]]]}'? " if near else ""
                 where = "no header was found; say rows.header" if table.header is None else "it has"
                 listed = ", ".join(table.columns[:40])
@@ -191,8 +212,13 @@ def _columns(table: ForeignTable, mapping: RosterMapping) -> dict[str, tuple[int
                     f"{table.name}: {key} names the column '{name}', which is not there; "
                     f"{hint}{where}: {listed}"
                 )
-        found[key] = tuple(exact.get(name, places.get(_folded(name), 0)) for name in names)
+        found[key] = tuple(exact.get(name, places.get(folded(name), 0)) for name in names)
     return found
+
+
+def says_cancelled(text: str) -> bool:
+    """Whether a text has a word that duty systems use for cancelled: ``CANX``, ``Cxl'd``, ``void``."""
+    return bool(_CANCELLED.search(text)) and not _NOT.search(text)
 
 
 # --- Rows ------------------------------------------------------------------------------------------------
@@ -206,14 +232,16 @@ class _Reader:
         # Times within a cell, and those of [shifts], are of the usual forms, whatever whole cells look like.
         self._usual = msgspec.structs.replace(mapping.time, format=())
         self._at = _columns(table, mapping)
-        self._skip = {_folded(word) for word in mapping.rows.skip}
-        self._cancelled = {_folded(word) for word in mapping.rows.cancelled}
+        self._skip = {folded(word) for word in mapping.rows.skip}
+        self._cancelled = {folded(word) for word in mapping.rows.cancelled}
+        self._live = {folded(word) for word in mapping.rows.live}
         teams = mapping.teams
-        self._teams = None if not isinstance(teams, dict) else {_folded(key): teams[key] for key in teams}
-        self._roles = {_folded(key): value for key, value in mapping.roles.items()}
-        self._states = {_folded(key): value for key, value in mapping.states.items()}
-        self._shifts = {_folded(key): value for key, value in mapping.shifts.items()}
+        self._teams = None if not isinstance(teams, dict) else {folded(key): teams[key] for key in teams}
+        self._roles = {folded(key): value for key, value in mapping.roles.items()}
+        self._states = {folded(key): value for key, value in mapping.states.items()}
+        self._shifts = {folded(key): value for key, value in mapping.shifts.items()}
         self._separators = re.compile("|".join(map(re.escape, mapping.devices.separators)) or r"(?!)")
+        self._same = {folded(theirs): ours for theirs, ours in mapping.devices.same.items()}
         self._midnights: set[str] = set()
         self._found = ReadRows()
 
@@ -226,12 +254,13 @@ class _Reader:
             if any(isinstance(row.cells[column], datetime) for row in rows for column in at):
                 self._midnights.add(key)
         last: dict[str, tuple[Cell, ...]] = {}
-        found.rows = len(rows) + len(self._table.left_out)
-        found.passed = len(self._table.left_out)
+        found.left_out = [PassedRow(item.number, _LEFT_OUT[item.why]) for item in self._table.left_out]
+        self._tell_numbers()
         for row in rows:
             cells = list(row.cells)
-            if self._skip and self._skip & {_folded(text_of(cell)) for cell in cells}:
-                found.passed += 1
+            word = next((text for cell in cells if folded(text := text_of(cell)) in self._skip), None)
+            if word is not None:
+                found.passed.append(PassedRow(row.number, f"'{word}' is in rows.skip"))
                 continue
             for name in self._map.rows.fill:
                 at = self._at.get(f"columns.{name}", ())
@@ -242,6 +271,16 @@ class _Reader:
                         cells[column] = cell
             self._row(row.number, cells, row.extra)
         return found
+
+    def _tell_numbers(self) -> None:
+        """Counts ids that a workbook has as numbers: their leading zeros, if they had any, are gone."""
+        if self._table.kind != "workbook":
+            return
+        for key in self._map.digits.__struct_fields__:
+            at = self._at.get(f"columns.{key}", self._at.get(f"devices.{key}", ()))
+            if not getattr(self._map.digits, key):
+                numbers = [row.cells[column] for row in self._table.rows for column in at]
+                self._found.told[f"digits_{key}"] = sum(type(cell) is int for cell in numbers)
 
     def _row(self, row: int, cells: Sequence[Cell], extra: Sequence[Cell]) -> None:
         officer = own = ""
@@ -257,7 +296,7 @@ class _Reader:
             else:
                 pieces = list(self._pieces(row, officer, own, day, cells, told))
                 if not pieces:
-                    self._found.passed += 1
+                    self._found.passed.append(PassedRow(row, "by [shifts] no duty"))
                 self._found.pieces += pieces
         except RefusedRowError as failure:
             day = day or self._about(cells)
@@ -295,7 +334,7 @@ class _Reader:
 
     def _officer(self, cells: Sequence[Cell]) -> str:
         officer = self._id(cells, "columns.officer_id", "officer_id", self._map.digits.officer_id)
-        if not officer:
+        if not officer or folded(self._text(cells, "columns.officer_id")) in NOBODY:
             raise RefusedRowError("no_officer", "there is no officer_id")
         return officer
 
@@ -315,9 +354,18 @@ class _Reader:
 
     def _is_cancelled(self, cells: Sequence[Cell]) -> bool:
         text = self._text(cells, "columns.cancelled")
-        word = _folded(text)
+        word = folded(text)
+        if word in self._live:
+            return False
+        if word in self._cancelled:
+            return True
         if self._cancelled:
-            return word in self._cancelled
+            if not says_cancelled(text):
+                return False
+            raise RefusedRowError(
+                "bad_value",
+                f"does '{text}' mean cancelled? List it in rows.cancelled if it does, else in rows.live",
+            )
         if word in TRUE or word in FALSE:
             return word in TRUE
         raise RefusedRowError(
@@ -331,7 +379,7 @@ class _Reader:
             if fault := text_fault(area):
                 raise RefusedRowError("bad_value", f"patch {fault}")
         if not areas and self._teams is not None:
-            known = self._teams.get(_folded(team or ""))
+            known = self._teams.get(folded(team or ""))
             if known is None:
                 raise RefusedRowError(
                     "unknown_team",
@@ -381,7 +429,7 @@ class _Reader:
                 start=when.start,
                 end=when.end,
                 name=name,
-                role=self._roles.get(_folded(role), role) if role else None,
+                role=self._roles.get(folded(role), role) if role else None,
                 team=team,
                 patch=patch,
                 devices=devices,
@@ -428,14 +476,14 @@ class _Reader:
         """The pieces of ``0700-1100, 1500-1900``, or of the code of a shift."""
         if not text:
             raise RefusedRowError("no_start", "there are no times")
-        parts = self._shifts.get(_folded(text))
+        parts = self._shifts.get(folded(text))
         if parts is None:
             parts = tuple(part for part in re.split(r"[,;/&+\n]|\band\b", text) if part.strip())
         after: int | None = None
         for part in parts:
             ends = re.split(r"\s*(?:-|–|—|\bto\b|\buntil\b)\s*", part.strip())
             if len(ends) != 2:
-                known = get_close_matches(_folded(text), list(self._shifts), 1, 0.6)
+                known = get_close_matches(folded(text), list(self._shifts), 1, 0.6)
                 hint = f"; did you mean '{known[0]}'?" if known else ""
                 raise RefusedRowError(
                     "unknown_shift", f"'{text}' is neither times like 0700-1700 nor among [shifts]{hint}"
@@ -449,16 +497,26 @@ class _Reader:
 
     # Devices
 
-    def _named(self, cells: Sequence[Cell]) -> Iterator[tuple[str, str, LocalTime | None, LocalTime | None]]:
+    def _named(
+        self, cells: Sequence[Cell], told: Counter[str]
+    ) -> Iterator[tuple[str, str, LocalTime | None, LocalTime | None]]:
         """The devices of a row: id, kind, and the start and end of their allocations as far as told."""
         for kind in ("radio", "vehicle"):
             start, end = (self._time(cells, f"devices.{kind}_{edge}") for edge in ("start", "end"))
             for cell in self._cells(cells, f"devices.{kind}"):
                 for part in self._split(text_of(cell)):
+                    if folded(part) in NOBODY:
+                        told["blank_device"] += 1
+                        continue
                     device, *times = with_times(part, start, end, self._usual)
                     for removed in self._map.devices.remove:
                         device = device.replace(removed, "")
-                    device = _known(device.strip(), kind, getattr(self._map.digits, kind))
+                    written = device.strip()
+                    device = _known(written, kind, getattr(self._map.digits, kind))
+                    for theirs in (written, device):
+                        if (ours := self._same.get(folded(theirs))) is not None:
+                            device = ours
+                            break
                     if device:
                         yield device, kind, times[0], times[1]
 
@@ -467,7 +525,7 @@ class _Reader:
     ) -> list[tuple[Allocation, ...]]:
         """The allocations of each piece of a row."""
         found: list[dict[Allocation, None]] = [{} for _ in spans]
-        for device, kind, start, end in self._named(cells):
+        for device, kind, start, end in self._named(cells, told):
             held = [allocated(device, kind, start, end, when, self._how) for when in spans]
             for piece, item in zip(found, held, strict=True):
                 if item is not None:
@@ -495,11 +553,20 @@ class _Reader:
         return StateReport(officer, at, self._code(self._text(cells, "columns.state")))
 
     def _code(self, text: str) -> int:
-        if (known := self._states.get(_folded(text))) is not None:
+        if (known := self._states.get(folded(text))) is not None:
             return known
-        if (match := _CODE.fullmatch(text)) and int(match[1]) <= 255:
-            return int(match[1])
-        near = get_close_matches(_folded(text), list(self._states), 1, 0.6)
+        if numbered := numbered_state(text):
+            code, words = numbered
+            if not words or state_of_words(words) == code:
+                return code
+            raise RefusedRowError(
+                "unknown_state",
+                f"'{text}' has a number and a word that do not agree: {code} is "
+                + (DEFAULT_STATES[code].name.replace("_", " ") if code in DEFAULT_STATES else "not named")
+                + " in the rules"
+                + f"; write '\"{text}\" = …' in [states], with the number that it means",
+            )
+        near = get_close_matches(folded(text), list(self._states), 1, 0.6)
         hint = (
             f"did you mean '{near[0]}'?" if near else f"write '\"{text}\" = 4' in [states], with its number"
         )
@@ -507,11 +574,26 @@ class _Reader:
 
 
 _CODE: Final = re.compile(
-    r"(?:(?:code|state|status|st|s)\.?[ :#-]*)?0*(\d{1,3})(?:[.,]0+)?(?:\s*[-:–]\s*\D.*|\s+[^\W\d].*)?",
+    r"(?:(?:code|state|status|st|s)\.?[ :#-]*)?0*(\d{1,3})(?:[.,]0+)?(?:\s*[-:–]\s*(\D.*)|\s+([^\W\d].*))?",
     re.IGNORECASE | re.ASCII,
 )
 """``04``, ``4.0``, ``Code 4``, ``Status: 4``, ``4 - Refreshments``."""
 
+
+def numbered_state(text: str) -> tuple[int, str] | None:
+    """The number of a state and the words behind it, which may be none; None where no number leads."""
+    match = _CODE.fullmatch(text)
+    if match is None or int(match[1]) > 255:
+        return None
+    return int(match[1]), match[2] or match[3] or ""
+
+
+_LEFT_OUT: Final = {
+    "total": "a total",
+    "heading": "one cell alone",
+    "header": "the header again",
+    "rule": "dashes",
+}
 _SHORTENED: Final = re.compile(r"\d(?:[.,]\d+)?E\+?\d+", re.IGNORECASE | re.ASCII)
 _BROKEN: Final = {"#N/A", "#REF!", "#VALUE!", "#NAME?", "#DIV/0!", "#NULL!", "#NUM!"}
 

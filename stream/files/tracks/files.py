@@ -40,7 +40,7 @@ class TrackFixes:
     """Some rows of a file as fixes.
 
     Attributes:
-        fixes: what is usable (rule 2, judged by the event's own ``received`` where it has one).
+        fixes: what is usable (rule 2, judged by the event's own receipt where it states one).
         line: ``int64[len(fixes)]``, where each stands in the file, as in :class:`TrackRows`.
         rejects: the others; ``index`` is their line.
         heard: what was heard of each device by day, rejects among it (rule 22).
@@ -124,6 +124,9 @@ def read_rows(path: Path, *, chunk: int = CHUNK) -> Iterator[TrackRows]:
         ) from failure
 
 
+_WORKBOOKS: Final = {".xlsx", ".xlsm", ".xlsb", ".xls", ".ods"}
+
+
 def form_of(path: Path) -> str:
     """Which form a file has: ``csv``, ``jsonl``, ``parquet``, ``gpx`` or ``nmea``.
 
@@ -149,7 +152,12 @@ def form_of(path: Path) -> str:
         if (b"device_id" in first or b"officer_id" in first) and b"," in first:
             return "csv"
         raise TracksError(
-            f"{path.name}: not a form of tracks; give CSV, JSON lines (.jsonl), Parquet, GPX or NMEA"
+            f"{path.name}: not a form of tracks; give CSV, JSON lines (.jsonl), Parquet, GPX or NMEA. "
+            + (
+                "Take a workbook to 'patrol doctor', and one of bookings on to 'patrol roster import'"
+                if suffixes and suffixes[-1] in _WORKBOOKS
+                else "'patrol doctor' says what a file is and what takes it"
+            )
         )
     return form
 

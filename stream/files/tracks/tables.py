@@ -37,6 +37,10 @@ _BOOKING_TEXTS: Final = (*_BOOKING_NEEDED[:2], "name", "role", "team")
 _BOOKING_DEVICES: Final = {"radio": "radio", "device_id": "radio", "vehicle": "vehicle"}
 """The columns of a booking that name devices for the whole duty, and what they are."""
 _BOOKING: Final = (*_BOOKING_TEXTS, "revision", "start", "end", "patch", "cancelled", *_BOOKING_DEVICES)
+_DECIDING: Final = frozenset(
+    {"received", "valid", "outdated", "error_m", "revision", "end", "patch", "cancelled", "radio", "vehicle"}
+)
+"""Fields that a table may lack, and that decide what is counted."""
 _ANY_BYTES: Final = (
     "latin-1"  # Arrow stumbles over broken rows that are not UTF-8, so that all are made to be
 )
@@ -67,7 +71,7 @@ def read_csv(path: Path, chunk: int) -> Iterator[TrackRows]:
     broken: list[Reject] = []
 
     def refuse(row: Any) -> str:
-        detail = f"{row.actual_columns} columns where the header has {row.expected_columns}"
+        detail = _columns_told(row.actual_columns, row.expected_columns, 1 + (row.text or "").count("\n"))
         broken.append(Reject(int(row.number), Reason.BAD_VALUE, detail))
         return "skip"
 
@@ -205,16 +209,32 @@ def _columns(path: Path, header: list[str]) -> tuple[str, ...]:
 
 
 def _known(path: Path, header: list[str], needed: Iterable[str], wanted: Iterable[str]) -> tuple[str, ...]:
+    wanted = tuple(wanted)
+    for name in header:
+        # Passed over, a cancelled booking would count, and what is no fix would be one.
+        meant = name.casefold()
+        if name != meant and meant in _DECIDING and meant in wanted and meant not in header:
+            raise TracksError(f"{path.name}: the column {name!r} is not read: write {meant!r}, or rename it")
     for name in needed:
         if name not in header:
+            listed = ", ".join(header)[:200] or "none"
             raise TracksError(
-                f"{path.name}: no column {name!r}; its columns are {', '.join(header)[:200] or 'none'}"
+                f"{path.name}: no column {name!r}; its columns are {listed}; "
+                "'patrol doctor' says what the file is, and what takes it"
             )
     present = tuple(name for name in header if name in wanted)
     for name in present:
         if header.count(name) > 1:
             raise TracksError(f"{path.name}: two columns are named {name!r}; rename one")
     return present
+
+
+def _columns_told(found: int, wanted: int, lines: int) -> str:
+    """What is wrong with a row of so many columns, which may have swallowed the lines behind it."""
+    told = f"{found} columns where the header has {wanted}"
+    if lines == 1:
+        return told
+    return f"{told}; a quotation mark that is not closed makes one row of {lines:,} lines: correct it"
 
 
 def _of_bookings(header: list[str]) -> bool:
@@ -255,7 +275,7 @@ def _read_bookings(path: Path, header: list[str], chunk: int) -> Iterator[TrackR
                 }
                 duty = row["duty_id"] if len(cells) == len(header) else ""
                 if len(cells) != len(header):
-                    told = f"{len(cells)} columns where the header has {len(header)}"
+                    told = _columns_told(len(cells), len(header), table.line_num - number + 1)
                     rejects.append(Reject(number, Reason.BAD_VALUE, told))
                 elif duty and "revision" not in present and duty in seen:
                     told = (

@@ -44,6 +44,10 @@ _START: Final = re.compile(r"[$!]")
 _SENTENCE: Final = re.compile(r"\$([A-Z]{2})([A-Z]{3}),([ -)+-~]*)(?:\*([0-9A-Fa-f]{2}))?", re.ASCII)
 _TAKEN: Final = {"RMC": 9, "GGA": 8, "GLL": 6, "GNS": 8}
 """The sentences with a position, and how many fields each has at least."""
+_LATITUDE_AT: Final = {"RMC": 3, "GGA": 2, "GLL": 1, "GNS": 2}
+"""Which field is the latitude; the longitude is two further on."""
+_PAST_AN_HOUR: Final = re.compile(r"\d*[6-9]\d(?:\.\d*)?", re.ASCII)
+"""``ddmm.mm`` with minutes that are none, as of decimal degrees without their point."""
 _OTHER: Final = re.compile(r"[$!][A-Z]{2,8}(?:,|\*|$)", re.ASCII)
 _NOT_BY_SATELLITES: Final = frozenset("NEMS")
 _NO_QUALITY: Final = frozenset({0, 6, 7, 8})
@@ -152,7 +156,7 @@ class Nmea:
             if not valid:
                 raise RejectedError(NOT_A_FIX, f"{kind} without a position: the receiver had no fix")
             raise missing(f"{kind} has no {'time' if located else 'position'} that can be read")
-        if said.NS not in "NS" or said.EW not in "EW":
+        if said.NS not in {"N", "S"} or said.EW not in {"E", "W"}:
             raise bad_value(f"{kind} has hemispheres {said.NS!r} and {said.EW!r}")
         of_day = _of_day(at)
         done: list[Outcome] = []
@@ -221,6 +225,10 @@ def _parse(text: str, *, has_checksum: bool) -> Any:
     fields, needed = content.split(","), _TAKEN[content[2:5]]
     if said is None or len(fields) <= needed:
         raise bad_value(f"{content[2:5]} with {len(fields) - 1} fields: at least {needed} are needed")
+    at = _LATITUDE_AT[content[2:5]]
+    for angle in (fields[at], fields[at + 2]):
+        if _PAST_AN_HOUR.fullmatch(angle):
+            raise bad_value(f"{content[2:5]} has an angle of 60 minutes or more: {angle[:20]}")
     if content[2:5] == "RMC" and fields[9] and not isinstance(said.date, date):
         raise bad_value(f"RMC has a date that is none: {fields[9][:20]}")
     return _Said(said)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TextIO
 
@@ -155,6 +156,8 @@ class PrintedBuffer:
     def __init__(self, events: TextIO, rejects: TextIO) -> None:
         self._events = events
         self._rejects = rejects
+        self._printed = 0
+        self._reasons: Counter[str] = Counter()
 
     async def accept(self, records: Sequence[Record]) -> None:
         """Prints records."""
@@ -166,11 +169,19 @@ class PrintedBuffer:
             if record.topic == topics.DEAD_LETTERS:
                 said = dict(record.headers)
                 detail = printable(said["detail"].decode())
+                self._reasons[said["reason"].decode()] += 1
                 raw = printable(record.value[:200].decode("utf-8", "replace"))
                 click.echo(f"{said['reason'].decode()}: {detail}: {raw}", file=self._rejects)
             else:
                 click.echo(record.value.decode(), file=self._events)
+                self._printed += 1
         return True
+
+    def summary(self) -> str:
+        """How many events there were, and how many rejects by reason, in a line."""
+        reasons = ", ".join(f"{count:,} {reason}" for reason, count in sorted(self._reasons.items()))
+        said = f"{self._printed:,} position{'' if self._printed == 1 else 's'}"
+        return f"{said}; rejected: {reasons or 'none'}"
 
     async def next(self, at_most: int) -> Batch:
         """Never: nothing is sent."""

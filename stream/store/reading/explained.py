@@ -13,7 +13,7 @@ import numpy as np
 from geo.matching.history import FOREVER
 from stream.core.calendar import microseconds, moment
 from stream.core.explaining.explanation import cut_open
-from stream.core.explaining.parts import Found, area_names
+from stream.core.explaining.parts import Found, area_names, near_ids
 from stream.core.explaining.wording import Named, moment_words, officer_names
 from stream.core.policy import BEGINNING
 from stream.core.shares import FORCE, NEIGHBOURHOOD, OFFICER
@@ -55,6 +55,16 @@ def from_database(
             f"where not cancelled and {mine}".encode(),
             {"wanted": wanted},
         ).fetchall()
+        others: list[str] = []
+        if booked[0] is None and scope != FORCE:
+            named = "officer_id" if scope == OFFICER else "unnest(patch)"
+            others = [
+                name
+                for (name,) in connection.execute(
+                    f"select distinct {named} from duty join officer using (officer) "
+                    f"where not cancelled".encode()
+                )
+            ]
         keys = connection.execute(
             f"select distinct officer, duty from duty join officer using (officer) "
             f"where not cancelled and start_at < %(end)s and (end_at is null or end_at > %(start)s) "
@@ -75,6 +85,7 @@ def from_database(
             if start < item.valid_from < end or item in areas.in_force(published, start)
         ]
         sets = [areas.read(connection, item.version, item.kind) for item in concerned]
+    names = area_names(*sets)
     return Found(
         cut_open(slices, until),
         duties,
@@ -83,16 +94,18 @@ def from_database(
         until,
         min((item.valid_from for item in published), default=FOREVER),
         Named(
-            area_names(*sets) | officer_names(duties),
+            names | officer_names(duties),
             tuple(
                 f"{item.kind.value} version {item.version}"
                 + ("" if item.valid_from <= BEGINNING else f" from {moment_words(item.valid_from)}")
                 for item in concerned
             ),
             None if newest == -FOREVER else newest,
+            frozenset(area for kind, area in names if kind == NEIGHBOURHOOD) or None,
         ),
         None if booked[0] is None else (microseconds(booked[0]), microseconds(booked[1])),
         doubts=doubts,
+        near=near_ids(wanted, others),
     )
 
 
