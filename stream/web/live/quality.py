@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from stream.web.boundaries.published import Boundaries
     from stream.web.live.pulse import Moment, Pulse
 
+MISTAKES = tuple(name for name in LIVE if name != "not_booked")
+"""What is told in words: a spare car that nobody booked reports too, and is only listed."""
+
 KEPT_S = 30.0
 """For so long an answer is given again, however many ask."""
 
@@ -94,7 +97,7 @@ class LiveQuality:
                 for area in shapes.areas
             },
         )
-        told = warnings(found, where="")
+        told = warnings(found.only(*MISTAKES), where="")
         return QualityJson(
             as_of=rfc3339(now),
             text=answer_text(len(moment.picture.duties), len(told)),
