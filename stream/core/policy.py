@@ -91,7 +91,8 @@ class Policy:
         frozen_s: rule 21, the shortest run of equal coordinates that may be a frozen receiver, seconds.
         frozen_speed_mps: rule 21, a fix of such a run that states a higher speed speaks against it, metres a
             second.
-        apart_m: rule 21, how far an officer's devices are from each other to contradict, metres.
+        apart_m: rule 21, how far an officer's devices are from each other to contradict; rule 4a, how
+            long two impossible legs are at least for what lies between to be unknown, metres.
         apart_s: rule 21, and for how long, seconds.
         apart_speed_mps: rule 21, how fast a vehicle's leg is that is somewhere else than its officer's radio,
             metres a second.

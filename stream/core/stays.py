@@ -141,10 +141,14 @@ def _perhaps_faster(fixes: Fixes, limit_mps: np.float64) -> NDArray[np.bool_]:
     return fast
 
 
+def _between_m(fixes: Fixes, a: NDArray[np.int64], b: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Metres from rows to rows, straight."""
+    return distance_m(fixes.lon[a], fixes.lat[a], fixes.lon[b], fixes.lat[b])
+
+
 def _speed_mps(fixes: Fixes, a: NDArray[np.int64], b: NDArray[np.int64]) -> NDArray[np.float64]:
     """Metres a second from rows to rows, straight."""
-    lon, lat, time = fixes.lon, fixes.lat, fixes.time
-    return distance_m(lon[a], lat[a], lon[b], lat[b]) / ((time[b] - time[a]) / SECOND)
+    return _between_m(fixes, a, b) / ((fixes.time[b] - fixes.time[a]) / SECOND)
 
 
 def impossible(kept: Fixes, policies: Policies) -> NDArray[np.bool_]:
@@ -171,7 +175,8 @@ def lost_legs(kept: Fixes, policies: Policies) -> NDArray[np.bool_]:
 
     Impossible ones, and what lies between two of them: a device that was there must have driven there and
     back. So the legs of fixes that are at most ``max_gap_s`` apart, first to last, with nothing impossible
-    among them, an impossible leg before and behind, and a way that can be driven past them.
+    among them, an impossible leg of more than ``apart_m`` before and behind, and a way that can be driven
+    past them. (Shorter ones may be the error of a position, as with a report a second.)
     """
     lost = impossible(kept, policies)
     legs = np.flatnonzero(lost)
@@ -182,8 +187,12 @@ def lost_legs(kept: Fixes, policies: Policies) -> NDArray[np.bool_]:
     away = (last > first) & (kept.device[before] == kept.device[after])
     away &= kept.time[last] - kept.time[first] <= span
     at = np.flatnonzero(away)
-    limit = np.broadcast_to(policies.setting(lambda p: p.jump_speed_mps, start), len(before))[at]
-    at = at[_speed_mps(kept, before[at], after[at]) <= limit]
+    limit, apart = (
+        np.broadcast_to(policies.setting(setting, start), len(before))[at]
+        for setting in (lambda p: p.jump_speed_mps, lambda p: p.apart_m)
+    )
+    there = np.minimum(_between_m(kept, before[at], first[at]), _between_m(kept, last[at], after[at]))
+    at = at[(there > apart) & (_speed_mps(kept, before[at], after[at]) <= limit)]
     lost[ranges(first[at], last[at])[1]] = True
     return lost
 

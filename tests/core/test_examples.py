@@ -286,6 +286,19 @@ def test_who_leaves_another_way_was_there() -> None:
     ]
 
 
+@pytest.mark.parametrize(("metres", "known"), [(490, True), (510, False)])
+def test_a_short_impossible_leg_may_be_an_error(metres: int, known: bool) -> None:
+    """Rule 4a: between two impossible legs of at most apart_m the device is where its positions are."""
+    there = [fix(second, -500 - metres) for second in (61, 62, 63, 64, 65)]
+    case = Case([*held(0, 60), *there, *held(66, 126)], [duty(0, 120)])
+    assert case.rows() == [
+        (0, 60, "on_patch", ""),
+        *([(60, 61, "unknown", ""), (61, 65, "on_patch", ""), (65, 66, "unknown", "")] if known else []),
+        *([] if known else [(60, 66, "unknown", "")]),
+        (66, 120, "on_patch", ""),
+    ]
+
+
 @pytest.mark.parametrize("error_m", [0.0, None])
 def test_zero_error(error_m: float | None) -> None:
     """Zero error: a fix a minute 1.4 m inside A with an error of 0 counts as with none: low 0, high 1."""

@@ -234,3 +234,20 @@ def test_the_outermost_fix_at_hand_is_not_trusted(more_before: bool, more_after:
     assert bool(window.short[0]) is (more_before or more_after)
     if not window.short[0]:
         assert (window.low[0], window.high[0]) == (time[0], time[4])
+
+
+@many(20)
+@given(st.integers(0, 2**32 - 1), st.floats(1, 60))
+def test_noise_of_a_report_a_second_loses_only_the_legs_that_are_too_fast(seed: int, noise_m: float) -> None:
+    """A standing receiver's error, anew each second, makes legs too fast; between them it is known (4a)."""
+    north, east = np.random.default_rng(seed).normal(0, noise_m, (2, 600))
+    fixes = fix_columns(
+        [
+            ("R1", OPENING + second * SECOND, -1.13 + x / 67_700, 52.63 + y / 111_195, None)
+            for second, (x, y) in enumerate(zip(east.tolist(), north.tolist(), strict=True))
+        ]
+    )
+    kept = take(fixes, ~jumps(fixes, POLICIES))
+    lost = lost_legs(kept, POLICIES)
+    event(f"{'some' if lost.any() else 'no'} legs are too fast")
+    assert np.array_equal(lost, impossible(kept, POLICIES))

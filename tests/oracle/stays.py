@@ -68,18 +68,19 @@ def impossible(a: Fix, b: Fix, jump_mps: float) -> bool:
     return _speed_mps(a, b) > jump_mps
 
 
-def nobody_drove(track: Sequence[Fix], jump_mps: float, max_gap_s: int) -> list[bool]:
+def nobody_drove(track: Sequence[Fix], jump_mps: float, max_gap_s: int, apart_m: float = 500.0) -> list[bool]:
     """Rule 4a for each leg of a track without jumps: impossible, or between two that are.
 
     Between: of fixes at most ``max_gap_s`` from the first to the last, where from the fix before the one
-    impossible leg to the fix behind the other there is a way that can be driven.
+    impossible leg to the fix behind the other there is a way that can be driven, and both legs are longer
+    than ``apart_m``.
     """
     found = [impossible(a, b, jump_mps) for a, b in pairwise(track)]
     bad = [leg for leg, gone in enumerate(found) if gone]
     for one, two in pairwise(bad):
-        if track[two][1] - track[one + 1][1] <= max_gap_s * SECOND and not impossible(
-            track[one], track[two + 1], jump_mps
-        ):
+        short = track[two][1] - track[one + 1][1] <= max_gap_s * SECOND
+        far = all(distance_m(track[leg], track[leg + 1]) > apart_m for leg in (one, two))
+        if short and far and not impossible(track[one], track[two + 1], jump_mps):
             found[one:two] = [True] * (two - one)
     return found
 
