@@ -150,7 +150,7 @@ def tangled(shape: Any) -> bool:
         return True
     edges = shapely.linestrings(np.stack((xy[starts], xy[starts + 1]), axis=1))
     tree = shapely.STRtree(edges)
-    most = max(1, min(4_096, _TANGLE_STEP // max(1, len(edges))))
+    most = min(4_096, _TANGLE_STEP // max(1, len(edges)))
     at, step, pairs, crossings = 0, 1, 0, 0
     while at < len(edges):
         one, other = tree.query(edges[at : at + step])

@@ -125,7 +125,7 @@ class DecidingEdges:
         # Legs of like error and length are looked up together: the widest margin of a group is used for all.
         for part in self._groups(busy, lon0, lat0, lon1, lat1, error_m):
             legs = tuple(column[part] for column in (lon0, lat0, lon1, lat1, error_m))
-            leg, start, classes = self._pieces(*self._intervals(*legs))
+            leg, start, classes = self._pieces(len(part), *self._intervals(*legs))
             found.append((part[leg], start, classes))
         leg, start, classes = (np.concatenate(column) for column in zip(*found, strict=True))
         order = np.argsort(leg, kind="stable")
@@ -268,11 +268,13 @@ class DecidingEdges:
     # ── from edges to sets of classes ─────────────────────────────────────────────────────────────────────
 
     def _pieces(
-        self, leg: NDArray[np.int64], edge: NDArray[np.intp], low: Floats, high: Floats
+        self, count: int, leg: NDArray[np.int64], edge: NDArray[np.intp], low: Floats, high: Floats
     ) -> tuple[NDArray[np.int64], Floats, NDArray[np.int32]]:
-        """Intervals of edges → pieces of legs with the set of classes near each."""
-        legs = np.unique(leg)
-        at = np.searchsorted(legs, leg)
+        """Intervals of edges → pieces of legs, of which there are ``count``, with the set of classes near."""
+        met = np.zeros(count, np.bool_)
+        met[leg] = True
+        legs = np.flatnonzero(met)
+        at = (np.cumsum(met) - 1)[leg]
         # Every instant at which an edge comes near or is left, once; and the legs' starts and ends.
         owner = np.concatenate([at, at, np.arange(len(legs)), np.arange(len(legs))])
         time = np.concatenate([low, high, np.zeros(len(legs)), np.ones(len(legs))])

@@ -69,7 +69,7 @@ class AreaHistory:
 
     def version_at(self, times: NDArray[np.int64]) -> NDArray[np.int64]:
         """The version in force at each time: ``int64[n]``, -1 before the first."""
-        return np.searchsorted(self.starts, times, side="right").astype(np.int64) - 1
+        return np.searchsorted(self.starts, times, side="right") - 1
 
     def span(self, version: int) -> tuple[int, int]:
         """The time during which a version (-1: none yet) is in force."""

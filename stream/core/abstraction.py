@@ -173,7 +173,7 @@ def _sums(
 ) -> dict[int, list[tuple[Key, int]]]:
     """Whole microseconds by duty and by what they are itemised by."""
     columns = [duty, *keys]
-    order = np.lexsort(columns[::-1])
+    order = np.lexsort(columns)
     first = np.ones(len(order), np.bool_)
     first[1:] = np.any([column[order][1:] != column[order][:-1] for column in columns], axis=0)
     at = np.flatnonzero(first)

@@ -118,7 +118,7 @@ def jumps(fixes: Fixes, policies: Policies) -> NDArray[np.bool_]:
     if len(fixes) < 3:
         return ignored
     limit = np.broadcast_to(policies.setting(lambda p: p.jump_speed_mps, fixes.time), len(fixes))
-    fast = _perhaps_faster(fixes, limit.min())
+    fast = perhaps_faster(fixes, limit.min())
     at = np.flatnonzero(fast[:-1] & fast[1:]) + 1
     if len(at):
         top = limit[at]
@@ -129,15 +129,24 @@ def jumps(fixes: Fixes, policies: Policies) -> NDArray[np.bool_]:
     return ignored
 
 
-def _perhaps_faster(fixes: Fixes, limit_mps: np.float64) -> NDArray[np.bool_]:
+METRES_A_DEGREE = np.pi / 180 * EARTH_RADIUS_M * (1 + 1e-9)
+"""A little more than a degree of a great circle has."""
+_BLOCK = 1 << 14
+"""How many legs at once: what is computed of them stays in the processor's cache."""
+
+
+def perhaps_faster(fixes: Fixes, limit_mps: float | np.floating) -> NDArray[np.bool_]:
     """Which legs of fixes in order may be faster than a limit: ``bool[n - 1]``, none that joins two devices.
 
     |Δlat| + |Δlon| bounds the great circle from above, so only the few fast legs need the exact distance.
     """
-    bound = np.abs(np.diff(fixes.lon)) + np.abs(np.diff(fixes.lat))
-    reach = limit_mps * (np.diff(fixes.time) / SECOND)
-    fast: NDArray[np.bool_] = bound * (np.pi / 180 * EARTH_RADIUS_M * (1 + 1e-9)) > reach
-    fast &= fixes.device[1:] == fixes.device[:-1]
+    fast = np.empty(max(len(fixes) - 1, 0), np.bool_)
+    reach = limit_mps / METRES_A_DEGREE / SECOND
+    for low in range(0, len(fast), _BLOCK):
+        rows = slice(low, low + _BLOCK + 1)
+        lon, lat, time, device = fixes.lon[rows], fixes.lat[rows], fixes.time[rows], fixes.device[rows]
+        bound = np.abs(lon[1:] - lon[:-1]) + np.abs(lat[1:] - lat[:-1])
+        fast[low : low + _BLOCK] = (bound > (time[1:] - time[:-1]) * reach) & (device[1:] == device[:-1])
     return fast
 
 
@@ -165,7 +174,7 @@ def impossible(kept: Fixes, policies: Policies) -> NDArray[np.bool_]:
     if not len(found):
         return found
     limit = np.broadcast_to(policies.setting(lambda p: p.jump_speed_mps, kept.time[:-1]), len(found))
-    at = np.flatnonzero(_perhaps_faster(kept, limit.min()))
+    at = np.flatnonzero(perhaps_faster(kept, limit.min()))
     found[at] = _speed_mps(kept, at, at + 1) > limit[at]
     return found
 
@@ -180,6 +189,8 @@ def lost_legs(kept: Fixes, policies: Policies) -> NDArray[np.bool_]:
     """
     lost = impossible(kept, policies)
     legs = np.flatnonzero(lost)
+    if not len(legs):
+        return lost
     before, last = legs[:-1], legs[1:]
     first, after = before + 1, last + 1
     start = kept.time[before]
@@ -278,9 +289,12 @@ def legs_to_stays(
         ways = kept.lon[i], kept.lat[i], kept.lon[i + 1], kept.lat[i + 1]
         pieces = history.crossings(number, *ways, error[walked])
         owner = walked[pieces.leg]
+        times = start[owner]
+        cut = np.flatnonzero(pieces.start)  # the others begin with their leg
+        within = owner[cut]
         # To the nearest microsecond, ties to the even one: of the time itself, hence the odd start's detour.
-        odd = start[owner] & 1
-        times = start[owner] + np.rint(pieces.start * gap[owner] + odd).astype(np.int64) - odd
+        odd = times[cut] & 1
+        times[cut] += np.rint(pieces.start[cut] * gap[within] + odd).astype(np.int64) - odd
         add(*_clipped(owner, times, pieces.place, end, opens=opens, closes=closes))
 
         stood = near[during[near]]
@@ -298,10 +312,11 @@ def _errors(
     here: NDArray[np.float64], there: NDArray[np.float64], default: NDArray[np.float64] | np.float64
 ) -> NDArray[np.float64]:
     """The error of each leg, metres: the larger of its two fixes', the default where missing (rule 14)."""
-    errors: NDArray[np.float64] = np.maximum(
-        np.where(here > 0, here, default), np.where(there > 0, there, default)
-    )
-    return errors
+    here, there = here.copy(), there.copy()
+    for errors in (here, there):
+        missing = np.flatnonzero(~(errors > 0))
+        errors[missing] = np.broadcast_to(default, len(errors))[missing]
+    return np.maximum(here, there)
 
 
 def _clipped(

@@ -12,6 +12,7 @@ import contextlib
 import logging
 from collections import Counter
 from dataclasses import dataclass, field, replace
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
@@ -515,7 +516,7 @@ def _headers(record: ConsumerRecord, reject: Reject) -> list[tuple[str, bytes]]:
 
 def _received(records: Sequence[ConsumerRecord]) -> NDArray[np.int64]:
     """The records' times, milliseconds since 1970, -1 where there is no valid one."""
-    at = np.fromiter((record.timestamp for record in records), np.int64, len(records))
+    at = np.fromiter(map(attrgetter("timestamp"), records), np.int64, len(records))
     return np.where(at <= LAST_MS, at, -1)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -32,6 +33,9 @@ def in_words(names: Iterable[str]) -> str:
     return f"{', '.join(most)} and {last}"
 
 
+COLLECT_AFTER = 50_000
+"""New objects, less those that are gone, after which the garbage collector looks for cycles."""
+
 CHILD = "PVCHILD_OF"
 """Tells a process of this program its parent, so that it ends with it."""
 
@@ -52,7 +56,13 @@ def start_logging() -> None:
 
 
 def until_told(work: Callable[[asyncio.Event], Awaitable[object]]) -> None:
-    """Runs something until it is done, or SIGINT or SIGTERM asks it to end cleanly."""
+    """Runs something until it is done, or SIGINT or SIGTERM asks it to end cleanly.
+
+    The garbage collector passes over the program itself, and looks at what came in by the thousand: messages
+    and rows are no cycles, and looking at them more often took a twentieth of the processor time.
+    """
+    gc.freeze()
+    gc.set_threshold(COLLECT_AFTER)
 
     async def run() -> None:
         stop = asyncio.Event()

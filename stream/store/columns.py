@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from psycopg.adapt import Loader
+from psycopg.pq import Format
 
 from geo.matching.history import FOREVER
 
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
+    from psycopg.abc import Buffer
 
     from stream.store.schema import Connection
 
@@ -194,6 +197,17 @@ def series_out(
         values = np.frombuffer(b"".join(parts), element)["value"].astype(width.newbyteorder("="))
         columns.append(values + POSTGRES_EPOCH_US if name == "time" else values)
     return length, columns
+
+
+class IntegersLoader(Loader):
+    """``int8[]`` in binary → ``int64[n]``; no element may be NULL."""
+
+    format = Format.BINARY
+    _ELEMENT = np.dtype([("size", ">i4"), ("value", ">i8")])
+
+    def load(self, data: Buffer) -> NDArray[np.int64]:
+        """The values of one array."""
+        return np.frombuffer(data[ARRAY_HEADER:], self._ELEMENT)["value"].astype(np.int64)
 
 
 def literal(values: NDArray[np.integer], type_name: str = "int8") -> str:

@@ -9,10 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from psycopg.postgres import types
+
 from geo.matching.history import FOREVER
 from stream.core.calendar import microseconds
 from stream.core.policy import Policies
 from stream.store import areas, bookings, policies
+from stream.store.columns import IntegersLoader
 from stream.store.registry import Registry
 
 if TYPE_CHECKING:
@@ -52,6 +55,8 @@ class Desk:
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
+        self._wide = connection.cursor(binary=True)
+        self._wide.adapters.register_loader(types["int8"].array_oid, IntegersLoader)
         self.policies = Policies()
         self.registry = Registry()
         self.booked: dict[int, Booked] = {}
@@ -97,8 +102,8 @@ class Desk:
         return self._history
 
     def fetch(self, query: str, parameters: Sequence[object]) -> list[tuple[Any, ...]]:
-        """The rows of a query, sent in binary: for wide arrays and bytes."""
-        return self.connection.cursor(binary=True).execute(query.encode(), parameters).fetchall()
+        """The rows of a query, sent in binary: for wide arrays, which come as ``int64[n]``, and bytes."""
+        return self._wide.execute(query.encode(), parameters).fetchall()
 
     def numbers(self, keys: NDArray[np.integer]) -> NDArray[np.int32]:
         """Places' keys → numbers of ``history.places``."""

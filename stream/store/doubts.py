@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 import numpy as np
 
 from geo.matching.history import FOREVER
-from stream.core.columns import coalesce, ranges
+from stream.core.columns import changes, coalesce, ranges
 from stream.core.facts import SECOND, Allocation, Duty, Fixes
 from stream.core.quality.apart import may_be_apart
 from stream.core.quality.devices import device_doubts, frozen_runs
 from stream.core.quality.doubts import Doubts, doubtful_parts, doubts
 from stream.core.slices import ambiguous
-from stream.core.stays import take
+from stream.core.stays import perhaps_faster, take
 from stream.store import bookings
 from stream.store.columns import copy_out, literal
 from stream.store.gathering import COLUMNS, KINDS
@@ -117,19 +117,13 @@ def suspicious(
         ``(device, hour)``: ``int64[m]`` each, hours since 1970; the pair's own and those between.
     """
     device, time, lon, lat = fixes.device, fixes.time, fixes.lon, fixes.lat
-    asked = (device[1:] == device[:-1]) & (changed[1:] | changed[:-1])
-    limit = min(policy.double_speed_mps for policy in policies.policies)
-    # |Δlon| + |Δlat| in metres of a meridian is at least the distance.
-    reach = (np.abs(np.diff(lon)) + np.abs(np.diff(lat))) * METRES_A_DEGREE
-    still = (lon[1:] == lon[:-1]) & (lat[1:] == lat[:-1])
-    at = np.flatnonzero(asked & (still | (reach > limit * (np.diff(time) / SECOND))))
-    first, last = time[at] // HOUR, time[at + 1] // HOUR
-    owner, hour = ranges(first, last + 1)
-    return device[at][owner].astype(np.int64), hour
-
-
-METRES_A_DEGREE: Final = 111_195.1
-"""A little more than a degree of a meridian has on the accounting rules' sphere."""
+    still = (device[1:] == device[:-1]) & (lon[1:] == lon[:-1]) & (lat[1:] == lat[:-1])
+    fast = perhaps_faster(fixes, min(policy.double_speed_mps for policy in policies.policies))
+    at = np.flatnonzero((changed[1:] | changed[:-1]) & (still | fast))
+    device, first, last = device[at], time[at] // HOUR, time[at + 1] // HOUR
+    fresh = changes(device, first, last)  # whoever stands does so from fix to fix
+    owner, hour = ranges(first[fresh], last[fresh] + 1)
+    return device[fresh][owner].astype(np.int64), hour
 
 
 # ── judging, a little later ───────────────────────────────────────────────────────────────────────────────

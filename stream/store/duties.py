@@ -289,7 +289,7 @@ def _write(
     rows = [by_key[key] for key in keys.tolist()]
     ends = desk.with_numbers(unpack(SLICES, [row[1] for row in rows]), PLACE)
     until = np.array([row[2] for row in rows], np.int64)
-    settled = np.array([row[3] for row in rows], np.int64).reshape(-1, TOTALS)
+    settled = np.concatenate([row[3] for row in rows]).reshape(-1, TOTALS)
     ask = np.flatnonzero((low <= until) & (until > -FOREVER))
     if watermark is None:
         # A closed row may grow again: the growing end shows this, the newest closed end does not.
@@ -320,18 +320,14 @@ def _write(
     )
     np.maximum.at(until, shut[0], shut[2])
     texts = pack(desk.with_keys(growing, PLACE), len(keys))
-    lines = [
-        f"{key}\t{text}\t{limit}\t{_array(sums)}\n"
-        for key, text, limit, sums, row in zip(
-            keys.tolist(),
-            (texts[at] if with_end[at] else _array(rows[at][1]) for at in range(len(rows))),
-            until.tolist(),
-            settled.tolist(),
-            rows,
-            strict=True,
-        )
-        if (text, limit, sums) != (_array(row[1]), row[2], row[3])
-    ]
+    lines = []
+    for at, (key, limit, sums, row) in enumerate(
+        zip(keys.tolist(), until.tolist(), settled.tolist(), rows, strict=True)
+    ):
+        was_text = _array(row[1].tolist())
+        text = texts[at] if with_end[at] else was_text
+        if (text, limit, sums) != (was_text, row[2], row[3].tolist()):
+            lines.append(f"{key}\t{text}\t{limit}\t{_array(sums)}\n")
     rewrite_ends(desk.connection, SLICES, lines, "slices, closed, settled")
     gone, added = difference(old, table)
     return Changes(keys, touched, pick(old, gone), pick(table, added))

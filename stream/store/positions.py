@@ -14,7 +14,7 @@ import numpy as np
 from geo.matching.history import FOREVER
 from stream.core.columns import ranges
 from stream.core.facts import SECOND
-from stream.core.stays import impossible, jumps, legs_to_stays, lost_legs, take
+from stream.core.stays import impossible, jumps, legs_to_stays, lost_legs, perhaps_faster, take
 from stream.core.windows import difference, rejudged, splice, widened
 from stream.store import doubts
 from stream.store.columns import BinaryColumn, copy_in, literal
@@ -102,11 +102,18 @@ def count(desk: Desk, batch: Batch) -> Moved | None:
 def _impossible(found: Gathered, ignored: NDArray[np.bool_], policies: Policies) -> NDArray[np.bool_]:
     """Devices with a leg that nobody drove, now or before the new fixes came, as far as is at hand."""
     devices = np.zeros(len(found.bounds) - 1, np.bool_)
-    before = take(found.fixes, ~found.changed)
-    for fixes, skipped in ((found.fixes, ignored), (before, jumps(before, policies))):
-        kept = take(fixes, ~skipped)
-        devices[kept.device[:-1][impossible(kept, policies)]] = True
     devices[found.fixes.device[found.replaced]] = True  # what it was before is not at hand
+    # Where no leg is fast now, none was: what new fixes divide was no longer than its parts.
+    fast = np.zeros(len(devices), np.bool_)
+    slowest = min(policy.jump_speed_mps for policy in policies.policies)
+    fast[found.fixes.device[:-1][perhaps_faster(found.fixes, slowest)]] = True
+    if fast.any():
+        some = fast[found.fixes.device]
+        now, changed = take(found.fixes, some), found.changed[some]
+        before = take(now, ~changed)
+        for fixes, skipped in ((now, ignored[some]), (before, jumps(before, policies))):
+            kept = take(fixes, ~skipped)
+            devices[kept.device[:-1][impossible(kept, policies)]] = True
     return devices
 
 
@@ -122,9 +129,9 @@ def _write_stays(
 ) -> Moved:
     """Steps 5 and 6."""
     _, rows = ranges(window.first, window.last + 1)
+    rows = rows[~ignored[rows]]
     # Which legs nobody drove is judged among all that is at hand, not in the window alone.
     lost = lost_legs(take(found.fixes, ~ignored), desk.policies)
-    rows = rows[~ignored[rows]]
     leg = (np.cumsum(~ignored) - 1)[rows[:-1]]
     fresh = legs_to_stays(take(found.fixes, rows), desk.history, desk.policies, lost[leg])
     new: Rows = (fresh.device.astype(np.int64), fresh.start, fresh.end, fresh.place)

@@ -71,10 +71,11 @@ SLICES = Layout(
 )
 
 
-def unpack(layout: Layout, flat: Sequence[Sequence[int]]) -> Rows:
+def unpack(layout: Layout, flat: Sequence[Sequence[int] | NDArray[np.int64]]) -> Rows:
     """Array columns of keys 0, 1, 2, … → rows."""
     count = np.array([len(row) // layout.width for row in flat], np.int64)
-    table = np.array([value for row in flat for value in row], np.int64).reshape(-1, layout.width)
+    parts = [np.asarray(row, np.int64) for row in flat]
+    table = np.concatenate([np.empty(0, np.int64), *parts]).reshape(-1, layout.width)
     values = [table[:, 2 + number].astype(column.dtype) for number, column in enumerate(layout.empty()[3:])]
     key = np.repeat(np.arange(len(flat), dtype=np.int64), count)
     return (key, np.ascontiguousarray(table[:, 0]), np.ascontiguousarray(table[:, 1]), *values)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html.parser
 import json
 import re
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from geo.boundaries import apart, checks, findings, pages, together
 from geo.boundaries.checks import check
 from geo.boundaries.crs import area_m2
 from geo.boundaries.each_area import ungarbled
-from geo.boundaries.findings import CODES, Acceptance, Checked, Severity
+from geo.boundaries.findings import CODES, Acceptance, Checked, Findings, Severity, UnusableFileError
 from geo.boundaries.layer import RawLayer, ReadingLimits, printable
 from geo.boundaries.reading import areas_of, read_areas, read_layer
 from geo.boundaries.shapes import mend, tangled
@@ -647,6 +648,32 @@ def test_a_check_apart_ends_within_its_memory(tmp_path: Path) -> None:
     )
     assert "unreadable" in errors(checked)
     assert checked.areas is None
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="time can be limited on Linux only")
+def test_a_check_apart_ends_within_its_time(tmp_path: Path) -> None:
+    """Areas whose check needs more time than there may be get one error that says so, and what to do."""
+    checked = apart.check_apart(_combs(tmp_path), Kind.NEIGHBOURHOOD, limits=ReadingLimits(seconds=2))
+    [found] = checked.findings
+    assert found.code == "unreadable"
+    assert "cannot be checked within" in found.text
+    assert "and 2 s" in found.text
+    assert checked.areas is None
+
+
+@pytest.mark.parametrize("room", [0, -1])
+def test_as_many_areas_may_touch_as_there_is_room_for(monkeypatch: pytest.MonkeyPatch, room: int) -> None:
+    """Areas that touch each other are counted once a pair, and only more than there may be are refused."""
+    squares = [
+        Area(Kind.NEIGHBOURHOOD, f"N{x}{y}", "", shapely.box(x / 64, y / 64, (x + 1) / 64, (y + 1) / 64))
+        for x in range(3)
+        for y in range(3)
+    ]
+    monkeypatch.setattr(together, "_MOST_PAIRS", 20 + room)  # 12 edges and 8 vertices
+    found = Findings()
+    with nullcontext() if room == 0 else pytest.raises(UnusableFileError, match="export only one of them"):
+        together.against_each_other(AreaSet.of(squares), Kind.NEIGHBOURHOOD, found)
+    assert not len(found)
 
 
 def test_northing_first_is_found_by_what_is_published(tmp_path: Path) -> None:

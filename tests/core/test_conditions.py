@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 
 from geo.areas import Area, AreaSet, Kind
 from geo.hours import OwnHours
-from geo.matching.history import UNKNOWN
+from geo.matching.history import FOREVER, UNKNOWN
 from geo.matching.places import Place
 from stream.core.facts import SECOND, Allocation, Duty
 from stream.core.live.alerts import FEED_STOPPED, KINDS, OFF_PATCH_LONG, TRACKER_SILENT, Observation
 from stream.core.live.conditions import HEARD, conditions
-from stream.core.live.overview import DayTracks, Depth, Picture, Units, deepen
+from stream.core.live.overview import Awaited, DayTracks, Depth, Picture, Units, deepen
 from stream.core.policy import Policies
 from stream.core.shares import TOTALS
 from stream.core.slices import NO_DEVICE, NO_STATE, OFF_PATCH, ON_PATCH, Slices
@@ -62,6 +62,58 @@ def seen(booked: Duty, last_fix: dict[str, int], place: int = 0, silent_for: int
 def texts(found: Observation, kind: str) -> list[str]:
     """What is said of one kind."""
     return [item.text for item in found.conditions if item.kind == kind]
+
+
+# ── Priority areas ────────────────────────────────────────────────────────────────────────────────────────
+
+
+def market(area_id: str, name: str, **said: str) -> Area:
+    """A priority area."""
+    return Area(Kind.PRIORITY, area_id, name, shapely.box(-1.15, 52.65, -1.14, 52.66), said)
+
+
+def awaited(areas: list[Area], *stretches: tuple[int, int, int, int]) -> tuple[Awaited, ...]:
+    """Priority areas as they are shown at noon on a Monday, after stretches of the duties D0 and D1.
+
+    Args:
+        areas: the priority areas.
+        stretches: on patch: the duty's number, from and to in minutes before noon, the area's number.
+    """
+    named = [area.area_id for area in areas]
+    rows = sorted(
+        (number, NOW - low * MINUTE, NOW - high * MINUTE, ON_PATCH, NO_STATE, place, NO_DEVICE)
+        for number, low, high, place in stretches
+    )
+    kinds = (np.int32, np.int64, np.int64, np.int8, np.int16, np.int32, np.int32)
+    columns = zip(*rows, strict=True) if rows else [()] * len(kinds)
+    track = Slices(*(np.array(values, kind) for values, kind in zip(columns, kinds, strict=True)))
+    duties = tuple(Duty(f"D{n}", 1, f"O{n}", NOW - 40 * HOUR, NOW + HOUR, ("N1",)) for n in range(2))
+    places = tuple(Place("N1", None, (name,)) for name in named)
+    found = AreaSet.of([*AREAS.areas(), *areas])
+    windows = OwnHours.of([(NOW - 100 * HOUR, found)], NOW - 48 * HOUR, NOW + HOUR)
+    return deepen(DayTracks(NOW, duties, track, places, windows), found, Policies()).awaited
+
+
+def test_a_priority_area_is_shown_with_all_that_is_known_of_it() -> None:
+    """What was published of it, its hours, its last visit, who is there, and the visits since midnight."""
+    areas = [
+        market("P1", "Market", issue="theft", days="Mon-Fri", hours="11:30-14:00"),
+        market("P2", "Station Road", hours="20:00-22:00"),
+    ]
+    found = awaited(areas, (0, 60, 50, 0), (0, 20, 0, 0), (0, 0, -30, 0), (1, 13 * 60, 730, 1), (1, 5, -5, 0))
+    assert found == (
+        Awaited(
+            "P1", "Market", "theft", "Mon-Fri", "11:30-14:00", True, NOW - 30 * MINUTE, NOW, 2, 3, 35 * MINUTE
+        ),
+        Awaited("P2", "Station Road", "", "", "20:00-22:00", False, FOREVER, NOW - 730 * MINUTE, 0, 0, 0),
+    )
+
+
+@pytest.mark.parametrize(("ago", "told"), [(24 * 60, False), (24 * 60 - 1, True)])
+def test_a_visit_is_told_for_a_day(ago: int, told: bool) -> None:
+    """A visit that ended a day ago or more is as none."""
+    [found] = awaited([market("P1", "Market")], (0, 25 * 60, ago, 0))
+    assert found.last_visit_end == (NOW - ago * MINUTE if told else None)
 
 
 # ── Silent devices ────────────────────────────────────────────────────────────────────────────────────────

@@ -6,12 +6,14 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pytest
 import shapely
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from geo.areas import Area, AreaSet, Kind
-from geo.matching.grid import METRES_PER_DEGREE
+from geo.matching import deciding as deciding_module
+from geo.matching.grid import METRES_PER_DEGREE, Grid
 from geo.matching.history import AreaHistory
 from geo.matching.places import ELSEWHERE, Place, PlaceIndex
 from tests.tessellations import SIZE, SOUTH, WEST, small_world, telling_points
@@ -122,6 +124,61 @@ def test_pieces_of_what_is_near_tile_the_leg(seed: int) -> None:
         assert pieces[-1][0] < 1.0
         alone = slice(number, number + 1)
         assert near_by_index(PlaceIndex(areas).deciding, points[alone], error[alone]) == [pieces]
+
+
+@many(15)
+@given(seed=seeds, pairs=st.sampled_from([1, 300, 5_000]))
+def test_legs_looked_up_in_small_groups_are_near_the_same(seed: int, pairs: int) -> None:
+    """However few legs are looked up at once, what is near each is the same, and none is looked up twice."""
+    areas = small_world(seed)
+    points, error = legs(areas, seed, 60)
+    whole = near_by_index(PlaceIndex(areas).deciding, points, error)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(deciding_module, "_PAIRS_AT_ONCE", pairs)
+        patch.setattr(deciding_module, "_LEGS_AT_ONCE", 7)
+        assert near_by_index(PlaceIndex(areas).deciding, points, error) == whole
+
+
+def lookups(
+    deciding: DecidingEdges, points: NDArray[np.float64], error: NDArray[np.float64], room: int
+) -> Any:
+    """For each group of legs looked up together, how many there are and how many cells they meet."""
+    met: list[tuple[int, int]] = []
+    trace = Grid.trace
+
+    def traced(self: Grid, *line: Any) -> Any:
+        found = trace(self, *line)
+        met.append((len(line[0]), len(found[0])))
+        return found
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(deciding_module, "_PAIRS_AT_ONCE", room)
+        patch.setattr(Grid, "trace", traced)
+        near_by_index(deciding, points, error)
+    return met
+
+
+@many(15)
+@given(seed=seeds)
+def test_no_group_of_legs_meets_more_cells_than_there_is_room_for(seed: int) -> None:
+    """Whatever way legs go, those looked up together meet no more cells than there is room for."""
+    areas = small_world(seed)
+    points, error = legs(areas, seed, 200)
+    met = lookups(PlaceIndex(areas).deciding, points, error, 1_500)
+    assert all(count == 1 or cells <= 1_500 for count, cells in met)
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_legs_for_which_there_is_room_are_looked_up_together(axis: int) -> None:
+    """Legs of one error are one group where there is room for six times the cells that they meet."""
+    areas = small_world(0)
+    points, error = legs(areas, 0, 200)
+    points[:, axis], points[:, axis + 2] = (WEST, SOUTH)[axis], (WEST, SOUTH)[axis] + SIZE / 2
+    points[:, 3 - axis] = points[:, 1 - axis]
+    index, error = PlaceIndex(areas).deciding, np.full(len(error), 10.0)
+    [(count, cells)] = lookups(index, points, error, 1 << 30)
+    assert lookups(index, points, error, 6 * cells) == [(count, cells)]
+    assert len(lookups(index, points, error, cells)) > 1
 
 
 @many(30)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 from datetime import UTC, datetime, timedelta
@@ -156,6 +157,33 @@ def test_usual_times_are_read_together(monkeypatch: pytest.MonkeyPatch) -> None:
     rare: list[object] = [AT // 1000, "2026-11-23 08:15:03Z", "2026-11-23T08:15:03+0000", "no time", None]
     parse_times([*usual, *rare])
     assert singly == rare
+
+
+def test_every_field_is_taken_up_to_its_limits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each field is taken up to its limits, and such times are read together; one beyond makes no time."""
+    fields = {
+        "month": ("00", "01", "02", "04", "12", "13"),
+        "day": ("00", "01", "28", "29", "30", "31", "32"),
+        "hour": ("00", "23", "24"),
+        "minute": ("00", "59", "60"),
+        "second": ("00", "59", "60"),
+    }
+    texts = [
+        f"{year}-{month}-{day}T{hour}:{minute}:{second}Z"
+        for year in ("1900", "2000", "2024", "2026")
+        for month, day, hour, minute, second in itertools.product(*fields.values())
+    ]
+    wanted = [parse_time(text) for text in texts]
+    singly: list[object] = []
+
+    def one(value: object) -> int | None:
+        singly.append(value)
+        return parse_time(value)
+
+    monkeypatch.setattr(times, "parse_time", one)
+    read, ok = parse_times(texts)
+    assert [at if good else None for at, good in zip(read.tolist(), ok.tolist(), strict=True)] == wanted
+    assert singly == [text for text, at in zip(texts, wanted, strict=True) if at is None]
 
 
 def test_no_more_blocks_are_read_than_there_are_layouts(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,6 +29,7 @@ from stream.core.explaining.wording import (
     officer_names,
     percent,
     period_words,
+    stretch_words,
     words,
 )
 from stream.core.facts import SECOND, Allocation, Duty
@@ -675,6 +676,25 @@ def test_clocks_that_change_name_their_zone() -> None:
     assert moment_words(first) == "Sun 25 Oct 2026 01:30 BST"
     assert moment_words(first + HOUR) == "Sun 25 Oct 2026 01:30 GMT"
     assert moment_words(first + 48 * HOUR) == "Tue 27 Oct 2026 00:30"
+
+
+@pytest.mark.parametrize(
+    ("span", "text"),
+    [
+        (25 * HOUR, "09:12–10:40"),
+        (25 * HOUR + 1, "Mon 09:12–10:40"),
+        (8 * 24 * HOUR, "Mon 09:12–10:40"),
+        (8 * 24 * HOUR + 1, "Mon 16 Nov 09:12–10:40"),
+    ],
+)
+def test_a_stretch_names_its_day_as_far_as_the_period_needs(span: int, text: str) -> None:
+    """Within a day, even one of 25 hours, no day is named; within a week its name; else its date."""
+    assert stretch_words(at("2026-11-16 09:12"), at("2026-11-16 10:40"), span) == text
+
+
+def test_a_stretch_over_midnight_names_both_days() -> None:
+    """Where a stretch ends on another day than it began, both are named, however short the period."""
+    assert stretch_words(at("2026-11-16 22:00"), at("2026-11-17 02:00"), 10 * HOUR) == "Mon 22:00–Tue 02:00"
 
 
 @pytest.mark.parametrize(

@@ -159,6 +159,30 @@ def test_numbers_are_described(bounds: tuple[float, float, float, float], look: 
     assert "--crs" in crs.advice(look)
 
 
+@pytest.mark.parametrize("side", range(4))
+@pytest.mark.parametrize(
+    ("box", "look", "beyond"),
+    [
+        (crs.GREAT_BRITAIN, Look.LONLAT, Look.DEGREES),
+        ((49.0, -9.0, 62.0, 3.0), Look.LATLON, Look.DEGREES),
+        ((-180.0, -90.0, 180.0, 90.0), Look.DEGREES, None),
+        ((0.0, 0.0, 700_000.0, 1_300_000.0), Look.GRID, None),
+        ((-1_100_000.0, 6_200_000.0, 400_000.0, 8_800_000.0), Look.MERCATOR, Look.UNKNOWN),
+        ((100_000.0, 5_400_000.0, 900_000.0, 6_900_000.0), Look.UTM, Look.UNKNOWN),
+    ],
+)
+def test_a_range_holds_its_own_limits(
+    box: tuple[float, float, float, float], look: Look, beyond: Look | None, side: int
+) -> None:
+    """Numbers that reach a range's limits look like it; a hair beyond any of its sides they do not."""
+    assert crs.looks_like(box) is look
+    over = list(box)
+    over[side] += -1e-9 if side < 2 else 1e-9
+    found = crs.looks_like((over[0], over[1], over[2], over[3]))
+    assert found is not look
+    assert beyond is None or found is beyond
+
+
 @pytest.mark.parametrize(
     ("name", "bounds", "says"),
     [

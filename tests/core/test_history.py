@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import shapely
 from hypothesis import given
 from hypothesis import strategies as st
 
 from geo.areas import Area, AreaSet, Kind
 from geo.matching.history import FOREVER, UNKNOWN, AreaHistory
 from geo.matching.places import Place, PlaceIndex
-from tests.strategies import BINARY, areas, many, spots
+from stream.core.policy import Policies
+from stream.core.stays import stays, whole_stays
+from tests.strategies import BINARY, areas, fix_columns, many, spots
 
 TIMES = st.integers(-(10**15), 4 * 10**15)
 VERSIONS = st.lists(st.tuples(TIMES, areas()), max_size=4, unique_by=lambda version: version[0]).map(
@@ -94,6 +97,22 @@ def test_places_met_before_keep_their_numbers() -> None:
     assert history.number(Place("N8", None, ())) == 2
     assert history.places == [*known, Place("N8", None, ())]
     assert len(known) == 2
+
+
+@pytest.mark.parametrize("still", [True, False])
+@pytest.mark.parametrize("after", [-1, 0, 1, 2, 10**7])
+def test_a_leg_is_in_the_newer_version_from_its_first_microsecond_on(after: int, still: bool) -> None:
+    """Rule 6: a leg over a change of version is split there, though but a microsecond of it is left."""
+    box = shapely.box(-1.2, 52.6, -1.1, 52.7)
+    older, newer = (AreaSet.of([Area(Kind.NEIGHBOURHOOD, name, "", box)]) for name in ("N1", "N2"))
+    history = AreaHistory([(0, older), (10**15, newer)])
+    begin, end = 10**15 - (600 if still else 60) * 10**6, 10**15 + after
+    there = -1.15 if still else -1.1499
+    fixes = fix_columns([("R1", begin, -1.15, 52.65, None), ("R1", end, there, 52.65, None)])
+    found = whole_stays(stays(fixes, history, Policies()), history.places)
+    names = [history.places[place].neighbourhood for place in found.place.tolist()]
+    told = list(zip(names, found.start.tolist(), found.end.tolist(), strict=True))
+    assert told == [("N1", begin, min(end, 10**15)), ("N2", 10**15, end)][: 1 + (after > 0)]
 
 
 @pytest.mark.parametrize("starts", [(1, 1), (2, 1)])

@@ -56,6 +56,7 @@ def test_each_kind_of_fault_is_made(line: str, becomes: set[str]) -> None:
         "x: int",
         'x = "a"',
         "x = zip(a, strict=True)",
+        "x = np.minimum(a, b)",
         'x = f"{a + 1}"',
         "@dataclass(frozen=True)\nclass A:\n    pass",
         "assert a < b",
@@ -118,14 +119,23 @@ def test_every_equivalent_is_a_mutant_of_today() -> None:
 
 
 def test_the_nearest_files_come_first(tmp_path: Path) -> None:
-    """Files of tests named like the module come first, then those that import it, then the rest."""
-    for name, imported in (("slices", "stream.a"), ("visits", "stream.core.slices"), ("ledger", "stream.a")):
-        (tmp_path / f"test_{name}.py").write_text(f"import {imported}")
-    files = ["test_ledger.py", "test_slices.py", "test_visits.py"]
+    """Files of tests named like the module come first, then importers, directly or not, then the rest."""
+    for name, imported in (
+        ("stream/a", "stream.core.slices"),
+        ("tests/test_slices_others", "stream.b"),
+        ("tests/test_visits", "stream.core.slices"),
+        ("tests/test_ledger", "stream.a"),
+        ("tests/test_calendar", "stream.b"),
+        ("tests/test_translices", "stream.b"),
+    ):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / f"{name}.py").write_text(f"import {imported}")
+    files = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.glob("tests/*.py"))
     assert nearness(tmp_path, "stream/core/slices.py", files) == [
-        ["test_slices.py"],
-        ["test_visits.py"],
-        ["test_ledger.py"],
+        ["tests/test_slices_others.py"],
+        ["tests/test_visits.py"],
+        ["tests/test_ledger.py"],
+        ["tests/test_calendar.py", "tests/test_translices.py"],
     ]
 
 

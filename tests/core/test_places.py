@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from geo.areas import Area, AreaSet, Kind
-from geo.matching.grid import MAX_CELLS, Grid
+from geo.matching.grid import MAX_CELLS, METRES_PER_DEGREE, Grid
 from geo.matching.places import OUTSIDE, Place, PlaceIndex
 from tests.real import needs_data, wards
 from tests.strategies import many
@@ -158,6 +158,35 @@ def test_a_line_misses_none_of_its_cells(lon: float, lat: float, to: tuple[float
     x, y = lon + way * (to[0] - lon), lat + way * (to[1] - lat)
     within = (x >= -1.2) & (x <= -1.0) & (y >= 52.5) & (y <= 52.7)
     assert set(grid.cell(x[within], y[within]).tolist()) <= set(cells.tolist())
+
+
+@many(100)
+@given(
+    st.floats(-1.2, -1.0),
+    st.floats(52.5, 52.7),
+    st.floats(-1.2, -1.0),
+    st.floats(52.5, 52.7),
+    st.integers(1, 40),
+)
+def test_how_many_cells_a_line_meets_is_bounded_closely(
+    lon: float, lat: float, to_lon: float, to_lat: float, hundred_m: int
+) -> None:
+    """A line meets no more cells than said before, and at least a twelfth of them."""
+    grid = Grid.over((-1.2, 52.5, -1.0, 52.7), 100.0 * hundred_m)
+    line = [np.array([value]) for value in (lon, lat, to_lon, to_lat)]
+    met = len(grid.trace(*line, 1e-6)[0])
+    assert met <= grid.reach(*line)[0] <= 12 * met
+
+
+@pytest.mark.parametrize("lat", [0.0, 52.6, 60.1, -33.0, 80.0])
+def test_cells_are_as_wide_as_they_are_high(lat: float) -> None:
+    """A cell is a square of the size asked for at the middle latitude, and there are no more than needed."""
+    grid = Grid.over((-1.2, lat - 0.1, -1.0, lat + 0.1), 50.0)
+    wide = np.cos(np.radians(lat)) * METRES_PER_DEGREE / grid.per_lon
+    high = METRES_PER_DEGREE / grid.per_lat
+    assert (wide, high, grid.cell_m) == pytest.approx((50.0, 50.0, 50.0))
+    assert grid.columns == pytest.approx(0.2 * METRES_PER_DEGREE * np.cos(np.radians(lat)) / 50, abs=4)
+    assert grid.rows == pytest.approx(0.2 * METRES_PER_DEGREE / 50, abs=4)
 
 
 def test_an_area_that_is_not_valid_is_refused() -> None:

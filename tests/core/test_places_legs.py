@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 import shapely
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from geo.areas import Area, AreaSet, Kind
@@ -288,6 +288,28 @@ def test_meetings_are_those_of_fractions(
     """Double-double arithmetic finds the meetings that fractions find, or says that it cannot tell."""
     if way is not None:  # an end of the leg on the edge's line, or as near as doubles come
         p = (u[0] + way * (v[0] - u[0]), u[1] + way * (v[1] - u[1]))
+    exact = meet_exactly(*(point(*spot) for spot in (p, q, u, v)))
+    met = meet(*((np.array([x]), np.array([y])) for x, y in (p, q, u, v)))
+    if met.unsettled[0] or p == q or u == v:
+        return
+    if np.isnan(met.fraction[0]):
+        assert exact == []
+    else:
+        assert [float(f) for f in exact] == pytest.approx([float(met.fraction[0])], rel=2.3e-16, abs=1e-30)
+
+
+small = st.sampled_from([0.0, 1e-170, -1e-170, 3e-165, -2e-155, 1e-100, -1e-90, 0.5])
+tiny_spots = st.tuples(small, small)
+
+
+@many(300)
+@given(p=tiny_spots, q=tiny_spots, u=tiny_spots, v=tiny_spots)
+@example(p=(0.0, 1e-170), q=(0.0, 0.5), u=(-1e-170, 0.0), v=(1e-170, 0.0))
+@example(p=(1e-170, 0.0), q=(0.5, 0.0), u=(0.0, -1e-170), v=(0.0, 1e-170))
+def test_products_too_small_for_doubles_decide_nothing(
+    p: tuple[float, float], q: tuple[float, float], u: tuple[float, float], v: tuple[float, float]
+) -> None:
+    """Where products of coordinates vanish in doubles, meetings are those of fractions, or left to them."""
     exact = meet_exactly(*(point(*spot) for spot in (p, q, u, v)))
     met = meet(*((np.array([x]), np.array([y])) for x, y in (p, q, u, v)))
     if met.unsettled[0] or p == q or u == v:

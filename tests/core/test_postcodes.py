@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -190,6 +191,29 @@ def test_of_two_rows_for_a_postcode_the_first_with_a_position_counts() -> None:
 def test_numbers_near_the_meridian_may_be_written_with_an_exponent() -> None:
     """``-1.2E-05`` is a longitude."""
     assert Postcodes.of_csv(b"pcd,lat,long\nAB1 1AA,51.5,-1.2E-05\n").lon.tolist() == [-1.2e-05]
+
+
+def test_the_ends_of_the_earth_are_positions_and_what_lies_beyond_is_none() -> None:
+    """Degrees count up to and with 90 and 180; on the equator or the meridian there are positions too."""
+    spots = ["90,180", "-90,-180", "90.01,0", "0,180.01", "0,1", "1,0", "0,0"]
+    rows = [f"AB1 1A{letter},{spot}" for letter, spot in zip("ABCDEFG", spots, strict=True)]
+    found = Postcodes.of_csv("\n".join(["postcode,lat,long", *rows]).encode())
+    assert np.isnan(found.lon).tolist() == [False, False, True, True, False, False, True]
+    assert np.isnan(found.lat).tolist() == np.isnan(found.lon).tolist()
+
+
+@given(st.text("AZaz09 /+-.é²ßＡ１\u200b\n", max_size=8))
+def test_what_is_left_of_a_text_is_letters_and_digits_or_nothing(typed: str) -> None:
+    """Only plain capitals and digits are looked up; where there is anything else, nothing is."""
+    found = plain(typed)
+    assert re.fullmatch(r"[A-Z0-9]*", found)
+    assert plain(found) == found
+
+
+@pytest.mark.parametrize("typed", ["AB1/1AA", "AB1+1AA", "ÄB11AA", "AB1_1AA"])
+def test_a_postcode_with_another_character_is_none(typed: str) -> None:
+    """A character that nobody writes in a postcode is not passed over."""
+    assert plain(typed) == ""
 
 
 @pytest.mark.parametrize(

@@ -397,6 +397,29 @@ def test_what_needs_looking_at_comes_first() -> None:
 
 
 @pytest.mark.parametrize(
+    ("on", "need"), [(80, 0.2), (79, 1.01), (100, 0.0), (0, 1.8)], ids=["reached", "below", "all", "none"]
+)
+def test_a_share_that_just_reaches_the_target_is_not_below_it(on: int, need: float) -> None:
+    """Need is the time not on patch where the target is reached; one more than what is missing where not."""
+    counted = Figures(NEIGHBOURHOOD, "A", 0, HOUR, on_patch=on, off_patch=100 - on)
+    item = LiveShare(counted, "A", 0.8, Officers(3, 1, 0, 0), None, ())
+    assert item.need == pytest.approx(need)
+
+
+def test_a_projection_that_just_reaches_the_target_is_not_a_miss() -> None:
+    """Only a share that is heading below the target counts as one."""
+    assert share(95, 5, 3, 1, 0.8).need == pytest.approx(0.05)
+    assert share(95, 5, 3, 1, 0.799).need == pytest.approx(2.001)
+
+
+@pytest.mark.parametrize("on", [0, 100])
+def test_with_nobody_on_duty_nothing_is_needed(on: int) -> None:
+    """A figure without anybody on duty, or without a share, needs -1."""
+    assert share(on, 0, 0, 0).need == -1
+    assert share(0, 0, 3, 0).need == -1
+
+
+@pytest.mark.parametrize(
     ("in_hours", "present", "last", "since"),
     [
         (True, 0, 500, 500),

@@ -7,6 +7,7 @@ from collections import defaultdict
 from dataclasses import fields, replace
 from fractions import Fraction
 from itertools import product
+from math import floor
 
 import msgspec
 import pytest
@@ -22,6 +23,7 @@ from stream.core.summaries.disclosure import (
     NotPublicError,
     Public,
     Rule,
+    _apportioned,
     corrected,
     publish,
     publish_all,
@@ -434,6 +436,72 @@ def test_a_correction_is_public_only_where_it_matters() -> None:
     assert corrected(before, other) == replace(other, corrected=True)
     gone = publish(summary(World(workers=team(2, on=70, calls=30))))
     assert corrected(before, gone) == replace(gone, corrected=True)
+
+
+@pytest.mark.parametrize("part", ["share", "low", "high"])
+@pytest.mark.parametrize("by", [-2, -1, 1, 2])
+def test_a_share_or_bound_that_moves_by_two_is_corrected(part: str, by: int) -> None:
+    """What is shown is corrected where the share or a bound moves by two or more, and not by one (P9)."""
+    before = publish(summary(World(workers=team(6, on=70, calls=30))))
+    assert before.share is not None
+    share = replace(before.share, **{part: getattr(before.share, part) + by})
+    after = replace(before, share=share)
+    assert corrected(before, after) == (replace(after, corrected=True) if abs(by) == 2 else before)
+
+
+def test_another_verdict_is_corrected_even_where_no_number_moves() -> None:
+    """A month whose verdict changes is published again, though all numbers shown stay (P9)."""
+    before = publish(summary(World(workers=team(6, on=70, calls=30))))
+    assert before.share is not None
+    after = replace(before, share=replace(before.share, verdict="not proven"))
+    assert corrected(before, after) == replace(after, corrected=True)
+
+
+@given(st.lists(st.integers(0, 10**13), max_size=8), st.integers(0, 1000))
+def test_whole_parts_go_to_the_largest_remainders(times: list[int], total: int) -> None:
+    """Parts add up to the total, each within one of its exact part; those with most left are rounded up."""
+    parts = _apportioned(times, total)
+    whole = sum(times)
+    assert len(parts) == len(times)
+    if not whole:
+        assert parts == [0] * len(times)
+        return
+    assert sum(parts) == total
+    exact = [Fraction(time * total, whole) for time in times]
+    left = [share - floor(share) for share in exact]
+    assert all(part in (floor(share), floor(share) + 1) for part, share in zip(parts, exact, strict=True))
+    up = [rest for part, share, rest in zip(parts, exact, left, strict=True) if part > floor(share)]
+    down = [rest for part, share, rest in zip(parts, exact, left, strict=True) if part == floor(share)]
+    assert not up or not down or min(up) >= max(down)
+
+
+def test_the_neighbourhood_with_the_fewest_officers_is_left_out() -> None:
+    """Of neighbourhoods that would tell of a few together, that with the fewest officers goes, then by id."""
+    both = [replace(worker, duties=(("A+B", worker.duties[0][1]),)) for worker in team(5, on=80, calls=20)]
+    line = Spent(on=30 * HOUR, calls=40 * HOUR)
+    alone = [Worked(officer_id=f"X{at}", duties=(("A", line),)) for at in range(2)]
+    other = Worked(officer_id="Y0", duties=(("B", line),))
+    for names, states in (("AB", (SHOWN, SHARED)), ("BA", (SHARED, SHOWN))):
+        swap = str.maketrans("AB", names)
+        workers = tuple(
+            replace(item, duties=tuple((patch.translate(swap), spent) for patch, spent in item.duties))
+            for item in (*both, *alone, other)
+        )
+        world = World(workers=workers)
+        assert tuple(item.state for item in publish_all([summary(world, name) for name in "AB"])) == states
+    world = World(workers=(*both, alone[0], other))
+    assert [item.state for item in publish_all([summary(world, name) for name in "AB"])] == [SHARED, SHOWN]
+
+
+def test_a_neighbourhood_that_shares_duties_with_none_that_is_shown_is_shown() -> None:
+    """Where only one of two neighbourhoods is shown, no difference can be made, and it stays."""
+    four = team(4, on=80, calls=20)
+    workers = tuple(
+        replace(item, duties=((patch, item.duties[0][1]),))
+        for item, patch in zip(four, ("A", "A", "A+B", "A+B"), strict=True)
+    )
+    found = publish_all([summary(World(workers=workers), name) for name in ("A", "B")])
+    assert [item.state for item in found] == [SHOWN, FEW]
 
 
 def test_the_same_month_gives_the_same_bytes() -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -33,6 +34,7 @@ from tests.worlds import history_of, horizon
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
+    from types import FrameType
 
 DAYS = (None, "Mon-Fri", "Fri,Sun", "Sun", "Sat-Mon", "at times")
 HOURS = (
@@ -797,6 +799,26 @@ def test_the_policy_at_the_next_visit_s_start_judges_the_next() -> None:
     policies = Policies((BEGINNING, MONDAY + 120 * SECOND), (Policy(), Policy(visit_join_s=180.0)))
     shift = replace(told(Stint("O1", "PP..PP..PP...PP....PP")), policies=policies)
     assert [row[2:4] for row in listed(shift.visits())] == [(0, 120), (240, 900), (1140, 1260)]
+
+
+def test_only_visits_over_a_change_of_policy_are_followed_row_by_row() -> None:
+    """Of many visits only those over a change of policy are followed row by row, which takes long."""
+    shift = told(*(Stint(f"O{officer}", "PPP.." * 40) for officer in range(8)))
+    change = Policies((BEGINNING, MONDAY + 101 * 60 * SECOND), (Policy(), Policy(visit_join_s=61.0)))
+    lines = 0
+
+    def watch(frame: FrameType, event: str, _: object) -> Any:
+        nonlocal lines
+        lines += event == "line" and frame.f_code.co_name == "_fresh"
+        return watch if frame.f_code.co_name == "_fresh" else None
+
+    before = sys.gettrace()
+    sys.settrace(watch)
+    try:
+        replace(shift, policies=change).visits()
+    finally:
+        sys.settrace(before)
+    assert 0 < lines < 200  # there are 960 rows
 
 
 @pytest.mark.parametrize(("text", "hours"), [("..PPP", "07:00-08:02"), ("PPP..", "08:03-09:00")])

@@ -43,7 +43,7 @@ def main() -> None:
     )
     parser.add_argument("--skip", type=int, default=0, metavar="N", help="leave out the first N of it")
     parser.add_argument("--tests", default="*", metavar="GLOB", help="only files of tests whose path matches")
-    parser.add_argument("--near", action="store_true", help="ask only files of tests that import the module")
+    parser.add_argument("--near", action="store_true", help="ask only the nearest files of tests")
     given = parser.parse_args()
 
     known = equivalents()

@@ -47,6 +47,9 @@ DROPPED = (ast.Expr, ast.AugAssign, ast.Raise, ast.Continue, ast.Break, ast.Dele
 UNSEEN = {"strict", "copy", "kind"}
 """Arguments that say how sure somebody is (``zip``) or how something is done (numpy), not what."""
 
+SYMMETRIC = {"min", "max", "minimum", "maximum", "fmin", "fmax", "hypot", "changes"}
+"""Functions whose arguments may stand in any order."""
+
 
 @dataclass(frozen=True, slots=True)
 class Mutant:
@@ -258,6 +261,7 @@ class _Maker(ast.NodeVisitor):
                 self._add(node, "dropped argument", ast.Call(node.func, node.args, kept))
         for at, (one, two) in enumerate(zip(node.args, node.args[1:], strict=False)):
             alike = type(one) is type(two) and isinstance(one, ast.Name | ast.Attribute | ast.Subscript)
+            alike = alike and ast.unparse(node.func).split(".")[-1] not in SYMMETRIC
             if alike and ast.unparse(one) != ast.unparse(two) and "isinstance" not in ast.unparse(node.func):
                 args = [*node.args[:at], two, one, *node.args[at + 2 :]]
                 self._add(node, "swapped arguments", ast.Call(node.func, args, node.keywords))

@@ -7,12 +7,14 @@ tests and little else.
 from __future__ import annotations
 
 import json
+import math
 import os
 import signal
 import sys
 import time
 import traceback
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -79,12 +81,40 @@ class _Asked:
 
 
 def nearness(tree: Path, path: str, files: Sequence[str]) -> list[list[str]]:
-    """The files of tests by how near they are to a source: named like it, importing it, the rest."""
-    stem, module = Path(path).stem, path.removesuffix(".py").replace("/", ".")
-    found: list[list[str]] = [[], [], []]
+    """The files of tests by how near they are to a source.
+
+    First those named like it, then those that import it, then by how many modules stand between, and last
+    those that do not import it at all.
+    """
+    steps = distances(tree, path.removesuffix(".py").replace("/", "."))
+    found: dict[float, list[str]] = {0: [], 1: [], math.inf: []}
     for name in files:
-        near = 0 if stem in Path(name).stem else 1 if module in imports(tree / name) else 2
-        found[near].append(name)
+        named = f"_{Path(path).stem}_" in f"_{Path(name).stem}_"
+        step = 0 if named else steps.get(name.removesuffix(".py").replace("/", "."), math.inf)
+        found.setdefault(step, []).append(name)
+    return [found[step] for step in sorted(found)]
+
+
+def distances(tree: Path, module: str) -> dict[str, int]:
+    """How many imports lead from each module to another one: 1 where it imports it itself."""
+    importers = _importers(tree)
+    found, last = {module: 0}, [module]
+    while last:
+        step = found[last[0]] + 1
+        last = sorted({name for item in last for name in importers.get(item, ())} - found.keys())
+        found |= dict.fromkeys(last, step)
+    return found
+
+
+@cache
+def _importers(tree: Path) -> dict[str, set[str]]:
+    """By module those that import it, tests and their helpers among them."""
+    found: dict[str, set[str]] = {}
+    for path in tree.rglob("*.py"):
+        name = ".".join(path.relative_to(tree).with_suffix("").parts)
+        if name.split(".")[0] in {"geo", "stream", "tests"}:
+            for other in imports(path):
+                found.setdefault(other, set()).add(name)
     return found
 
 
@@ -130,11 +160,23 @@ def judged(
         mutant: which.
         files: the files of tests that may be asked.
         at_most: seconds that the tests of each stage may take together without a mutant.
-        near: whether only files are asked that are named like the module or import it.
+        near: whether only files are asked that are named like the module or import it, and where none of
+            them calls the function, the nearest that do.
     """
+    outcome = _by_stages(tree, mutant, files, at_most, near=near)
+    if outcome.word != UNREACHED or not mutant.function:
+        return outcome
+    # It may run in a process of its own, which is not traced: whoever calls something of its module is asked.
+    other = _by_stages(tree, replace(mutant, function=""), files, at_most, near=near)
+    return other if other.word in {KILLED, TIMEOUT} else outcome
+
+
+def _by_stages(tree: Path, mutant: Mutant, files: Sequence[str], at_most: float, *, near: bool) -> Outcome:
     stages = nearness(tree, mutant.path, files)
     seconds, asked, called = 0.0, 0, False
-    for number, stage in enumerate(stages[:2] if near else stages):
+    for number, stage in enumerate(stages[:-1] if near else stages):
+        if near and called and number > 1:
+            break
         reach = reached(tree, stage)
         called = called or bool(chosen(mutant, reach, 0.0)[0])
         names, expected = chosen(mutant, reach, at_most, others=number == 0)

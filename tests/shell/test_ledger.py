@@ -283,6 +283,36 @@ def test_a_new_fix_costs_no_more_than_its_neighbours(
     assert fine_stored(connection) == fine_expected(world)
 
 
+def test_a_growing_end_holds_no_more_than_later_fixes_may_change(connection: Connection) -> None:
+    """Closed is what ends before the last fix but one; of the fixes the last three are kept."""
+    empty(connection)
+    counts = {"R2": 2, "R3": 3, "R4": 4, "R9": 9}
+    fixes = [
+        (name, START + n * STEP, *BINARY.at(1.0 + n % 2 * 2, 1.0), 10.0)
+        for name, count in counts.items()
+        for n in range(count)
+    ]
+    world = replace(patrolled(), fixes=tuple(fixes))
+    publish(connection, world)
+    Ledger(connection).positions(world_fixes(world))
+    found = connection.execute(
+        "select device_id, octet_length(context), whole, closed "
+        "from stay_end join device using (device) order by 1"
+    ).fetchall()
+    assert [(name, size // gathering.CONTEXT.itemsize, whole) for name, size, whole, _ in found] == [
+        ("R2", 2, True),
+        ("R3", 3, True),
+        ("R4", 3, False),
+        ("R9", 3, False),
+    ]
+    for name, _, _, closed in found:
+        last = START + (counts[name] - 2) * STEP
+        if counts[name] == 2:
+            assert closed < START
+        else:
+            assert last - STEP < closed < last
+
+
 def test_a_state_costs_no_more_than_what_follows_it(
     connection: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -255,7 +255,7 @@ def explain(
 
     prioritised = np.array([bool(place.priorities) for place in places] + [False], np.bool_)
     place = slices.place[rows]
-    inside = (slices.activity[rows] == ON_PATCH) & prioritised[np.where(place == UNKNOWN, -1, place)]
+    inside = (slices.activity[rows] == ON_PATCH) & prioritised[place]
     doubtful = ambiguous(duties, owner, place, places)
     by_state = decisive(slices, duties, policies)[rows] if len(duties) else np.zeros(0, np.bool_)
     same = (owner, slices.activity[rows], where[place], meaning[rows], cause, device, ordinals[day_number])

@@ -204,7 +204,6 @@ class Awaited:
 
     Attributes:
         area_id, name, issue, days, hours: its own.
-        neighbourhood: the one that most of its ground lies in, None where none is known.
         in_hours: whether its own days and hours are now.
         window_start: when its present hours began, microseconds; the beginning of the record where they have
             not; ``FOREVER`` outside its hours.
@@ -474,7 +473,7 @@ class LiveShare:
 
         3 and more: nobody on patch where somebody should be. 2 to 3: heading below the target, or certain to
         miss it, by how much. 1 to 2: below it now, by how much. 0 to 1: the rest, by the time not on patch.
-        Below 0: nobody on duty.
+        -1: nobody on duty.
         """
         share = self.figures.share
         if not self.officers.on_duty or share is None:

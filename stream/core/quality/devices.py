@@ -14,7 +14,7 @@ import numpy as np
 from stream.core.columns import Columns, changes, ranges
 from stream.core.facts import SECOND
 from stream.core.quality.intervals import stretches
-from stream.core.stays import EARTH_RADIUS_M, distance_m
+from stream.core.stays import distance_m, perhaps_faster
 
 if TYPE_CHECKING:
     from typing import TypeAlias
@@ -96,10 +96,7 @@ def turning(fixes: Fixes, policies: Policies) -> tuple[NDArray[np.integer], Ints
     if len(fixes) < 3:
         return device[:0], nothing, nothing
     limit = np.broadcast_to(policies.setting(lambda p: p.double_speed_mps, time), len(fixes))
-    # |Δlat| + |Δlon| bounds the great circle from above, so only the few fast legs need the exact distance.
-    east, north, seconds = np.diff(lon), np.diff(lat), np.diff(time) / SECOND
-    far = (np.abs(east) + np.abs(north)) * (np.pi / 180 * EARTH_RADIUS_M * (1 + 1e-9)) > limit.min() * seconds
-    far &= device[1:] == device[:-1]
+    far = perhaps_faster(fixes, limit.min())
     at = np.flatnonzero(far[:-1] & far[1:]) + 1
     if not len(at):
         return device[:0], nothing, nothing
@@ -110,7 +107,8 @@ def turning(fixes: Fixes, policies: Policies) -> tuple[NDArray[np.integer], Ints
     at = at[(speed(at - 1, at) > limit[at]) & (speed(at, at + 1) > limit[at])]
     # Directions are compared in the plane whose scale is that of the fix's own latitude.
     scale = np.cos(np.radians(lat[at])) ** 2
-    at = at[east[at - 1] * east[at] * scale + north[at - 1] * north[at] < 0]
+    (east_in, east), (north_in, north) = ((c[at] - c[at - 1], c[at + 1] - c[at]) for c in (lon, lat))
+    at = at[east_in * east * scale + north_in * north < 0]
 
     owner, when = device[at], time[at]
     number = policies.number_at(when)
@@ -161,9 +159,10 @@ def frozen_runs(fixes: Fixes, policies: Policies) -> Runs:
     fresh = changes(fixes.device, fixes.lon, fixes.lat)
     first = np.flatnonzero(fresh)
     last = np.append(first[1:], len(fresh))[: len(first)] - 1
+    more = last > first
+    first, last = first[more], last[more]
     length = fixes.time[last] - fixes.time[first]
     long = length >= policies.setting(lambda p: p.frozen_s, fixes.time[first]) * SECOND
-    long &= last > first
     first, last = first[long], last[long]
     limit = np.broadcast_to(policies.setting(lambda p: p.frozen_speed_mps, fixes.time[first]), len(first))
     run, fix = ranges(first, last + 1)
