@@ -131,7 +131,7 @@ class OwnHours:
             end: microseconds, exclusive.
         """
         end = max(start, end)
-        wall = _Wall.over(start, end)
+        stretches = _stretches(start, end)
         known: dict[When, Intervals] = {}
         parts: dict[str, list[Intervals]] = {}
         opens = [time for time, _ in versions]
@@ -141,7 +141,7 @@ class OwnHours:
                     continue
                 wanted = when(attributes)
                 if wanted not in known:
-                    known[wanted] = wall.intervals(*wanted)
+                    known[wanted] = _intervals(stretches, wanted)
                 parts.setdefault(area_id, []).append(_cut(known[wanted], low, high))
         area_ids = tuple(sorted(parts))
         joined = [_joined(parts[area_id]) for area_id in area_ids]
@@ -163,43 +163,37 @@ class OwnHours:
         return list(zip(self.start[rows].tolist(), self.end[rows].tolist(), strict=True))
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Wall:
-    """Local time over a reach: stretches in which it is a fixed time ahead of UTC."""
+def _stretches(start: int, end: int) -> list[tuple[int, int, int]]:
+    """Stretches of time in which local time is a fixed time ahead of UTC, and how far (microseconds).
 
-    start: int
-    end: int
-    stretches: list[tuple[int, int, int]]
+    Looks at the offset once a day, and searches between two days that differ.
+    """
+    found = []
+    at, ahead = start, _ahead(start)
+    for day in [*range(start + DAY, end, DAY), end]:
+        if _ahead(day) != ahead:
+            low, high = max(at, day - DAY), day  # local time is still ``ahead`` at low, no longer at high
+            while high - low > 1:
+                middle = (low + high) // 2
+                low, high = (middle, high) if _ahead(middle) == ahead else (low, middle)
+            found.append((at, high, ahead))
+            at, ahead = high, _ahead(high)
+    return [*found, (at, end, ahead)]
 
-    @classmethod
-    def over(cls, start: int, end: int) -> _Wall:
-        """Looks at the offset once a day, and searches between two days that differ."""
-        stretches = []
-        at, ahead = start, _ahead(start)
-        for day in [*range(start + DAY, end, DAY), end]:
-            if _ahead(day) != ahead:
-                low, high = max(at, day - DAY), day  # local time is still ``ahead`` at low, no longer at high
-                while high - low > 1:
-                    middle = (low + high) // 2
-                    low, high = (middle, high) if _ahead(middle) == ahead else (low, middle)
-                stretches.append((at, high, ahead))
-                at, ahead = high, _ahead(high)
-        return cls(start, end, [*stretches, (at, end, ahead)])
 
-    def intervals(self, days: tuple[int, ...], hours: tuple[int, int]) -> Intervals:
-        """Intervals of UTC in which the clock is within hours that begin on these days."""
-        first, last = self.start // DAY - 2, self.end // DAY + 2
-        day = np.arange(first, last, dtype=np.int64)
-        day = day[np.isin((day + _EPOCH_WEEKDAY) % 7, days)] * DAY
-        begin, finish = hours
-        shown = day + begin * MINUTE, day + (finish + 1440 * (finish <= begin)) * MINUTE
-        return _joined(
-            [
-                _cut((shown[0] - ahead, shown[1] - ahead), low, high)
-                for low, high, ahead in self.stretches
-                if low < high
-            ]
-        )
+def _intervals(stretches: Sequence[tuple[int, int, int]], wanted: When) -> Intervals:
+    """Intervals of UTC in which the clock is within hours that begin on these days."""
+    days, (begin, finish) = wanted
+    day = np.arange(stretches[0][0] // DAY - 2, stretches[-1][1] // DAY + 2, dtype=np.int64)
+    day = day[np.isin((day + _EPOCH_WEEKDAY) % 7, days)] * DAY
+    shown = day + begin * MINUTE, day + (finish + 1440 * (finish <= begin)) * MINUTE
+    return _joined(
+        [
+            _cut((shown[0] - ahead, shown[1] - ahead), low, high)
+            for low, high, ahead in stretches
+            if low < high
+        ]
+    )
 
 
 def _ahead(time: int) -> int:

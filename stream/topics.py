@@ -145,6 +145,20 @@ async def ensure_topics(
     return outcomes
 
 
+async def existing(bootstrap: str) -> set[str]:
+    """The topics that Kafka has.
+
+    Raises:
+        aiokafka.errors.KafkaConnectionError: no broker answers.
+    """
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    try:
+        await admin.start()
+        return set(await admin.list_topics())
+    finally:
+        await admin.close()
+
+
 async def _ensure(admin: AIOKafkaAdminClient, spec: NewTopic, leaders: Sequence[bool] | None) -> TopicOutcome:
     if leaders is None:
         answer = await admin.create_topics([spec])

@@ -13,9 +13,10 @@ from typing import Any
 import shapely
 
 from geo.areas import Area, AreaSet, Kind
-from geo.boundaries.checks import check, read_or_stop, source_name
-from geo.boundaries.findings import Checked, UnusableFileError, finding_of, refuse_acceptances
-from geo.boundaries.layer import LIMITS, ReadingLimits
+from geo.boundaries.checks import check
+from geo.boundaries.findings import NOTHING, Checked, finding_of, refuse_acceptances
+from geo.boundaries.layer import LIMITS, AreaFileError, ReadingLimits
+from geo.boundaries.reading import read_layer
 
 _PLAIN = 2_000  # vertices; so few cannot cross more than a million times
 
@@ -38,7 +39,7 @@ def check_apart(
 
     Args:
         path: the file.
-        kind: as for :func:`check`, as are all others.
+        kind: as for :func:`check`, as are the others.
         against: what is published.
         outline: the force's area.
         layer: which layer of the file.
@@ -51,11 +52,11 @@ def check_apart(
     """
     refuse_acceptances(options.get("accept") or {})
     try:
-        raw = read_or_stop(path, layer, encoding, limits)
-    except UnusableFileError as stop:
-        return Checked(None, (stop.finding,))
+        raw = read_layer(path, layer, encoding=encoding, limits=limits)
+    except AreaFileError as error:
+        return Checked(None, (finding_of("unreadable", str(error), NOTHING),))
     if int(shapely.get_num_coordinates(raw.geometry).sum()) <= _PLAIN:
-        return check(raw, kind, against, outline, limits=limits, **options)
+        return check(raw, kind, against, outline, **options)
     request = pickle.dumps((raw, kind, _plain(against), outline, limits, options))
     packages = [place for place in sys.path if Path(place).is_absolute()]
     program = f"import sys; sys.path[:0] = {packages!r}; from geo.boundaries.apart import _answer; _answer()"
@@ -71,10 +72,10 @@ def check_apart(
         done = None
     if done is None or done.returncode != 0:
         text = (
-            f"{source_name(path)}: cannot be checked within {limits.memory_bytes >> 20:,} MB of memory and "
+            f"{raw.source}: cannot be checked within {limits.memory_bytes >> 20:,} MB of memory and "
             f"{limits.seconds:g} s; its shapes are far too detailed or lie on each other: simplify them"
         )
-        return Checked(None, (finding_of("unreadable", text, "nothing can be published from it"),))
+        return Checked(None, (finding_of("unreadable", text, NOTHING),))
     rows, findings = pickle.loads(done.stdout)
     return Checked(_sorted(rows), findings)
 
@@ -94,7 +95,7 @@ def _answer() -> None:
     """The other process's whole work: a request on standard input, the findings on standard output."""
     raw, kind, against, outline, limits, options = pickle.load(sys.stdin.buffer)
     _limit(limits)
-    checked = check(raw, kind, _sorted(against), outline, limits=limits, **options)
+    checked = check(raw, kind, _sorted(against), outline, **options)
     pickle.dump((_plain(checked.areas), checked.findings), sys.stdout.buffer)
 
 

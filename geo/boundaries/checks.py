@@ -1,6 +1,6 @@
 """Findings on a boundary file: what is wrong, where, how serious it is, and what was repaired.
 
-A file (or a layer of one) goes in, areas and findings come out, and nothing is published or written here. An
+A layer of a file goes in, areas and findings come out, and nothing is published or written here. An
 error stops a publication, a warning and a note do not; people may accept an error by its code, with name and
 reason, and it becomes a note. Every code is listed in ``findings.CODES`` and, for people, in
 ``geo/README.md``.
@@ -9,7 +9,6 @@ Sizes are square metres on the ground, places are WGS84 degrees.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,6 +26,7 @@ from geo.boundaries.crs import (
 from geo.boundaries.each_area import areas_of_rows
 from geo.boundaries.findings import (
     CODES,
+    NOTHING,
     Acceptance,
     Checked,
     Findings,
@@ -37,8 +37,7 @@ from geo.boundaries.findings import (
     refuse_acceptances,
     with_acceptance,
 )
-from geo.boundaries.layer import LIMITS, AreaFileError, RawLayer, ReadingLimits
-from geo.boundaries.reading import read_layer
+from geo.boundaries.layer import AreaFileError, RawLayer
 from geo.boundaries.shapes import locate, system_of
 from geo.boundaries.together import (
     against_each_other,
@@ -55,35 +54,29 @@ if TYPE_CHECKING:
 
 
 def check(
-    source: str | Path | RawLayer,
+    raw: RawLayer,
     kind: Kind | None = None,
     against: AreaSet | None = None,
     outline: Any = None,
     *,
-    layer: str | None = None,
     id_column: str | None = None,
     name_column: str | None = None,
     crs: str | None = None,
-    encoding: str | None = None,
     accept: Mapping[str, Acceptance] | None = None,
-    limits: ReadingLimits = LIMITS,
 ) -> Checked:
-    """Check a boundary file.
+    """Check a layer of a boundary file.
 
     Args:
-        source: the file, or a layer already read.
+        raw: the layer as it was read.
         kind: what its areas are for; None to take each feature's own ``kind``.
         against: what is published of other kinds; priority areas and premises are looked for in its
             neighbourhoods.
         outline: the force's area, shapely polygon in WGS84 degrees.
-        layer: which layer of the file.
         id_column: the column with the ids, where it cannot be found.
         name_column: the column with the names, where it cannot be found.
         crs: the reference system, in place of the file's.
-        encoding: how its texts are written, in place of what the file says.
         accept: errors that are accepted, by code or by ``code:area_id``; those of a file that cannot be used
             at all cannot be.
-        limits: limits on size, memory and time.
 
     Raises:
         ValueError: ``accept`` names an unknown code, or one that cannot be accepted.
@@ -93,7 +86,6 @@ def check(
     areas: AreaSet | None = None
     found = Findings()
     try:
-        raw = source if isinstance(source, RawLayer) else read_or_stop(source, layer, encoding, limits)
         shapes = _located(raw, crs, outline, found)
         rows = areas_of_rows(raw, kind, shapes, id_column=id_column, name_column=name_column, found=found)
         areas = AreaSet.of(rows) if rows else None
@@ -111,36 +103,14 @@ def check(
     except (shapely.errors.ShapelyError, MemoryError, RecursionError) as error:
         areas = None
         said = " ".join(str(error).split())[:120] or "no memory"
-        text = (
-            f"{source_name(source)}: its shapes cannot be worked with ({said}); "
-            "simplify them and export it again"
-        )
-        found.add("unreadable", text, "nothing can be published from it")
+        text = f"{raw.source}: its shapes cannot be worked with ({said}); simplify them and export it again"
+        found.add("unreadable", text, NOTHING)
     order = {code: at for at, code in enumerate(CODES)}
     judged = [with_acceptance(finding, accept) for finding in found]
     judged.sort(
         key=lambda f: (list(Severity).index(f.severity), order[f.code], -(f.size_m2 or 0.0), f.area_id or "")
     )
     return Checked(areas, tuple(judged))
-
-
-def source_name(source: str | Path | RawLayer) -> str:
-    """What a file is called in findings."""
-    return source.source if isinstance(source, RawLayer) else Path(source).name
-
-
-def read_or_stop(
-    source: str | Path, layer: str | None, encoding: str | None, limits: ReadingLimits
-) -> RawLayer:
-    """A layer of a file.
-
-    Raises:
-        UnusableFileError: it cannot be read.
-    """
-    try:
-        return read_layer(source, layer, encoding=encoding, limits=limits)
-    except AreaFileError as error:
-        raise UnusableFileError("unreadable", str(error)) from error
 
 
 def _located(raw: RawLayer, crs: str | None, outline: Any, found: Findings) -> NDArray[np.object_]:

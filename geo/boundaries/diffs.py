@@ -7,8 +7,7 @@ few centimetres, move no land.
 
 from __future__ import annotations
 
-from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -38,12 +37,14 @@ class Flow:
         from_id: the area that had it before, None for land that none had.
         to_id: the area that has it now, None for land that none has.
         size_m2: square metres on the ground.
+        place: the land itself, shapely geometry in WGS84 degrees.
     """
 
     kind: Kind
     from_id: str | None
     to_id: str | None
     size_m2: float
+    place: Any = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +92,12 @@ class Diff:
 
     def __bool__(self) -> bool:
         return any((self.added, self.removed, self.renamed, self.moved, self.changed))
+
+    @property
+    def reaching(self) -> list[str]:
+        """Ids of the neighbourhoods whose ground differs, sorted: duties in them are counted otherwise."""
+        ground = {*self.added, *self.removed, *((item.kind, item.area_id) for item in self.moved)}
+        return sorted(area_id for kind, area_id in ground if kind is Kind.NEIGHBOURHOOD)
 
 
 def diff(old: AreaSet, new: AreaSet) -> Diff:
@@ -155,7 +162,7 @@ def _ground_m2(shapes: NDArray[np.object_]) -> NDArray[np.float64]:
 
 def _flows(kind: Kind, old: AreaSet, new: AreaSet) -> Iterable[Flow]:
     """Land that was one area's and is another's, or none's; what stayed with its area is not a flow."""
-    sizes: dict[tuple[str | None, str | None], float] = defaultdict(float)
+    found: list[Flow] = []
     if len(old) and len(new):
         tree = shapely.STRtree(new.geometry)
         a, b = tree.query(old.geometry, predicate="intersects")
@@ -165,14 +172,14 @@ def _flows(kind: Kind, old: AreaSet, new: AreaSet) -> Iterable[Flow]:
         a, b = a[other], b[other]
         # What an area has kept is not a flow, even if another area has it now as well.
         lost = _lost_to(old, new, a)
-        shared = _ground_m2(shapely.intersection(lost, new.geometry[b]))
-        for i, j, size in zip(a.tolist(), b.tolist(), shared.tolist(), strict=True):
-            sizes[old.area_id[i], new.area_id[j]] += size
-    for area_id, size in _unheld(old, new):
-        sizes[area_id, None] += size
-    for area_id, size in _unheld(new, old):
-        sizes[None, area_id] += size
-    flows = [Flow(kind, *key, size_m2=size) for key, size in sizes.items() if size >= MOVED_M2]
+        shared = shapely.intersection(lost, new.geometry[b])
+        found += [
+            Flow(kind, old.area_id[i], new.area_id[j], size, place)
+            for i, j, size, place in zip(a, b, _ground_m2(shared).tolist(), shared, strict=True)
+        ]
+    found += [Flow(kind, area_id, None, size, place) for area_id, size, place in _unheld(old, new)]
+    found += [Flow(kind, None, area_id, size, place) for area_id, size, place in _unheld(new, old)]
+    flows = [flow for flow in found if flow.size_m2 >= MOVED_M2]
     return sorted(flows, key=lambda flow: (-flow.size_m2, flow.from_id or "", flow.to_id or ""))
 
 
@@ -183,10 +190,10 @@ def _lost_to(old: AreaSet, new: AreaSet, rows: NDArray[np.int64]) -> NDArray[np.
     return _less(old.geometry, kept)[rows]
 
 
-def _unheld(one: AreaSet, other: AreaSet) -> list[tuple[str, float]]:
-    """How much of each area no area of the other version holds, m²."""
+def _unheld(one: AreaSet, other: AreaSet) -> Iterable[tuple[str, float, Any]]:
+    """How much of each area no area of the other version holds, m², and where that is."""
     if not len(one):
-        return []
+        return ()
     whole = shapely.union_all(other.geometry) if len(other) else shapely.Polygon()
-    sizes = _ground_m2(shapely.difference(one.geometry, whole))
-    return [(area_id, size) for area_id, size in zip(one.area_id, sizes.tolist(), strict=True) if size > 0]
+    left = shapely.difference(one.geometry, whole)
+    return zip(one.area_id, _ground_m2(left).tolist(), left, strict=True)

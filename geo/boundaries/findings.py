@@ -156,12 +156,16 @@ def refuse_acceptances(accept: Mapping[str, Acceptance]) -> None:
             raise ValueError(f"{key!r} is not a finding that can be accepted; see the table in geo/README.md")
 
 
+NOTHING = "nothing can be published from it"
+"""What follows from a finding on a file that cannot be used."""
+
+
 class UnusableFileError(Exception):
     """A finding after which nothing more can be said about the file."""
 
     def __init__(self, code: str, text: str) -> None:
         super().__init__(text)
-        self.finding = finding_of(code, text, "nothing can be published from it")
+        self.finding = finding_of(code, text, NOTHING)
 
 
 def finding_of(code: str, text: str, done: str) -> Finding:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from geo.areas import AreaSet, Kind
-    from geo.boundaries.diffs import Diff, Flow
+    from geo.boundaries.diffs import Diff
 
 _STYLE = """
 body{font:16px/1.45 system-ui,sans-serif;margin:1.5rem auto;max-width:75rem;padding:0 1rem;color:#14213d}
@@ -198,27 +198,6 @@ def ground(size_m2: float) -> str:
     return f"{size_m2 / 1e6:,.3f} km²" if size_m2 >= 10_000 else f"{size_m2:,.0f} m²"
 
 
-def flow_shape(flow: Flow, old: AreaSet, new: AreaSet) -> Any:
-    """The land of a flow: what its ``from`` had and its ``to`` has, less what the former kept (degrees)."""
-    before, after = _shapes(old, flow.kind), _shapes(new, flow.kind)
-    if flow.from_id is None:
-        lost = shapely.difference(after[flow.to_id or ""], _whole(before))
-    else:
-        kept = after.get(flow.from_id)
-        lost = before[flow.from_id] if kept is None else shapely.difference(before[flow.from_id], kept)
-        other = _whole(after) if flow.to_id is None else after[flow.to_id]
-        lost = shapely.difference(lost, other) if flow.to_id is None else shapely.intersection(lost, other)
-    return lost
-
-
-def _shapes(areas: AreaSet, kind: Kind) -> dict[str, Any]:
-    return {area.area_id: area.geometry for area in areas.areas() if area.kind == kind}
-
-
-def _whole(shapes: dict[str, Any]) -> Any:
-    return shapely.union_all(list(shapes.values())) if shapes else shapely.Polygon()
-
-
 def diff_rows(found: Diff, old: AreaSet, new: AreaSet) -> list[tuple[str, str, str, str]]:
     """A difference as rows of a table: what happened, to which kind, to which area, and by how much."""
     names = {(area.kind, area.area_id): area.name for areas in (old, new) for area in areas.areas()}
@@ -274,7 +253,6 @@ def diff_html(found: Diff, old: AreaSet, new: AreaSet, title: str, remarks: Sequ
         remarks: lines to print below the table, such as whose patches are touched.
     """
     rows = diff_rows(found, old, new)
-    grounds = [(flow, flow_shape(flow, old, new)) for flow in found.flows]
     frame = MapFrame.around([*old.geometry, *new.geometry])
     drawn = [_path("area", frame, area.geometry, _label(area.area_id, area.name)) for area in new.areas()]
     drawn += [
@@ -282,10 +260,10 @@ def diff_html(found: Diff, old: AreaSet, new: AreaSet, title: str, remarks: Sequ
         for area in old.areas()
         if (area.kind, area.area_id) in found.removed
     ]
-    for flow, shape in grounds:
+    for flow in found.flows:
         style = "won" if flow.from_id is None else "lost" if flow.to_id is None else "flow"
         text = f"{flow.from_id or NOBODY} → {flow.to_id or NOBODY}: {ground(flow.size_m2)}"
-        drawn.append(_path(style, frame, shape, text))
+        drawn.append(_path(style, frame, flow.place, text))
     table = "".join(
         f"<tr><td>{what}</td><td>{kind}</td><td>{html.escape(area)}</td>"
         f'<td class="n">{html.escape(size)}</td></tr>'

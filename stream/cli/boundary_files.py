@@ -286,12 +286,10 @@ def touched_by(found: Diff, period: tuple[int, int]) -> list[Touched]:
     """Whose patches the changed neighbourhoods are; nothing where no database is set."""
     from stream.store.records import touched
 
-    keys = {*found.added, *found.removed, *((item.kind, item.area_id) for item in found.moved)}
-    ids = sorted(area_id for kind, area_id in keys if kind is Kind.NEIGHBOURHOOD)
-    if not ids or not load_settings().database:
+    if not found.reaching or not load_settings().database:
         return []
     with database("patrol areas") as connection:
-        return touched(connection, ids, *period, now=wall())
+        return touched(connection, found.reaching, *period, now=wall())
 
 
 def side(text: str, kind: Kind | None) -> tuple[AreaSet, tuple[int, int]]:

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from geo.areas import AreaSet
-    from stream.files.replay import ReplayProgress
     from stream.settings import Settings
     from stream.simulate import Simulation
     from stream.store.reading.live import Live
@@ -149,6 +148,8 @@ class _Stage:
 
     async def play(self, stop: asyncio.Event, seconds: float | None, speed: float | None) -> None:
         """Sends the shift and shows the figures until it is over, the time is up, or told to stop."""
+        from rich.live import Live as RichLive
+
         from stream.files.replay import send_simulation
 
         shift_s = (self.simulation.end - self.simulation.start) / 1e6
@@ -160,21 +161,30 @@ class _Stage:
             f"{speed:,.0f} times faster than real time"
         )
 
-        def heard(progress: ReplayProgress) -> None:
-            self._reached, self._sent = progress.reached, progress.sent
+        def heard(sent: int, reached: int) -> None:
+            self._sent, self._reached = sent, reached
 
         sending = asyncio.create_task(
             send_simulation(self.simulation, self.settings.kafka, speed=speed, stop=stop, on_progress=heard)
         )
         timer = asyncio.get_running_loop().call_later(left + SETTLE_S / 2, stop.set) if seconds else None
-        rates = _Rates(self._began)
-        with _Screen(self.console) as screen:
+        rates, due = _Rates(self._began), 0.0
+        # In a terminal the table is redrawn; elsewhere it is printed now and then.
+        screen = RichLive(console=self.console, auto_refresh=False, transient=True)
+        with screen if self.console.is_terminal else nullcontext():
 
             async def show() -> None:
+                nonlocal due
                 self._check_processes()
                 shown = await asyncio.to_thread(_look, self.connection)
-                if shown.on_duty:
-                    screen.show(self._table(shown, rates, speed))
+                if not shown.on_duty:
+                    return
+                table = self._table(shown, rates, speed)
+                if self.console.is_terminal:
+                    screen.update(table, refresh=True)
+                elif time.monotonic() >= due:
+                    self.console.print(table)
+                    due = time.monotonic() + 10
 
             while True:
                 await show()
@@ -334,35 +344,6 @@ class _Rates:
         self._seen = [*self._seen[-8:], (now, count)]
         first = self._seen[0]
         return (count - first[1]) / max(now - first[0], 1e-3)
-
-
-class _Screen:
-    """A table that is redrawn in a terminal, and printed now and then elsewhere."""
-
-    def __init__(self, console: Console) -> None:
-        from rich.live import Live as RichLive
-
-        self._console = console
-        self._live: Any = (
-            RichLive(console=console, auto_refresh=False, transient=True) if console.is_terminal else None
-        )
-        self._next = 0.0
-
-    def __enter__(self) -> _Screen:
-        if self._live:
-            self._live.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._live:
-            self._live.stop()
-
-    def show(self, table: Table) -> None:
-        if self._live:
-            self._live.update(table, refresh=True)
-        elif time.monotonic() >= self._next:
-            self._console.print(table)
-            self._next = time.monotonic() + 10
 
 
 def _by_need(item: Live) -> tuple[bool, bool, float]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+import msgspec
 
 from geo.boundaries.layer import printable
 from stream.cli.common import FILE, print_json, print_table, say_no, write_whole
@@ -62,7 +63,7 @@ def doctor(
     form_of_values, understood (the first rows), misfits (reason, count, first rows, example), faults, unsure,
     missing, notes, as_is, command, then, mapping (TOML), declared, clean.
     """
-    from stream.files.doctor.diagnosis import diagnose, parse_any_mapping, to_json
+    from stream.files.doctor.diagnosis import diagnose, parse_any_mapping
     from stream.files.doctor.position_map import PositionMapError
     from stream.files.foreign import ForeignError
     from stream.files.roster.mapping import RosterError
@@ -94,7 +95,8 @@ def doctor(
             continue
         answers += found
     if as_json:
-        print_json([*to_json(answers), *refused], indent=2)
+        told = [{**msgspec.structs.asdict(answer), "clean": answer.clean} for answer in answers]
+        print_json([*told, *refused], indent=2)
     else:
         for number, answer in enumerate(answers):
             if number:

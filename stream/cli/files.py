@@ -235,18 +235,11 @@ async def require_topics(settings: Settings, names: list[str] | None) -> None:
     Raises:
         TopicError: one does not exist.
     """
-    from aiokafka.admin import AIOKafkaAdminClient
-
     from stream import topics
 
     by_kind = (topics.RADIO_POSITIONS, topics.VEHICLE_POSITIONS)
     wanted = names or [topics.named(name, settings.topic_prefix) for name in by_kind]
-    admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka)
-    try:
-        await admin.start()
-        present = set(await admin.list_topics())
-    finally:
-        await admin.close()
+    present = await topics.existing(settings.kafka)
     for name in wanted:
         if name not in present:
             raise topics.TopicError(f"Kafka has no topic {name}: run 'patrol init', or look at --topic")

@@ -6,7 +6,7 @@ Words, options and exit codes: what a policy says stands in ``stream.core.policy
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -105,7 +105,7 @@ def diff(file: Path, since: str | None, *, as_json: bool) -> None:
     with database("patrol policy diff", any_policy=True) as connection:
         changed = differences(in_force(connection), wanted, start)
     if as_json:
-        print_json([_difference_json(item) for item in changed], indent=1)
+        print_json(_differences_json(changed), indent=1)
     elif changed:
         _print_differences(changed, "in the database", "in the file")
     else:
@@ -142,7 +142,14 @@ def load(file: Path, since: str, why: str, *, dry_run: bool, as_json: bool) -> N
         except policies.PolicyLoadError as error:
             raise click.UsageError(str(error)) from error
     if as_json:
-        print_json(_loaded_json(done, dry_run=dry_run), indent=1)
+        answer = {
+            "loaded": bool(done.versions) and not dry_run,
+            "versions": done.versions,
+            "changed": _differences_json(done.changed),
+            "replaced": done.replaced,
+            "outdated": outdated_json(done.outdated),
+        }
+        print_json(answer, indent=1)
         return
     _tell_loaded(done, since, file, dry_run=dry_run)
 
@@ -205,6 +212,7 @@ def recompute_range(found: Sequence[Outdated]) -> str:
 def list_(*, as_toml: bool, as_json: bool) -> None:
     """All policies on record: when each is in force, who loaded it and why, what is still counted by it."""
     from stream.core.policy import as_toml as toml
+    from stream.core.policy import settings_of
     from stream.store import policies
 
     with database("patrol policy list", any_policy=True) as connection:
@@ -213,7 +221,18 @@ def list_(*, as_toml: bool, as_json: bool) -> None:
             return
         found, older = policies.records(connection), policies.outdated(connection)
     if as_json:
-        rows = [_record_json(item) for item in found]
+        rows = [
+            _json(
+                item,
+                "version",
+                in_force=item.end is not None,
+                why=item.why,
+                loaded_by=item.loaded_by,
+                loaded_at=_when(item.loaded_at),
+                settings=settings_of(item.policy),
+            )
+            for item in found
+        ]
         print_json({"versions": rows, "outdated": outdated_json(older)}, indent=1)
         return
     print_table(
@@ -222,7 +241,7 @@ def list_(*, as_toml: bool, as_json: bool) -> None:
             (
                 str(item.version),
                 _said(item.start),
-                _until(item),
+                "replaced" if item.end is None else _until(item.end),
                 local_minute(item.loaded_at),
                 item.loaded_by,
                 item.why,
@@ -249,29 +268,16 @@ def _said(time_us: int) -> str:
     return "the beginning" if time_us <= BEGINNING else local_minute(time_us)
 
 
-def _until(item: PolicyRecord) -> str:
+def _until(time_us: int) -> str:
     from geo.matching.history import FOREVER
 
-    if item.end is None:
-        return "replaced"
-    return "" if item.end >= FOREVER else local_minute(item.end)
+    return "" if time_us >= FOREVER else local_minute(time_us)
 
 
 def _print_differences(changed: Sequence[Difference], before: str, after: str) -> None:
-    from geo.matching.history import FOREVER
-
     print_table(
         ("setting", before, after, "from", "until"),
-        [
-            (
-                item.setting,
-                item.before,
-                item.after,
-                _said(item.start),
-                "" if item.end >= FOREVER else local_minute(item.end),
-            )
-            for item in changed
-        ],
+        [(item.setting, item.before, item.after, _said(item.start), _until(item.end)) for item in changed],
     )
 
 
@@ -287,49 +293,16 @@ def _when(time_us: int | None) -> str | None:
     return None if time_us is None or not BEGINNING < time_us < FOREVER else rfc3339(time_us)
 
 
-def _difference_json(item: Difference) -> dict[str, object]:
-    return {
-        "setting": item.setting,
-        "before": item.before,
-        "after": item.after,
-        "from": _when(item.start),
-        "until": _when(item.end),
-    }
+def _json(item: Difference | Outdated | PolicyRecord, *names: str, **more: object) -> dict[str, object]:
+    """Some fields of an item, from and until when it holds, and what else there is to say."""
+    said: dict[str, object] = {name: getattr(item, name) for name in names}
+    return {**said, "from": _when(item.start), "until": _when(item.end), **more}
 
 
-def _loaded_json(done: Loaded, *, dry_run: bool) -> dict[str, object]:
-    return {
-        "loaded": bool(done.versions) and not dry_run,
-        "versions": list(done.versions),
-        "changed": [_difference_json(item) for item in done.changed],
-        "replaced": list(done.replaced),
-        "outdated": outdated_json(done.outdated),
-    }
-
-
-def _record_json(item: PolicyRecord) -> dict[str, Any]:
-    from stream.core.policy import settings_of
-
-    return {
-        "version": item.version,
-        "from": _when(item.start),
-        "until": _when(item.end),
-        "in_force": item.end is not None,
-        "why": item.why,
-        "loaded_by": item.loaded_by,
-        "loaded_at": _when(item.loaded_at),
-        "settings": settings_of(item.policy),
-    }
+def _differences_json(changed: Sequence[Difference]) -> list[dict[str, object]]:
+    return [_json(item, "setting", "before", "after") for item in changed]
 
 
 def outdated_json(found: Sequence[Outdated]) -> list[dict[str, object]]:
     """What is still counted under older versions."""
-    return [
-        {
-            "version": item.version,
-            "duties": item.duties,
-            "from": _when(item.start),
-            "until": _when(item.end),
-        }
-        for item in found
-    ]
+    return [_json(item, "version", "duties") for item in found]

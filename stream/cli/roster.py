@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from stream.core.facts import Allocation, Duty
+    from stream.core.facts import Allocation, Duty, StateReport
     from stream.files.foreign import ForeignTable
     from stream.files.roster.changes import RosterChanges, Vanished
     from stream.files.roster.importing import Deliver, RosterImport
@@ -108,10 +108,10 @@ def import_(
     cannot be understood are refused by number and reason, and the rest is imported; the exit code is then 1.
     """
     from stream.files.foreign import ForeignError
-    from stream.files.roster.importing import bring_in, into_files
+    from stream.files.roster.importing import bring_in, into_files, tables_of
     from stream.files.roster.mapping import RosterError, read_mapping
     from stream.files.roster.record import locked, read_record
-    from stream.files.roster.rows import read_rows
+    from stream.files.roster.rows import choose, read_rows
     from stream.files.roster.unread import require_decided, unread_columns
 
     if out is not None and record is not None:
@@ -128,7 +128,8 @@ def import_(
     settings = load()
     under = f" under {settings.topic_prefix}" if settings.topic_prefix else ""
     try:
-        table, mapping = _table(file, read_mapping(map_) if map_ is not None else None)
+        given = read_mapping(map_) if map_ is not None else None
+        table, mapping = choose(tables_of(file, given), given)
         without = _without_patches(mapping, allowed=dry_run)
         require_decided(table, mapping)
         unread = unread_columns(table, mapping)
@@ -169,14 +170,6 @@ def _day(option: str, text: str | None) -> date | None:
         raise click.BadParameter(f"'{text}' is no day: write it like 2026-11-23", param_hint=option) from None
 
 
-def _table(file: Path, mapping: RosterMapping | None) -> tuple[ForeignTable, RosterMapping]:
-    """The table of a file, and the mapping given or that of our own names."""
-    from stream.files.roster.importing import tables_of
-    from stream.files.roster.rows import choose
-
-    return choose(tables_of(file, mapping), mapping)
-
-
 def _without_patches(mapping: RosterMapping, *, allowed: bool) -> bool:
     """Whether a mapping of bookings leaves every duty without a patch."""
     without = mapping.teams is None and not mapping.columns.patch and not mapping.of_states
@@ -189,7 +182,7 @@ def _onto_kafka(settings: Settings) -> Deliver:
     from aiokafka.errors import KafkaConnectionError, KafkaError
 
     from stream import topics
-    from stream.files.roster.sending import send_parcel
+    from stream.files.roster.importing import send_parcel
 
     settings.need("kafka")
     names = [topics.named(name, settings.topic_prefix) for name in (topics.DUTY_BOOKINGS, topics.DUTY_STATES)]
@@ -231,8 +224,8 @@ def _wanting(changes: RosterChanges, vanished: str) -> str:
 
 
 def _lines(done: RosterImport, table: ForeignTable, unread: Sequence[str]) -> Iterator[str]:
-    changes = done.changes
-    yield f"{table.name} ({table.form}): {_count(changes.rows, 'row')}{_covered(changes)}"
+    changes, found = done.changes, done.changes.found
+    yield f"{table.name} ({table.form}): {_count(changes.found.rows, 'row')}{_covered(changes)}"
     if done.completed:
         yield f"an import was interrupted: its {_count(done.completed, 'message')} are sent first"
     counts = {
@@ -241,14 +234,14 @@ def _lines(done: RosterImport, table: ForeignTable, unread: Sequence[str]) -> It
         "cancelled": len(changes.cancelled),
         "unchanged": changes.unchanged,
         "vanished": len(changes.vanished) + len(changes.vanished_states),
-        "rows passed over": len(changes.passed),
+        "rows passed over": len(changes.found.passed),
         "rows refused": len(changes.refused),
     }
     yield ", ".join(f"{name} {count:,}" for name, count in counts.items() if count) or "nothing in it"
     for key, number in changes.told.items():
         if number:
             yield f"note: {TOLD[key]}: {number:,}"
-    for word, rows in (("passed over", changes.passed), ("left out, as not of the table", changes.left_out)):
+    for word, rows in (("passed over", found.passed), ("left out, as not of the table", found.left_out)):
         if rows:
             yield f"note: {word}: {_grouped(rows)}"
     if unread:
@@ -256,18 +249,18 @@ def _lines(done: RosterImport, table: ForeignTable, unread: Sequence[str]) -> It
     if changes.elsewhere:
         teams = ", ".join(f"{team or 'no team'} ({number:,})" for team, number in changes.elsewhere.items())
         yield f"note: duties of teams that this file does not have are left alone: {teams}"
-    yield from _listed("new", [_booked(duty) for duty in changes.new])
-    yield from _listed("changed", [_revised(before, now) for before, now in changes.changed])
-    yield from _listed("cancelled", [_booked(now) for _, now in changes.cancelled])
-    yield from _listed("vanished", [_booked(duty) for duty in changes.vanished])
-    yield from _listed(
-        "vanished",
-        [
-            f"state {state.state} of {state.officer_id}, {local_minute(state.time)}"
-            for state in changes.vanished_states
-        ],
-    )
-    yield from _listed("refused", [f"row {row.row}: {row.reason}: {row.detail}" for row in changes.refused])
+    for word, items in (
+        ("new", [_booked(duty) for duty in changes.new]),
+        ("changed", [_revised(before, now) for before, now in changes.changed]),
+        ("cancelled", [_booked(now) for _, now in changes.cancelled]),
+        ("vanished", [_booked(duty) for duty in changes.vanished]),
+        ("vanished", [_keyed(state) for state in changes.vanished_states]),
+        ("refused", [f"row {row.row}: {row.reason}: {row.detail}" for row in changes.refused]),
+    ):
+        for item in items[:SHOWN]:
+            yield f"  {word}: {item}"
+        if len(items) > SHOWN:
+            yield f"  {word}: and {len(items) - SHOWN:,} more (--json lists all)"
 
 
 def _grouped(rows: Sequence[PassedRow]) -> str:
@@ -283,13 +276,6 @@ def _grouped(rows: Sequence[PassedRow]) -> str:
     )
 
 
-def _listed(word: str, items: Sequence[str]) -> Iterator[str]:
-    for item in items[:SHOWN]:
-        yield f"  {word}: {item}"
-    if len(items) > SHOWN:
-        yield f"  {word}: and {len(items) - SHOWN:,} more (--json lists all)"
-
-
 def _covered(changes: RosterChanges) -> str:
     covers = changes.covers
     if covers is None:
@@ -303,6 +289,10 @@ def _booked(duty: Duty) -> str:
     parts += [f"patch {' '.join(duty.patch)}"] if duty.patch else []
     parts += [_devices(duty.devices)] if duty.devices else []
     return ", ".join([*parts, *(["cancelled"] if duty.cancelled else [])])
+
+
+def _keyed(state: StateReport) -> str:
+    return f"state {state.state} of {state.officer_id}, {local_minute(state.time)}"
 
 
 def _revised(before: Duty, now: Duty) -> str:
@@ -333,14 +323,13 @@ def _end(end: int | None) -> str:
 def _devices(devices: Sequence[Allocation]) -> str:
     return ", ".join(
         f"{item.kind} {item.device_id}"
-        + (
-            f" ({local_minute(item.start)[11:] if item.start is not None else ''}–"
-            f"{local_minute(item.end)[11:] if item.end is not None else ''})"
-            if item.start is not None or item.end is not None
-            else ""
-        )
+        + ("" if item.start is item.end is None else f" ({_clock(item.start)}–{_clock(item.end)})")
         for item in devices
     )
+
+
+def _clock(time: int | None) -> str:
+    return "" if time is None else local_minute(time)[11:]
 
 
 def _outcome(done: RosterImport, folder: Path | None, *, dry_run: bool, files: bool) -> str:
@@ -363,10 +352,10 @@ def _json(done: RosterImport) -> dict[str, object]:
 
     changes, covers = done.changes, done.changes.covers
     return {
-        "rows": changes.rows,
-        "passed_over": len(changes.passed),
-        "passed": [{"row": item.row, "why": item.why} for item in changes.passed],
-        "left_out": [{"row": item.row, "why": item.why} for item in changes.left_out],
+        "rows": changes.found.rows,
+        "passed_over": len(changes.found.passed),
+        "passed": [item._asdict() for item in changes.found.passed],
+        "left_out": [item._asdict() for item in changes.found.left_out],
         "covers": None
         if covers is None
         else {

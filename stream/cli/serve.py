@@ -124,28 +124,15 @@ def worker() -> None:
 )
 def up() -> None:
     """Checks settings and servers, then supervises the parts."""
+    from stream.topics import existing
+
     settings = load()
     settings.need("kafka", "database")
     start_logging()
     with database("patrol up", settings):
         pass
-    asyncio.run(reach(settings))
+    asyncio.run(existing(settings.kafka))  # whether a broker answers
     until_told(lambda stop: supervise(PARTS, stop))
-
-
-async def reach(settings: Settings) -> None:
-    """Asks Kafka for anything at all.
-
-    Raises:
-        aiokafka.errors.KafkaConnectionError: no broker answers.
-    """
-    from aiokafka.admin import AIOKafkaAdminClient
-
-    admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka)
-    try:
-        await admin.start()
-    finally:
-        await admin.close()
 
 
 @click.command(epilog="Example: patrol export --out week47")

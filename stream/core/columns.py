@@ -22,6 +22,9 @@ class Columns:
 
     __slots__ = ()
 
+    def __len__(self) -> int:
+        return len(getattr(self, fields(self)[0].name))  # type: ignore[arg-type]
+
     def take(self, rows: NDArray[np.integer] | NDArray[np.bool_]) -> Self:
         """Some of its rows, as numbers or marks."""
         return self._of(lambda name: getattr(self, name)[rows])

@@ -15,7 +15,7 @@ import zlib
 from collections import deque
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypedDict, Unpack
 
 import msgspec
 import numpy as np
@@ -28,7 +28,7 @@ from stream.files.tracks import read_rows
 from stream.simulate import TOPICS
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -95,19 +95,21 @@ class Outgoing:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class ReplayProgress:
-    """The progress of a replay.
+class Pace(TypedDict, total=False):
+    """How messages are sent.
 
     Attributes:
-        sent: messages sent.
-        reached: the time that the newest of them was due, microseconds since 1970.
-        behind_s: how late it went out, seconds of the clock; 0 where there is no pace to keep.
+        speed: 1 (the default) as it was, 60 an hour in a minute, 0 as fast as possible.
+        stop: ends it early.
+        clock: tells the time and waits.
+        on_progress: told after every slice how many messages were sent, and the time that the newest of them
+            was due (microseconds since 1970).
     """
 
-    sent: int
-    reached: int
-    behind_s: float
+    speed: float
+    stop: asyncio.Event
+    clock: Clock
+    on_progress: Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,8 +135,8 @@ async def paced(
     stop: asyncio.Event,
     slice_s: float = SLICE_S,
     slice_messages: int = SLICE_MESSAGES,
-) -> AsyncGenerator[tuple[Outgoing, float], None]:
-    """Yields messages when they are due.
+) -> AsyncGenerator[Outgoing, None]:
+    """Yields some messages when they are due.
 
     The first message is due at once, the others after it as much later as their ``send`` says, divided by
     ``speed``. When the receiver is too slow, what is overdue follows without a pause. Batches are made in a
@@ -147,9 +149,6 @@ async def paced(
         stop: ends it.
         slice_s: the shortest wait, so that many small messages go out together.
         slice_messages: the most messages at once.
-
-    Yields:
-        Some messages, and how many seconds the newest of them is late.
     """
     began, origin = clock.now(), None
     source = iter(batches)
@@ -172,12 +171,7 @@ async def paced(
                     await clock.wait(max(left, slice_s), stop)
                     continue
             upto = min(upto, at + slice_messages)
-            late = (
-                0.0
-                if speed == 0
-                else clock.now() - began - (int(batch.send[upto - 1]) - origin) / SECOND / speed
-            )
-            yield batch.part(at, upto), late
+            yield batch.part(at, upto)
             at = upto
 
 
@@ -189,24 +183,22 @@ class Sender:
     Args:
         bootstrap: Kafka's addresses, ``host:port`` separated by commas.
         names: the topics, full names; they must exist.
-        client: further settings of the Kafka client (security).
     """
 
-    def __init__(self, bootstrap: str, names: Sequence[str], client: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, bootstrap: str, names: Sequence[str]) -> None:
+        self._bootstrap = bootstrap
         self._names = list(names)
-        self._settings = {
-            "bootstrap_servers": bootstrap,
-            "acks": "all",
-            "max_batch_size": _BATCH_BYTES,
-            "max_request_size": 4 * _BATCH_BYTES,
-            **(client or {}),
-        }
         self._pending: deque[asyncio.Future[Any]] = deque()
         self._partitions: list[int] = []
         self._homes: list[dict[bytes, int]] = [{} for _ in names]
 
     async def __aenter__(self) -> Sender:
-        self._producer = AIOKafkaProducer(**self._settings)
+        self._producer = AIOKafkaProducer(
+            bootstrap_servers=self._bootstrap,
+            acks="all",
+            max_batch_size=_BATCH_BYTES,
+            max_request_size=4 * _BATCH_BYTES,
+        )
         try:
             await self._producer.start()
             self._partitions = [len(await self._producer.partitions_for(name)) for name in self._names]
@@ -259,15 +251,7 @@ class Sender:
 
 
 async def send_simulation(
-    simulation: Simulation,
-    bootstrap: str,
-    *,
-    prefix: str = "",
-    speed: float = 1.0,
-    stop: asyncio.Event | None = None,
-    clock: Clock | None = None,
-    on_progress: Callable[[ReplayProgress], None] | None = None,
-    client: Mapping[str, Any] | None = None,
+    simulation: Simulation, bootstrap: str, *, prefix: str = "", **pace: Unpack[Pace]
 ) -> int:
     """Sends a simulated shift, each message at its moment.
 
@@ -278,11 +262,7 @@ async def send_simulation(
         simulation: what is sent: positions, bookings and states.
         bootstrap: Kafka's addresses.
         prefix: goes before the topics' names; the topics must exist.
-        speed: 1 as it would be, 60 an hour in a minute, 0 as fast as possible.
-        stop: ends it early.
-        clock: tells the time and waits.
-        on_progress: told after every slice.
-        client: further settings of the Kafka client.
+        pace: see ``Pace``.
 
     Returns:
         How many messages were sent.
@@ -292,8 +272,8 @@ async def send_simulation(
     """
     names = [topics.named(name, prefix) for name in TOPICS]
     batches = (Outgoing(each.send, each.topic, each.key, each.value) for each in simulation.messages())
-    async with Sender(bootstrap, names, client) as sender:
-        return await _send_all(sender, batches, speed=speed, stop=stop, clock=clock, on_progress=on_progress)
+    async with Sender(bootstrap, names) as sender:
+        return await _send_all(sender, batches, **pace)
 
 
 async def replay(
@@ -302,12 +282,8 @@ async def replay(
     *,
     topic: str | None = None,
     prefix: str = "",
-    speed: float = 1.0,
-    stop: asyncio.Event | None = None,
-    clock: Clock | None = None,
-    on_progress: Callable[[ReplayProgress], None] | None = None,
-    client: Mapping[str, Any] | None = None,
     sort_up_to: int = SORT_UP_TO,
+    **pace: Unpack[Pace],
 ) -> Replayed:
     """Sends the tracks of a file with their own timing: when each was ``received``, else its ``time``.
 
@@ -319,13 +295,9 @@ async def replay(
         bootstrap: Kafka's addresses.
         topic: the full name of the one topic for everything, instead of those by kind; it must exist.
         prefix: goes before the names of the topics by kind.
-        speed: 1 as it was, 60 an hour in a minute, 0 as fast as possible.
-        stop: ends it early.
-        clock: tells the time and waits.
-        on_progress: told after every slice.
-        client: further settings of the Kafka client.
         sort_up_to: a file of up to so many rows is put into order first; a longer one is sent in its own
             order, and what is out of order in it goes late.
+        pace: see ``Pace``.
 
     Raises:
         OSError: the file cannot be opened.
@@ -334,32 +306,25 @@ async def replay(
     """
     by_kind = [topics.named(name, prefix) for name in (topics.RADIO_POSITIONS, topics.VEHICLE_POSITIONS)]
     source = _Source(read_rows(path), sort_up_to, one_topic=topic is not None)
-    async with Sender(bootstrap, by_kind if topic is None else [topic], client) as sender:
-        sent = await _send_all(
-            sender, source.batches(), speed=speed, stop=stop, clock=clock, on_progress=on_progress
-        )
+    async with Sender(bootstrap, by_kind if topic is None else [topic]) as sender:
+        sent = await _send_all(sender, source.batches(), **pace)
     return Replayed(sent, source.left_out, source.reordered)
 
 
-async def _send_all(
-    sender: Sender,
-    batches: Iterable[Outgoing],
-    *,
-    speed: float,
-    stop: asyncio.Event | None,
-    clock: Clock | None,
-    on_progress: Callable[[ReplayProgress], None] | None,
-) -> int:
+async def _send_all(sender: Sender, batches: Iterable[Outgoing], **pace: Unpack[Pace]) -> int:
+    speed, on_progress = pace.get("speed", 1.0), pace.get("on_progress")
     if not 0 <= speed < float("inf"):
         raise ValueError(f"speed is {speed}; give 1 for the tracks' own, more for faster, 0 for all at once")
     sent = 0
-    slices = paced(batches, speed=speed, clock=clock or SystemClock(), stop=stop or asyncio.Event())
-    async with contextlib.aclosing(slices):
-        async for messages, late in slices:
+    stop = pace.get("stop") or asyncio.Event()
+    async with contextlib.aclosing(
+        paced(batches, speed=speed, clock=pace.get("clock") or SystemClock(), stop=stop)
+    ) as slices:
+        async for messages in slices:
             await sender.send(messages)
             sent += len(messages)
             if on_progress is not None:
-                on_progress(ReplayProgress(sent, int(messages.send[-1]), late))
+                on_progress(sent, int(messages.send[-1]))
     return sent
 
 

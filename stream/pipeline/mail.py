@@ -17,6 +17,7 @@ import re
 import smtplib
 import ssl
 import tomllib
+from contextlib import closing
 from dataclasses import dataclass
 from email.message import EmailMessage
 from email.policy import SMTP
@@ -45,7 +46,6 @@ from stream.store.outbox import Letter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from typing import Self
 
     from stream.clock import Clock
     from stream.core.shares import Figures
@@ -399,12 +399,6 @@ class SmtpConnection:
             except OSError:
                 smtp.close()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
 
 def _one_line(answer: object) -> str:
     if isinstance(answer, bytes):
@@ -450,7 +444,7 @@ def deliver(
         return Delivered()
     mailing, sent, failed, postponed, now = read_mailing(settings.mail), 0, 0, 0, wall()
     sender = parseaddr(mailing.sender)[1]
-    with SmtpConnection(relay(settings.smtp), timeout_s) as line:
+    with closing(SmtpConnection(relay(settings.smtp), timeout_s)) as line:
         while not stop():
             with connection.transaction():
                 item = outbox.take(connection, now)

@@ -19,7 +19,7 @@ from stream.reports.grid import divided, time_words
 from stream.reports.page import HERE, style, templates
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable
 
     from stream.core.calendar import Period
     from stream.core.shares import Figures
@@ -144,7 +144,6 @@ def html(
     sort: str = "share",
     link: Callable[[str], str] | None = None,
     leads: Callable[[str], str] | None = None,
-    notes: Sequence[str] = (),
 ) -> str:
     """All neighbourhoods side by side as an HTML document.
 
@@ -155,7 +154,6 @@ def html(
         sort: see ``ordered``.
         link: the address of the same page in another order; None in a file.
         leads: the address of a neighbourhood's own page by its id; None in a file.
-        notes: what else has to be known.
 
     Raises:
         ValueError: ``sort`` is no order.
@@ -192,7 +190,6 @@ def html(
             count=count,
             shapes=view.SHAPES,
             targets=", ".join(plain_percent(exact(item)) for item in sorted({row.target for row in listed})),
-            notes=notes,
             floor=plain_percent(floor),
         )
     )

@@ -6,12 +6,12 @@ short numbers are filled up with spaces; bookings and states one by one. What is
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 import numpy as np
 
+from stream.core.calendar import moment
 from stream.core.facts import SECOND
 
 if TYPE_CHECKING:
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from stream.core.facts import Allocation, Duty, StateReport
-
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def _table(texts: Sequence[str]) -> NDArray[np.uint8]:
@@ -131,9 +129,8 @@ def _coordinate(degrees: NDArray[np.float64]) -> NDArray[np.uint8]:
 
 def rfc3339(time: int) -> str:
     """Microseconds since 1970 as RFC 3339 in UTC, with as many digits as it needs."""
-    at = _EPOCH + timedelta(microseconds=time)
     spec = "seconds" if time % SECOND == 0 else "milliseconds" if time % 1000 == 0 else "microseconds"
-    return at.replace(tzinfo=None).isoformat(timespec=spec) + "Z"
+    return moment(time).replace(tzinfo=None).isoformat(timespec=spec) + "Z"
 
 
 def duty_value(duty: Duty) -> bytes:

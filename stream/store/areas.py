@@ -88,13 +88,14 @@ def publish(
     return int(version)
 
 
-def versions(connection: Connection) -> list[Version]:
-    """All published versions that were not withdrawn, the oldest first."""
+def versions(connection: Connection, *, withdrawn: bool = False) -> list[Version]:
+    """All published versions, the oldest first; those that were withdrawn only if asked for."""
     found = fetch(
         connection,
         f"select version, kind, {us('valid_from')}, {us('loaded_at')}, loaded_by, file, sha256, "
         "(select count(*) from area where area.version = area_version.version) "
-        "from area_version where withdrawn is null order by version",
+        "from area_version where withdrawn is null or %s order by version",
+        [withdrawn],
     )
     return [Version(number, Kind(kind), *others) for number, kind, *others in found]
 

@@ -8,16 +8,16 @@ row's lock and finds the counter unchanged may use the copy.
 from __future__ import annotations
 
 import hashlib
-from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from geo.matching.history import FOREVER
-from stream.core.calendar import microseconds, moment
-from stream.core.facts import Allocation, Duty, StateReport
+from stream.core.calendar import moment
+from stream.core.facts import Duty, StateReport
 from stream.core.slices import newest
+from stream.store.reading import instant
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -53,65 +53,52 @@ def read_officers(connection: Connection, officers: Collection[int], since: int)
     """
     wanted = sorted(officers)
     found: dict[int, BookedOfficer] = {officer: BookedOfficer() for officer in wanted}
-    names: dict[int, str] = dict(
+    names: dict[str, int] = dict(
         connection.execute(
-            "select officer, officer_id from officer where officer = any(%s)", [wanted]
+            "select officer_id, officer from officer where officer = any(%s)", [wanted]
         ).fetchall()
     )
-    after = moment(max(since, 0))
-    devices: dict[int, list[Allocation]] = defaultdict(list)
-    for duty, device_id, kind, start, end in connection.execute(
-        "select duty, device_id, kind, a.start_at, a.end_at from allocation a join device using (device) "
-        "join duty using (duty) where officer = any(%s) and (duty.end_at is null or duty.end_at > %s) "
-        "order by duty, position",
-        [wanted, after],
-    ):
-        devices[duty].append(
-            Allocation(
-                device_id,
-                kind,
-                None if start is None else microseconds(start),
-                None if end is None else microseconds(end),
-            )
-        )
+    which = "officer = any(%s) and (end_at is null or end_at > from_us(%s))"
     first: dict[int, int] = {}
-    for key, duty_id, officer, revision, start, end, patch, cancelled, name, role, team in connection.execute(
-        "select duty, duty_id, officer, revision, start_at, end_at, patch, cancelled, name, role, team "
-        "from duty where officer = any(%s) and (end_at is null or end_at > %s)",
-        [wanted, after],
-    ):
-        start_us = microseconds(start)
-        found[officer].duties[key] = Duty(
-            duty_id=duty_id,
-            revision=revision,
-            officer_id=names[officer],
-            start=start_us,
-            end=None if end is None else microseconds(end),
-            patch=tuple(patch),
-            devices=tuple(devices[key]),
-            cancelled=cancelled,
-            name=name,
-            role=role,
-            team=team,
-        )
-        first[officer] = min(first.get(officer, FOREVER), start_us)
+    for key, duty in instant.read_duties(connection, which, [wanted, max(since, 0)]).items():
+        officer = names[duty.officer_id]
+        found[officer].duties[key] = duty
+        first[officer] = min(first.get(officer, FOREVER), duty.start)
     if first:
-        for officer, time, state in connection.execute(
-            "select officer, time, state from state join unnest(%s::int[], %s::timestamptz[]) "
-            "as w(officer, since) using (officer) where time >= since",
-            [list(first), [moment(value) for value in first.values()]],
+        for officer, *reported in instant.fetch(
+            connection,
+            f"select officer, officer_id, {instant.us('time')}, state from state "
+            "join unnest(%s::int[], %s::int8[]) as w(officer, since) using (officer) "
+            "join officer using (officer) where time >= from_us(since)",
+            [list(first), list(first.values())],
         ):
-            found[officer].states.append(StateReport(names[officer], microseconds(time), state))
+            found[officer].states.append(StateReport(*reported))
     return found
 
 
 def read_duties(connection: Connection, duty_ids: Collection[str]) -> dict[str, tuple[int, int, Duty]]:
     """Duties by ``duty_id`` as they count now: ``(duty's key, officer's key, duty)``."""
-    rows = connection.execute(
-        "select duty_id, duty, officer from duty where duty_id = any(%s)", [sorted(duty_ids)]
-    ).fetchall()
-    officers = read_officers(connection, {officer for _, _, officer in rows}, 0)
-    return {name: (key, officer, officers[officer].duties[key]) for name, key, officer in rows}
+    found = instant.read_duties(connection, "duty_id = any(%s)", [sorted(duty_ids)])
+    officers: dict[int, int] = dict(
+        connection.execute("select duty, officer from duty where duty = any(%s)", [list(found)]).fetchall()
+    )
+    return {duty.duty_id: (key, officers[key], duty) for key, duty in found.items()}
+
+
+def duties_of(
+    officers: Collection[BookedOfficer], wanted: Collection[int] | None = None
+) -> tuple[list[int], list[Duty]]:
+    """The duties of officers, all or those behind some keys, by name: their keys, and they themselves."""
+    found = sorted(
+        (
+            (key, duty)
+            for item in officers
+            for key, duty in item.duties.items()
+            if wanted is None or key in wanted
+        ),
+        key=lambda pair: pair[1].duty_id,
+    )
+    return [key for key, _ in found], [duty for _, duty in found]
 
 
 def record_revisions(connection: Connection, duties: Iterable[Duty]) -> None:

@@ -9,24 +9,23 @@ doubtful; here it is only said which facts have to be looked at.
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 import numpy as np
 
 from geo.matching.history import FOREVER
 from stream.core.columns import changes, coalesce, ranges
-from stream.core.facts import SECOND, Allocation, Duty, Fixes
+from stream.core.facts import SECOND, Duty, Fixes
 from stream.core.quality.apart import may_be_apart
 from stream.core.quality.devices import device_doubts, frozen_runs
 from stream.core.quality.doubts import Doubts, doubtful_parts, doubts
 from stream.core.slices import ambiguous
 from stream.core.stays import perhaps_faster, take
 from stream.store import bookings
-from stream.store.columns import copy_out, literal
-from stream.store.gathering import COLUMNS, KINDS
+from stream.store.columns import literal
 from stream.store.policies import in_force
-from stream.store.reading.instant import Numbered, fetch, us
+from stream.store.reading.instant import Numbered, fetch, fixes_around, read_duties, us
 from stream.store.schema import Lock
 
 if TYPE_CHECKING:
@@ -236,7 +235,7 @@ def _evidence(
     connection: Connection, numbered: Numbered, judged: Sequence[int], policies: Policies
 ) -> tuple[_Evidence, set[int]]:
     """What the doubts of duties depend on, and the duties into which these doubts may reach."""
-    own = _duties(connection, f"duty = any({literal(np.array(judged, np.int64), 'int4')})")
+    own = read_duties(connection, f"duty = any({literal(np.array(judged, np.int64), 'int4')})")
     key_of = _device_keys(connection)
     windows: dict[int, Interval] = {}
     for duty in own.values():
@@ -252,7 +251,7 @@ def _evidence(
     ]
     spans = [*windows.values(), *(interval for _, interval in reached)]
     low, high = min((start for start, _ in spans), default=0), max((end for _, end in spans), default=0)
-    known = own | _duties(
+    known = own | read_duties(
         connection,
         f"not cancelled and start_at < from_us({high}) and coalesce(end_at, 'infinity') > from_us({low})",
     )
@@ -349,28 +348,6 @@ def _replace(
 # ── what is read ──────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _duties(connection: Connection, which: str) -> dict[int, Duty]:
-    """Duties by key, with their devices; ``which`` in SQL, of the table ``duty``."""
-    held: dict[int, list[Allocation]] = {}
-    for key, device_id, kind, start, end in fetch(
-        connection,
-        f"select duty, device_id, kind, {us('a.start_at')}, {us('a.end_at')} from allocation a "
-        f"join device using (device) where duty in (select duty from duty where {which}) "
-        "order by duty, position",
-    ):
-        held.setdefault(key, []).append(Allocation(device_id, kind, start, end))
-    return {
-        key: Duty(
-            duty_id, revision, officer_id, start, end, tuple(patch), tuple(held.get(key, ())), cancelled
-        )
-        for key, duty_id, revision, officer_id, start, end, patch, cancelled in fetch(
-            connection,
-            f"select duty, duty_id, revision, officer_id, {us('start_at')}, {us('end_at')}, patch, cancelled "
-            f"from duty join officer using (officer) where {which}",
-        )
-    }
-
-
 def _device_keys(connection: Connection) -> dict[str, int]:
     return dict(connection.execute("select device_id, device from device").fetchall())
 
@@ -430,31 +407,20 @@ def _fixes(connection: Connection, numbered: Numbered, windows: Mapping[int, Int
     while True:
         keys = np.array(sorted(asked), np.int64)
         low, high = (np.array([asked[key][at] for key in keys.tolist()], np.int64) for at in range(2))
-        row = f"select {', '.join(COLUMNS[1:])} from fix where fix.device = w.device and time"
-        device, time, lon, lat, error_m, speed_mps, heading_deg = copy_out(
-            connection,
-            "select w.device, f.* from unnest("
-            f"{literal(keys, 'int4')}, {literal(low)}, {literal(high)}) w (device, low, high), lateral ("
-            f"({row} < from_us(low) order by time desc limit 1) union all "
-            f"({row} > from_us(high) order by time limit 1) union all "
-            f"{row} >= from_us(low) and time <= from_us(high)) f order by 1, 2",
-            ["int4", "time", *(KINDS[name] for name in COLUMNS[2:])],
-        )
-        still = (device[1:] == device[:-1]) & (lon[1:] == lon[:-1]) & (lat[1:] == lat[:-1])
-        edge = np.searchsorted(keys, device)
-        out_before = still & (time[:-1] < low[edge[:-1]])
-        out_behind = still & (time[1:] > high[edge[1:]])
+        found = fixes_around(connection, keys, low, high)
+        window, time, lon, lat = found.device, found.time, found.lon, found.lat
+        still = (window[1:] == window[:-1]) & (lon[1:] == lon[:-1]) & (lat[1:] == lat[:-1])
+        out_before = still & (time[:-1] < low[window[:-1]])
+        out_behind = still & (time[1:] > high[window[1:]])
         if not (out_before.any() or out_behind.any()):
             break
-        for key in device[:-1][out_before].tolist():
+        for key in keys[window[:-1][out_before]].tolist():
             asked[key] = asked[key][0] - FURTHER, asked[key][1]
-        for key in device[1:][out_behind].tolist():
+        for key in keys[window[1:][out_behind]].tolist():
             asked[key] = asked[key][0], asked[key][1] + FURTHER
-    order = np.lexsort((time, numbered.devices(device)))
-    found = Fixes(
-        numbered.devices(device), time, lon, lat, error_m, speed_mps, heading_deg, numbered.device_ids
-    )
-    return take(found, order)
+    device = numbered.devices(keys[window])
+    found = replace(found, device=device, device_ids=numbered.device_ids)
+    return take(found, np.lexsort((time, device)))
 
 
 def _stays(connection: Connection, numbered: Numbered, windows: Mapping[int, Interval]) -> Stays:

@@ -35,14 +35,13 @@ class Waiting:
     Attributes:
         report: the report's key.
         attempts: how often it has been tried.
-        queued_at, published_at: microseconds.
+        published_at: microseconds.
         document: the report as published; ``before`` the number before it, None for the first.
     """
 
     report: int
     letter: Letter
     attempts: int
-    queued_at: int
     published_at: int
     number: int
     document: bytes
@@ -71,8 +70,8 @@ def take(connection: Connection, now: int) -> Waiting | None:
     """The next letter that is due, locked until the transaction ends; None where there is none."""
     found = fetch(
         connection,
-        f"select o.report, o.recipient, o.message_id, o.attempts, {us('o.queued_at')}, "
-        f"{us('r.published_at')}, r.number, r.document, (select b.document from report b "
+        f"select o.report, o.recipient, o.message_id, o.attempts, {us('r.published_at')}, r.number, "
+        "r.document, (select b.document from report b "
         "where b.period = r.period and b.area_id = r.area_id and b.number = r.number - 1) "
         "from outbox o join report r using (report) where o.state = 'queued' and o.next_try <= %s "
         "order by o.next_try, o.report, o.recipient limit 1 for update of o skip locked",

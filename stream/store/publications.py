@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Required, TypedDict, Unpack
 
 import numpy as np
 import psycopg
@@ -19,15 +19,14 @@ from geo.areas import AreaSet, Kind
 from geo.matching.history import FOREVER
 from stream.core import calendar
 from stream.core.calendar import moment
-from stream.core.facts import Duty
 from stream.core.shares import Figures, gather, totals
 from stream.core.slices import Slices
 from stream.store import areas
 from stream.store.columns import copy_out
 from stream.store.ledger import Ledger
-from stream.store.reading.instant import fetch, first_duty, numbering, us
+from stream.store.reading.instant import first_duty, numbering, read_duties
 from stream.store.reading.live import newest_event
-from stream.store.records import Restated, Times
+from stream.store.records import Restated, Times, times
 from stream.store.registry import Registry
 
 if TYPE_CHECKING:
@@ -35,6 +34,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from stream.core.facts import Duty
     from stream.store.schema import Connection
 
 PUBLISHED, WITHDRAWN = "areas published", "areas withdrawn"
@@ -45,6 +45,22 @@ WeekFigures = dict[tuple[str, str, str], Times]
 
 class PublicationError(ValueError):
     """A publication that is refused; the message says what to do."""
+
+
+class Decision(TypedDict, total=False):
+    """Who decides on boundaries, and how far it goes.
+
+    Attributes:
+        by: who publishes or takes back.
+        why: the reason; needed where figures change that were counted already.
+        now: microseconds; the week that it lies in is counted up to here.
+        dry_run: take everything back in the end; False where it is not said.
+    """
+
+    by: Required[str]
+    why: Required[str | None]
+    now: Required[int]
+    dry_run: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +89,8 @@ def publish(
     *,
     file: str,
     sha256: str,
-    by: str,
-    why: str | None,
     findings: Sequence[Mapping[str, object]] = (),
-    now: int,
-    dry_run: bool = False,
+    **decision: Unpack[Decision],
 ) -> Publication:
     """Publishes areas, a version for each kind among them, and recounts what they affect.
 
@@ -87,11 +100,8 @@ def publish(
         valid_from: when they come into force, microseconds.
         file: the name of the file they came from.
         sha256: of the file.
-        by: who publishes.
-        why: the reason; needed where figures change that were counted already.
         findings: what the checks said, as rows.
-        now: microseconds; the week that it lies in is counted up to here.
-        dry_run: take everything back in the end.
+        decision: see ``Decision``.
 
     Raises:
         PublicationError: there are no areas, or figures change and no reason was given; nothing was written.
@@ -103,45 +113,27 @@ def publish(
     def write() -> tuple[int, ...]:
         numbers = []
         for kind in kinds:
-            number = areas.publish(connection, found, kind, valid_from, file=file, sha256=sha256, by=by)
+            number = areas.publish(
+                connection, found, kind, valid_from, file=file, sha256=sha256, by=decision["by"]
+            )
             rows = [row for row in findings if row.get("kind") in (None, kind.value)]
             connection.execute(
                 "update area_version set why = %s, findings = %s::jsonb where version = %s",
-                [why, json.dumps(rows, ensure_ascii=False), number],
+                [decision["why"], json.dumps(rows, ensure_ascii=False), number],
             )
             numbers.append(number)
         return tuple(numbers)
 
-    return _carry_out(
-        connection,
-        write,
-        valid_from,
-        cause=PUBLISHED,
-        by=by,
-        why=why,
-        now=now,
-        dry_run=dry_run,
-    )
+    return _carry_out(connection, write, valid_from, PUBLISHED, **decision)
 
 
-def withdraw(
-    connection: Connection,
-    kind: Kind | None = None,
-    *,
-    by: str,
-    why: str | None,
-    now: int,
-    dry_run: bool = False,
-) -> Publication:
+def withdraw(connection: Connection, kind: Kind | None = None, **decision: Unpack[Decision]) -> Publication:
     """Takes the newest version (of one kind, or of all) back: it stays readable, and counts for nothing.
 
     Args:
         connection: to the database.
         kind: which kind's newest version.
-        by: who takes it back.
-        why: the reason; needed where figures change.
-        now: microseconds.
-        dry_run: leave everything as it is in the end.
+        decision: see ``Decision``.
 
     Raises:
         PublicationError: there is no version to take back, or figures change and no reason was given.
@@ -159,37 +151,25 @@ def withdraw(
             connection.execute(
                 "update area_version set withdrawn = clock_timestamp(), withdrawn_by = %s, "
                 "withdrawn_why = %s where version = %s",
-                [by, why, last.version],
+                [decision["by"], decision["why"], last.version],
             )
             return (last.version,)
 
-        return _carry_out(
-            connection,
-            write,
-            last.valid_from,
-            cause=WITHDRAWN,
-            by=by,
-            why=why,
-            now=now,
-            dry_run=dry_run,
-        )
+        return _carry_out(connection, write, last.valid_from, WITHDRAWN, **decision)
 
 
 def _carry_out(
     connection: Connection,
     write: Callable[[], tuple[int, ...]],
     since: int,
-    *,
     cause: str,
-    by: str,
-    why: str | None,
-    now: int,
-    dry_run: bool,
+    **decision: Unpack[Decision],
 ) -> Publication:
     """Figures before; the change; everything recounted; figures after; the record."""
+    by, why, dry_run = decision["by"], decision["why"], decision.get("dry_run", False)
     with connection.transaction() as transaction:
         areas.hold(connection, publishing=True)
-        until = max(now, newest_event(connection))
+        until = max(decision["now"], newest_event(connection))
         before = week_figures(connection, since, until)
         last = _last_number(connection)
         versions = write()
@@ -336,7 +316,13 @@ def week_tables(
     low, high = bounds[0][0], bounds[-1][1]
     registry = Registry()
     places = registry.places(connection, ())
-    keys, duties = _duties(connection, low)
+    booked = read_duties(
+        connection,
+        "not cancelled and (end_at is null or end_at > from_us(%s)) order by duty_id",
+        [low],
+        devices=None,
+    )
+    keys, duties = list(booked), list(booked.values())
     duty, start, end, activity, state, place = copy_out(
         connection,
         "select s.duty, s.start_at, s.end_at, activity, state, coalesce(place, -1) from slices s "
@@ -357,33 +343,3 @@ def week_tables(
         week = calendar.week_name(calendar.local_day(opens))
         stop = min(closes, until)
         yield WeekTable(week, opens, stop, keys, duties, totals(counted, duties, places, opens, stop))
-
-
-def times(item: Figures) -> Times:
-    """A figure's sums as they stand on record."""
-    return (
-        item.on_break,
-        item.not_visible,
-        item.unknown,
-        item.on_patch,
-        item.off_patch,
-        item.priority,
-        item.ambiguous_on,
-        item.ambiguous_off,
-    )
-
-
-def _duties(connection: Connection, after: int) -> tuple[list[int], list[Duty]]:
-    """Duties that count and end after a time, with their keys."""
-    found = fetch(
-        connection,
-        f"select duty, duty_id, revision, officer_id, {us('start_at')}, {us('end_at')}, patch from duty "
-        "join officer using (officer) where not cancelled and (end_at is null or end_at > from_us(%s)) "
-        "order by duty_id",
-        [after],
-    )
-    duties = [
-        Duty(duty_id, revision, officer_id, start, end, tuple(patch))
-        for _, duty_id, revision, officer_id, start, end, patch in found
-    ]
-    return [row[0] for row in found], duties

@@ -25,9 +25,10 @@ from stream.core.shares import TOTALS, totals
 from stream.core.slices import Slices
 from stream.store import policies
 from stream.store.ledger import Chunk
-from stream.store.publications import difference, record, times, week_tables
+from stream.store.publications import difference, record, week_tables
 from stream.store.reading.instant import us
 from stream.store.reading.live import newest_event
+from stream.store.records import times
 from stream.store.schema import Lock, try_lock
 
 if TYPE_CHECKING:

@@ -5,6 +5,7 @@ It reads. Nothing is published, taken back or counted here.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,16 +13,32 @@ from geo.areas import AreaSet, Kind
 from stream.core import calendar
 from stream.core.calendar import microseconds
 from stream.store import areas
+from stream.store.reading.instant import fetch, us
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from stream.core.shares import Figures
     from stream.store.schema import Connection
 
 
 Times = tuple[int, int, int, int, int, int, int | None, int | None]
 """Microseconds: break, not visible, unknown, on patch, off patch; of on patch the part within priority areas
 and the ambiguous part; ambiguous time off patch or in premises. The last two are None where not counted."""
+
+
+def times(item: Figures) -> Times:
+    """A figure's sums as they stand on record."""
+    return (
+        item.on_break,
+        item.not_visible,
+        item.unknown,
+        item.on_patch,
+        item.off_patch,
+        item.priority,
+        item.ambiguous_on,
+        item.ambiguous_off,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +58,7 @@ class VersionRecord:
 
     version: areas.Version
     why: str | None
-    findings: tuple[Mapping[str, object], ...]
+    findings: list[Mapping[str, object]]
     withdrawn_at: int | None
     withdrawn_by: str | None
     withdrawn_why: str | None
@@ -49,33 +66,16 @@ class VersionRecord:
 
 def records(connection: Connection, *, withdrawn: bool = True) -> list[VersionRecord]:
     """All versions with their records, the oldest first; withdrawn ones only if asked for."""
-    found = connection.execute(
-        "select version, kind, valid_from, loaded_at, loaded_by, file, sha256, "
-        "(select count(*) from area where area.version = area_version.version), "
-        "why, findings, withdrawn, withdrawn_by, withdrawn_why from area_version "
-        "where withdrawn is null or %s order by version",
-        [withdrawn],
-    ).fetchall()
-    return [
-        VersionRecord(
-            areas.Version(
-                int(str(row[0])),
-                Kind(row[1]),
-                microseconds(row[2]),
-                microseconds(row[3]),
-                str(row[4]),
-                str(row[5]),
-                str(row[6]),
-                int(str(row[7])),
-            ),
-            None if row[8] is None else str(row[8]),
-            tuple(row[9]),
-            None if row[10] is None else microseconds(row[10]),
-            None if row[11] is None else str(row[11]),
-            None if row[12] is None else str(row[12]),
+    said = {
+        number: others
+        for number, *others in fetch(
+            connection,
+            f"select version, why, findings, {us('withdrawn')}, withdrawn_by, withdrawn_why "
+            "from area_version",
         )
-        for row in found
-    ]
+    }
+    published = areas.versions(connection, withdrawn=withdrawn)
+    return [VersionRecord(item, *said[item.version]) for item in published]
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,36 +94,22 @@ class Restatement:
 
 def restatements(connection: Connection) -> list[Restatement]:
     """All restatements with the figures that they changed, the oldest first."""
-    changed: dict[int, list[Restated]] = {}
-    for number, week, scope, name, before, after in connection.execute(
+    changed: dict[int, list[Restated]] = defaultdict(list)
+    for number, week, scope, name, *figures in fetch(
+        connection,
         "select restatement, week, scope, id, before, after from restated "
-        "order by restatement, week, scope, id"
-    ).fetchall():
-        row = Restated(str(week), str(scope), str(name), _row(before), _row(after))
-        changed.setdefault(int(str(number)), []).append(row)
+        "order by restatement, week, scope, id",
+    ):
+        before, after = (None if row is None else tuple(row) for row in figures)
+        changed[number].append(Restated(week, scope, name, before, after))
     return [
-        Restatement(
-            int(str(number)),
-            str(cause),
-            None if version is None else int(str(version)),
-            microseconds(since),
-            microseconds(recorded_at),
-            str(by),
-            str(why),
-            tuple(changed.get(int(str(number)), ())),
+        Restatement(number, cause, version, since, at, by, why, tuple(changed[number]))
+        for number, cause, version, since, at, by, why in fetch(
+            connection,
+            f"select restatement, cause, version, {us('since')}, {us('recorded_at')}, recorded_by, why "
+            "from restatement order by restatement",
         )
-        for number, cause, version, since, recorded_at, by, why in connection.execute(
-            "select restatement, cause, version, since, recorded_at, recorded_by, why from restatement "
-            "order by restatement"
-        ).fetchall()
     ]
-
-
-def _row(value: object) -> Times | None:
-    if value is None:
-        return None
-    found: Times = tuple(value)  # type: ignore[assignment, arg-type]
-    return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,15 +13,17 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+import numpy as np
 
-from stream.core.calendar import MONTH, WEEK, Period, microseconds, moment
-from stream.core.shares import NEIGHBOURHOOD, Figures
+from stream.core.calendar import MONTH, WEEK, Period, moment
+from stream.core.shares import NEIGHBOURHOOD, Figures, figures_of
 from stream.core.summaries.model import FORM, FigureChange, Summary, decode, encode
-from stream.store import outbox
+from stream.store import outbox, records
+from stream.store.reading.instant import fetch, us
 from stream.store.schema import Lock, lock
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from stream.store.outbox import Letter
     from stream.store.schema import Connection
@@ -139,12 +141,8 @@ def times(figures: Figures) -> list[int]:
 
     Where nothing is doubtful that is left out, as in records from before there was doubt.
     """
-    doubtful = [figures.doubtful, figures.only_doubtful_on, figures.only_doubtful_off]
-    return [
-        *(figures.on_break, figures.not_visible, figures.unknown, figures.on_patch, figures.off_patch),
-        *(figures.priority, figures.ambiguous_on, figures.ambiguous_off),
-        *(doubtful if any(doubtful) else ()),
-    ]
+    doubtful = (figures.doubtful, figures.only_doubtful_on, figures.only_doubtful_off)
+    return [*records.times(figures), *(doubtful if any(doubtful) else ())]
 
 
 # ── publishing ────────────────────────────────────────────────────────────────────────────────────────────
@@ -244,18 +242,6 @@ def note_run(connection: Connection, due: int, week: str, now: int, published: i
 # ── reading ───────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def newest(connection: Connection, period: str, area_id: str) -> Entry | None:
-    """The newest number of a report; None where it was not published.
-
-    Args:
-        connection: to the database.
-        period: its name, like ``2026-W47`` or ``2026-11``.
-        area_id: the neighbourhood.
-    """
-    found = _newest(connection, period, area_id)
-    return None if found is None else found[0]
-
-
 def numbers(connection: Connection, period: str, area_id: str) -> list[Entry]:
     """All numbers of a report, the first first."""
     return _entries(connection, "period = %s and area_id = %s order by number", [period, area_id])
@@ -269,14 +255,6 @@ def listing(connection: Connection, period: str) -> list[Entry]:
         'order by area_id, number desc) order by area_id collate "C"',
         [period],
     )
-
-
-def periods(connection: Connection, kind: str = WEEK) -> list[str]:
-    """Names of the weeks (or months) that have reports, the newest first."""
-    found = connection.execute(
-        "select distinct period from report where kind = %s order by period desc", [kind]
-    ).fetchall()
-    return [str(name) for (name,) in found]
 
 
 def document(connection: Connection, period: str, area_id: str, number: int | None = None) -> bytes | None:
@@ -390,21 +368,19 @@ def recorded_changes(
 ) -> dict[str, list[FigureChange]]:
     """Restatements on record of neighbourhoods' figures of a week (rule 20), the oldest first."""
     found: dict[str, list[FigureChange]] = {area_id: [] for area_id in area_ids}
-    for number, at, cause, by, why, area_id, before, after in connection.execute(
-        "select restatement, recorded_at, cause, recorded_by, why, id, before, after "
+    for area_id, number, at, cause, by, why, *figures in fetch(
+        connection,
+        f"select id, restatement, {us('recorded_at')}, cause, recorded_by, why, before, after "
         "from restated join restatement using (restatement) "
         "where week = %s and scope = %s and id = any(%s) order by restatement",
         [period.name, NEIGHBOURHOOD, list(area_ids)],
     ):
+        before, after = (
+            None if row is None else _figures(row, area_id, period.start, period.end) for row in figures
+        )
         found[area_id].append(
             FigureChange(
-                number=number,
-                recorded_at=microseconds(at),
-                cause=cause,
-                by=by,
-                why=why,
-                before=_figures(before, area_id, period.start, period.end),
-                after=_figures(after, area_id, period.start, period.end),
+                number=number, recorded_at=at, cause=cause, by=by, why=why, before=before, after=after
             )
         )
     return found
@@ -423,55 +399,28 @@ def _accounts(recorded: Sequence[FigureChange], before: Figures, after: Figures)
 # ── rows ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 _COLUMNS = (
-    "report, kind, period, area_id, area_name, number, published_at, published_by, as_of, figures, target, "
-    "sha256, start_at, end_at, figures_sha256"
+    f"report, kind, period, area_id, area_name, number, {us('published_at')}, published_by, {us('as_of')}, "
+    f"figures, target, sha256, figures_sha256, {us('start_at')}, {us('end_at')}"
 )
 
 
 def _newest(connection: Connection, period: str, area_id: str) -> tuple[Entry, str] | None:
-    row = connection.execute(
-        f"select {_COLUMNS} from report where period = %s and area_id = %s "
-        "order by number desc limit 1".encode(),
-        [period, area_id],
-    ).fetchone()
-    return None if row is None else (_entry(row), str(row[-1]))
+    """The newest number, and the SHA-256 of what it counts."""
+    where = "period = %s and area_id = %s order by number desc limit 1"
+    return next(iter(_rows(connection, where, [period, area_id])), None)
 
 
 def _entries(connection: Connection, where: str, values: Sequence[object]) -> list[Entry]:
-    query = f"select {_COLUMNS} from report where {where}".encode()
-    return [_entry(row) for row in connection.execute(query, values).fetchall()]
+    return [entry for entry, _ in _rows(connection, where, values)]
 
 
-def _entry(row: Sequence[Any]) -> Entry:
-    figures = _figures(row[9], str(row[3]), microseconds(row[12]), microseconds(row[13]))
-    assert figures is not None
-    return Entry(
-        *(int(row[0]), str(row[1]), str(row[2]), str(row[3]), str(row[4]), int(row[5])),
-        *(microseconds(row[6]), str(row[7]), None if row[8] is None else microseconds(row[8])),
-        figures,
-        float(row[10]),
-        str(row[11]),
-    )
+def _rows(connection: Connection, where: str, values: Sequence[object]) -> Iterator[tuple[Entry, str]]:
+    for *said, sums, target, sha256, digest, start, end in fetch(
+        connection, f"select {_COLUMNS} from report where {where}", values
+    ):
+        yield Entry(*[*said, _figures(sums, said[3], start, end), target, sha256]), digest
 
 
-def _figures(value: Sequence[int | None] | None, area_id: str, start: int, end: int) -> Figures | None:
-    if value is None:
-        return None
-    row = [item or 0 for item in (*value, 0, 0, 0)]  # an old record has no ambiguous parts
-    return Figures(
-        NEIGHBOURHOOD,
-        area_id,
-        start,
-        end,
-        on_break=row[0],
-        not_visible=row[1],
-        unknown=row[2],
-        on_patch=row[3],
-        off_patch=row[4],
-        priority=row[5],
-        ambiguous_on=row[6],
-        ambiguous_off=row[7],
-        doubtful=row[8],
-        only_doubtful_on=row[9],
-        only_doubtful_off=row[10],
-    )
+def _figures(value: Sequence[int | None], area_id: str, start: int, end: int) -> Figures:
+    row = np.array([item or 0 for item in value], np.int64)  # an old record has no ambiguous parts
+    return figures_of(NEIGHBOURHOOD, area_id, start, end, row)

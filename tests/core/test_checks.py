@@ -20,7 +20,8 @@ from shapely import Polygon
 from shapely.affinity import translate
 
 from geo.areas import Area, AreaSet, Kind
-from geo.boundaries import apart, checks, findings, pages, together
+from geo.boundaries import checks, findings, pages, together
+from geo.boundaries.apart import check_apart
 from geo.boundaries.checks import check
 from geo.boundaries.crs import area_m2
 from geo.boundaries.each_area import ungarbled
@@ -181,7 +182,7 @@ def test_each_broken_file_gets_its_finding_or_one_clear_line(tmp_path: Path, cas
     """Every file of the corpus is read in bounded time, and gets what it must get in one line each."""
     path = case.make(tmp_path)
     limits = QUICK if "was not read within" in case.says else ReadingLimits()
-    checked = check(path, outline=OUTLINE, limits=limits, **case.options)
+    checked = check_apart(path, outline=OUTLINE, limits=limits, **case.options)
     assert case.codes <= codes(checked), [(f.code, f.text) for f in checked.findings]
     found = [f.text for f in checked.findings if not case.codes or f.code in case.codes]
     assert any(re.search(case.says, line) for line in found) or not case.codes, found
@@ -209,7 +210,7 @@ def test_faults_are_found_in_every_format(tmp_path: Path, ending: str) -> None:
         geometry_type="Polygon",
         encoding="UTF-8" if ending == "shp" else None,
     )
-    checked = check(path, None, corpus.homes(), OUTLINE)
+    checked = check_apart(path, None, corpus.homes(), OUTLINE)
     unsaid = UNSAID | {"rings-turned", "no-neighbourhood"}
     assert codes(checked) - unsaid == frozenset().union(*(fault.codes for fault in faults))
 
@@ -219,7 +220,7 @@ def test_a_sound_file_has_no_findings(tmp_path: Path) -> None:
     for make in (corpus.geojson, corpus.gpkg, corpus.kml, corpus.shapefile, corpus.loose, corpus.tab):
         folder = tmp_path / make.__name__
         folder.mkdir()
-        checked = check(make(folder))
+        checked = check_apart(make(folder))
         assert [(f.code, f.text) for f in checked.findings] == []
         assert not checked.stops
         assert checked.areas is not None
@@ -231,13 +232,13 @@ def test_a_sound_file_has_no_findings(tmp_path: Path) -> None:
 def test_the_real_boundaries_may_be_published() -> None:
     """Leicestershire's wards, priority areas and premises have no errors against the force's own outline."""
     outline = read_areas(DATA / "force_leicestershire_bng.gpkg", Kind.NEIGHBOURHOOD).geometry[0]
-    wards = check(DATA / "wards_leicestershire_bng_shp.zip", Kind.NEIGHBOURHOOD, outline=outline)
+    wards = check_apart(DATA / "wards_leicestershire_bng_shp.zip", Kind.NEIGHBOURHOOD, outline=outline)
     assert not wards.stops
     assert wards.areas is not None
     assert len(wards.areas) == 171
     assert codes(wards) == {"name-twice", "force-uncovered", "outside-force-hairline"}
     for name in ("priority_areas.geojson", "premises.geojson"):
-        checked = check(DATA / name, None, wards.areas, outline)
+        checked = check_apart(DATA / name, None, wards.areas, outline)
         assert codes(checked) <= {"name-twice", "rings-turned"}
         assert not checked.stops
 
@@ -540,7 +541,7 @@ def test_the_map_counts_and_shows_what_lies_below() -> None:
 
 def test_an_unreadable_file_has_a_page_too() -> None:
     """A file that cannot be read gets a page that says so."""
-    checked = check(Path("nowhere.gpkg"))
+    checked = check_apart(Path("nowhere.gpkg"))
     assert "no such file" in pages.findings_html(checked, "nowhere.gpkg")
     assert checked.stops
 
@@ -548,7 +549,7 @@ def test_an_unreadable_file_has_a_page_too() -> None:
 def test_reading_agrees_with_checking(tmp_path: Path) -> None:
     """Areas read plainly are the areas that the checks let through, where they find no error."""
     path = write_areas(corpus.sound(), tmp_path / "a.gpkg")
-    checked = check(path)
+    checked = check_apart(path)
     assert checked.areas is not None
     assert read_areas(path).area_id == checked.areas.area_id
     raw = read_layer(path)
@@ -622,13 +623,13 @@ def test_a_file_that_lies_elsewhere_than_what_is_published_is_an_error() -> None
 def test_a_check_apart_says_the_same(tmp_path: Path) -> None:
     """In a process of its own a file gets the findings and areas that it gets here."""
     path = corpus.write(tmp_path / "a.geojson", corpus.placed(list(FAULTS)))
-    here, away = check(path, outline=OUTLINE), apart.check_apart(path, outline=OUTLINE)
+    here, away = check(read_layer(path), outline=OUTLINE), check_apart(path, outline=OUTLINE)
     assert [(f.code, f.text) for f in here.findings] == [(f.code, f.text) for f in away.findings]
     assert here.areas is not None
     assert away.areas is not None
     assert (here.areas.area_id, here.areas.attributes) == (away.areas.area_id, away.areas.attributes)
     with pytest.raises(ValueError, match="accepted"):
-        apart.check_apart(path, accept={"unreadable": Acceptance("R", "no")})
+        check_apart(path, accept={"unreadable": Acceptance("R", "no")})
 
 
 def _combs(folder: Path) -> Path:
@@ -643,7 +644,7 @@ def _combs(folder: Path) -> Path:
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="memory can be limited on Linux only")
 def test_a_check_apart_ends_within_its_memory(tmp_path: Path) -> None:
     """Sound areas whose overlap needs more memory than there may be get one error, not a crash."""
-    checked = apart.check_apart(
+    checked = check_apart(
         _combs(tmp_path), Kind.NEIGHBOURHOOD, limits=ReadingLimits(memory_bytes=1 << 29, seconds=20)
     )
     assert "unreadable" in errors(checked)
@@ -679,7 +680,7 @@ def test_as_many_areas_may_touch_as_there_is_room_for(monkeypatch: pytest.Monkey
 def test_northing_first_is_found_by_what_is_published(tmp_path: Path) -> None:
     """A file in metres with northing before easting and no outline is an error against what is published."""
     swapped = corpus.in_system("EPSG:27700", ".geojson", told="urn:ogc:def:crs:EPSG::27700", swap=True)
-    checked = check(swapped(tmp_path), Kind.NEIGHBOURHOOD, corpus.homes())
+    checked = check_apart(swapped(tmp_path), Kind.NEIGHBOURHOOD, corpus.homes())
     assert errors(checked) & {"far-from-published", "abroad"}
     assert any("--crs" in f.done for f in checked.findings if f.severity is Severity.ERROR)
 
@@ -687,16 +688,16 @@ def test_northing_first_is_found_by_what_is_published(tmp_path: Path) -> None:
 def test_a_force_abroad_may_accept_where_it_is(tmp_path: Path) -> None:
     """Areas outside Great Britain are one error, which can be accepted like others."""
     path = corpus.abroad(tmp_path)
-    assert errors(check(path, Kind.NEIGHBOURHOOD)) == {"abroad"}
-    assert not check(path, Kind.NEIGHBOURHOOD, accept={"abroad": Acceptance("R", "we are there")}).stops
+    assert errors(check_apart(path, Kind.NEIGHBOURHOOD)) == {"abroad"}
+    assert not check_apart(path, Kind.NEIGHBOURHOOD, accept={"abroad": Acceptance("R", "we are there")}).stops
 
 
 def test_an_encoding_is_taken_as_told(tmp_path: Path) -> None:
     """A table in Latin-1 that says it is UTF-8 is read rightly with the encoding named."""
-    areas = check(corpus.latin_table(tmp_path), encoding="latin-1").areas
+    areas = check_apart(corpus.latin_table(tmp_path), encoding="latin-1").areas
     assert areas is not None
     assert areas.name == ("Ynys Mô n",)
-    assert "there is no encoding 'x'" in check(tmp_path, encoding="x").findings[0].text
+    assert "there is no encoding 'x'" in check_apart(tmp_path, encoding="x").findings[0].text
 
 
 def test_crossings_are_counted_only_as_far_as_needed() -> None:

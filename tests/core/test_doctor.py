@@ -28,7 +28,7 @@ from stream.cli.roster import roster
 from stream.core.calendar import microseconds
 from stream.core.events import UsableLimits
 from stream.core.stays import distance_m
-from stream.files.doctor.clocks import NUMBERS, form_of, read_clock
+from stream.files.doctor.clocks import NUMBERS, ReadTime, form_of, read_clock
 from stream.files.doctor.coordinates import angle_of, point_of
 from stream.files.doctor.diagnosis import diagnose, parse_any_mapping
 from stream.files.doctor.position_guess import speed_unit
@@ -901,6 +901,20 @@ def test_what_is_no_time_is_refused(text: str) -> None:
     found = read_clock([text], zone="Europe/London", dates="day-first", numbers="")
     assert found.time is None
     assert found.why
+
+
+@given(
+    st.sampled_from([datetime.min, datetime.max]) | st.datetimes(),  # noqa: DTZ901 # local
+    st.sampled_from(["Europe/London", "UTC", "Asia/Tokyo", "America/New_York"]),
+    st.booleans(),
+)
+def test_a_date_at_the_ends_of_the_calendar_is_a_year_out_of_range(
+    at: datetime, zone: str, typed: bool
+) -> None:
+    """What systems write for never, 0001-01-01 or 9999-12-31, is refused by name in every zone."""
+    found = read_clock([at if typed else str(at)], zone=zone, dates="day-first", numbers="")
+    if not 1999 <= at.year <= 2100:
+        assert found == ReadTime(None, "year out of range", naive=True)
 
 
 @pytest.mark.parametrize(

@@ -372,7 +372,7 @@ def test_codes_of_shifts_are_times_or_no_duty() -> None:
     ]
     assert [(row.row, row.reason) for row in changes.refused] == [(5, "unknown_shift")]
     assert "did you mean 'e'?" in changes.refused[0].detail
-    assert len(changes.passed) == 1
+    assert len(changes.found.passed) == 1
 
 
 def test_an_officer_written_once_for_several_rows_is_filled_down() -> None:
@@ -573,7 +573,7 @@ def test_a_column_for_each_day_is_a_row_for_each_day() -> None:
     assert [(row.row, row.reason, row.day) for row in changes.refused] == [
         (4, "unknown_shift", date(2026, 11, 24))
     ]
-    assert len(changes.passed) == 2
+    assert len(changes.found.passed) == 2
     gone = brought(["1002", "NC04", "", "E"], head=head, base=GRID, known=after({}, changes))
     assert [duty.duty_id for duty in gone.vanished] == ["1001-20261123-1", "1001-20261124-1"]
 

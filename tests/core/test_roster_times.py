@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
@@ -228,6 +229,21 @@ def test_nights_in_which_the_clocks_change_last_as_long_as_they_do() -> None:
     assert [(found.end or 0) - found.start for found in (spring, autumn)] == [7 * HOUR, 9 * HOUR]
 
 
+@given(
+    st.floats(0, allow_nan=False, allow_infinity=False) | st.integers(0), st.sampled_from(["days", "hours"])
+)
+def test_a_number_however_large_is_a_time_or_refused(number: float, kind: str) -> None:
+    """No number is too large to be judged, as a day or a time or as a duration."""
+    how = TimeReading(numbers=kind)  # type: ignore[arg-type] # one of them
+    start = read_time(["22:00"], PLAIN)
+    assert start is not None
+    with suppress(RefusedRowError):
+        read_time([number], how)
+    with suppress(RefusedRowError):
+        found = span(start, None, read_duration([number], how), how, day=date(2026, 11, 23))
+        assert found.end is None or found.end < _z("2100-01-01 00:00")
+
+
 def test_a_duration_counts_real_hours() -> None:
     """Eight hours from 22:00 end at 07:00 in spring and at 05:00 in autumn."""
     start = read_time(["22:00"], PLAIN)
@@ -258,6 +274,20 @@ def test_the_hour_that_comes_twice_is_refused_unless_the_mapping_says_which() ->
     assert _span("22:00", "01:30", "2026-10-24", "second") == TimeSpan(
         start, _z("2026-10-25 01:30"), twice=True
     )
+
+
+@given(
+    st.integers(0, 23),
+    st.integers(0, 23),
+    st.sampled_from(["", "23/11/2026 ", "23 Nov 2026 "]),
+    st.booleans(),
+)
+def test_two_times_are_not_one_with_an_offset(start: int, end: int, day: str, colon: bool) -> None:
+    """0700-1700 in a column of starts is refused, and not taken for a time far from UTC."""
+    form = "{:02d}:00-{:02d}:00" if colon else "{:02d}00-{:02d}00"
+    if end:
+        with pytest.raises(RefusedRowError, match=r"two times.*columns\.times"):
+            read_time([day + form.format(start, end)], PLAIN)
 
 
 def test_a_cell_that_says_its_offset_needs_no_mapping() -> None:

@@ -52,9 +52,6 @@ class DeviceDoubts(Columns):
     kind: NDArray[np.int8]
     other: NDArray[np.int32]
 
-    def __len__(self) -> int:
-        return len(self.start)
-
 
 def device_doubts(fixes: Fixes, policies: Policies) -> DeviceDoubts:
     """What the fixes of one device contradict by themselves: two devices under one id, and frozen ones.
@@ -144,9 +141,6 @@ class Runs(Columns):
     lon: NDArray[np.float64]
     lat: NDArray[np.float64]
     moving: NDArray[np.bool_]
-
-    def __len__(self) -> int:
-        return len(self.start)
 
 
 def frozen_runs(fixes: Fixes, policies: Policies) -> Runs:

@@ -32,11 +32,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from stream.core.columns import Columns, changes, coalesce, offsets, ranges, search
+from stream.core.columns import Columns, changes, coalesce, offsets, ranges
 from stream.core.quality.allocated import beside_others, holdings, shared
 from stream.core.quality.apart import apart
 from stream.core.quality.devices import APART, KINDS, NO_OTHER, SHARED_RADIO, DeviceDoubts, alone, frozen_runs
-from stream.core.quality.intervals import union
+from stream.core.quality.intervals import divided, union
 from stream.core.quality.movement import Movements
 from stream.core.slices import HIDDEN, NO_DEVICE, OFF_PATCH, ON_PATCH, decisive
 from stream.core.stays import in_order
@@ -79,9 +79,6 @@ class Doubts(Columns):
     kind: NDArray[np.int8]
     device: NDArray[np.int32]
     other: NDArray[np.str_]
-
-    def __len__(self) -> int:
-        return len(self.start)
 
     @classmethod
     def none(cls) -> Doubts:
@@ -196,8 +193,7 @@ def doubtful_parts(
     duty, start, end = union(found.duty.astype(np.int64), found.start, found.end)
     bounds = offsets(duty, int(max(slices.duty.max(), duty.max())) + 1)
     low, high = bounds[slices.duty], bounds[slices.duty.astype(np.int64) + 1]
-    row, at = ranges(search(end, low, high, slices.start, right=True), search(start, low, high, slices.end))
-    start, end = np.maximum(slices.start[row], start[at]), np.minimum(slices.end[row], end[at])
+    row, _, start, end = divided(slices.start, slices.end, low, high, start, end)
     real = start < end
     return row[real], start[real], end[real]
 
@@ -240,15 +236,12 @@ def _of_duties(
     told = np.where(shares, len(device_ids) + found.other, found.other)
     foreign = officer[duty[group[at]]] != officer[others[row]]
     row, at = row[foreign], at[foreign]
-    part, piece = ranges(
-        search(end, group[at], until[at], found.start[row], right=True),
-        search(start, group[at], until[at], found.end[row]),
-    )
+    part, piece, low, high = divided(found.start[row], found.end[row], group[at], until[at], start, end)
     row = row[part]
     return Doubts(
         duty[piece],
-        np.maximum(start[piece], found.start[row]),
-        np.minimum(end[piece], found.end[row]),
+        low,
+        high,
         found.kind[row],
         found.device[row],
         names[told[row]],
@@ -259,14 +252,11 @@ def _of_stretches(found: Apart, decided: Slices, duties: int, device_ids: Sequen
     """The parts of slices of the duties whose devices are apart, whichever device decided them."""
     bounds = offsets(decided.duty, duties)
     first, last = bounds[found.duty], bounds[found.duty + 1]
-    row, at = ranges(
-        search(decided.end, first, last, found.start, right=True),
-        search(decided.start, first, last, found.end),
-    )
+    row, _, start, end = divided(found.start, found.end, first, last, decided.start, decided.end)
     return Doubts(
         found.duty[row].astype(np.int32),
-        np.maximum(found.start[row], decided.start[at]),
-        np.minimum(found.end[row], decided.end[at]),
+        start,
+        end,
         np.full(len(row), APART, np.int8),
         found.radio[row].astype(np.int32),
         np.array([*device_ids, ""])[found.vehicle[row]],

@@ -21,7 +21,8 @@ from stream.core.quality.clocks import clock_offsets, offset_words
 from stream.core.quality.devices import KINDS, DeviceDoubts, of_kind
 from stream.core.quality.heard import NO_DAY, NO_DELAY, TAKEN
 from stream.core.quality.ids import Lookup
-from stream.core.quality.tracks import ANY_DUTY, MISTAKES, joined
+from stream.core.quality.intervals import merged
+from stream.core.quality.tracks import ANY_DUTY, MISTAKES
 from stream.core.slices import NO_DEVICE, up_to
 
 if TYPE_CHECKING:
@@ -635,7 +636,7 @@ def _officers(made: _Collected, facts: Examined) -> None:
             if end > reach:
                 reach, last = end, name
         if overlaps:
-            both = joined(overlaps)
+            both = merged(overlaps)
             day = int(day_numbers(np.array([both[0][0]], np.int64))[0])
             lasting = sum(end - start for start, end in both)
             made.add(OFFICER, officer, day, "overlapping_duties", len(names), lasting, listed(sorted(names)))
@@ -652,7 +653,7 @@ def _officers(made: _Collected, facts: Examined) -> None:
                 OFFICER, officer, day, "state_without_duty", len(times), detail=listed(lookup.near(officer))
             )
             continue
-        spans = np.array(joined((start, end) for start, end, _ in by_officer[officer]), np.int64)
+        spans = np.array(merged((start, end) for start, end, _ in by_officer[officer]), np.int64)
         # A state keyed at the very end of a duty, as "off duty" is, belongs to it.
         at = np.searchsorted(spans[:, 0], times, side="right") - 1
         outside = times[(at < 0) | (times > spans[np.maximum(at, 0), 1])]

@@ -20,27 +20,9 @@ _LOOKALIKES: Final = str.maketrans(
 _LATIN: Final = str.maketrans("OIL", "011")
 
 
-def _width(text: str) -> str:
-    return unicodedata.normalize("NFKC", text)
-
-
-def _blanks(text: str) -> str:
-    """Without blanks, control characters, and characters that have no width."""
-    return "".join(
-        sign for sign in text if not sign.isspace() and unicodedata.category(sign) not in {"Cc", "Cf"}
-    )
-
-
-def _decimals(text: str) -> str:
-    return re.sub(r"(?<=\d)\.0+$", "", text)
-
-
-def _punctuation(text: str) -> str:
-    return "".join(sign for sign in text if unicodedata.category(sign)[0] != "P")
-
-
-def _case(text: str) -> str:
-    return text.upper()
+def _is_blank(sign: str) -> bool:
+    """Whether a character is a blank, a control character, or has no width."""
+    return sign.isspace() or unicodedata.category(sign) in {"Cc", "Cf"}
 
 
 def _lookalike(text: str) -> str:
@@ -55,24 +37,16 @@ def _drawn(sign: str) -> str:
     return capital if sign.isupper() or not capital.isalpha() else capital.lower()
 
 
-def _zeros(text: str) -> str:
-    return re.sub(r"^0+(?=.)", "", text)
-
-
-def _inner_zeros(text: str) -> str:
-    """LC01 as LC1: zeros between what is no digit and a digit."""
-    return re.sub(r"(?<=\D)0+(?=\d)", "", text)
-
-
 _STEPS: Final[tuple[tuple[str, Callable[[str], str]], ...]] = (
-    ("full-width characters", _width),
-    ("blanks", _blanks),
-    ("'.0' at the end", _decimals),
-    ("punctuation", _punctuation),
+    ("full-width characters", lambda text: unicodedata.normalize("NFKC", text)),
+    ("blanks", lambda text: "".join(sign for sign in text if not _is_blank(sign))),
+    ("'.0' at the end", lambda text: re.sub(r"(?<=\d)\.0+$", "", text)),
+    ("punctuation", lambda text: "".join(sign for sign in text if unicodedata.category(sign)[0] != "P")),
     ("characters that look alike", _lookalike),
-    ("upper and lower case", _case),
-    ("zeros at the front", _zeros),
-    ("zeros inside", _inner_zeros),
+    ("upper and lower case", str.upper),
+    ("zeros at the front", lambda text: re.sub(r"^0+(?=.)", "", text)),
+    # LC01 as LC1: zeros between what is no digit and a digit.
+    ("zeros inside", lambda text: re.sub(r"(?<=\D)0+(?=\d)", "", text)),
 )
 """In this order: what a later step looks for, an earlier one has laid bare."""
 

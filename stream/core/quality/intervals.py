@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from geo.matching.history import FOREVER
-from stream.core.columns import changes
+from stream.core.columns import changes, ranges, search
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -42,6 +42,26 @@ def stretches(key: NDArray[np.int64], start: Ints, end: Ints, gap: Ints) -> tupl
 def union(key: Ints, start: Ints, end: Ints) -> tuple[Ints, Ints, Ints]:
     """The time covered by intervals, by key."""
     return stretches(key, start, end, np.zeros(len(key), np.int64))
+
+
+def divided(
+    start: Ints, end: Ints, low: Ints, high: Ints, of_start: Ints, of_end: Ints
+) -> tuple[Ints, Ints, Ints, Ints]:
+    """Intervals divided among sorted disjoint ones.
+
+    Args:
+        start: ``int64[n]``, of the intervals.
+        end: ``int64[n]``, exclusive.
+        low: ``int64[n]``, the first of those among which each is divided.
+        high: ``int64[n]``, behind the last of them.
+        of_start: ``int64[m]``, of those.
+        of_end: ``int64[m]``, exclusive.
+
+    Returns:
+        ``(row, at, start, end)``: which interval, which of those, and when both are.
+    """
+    row, at = ranges(search(of_end, low, high, start, right=True), search(of_start, low, high, end))
+    return row, at, np.maximum(start[row], of_start[at]), np.minimum(end[row], of_end[at])
 
 
 def merged(parts: Iterable[Interval]) -> list[Interval]:

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from geo.matching.history import UNKNOWN
-from stream.core.columns import coalesce, offsets, ranges, search
+from stream.core.columns import coalesce, offsets, ranges
 from stream.core.facts import SECOND
+from stream.core.quality.intervals import divided
 from stream.core.stays import distance_m, jumps, take
 
 if TYPE_CHECKING:
@@ -63,11 +64,7 @@ class Legs:
 
     def during(self, device: Ints, start: Ints, end: Ints) -> tuple[Ints, Ints, Ints, Ints]:
         """Intervals divided among their device's legs: ``(row, leg, start, end)``."""
-        first, last = self.bounds[device], self.bounds[device + 1]
-        row, leg = ranges(
-            search(self.end, first, last, start, right=True), search(self.start, first, last, end)
-        )
-        return row, leg, np.maximum(start[row], self.start[leg]), np.minimum(end[row], self.end[leg])
+        return divided(start, end, self.bounds[device], self.bounds[device + 1], self.start, self.end)
 
     def speed(self) -> Floats:
         """Metres a second of each leg."""
@@ -104,17 +101,9 @@ class Movements:
         """Intervals divided among their device's known stays: ``(row, place, start, end)``."""
         stays = self.stays
         first, last = self.stays_from[device], self.stays_from[device + 1]
-        row, at = ranges(
-            search(stays.end, first, last, start, right=True), search(stays.start, first, last, end)
-        )
+        row, at, start, end = divided(start, end, first, last, stays.start, stays.end)
         known = stays.place[at] != UNKNOWN
-        row, at = row[known], at[known]
-        return (
-            row,
-            stays.place[at],
-            np.maximum(start[row], stays.start[at]),
-            np.minimum(end[row], stays.end[at]),
-        )
+        return row[known], stays.place[at[known]], start[known], end[known]
 
     def while_known(self, device: Ints, start: Ints, end: Ints) -> tuple[Ints, Ints, Ints]:
         """The parts of intervals in which their device's position is known: ``(row, start, end)``."""

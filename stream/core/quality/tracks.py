@@ -17,6 +17,8 @@ from geo.matching.history import FOREVER
 from stream.core.calendar import day_numbers
 from stream.core.columns import Columns, changes, offsets, search
 from stream.core.facts import SECOND
+from stream.core.quality.allocated import holdings_of
+from stream.core.quality.intervals import merged
 from stream.core.stays import distance_m, jumps
 
 if TYPE_CHECKING:
@@ -95,9 +97,6 @@ class Held(Columns):
     start: NDArray[np.int64]
     end: NDArray[np.int64]
 
-    def __len__(self) -> int:
-        return len(self.start)
-
 
 ANY_DUTY: Final = -1
 
@@ -113,34 +112,18 @@ def held(duties: Sequence[Duty]) -> tuple[Held, tuple[str, ...]]:
     by_duty: dict[tuple[int, int], list[tuple[int, int]]] = {}
     by_device: dict[tuple[int, int], list[tuple[int, int]]] = {}
     for number, duty in enumerate(duties):
-        until = FOREVER if duty.end is None else duty.end
-        for item in () if duty.cancelled else duty.devices:
-            start = duty.start if item.start is None else max(item.start, duty.start)
-            end = until if item.end is None else min(item.end, until)
-            if start < end:
-                code = code_of[item.device_id]
-                by_duty.setdefault((number, code), []).append((start, end))
-                by_device.setdefault((ANY_DUTY, code), []).append((start, end))
+        for item in () if duty.cancelled else holdings_of(duty, code_of):
+            by_duty.setdefault((number, item.device), []).append((item.start, item.end))
+            by_device.setdefault((ANY_DUTY, item.device), []).append((item.start, item.end))
     rows = [
         (*key, start, end)
         for found in (by_duty, by_device)
         for key, parts in found.items()
-        for start, end in joined(parts)
+        for start, end in merged(parts)
     ]
     table = np.array(rows, np.int64).reshape(-1, 4)
     duty_of, device = table[:, 0].astype(np.int32), table[:, 1].astype(np.int32)
     return Held(duty_of, device, table[:, 2].copy(), table[:, 3].copy()), tuple(names)
-
-
-def joined(parts: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Intervals as their union, in order; those that touch are one."""
-    found: list[tuple[int, int]] = []
-    for start, end in sorted(parts):
-        if found and start <= found[-1][1]:
-            found[-1] = (found[-1][0], max(found[-1][1], end))
-        else:
-            found.append((start, end))
-    return found
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -173,9 +156,6 @@ class DeviceDays(Columns):
     far: NDArray[np.int64]
     far_m: NDArray[np.float64]
 
-    def __len__(self) -> int:
-        return len(self.day)
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Misplaced(Columns):
@@ -193,9 +173,6 @@ class Misplaced(Columns):
     mistake: NDArray[np.int8]
     count: NDArray[np.int64]
 
-    def __len__(self) -> int:
-        return len(self.day)
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Covered(Columns):
@@ -212,9 +189,6 @@ class Covered(Columns):
     fixes: NDArray[np.int64]
     gaps: NDArray[np.int64]
     silent: NDArray[np.int64]
-
-    def __len__(self) -> int:
-        return len(self.row)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

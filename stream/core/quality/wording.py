@@ -95,6 +95,24 @@ def times(count: int, noun: str) -> str:
     return f"{count:,} {noun if count == 1 else plural}"
 
 
+def _on(days: Sequence[QualityFinding]) -> str:
+    """``on 2026-11-23 and 2 other days``."""
+    more = f" and {times(len(days) - 1, 'other day')}" if len(days) > 1 else ""
+    return f"on {days[0].day}{more}"
+
+
+def _meant(detail: str) -> str:
+    """Which ones were perhaps meant, from ids joined by semicolons; empty for none."""
+    return f" (is {detail.replace(';', ' or ')} meant?)" if detail else ""
+
+
+def _mostly(found: QualityFindings, rows: Sequence[QualityFinding], part: int) -> list[QualityFinding]:
+    """The days of devices on which such positions were more than one in so many."""
+    counts = found.rows("positions") if rows else []
+    every = {(row.id, row.day): row.count for row in counts if row.scope == DEVICE}
+    return [row for row in rows if part * row.count > every.get((row.id, row.day), 0)]
+
+
 def _hours(us: int) -> str:
     return f"{us / (3600 * SECOND):,.1f} h"
 
@@ -212,9 +230,7 @@ def _doubted(found: QualityFindings) -> Said:
         ("two_devices", "jumps to and fro between two places, as two devices under one id do"),
     ):
         for name, rows in _by_time(found.rows(kind)).items():
-            days = f" and {times(len(rows) - 1, 'other day')}" if len(rows) > 1 else ""
-            lasting = _hours(sum(row.us or 0 for row in rows))
-            told.append(f"device {name!r} {why}, for {lasting} on {rows[0].day}{days}")
+            told.append(f"device {name!r} {why}, for {_hours(sum(row.us or 0 for row in rows))} {_on(rows)}")
     return told, "Have the receiver checked, or give each device an id of its own: such time proves nothing."
 
 
@@ -227,31 +243,20 @@ def _by_time(rows: Sequence[QualityFinding]) -> dict[str, list[QualityFinding]]:
 def _far(found: QualityFindings) -> Said:
     explained = {(row.id, row.day) for mistake in Mistake for row in found.rows(str(mistake))}
     rows = [row for row in found.rows("far_from_force") if (row.id, row.day) not in explained]
-    every = (
-        {(row.id, row.day): row.count for row in found.rows("positions") if row.scope == DEVICE}
-        if rows
-        else {}
-    )
-    rows = [row for row in rows if 2 * row.count > every.get((row.id, row.day), 0)]
     told = [
-        f"device {name!r} was mostly more than {FAR_M / 1000:.0f} km from every area on {days[0].day}"
-        + (f" and {times(len(days) - 1, 'other day')}" if len(days) > 1 else "")
-        + f" (up to {days[0].detail})"
-        for name, days in _by_id(rows).items()
+        f"device {name!r} was mostly more than {FAR_M / 1000:.0f} km from every area {_on(days)} "
+        f"(up to {days[0].detail})"
+        for name, days in _by_id(_mostly(found, rows, 2)).items()
     ]
     return told, "Is it this force's, and are the coordinates degrees?"
 
 
 def _jumping(found: QualityFindings) -> Said:
     jumps = [row for row in found.rows("jump") if row.count >= LEAST_JUMPS]
-    counts = found.rows("positions") if jumps else []
-    every = {(row.id, row.day): row.count for row in counts if row.scope == DEVICE}
-    jumps = [row for row in jumps if 4 * row.count > every.get((row.id, row.day), 0)]
     told = [
         f"{sum(row.count for row in days):,} positions of device {name!r} were ignored as jumps, more than "
-        f"one in four on {days[0].day}"
-        + (f" and {times(len(days) - 1, 'other day')}" if len(days) > 1 else "")
-        for name, days in _by_id(jumps).items()
+        f"one in four {_on(days)}"
+        for name, days in _by_id(_mostly(found, jumps, 4)).items()
     ]
     return told, "Do two devices report under one id, or does its receiver fail? Until then time is unknown."
 
@@ -264,11 +269,10 @@ def _patches(found: QualityFindings) -> Said:
             officers.setdefault(row.detail, []).append(row.id)
     told = []
     for name, [row, *_] in _by_id([row for row in rows if row.scope == PATCH]).items():
-        meant = f" (is {row.detail.replace(';', ' or ')} meant?)" if row.detail else ""
         told.append(
-            f"no area file has the neighbourhood {name}, the patch of {times(row.count, 'duty')}{meant}: "
-            f"the figures of {name}, of {_named(officers.get(name, []), 'officer')} and of the force are "
-            "concerned"
+            f"no area file has the neighbourhood {name}, the patch of {times(row.count, 'duty')}"
+            f"{_meant(row.detail)}: the figures of {name}, of {_named(officers.get(name, []), 'officer')} "
+            "and of the force are concerned"
         )
     return told, "Time there cannot be on patch: correct the bookings, or give the boundaries that they mean."
 
@@ -300,10 +304,10 @@ def _no_device(found: QualityFindings) -> Said:
 
 
 def _states(found: QualityFindings) -> Said:
-    told = []
-    for name, rows in _by_id(found.rows("state_without_duty")).items():
-        near = f" (is {rows[0].detail.replace(';', ' or ')} meant?)" if rows[0].detail else ""
-        told.append(f"{times(rows[0].count, 'state')} of officer {name!r}, who has no duty{near}")
+    told = [
+        f"{times(rows[0].count, 'state')} of officer {name!r}, who has no duty{_meant(rows[0].detail)}"
+        for name, rows in _by_id(found.rows("state_without_duty")).items()
+    ]
     return told, "They change nothing: check the officer's id, or book the duty."
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from zoneinfo import ZoneInfo
 
 from stream.core.calendar import microseconds
-from stream.core.facts import SECOND
+from stream.core.times import EARLIEST, LATEST
 from stream.files.foreign import blank
 
 if TYPE_CHECKING:
@@ -20,9 +20,6 @@ if TYPE_CHECKING:
 
     from stream.files.foreign import Cell
 
-EARLIEST: Final = 946_684_800 * SECOND
-LATEST: Final = 4_102_444_800 * SECOND
-"""The years 2000 to 2099: what lies outside was written in another unit or by a broken clock."""
 DAY_FIRST, MONTH_FIRST = "day-first", "month-first"
 _BASE: Final = datetime(1899, 12, 30)  # noqa: DTZ001 # Excel's day 0, in no zone
 _FULL: Final = re.compile(
@@ -82,11 +79,9 @@ def form_of(cells: Sequence[Cell]) -> str:
         return "typed" if joined.tzinfo is None else "offset"
     if isinstance(joined, float):
         return number_form(joined)
-    if _NUMBER.fullmatch(joined) and not _COMPACT.fullmatch(joined):
-        return number_form(float(joined))
-    if match := _COMPACT.fullmatch(joined):
-        return "offset" if match[7] else "local"
     found = _split(joined)
+    if found is None and _NUMBER.fullmatch(joined):
+        return number_form(float(joined))
     if found is None:
         return ""
     clock = _CLOCK.fullmatch(found["clock"].strip()) if found["clock"] else None
@@ -126,17 +121,12 @@ def read_clock(cells: Sequence[Cell], *, zone: str, dates: str, numbers: str) ->
         return ReadTime(None, "no time")
     if isinstance(joined, datetime):
         return _placed(joined, zone)
-    text = joined if isinstance(joined, str) else repr(joined)
-    if match := _COMPACT.fullmatch(text):
-        year, month, day, hour, minute = (int(match[at]) for at in range(1, 6))
-        second = int(match[6] or 0)
-        return _made(year, month, day, hour, minute, second, 0, UTC if match[7] else None, zone)
-    if isinstance(joined, float) or _NUMBER.fullmatch(text):
+    found = _split(joined) if isinstance(joined, str) else None
+    if found is not None:
+        return _texted(found, zone, dates)
+    if isinstance(joined, float) or _NUMBER.fullmatch(joined):
         return _numeric(float(joined), numbers, zone)
-    found = _split(text)
-    if found is None:
-        return ReadTime(None, "not a time")
-    return _texted(found, zone, dates)
+    return ReadTime(None, "not a time")
 
 
 def _joined(cells: Sequence[Cell]) -> str | float | datetime | None:
@@ -173,6 +163,8 @@ def _joined(cells: Sequence[Cell]) -> str | float | datetime | None:
 
 def _split(text: str) -> re.Match[str] | None:
     """A date in a text, with the time of day behind it."""
+    if match := _COMPACT.fullmatch(text):
+        text = f"{match[1]}-{match[2]}-{match[3]} {match[4]}:{match[5]}:{match[6] or '00'}{match[7] or ''}"
     return _FULL.fullmatch(_AMERICAN.sub(r"\2 \1 \3 ", _WEEKDAY.sub("", text)).strip())
 
 
@@ -188,7 +180,6 @@ def _texted(found: re.Match[str], zone: str, dates: str) -> ReadTime:
     else:
         year = last
         day, month = (first, int(middle)) if dates == DAY_FIRST else (middle, int(first))
-    whole = int(year) + (2000 if len(year) == 2 else 0)
     if not found["clock"]:
         return ReadTime(None, "a date without a time of day")
     clock = _CLOCK.fullmatch(found["clock"].strip())
@@ -200,8 +191,22 @@ def _texted(found: re.Match[str], zone: str, dates: str) -> ReadTime:
             return ReadTime(None, "not a time")
         hour = hour % 12 + (12 if clock["half"][0] in "pP" else 0)
     micros = int((clock["f"] or "").ljust(6, "0")[:6])
-    own = _zone(clock["zone"])
-    return _made(whole, month, int(day), hour, int(clock["m"]), int(clock["s"] or 0), micros, own, zone)
+    try:
+        return _placed(
+            datetime(
+                int(year) + (2000 if len(year) == 2 else 0),
+                month,
+                int(day),
+                hour,
+                int(clock["m"]),
+                int(clock["s"] or 0),
+                micros,
+                tzinfo=_zone(clock["zone"]),
+            ),
+            zone,
+        )
+    except ValueError:
+        return ReadTime(None, "impossible date")
 
 
 def _zone(text: str | None) -> fixed_zone | ZoneInfo | None:
@@ -226,24 +231,6 @@ def _zone_named(name: str) -> ZoneInfo | None:
         return None
 
 
-def _made(
-    year: int,
-    month: int,
-    day: int,
-    hour: int,
-    minute: int,
-    second: int,
-    micros: int,
-    own: fixed_zone | ZoneInfo | None,
-    zone: str,
-) -> ReadTime:
-    try:
-        at = datetime(year, month, day, hour, minute, second, micros, tzinfo=own)
-    except ValueError:
-        return ReadTime(None, "impossible date")
-    return _placed(at, zone)
-
-
 def _numeric(value: float, numbers: str, zone: str) -> ReadTime:
     if numbers == "days":
         if not 1 <= value < 100_000:
@@ -257,6 +244,8 @@ def _numeric(value: float, numbers: str, zone: str) -> ReadTime:
 
 def _placed(at: datetime, zone: str) -> ReadTime:
     """A local time in its zone, unless it has an offset."""
+    if not 1999 <= at.year <= 2100:  # 0001-01-01 and 9999-12-31 leave the calendar in some zones
+        return ReadTime(None, "year out of range", at.tzinfo is None)
     if at.tzinfo is not None:
         return _in_range(microseconds(at), naive=False)
     known = _zone_named(zone) or UTC

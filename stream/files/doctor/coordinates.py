@@ -53,11 +53,6 @@ def number_of(cell: Cell) -> float | None:
     return None
 
 
-def has_comma(cell: Cell) -> bool:
-    """Whether a cell is a number with a decimal comma."""
-    return isinstance(cell, str) and bool(_COMMA.fullmatch(cell.strip()))
-
-
 def mangled(cell: Cell) -> bool:
     """Whether a spreadsheet has put points for thousands into a coordinate (``3.946.166.166``)."""
     return isinstance(cell, str) and bool(_MANGLED.fullmatch(cell.strip()))
@@ -166,3 +161,17 @@ def in_britain(lon: NDArray[np.float64], lat: NDArray[np.float64]) -> NDArray[np
     """Which points lie in or near the United Kingdom, by a box."""
     found: NDArray[np.bool_] = (lon > -8.8) & (lon < 2.1) & (lat > 49.7) & (lat < 61.1)
     return found
+
+
+LOST_SIGN: Final = (
+    "longitudes have lost their sign: they lie in the North Sea, and west of Greenwich with a minus"
+)
+
+
+def not_in_britain(lon: NDArray[np.float64], lat: NDArray[np.float64]) -> str:
+    """What is to be said where most of at least one position are not in Britain; empty where they are."""
+    here = in_britain(lon, lat).mean()
+    if here < 0.5 < in_britain(-lon, lat).mean() and (lon > 0).mean() > 0.5:
+        return LOST_SIGN
+    where = f"around lat {np.median(lat):.2f}, lon {np.median(lon):.2f}"
+    return f"most positions are not in Britain: {where}" if here < 0.5 else ""

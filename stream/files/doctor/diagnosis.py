@@ -5,10 +5,8 @@ from __future__ import annotations
 import math
 import re
 import shlex
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
-import msgspec
 import numpy as np
 
 from stream.files.doctor.draft import position_draft, roster_draft
@@ -29,16 +27,25 @@ from stream.files.doctor.position_map import (
     position_map_text,
 )
 from stream.files.doctor.roster_guess import guess_roster
-from stream.files.doctor.told import NO_ERRORS, SHOWN, Diagnosis, grouped, local, number
+from stream.files.doctor.told import (
+    NO_ERRORS,
+    SHOWN,
+    Diagnosis,
+    grouped,
+    shown_duty,
+    shown_position,
+    shown_state,
+)
 from stream.files.foreign import ForeignError, tables, text_of
 from stream.files.roster.mapping import RosterError, RosterMapping, mapping_text, own_names, parse_mapping
 from stream.files.roster.rows import read_rows
 from stream.files.roster.unread import require_decided
+from stream.files.tracks.rows import stem
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
-    from stream.files.doctor.position_map import MappedPosition
     from stream.files.foreign import ForeignTable
 
 _DAY: Final = re.compile(
@@ -60,13 +67,12 @@ def parse_any_mapping(text: str) -> AnyMapping:
     return parse_position_map(text) if "[positions]" in text else parse_mapping(text)
 
 
-def diagnose(path: Path, mapping: AnyMapping | None = None, *, sample: int = SAMPLE) -> list[Diagnosis]:
+def diagnose(path: Path, mapping: AnyMapping | None = None) -> list[Diagnosis]:
     """Says what a file is; one answer for each of its tables. The file is only read.
 
     Args:
         path: the file.
         mapping: what a person has declared; None to guess.
-        sample: rows of each foreign table to look at.
 
     Raises:
         ForeignError: it is nothing that can be read; one line says what it is instead.
@@ -79,14 +85,14 @@ def diagnose(path: Path, mapping: AnyMapping | None = None, *, sample: int = SAM
         if found is None and is_area_file(path):
             return [look_at_areas(path)]
         if found is not None:
-            return _by_mapping(path, found, sample)
-    return _of_tables(path, mapping, sample)
+            return _by_mapping(path, found)
+    return _of_tables(path, mapping)
 
 
-def _by_mapping(path: Path, found: Diagnosis, sample: int) -> list[Diagnosis]:
+def _by_mapping(path: Path, found: Diagnosis) -> list[Diagnosis]:
     """What is in a form of ours, and yet not right as a whole: a mapping may take it."""
     try:
-        answers = [answer for answer in _of_tables(path, None, sample) if answer.kind != "unknown"]
+        answers = [answer for answer in _of_tables(path, None) if answer.kind != "unknown"]
     except ForeignError:
         answers = []
     if found.kind != "positions" or not answers:
@@ -96,10 +102,11 @@ def _by_mapping(path: Path, found: Diagnosis, sample: int) -> list[Diagnosis]:
     return answers
 
 
-def _of_tables(path: Path, mapping: AnyMapping | None, sample: int) -> list[Diagnosis]:
+def _of_tables(path: Path, mapping: AnyMapping | None) -> list[Diagnosis]:
     sheet = (mapping.rows.sheet if mapping is not None else "") or None
     header = (mapping.rows.header if mapping is not None else 0) or None
-    found_tables = tables(path, sheet=sheet, header=header, sample=sample)
+    delimiter = (mapping.rows.delimiter if isinstance(mapping, PositionMapping) else "") or None
+    found_tables = tables(path, sheet=sheet, header=header, delimiter=delimiter, sample=SAMPLE)
     several = len(found_tables) > 1
     answers = [_of_table(path, table, mapping) for table in found_tables]
     if several:
@@ -112,46 +119,33 @@ def _of_tables(path: Path, mapping: AnyMapping | None, sample: int) -> list[Diag
     return answers
 
 
-@dataclass(slots=True)
-class _Told:
-    """An answer being made."""
-
-    table: ForeignTable
-    answer: Diagnosis = field(init=False)
-
-    def __post_init__(self) -> None:
-        table = self.table
-        self.answer = Diagnosis(
-            name=table.name,
-            kind="unknown",
-            form=table.form,
-            rows=len(table.rows),
-            complete=table.complete,
-            notes=[*table.notes, *_left_out(table)],
-        )
-
-
 def _of_table(path: Path, table: ForeignTable, mapping: AnyMapping | None) -> Diagnosis:
-    told = _Told(table)
+    answer = Diagnosis(
+        name=table.name,
+        kind="unknown",
+        form=table.form,
+        rows=len(table.rows),
+        complete=table.complete,
+        notes=[*table.notes, *_left_out(table)],
+    )
     if not table.rows:
-        told.answer.faults.append("it has no rows below its header")
-        told.answer.columns = {"": list(table.columns)}
-        told.answer.mapping = roster_draft(table, Guess(), path.name, states=False)
-        return told.answer
+        answer.faults.append("it has no rows below its header")
+        answer.columns = {"": list(table.columns)}
+        answer.mapping = roster_draft(table, Guess(), path.name, states=False)
+        return answer
     if isinstance(mapping, PositionMapping):
-        return _positions(path, told, Guess(mapping), declared=True)
+        return _positions(path, table, answer, Guess(mapping), declared=True)
     if isinstance(mapping, RosterMapping):
-        return _roster(path, told, Guess(mapping), declared=True)
+        return _roster(path, table, answer, Guess(mapping), declared=True)
     own = own_names(table.columns)
-    positions = guess_positions(table, _stem(path))
+    positions = guess_positions(table, stem(path))
     if positions.mapping is not None and own is None:
-        return _positions(path, told, positions)
+        return _positions(path, table, answer, positions)
     if own is not None:
-        return _roster(path, told, Guess(own), own=True)
+        return _roster(path, table, answer, Guess(own), own=True)
     roster = guess_roster(table)
     if roster.mapping is not None:
-        return _roster(path, told, roster)
-    answer = told.answer
+        return _roster(path, table, answer, roster)
     answer.columns = {"": list(table.columns)}
     answer.understood = [
         {name: text_of(cell) for name, cell in zip(table.columns, row.cells, strict=True)}
@@ -185,10 +179,6 @@ def _days_across(table: ForeignTable) -> bool:
     return any(sum(map(bool, map(_DAY.match, names))) >= 4 for names in (table.columns, first))
 
 
-def _stem(path: Path) -> str:
-    return path.name.removesuffix(".gz").rsplit(".", 1)[0]
-
-
 def _left_out(table: ForeignTable) -> list[str]:
     by_why: dict[str, list[int]] = {}
     for item in table.left_out:
@@ -218,17 +208,18 @@ def _unused(table: ForeignTable, columns: dict[str, list[str]]) -> list[str]:
 
 
 def _positions(
-    path: Path, told: _Told, guess: Guess[PositionMapping], *, declared: bool = False
+    path: Path,
+    table: ForeignTable,
+    answer: Diagnosis,
+    guess: Guess[PositionMapping],
+    *,
+    declared: bool = False,
 ) -> Diagnosis:
-    answer, mapping = told.answer, guess.mapping
+    mapping = guess.mapping
     assert mapping is not None
-    found, misfits = map_positions(told.table, mapping)
+    found, misfits = map_positions(table, mapping)
     answer.kind = "positions"
-    answer.columns = {
-        name: [value] if isinstance(value, str) else list(value)
-        for name in mapping.positions.__struct_fields__
-        if (value := getattr(mapping.positions, name))
-    }
+    answer.columns = {name: list(names) for name, names in mapping.positions.used().items()}
     answer.form_of_values = {
         name: str(value)
         for name in mapping.form.__struct_fields__
@@ -236,20 +227,15 @@ def _positions(
         and (name != "point" or mapping.positions.point)
         and (name != "speed" or mapping.positions.speed)
     }
-    answer.understood = [_shown(item) for item in found[:SHOWN]]
-    answer.misfits = grouped((misfit.number, misfit.reason, misfit.detail) for misfit in misfits)
-    answer.faults += guess.faults
-    answer.unsure += guess.unsure
+    answer.understood = list(map(shown_position, found[:SHOWN]))
     answer.usable = len(found)
+    _tell(table, answer, guess, ((each.number, each.reason, each.detail) for each in misfits))
     silent = next((group.count for group in answer.misfits if group.reason == NO_FIX), 0)
     if silent * 2 > answer.rows and not declared:
         answer.unsure.append(
             f"by {mapping.positions.valid!r} most rows have no fix: "
             "if it means something else, leave valid out"
         )
-    if not found:
-        answer.faults.append("no row can be used")
-    answer.notes += _unused(told.table, answer.columns)
     if found and all(math.isnan(item.error_m) for item in found):
         answer.notes.append(NO_ERRORS)
     if declared and found:
@@ -259,112 +245,82 @@ def _positions(
             np.array([item.time for item in found]),
             answer,
         )
-    answer.mapping = position_map_text(
-        mapping,
-        (
-            f"Drafted by patrol doctor from {path.name}. Look at each line before you use it.",
-            *(f"Not sure: {each}" for each in guess.unsure),
-            *(f"Wrong in the file: {each}" for each in guess.faults),
-        ),
-    )
-    quoted = shlex.quote(str(path))
-    answer.command = (
-        f"patrol doctor {quoted} --map MAP.toml --write-positions positions.csv" if declared or found else ""
-    )
+    answer.mapping = position_map_text(mapping, _drafted(path, guess))
+    if declared or found:
+        answer.command = (
+            f"patrol doctor {shlex.quote(str(path))} --map MAP.toml --write-positions positions.csv"
+        )
     answer.then = "patrol account --areas AREAS --positions positions.csv --duties DUTIES --out figures"
     answer.declared = declared
     return answer
-
-
-def _shown(item: MappedPosition) -> dict[str, str]:
-    return {
-        "row": str(item.number),
-        "device_id": item.device_id,
-        "time": local(item.time),
-        "lon": number(item.lon, 5),
-        "lat": number(item.lat, 5),
-        "error_m": number(item.error_m, 0),
-        "speed_mps": number(item.speed_mps, 1),
-        "heading_deg": number(item.heading_deg, 0),
-    }
 
 
 # ── Bookings and states ───────────────────────────────────────────────────────────────────────────────────
 
 
 def _roster(
-    path: Path, told: _Told, guess: Guess[RosterMapping], *, declared: bool = False, own: bool = False
+    path: Path,
+    table: ForeignTable,
+    answer: Diagnosis,
+    guess: Guess[RosterMapping],
+    *,
+    declared: bool = False,
+    own: bool = False,
 ) -> Diagnosis:
-    answer, mapping = told.answer, guess.mapping
+    mapping = guess.mapping
     assert mapping is not None
-    found = read_rows(told.table, mapping)
+    found = read_rows(table, mapping)
     try:
-        require_decided(told.table, mapping)
+        require_decided(table, mapping)
     except RosterError as failure:
         own = False  # so that a mapping is drafted, in which it can be decided
-        guess.faults.append(str(failure).removeprefix(f"{told.table.name}: "))
+        guess.faults.append(str(failure).removeprefix(f"{table.name}: "))
     answer.kind = "states" if mapping.of_states else "duties"
     answer.columns = {
         key.removeprefix("columns.").removeprefix("devices."): list(names)
         for key, names in mapping.used().items()
     }
-    if mapping.of_states:
-        answer.understood = [
-            {
-                "row": str(row),
-                "officer_id": item.officer_id,
-                "time": local(item.time),
-                "state": str(item.state),
-            }
-            for row, item in found.states[:SHOWN]
-        ]
-        answer.usable = len(found.states)
-    else:
-        answer.understood = [
-            {
-                "row": str(item.row),
-                "officer_id": item.officer_id,
-                "start": local(item.start),
-                "end": local(item.end),
-                "team": item.team or "",
-                "patch": ";".join(item.patch),
-                "devices": ";".join(f"{device.kind} {device.device_id}" for device in item.devices),
-                "cancelled": "yes" if item.cancelled else "",
-            }
-            for item in found.pieces[:SHOWN]
-        ]
-        answer.usable = len(found.pieces)
-    answer.misfits = grouped((item.row, item.reason, item.detail) for item in found.refused)
-    answer.faults += guess.faults
-    answer.unsure += guess.unsure
+    answer.understood = (
+        [shown_state(row, item) for row, item in found.states[:SHOWN]]
+        if mapping.of_states
+        else [shown_duty(item.row, item) for item in found.pieces[:SHOWN]]
+    )
+    answer.usable = len(found.states if mapping.of_states else found.pieces)
     if passed := len(found.passed):
         answer.notes.append(f"{passed:,} {'row holds' if passed == 1 else 'rows hold'} no duty: passed over")
     if not mapping.of_states and (bare := sum(not (item.devices or item.cancelled) for item in found.pieces)):
         answer.notes.append(f"{bare:,} of {len(found.pieces):,} duties have no radio or vehicle")
-    if not answer.usable:
-        answer.faults.append("no row can be used")
-    answer.notes += _unused(told.table, answer.columns)
-    quoted = shlex.quote(str(path))
+    _tell(table, answer, guess, ((each.row, each.reason, each.detail) for each in found.refused))
+    by_map = ""
     if own:
         answer.as_is = not answer.faults
-        answer.command = f"patrol roster import {quoted} --out roster --dry-run"
     else:
-        comments = {
-            "": "\n".join(
-                (
-                    f"Drafted by patrol doctor from {path.name}. Look at each line before you use it.",
-                    *(f"Not sure: {each}" for each in guess.unsure),
-                    *(f"Wrong in the file: {each}" for each in guess.faults),
-                )
-            ),
-            **guess.comments,
-        }
-        answer.mapping = mapping_text(mapping, comments)
-        answer.command = f"patrol roster import {quoted} --map MAP.toml --out roster --dry-run"
+        answer.mapping = mapping_text(mapping, {"": "\n".join(_drafted(path, guess)), **guess.comments})
+        by_map = "--map MAP.toml "
+    answer.command = f"patrol roster import {shlex.quote(str(path))} {by_map}--out roster --dry-run"
     answer.declared = declared
     return answer
 
 
-def to_json(answers: list[Diagnosis]) -> list[dict[str, object]]:
-    """Answers for programs; see ``Diagnosis`` for what each field is."""
-    return [{**msgspec.structs.asdict(answer), "clean": answer.clean} for answer in answers]
+# ── Both ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _tell(
+    table: ForeignTable, answer: Diagnosis, guess: Guess[Any], misfits: Iterable[tuple[int, str, str]]
+) -> None:
+    """What is said of every table that is known: what does not fit, what is wrong, what is not used."""
+    answer.misfits = grouped(misfits)
+    answer.faults += guess.faults
+    answer.unsure += guess.unsure
+    if not answer.usable:
+        answer.faults.append("no row can be used")
+    answer.notes += _unused(table, answer.columns)
+
+
+def _drafted(path: Path, guess: Guess[Any]) -> list[str]:
+    """The head of a draft."""
+    return [
+        f"Drafted by patrol doctor from {path.name}. Look at each line before you use it.",
+        *(f"Not sure: {each}" for each in guess.unsure),
+        *(f"Wrong in the file: {each}" for each in guess.faults),
+    ]

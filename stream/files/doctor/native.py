@@ -24,11 +24,20 @@ from geo.boundaries.layer import AreaFileError
 from geo.boundaries.reading import read_layer
 from stream.core.events import NEEDED, decode_duties, decode_states
 from stream.core.policy import Policies, PolicyError, limits, parse_policies
-from stream.files.doctor.coordinates import in_britain
+from stream.core.times import EARLIEST
+from stream.files.doctor.coordinates import LOST_SIGN, in_britain, not_in_britain
 from stream.files.doctor.guess import listed
 from stream.files.doctor.names import plain_name
-from stream.files.doctor.position_map import PositionMapError, parse_position_map
-from stream.files.doctor.told import NO_ERRORS, SHOWN, Diagnosis, grouped, local, number
+from stream.files.doctor.position_map import MappedPosition, PositionMapError, parse_position_map
+from stream.files.doctor.told import (
+    NO_ERRORS,
+    SHOWN,
+    Diagnosis,
+    grouped,
+    shown_duty,
+    shown_position,
+    shown_state,
+)
 from stream.files.roster.mapping import RosterError, parse_mapping
 from stream.files.tracks import TracksError, form_of, read_fixes, read_rows
 from stream.files.tracks.rows import open_file
@@ -268,18 +277,12 @@ def _read_positions(path: Path, answer: Diagnosis) -> None:
     if not kept:
         return
     fixes = kept[0]
+    columns = fixes.time, fixes.lon, fixes.lat, fixes.error_m, fixes.speed_mps, fixes.heading_deg
     answer.understood = [
-        {
-            "row": str(first[at]),
-            "device_id": fixes.device_ids[int(fixes.device[at])],
-            "time": local(int(fixes.time[at])),
-            "lon": f"{fixes.lon[at]:.5f}",
-            "lat": f"{fixes.lat[at]:.5f}",
-            "error_m": number(float(fixes.error_m[at]), 0),
-            "speed_mps": number(float(fixes.speed_mps[at]), 1),
-            "heading_deg": number(float(fixes.heading_deg[at]), 0),
-        }
-        for at in range(min(SHOWN, len(fixes)))
+        shown_position(
+            MappedPosition(row, fixes.device_ids[fixes.device[at]], *(each[at].item() for each in columns))
+        )
+        for at, row in enumerate(first)
     ]
     lon = np.concatenate([each.lon for each in kept])
     lat = np.concatenate([each.lat for each in kept])
@@ -293,22 +296,16 @@ def judge_as_a_whole(
     lon: NDArray[np.float64], lat: NDArray[np.float64], time: NDArray[np.int64], answer: Diagnosis
 ) -> None:
     """Adds to an answer what only many positions together tell: exchanged, mirrored, elsewhere, long ago."""
-    here = in_britain(lon, lat).mean()
-    if in_britain(lat, lon).mean() > max(0.5, here):
+    told = not_in_britain(lon, lat)
+    if in_britain(lat, lon).mean() > max(0.5, in_britain(lon, lat).mean()):
         answer.faults.append("longitude and latitude are exchanged")
-    elif in_britain(-lon, lat).mean() > 0.5 > here and (lon > 0).mean() > 0.5:
-        answer.faults.append(
-            "longitudes have lost their sign: they lie in the North Sea, and west of Greenwich with a minus"
-        )
-    elif here < 0.5:
-        answer.unsure.append(
-            f"most positions are not in Britain: around lat {np.median(lat):.2f}, lon {np.median(lon):.2f}"
-        )
+    elif told:
+        (answer.faults if told == LOST_SIGN else answer.unsure).append(told)
     elif ((lon > 0) & in_britain(-lon, lat)).any() and (lon < 0).mean() > 0.5 and (lon > 1.8).any():
         answer.unsure.append(
             f"{(lon > 1.8).sum():,} positions lie in the North Sea: single minus signs may be lost"
         )
-    if (time < 946_684_800_000_000).mean() > 0.5:
+    if (time < EARLIEST).mean() > 0.5:
         answer.faults.append(
             "most times lie before 2000: they look like Unix seconds where milliseconds are wanted"
         )
@@ -316,42 +313,23 @@ def judge_as_a_whole(
 
 def _read_events(path: Path, answer: Diagnosis) -> None:
     bad: list[tuple[int, str, str]] = []
-    decode: Any = decode_states if answer.kind == "states" else decode_duties
+    of_states = answer.kind == "states"
+    decode: Any = decode_states if of_states else decode_duties
+    show: Any = shown_state if of_states else shown_duty
     early = 0
     for part in read_rows(path):
         made, index, rejects = decode(part.value)
         bad += [(item.index, str(item.reason), item.detail) for item in part.rejects]
         bad += [(int(part.line[item.index]), str(item.reason), item.detail) for item in rejects]
         answer.usable += len(made)
-        early += sum(getattr(item, "start", getattr(item, "time", 0)) < 946_684_800_000_000 for item in made)
+        early += sum(getattr(item, "start", getattr(item, "time", 0)) < EARLIEST for item in made)
         for item, at in zip(made, index.tolist(), strict=True):
             if len(answer.understood) == SHOWN:
                 break
-            answer.understood.append(_event(item, int(part.line[at])))
+            answer.understood.append(show(int(part.line[at]), item))
     answer.rows = answer.usable + len(bad)
     answer.misfits = grouped(sorted(bad))
     if early:
         answer.faults.append(
             f"{early:,} times lie before 2000: they look like Unix seconds where milliseconds are wanted"
         )
-
-
-def _event(item: Any, row: int) -> dict[str, str]:
-    if hasattr(item, "state"):
-        return {
-            "row": str(row),
-            "officer_id": item.officer_id,
-            "time": local(item.time),
-            "state": str(item.state),
-        }
-    return {
-        "row": str(row),
-        "duty_id": item.duty_id,
-        "officer_id": item.officer_id,
-        "start": local(item.start),
-        "end": local(item.end),
-        "team": item.team or "",
-        "patch": ";".join(item.patch),
-        "devices": ";".join(f"{each.kind} {each.device_id}" for each in item.devices),
-        "cancelled": "yes" if item.cancelled else "",
-    }

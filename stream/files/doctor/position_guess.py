@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from typing import TYPE_CHECKING, Final, Literal, cast
+from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
 import msgspec
 import numpy as np
@@ -16,23 +16,23 @@ from stream.files.doctor.clocks import (
     DAY_FIRST,
     MONTH_FIRST,
     NUMBERS,
-    date_order,
     form_of,
     read_clock,
     shortened,
 )
 from stream.files.doctor.coordinates import (
+    LOST_SIGN,
     angle_of,
-    has_comma,
     in_britain,
     is_side,
     mangled,
     minutes_of,
+    not_in_britain,
     number_of,
     point_of,
 )
-from stream.files.doctor.guess import Guess, listed
-from stream.files.doctor.names import POSITION_NAMES, plain_name, rank_of
+from stream.files.doctor.guess import LOOKED_AT, ColumnSearch, Guess, listed
+from stream.files.doctor.names import POSITION_NAMES, RADIO_WORDS, VEHICLE_WORDS, plain_name
 from stream.files.doctor.position_map import (
     SPEEDS,
     PositionColumns,
@@ -45,15 +45,19 @@ from stream.files.doctor.position_map import (
 from stream.files.foreign import blank, text_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
+    from typing import TypeAlias
+
+    from numpy.typing import NDArray
 
     from stream.files.doctor.position_map import MappedPosition
     from stream.files.foreign import Cell, ForeignTable
 
-LOOKED_AT: Final = 2_000
-"""Rows by whose values columns are judged."""
+    Floats: TypeAlias = NDArray[np.float64]
+
 _MOST: Final = 0.7
-"""The part of filled cells that must be what the column's name says."""
+_VAGUE: Final = 6
+"""The rank of names that anything may have."""
 
 
 def guess_positions(table: ForeignTable, stem: str) -> Guess[PositionMapping]:
@@ -66,16 +70,10 @@ def guess_positions(table: ForeignTable, stem: str) -> Guess[PositionMapping]:
     return _Guessing(table, stem).guess()
 
 
-class _Guessing:
+class _Guessing(ColumnSearch[PositionMapping]):
     def __init__(self, table: ForeignTable, stem: str) -> None:
-        self._table = table
+        super().__init__(table, POSITION_NAMES, _MOST)
         self._stem = stem
-        self._cells = {
-            name: [row.cells[at] for row in table.rows[:LOOKED_AT]] for at, name in enumerate(table.columns)
-        }
-        self._used: set[str] = set()
-        self._guess: Guess[PositionMapping] = Guess()
-        self._columns: dict[str, str | tuple[str, ...]] = {}
         self._form: dict[str, object] = {}
 
     def guess(self) -> Guess[PositionMapping]:
@@ -84,32 +82,30 @@ class _Guessing:
         placed = self._place()
         timed = self._time()
         if not placed:
-            found.missing.append(
-                "coordinates: no columns of latitude and longitude, eastings and northings, or points"
-            )
+            self._lack("coordinates: no columns of latitude and longitude, eastings and northings, or points")
         if not timed:
-            found.missing.append("the time: no column of dates with times")
+            self._lack("the time: no column of dates with times")
         if not (placed and timed):
-            found.columns = {
-                name: value if isinstance(value, tuple) else (value,) for name, value in self._columns.items()
-            }
             return found
         self._device()
         for name, fits in (("error_m", _is_number), ("speed", _is_number), ("heading", _is_number)):
             self._take(name, fits)
         for name in self._candidates("valid", lambda cell: not form_of([cell]) and len(text_of(cell)) <= 20):
-            said = {text_of(cell): fix_of(cell) for cell in self._cells[name] if not blank(cell)}
+            said = {text_of(cell): fix_of(cell) for cell in self._filled(name)}
             if len(said) <= 12 and any(fixed is not None for fixed in said.values()):
                 self._use("valid", name)
                 break
             if said and len(said) <= 12:
-                found.unsure.append(
+                self._doubt(
                     f"{name!r} may say whether there was a fix, but {next(iter(said))!r} means neither yes "
                     "nor no to us: it is not used"
                 )
         self._kind()
+        columns: dict[str, Any] = {
+            key: names if key == "time" else names[0] for key, names in found.columns.items()
+        }
         made = PositionMapping(
-            PositionColumns(**self._columns),  # type: ignore[arg-type]
+            PositionColumns(**columns),
             PositionForm(**self._form),  # type: ignore[arg-type]
             PositionRows(sheet=self._table.sheet),
         )
@@ -117,47 +113,17 @@ class _Guessing:
         made = self._where(made)
         self._seconds(made)
         found.mapping = made = self._speed(made)
-        found.columns = {
-            name: value if isinstance(value, tuple) else (value,)
-            for name in made.positions.__struct_fields__
-            if (value := getattr(made.positions, name))
-        }
+        found.columns = made.positions.used()
         return found
 
     # ── Columns ───────────────────────────────────────────────────────────────────────────────────────────
-
-    def _candidates(self, field_: str, fits: Callable[[Cell], bool]) -> list[str]:
-        """Columns whose name and most of whose cells fit a field, best first."""
-        ranked: list[tuple[int, float, int, str]] = []
-        for at, name in enumerate(self._table.columns):
-            rank = rank_of(field_, name, POSITION_NAMES)
-            if rank is None or name in self._used:
-                continue
-            filled = [cell for cell in self._cells[name] if not blank(cell)]
-            part = sum(map(fits, filled)) / len(filled) if filled else 0.0
-            if part >= _MOST:
-                ranked.append((rank, -round(len(filled) / max(1, len(self._cells[name])), 1), at, name))
-        return [name for *_, name in sorted(ranked)]
-
-    def _take(self, field_: str, fits: Callable[[Cell], bool]) -> str:
-        """The best column of a field; empty where there is none."""
-        found = self._candidates(field_, fits)
-        if not found:
-            return ""
-        self._use(field_, found[0])
-        return found[0]
-
-    def _use(self, field_: str, name: str) -> None:
-        self._columns[field_] = name
-        self._used.add(name)
 
     def _place(self) -> bool:
         lats = self._candidates("lat", _is_angle)
         lons = [name for name in self._candidates("lon", _is_angle) if name not in lats[:1]]
         pair = (lons[0], lats[0]) if lats and lons else None
         grid = self._grid_columns()
-        if grid and (pair is None or self._rank("lat", pair[1]) > 0):
-            pair = None
+        if grid and (pair is None or self._rank("lat", pair[1])):
             self._use("lon", grid[0])
             self._use("lat", grid[1])
             self._form["coordinates"] = "grid"
@@ -167,17 +133,13 @@ class _Guessing:
         self._use("lon", pair[0])
         self._use("lat", pair[1])
         if more := [name for name in (*lats[1:], *lons[1:]) if name not in pair]:
-            self._guess.unsure.append(
+            self._doubt(
                 f"{pair[1]!r} and {pair[0]!r} are taken for the coordinates; {listed(more)} could be as well"
             )
         for side, letters in (("lat_side", "NS"), ("lon_side", "EWO")):
             self._take(side, lambda cell, letters=letters: is_side(cell, letters))  # type: ignore[misc]
         self._scale()
         return True
-
-    def _rank(self, field_: str, name: str) -> int:
-        rank = rank_of(field_, name, POSITION_NAMES)
-        return 9 if rank is None else rank
 
     def _grid_columns(self) -> tuple[str, str] | None:
         east = self._candidates("easting", lambda cell: _within(cell, 1_000, 700_000))
@@ -205,21 +167,21 @@ class _Guessing:
             as_lat, as_lon = in_britain(second, first).mean(), in_britain(first, second).mean()
             self._form["point"] = "lon-lat" if as_lon > as_lat else "lat-lon"
             if max(as_lat, as_lon) < 0.5:
-                self._guess.unsure.append(
+                self._doubt(
                     f"which comes first in {name!r}, latitude or longitude, cannot be told: latitude is taken"
                 )
         elif points and points[0][0] == "grid":
             worst = max(point[3] for point in points)
             if worst > 200:
-                self._guess.faults.append(
+                self._fault(
                     f"the grid references of {name!r} name squares of over 200 m, too coarse to count by: "
                     "ask for eastings and northings in metres"
                 )
 
     def _by_values(self) -> bool:
         """Columns that no name tells: the values are British coordinates all the same."""
-        for name, cells in self._cells.items():
-            filled = [cell for cell in cells if not blank(cell)]
+        for name in self._cells:
+            filled = self._filled(name)
             if name in self._used or not filled:
                 continue
             points = [point for cell in filled if (point := point_of(cell))]
@@ -233,27 +195,23 @@ class _Guessing:
             if name not in self._used
         }
         rows = max(1, len(self._table.rows[:LOOKED_AT]))
-        lats = [
-            name for name, each in numbers.items() if _mostly(each, 49.7, 61.1, rows) and _fractional(each)
-        ]
-        lons = [
-            name for name, each in numbers.items() if _mostly(each, -8.8, 2.1, rows) and _fractional(each)
-        ]
+        lats, lons = (
+            [name for name, each in numbers.items() if _mostly(each, *bounds, rows) and _fractional(each)]
+            for bounds in ((49.7, 61.1), (-8.8, 2.1))
+        )
         if len(lats) == 1 and len(lons) == 1:
             self._use("lat", lats[0])
             self._use("lon", lons[0])
-            self._guess.unsure.append(
+            self._doubt(
                 f"no name tells the coordinates: {lats[0]!r} is taken for latitude and {lons[0]!r} "
-                f"for longitude, "
-                "by their values"
+                "for longitude, by their values"
             )
             return True
         return False
 
     def _scale(self) -> None:
         """Whole numbers for degrees, or degrees with minutes, told by their size."""
-        lat = _numbers(self._cells[cast("str", self._columns["lat"])])
-        lon = _numbers(self._cells[cast("str", self._columns["lon"])])
+        lat, lon = (_numbers(self._cells[self._guess.columns[name][0]]) for name in ("lat", "lon"))
         if not len(lat) or not len(lon):
             return
         high = float(np.median(np.abs(lat[lat != 0]))) if (lat != 0).any() else 0.0
@@ -270,7 +228,7 @@ class _Guessing:
         if 1_000 < high < 1_300_000 and np.median(np.abs(lon)) < 700_000:
             self._form["coordinates"] = "grid"
             if np.median(lon) > np.median(lat) and np.median(lat) < 100_000:
-                self._guess.unsure.append("eastings and northings may be exchanged")
+                self._doubt("eastings and northings may be exchanged")
 
     def _time(self) -> bool:
         times = self._candidates("time", lambda cell: bool(form_of([cell])))
@@ -281,13 +239,13 @@ class _Guessing:
                 name
                 for name in self._cells
                 if name not in self._used
-                and rank_of("time", name, POSITION_NAMES) is not None
+                and self._rank("time", name) is not None
                 and not self._is_day(name)
                 and name not in dates
             ]
             for day in dates:
                 for clock in clocks:
-                    if self._forms((day, clock)).total() >= _MOST * self._filled(day):
+                    if self._forms((day, clock)).total() >= _MOST * len(self._filled(day)):
                         return self._use_time((day, clock))
             # A name that says nothing, with values that are times.
             whole = [
@@ -299,7 +257,7 @@ class _Guessing:
                 and self._only_times(name)
             ]
             if len(whole) == 1:
-                self._guess.unsure.append(f"{whole[0]!r} is taken for the time, by its values alone")
+                self._doubt(f"{whole[0]!r} is taken for the time, by its values alone")
             whole = whole[:1]
         if not whole:
             return False
@@ -311,14 +269,11 @@ class _Guessing:
 
     def _only_times(self, name: str) -> bool:
         forms = self._forms((name,))
-        return forms.total() >= 0.9 * self._filled(name) and not set(forms) & {*NUMBERS, "days"}
-
-    def _filled(self, name: str) -> int:
-        return sum(not blank(cell) for cell in self._cells[name])
+        return forms.total() >= 0.9 * len(self._filled(name)) and not set(forms) & {*NUMBERS, "days"}
 
     def _is_day(self, name: str) -> bool:
         """Whether a column has dates without a time of day."""
-        filled = [cell for cell in self._cells[name] if not blank(cell)][:200]
+        filled = self._filled(name)[:200]
         days = sum(
             read_clock([cell], zone="UTC", dates=DAY_FIRST, numbers="").why == "a date without a time of day"
             or (form_of([cell]) == "typed" and text_of(cell)[10:] in {"", " 00:00:00"})
@@ -337,37 +292,25 @@ class _Guessing:
         return Counter(form for cells in rows if (form := form_of(list(cells))))
 
     def _use_time(self, names: tuple[str, ...], others: Sequence[str] = ()) -> bool:
-        self._columns["time"] = names
-        self._used.update(names)
+        self._use("time", *names)
         forms = self._forms(names)
         if others:
-            listed = ", ".join(repr(name) for name in others)
-            self._guess.unsure.append(
-                f"{' and '.join(map(repr, names))} is taken for the time; {listed} could be as well"
+            self._doubt(
+                f"{' and '.join(map(repr, names))} is taken for the time; "
+                f"{', '.join(map(repr, others))} could be as well"
             )
         numbers = [form for form in forms if form in NUMBERS or form == "days"]
         if numbers:
             self._form["numbers"] = max(numbers, key=lambda form: forms[form])
         if len(forms) > 1:
-            listed = ", ".join(f"{count:,} {_FORMS[form]}" for form, count in forms.most_common())
-            self._guess.faults.append(f"the times are written in several ways: {listed}")
+            ways = ", ".join(f"{count:,} {_FORMS[form]}" for form, count in forms.most_common())
+            self._fault(f"the times are written in several ways: {ways}")
         texts = [
             " ".join(text_of(cell) for cell in cells)
             for cells in zip(*(self._cells[name] for name in names), strict=True)
         ]
-        order, slashed = date_order(texts)
-        if slashed:
-            if order[MONTH_FIRST] > order[DAY_FIRST]:
-                self._form["dates"] = MONTH_FIRST
-            if order[MONTH_FIRST] and order[DAY_FIRST]:
-                self._guess.faults.append(
-                    f"dates are written in both orders: {order[DAY_FIRST]:,} day first, "
-                    f"{order[MONTH_FIRST]:,} month first"
-                )
-            elif not order.total():
-                self._guess.unsure.append(
-                    f"every date could be read in both orders ({texts[0]!r}): the day is taken to come first"
-                )
+        if self._order(texts, f" ({texts[0]!r})") == MONTH_FIRST:
+            self._form["dates"] = MONTH_FIRST
         return True
 
     def _device(self) -> None:
@@ -379,34 +322,29 @@ class _Guessing:
             found = [name for name in self._cells if name not in self._used and self._repeats(name)][:1]
         if not found:
             self._form["device"] = self._stem
-            self._guess.unsure.append(
-                f"no column has the device's id: the file's name, {self._stem!r}, is taken"
-            )
+            self._doubt(f"no column has the device's id: the file's name, {self._stem!r}, is taken")
             return
         self._use("device_id", found[0])
-        others = [name for name in found[1:] if self._rank("device_id", name) < 6]
+        rank = {name: self._rank("device_id", name) for name in found}
+        others = [name for name in found[1:] if (rank[name] or 0) < _VAGUE]
         if others:
-            self._guess.unsure.append(
-                f"{found[0]!r} is taken for the device's id; {listed(others)} could be as well"
-            )
-        if self._rank("device_id", found[0]) >= 6:
-            self._guess.unsure.append(f"{found[0]!r} is taken for the device's id; does it name the device?")
-        cells = [cell for cell in self._cells[found[0]] if not blank(cell)]
+            self._doubt(f"{found[0]!r} is taken for the device's id; {listed(others)} could be as well")
+        if rank[found[0]] in {None, _VAGUE}:
+            self._doubt(f"{found[0]!r} is taken for the device's id; does it name the device?")
+        cells = self._filled(found[0])
         if any(map(shortened, cells)):
-            self._guess.faults.append(
+            self._fault(
                 f"a spreadsheet shortened ids in {found[0]!r} "
-                f"({text_of(next(filter(shortened, cells)))}): their digits "
-                "are lost; export them again as text"
+                f"({text_of(next(filter(shortened, cells)))}): their digits are lost; export them "
+                "again as text"
             )
         elif self._table.kind == "workbook" and cells and all(isinstance(cell, int) for cell in cells):
-            self._guess.unsure.append(
+            self._doubt(
                 f"the ids in {found[0]!r} are numbers in the workbook: leading zeros, if there were "
-                f"any, are gone"
+                "any, are gone"
             )
         if any(isinstance(cell, float) for cell in cells):
-            self._guess.faults.append(
-                f"ids in {found[0]!r} are numbers with a point: export them again as text"
-            )
+            self._fault(f"ids in {found[0]!r} are numbers with a point: export them again as text")
 
     def _repeats(self, name: str) -> bool:
         """Whether a column has a few short words, each of them often, as ids of devices are."""
@@ -414,27 +352,12 @@ class _Guessing:
         return all(0 < len(word) <= 40 for word in words) and len(set(words)) * 2 <= len(words)
 
     def _kind(self) -> None:
-        name = self._columns.get("device_id", "")
-        words = set(plain_name(str(name)).split()) | set(plain_name(self._table.name).split())
-        if words & {
-            "vehicle",
-            "vehicles",
-            "vrm",
-            "reg",
-            "registration",
-            "fleet",
-            "car",
-            "plate",
-            "kennzeichen",
-            "fahrzeug",
-            "asset",
-            "vrn",
-        }:
+        [name] = self._guess.columns.get("device_id", ("",))
+        words = set(plain_name(name).split()) | set(plain_name(self._table.name).split())
+        if words & VEHICLE_WORDS:
             self._form["kind"] = "vehicle"
-        elif not words & {"radio", "radios", "issi", "ssi", "airwave", "handset"}:
-            self._guess.unsure.append(
-                "whether the devices are radios or vehicles is not said: radio is taken"
-            )
+        elif not words & RADIO_WORDS:
+            self._doubt("whether the devices are radios or vehicles is not said: radio is taken")
 
     # ── What the values say together ──────────────────────────────────────────────────────────────────────
 
@@ -453,47 +376,47 @@ class _Guessing:
         if words & {"utc", "gmt", "zulu"}:
             return with_form(mapping, zone="UTC")
         if any(time.why == "hour that does not exist" for time in read):
-            self._guess.unsure.append(
-                f"times in {shown} fall in an hour that clocks in Britain skip, so they are not "
-                f"local: UTC is taken"
+            self._doubt(
+                f"times in {shown} fall in an hour that clocks in Britain skip, so they are not local: "
+                "UTC is taken"
             )
             return with_form(mapping, zone="UTC")
         if any(time.why == "hour that comes twice" for time in read):
-            self._guess.unsure.append(
+            self._doubt(
                 f"times in {shown} fall in the hour that comes twice in autumn: if they are UTC, write "
                 'zone = "UTC", else ask for an export with offsets'
             )
         elif "local" not in words:
-            self._guess.unsure.append(
-                f"times in {shown} have no offset: local time is taken (Europe/London); if they are "
-                f"UTC, write "
-                'zone = "UTC"'
+            self._doubt(
+                f"times in {shown} have no offset: local time is taken (Europe/London); if they are UTC, "
+                'write zone = "UTC"'
             )
         return mapping
 
+    def _read(self, mapping: PositionMapping) -> list[MappedPosition]:
+        return map_positions(self._table, mapping, self._table.rows[:LOOKED_AT])[0]
+
     def _seconds(self, mapping: PositionMapping) -> None:
         """Whether a spreadsheet has cut the seconds off, so that positions fall together."""
-        found, _ = map_positions(self._table, mapping, self._table.rows[:LOOKED_AT])
+        found = self._read(mapping)
         together = len(found) - len({(item.device_id, item.time) for item in found})
         if found and all(item.time % 60_000_000 == 0 for item in found) and together > 0.1 * len(found):
-            self._guess.faults.append(
-                f"the times have no seconds, and {together:,} positions fall together with another "
-                f"of their device: a "
-                "spreadsheet may have cut them off; use the export as it came"
+            self._fault(
+                f"the times have no seconds, and {together:,} positions fall together with another of their "
+                "device: a spreadsheet may have cut them off; use the export as it came"
             )
 
     def _where(self, mapping: PositionMapping) -> PositionMapping:
         """Whether the positions are in Britain; exchanged, without their sign, or elsewhere."""
-        found, _ = map_positions(self._table, mapping, self._table.rows[:LOOKED_AT])
+        found = self._read(mapping)
         columns = mapping.positions
         for name in filter(None, (columns.lon, columns.lat)):
             if any(map(mangled, self._cells[name])):
-                self._guess.faults.append(
-                    f"a spreadsheet has put points for thousands into {name!r}: its values are "
-                    f"lost, export it again"
+                self._fault(
+                    f"a spreadsheet has put points for thousands into {name!r}: its values are lost, "
+                    "export it again"
                 )
-        lon = np.array([item.lon for item in found])
-        lat = np.array([item.lat for item in found])
+        lon, lat = _places(found)
         if columns.lon and mapping.form.coordinates != "grid":
             # Exchanged ones may be out of range, and so not among what was found.
             x, y = (_numbers(self._cells[name]) for name in (columns.lon, columns.lat))
@@ -501,32 +424,24 @@ class _Guessing:
                 x, y = x * mapping.form.scale, y * mapping.form.scale
             here = in_britain(lon, lat).mean() if len(found) else 0.0
             if len(x) == len(y) and len(x) and in_britain(y, x).mean() > max(0.5, here):
-                self._guess.faults.append(
+                self._fault(
                     f"longitude and latitude are exchanged: {columns.lat!r} has the longitudes, "
-                    f"{columns.lon!r} the "
-                    "latitudes"
+                    f"{columns.lon!r} the latitudes"
                 )
                 columns = msgspec.structs.replace(columns, lon=columns.lat, lat=columns.lon)
                 mapping = msgspec.structs.replace(mapping, positions=columns)
-                found, _ = map_positions(self._table, mapping, self._table.rows[:LOOKED_AT])
-                lon = np.array([item.lon for item in found])
-                lat = np.array([item.lat for item in found])
+                found = self._read(mapping)
+                lon, lat = _places(found)
         if not len(found):
             return mapping
-        here, mirrored = in_britain(lon, lat), in_britain(-lon, lat)
-        if here.mean() < 0.5 < mirrored.mean() and (lon > 0).mean() > 0.5:
-            self._guess.faults.append(
-                "longitudes have lost their sign: they lie in the North Sea, and west of Greenwich "
-                "with a minus"
-            )
+        told = not_in_britain(lon, lat)
+        if told == LOST_SIGN:
+            self._fault(told)
             return with_form(mapping, lon_sign=-1)
-        if here.mean() < 0.5:
-            self._guess.unsure.append(
-                f"most positions are not in Britain: around lat {np.median(lat):.2f}, lon "
-                f"{np.median(lon):.2f}"
-            )
+        if told:
+            self._doubt(told)
         elif (lon > 0).all() and mapping.form.coordinates == "degrees" and not columns.lon_side:
-            self._guess.unsure.append(
+            self._doubt(
                 "all longitudes are east of Greenwich: if your force is not, a minus was lost; "
                 "write lon_sign = -1"
             )
@@ -541,7 +456,7 @@ class _Guessing:
             (each for each in self._cells if plain_name(each) in {"speed unit", "speed units", "units"}), ""
         )
         if not named and unit_column:
-            told = {plain_name(text_of(cell)) for cell in self._cells[unit_column] if not blank(cell)}
+            told = {plain_name(text_of(cell)) for cell in self._filled(unit_column)}
             named = [
                 unit
                 for unit, words in _SPEED_WORDS.items()
@@ -554,18 +469,12 @@ class _Guessing:
             named = ["m/s"]
         if named:
             return with_form(mapping, speed=named[0])
-        unit, sure = speed_unit(
-            map_positions(self._table, with_form(mapping, speed="m/s"), self._table.rows[:LOOKED_AT])[0]
-        )
+        unit, sure = speed_unit(self._read(with_form(mapping, speed="m/s")))
         if not unit:
-            self._guess.unsure.append(
-                f"the unit of {name!r} cannot be told from the movements: km/h is taken"
-            )
+            self._doubt(f"the unit of {name!r} cannot be told from the movements: km/h is taken")
             return with_form(mapping, speed="km/h")
         if not sure:
-            self._guess.unsure.append(
-                f"the unit of {name!r} seems to be {unit}, by the distances between positions"
-            )
+            self._doubt(f"the unit of {name!r} seems to be {unit}, by the distances between positions")
         return with_form(mapping, speed=unit)
 
 
@@ -634,6 +543,10 @@ def speed_unit(
     return unit, unit in {"km/h", "m/s"} and away[0][0] < 0.15 and usable.sum() >= 10
 
 
+def _places(found: Sequence[MappedPosition]) -> tuple[Floats, Floats]:
+    return np.array([item.lon for item in found]), np.array([item.lat for item in found])
+
+
 def _is_number(cell: Cell) -> bool:
     return number_of(cell) is not None
 
@@ -647,19 +560,14 @@ def _within(cell: Cell, low: float, high: float) -> bool:
     return value is not None and low <= value <= high
 
 
-def _numbers(cells: Sequence[Cell]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+def _numbers(cells: Sequence[Cell]) -> Floats:
     return np.array([value for cell in cells if (value := angle_of(cell)) is not None], np.float64)
 
 
-def _mostly(values: np.ndarray[tuple[int], np.dtype[np.float64]], low: float, high: float, rows: int) -> bool:
+def _mostly(values: Floats, low: float, high: float, rows: int) -> bool:
     return len(values) >= 0.5 * rows and bool(((values > low) & (values < high)).mean() > 0.9)
 
 
-def _fractional(values: np.ndarray[tuple[int], np.dtype[np.float64]]) -> bool:
+def _fractional(values: Floats) -> bool:
     """Whether numbers have digits enough to be coordinates."""
     return bool((np.round(values, 2) != values).mean() > 0.5)
-
-
-def commas(table: ForeignTable) -> bool:
-    """Whether numbers have decimal commas."""
-    return any(has_comma(cell) for row in table.rows[:200] for cell in row.cells)

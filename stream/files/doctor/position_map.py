@@ -6,15 +6,13 @@ position or a refusal with a reason.
 
 from __future__ import annotations
 
-import json
 import math
 import tomllib
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Literal
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final, Literal
 from zoneinfo import ZoneInfo
 
 import msgspec
-import numpy as np
 
 from geo.boundaries.layer import printable
 from stream.core.calendar import rfc3339
@@ -22,6 +20,8 @@ from stream.core.events import KNOT, says_fix, text_fault
 from stream.files.doctor.clocks import read_clock
 from stream.files.doctor.coordinates import angle_of, degrees_of_grid, minutes_of, number_of, point_of
 from stream.files.foreign import ForeignError, blank, text_of
+from stream.files.roster.mapping import toml_value
+from stream.files.roster.times import RefusedRowError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -74,6 +74,13 @@ class PositionColumns(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     valid: str = ""
     lon_side: str = ""
     lat_side: str = ""
+
+    def used(self) -> dict[str, tuple[str, ...]]:
+        """The columns that are read, by field."""
+        named = {name: getattr(self, name) for name in self.__struct_fields__}
+        return {
+            name: value if isinstance(value, tuple) else (value,) for name, value in named.items() if value
+        }
 
 
 class PositionForm(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -199,29 +206,8 @@ def position_map_text(mapping: PositionMapping, comments: Sequence[str] = ()) ->
             if mapping.positions.speed:
                 fields["speed"] = struct.speed
         if fields:
-            lines += ["", f"[{name}]", *(f"{key} = {_value(value)}" for key, value in fields.items())]
+            lines += ["", f"[{name}]", *(f"{key} = {toml_value(value)}" for key, value in fields.items())]
     return "\n".join(lines).strip("\n") + "\n"
-
-
-def _value(value: Any) -> str:
-    if isinstance(value, tuple):
-        return f"[{', '.join(map(_value, value))}]" if len(value) != 1 else _value(value[0])
-    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
-
-
-@dataclass(slots=True)
-class _Half:
-    """A row half read: everything but degrees from a grid."""
-
-    number: int
-    device: str
-    time: int
-    x: float
-    y: float
-    grid: bool
-    error: float
-    speed: float
-    heading: float
 
 
 def map_positions(
@@ -242,93 +228,66 @@ def map_positions(
         ForeignError: the table lacks a column that the mapping names.
     """
     reader = _Reader(table, mapping)
-    halves: list[_Half] = []
+    found: list[MappedPosition] = []
     misfits: list[Misfit] = []
+    grid: list[int] = []  # which of them are not degrees yet
     for row in table.rows if rows is None else rows:
         try:
-            halves.append(reader.half(row))
-        except _MisfitError as failure:
-            misfits.append(Misfit(row.number, failure.reason, failure.detail))
-    grid = [half for half in halves if half.grid]
+            item, of_grid = reader.position(row)
+        except RefusedRowError as failure:
+            misfits.append(Misfit(row.number, failure.reason, str(failure)))
+            continue
+        grid += [len(found)] * of_grid
+        found.append(item)
     if grid:
-        lon, lat = degrees_of_grid([half.x for half in grid], [half.y for half in grid])
-        for half, x, y in zip(grid, lon.tolist(), lat.tolist(), strict=True):
-            if math.isnan(x) or not np.isfinite(y):
-                misfits.append(
-                    Misfit(half.number, "outside the grid", f"easting {half.x:g}, northing {half.y:g}")
-                )
-            half.x, half.y = x, y
-    found = [
-        MappedPosition(
-            half.number, half.device, half.time, half.x, half.y, half.error, half.speed, half.heading
-        )
-        for half in halves
-        if not math.isnan(half.x)
-    ]
-    return found, sorted(misfits, key=lambda misfit: misfit.number)
-
-
-class _MisfitError(ValueError):
-    def __init__(self, reason: str, detail: str) -> None:
-        super().__init__(detail)
-        self.reason, self.detail = reason, detail
+        lon, lat = degrees_of_grid([found[at].lon for at in grid], [found[at].lat for at in grid])
+        for at, x, y in zip(grid, lon.tolist(), lat.tolist(), strict=True):
+            item = found[at]
+            if math.isnan(x) or math.isnan(y):
+                where = f"easting {item.lon:g}, northing {item.lat:g}"
+                misfits.append(Misfit(item.number, "outside the grid", where))
+            found[at] = replace(item, lon=x, lat=y)
+    return [item for item in found if not math.isnan(item.lon)], sorted(misfits, key=lambda each: each.number)
 
 
 class _Reader:
     def __init__(self, table: ForeignTable, mapping: PositionMapping) -> None:
         at = {name: number for number, name in enumerate(table.columns)}
         self._form = mapping.form
-        columns = mapping.positions
-        wanted = [
-            columns.time,
-            *((getattr(columns, name),) for name in columns.__struct_fields__ if name != "time"),
-        ]
-        for names in wanted:
-            for name in names:
-                if name and name not in at:
-                    listed = ", ".join(repr(each) for each in table.columns[:40])
-                    raise ForeignError(f"{table.name}: has no column {name!r}; its columns are {listed}")
-        self._time = tuple(at[name] for name in columns.time)
-        self._at = {
-            name: at[getattr(columns, name)]
-            for name in columns.__struct_fields__
-            if name != "time" and getattr(columns, name)
-        }
+        used = mapping.positions.used()
+        for name in (*used.pop("time"), *(name for names in used.values() for name in names)):
+            if name not in at:
+                listed = ", ".join(repr(each) for each in table.columns[:40])
+                raise ForeignError(f"{table.name}: has no column {name!r}; its columns are {listed}")
+        self._time = tuple(at[name] for name in mapping.positions.time)
+        self._at = {field: at[name] for field, (name,) in used.items()}
 
-    def half(self, row: ForeignRow) -> _Half:
-        """A row, but for the grid."""
+    def position(self, row: ForeignRow) -> tuple[MappedPosition, bool]:
+        """A row, and whether its coordinates are still those of the grid."""
         cells, form = row.cells, self._form
         if row.extra:
-            raise _MisfitError(
+            raise RefusedRowError(
                 "more cells than the header", f"{len(row.extra)} too many: {text_of(row.extra[0])!r}"
             )
         device = form.device or text_of(cells[self._at["device_id"]])
         if not device:
-            raise _MisfitError("no device id", "the cell is empty")
+            raise RefusedRowError("no device id", "the cell is empty")
         if fault := text_fault(device):
-            raise _MisfitError("bad device id", f"device_id {fault}")
+            raise RefusedRowError("bad device id", f"device_id {fault}")
         valid = self._cell(cells, "valid")
         if not blank(valid) and not (fixed := fix_of(valid)):
-            raise _MisfitError(NO_FIX if fixed is False else NEITHER, text_of(valid))
+            raise RefusedRowError(NO_FIX if fixed is False else NEITHER, text_of(valid))
         when = [cells[at] for at in self._time]
         time = read_clock(when, zone=form.zone, dates=form.dates, numbers=form.numbers)
         if time.time is None or time.why:
-            raise _MisfitError(time.why, " ".join(text_of(cell) for cell in when))
+            raise RefusedRowError(time.why, " ".join(text_of(cell) for cell in when))
         x, y, grid, square = self._place(cells)
         error = self._number(cells, "error_m")
         if math.isnan(error) or error < 0:
             error = square
-        return _Half(
-            row.number,
-            device,
-            time.time,
-            x,
-            y,
-            grid,
-            error if error else math.nan,  # an error of 0 is missing (rule 2b)
-            self._number(cells, "speed") * SPEEDS[form.speed],
-            self._number(cells, "heading"),
-        )
+        error = error or math.nan  # an error of 0 is missing (rule 2b)
+        speed, heading = self._number(cells, "speed") * SPEEDS[form.speed], self._number(cells, "heading")
+        return MappedPosition(row.number, device, time.time, x, y, error, speed, heading), grid
 
     def _cell(self, cells: tuple[Cell, ...], name: str) -> Cell:
         return cells[self._at[name]] if name in self._at else None
@@ -344,7 +303,7 @@ class _Reader:
             cell = self._cell(cells, "point")
             point = point_of(cell)
             if point is None:
-                raise _MisfitError(
+                raise RefusedRowError(
                     "no coordinates" if blank(cell) else "coordinates that cannot be read", text_of(cell)
                 )
             kind, first, second, error = point
@@ -357,10 +316,10 @@ class _Reader:
         else:
             raw = [self._cell(cells, "lon"), self._cell(cells, "lat")]
             if all(blank(cell) for cell in raw):
-                raise _MisfitError("no coordinates", "both cells are empty")
+                raise RefusedRowError("no coordinates", "both cells are empty")
             read = [angle_of(cell) for cell in raw]
             if read[0] is None or read[1] is None:
-                raise _MisfitError(
+                raise RefusedRowError(
                     "coordinates that cannot be read", ", ".join(text_of(cell) for cell in raw)
                 )
             x, y, error = read[0], read[1], math.nan
@@ -369,7 +328,7 @@ class _Reader:
         if form.coordinates == "degrees-minutes":
             turned = minutes_of(x), minutes_of(y)
             if turned[0] is None or turned[1] is None:
-                raise _MisfitError("coordinates that cannot be read", f"{x:g}, {y:g}: over 59 minutes")
+                raise RefusedRowError("coordinates that cannot be read", f"{x:g}, {y:g}: over 59 minutes")
             x, y = turned[0], turned[1]
         x, y = x * form.scale, y * form.scale
         if text_of(self._cell(cells, "lon_side")).upper() in {"W", "O"}:
@@ -379,9 +338,9 @@ class _Reader:
         if form.lon_sign == -1:
             x = -abs(x)
         if x == 0 and y == 0:
-            raise _MisfitError("coordinates 0, 0", "the receiver had no position")
+            raise RefusedRowError("coordinates 0, 0", "the receiver had no position")
         if not (abs(x) <= 180 and abs(y) <= 90):
-            raise _MisfitError("coordinates out of range", f"lon {x:.7g}, lat {y:.7g}")
+            raise RefusedRowError("coordinates out of range", f"lon {x:.7g}, lat {y:.7g}")
         return x, y, False, error
 
 

@@ -6,9 +6,9 @@ import re
 from datetime import date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from stream.files.doctor.clocks import DAY_FIRST, MONTH_FIRST, date_order, shortened
-from stream.files.doctor.guess import Guess, listed, part_that_fits
-from stream.files.doctor.names import ROSTER_NAMES, plain_name, rank_of
+from stream.files.doctor.clocks import shortened
+from stream.files.doctor.guess import ColumnSearch, Guess, listed, part_that_fits
+from stream.files.doctor.names import ROSTER_NAMES, plain_name
 from stream.files.foreign import blank, text_of
 from stream.files.roster.mapping import (
     DeviceColumns,
@@ -21,14 +21,11 @@ from stream.files.roster.mapping import (
 )
 from stream.files.roster.rows import numbered_state, says_cancelled
 from stream.files.roster.state_words import state_of_words
-from stream.files.roster.times import RefusedRowError, read_duration, read_time
+from stream.files.roster.times import LocalTime, RefusedRowError, read_duration, read_time
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from stream.files.foreign import Cell, ForeignTable
 
-LOOKED_AT: Final = 2_000
 _FEW_WORDS: Final = 20
 """Different words that a column of a status has at most."""
 _MOST: Final = 0.6
@@ -63,27 +60,22 @@ def guess_roster(table: ForeignTable) -> Guess[RosterMapping]:
     return states if len(states.missing) < len(duties.missing) else duties
 
 
-class _Looking:
+class _Looking(ColumnSearch[RosterMapping]):
     def __init__(self, table: ForeignTable) -> None:
-        self._table = table
-        self._cells = {
-            name: [row.cells[at] for row in table.rows[:LOOKED_AT]] for at, name in enumerate(table.columns)
-        }
-        self._used: set[str] = set()
-        self._guess: Guess[RosterMapping] = Guess()
+        super().__init__(table, ROSTER_NAMES, _MOST)
 
     # ── Bookings ──────────────────────────────────────────────────────────────────────────────────────────
 
     def duties(self) -> Guess[RosterMapping]:
         """The table as one of bookings."""
-        self._used, self._guess = set(), Guess()
+        self._begin()
         guess = self._guess
         officer = self._officer()
         numbers, found = self._times()
         if not found:
-            guess.missing.append("when the duty is: no columns of start and end")
+            self._lack("when the duty is: no columns of start and end")
         if not officer:
-            guess.missing.append("who is on duty: no column of an officer's number")
+            self._lack("who is on duty: no column of an officer's number")
         for name in ("duty_id", "revision", "name", "role", "team", "patch"):
             self._take(name, _whole_number if name == "revision" else _short_text)
         guess.cancelled = self._cancelled()
@@ -103,8 +95,8 @@ class _Looking:
         self._finish(
             columns,
             devices=DeviceColumns(**devices),
-            time=TimeReading(numbers=numbers, dates=self._order(), zone=self._zone()),
-            rows=RowReading(sheet=self._sheet(), cancelled=guess.cancelled, skip=self._absences()),
+            time=TimeReading(numbers=numbers, dates=self._dates(), zone=self._zone()),
+            rows=RowReading(sheet=self._table.sheet, cancelled=guess.cancelled, skip=self._absences()),
             roles=self._roles(),
         )
         self._patches()
@@ -126,13 +118,13 @@ class _Looking:
             elif self._by_cells():
                 pass
             elif not self._take("duration", lambda cell, how=how: _lasts(cell, how)):  # type: ignore[misc]
-                self._guess.missing.append("when the duty ends: neither an end nor a duration")
+                self._lack("when the duty ends: neither an end nor a duration")
                 return "", True
             others = [name for name in starts[1:] if _says(name, "planned", "scheduled", "rostered", "plan")]
             if others:
-                self._guess.unsure.append(
+                self._doubt(
                     f"{starts[0]!r} is taken for the start and not {listed(others)}: figures count "
-                    f"time worked"
+                    "time worked"
                 )
             break
         else:
@@ -150,7 +142,7 @@ class _Looking:
                 }
             )
             if codes:
-                self._guess.unsure.append(f"{ranges[0]!r} has codes without times: {listed(codes)}")
+                self._doubt(f"{ranges[0]!r} has codes without times: {listed(codes)}")
                 self._guess.comments["shifts"] = "Say which times these are, or leave them out: " + ", ".join(
                     f'{code} = "0700-1700"' for code in codes[:20]
                 )
@@ -159,14 +151,14 @@ class _Looking:
         name = self._guess.columns[key][0]
         if part_that_fits(self._cells[name], lambda cell: _with_day(cell, numbers)) < 0.5 or key == "times":
             if not days or days[0] in self._used:
-                self._guess.missing.append("the day: times of day without a date")
+                self._lack("the day: times of day without a date")
                 return numbers, True
             self._use("date", days[0])
             ends_on = [each for each in self._candidates("end_date", self._is_day) if each not in self._used]
             if ends_on:
                 self._use("end_date", ends_on[0])
         if numbers in {"h.mm", "hours"}:
-            self._guess.unsure.append(
+            self._doubt(
                 f"numbers such as {self._first(name)} in {name!r} are taken as "
                 + ("hours and minutes (7.30 is 07:30)" if numbers == "h.mm" else "hours (7.5 is 07:30)")
             )
@@ -187,16 +179,14 @@ class _Looking:
         begun = self._guess.columns.get("start", ())
         if len(others) + len(begun) != 2:
             if len(others) > 2:
-                self._guess.unsure.append(f"which of {listed(others)} are the start and the end of a duty?")
+                self._doubt(f"which of {listed(others)} are the start and the end of a duty?")
             return False
         one, other = *begun, *others
         for start, end in [(one, other)] if begun else [(one, other), (other, one)]:
             if self._lasts_a_day(start, end):
                 self._use("start", start)
                 self._use("end", end)
-                self._guess.unsure.append(
-                    f"{start!r} and {end!r} are taken for start and end by their cells alone"
-                )
+                self._doubt(f"{start!r} and {end!r} are taken for start and end by their cells alone")
                 return True
         return False
 
@@ -220,7 +210,7 @@ class _Looking:
         ]
         if not names:
             return TimeReading().zone
-        self._guess.unsure.append(f"by the name of {listed(names)}, times are taken as UTC")
+        self._doubt(f"by the name of {listed(names)}, times are taken as UTC")
         return "UTC"
 
     def _cancelled(self) -> tuple[str, ...]:
@@ -231,7 +221,7 @@ class _Looking:
         for name in (*named, *others):
             at = self._table.columns.index(name)
             words = sorted({text_of(row.cells[at]) for row in self._table.rows})  # one may stand far down
-            said = rank_of("cancelled", name, ROSTER_NAMES) == 0
+            said = self._rank("cancelled", name) == 0
             if {word.lower() for word in words} <= _YES_NO:
                 if said and any(words):
                     self._use("cancelled", name)
@@ -243,7 +233,7 @@ class _Looking:
             if marked:
                 self._use("cancelled", name)
                 left = [word for word in words if word and word not in marked]
-                self._guess.unsure.append(
+                self._doubt(
                     f"rows whose {name!r} is {listed(marked)} are cancelled; these are not: "
                     f"{listed(left) if left else 'those without a word'}"
                 )
@@ -251,7 +241,7 @@ class _Looking:
             if name in named and any(words):
                 silent[name] = words
         for name, words in silent.items():
-            self._guess.unsure.append(
+            self._doubt(
                 f"which of {listed([word for word in words if word])} in {name!r} cancels a duty? If one "
                 f'does, write cancelled = "{name}" under [columns], and its word under [rows] cancelled'
             )
@@ -268,7 +258,7 @@ class _Looking:
                 if isinstance(cell, str) and _ABSENT.fullmatch(text) and (blank(begun) or cell is begun):
                     found.setdefault(text)
         if found:
-            self._guess.unsure.append(f"rows with {listed(list(found))} are passed over, as no duties")
+            self._doubt(f"rows with {listed(list(found))} are passed over, as no duties")
         return tuple(found)
 
     def _roles(self) -> dict[str, str]:
@@ -285,7 +275,7 @@ class _Looking:
         }
         if found:
             meant = ", ".join(f"{word!r} is taken as {role}" for word, role in found.items())
-            self._guess.unsure.append(f"roles are words of the force's own: {meant}")
+            self._doubt(f"roles are words of the force's own: {meant}")
         return found
 
     def _registrations(self) -> None:
@@ -294,7 +284,7 @@ class _Looking:
             names
             and part_that_fits(self._cells[names[0]], lambda cell: bool(_PLATE.match(text_of(cell)))) > 0.3
         ):
-            self._guess.unsure.append(
+            self._doubt(
                 f"registrations in {names[0]!r} have a blank; where trackers report without it, write "
                 'remove = " " under [devices]'
             )
@@ -302,40 +292,35 @@ class _Looking:
     def _call_sign(self) -> None:
         found = self._candidates("call_sign", _short_text)
         if found:
-            self._guess.unsure.append(
-                f"no column has radios or vehicles; {found[0]!r} has call signs: if trackers report "
-                f"by them, write "
-                f'vehicle = "{found[0]}" under [devices]'
+            self._doubt(
+                f"no column has radios or vehicles; {found[0]!r} has call signs: if trackers report by them, "
+                f'write vehicle = "{found[0]}" under [devices]'
             )
             self._guess.columns["call_sign"] = (found[0],)
         else:
-            self._guess.unsure.append(
-                "no column has radios or vehicles: without devices, no position can be an officer's"
-            )
+            self._doubt("no column has radios or vehicles: without devices, no position can be an officer's")
 
     def _patches(self) -> None:
         guess = self._guess
         if "patch" in guess.columns:
-            guess.unsure.append(
+            self._doubt(
                 f"{guess.columns['patch'][0]!r} must hold the area ids of your boundary file, as in E05001784"
             )
         elif "team" in guess.columns:
             cells = self._cells[guess.columns["team"][0]]
             codes = sorted({text for cell in cells if (text := text_of(cell))})
-            guess.unsure.append(
-                f"whose patch is which is not in the file: [teams] has to say it for {listed(codes)}"
-            )
+            self._doubt(f"whose patch is which is not in the file: [teams] has to say it for {listed(codes)}")
             lines = ["Which neighbourhoods are each team's patch; [] for none:", "[teams]"]
             lines += [f'"{code}" = ["E05000000"]' for code in codes[:200]]
             guess.comments["teams"] = "\n".join(lines)
         else:
-            guess.unsure.append("no column has a patch or a team: duties without a patch have no share")
+            self._doubt("no column has a patch or a team: duties without a patch have no share")
 
     # ── States ────────────────────────────────────────────────────────────────────────────────────────────
 
     def states(self) -> Guess[RosterMapping]:
         """The table as one of radio states."""
-        self._used, self._guess = set(), Guess()
+        self._begin()
         guess = self._guess
         officer = self._officer()
         how = TimeReading()
@@ -347,34 +332,34 @@ class _Looking:
                 if days:
                     self._use("date", days[0])
                 else:
-                    guess.missing.append("the day: times of day without a date")
+                    self._lack("the day: times of day without a date")
         else:
-            guess.missing.append("when a state was keyed: no column of times")
+            self._lack("when a state was keyed: no column of times")
         if not officer:
-            guess.missing.append("who keyed it: no column of an officer's number")
+            self._lack("who keyed it: no column of an officer's number")
         states = [name for name in self._candidates("state", _short_text) if self._few(name)]
         if states:
             self._use("state", states[0])
         else:
-            guess.missing.append("the state: no column of status codes")
+            self._lack("the state: no column of status codes")
         if guess.missing:
             return guess
         self._finish(
             dict(guess.columns),
-            time=TimeReading(dates=self._order(), zone=self._zone()),
-            rows=RowReading(sheet=self._sheet()),
+            time=TimeReading(dates=self._dates(), zone=self._zone()),
+            rows=RowReading(sheet=self._table.sheet),
             states=self._words(states[0]),
         )
         return guess
 
     def _few(self, name: str) -> bool:
         """Whether a column has few different words, and none of them is a time."""
-        words = {text_of(cell) for cell in self._cells[name] if not blank(cell)}
+        words = {text_of(cell) for cell in self._filled(name)}
         return bool(words) and len(words) <= 60 and part_that_fits(self._cells[name], _is_time) < 0.5
 
     def _words(self, name: str) -> dict[str, int]:
         """Words of states → codes; numbers need none."""
-        words = sorted({text_of(cell) for cell in self._cells[name] if not blank(cell)})
+        words = sorted({text_of(cell) for cell in self._filled(name)})
         spelt = [word for word in words if not re.fullmatch(r"(\w+ )?0*\d{1,3}(\.0)?", word, re.ASCII)]
         numbered = {word: state for word in spelt if (state := numbered_state(word))}
         meant_by = {word: state_of_words(numbered[word][1] if word in numbered else word) for word in spelt}
@@ -385,9 +370,9 @@ class _Looking:
         }
         if found:
             meant = ", ".join(f"{word!r} is taken as {code}" for word, code in found.items())
-            self._guess.unsure.append(f"states are words: {meant}")
+            self._doubt(f"states are words: {meant}")
         if left := [word for word in spelt if word not in found]:
-            self._guess.unsure.append(f"states that [states] has to explain: {listed(left)}")
+            self._doubt(f"states that [states] has to explain: {listed(left)}")
             self._guess.comments["states"] = "Not known yet: " + ", ".join(
                 f'"{word}" = {"?" if meant_by[word] is None else meant_by[word]}' for word in left
             )
@@ -401,50 +386,27 @@ class _Looking:
         try:
             check(mapping)
         except RosterError as failure:
-            self._guess.missing.append(str(failure))
+            self._lack(str(failure))
         else:
             self._guess.mapping = mapping
 
-    def _sheet(self) -> str:
-        return self._table.sheet
-
-    def _candidates(self, field: str, fits: Callable[[Cell], bool], *, most: float = _MOST) -> list[str]:
-        """Columns whose name and most of whose cells fit a field, best first."""
-        ranked = []
-        for at, (name, cells) in enumerate(self._cells.items()):
-            rank = rank_of(field, name, ROSTER_NAMES)
-            if rank is not None and name not in self._used and part_that_fits(cells, fits) >= most:
-                filled = sum(not blank(cell) for cell in cells) / len(cells)
-                ranked.append((rank, filled < 0.1, at, name))
-        return [name for *_, name in sorted(ranked)]
-
-    def _take(self, field: str, fits: Callable[[Cell], bool]) -> str:
-        found = self._candidates(field, fits)
-        if found:
-            self._use(field, found[0])
-        return found[0] if found else ""
-
-    def _use(self, field: str, name: str) -> None:
-        self._guess.columns[field] = (name,)
-        self._used.add(name)
+    def _emptiness(self, filled: float) -> float:
+        return filled < 0.1
 
     def _officer(self) -> str:
         found = self._candidates("officer_id", lambda cell: bool(_ID.fullmatch(text_of(cell))))
         if not found:
             found = self._candidates("officer_id", _short_text)[:1]
             if found:
-                self._guess.unsure.append(
-                    f"{found[0]!r} is taken for the officer's number, and has names or words"
-                )
+                self._doubt(f"{found[0]!r} is taken for the officer's number, and has names or words")
         if not found:
             return ""
         name = found[0]
         self._use("officer_id", name)
-        cells = [cell for cell in self._cells[name] if not blank(cell)]
-        if any(map(shortened, cells)):
-            self._guess.faults.append(
+        if any(map(shortened, self._cells[name])):
+            self._fault(
                 f"a spreadsheet shortened numbers in {name!r}: their digits are lost; export them "
-                f"again as text"
+                "again as text"
             )
         else:
             self._zeros("officers' numbers", "officer_id", name)
@@ -453,7 +415,7 @@ class _Looking:
     def _zeros(self, what: str, key: str, name: str) -> None:
         """Says so where a workbook has ids as numbers."""
         if self._table.kind == "workbook" and any(type(cell) is int for cell in self._cells[name]):
-            self._guess.unsure.append(
+            self._doubt(
                 f"{what} in {name!r} are numbers in the workbook: leading zeros, if there were any, are "
                 f"gone; [digits] {key} says how many digits they have"
             )
@@ -463,40 +425,34 @@ class _Looking:
             return cell.time() == time()
         return isinstance(cell, date) or (_with_day(cell, "") and not _with_clock(cell))
 
-    def _order(self) -> Any:
+    def _dates(self) -> Any:
         """Which comes first in the dates of the columns that are used."""
-        texts = [
+        return self._order(
             text_of(cell)
             for key, (name, *_) in self._guess.columns.items()
             if key in {"date", "start", "end", "end_date", "time"}
             for cell in self._cells[name]
             if isinstance(cell, str)
-        ]
-        order, slashed = date_order(texts)
-        if order[MONTH_FIRST] and order[DAY_FIRST]:
-            self._guess.faults.append(
-                f"dates are written in both orders: {order[DAY_FIRST]:,} day first, "
-                f"{order[MONTH_FIRST]:,} month first"
-            )
-        elif slashed and not order.total():
-            self._guess.unsure.append(
-                "every date could be read in both orders: the day is taken to come first"
-            )
-        return MONTH_FIRST if order[MONTH_FIRST] > order[DAY_FIRST] else DAY_FIRST
+        )
 
     def _first(self, name: str) -> str:
-        return next((repr(text_of(cell)) for cell in self._cells[name] if not blank(cell)), "")
+        return next((repr(text_of(cell)) for cell in self._filled(name)), "")
 
 
 def _says(name: str, *words: str) -> bool:
     return bool(set(plain_name(name).split()) & set(words))
 
 
-def _reads(cell: Cell, how: TimeReading) -> bool:
+def _time_of(cell: Cell, how: TimeReading) -> LocalTime | None:
+    """What a cell says of a time; None where it is none."""
     try:
-        return read_time([cell], how) is not None
+        return read_time([cell], how)
     except RefusedRowError:
-        return False
+        return None
+
+
+def _reads(cell: Cell, how: TimeReading) -> bool:
+    return _time_of(cell, how) is not None
 
 
 def _lasts(cell: Cell, how: TimeReading) -> bool:
@@ -507,27 +463,18 @@ def _lasts(cell: Cell, how: TimeReading) -> bool:
 
 
 def _with_day(cell: Cell, numbers: str) -> bool:
-    try:
-        found = read_time([cell], TimeReading(numbers=numbers))  # type: ignore[arg-type]
-    except RefusedRowError:
-        return False
+    found = _time_of(cell, TimeReading(numbers=numbers))  # type: ignore[arg-type]
     return found is not None and found.day is not None
 
 
 def _with_clock(cell: Cell) -> bool:
-    try:
-        found = read_time([cell], TimeReading())
-    except RefusedRowError:
-        return False
+    found = _time_of(cell, TimeReading())
     return found is not None and found.clock is not None
 
 
 def _minute(cell: Cell) -> int:
     """Minutes of a day with a time, counted from the calendar's first; 0 where it is none."""
-    try:
-        found = read_time([cell], TimeReading())
-    except RefusedRowError:
-        return 0
+    found = _time_of(cell, TimeReading())
     if found is None or found.day is None or found.clock is None:
         return 0
     return found.day.toordinal() * 1440 + found.clock // 60_000_000

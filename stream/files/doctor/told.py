@@ -8,9 +8,14 @@ from typing import TYPE_CHECKING, Final, Literal
 import msgspec
 
 from stream.core.calendar import LOCAL, moment
+from stream.core.facts import Duty
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from stream.core.facts import StateReport
+    from stream.files.doctor.position_map import MappedPosition
+    from stream.files.roster.rows import DutyPiece
 
 SHOWN: Final = 5
 """Rows that are shown as understood."""
@@ -111,3 +116,42 @@ def local(time: int | None) -> str:
 def number(value: float, digits: int) -> str:
     """A number for people; empty for NaN."""
     return "" if math.isnan(value) else f"{value:.{digits}f}"
+
+
+def shown_position(item: MappedPosition) -> dict[str, str]:
+    """A position as understood, for people: its row's number, then its fields as in an event."""
+    return {
+        "row": str(item.number),
+        "device_id": item.device_id,
+        "time": local(item.time),
+        "lon": number(item.lon, 5),
+        "lat": number(item.lat, 5),
+        "error_m": number(item.error_m, 0),
+        "speed_mps": number(item.speed_mps, 1),
+        "heading_deg": number(item.heading_deg, 0),
+    }
+
+
+def shown_state(row: int, item: StateReport) -> dict[str, str]:
+    """A radio state as understood, for people, with its row's number."""
+    return {
+        "row": str(row),
+        "officer_id": item.officer_id,
+        "time": local(item.time),
+        "state": str(item.state),
+    }
+
+
+def shown_duty(row: int, item: Duty | DutyPiece) -> dict[str, str]:
+    """A duty, or a piece of one, as understood, for people, with its row's number."""
+    return {
+        "row": str(row),
+        **({"duty_id": item.duty_id} if isinstance(item, Duty) else {}),
+        "officer_id": item.officer_id,
+        "start": local(item.start),
+        "end": local(item.end),
+        "team": item.team or "",
+        "patch": ";".join(item.patch),
+        "devices": ";".join(f"{each.kind} {each.device_id}" for each in item.devices),
+        "cancelled": "yes" if item.cancelled else "",
+    }

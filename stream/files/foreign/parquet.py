@@ -8,13 +8,11 @@ from typing import TYPE_CHECKING, Any
 from stream.files.foreign.table import Cell, ForeignError, ForeignRow
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from stream.files.foreign.table import ForeignLimits
 
 
 def parquet_rows(
-    source: Path | bytes, name: str, sample: int | None, limits: ForeignLimits
+    content: bytes, name: str, sample: int | None, limits: ForeignLimits
 ) -> tuple[tuple[str, ...], list[ForeignRow], bool]:
     """The columns, the rows (of the sample), and whether these are all.
 
@@ -25,9 +23,7 @@ def parquet_rows(
     from pyarrow import parquet
 
     try:
-        with parquet.ParquetFile(
-            source if not isinstance(source, bytes) else pa.BufferReader(source)
-        ) as file:
+        with parquet.ParquetFile(pa.BufferReader(content)) as file:
             names = tuple(str(each) for each in file.schema_arrow.names)
             count = file.metadata.num_rows
             if len(names) > limits.columns:

@@ -7,7 +7,8 @@ import io
 import stat
 import zipfile
 import zlib
-from dataclasses import replace
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from itertools import chain, islice
 from typing import TYPE_CHECKING, BinaryIO, Final, cast
 
@@ -61,7 +62,6 @@ def tables(
     sheet: str | None = None,
     header: int | None = None,
     delimiter: str | None = None,
-    encoding: str | None = None,
     sample: int | None = None,
     limits: ForeignLimits = LIMITS,
 ) -> list[ForeignTable]:
@@ -72,7 +72,6 @@ def tables(
         sheet: of a workbook, the one to read; None for all.
         header: the row in which the names stand, as :class:`ForeignRow` numbers rows; None to find it.
         delimiter: of a text; None to find it.
-        encoding: of a text; None to find it.
         sample: rows of each table at most, from the top; None for all. A long text is then not read to its
             end; a workbook and a JSON array are.
         limits: on sizes.
@@ -91,12 +90,17 @@ def tables(
         raise ForeignError(f"{path.name}: is not a file, but a device or a pipe; copy it into a file first")
     if not path.stat().st_size:
         raise ForeignError(f"{path.name}: is empty")
-    found = _Reading(sheet, header, delimiter, encoding, sample, limits).source(
+    found = _Reading(sheet, header, delimiter, sample, limits).source(
         path.name, lambda: path.open("rb"), path.stat().st_size, ()
     )
     if not found:
         raise ForeignError(f"{path.name}: has no table in it")
     return found
+
+
+def _refuse_ratio(name: str, unpacked: int, packed: int, limits: ForeignLimits) -> None:
+    if unpacked > _RATIO_FROM and unpacked > max(packed, 1) * limits.ratio:
+        raise ForeignError(f"{name}: unpacks to more than {limits.ratio:g} times its size; it is no table")
 
 
 class _Bounded(io.RawIOBase):
@@ -116,10 +120,7 @@ class _Bounded(io.RawIOBase):
         data = self._files[0].read(len(view))
         self._read += len(data)
         packed = self._files[1].tell() if len(self._files) > 1 else self._packed
-        if self._read > _RATIO_FROM and self._read > max(packed, 1) * self._limits.ratio:
-            raise ForeignError(
-                f"{self._name}: unpacks to more than {self._limits.ratio:g} times its size; it is no table"
-            )
+        _refuse_ratio(self._name, self._read, packed, self._limits)
         if self._read > self._limits.unpacked_bytes:
             raise ForeignError(
                 f"{self._name}: unpacks to more than {self._limits.unpacked_bytes >> 30} GiB; divide it"
@@ -134,24 +135,15 @@ class _Bounded(io.RawIOBase):
         super().close()
 
 
+@dataclass(frozen=True, slots=True)
 class _Reading:
-    """One call of :func:`tables`."""
+    """One call of :func:`tables`, and its arguments."""
 
-    def __init__(
-        self,
-        sheet: str | None,
-        header: int | None,
-        delimiter: str | None,
-        encoding: str | None,
-        sample: int | None,
-        limits: ForeignLimits,
-    ) -> None:
-        self._sheet = sheet
-        self._header = header
-        self._delimiter = delimiter
-        self._encoding = encoding
-        self._sample = sample
-        self._limits = limits
+    sheet: str | None
+    header: int | None
+    delimiter: str | None
+    sample: int | None
+    limits: ForeignLimits
 
     def source(
         self, name: str, opened: Callable[[], BinaryIO], size: int, packed: tuple[str, ...]
@@ -164,12 +156,9 @@ class _Reading:
             size: bytes, of what is packed where it is.
             packed: by what they were packed already.
         """
-        try:
-            with opened() as file:
-                # What is packed is read further, so that a bomb is met before its rows are taken for some.
-                head = _read(file, 2 * _RATIO_FROM if packed else HEAD)[:HEAD]
-        except _PACKED as failure:
-            raise ForeignError(f"{name}: its compression is damaged ({failure}); copy it again") from failure
+        with _telling_damage(name), opened() as file:
+            # What is packed is read further, so that a bomb is met before its rows are taken for some.
+            head = _read(file, 2 * _RATIO_FROM if packed else HEAD)[:HEAD]
         for mark, what in _OTHERS:
             # Two letters alone may begin a text as well.
             if head.startswith(mark) and (len(mark) > 3 or b"\0" in head[:512]):
@@ -190,29 +179,19 @@ class _Reading:
             return [self._parquet(name, self._whole(name, opened), packed)]
         return [self._text(name, opened, head, packed)]
 
-    def _refuse_ratio(self, name: str, unpacked: int, packed: int) -> None:
-        """Refuses what says itself that it is a bomb; what does not say so is met while it is unpacked."""
-        if unpacked > _RATIO_FROM and unpacked > max(packed, 1) * self._limits.ratio:
-            raise ForeignError(
-                f"{name}: unpacks to more than {self._limits.ratio:g} times its size; it is no table"
-            )
-
     def _unpacking(self, name: str, opened: Callable[[], BinaryIO], size: int) -> Callable[[], BinaryIO]:
         def unpacked() -> BinaryIO:
             below = opened()
             file = cast("BinaryIO", gzip.GzipFile(fileobj=below, mode="rb"))
-            return io.BufferedReader(_Bounded((file, below), size, name, self._limits))
+            return io.BufferedReader(_Bounded((file, below), size, name, self.limits))
 
         return unpacked
 
     def _whole(self, name: str, opened: Callable[[], BinaryIO]) -> bytes:
-        try:
-            with opened() as file:
-                content = _read(file, self._limits.whole_bytes + 1)
-        except _PACKED as failure:
-            raise ForeignError(f"{name}: its compression is damaged ({failure}); copy it again") from failure
-        if len(content) > self._limits.whole_bytes:
-            most = self._limits.whole_bytes >> 20
+        with _telling_damage(name), opened() as file:
+            content = _read(file, self.limits.whole_bytes + 1)
+        if len(content) > self.limits.whole_bytes:
+            most = self.limits.whole_bytes >> 20
             raise ForeignError(
                 f"{name}: is larger than {most} MiB, too large for this form; give CSV or JSON lines"
             )
@@ -249,7 +228,7 @@ class _Reading:
             and not item.filename.startswith("__MACOSX/")
             and not item.filename.rpartition("/")[2].startswith(".")
         ]
-        if len(members) > self._limits.members:
+        if len(members) > self.limits.members:
             raise ForeignError(f"{name}: has {len(members):,} files in it; give a few at a time")
         if all(
             item.filename.lower().endswith((".shp", ".shx", ".dbf", ".prj", ".cpg", ".tab", ".kml"))
@@ -272,14 +251,15 @@ class _Reading:
                 failures.append(f"{shown}: is empty")
                 continue
             try:
-                self._refuse_ratio(shown, item.file_size, item.compress_size)
+                # What does not say itself that it is a bomb is met while it is unpacked.
+                _refuse_ratio(shown, item.file_size, item.compress_size, self.limits)
             except ForeignError as failure:
                 failures.append(str(failure))
                 continue
 
             def member(item: zipfile.ZipInfo = item, shown: str = shown) -> BinaryIO:
                 file = cast("BinaryIO", archive.open(item))
-                raw = _Bounded((file,), item.compress_size, shown, self._limits)
+                raw = _Bounded((file,), item.compress_size, shown, self.limits)
                 return io.BufferedReader(raw)
 
             try:
@@ -294,8 +274,8 @@ class _Reading:
 
     def _refuse_bomb(self, name: str, archive: zipfile.ZipFile, packed: int) -> None:
         total = sum(item.file_size for item in archive.infolist())
-        if total > self._limits.unpacked_bytes // 4 or (
-            total > _RATIO_FROM and total > packed * self._limits.ratio
+        if total > self.limits.unpacked_bytes // 4 or (
+            total > _RATIO_FROM and total > packed * self.limits.ratio
         ):
             raise ForeignError(
                 f"{name}: unpacks to {total >> 20:,} MiB, far too large for a table; "
@@ -305,7 +285,7 @@ class _Reading:
     # ── Forms ─────────────────────────────────────────────────────────────────────────────────────────────
 
     def _workbook(self, name: str, content: bytes, form: str, packed: tuple[str, ...]) -> list[ForeignTable]:
-        sheets = sheets_of(content, name, self._sheet, self._sample_records(), self._limits)
+        sheets = sheets_of(content, name, self.sheet, self._sample_records(), self.limits)
         made = []
         for sheet in sheets:
             shown = f"{name}: sheet {sheet.name}"
@@ -324,26 +304,22 @@ class _Reading:
 
     def _sample_records(self) -> int | None:
         """Rows to read for a sample: what stands above and between its rows comes on top."""
-        return None if self._sample is None else self._sample + LOOKED_AT
+        return None if self.sample is None else self.sample + LOOKED_AT
 
     def _parquet(self, name: str, content: bytes, packed: tuple[str, ...]) -> ForeignTable:
-        columns, rows, complete = parquet_rows(content, name, self._sample, self._limits)
+        columns, rows, complete = parquet_rows(content, name, self.sample, self.limits)
         return ForeignTable(name, "parquet", _form("Parquet", packed), columns, rows, complete=complete)
 
     def _text(
         self, name: str, opened: Callable[[], BinaryIO], head: bytes, packed: tuple[str, ...]
     ) -> ForeignTable:
-        guess = self._encoding or encoding_of(head, name)
-        candidates = [guess] if self._encoding or guess != "utf-8" else ["utf-8", "cp1252"]
-        for encoding in candidates:
+        guess = encoding_of(head, name)
+        for encoding in ["utf-8", "cp1252"] if guess == "utf-8" else [guess]:
             try:
-                return self._decoded(name, opened, decoded_head(head, encoding), encoding, packed)
+                with _telling_damage(name):
+                    return self._decoded(name, opened, decoded_head(head, encoding), encoding, packed)
             except UnicodeDecodeError as failure:
                 last = failure
-            except _PACKED as failure:
-                raise ForeignError(
-                    f"{name}: its compression is damaged ({failure}); copy it again"
-                ) from failure
         raise ForeignError(
             f"{name}: is text in several encodings ({last.reason} at byte {last.start:,}); save it as UTF-8"
         )
@@ -360,7 +336,7 @@ class _Reading:
         words = encoding_words(encoding)
         notes = (
             ("read as Windows-1252, since it is no valid UTF-8: look at letters with accents",)
-            if encoding == "cp1252" and self._encoding is None
+            if encoding == "cp1252"
             else ()
         )
         if not start.strip("\0\x1a"):
@@ -380,20 +356,20 @@ class _Reading:
             table = self._json(name, opened, start, encoding, packed)
         else:
             with opened() as file:
-                records = TextRecords(file, encoding, head, name, self._limits, self._delimiter)
+                records = TextRecords(file, encoding, head, name, self.limits, self.delimiter)
                 form = f"CSV with {DELIMITERS.get(records.delimiter, repr(records.delimiter))}, {words}"
                 table = self._laid_out(name, "text", _form(form, packed), records, "")
                 table = replace(table, delimiter=records.delimiter, notes=(*table.notes, *records.notes))
-        return replace(table, encoding=encoding, notes=(*table.notes, *notes))
+        return replace(table, notes=(*table.notes, *notes))
 
     def _laid_out(
         self, name: str, kind: str, form: str, records: Iterable[Record], empty: Cell
     ) -> ForeignTable:
         """Records as a table: its header found, its rows told from the rest."""
         left = iter(records)
-        looked_at = max(LOOKED_AT, self._header or 0)
+        looked_at = max(LOOKED_AT, self.header or 0)
         first = list(islice(left, looked_at))
-        layout = Layout(first, self._header, empty, name, self._limits)
+        layout = Layout(first, self.header, empty, name, self.limits)
         rows, complete = self._taken(name, layout.rows(chain(first, left)), len(layout.columns))
         return ForeignTable(
             name,
@@ -410,10 +386,10 @@ class _Reading:
 
     def _taken(self, name: str, rows: Iterator[ForeignRow], width: int) -> tuple[list[ForeignRow], bool]:
         """The rows (of the sample), and whether these are all."""
-        most = min(self._limits.rows, self._limits.cells // max(width, 1))
-        taken = list(islice(rows, most if self._sample is None else min(self._sample, most)))
+        most = min(self.limits.rows, self.limits.cells // max(width, 1))
+        taken = list(islice(rows, most if self.sample is None else min(self.sample, most)))
         more = next(rows, None) is not None
-        if more and (self._sample is None or len(taken) < self._sample):
+        if more and (self.sample is None or len(taken) < self.sample):
             raise ForeignError(f"{name}: has more than {most:,} rows; divide it, or give Parquet")
         return taken, not more
 
@@ -421,20 +397,12 @@ class _Reading:
         self, name: str, opened: Callable[[], BinaryIO], start: str, encoding: str, packed: tuple[str, ...]
     ) -> ForeignTable:
         words = encoding_words(encoding)
-        objects = Objects(name, self._limits)
         line, more, _ = start.partition("\n")
         if start.startswith("{") and _is_whole(line) and more:
             with opened() as file:
                 text = io.TextIOWrapper(file, encoding=encoding, newline="\n")
-                rows = (
-                    row
-                    for number, value in lines_of(_bounded_lines(text, name, self._limits))
-                    if (row := objects.row(number, value)) is not None
-                )
-                taken, complete = self._taken(name, rows, 1)
-            return self._of_objects(
-                name, "jsonl", _form(f"JSON lines, {words}", packed), objects, taken, complete
-            )
+                values = lines_of(_bounded_lines(text, name, self.limits))
+                return self._of_objects(name, "jsonl", _form(f"JSON lines, {words}", packed), values)
         try:
             document = msgspec.json.decode(self._whole(name, opened).decode(encoding).removeprefix("\ufeff"))
         except (msgspec.DecodeError, RecursionError) as failure:
@@ -442,21 +410,20 @@ class _Reading:
         found = json_rows(document)
         if found is None:
             raise ForeignError(f"{name}: is JSON without a list of rows in it")
-        values, where = found
+        rows, where = found
         form = _form(f"JSON{f', the list in {where!r}' if where else ''}, {words}", packed)
-        if values and all(isinstance(each, list) for each in values):
-            records = ((number, cells) for number, cells in enumerate(values, 1))
-            return self._laid_out(name, "json", form, records, None)
-        rows = (
-            row for number, value in enumerate(values, 1) if (row := objects.row(number, value)) is not None
-        )
-        taken, complete = self._taken(name, rows, 1)
-        return self._of_objects(name, "json", form, objects, taken, complete)
+        if rows and all(isinstance(each, list) for each in rows):
+            return self._laid_out(name, "json", form, enumerate(rows, 1), None)
+        return self._of_objects(name, "json", form, enumerate(rows, 1))
 
     def _of_objects(
-        self, name: str, kind: str, form: str, objects: Objects, rows: list[ForeignRow], complete: bool
+        self, name: str, kind: str, form: str, values: Iterable[tuple[int, object]]
     ) -> ForeignTable:
-        notes = list(objects.notes)
+        objects = Objects(name, self.limits)
+        rows, complete = self._taken(
+            name, (row for number, value in values if (row := objects.row(number, value)) is not None), 1
+        )
+        notes = []
         if objects.strange:
             unit = "line" if kind == "jsonl" else "element"
             notes.append(
@@ -467,6 +434,14 @@ class _Reading:
         return ForeignTable(
             name, kind, form, objects.columns, objects.padded(rows), notes=tuple(notes), complete=complete
         )
+
+
+@contextmanager
+def _telling_damage(name: str) -> Iterator[None]:
+    try:
+        yield
+    except _PACKED as failure:
+        raise ForeignError(f"{name}: its compression is damaged ({failure}); copy it again") from failure
 
 
 def _read(file: BinaryIO, size: int) -> bytes:

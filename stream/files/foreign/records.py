@@ -29,7 +29,6 @@ class Objects:
         self._name = name
         self._limits = limits
         self._at: dict[str, int] = {}
-        self.notes: list[str] = []
         self.strange: list[int] = []
 
     @property

@@ -96,7 +96,6 @@ class ForeignTable:
         left_out: rows below it that are not the table's.
         notes: what a person should know, a sentence each.
         complete: False where a sample was asked for and there is more.
-        encoding: of a text: ``utf-8``, ``utf-8-sig``, ``utf-16-le``, ``cp1252`` …; else empty.
         delimiter: of a text; else empty.
         sheet: of a workbook; else empty.
         hidden: a sheet that its workbook does not show.
@@ -112,23 +111,9 @@ class ForeignTable:
     left_out: tuple[LeftOut, ...] = ()
     notes: tuple[str, ...] = ()
     complete: bool = True
-    encoding: str = ""
     delimiter: str = ""
     sheet: str = ""
     hidden: bool = False
-
-    def column(self, name: str) -> list[Cell]:
-        """The cells of a column, top down.
-
-        Raises:
-            ForeignError: there is none of that name; says which there are.
-        """
-        try:
-            at = self.columns.index(name)
-        except ValueError:
-            listed = ", ".join(repr(each) for each in self.columns[:40])
-            raise ForeignError(f"{self.name}: has no column {name!r}; its columns are {listed}") from None
-        return [row.cells[at] for row in self.rows]
 
 
 def blank(cell: Cell) -> bool:

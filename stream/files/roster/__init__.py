@@ -2,6 +2,6 @@
 
 ``mapping`` says which of their columns is which of our fields; ``times`` reads local times; ``grid`` unfolds
 a column for each day; ``rows`` and ``devices`` read rows; ``facts`` makes duties of them; ``changes`` holds
-them against the last import; ``record`` keeps what was imported; ``sending`` takes it to Kafka; ``importing``
-does one after the other. Opening files of foreign forms is not done here but in ``stream.files.foreign``.
+them against the last import; ``record`` keeps what was imported; ``importing`` does one after the other, and
+takes it to Kafka. Opening files of foreign forms is not done here but in ``stream.files.foreign``.
 """

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from stream.core.facts import Duty, StateReport
     from stream.files.roster.mapping import RosterMapping
-    from stream.files.roster.rows import PassedRow, ReadRows, RefusedRow
+    from stream.files.roster.rows import ReadRows, RefusedRow
 
 Vanished = Literal["ask", "keep", "cancel"]
 """What becomes of what vanished: it is listed and the answer is no, it stays, or it is cancelled."""
@@ -40,6 +40,7 @@ class RosterChanges:
     """What is different from the last import.
 
     Attributes:
+        found: what the rows of the export say.
         new: duties that were not known.
         changed: ``(before, now)`` of duties that have a new revision.
         cancelled: likewise of those that vanished and were to be cancelled.
@@ -51,14 +52,11 @@ class RosterChanges:
             not; they are left alone.
         refused: rows not taken, by number.
         told: what was understood in a way that somebody should know, and how often.
-        rows: how many rows the export has.
-        passed: those of them that were passed over.
-        left_out: rows beside them that are not the table's.
-        empty: whether no row has a duty or a state, or might have had one.
         covers: the days and teams that were compared; None where there is not one row with a day.
         unreadable: whether a row was refused that does not even tell whose it is: then nothing is cancelled.
     """
 
+    found: ReadRows
     new: list[Duty] = field(default_factory=list)
     changed: list[tuple[Duty, Duty]] = field(default_factory=list)
     cancelled: list[tuple[Duty, Duty]] = field(default_factory=list)
@@ -69,12 +67,13 @@ class RosterChanges:
     elsewhere: Counter[str] = field(default_factory=Counter)
     refused: list[RefusedRow] = field(default_factory=list)
     told: Counter[str] = field(default_factory=Counter)
-    rows: int = 0
-    passed: list[PassedRow] = field(default_factory=list)
-    left_out: list[PassedRow] = field(default_factory=list)
-    empty: bool = False
     covers: RosterDays | None = None
     unreadable: bool = False
+
+    @property
+    def empty(self) -> bool:
+        """Whether no row has a duty or a state, or might have had one."""
+        return not (self.found.pieces or self.found.states or self.found.refused)
 
     @property
     def duties(self) -> list[Duty]:
@@ -107,13 +106,7 @@ def compare(
     Raises:
         RosterError: states are to be cancelled, which nobody can.
     """
-    changes = RosterChanges(
-        rows=found.rows,
-        passed=found.passed,
-        left_out=found.left_out,
-        empty=not (found.pieces or found.states or found.refused),
-        told=Counter(found.told),
-    )
+    changes = RosterChanges(found, told=Counter(found.told))
     if mapping.of_states:
         if vanished == "cancel":
             raise RosterError("a state cannot be taken back: say --vanished keep")

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Final
 from stream.core.facts import Allocation
 from stream.files.roster.times import (
     LocalTime,
-    RefusedRowError,
     TimeSpan,
+    bad_time,
     chosen,
     instants_of,
     local_day_of,
@@ -64,7 +64,7 @@ def allocated(
     first, told = (None, False) if start is None else _start(start, duty, how)
     last, also = (None, False) if end is None else _end(end, duty.start if first is None else first, how)
     if first is not None and last is not None and last <= first:
-        raise RefusedRowError("bad_time", f"{kind} {device_id}: its end is not after its start")
+        raise bad_time(f"{kind} {device_id}: its end is not after its start")
     if last is not None and last <= duty.start:
         return None
     if first is not None and duty.end is not None and first >= duty.end:
@@ -93,4 +93,4 @@ def _end(time: LocalTime, low: int, how: TimeReading) -> tuple[int, bool]:
 
 def _has_clock(time: LocalTime) -> None:
     if time.clock is None:
-        raise RefusedRowError("bad_time", "the time of an allocation has no time of day")
+        raise bad_time("the time of an allocation has no time of day")

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from stream.core.events import text_fault
 from stream.core.facts import SECOND, Duty
-from stream.files.roster.rows import RefusedRow
+from stream.files.roster.rows import RefusedRow, by_kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -34,13 +34,11 @@ class RosterDuties:
 
     Attributes:
         duties: by id; their ``revision`` is the export's own, 0 where it has none.
-        rows: the rows that each was made of.
         refused: rows that contradict each other.
         told: what was understood in a way that somebody should know, and how often.
     """
 
     duties: dict[str, Duty] = field(default_factory=dict)
-    rows: dict[str, tuple[int, ...]] = field(default_factory=dict)
     refused: list[RefusedRow] = field(default_factory=list)
     told: Counter[str] = field(default_factory=Counter)
 
@@ -155,16 +153,13 @@ def _add(found: RosterDuties, duty_id: str, rows: list[DutyPiece]) -> None:
         start=first.start,
         end=first.end,
         patch=first.patch,
-        devices=tuple(
-            sorted(devices, key=lambda item: (item.kind, item.device_id, item.start or 0, item.end or 0))
-        ),
+        devices=tuple(sorted(devices, key=by_kind)),
         cancelled=first.cancelled,
         name=first.name,
         role=first.role,
         team=first.team,
     )
     found.duties[duty_id] = duty
-    found.rows[duty_id] = tuple(sorted({piece.row for piece in rows}))
     if not duty.cancelled:
         found.told["no_patch"] += not duty.patch
         found.told["no_device"] += not duty.devices

@@ -10,6 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from stream import topics
 from stream.files.foreign import ForeignError, tables
 from stream.files.roster.changes import compare
 from stream.files.roster.mapping import RowReading
@@ -55,6 +58,36 @@ Deliver = Callable[["RosterParcel", Callable[[], None]], None]
 def into_files(parcel: RosterParcel, begin: Callable[[], None]) -> None:
     """Delivers into the record's own folder: what is recorded has arrived."""
     begin()
+
+
+async def send_parcel(
+    parcel: RosterParcel, bootstrap: str, *, prefix: str, on_connected: Callable[[], None]
+) -> None:
+    """Sends bookings and states onto Kafka, each officer's in order; returns when every replica has them.
+
+    Args:
+        parcel: what is sent.
+        bootstrap: Kafka's addresses.
+        prefix: goes before the topics' names; the topics must exist.
+        on_connected: called when Kafka answers, before anything is sent.
+
+    Raises:
+        aiokafka.errors.KafkaError: Kafka cannot be reached, or did not take a message in time.
+    """
+    from stream.files.replay import Outgoing, Sender
+
+    names = [topics.named(name, prefix) for name in (topics.DUTY_BOOKINGS, topics.DUTY_STATES)]
+    items = [*parcel.duties, *parcel.states]
+    async with Sender(bootstrap, names) as sender:
+        on_connected()
+        await sender.send(
+            Outgoing(
+                send=np.zeros(len(items), np.int64),
+                topic=np.repeat([0, 1], [len(parcel.duties), len(parcel.states)]),
+                key=[officer.encode() for officer, _ in items],
+                value=[value for _, value in items],
+            )
+        )
 
 
 @dataclass(frozen=True, slots=True)

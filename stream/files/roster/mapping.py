@@ -441,7 +441,7 @@ def mapping_text(mapping: RosterMapping, comments: Mapping[str, str] | None = No
     notes = dict(comments or {})
     lines = _comment(notes.pop("", ""))
     if isinstance(mapping.teams, str):
-        lines += [*_comment(notes.pop("teams", "")), f"teams = {_value(mapping.teams)}"]
+        lines += [*_comment(notes.pop("teams", "")), f"teams = {toml_value(mapping.teams)}"]
     for name in ("columns", "piece", "time", "devices", *_WORDS, "rows", "digits"):
         value = getattr(mapping, name)
         if name == "piece":
@@ -453,7 +453,7 @@ def mapping_text(mapping: RosterMapping, comments: Mapping[str, str] | None = No
             entries = [
                 line
                 for key, item in (value or {}).items()
-                for line in (*_comment(notes.pop(f"{name}.{key}", "")), f"{_key(key)} = {_value(item)}")
+                for line in (*_comment(notes.pop(f"{name}.{key}", "")), f"{_key(key)} = {toml_value(item)}")
             ]
             above = _comment(notes.pop(name, ""))
             if entries or (name == "teams" and value is not None):
@@ -475,7 +475,7 @@ def _fields(struct: msgspec.Struct, table: str, notes: dict[str, str]) -> list[s
         lines += _comment(notes.pop(f"{table}.{key}", ""))
         value = getattr(struct, key)
         if value != {} and (key not in defaults or value != defaults[key]):
-            lines.append(f"{key} = {_value(value)}")
+            lines.append(f"{key} = {toml_value(value)}")
     return lines
 
 
@@ -487,16 +487,17 @@ _PLAIN: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f\x85\u2028\u2029\ud800-\udff
 
 
 def _key(text: str) -> str:
-    return text if re.fullmatch(r"[A-Za-z0-9_-]+", text) else _value(text)
+    return text if re.fullmatch(r"[A-Za-z0-9_-]+", text) else toml_value(text)
 
 
-def _value(value: Any) -> str:
+def toml_value(value: Any) -> str:
+    """A value as TOML; a list of one as the one."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):
         return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
     if isinstance(value, dict):
-        return f"{{ {', '.join(f'{_key(key)} = {_value(item)}' for key, item in value.items())} }}"
+        return f"{{ {', '.join(f'{_key(key)} = {toml_value(item)}' for key, item in value.items())} }}"
     if isinstance(value, tuple):
-        return _value(value[0]) if len(value) == 1 else f"[{', '.join(map(_value, value))}]"
+        return toml_value(value[0]) if len(value) == 1 else f"[{', '.join(map(toml_value, value))}]"
     return str(value)

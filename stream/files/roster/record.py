@@ -47,6 +47,11 @@ class RosterParcel:
     def __len__(self) -> int:
         return len(self.duties) + len(self.states)
 
+    def by_file(self) -> dict[str, tuple[tuple[str, bytes], ...]]:
+        """The same by the file of the record that it goes into."""
+        line = (("", self.line),) if self.line else ()
+        return {DUTIES_FILE: self.duties, STATES_FILE: self.states, IMPORTS_FILE: line}
+
 
 @dataclass(slots=True)
 class RosterRecord:
@@ -75,12 +80,9 @@ class RosterRecord:
         self.pending = parcel
         lines = [
             msgspec.json.encode({"file": name, "officer_id": officer, "event": msgspec.Raw(value)})
-            for name, items in ((DUTIES_FILE, parcel.duties), (STATES_FILE, parcel.states))
+            for name, items in parcel.by_file().items()
             for officer, value in items
         ]
-        lines.append(
-            msgspec.json.encode({"file": IMPORTS_FILE, "officer_id": "", "event": msgspec.Raw(parcel.line)})
-        )
         _write_whole(self._path(PENDING_FILE), lines)
 
     def finish(self) -> None:
@@ -90,14 +92,10 @@ class RosterRecord:
             OSError: it cannot be written.
         """
         parcel = self.pending
-        for name, values in (
-            (DUTIES_FILE, [value for _, value in parcel.duties]),
-            (STATES_FILE, [value for _, value in parcel.states]),
-            (IMPORTS_FILE, [parcel.line] if parcel.line else []),
-        ):
+        for name, items in parcel.by_file().items():
             lines = _lines(self._path(name))
             there = set(lines)
-            if added := [value for value in values if value not in there]:
+            if added := [value for _, value in items if value not in there]:
                 _write_whole(self._path(name), [*lines, *added])
         self._path(PENDING_FILE).unlink(missing_ok=True)
         self.know(parcel.duties, parcel.states)

@@ -26,6 +26,7 @@ from stream.files.roster.times import (
     LocalTime,
     RefusedRowError,
     TimeSpan,
+    bad_time,
     chosen,
     local_day_of,
     read_duration,
@@ -50,6 +51,11 @@ _CANCELLED: Final = re.compile(
     re.IGNORECASE,
 )
 _NOT: Final = re.compile(r"(?<![a-z])(not|un|never|non)(?![a-z])", re.IGNORECASE)
+
+
+def bad_value(detail: str) -> RefusedRowError:
+    """A cell that makes no sense."""
+    return RefusedRowError("bad_value", detail)
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,7 +293,7 @@ class _Reader:
         day: date | None = None
         told: Counter[str] = Counter()
         try:
-            own = self._id(cells, "columns.duty_id", "duty_id", 0) if "columns.duty_id" in self._at else ""
+            own = _known(self._text(cells, "columns.duty_id"), "duty_id", 0)
             officer = self._officer(cells)
             day = self._day(cells, "columns.date")
             _refuse_shifted(extra)
@@ -326,15 +332,13 @@ class _Reader:
     def _checked(self, cells: Sequence[Cell], key: str) -> str | None:
         text = self._text(cells, key)
         if text and (fault := text_fault(text)):
-            raise RefusedRowError("bad_value", f"{key.partition('.')[2]} {fault}")
+            raise bad_value(f"{key.partition('.')[2]} {fault}")
         return text or None
 
-    def _id(self, cells: Sequence[Cell], key: str, name: str, digits: int) -> str:
-        return _known(self._text(cells, key), name, digits)
-
     def _officer(self, cells: Sequence[Cell]) -> str:
-        officer = self._id(cells, "columns.officer_id", "officer_id", self._map.digits.officer_id)
-        if not officer or folded(self._text(cells, "columns.officer_id")) in NOBODY:
+        written = self._text(cells, "columns.officer_id")
+        officer = _known(written, "officer_id", self._map.digits.officer_id)
+        if not officer or folded(written) in NOBODY:
             raise RefusedRowError("no_officer", "there is no officer_id")
         return officer
 
@@ -347,9 +351,7 @@ class _Reader:
     def _day(self, cells: Sequence[Cell], key: str) -> date | None:
         when = read_time(self._cells(cells, key), self._how)
         if when is not None and when.day is None:
-            raise RefusedRowError(
-                "bad_time", f"{key.partition('.')[2]} has no day: {shown(self._cells(cells, key))}"
-            )
+            raise bad_time(f"{key.partition('.')[2]} has no day: {shown(self._cells(cells, key))}")
         return None if when is None else when.day
 
     def _is_cancelled(self, cells: Sequence[Cell]) -> bool:
@@ -362,14 +364,12 @@ class _Reader:
         if self._cancelled:
             if not says_cancelled(text):
                 return False
-            raise RefusedRowError(
-                "bad_value",
+            raise bad_value(
                 f"does '{text}' mean cancelled? List it in rows.cancelled if it does, else in rows.live",
             )
         if word in TRUE or word in FALSE:
             return word in TRUE
-        raise RefusedRowError(
-            "bad_value",
+        raise bad_value(
             f"does '{text}' mean cancelled? List the words that do in rows.cancelled",
         )
 
@@ -377,7 +377,7 @@ class _Reader:
         areas = self._split(self._text(cells, "columns.patch"))
         for area in areas:
             if fault := text_fault(area):
-                raise RefusedRowError("bad_value", f"patch {fault}")
+                raise bad_value(f"patch {fault}")
         if not areas and self._teams is not None:
             known = self._teams.get(folded(team or ""))
             if known is None:
@@ -411,7 +411,7 @@ class _Reader:
         role = self._checked(cells, "columns.role")
         name = self._checked(cells, "columns.name")
         patch = self._patch(cells, team)
-        cancelled = self._is_cancelled(cells) if "columns.cancelled" in self._at else False
+        cancelled = self._is_cancelled(cells)
         revision = self._revision(cells)
         held = self._devices(spans, cells, told)
         for when, devices in zip(spans, held, strict=True):
@@ -439,7 +439,7 @@ class _Reader:
     def _revision(self, cells: Sequence[Cell]) -> int:
         text = self._text(cells, "columns.revision")
         if text and not (re.fullmatch(r"\d{1,10}", text, re.ASCII) and int(text) < MAX_REVISION):
-            raise RefusedRowError("bad_value", f"revision '{text}' is no number of a revision")
+            raise bad_value(f"revision '{text}' is no number of a revision")
         return int(text or 0)
 
     def _spans(self, day: date | None, cells: Sequence[Cell]) -> Iterator[TimeSpan]:
@@ -490,7 +490,7 @@ class _Reader:
                 )
             start, end = (read_time([item], self._usual) for item in ends)
             if start is None or end is None:
-                raise RefusedRowError("bad_time", f"'{part}' lacks its start or its end")
+                raise bad_time(f"'{part}' lacks its start or its end")
             when = span(start, end, None, self._how, day=day, after=after)
             day, after = local_day_of(when.start, self._how), when.end
             yield when
@@ -532,8 +532,8 @@ class _Reader:
                     piece[item[0]] = None
                     told["twice"] += item[1]
             if not any(held):
-                raise RefusedRowError("bad_time", f"{kind} {device} is allocated outside of the duty")
-        return [tuple(sorted(piece, key=_order)) for piece in found]
+                raise bad_time(f"{kind} {device} is allocated outside of the duty")
+        return [tuple(sorted(piece, key=by_kind)) for piece in found]
 
     # States
 
@@ -545,9 +545,9 @@ class _Reader:
             raise RefusedRowError("no_start", "there is no time")
         on = when.day or day
         if on is None:
-            raise RefusedRowError("bad_time", "the time has no date; map columns.date")
+            raise bad_time("the time has no date; map columns.date")
         if when.clock is None:
-            raise RefusedRowError("bad_time", f"{on.isoformat()} has no time of day")
+            raise bad_time(f"{on.isoformat()} has no time of day")
         at, twice = chosen(on, when, self._how)
         told["twice"] += twice
         return StateReport(officer, at, self._code(self._text(cells, "columns.state")))
@@ -608,11 +608,11 @@ def text_of(cell: Cell) -> str:
 def _known(text: str, name: str, digits: int) -> str:
     """An identifier, checked, with the leading zeros that a spreadsheet dropped."""
     if _SHORTENED.fullmatch(text):
-        raise RefusedRowError("bad_value", f"{name} '{text}': a spreadsheet has shortened the number")
+        raise bad_value(f"{name} '{text}': a spreadsheet has shortened the number")
     if text in _BROKEN:
-        raise RefusedRowError("bad_value", f"{name} is {text}")
+        raise bad_value(f"{name} is {text}")
     if text and (fault := text_fault(text)):
-        raise RefusedRowError("bad_value", f"{name} {fault}")
+        raise bad_value(f"{name} {fault}")
     return text.zfill(digits) if digits and text.isascii() and text.isdigit() else text
 
 
@@ -623,5 +623,6 @@ def _refuse_shifted(extra: Sequence[Cell]) -> None:
         )
 
 
-def _order(item: Allocation) -> tuple[str, str, int, int]:
+def by_kind(item: Allocation) -> tuple[str, str, int, int]:
+    """The order of a duty's allocations."""
     return item.kind, item.device_id, item.start or 0, item.end or 0

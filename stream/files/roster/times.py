@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo
 
 from stream.core.calendar import microseconds, moment
 from stream.core.facts import SECOND
+from stream.files.foreign import blank
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,9 +27,12 @@ if TYPE_CHECKING:
 
 DAY: Final = 86_400 * SECOND
 EARLIEST_YEAR, LATEST_YEAR = 2000, 2099
+_OUTSIDE: Final = f"lies outside the years {EARLIEST_YEAR} to {LATEST_YEAR}"
 EARLIEST_MS, LATEST_MS = 946_684_800_000, 4_102_444_800_000
 """The same as milliseconds since 1970."""
 _BASE: Final = datetime(1899, 12, 30)  # noqa: DTZ001 # Excel's day 0, in no zone
+_YEAR_10000: Final = 2_958_466
+"""The first of Excel's days that no calendar here has."""
 
 
 class RefusedRowError(ValueError):
@@ -37,6 +41,11 @@ class RefusedRowError(ValueError):
     def __init__(self, reason: str, detail: str) -> None:
         super().__init__(detail)
         self.reason = reason
+
+
+def bad_time(detail: str) -> RefusedRowError:
+    """A time that is none, could be several, or makes no sense."""
+    return RefusedRowError("bad_time", detail)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +96,8 @@ _CLOCK: Final = (
 _WHOLE: Final = re.compile(rf"{_DATE}(?:(?:t|,?\s+(?:at\s+)?){_CLOCK})?", re.IGNORECASE | re.ASCII)
 _TIME: Final = re.compile(_CLOCK, re.IGNORECASE | re.ASCII)
 _NUMBER: Final = re.compile(r"\d+(?:[.,]\d+)?", re.ASCII)
+_FARTHEST: Final = 14 * 3600 * SECOND
+"""The greatest offset from UTC that any zone has."""
 _OFFSETS: Final = {"z": 0, "utc": 0, "gmt": 0, "bst": 3600 * SECOND}
 
 
@@ -96,7 +107,7 @@ def read_time(cells: Sequence[Cell], how: TimeReading) -> LocalTime | None:
     Raises:
         RefusedRowError: it is no time, or could be two.
     """
-    there = [cell for cell in cells if not (cell is None or (isinstance(cell, str) and not cell.strip()))]
+    there = [cell for cell in cells if not blank(cell)]
     if not there:
         return None
     if len(there) == 1:
@@ -112,7 +123,7 @@ def read_time(cells: Sequence[Cell], how: TimeReading) -> LocalTime | None:
     clocks = [part for part in parts if part.clock is not None and not (part.day and part.clock == 0)]
     clocks = clocks or [part for part in parts if part.clock is not None]
     if len(days) > 1 or len(clocks) > 1:
-        raise RefusedRowError("bad_time", f"{shown(cells)} are joined, and hold two days or two times of day")
+        raise bad_time(f"{shown(cells)} are joined, and hold two days or two times of day")
     clock = clocks[0] if clocks else LocalTime()
     return LocalTime(days[0].day if days else None, clock.clock, clock.offset, not clocks)
 
@@ -121,7 +132,7 @@ def _one(cell: Cell, how: TimeReading) -> LocalTime:
     if isinstance(cell, str):
         return _text(cell, how)
     if isinstance(cell, bool) or cell is None:
-        raise RefusedRowError("bad_time", f"{cell} is not a time")
+        raise bad_time(f"{cell} is not a time")
     if isinstance(cell, int | float):
         return _number(f"{cell:.15g}", how)
     if isinstance(cell, date) and cell.year <= 1900:
@@ -166,12 +177,12 @@ def _text(text: str, how: TimeReading) -> LocalTime:
     if match:
         day = _date(match, text, how)
         if match["h1"] or match["hhmm"] or match["h2"]:
-            return LocalTime(day, _clock_of(match, text), _offset(match["zone"]))
+            return LocalTime(day, _clock_of(match, text), _offset(match["zone"], text, iso=bool(match["y1"])))
         return LocalTime(day)
     match = _TIME.fullmatch(text)
     if match:
-        return LocalTime(None, _clock_of(match, text), _offset(match["zone"]))
-    raise RefusedRowError("bad_time", f"'{text}' is no date or time; say in [time] format how it is written")
+        return LocalTime(None, _clock_of(match, text), _offset(match["zone"], text))
+    raise bad_time(f"'{text}' is no date or time; say in [time] format how it is written")
 
 
 def _formatted(text: str, how: TimeReading) -> LocalTime:
@@ -191,16 +202,14 @@ def _formatted(text: str, how: TimeReading) -> LocalTime:
             clock if asked & set("HIMSfXcTR") else None,
             None if offset is None else offset // timedelta(microseconds=1),
         )
-    raise RefusedRowError(
-        "bad_time", f"'{text}' is not of the form {' or '.join(how.format)} of [time] format"
-    )
+    raise bad_time(f"'{text}' is not of the form {' or '.join(how.format)} of [time] format")
 
 
 def _number(text: str, how: TimeReading) -> LocalTime:
     """A bare number, by what the mapping says such numbers are."""
     text = text.replace(",", ".").removesuffix(".0")
     if not _NUMBER.fullmatch(text):
-        raise RefusedRowError("bad_time", f"{text} is not a time")
+        raise bad_time(f"{text} is not a time")
     value = float(text)
     whole = "." not in text
     if whole and EARLIEST_MS <= value < LATEST_MS:  # as on the topics
@@ -212,6 +221,8 @@ def _number(text: str, how: TimeReading) -> LocalTime:
     if how.numbers == "days":
         # Whole seconds: written with five decimals, a part of a day is up to half a second off.
         days, micros = divmod(round(value * 86_400) * SECOND, DAY)
+        if days >= _YEAR_10000:
+            raise bad_time(f"{text} {_OUTSIDE}")
         if value <= 1:
             return LocalTime(clock=_clock(round(value * 86_400) * SECOND, text))
         if whole:
@@ -230,7 +241,7 @@ def _number(text: str, how: TimeReading) -> LocalTime:
         if 36_526 <= value < 73_051
         else 'say in [time] numbers whether it is "hhmm", "hours", "h.mm" or "days"'
     )
-    raise RefusedRowError("bad_time", f"{text} could be several times; {hint}")
+    raise bad_time(f"{text} could be several times; {hint}")
 
 
 def _date(match: re.Match[str], text: str, how: TimeReading) -> date:
@@ -241,14 +252,14 @@ def _date(match: re.Match[str], text: str, how: TimeReading) -> date:
     if match["m3"]:
         name = match["m3"].lower()[:3]
         if name not in _MONTHS:
-            raise RefusedRowError("bad_time", f"'{text}' has no month that is known")
+            raise bad_time(f"'{text}' has no month that is known")
         return _made(_year(match["y3"]), _MONTHS.index(name) + 1, int(match["d3"]), text)
     day, month = int(match["a"]), int(match["b"])
     if how.dates == "month-first":
         day, month = month, day
     if month > 12 >= day:
         other = "day-first" if how.dates == "month-first" else "month-first"
-        raise RefusedRowError("bad_time", f"'{text}' has no such month; is it [time] dates = \"{other}\"?")
+        raise bad_time(f"'{text}' has no such month; is it [time] dates = \"{other}\"?")
     return _made(_year(match["y2"]), month, day, text)
 
 
@@ -262,14 +273,12 @@ def _made(year: int, month: int, day: int, text: str) -> date:
     except ValueError as failure:
         if isinstance(failure, RefusedRowError):
             raise
-        raise RefusedRowError("bad_time", f"'{text}' is no day of the calendar") from None
+        raise bad_time(f"'{text}' is no day of the calendar") from None
 
 
 def _day(day: date) -> date:
     if not EARLIEST_YEAR <= day.year <= LATEST_YEAR:
-        raise RefusedRowError(
-            "bad_time", f"{day.isoformat()} lies outside the years {EARLIEST_YEAR} to {LATEST_YEAR}"
-        )
+        raise bad_time(f"{day.isoformat()} {_OUTSIDE}")
     return day
 
 
@@ -280,7 +289,7 @@ def _clock_of(match: re.Match[str], text: str) -> int:
         hour, minute = int(match["h1"] or match["h2"]), int(match["n1"] or 0)
     if half := match["half"]:
         if not 1 <= hour <= 12:
-            raise RefusedRowError("bad_time", f"'{text}' is no time of day")
+            raise bad_time(f"'{text}' is no time of day")
         hour = hour % 12 + (12 if half.lower() == "p" else 0)
     micros = int((match["frac"] or "")[:6].ljust(6, "0"))
     return _clock_at(hour, minute, int(match["sec"] or 0), text) + micros
@@ -288,23 +297,27 @@ def _clock_of(match: re.Match[str], text: str) -> int:
 
 def _clock_at(hour: int, minute: int, second: int, text: str) -> int:
     if minute > 59 or second > 59:
-        raise RefusedRowError("bad_time", f"'{text}' is no time of day")
+        raise bad_time(f"'{text}' is no time of day")
     return _clock(((hour * 60 + minute) * 60 + second) * SECOND, text)
 
 
 def _clock(micros: int, cell: object) -> int:
     if not 0 <= micros <= DAY:
-        raise RefusedRowError("bad_time", f"'{cell}' is no time of day")
+        raise bad_time(f"'{cell}' is no time of day")
     return micros
 
 
-def _offset(text: str | None) -> int | None:
-    if not text:
+def _offset(zone: str | None, text: str, *, iso: bool = False) -> int | None:
+    """Microseconds from UTC. 0700-1700 is two times: a minus is an offset behind a date of ISO 8601 alone."""
+    if not zone:
         return None
-    if text.lower() in _OFFSETS:
-        return _OFFSETS[text.lower()]
-    digits = text[1:].replace(":", "")
-    return (int(digits[:2]) * 60 + int(digits[2:])) * 60 * SECOND * (-1 if text[0] == "-" else 1)
+    if zone.lower() in _OFFSETS:
+        return _OFFSETS[zone.lower()]
+    digits = zone[1:].replace(":", "")
+    offset = (int(digits[:2]) * 60 + int(digits[2:])) * 60 * SECOND * (-1 if zone[0] == "-" else 1)
+    if (offset < 0 and not iso) or abs(offset) > _FARTHEST:
+        raise bad_time(f"'{text}' is two times, or an offset that no zone has; map columns.times")
+    return offset
 
 
 def _carried(day: date, clock: int) -> tuple[date, int]:
@@ -335,12 +348,12 @@ def read_duration(cells: Sequence[Cell], how: TimeReading) -> int | None:
     Raises:
         RefusedRowError: it is no duration, or none at all.
     """
-    there = [cell for cell in cells if not (cell is None or (isinstance(cell, str) and not cell.strip()))]
+    there = [cell for cell in cells if not blank(cell)]
     if not there:
         return None
     micros = _lasting(there[0], how) if len(there) == 1 else -1
     if micros <= 0:
-        raise RefusedRowError("bad_time", f"{shown(there)} is no duration; write it like 8:30 or 8h30")
+        raise bad_time(f"{shown(there)} is no duration; write it like 8:30 or 8h30")
     return micros
 
 
@@ -476,26 +489,28 @@ def span(
     """
     first = start.day or day
     if first is None:
-        raise RefusedRowError("bad_time", "the start has no date; map columns.date")
+        raise bad_time("the start has no date; map columns.date")
     if start.clock is None:
-        raise RefusedRowError("bad_time", f"the start on {first.isoformat()} has no time of day")
+        raise bad_time(f"the start on {first.isoformat()} has no time of day")
     if after is not None and start.day is None:
         first, starts = not_before(first, start, after, how)
     else:
         starts = instants_of(first, start, how)
     if end is None:
         at, twice = _chosen(starts, first, start, how)
-        return TimeSpan(at, None if duration is None else at + duration, twice)
+        until = None if duration is None else at + duration
+        if until is not None and until >= LATEST_MS * 1000:
+            raise bad_time(f"the end {_OUTSIDE}")
+        return TimeSpan(at, until, twice)
     if end.clock is None:
-        raise RefusedRowError("bad_time", "the end has no time of day")
+        raise bad_time("the end has no time of day")
     last = end.day or end_day
     if last is None:
         last = _last_day(first, start, starts, end, how)
     ends = instants_of(last, end, how)
     pairs = [(one, other) for one, other in product(starts, ends) if other > one]
     if not pairs:
-        raise RefusedRowError(
-            "bad_time",
+        raise bad_time(
             f"the end, {_said(last, end.clock)}, is not after the start, {_said(first, start.clock)}",
         )
     if len(pairs) == 1:
@@ -503,7 +518,7 @@ def span(
     one, told = _chosen(starts, first, start, how)
     other, also = _chosen(ends, last, end, how)
     if other <= one:
-        raise RefusedRowError("bad_time", f"the end, {_said(last, end.clock)}, is not after the start")
+        raise bad_time(f"the end, {_said(last, end.clock)}, is not after the start")
     return TimeSpan(one, other, told or also)
 
 
@@ -515,9 +530,7 @@ def _last_day(
     if ended > began:
         return first
     if ended == began:
-        raise RefusedRowError(
-            "bad_time", "start and end are the same time of day: nothing, or 24 h? Map columns.end_date"
-        )
+        raise bad_time("start and end are the same time of day: nothing, or 24 h? Map columns.end_date")
     if len(starts) == 2:
         same = instants_of(first, end, how)
         if len(same) == 2 and max(same) > min(starts):

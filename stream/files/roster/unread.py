@@ -6,11 +6,10 @@ an export with a word for cancelled in a column that is not read is refused unti
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Final
 
 from stream.files.roster.grid import unfolded
-from stream.files.roster.mapping import RosterError
+from stream.files.roster.mapping import RosterError, toml_value
 from stream.files.roster.rows import FALSE, folded, says_cancelled, text_of
 
 if TYPE_CHECKING:
@@ -51,7 +50,7 @@ def require_decided(table: ForeignTable, mapping: RosterMapping) -> None:
         words = cancelling_words(name, [row.cells[at] for row in rows])
         if words:
             shown = ", ".join(f"'{word}'" for word in words[:5])
-            column, listed = _quoted(name), ", ".join(map(_quoted, words[:5]))
+            column, listed = toml_value(name), ", ".join(map(toml_value, words[:5]))
             plain = all(folded(word) in _YES for word in words)
             raise RosterError(
                 f"{table.name}: the column '{name}' holds {shown}, and the mapping does not say whether that "
@@ -81,7 +80,3 @@ def _unread(table: ForeignTable, mapping: RosterMapping) -> Iterator[int]:
     for at, name in enumerate(table.columns):
         if folded(name) not in used and any(text_of(row.cells[at]) for row in table.rows):
             yield at
-
-
-def _quoted(text: str) -> str:
-    return '"' + re.sub(r'(["\\])', r"\\\1", text) + '"'

@@ -36,20 +36,6 @@ if TYPE_CHECKING:
     from stream.core.slices import Slices
     from stream.core.stays import Stays
 
-NAMES = (
-    "stays",
-    "slices",
-    "shares",
-    "visits",
-    "priorities",
-    "abstraction",
-    "crewing",
-    "teams",
-    "officers",
-    "doubts",
-)
-"""The files, each ``NAME.csv``, in the order in which they are listed."""
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CountedAccount:
@@ -79,7 +65,7 @@ class CountedAccount:
 
 
 def sheets(found: CountedAccount, policies: Policies) -> dict[str, pa.Table]:
-    """All files by name, in the order of ``NAMES``.
+    """All files by name, each to be ``NAME.csv``, in the order in which they are listed.
 
     ``priorities`` has every priority area of every period, ``crewing`` the record by hour; ``teams`` and
     ``officers`` tell of the end of the record, with the moves within it.

@@ -25,7 +25,7 @@ from typing import IO, TYPE_CHECKING, Final, Protocol
 import msgspec
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Iterator, Sequence
+    from collections.abc import Callable, Coroutine, Iterator, Sequence
     from pathlib import Path
 
 log = logging.getLogger(__name__)
@@ -103,7 +103,7 @@ class MemoryBuffer:
         self._records: deque[Record] = deque()
         self._bytes = 0
         self._first = 0
-        self._changed = asyncio.Condition()
+        self._left = asyncio.Event()
         self._arrived = asyncio.Event()
 
     @property
@@ -123,11 +123,15 @@ class MemoryBuffer:
 
     async def accept(self, records: Sequence[Record]) -> None:
         """Takes records and returns when Kafka has them."""
-        async with self._changed:
-            await self._changed.wait_for(lambda: not self.full)
-            self._put(records)
-            until = self._first + len(self._records)
-            await self._changed.wait_for(lambda: self._first >= until)
+        await self._until(lambda: not self.full)
+        self._put(records)
+        last = self._first + len(self._records)
+        await self._until(lambda: self._first >= last)
+
+    async def _until(self, true: Callable[[], bool]) -> None:
+        while not true():
+            self._left.clear()
+            await self._left.wait()
 
     def offer(self, records: Sequence[Record]) -> bool:
         """Takes records, without a promise: they are lost if this process is killed."""
@@ -155,11 +159,7 @@ class MemoryBuffer:
         self._first = batch.end[1]
         if not self._records:
             self._arrived.clear()
-        _in_background(self._notify())
-
-    async def _notify(self) -> None:
-        async with self._changed:
-            self._changed.notify_all()
+        self._left.set()
 
     async def close(self) -> None:
         """Nothing is held that could be kept."""

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol
 
 from stream.core.events import Reason
 from stream.core.facts import SECOND
 from stream.pipeline.bridge import framing, lip, nmea, owntracks, taip, traccar
-from stream.pipeline.bridge.outcomes import FeedReject
+from stream.pipeline.bridge.outcomes import FeedReject, outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from stream.pipeline.bridge.framing import Frame
-    from stream.pipeline.bridge.outcomes import Origin, Outcome
+    from stream.pipeline.bridge.outcomes import Fields, Origin, Outcome
 
 AUTO: Final = "auto"
 FORMATS: Final = (AUTO, traccar.NAME, nmea.NAME, taip.NAME, lip.NAME, owntracks.NAME)
@@ -43,18 +44,15 @@ class Decoder(Protocol):
 class _EachFrame:
     """A decoder of frames that have nothing to do with each other."""
 
-    decode: Callable[[bytes, Origin], list[Outcome]]
+    feed: Callable[[bytes, Origin], list[Outcome]]
     pending: bool = False
-
-    def feed(self, frame: bytes, origin: Origin) -> list[Outcome]:
-        return self.decode(frame, origin)
 
     def flush(self) -> list[Outcome]:
         return []
 
 
-def _each(decode: Callable[[bytes, Origin], Outcome]) -> _EachFrame:
-    return _EachFrame(lambda frame, origin: [decode(frame, origin)])
+def _each(name: str, decode: Callable[[bytes, Origin], Fields | str]) -> _EachFrame:
+    return _EachFrame(lambda frame, origin: [outcome(name, (frame,), partial(decode, frame, origin))])
 
 
 @dataclass(slots=True)
@@ -62,14 +60,10 @@ class _Guessing:
     """Every frame to the decoder that it looks like; the formats' frames begin differently."""
 
     decoders: dict[str, Decoder]
-    _nmea: Decoder = field(init=False)
-
-    def __post_init__(self) -> None:
-        self._nmea = self.decoders[nmea.NAME]
 
     @property
     def pending(self) -> bool:
-        return self._nmea.pending
+        return self.decoders[nmea.NAME].pending
 
     def feed(self, frame: bytes, origin: Origin) -> list[Outcome]:
         name = guess(frame)
@@ -78,7 +72,7 @@ class _Guessing:
         return self.decoders[name].feed(frame, origin)
 
     def flush(self) -> list[Outcome]:
-        return self._nmea.flush()
+        return self.decoders[nmea.NAME].flush()
 
 
 def guess(frame: bytes) -> str | None:
@@ -99,14 +93,12 @@ def decoder(name: str, *, gps_ahead_s: float = 0.0) -> Decoder:
         name: one of ``FORMATS``.
         gps_ahead_s: how many seconds the time of day in TAIP reports is ahead of UTC.
     """
-    whole = taip.Taip(round(gps_ahead_s * SECOND))
     made: dict[str, Decoder] = {
-        traccar.NAME: _each(traccar.decode),
-        owntracks.NAME: _each(owntracks.decode),
-        lip.NAME: _each(lip.decode),
-        taip.NAME: _EachFrame(whole.feed),
+        taip.NAME: _EachFrame(taip.Taip(round(gps_ahead_s * SECOND)).feed),
         nmea.NAME: nmea.Nmea(),
     }
+    for each in (traccar, owntracks, lip):
+        made[each.NAME] = _each(each.NAME, each.decode)
     return _Guessing(made) if name == AUTO else made[name]
 
 

@@ -25,10 +25,8 @@ from stream.pipeline.bridge.dating import by_day_of_month
 from stream.pipeline.bridge.outcomes import (
     KMH,
     NOT_A_FIX,
-    FeedOther,
-    FeedReject,
+    Fields,
     Origin,
-    Outcome,
     RejectedError,
     bad_value,
     event,
@@ -149,30 +147,25 @@ class _Report:
     at: tuple[int, int] | None = None  # day of the month, microseconds of the day
 
 
-def decode(frame: bytes, origin: Origin) -> Outcome:
-    """One line → an event, a reject, or a PDU without a position."""
-    try:
-        text, origin = stamped(frame.decode("ascii", "replace").strip(), origin)
-        found = _LINE.fullmatch(text)
-        if found is None:
-            raise bad_value("not a location report as hex: [TIME] [ISSI] HEX")
-        device, digits = found.groups()
-        bits = _pdu(digits)
-        kind = bits.take(2)
-        if kind == 0:
-            report = _short(bits)
-        elif kind == 1:
-            extension = bits.take(4)
-            if extension in _EXTENSIONS:
-                return FeedOther(NAME, _EXTENSIONS[extension], (frame,))
-            if extension != 3:
-                raise bad_value(f"LIP PDU type extension {extension} is reserved")
-            report = _long(bits)
-        else:
-            raise bad_value(f"LIP PDU type {kind} is reserved")
-        return _event(report, device, frame, origin)
-    except RejectedError as failure:
-        return FeedReject(NAME, failure.reason, failure.detail, (frame,))
+def decode(frame: bytes, origin: Origin) -> Fields | str:
+    """One line → an event, or what a PDU without a position is."""
+    text, origin = stamped(frame.decode("ascii", "replace").strip(), origin)
+    found = _LINE.fullmatch(text)
+    if found is None:
+        raise bad_value("not a location report as hex: [TIME] [ISSI] HEX")
+    device, digits = found.groups()
+    bits = _pdu(digits)
+    kind = bits.take(2)
+    if kind == 0:
+        return _event(_short(bits), device, origin)
+    if kind != 1:
+        raise bad_value(f"LIP PDU type {kind} is reserved")
+    extension = bits.take(4)
+    if extension in _EXTENSIONS:
+        return _EXTENSIONS[extension]
+    if extension != 3:
+        raise bad_value(f"LIP PDU type extension {extension} is reserved")
+    return _event(_long(bits), device, origin)
 
 
 def _pdu(digits: str) -> _Bits:
@@ -184,7 +177,7 @@ def _pdu(digits: str) -> _Bits:
     return bits
 
 
-def _event(report: _Report, device: str | None, frame: bytes, origin: Origin) -> Outcome:
+def _event(report: _Report, device: str | None, origin: Origin) -> Fields:
     if report.at is not None:
         if origin.near is None:
             raise missing(
@@ -201,8 +194,6 @@ def _event(report: _Report, device: str | None, frame: bytes, origin: Origin) ->
         time = origin.received
     speed = report.speed_kmh
     return event(
-        NAME,
-        (frame,),
         origin,
         device_id=device,
         time=time,

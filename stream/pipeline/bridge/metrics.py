@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
@@ -11,40 +10,28 @@ if TYPE_CHECKING:
     from stream.pipeline.bridge.buffer import Buffer
 
 
-@dataclass(frozen=True, slots=True)
 class BridgeMetrics:
     """The counts of one bridge; their names and texts are those of ``/metrics``."""
 
-    registry: CollectorRegistry = field(default_factory=CollectorRegistry)
-    received: Counter = field(init=False)
-    decoded: Counter = field(init=False)
-    rejected: Counter = field(init=False)
-    ignored: Counter = field(init=False)
-    accepted: Counter = field(init=False)
-    dropped: Counter = field(init=False)
-    sent: Counter = field(init=False)
-    connections: Gauge = field(init=False)
-    refused: Counter = field(init=False)
-    kafka_up: Gauge = field(init=False)
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
 
-    def __post_init__(self) -> None:
-        def counter(name: str, text: str, *labels: str) -> None:
-            made = Counter(f"patrol_bridge_{name}", text, labels, registry=self.registry)
-            object.__setattr__(self, name, made)
+        def counter(name: str, text: str, *labels: str) -> Counter:
+            return Counter(f"patrol_bridge_{name}", text, labels, registry=self.registry)
 
-        def gauge(name: str, text: str) -> None:
-            object.__setattr__(self, name, Gauge(f"patrol_bridge_{name}", text, registry=self.registry))
+        self.received = counter("received", "Frames received.")
+        self.decoded = counter("decoded", "Frames and groups of frames that became an event.", "format")
+        self.rejected = counter("rejected", "Frames that went to dead.letters.", "format", "reason")
+        self.ignored = counter("ignored", "Frames that carry no position by their nature.", "format", "kind")
+        self.accepted = counter("accepted", "Events and dead letters in the buffer (without one: in Kafka).")
+        self.dropped = counter("dropped", "Events and dead letters lost because the buffer was full.", "why")
+        self.sent = counter("sent", "Events and dead letters that Kafka has.")
+        self.connections = self._gauge("connections", "Connections that are open.")
+        self.refused = counter("refused", "Connections refused because too many are open.")
+        self.kafka_up = self._gauge("kafka_up", "Whether Kafka takes messages.")
 
-        counter("received", "Frames received.")
-        counter("decoded", "Frames and groups of frames that became an event.", "format")
-        counter("rejected", "Frames that went to dead.letters.", "format", "reason")
-        counter("ignored", "Frames that carry no position by their nature.", "format", "kind")
-        counter("accepted", "Events and dead letters in the buffer (without one: in Kafka).")
-        counter("dropped", "Events and dead letters lost because the buffer was full.", "why")
-        counter("sent", "Events and dead letters that Kafka has.")
-        gauge("connections", "Connections that are open.")
-        counter("refused", "Connections refused because too many are open.")
-        gauge("kafka_up", "Whether Kafka takes messages.")
+    def _gauge(self, name: str, text: str) -> Gauge:
+        return Gauge(f"patrol_bridge_{name}", text, registry=self.registry)
 
     @property
     def connected(self) -> bool:
@@ -58,4 +45,4 @@ class BridgeMetrics:
             ("buffer_bytes", "What the buffer takes.", lambda: buffer.size),
             ("buffer_full", "Whether the buffer accepts nothing.", lambda: buffer.full),
         ):
-            Gauge(f"patrol_bridge_{name}", text, registry=self.registry).set_function(value)
+            self._gauge(name, text).set_function(value)

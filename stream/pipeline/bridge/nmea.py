@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from datetime import date, time
+from functools import partial
 from typing import Any, Final
 
 from pynmeagps import NMEAReader
@@ -24,12 +25,14 @@ from stream.pipeline.bridge.outcomes import (
     NOT_A_FIX,
     FeedOther,
     FeedReject,
+    Fields,
     Origin,
     Outcome,
     RejectedError,
     bad_value,
     event,
     missing,
+    outcome,
     stamped,
 )
 
@@ -111,11 +114,7 @@ class Nmea:
         moment, self._moment = self._moment, None
         if moment is None:
             return []
-        raw = tuple(moment.raw)
-        try:
-            return [self._event(moment, raw)]
-        except RejectedError as failure:
-            return [FeedReject(NAME, failure.reason, failure.detail, raw)]
+        return [outcome(NAME, tuple(moment.raw), partial(self._event, moment))]
 
     def _name(self, before: str) -> None:
         """An id before the sentence holds for this one and for those after it that have none."""
@@ -180,12 +179,10 @@ class Nmea:
             moment.hdop = _number(said.HDOP)
         return done
 
-    def _event(self, moment: _Moment, raw: tuple[bytes, ...]) -> Outcome:
+    def _event(self, moment: _Moment) -> Fields:
         assert moment.lon is not None
         assert moment.lat is not None
         return event(
-            NAME,
-            raw,
             moment.origin,
             device_id=moment.device_id,
             time=self._time(moment),

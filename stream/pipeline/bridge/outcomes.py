@@ -17,7 +17,7 @@ from stream.core.events import Reason, text_fault
 from stream.core.times import TIME_WANTED, parse_time
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 NOT_A_FIX: Final = "not_a_fix"
 """The reason of a report that has no position because the device had none (rule 2a)."""
@@ -112,6 +112,27 @@ class RejectedError(Exception):
         self.detail = detail
 
 
+Fields = dict[str, object]
+"""An event by the contract's names."""
+
+
+def outcome(format_: str, raw: tuple[bytes, ...], decode: Callable[[], Fields | str]) -> Outcome:
+    """What becomes of frames.
+
+    Args:
+        format_: the feed's format.
+        raw: the frames.
+        decode: gives the event, or the kind of what carries no position; raises where they cannot be used.
+    """
+    try:
+        found = decode()
+    except RejectedError as failure:
+        return FeedReject(format_, failure.reason, failure.detail, raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as failure:
+        return FeedReject(format_, Reason.NOT_JSON, str(failure), raw)
+    return FeedOther(format_, found, raw) if isinstance(found, str) else FeedEvent(format_, found, raw)
+
+
 def bad_value(detail: str) -> RejectedError:
     """A value makes no sense."""
     return RejectedError(Reason.BAD_VALUE, detail)
@@ -140,8 +161,6 @@ def stamped(text: str, origin: Origin) -> tuple[str, Origin]:
 
 
 def event(
-    format_: str,
-    raw: tuple[bytes, ...],
     origin: Origin,
     *,
     device_id: str | None,
@@ -150,13 +169,11 @@ def event(
     lat: float,
     received: int | None = None,
     **more: object,
-) -> FeedEvent:
+) -> Fields:
     """An event from what a decoder found.
 
     Args:
-        format_: the feed's format.
-        raw: the frames that it was made from.
-        origin: where they came from.
+        origin: where the frames came from.
         device_id: as the report names it; None or empty: as the origin does.
         time: microseconds since 1970.
         lon: degrees.
@@ -175,7 +192,7 @@ def event(
     if not _FIRST <= time <= _LAST:
         raise bad_value("time is not of the years 1 to 9999")
     times = [at for at in (origin.received, received) if at is not None and _FIRST <= at <= _LAST]
-    fields: dict[str, object] = {"device_id": device, "time": rfc3339(time), "lon": lon, "lat": lat}
+    fields: Fields = {"device_id": device, "time": rfc3339(time), "lon": lon, "lat": lat}
     for name in ("error_m", "speed_mps", "heading_deg"):
         fields[name] = more.pop(name, None)
     fields["received"] = rfc3339(min(times)) if times else None
@@ -183,4 +200,4 @@ def event(
     for name, value in fields.items():
         if isinstance(value, float) and not math.isfinite(value):
             raise bad_value(f"{name} is not a finite number")
-    return FeedEvent(format_, {name: value for name, value in fields.items() if value is not None}, raw)
+    return {name: value for name, value in fields.items() if value is not None}

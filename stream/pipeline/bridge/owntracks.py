@@ -13,17 +13,7 @@ import msgspec
 
 from stream.core.events import Reason
 from stream.core.facts import SECOND
-from stream.pipeline.bridge.outcomes import (
-    KMH,
-    FeedOther,
-    FeedReject,
-    Origin,
-    Outcome,
-    RejectedError,
-    bad_value,
-    event,
-    missing,
-)
+from stream.pipeline.bridge.outcomes import KMH, Fields, Origin, RejectedError, bad_value, event, missing
 
 NAME: Final = "owntracks"
 OTHERS: Final = frozenset(
@@ -34,27 +24,19 @@ OTHERS: Final = frozenset(
 _decode: Final = msgspec.json.Decoder(dict[str, Any]).decode
 
 
-def decode(frame: bytes, origin: Origin) -> Outcome:
-    """One message → an event, a reject, or something without a position.
+def decode(frame: bytes, origin: Origin) -> Fields | str:
+    """One message → an event, or the type of something without a position.
 
     The device is the topic without its first level (``jane/phone``), else ``tid``: two letters that are
     soon given twice. A negative ``acc`` is how phones say that they have no position.
     """
     try:
         found = _decode(frame)
-        kind = found.get("_type")
-        if isinstance(kind, str) and kind in OTHERS:
-            return FeedOther(NAME, kind, (frame,))
-        return _event(found, kind, frame, origin)
     except msgspec.ValidationError as failure:
-        return FeedReject(NAME, Reason.NOT_JSON, f"not a JSON object: {failure}", (frame,))
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as failure:
-        return FeedReject(NAME, Reason.NOT_JSON, str(failure), (frame,))
-    except RejectedError as failure:
-        return FeedReject(NAME, failure.reason, failure.detail, (frame,))
-
-
-def _event(found: dict[str, Any], kind: object, frame: bytes, origin: Origin) -> Outcome:
+        raise RejectedError(Reason.NOT_JSON, f"not a JSON object: {failure}") from None
+    kind = found.get("_type")
+    if isinstance(kind, str) and kind in OTHERS:
+        return kind
     if kind is None:
         raise missing("_type is missing")
     if kind == "encrypted":
@@ -69,8 +51,6 @@ def _event(found: dict[str, Any], kind: object, frame: bytes, origin: Origin) ->
     error, speed, heading = numbers["acc"], numbers["vel"], numbers["cog"]
     invalid = error is not None and error < 0
     return event(
-        NAME,
-        (frame,),
         origin,
         device_id=_device(found, origin),
         time=round(tst * SECOND),

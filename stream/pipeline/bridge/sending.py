@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Final, TextIO
 
 import click
 from aiokafka import AIOKafkaProducer
-from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from geo.boundaries.layer import printable
 from stream import topics
+from stream.pipeline.bridge.buffer import MemoryBuffer
 from stream.pipeline.bridge.intake import KINDS
 from stream.pipeline.waiting import Backoff, first_of
 
@@ -130,18 +130,13 @@ async def require(target: KafkaTarget) -> None:
         TopicError: a topic is missing.
         aiokafka.errors.KafkaConnectionError: no broker answers.
     """
-    admin = AIOKafkaAdminClient(bootstrap_servers=target.bootstrap)
-    try:
-        await admin.start()
-        present = set(await admin.list_topics())
-    finally:
-        await admin.close()
+    present = await topics.existing(target.bootstrap)
     needed = {target.named(topic) for topic in (KINDS[target.kind], topics.DEAD_LETTERS)}
     if missing := sorted(needed - present):
         raise topics.TopicError(f"topics missing: {', '.join(missing)}; create them with: patrol init")
 
 
-class PrintedBuffer:
+class PrintedBuffer(MemoryBuffer):
     """In place of a buffer: events as JSON lines, and a line for each reject.
 
     Args:
@@ -149,11 +144,8 @@ class PrintedBuffer:
         rejects: where rejects go.
     """
 
-    count = 0
-    size = 0
-    full = False
-
     def __init__(self, events: TextIO, rejects: TextIO) -> None:
+        super().__init__()
         self._events = events
         self._rejects = rejects
         self._printed = 0
@@ -182,13 +174,3 @@ class PrintedBuffer:
         reasons = ", ".join(f"{count:,} {reason}" for reason, count in sorted(self._reasons.items()))
         said = f"{self._printed:,} position{'' if self._printed == 1 else 's'}"
         return f"{said}; rejected: {reasons or 'none'}"
-
-    async def next(self, at_most: int) -> Batch:
-        """Never: nothing is sent."""
-        raise NotImplementedError
-
-    def done(self, batch: Batch) -> None:
-        """Nothing is held."""
-
-    async def close(self) -> None:
-        """Nothing is held."""

@@ -8,33 +8,40 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from stream.core.facts import SECOND
 from stream.pipeline.bridge.dating import DAY, by_time_of_day
 from stream.pipeline.bridge.outcomes import (
     MPH,
-    FeedOther,
-    FeedReject,
+    Fields,
     Origin,
     Outcome,
-    RejectedError,
     bad_value,
     event,
     missing,
+    outcome,
     stamped,
 )
 
 NAME: Final = "taip"
 
 _MESSAGE: Final = re.compile(r">([A-Z])([A-Z]{2})([^;<>]*)((?:;[^;<>]*)*)<")
-_PV: Final = re.compile(r"(\d{5})([+-]\d{2})(\d{5})([+-]\d{3})(\d{5})(\d{3})(\d{3})(\d)(\d)", re.ASCII)
-# The points are not sent by Trimble's own receivers; others write them.
-_LN: Final = re.compile(
-    r"(\d{5})\.?(\d{3})([+-]\d{2})\.?(\d{7})([+-]\d{3})\.?(\d{7})[+-]\d{6}\.?\d{2}(\d{3})\.?(\d)"
-    r"[+-]\d{3}\.?\d(\d{3})\.?(\d)(\d{2})(.*)(\d)(\d)",
-    re.ASCII,
-)
+_REPORTS: Final = {
+    "PV": re.compile(
+        r"(?P<time>\d{5})(?P<lat>[+-]\d{2})(?P<lat_part>\d{5})(?P<lon>[+-]\d{3})(?P<lon_part>\d{5})"
+        r"(?P<speed>\d{3})(?P<heading>\d{3})(?P<source>\d)(?P<age>\d)",
+        re.ASCII,
+    ),
+    # The points are not sent by Trimble's own receivers; others write them.
+    "LN": re.compile(
+        r"(?P<time>\d{5})\.?(?P<time_part>\d{3})(?P<lat>[+-]\d{2})\.?(?P<lat_part>\d{7})(?P<lon>[+-]\d{3})\.?"
+        r"(?P<lon_part>\d{7})[+-]\d{6}\.?\d{2}(?P<speed>\d{3})\.?(?P<speed_part>\d)[+-]\d{3}\.?\d"
+        r"(?P<heading>\d{3})\.?(?P<heading_part>\d)(?P<satellites>\d{2})(?P<listed>.*)(?P<source>\d)(?P<age>\d)",
+        re.ASCII,
+    ),
+}
 _POSITIONS: Final = frozenset({"CP", "EV", "GP", "UV", "US"})
 """Messages with a position that are not taken: they come beside PV or LN, or can be configured away."""
 _NO_FIX: Final = {"6": "dead reckoning", "8": "degraded dead reckoning", "9": "no fix"}
@@ -56,19 +63,10 @@ class Taip:
         # What comes before the first > is noise of the line, and belongs to the first message.
         cuts = [at for at, byte in enumerate(frame) if byte == ord(">")][1:]
         spans = zip([0, *cuts], [*cuts, len(frame)], strict=True)
-        return [self._one(frame[start:end], origin) for start, end in spans]
+        raws = [frame[start:end] for start, end in spans]
+        return [outcome(NAME, (raw,), partial(self._decode, raw, origin)) for raw in raws]
 
-    def flush(self) -> list[Outcome]:
-        """Nothing is ever held."""
-        return []
-
-    def _one(self, raw: bytes, origin: Origin) -> Outcome:
-        try:
-            return self._decode(raw, origin)
-        except RejectedError as failure:
-            return FeedReject(NAME, failure.reason, failure.detail, (raw,))
-
-    def _decode(self, raw: bytes, origin: Origin) -> Outcome:
+    def _decode(self, raw: bytes, origin: Origin) -> Fields | str:
         text, origin = stamped(raw.decode("ascii", "replace"), origin)
         found = _MESSAGE.fullmatch(text[max(text.find(">"), 0) :].rstrip())
         if found is None:
@@ -80,54 +78,37 @@ class Taip:
                 _check(found[0], part)
             elif part.startswith("ID="):
                 device = part[3:].strip() or None
-        if qualifier == "R" and kind == "PV":
-            return self._pv(body, device, raw, origin)
-        if qualifier == "R" and kind == "LN":
-            return self._ln(body, device, raw, origin)
+        if qualifier == "R" and kind in _REPORTS:
+            return self._report(kind, body, device, origin)
         if kind in _POSITIONS and qualifier in "RE":
             raise bad_value(f"a TAIP {kind} message has a position but is not taken: have PV or LN sent")
-        return FeedOther(NAME, "other message", (raw,))
+        return "other message"
 
-    def _pv(self, body: str, device: str | None, raw: bytes, origin: Origin) -> Outcome:
-        found = _PV.fullmatch(body)
+    def _report(self, kind: str, body: str, device: str | None, origin: Origin) -> Fields:
+        found = _REPORTS[kind].fullmatch(body)
         if found is None:
-            raise bad_value("a PV report of another form")
-        time, lat, lat_part, lon, lon_part, speed, heading, source, age = found.groups()
-        return event(
-            NAME,
-            (raw,),
-            origin,
-            device_id=device,
-            time=self._time(int(time) * SECOND, origin),
-            lon=float(f"{lon}.{lon_part}"),
-            lat=float(f"{lat}.{lat_part}"),
-            speed_mps=int(speed) * MPH,
-            heading_deg=int(heading),
-            **_validity(source, age),
-        )
+            raise bad_value(f"{'an' if kind == 'LN' else 'a'} {kind} report of another form")
+        said = found.groupdict()
 
-    def _ln(self, body: str, device: str | None, raw: bytes, origin: Origin) -> Outcome:
-        found = _LN.fullmatch(body)
-        if found is None:
-            raise bad_value("an LN report of another form")
-        time, part, lat, lat_part, lon, lon_part, *others = found.groups()
-        speed, speed_part, heading, heading_part, satellites, listed, source, age = others
-        if len(listed) < int(satellites) * 4:
-            raise bad_value(f"an LN report of {int(satellites)} satellites that does not list them")
-        validity = _validity(source, age)
-        if int(satellites) == 0:
+        def number(name: str) -> float:
+            part = said.get(f"{name}_part")
+            return int(said[name]) if part is None else float(f"{said[name]}.{part}")
+
+        satellites = int(said["satellites"]) if "satellites" in said else None
+        if satellites is not None and len(said["listed"]) < satellites * 4:
+            raise bad_value(f"an LN report of {satellites} satellites that does not list them")
+        validity = _validity(said["source"], said["age"])
+        if satellites == 0:
             validity["valid"] = False
         return event(
-            NAME,
-            (raw,),
             origin,
             device_id=device,
-            time=self._time(int(time) * SECOND + int(part) * 1000, origin),
-            lon=float(f"{lon}.{lon_part}"),
-            lat=float(f"{lat}.{lat_part}"),
-            speed_mps=float(f"{speed}.{speed_part}") * MPH,
-            heading_deg=float(f"{heading}.{heading_part}"),
-            satellites=int(satellites),
+            time=self._time(int(said["time"]) * SECOND + int(said.get("time_part", 0)) * 1000, origin),
+            lon=number("lon"),
+            lat=number("lat"),
+            speed_mps=number("speed") * MPH,
+            heading_deg=number("heading"),
+            satellites=satellites,
             **validity,
         )
 

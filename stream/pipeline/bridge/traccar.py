@@ -9,17 +9,9 @@ from typing import Any, Final
 
 import msgspec
 
-from stream.core.events import KNOT, Reason
+from stream.core.events import KNOT
 from stream.core.times import TIME_WANTED, parse_time
-from stream.pipeline.bridge.outcomes import (
-    FeedReject,
-    Origin,
-    Outcome,
-    RejectedError,
-    bad_value,
-    event,
-    missing,
-)
+from stream.pipeline.bridge.outcomes import Fields, Origin, bad_value, event, missing
 
 NAME: Final = "traccar"
 
@@ -49,8 +41,8 @@ class _Forward(msgspec.Struct):
 _decode: Final = msgspec.json.Decoder(_Forward).decode
 
 
-def decode(frame: bytes, origin: Origin) -> Outcome:
-    """One forwarded position → an event, or a reject.
+def decode(frame: bytes, origin: Origin) -> Fields:
+    """One forwarded position → an event.
 
     ``valid`` and ``outdated`` go along as they are; ``attributes.sat`` 0 and ``attributes.approximate``
     (from the mobile network) say that there was no fix either. ``accuracy`` 0 means that it is unknown.
@@ -58,16 +50,8 @@ def decode(frame: bytes, origin: Origin) -> Outcome:
     """
     try:
         found = _decode(frame)
-        return _event(found, frame, origin)
     except msgspec.ValidationError as failure:
-        return FeedReject(NAME, Reason.BAD_VALUE, str(failure), (frame,))
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as failure:
-        return FeedReject(NAME, Reason.NOT_JSON, str(failure), (frame,))
-    except RejectedError as failure:
-        return FeedReject(NAME, failure.reason, failure.detail, (frame,))
-
-
-def _event(found: _Forward, frame: bytes, origin: Origin) -> Outcome:
+        raise bad_value(str(failure)) from None
     position = found.position
     if position is None:
         raise missing("position is missing")
@@ -85,8 +69,6 @@ def _event(found: _Forward, frame: bytes, origin: Origin) -> Outcome:
     satellites = _count(attributes.get("sat"))
     without = satellites == 0 or attributes.get("approximate") is True
     return event(
-        NAME,
-        (frame,),
         origin,
         device_id=unique_id,
         time=time,

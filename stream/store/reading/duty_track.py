@@ -5,21 +5,17 @@ Reads only; what the slices and figures are is said in the core.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from geo.matching.history import UNKNOWN
-from stream.core.calendar import microseconds
-from stream.core.facts import Duty, Fixes
 from stream.core.shares import OFFICER, Figures, shares
 from stream.core.slices import Slices, decisive, reason, whole_slices
 from stream.core.stays import jumps, take
-from stream.store import bookings
-from stream.store.columns import copy_out, literal
 from stream.store.reading.doubtful import doubts_of
-from stream.store.reading.instant import Numbered, instant
+from stream.store.reading.instant import Numbered, fixes_around, instant, read_duties
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,6 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from geo.matching.places import Place
+    from stream.core.facts import Duty, Fixes
     from stream.core.policy import Policies
     from stream.store.schema import Connection
 
@@ -64,16 +61,8 @@ class DutyTrack:
 
 def officer_duties(connection: Connection, officer_id: str) -> list[Duty]:
     """An officer's newest duties, the newest first, without cancelled ones."""
-    return [
-        Duty(
-            duty_id, 0, officer_id, microseconds(start), None if end is None else microseconds(end), name=name
-        )
-        for duty_id, start, end, name in connection.execute(
-            "select duty_id, start_at, end_at, name from duty join officer using (officer) "
-            "where officer_id = %s and not cancelled order by start_at desc, duty_id limit %s",
-            [officer_id, MOST_DUTIES],
-        ).fetchall()
-    ]
+    which = "officer_id = %s and not cancelled order by start_at desc, duty_id limit %s"
+    return list(read_duties(connection, which, [officer_id, MOST_DUTIES], devices=None).values())
 
 
 def read_duty(
@@ -81,9 +70,11 @@ def read_duty(
 ) -> DutyTrack | None:
     """One duty up to a time (microseconds); None where the officer has no such duty."""
     with instant(connection):
-        key, duty = bookings.read_duties(connection, [duty_id]).get(duty_id, (0, 0, None))[::2]
-        if duty is None or duty.officer_id != officer_id or duty.cancelled:
+        which = "duty_id = %s and officer_id = %s and not cancelled"
+        booked = read_duties(connection, which, [duty_id, officer_id])
+        if not booked:
             return None
+        [(key, duty)] = booked.items()
         numbered = Numbered.of(connection)
         one = numbered.slices(connection, [key], f"duty = {int(key)}")
         doubts = doubts_of(connection, [key], numbered.device_ids)
@@ -147,28 +138,8 @@ def _fixes(
         else (np.empty(0, np.int64),) * 4
     )
     # A jump is judged by its neighbours, which may lie just outside the allocation.
-    columns = "time, lon, lat, error_m, speed_mps, heading_deg"
-    some = f"select {columns} from fix where device = w.k and time"
-    number, time, lon, lat, error, speed, heading, inside = copy_out(
-        connection,
-        f"select w.i, {columns}, "
-        "(f.time >= from_us(w.low) and f.time <= from_us(w.high))::int4 from "
-        f"unnest({literal(which)}, {literal(key, 'int4')}, {literal(low)}, {literal(high)}) "
-        "w (i, k, low, high), lateral ("
-        f"({some} < from_us(w.low) order by time desc limit 1) union all "
-        f"({some} >= from_us(w.low) and time <= from_us(w.high)) union all "
-        f"({some} > from_us(w.high) order by time limit 1)) f order by w.i, f.time",
-        ["int8", "time", "float8", "float8", "float8", "float4", "float4", "int4"],
-    )
-    found = Fixes(
-        number.astype(np.int32),
-        time,
-        lon,
-        lat,
-        error,
-        speed,
-        heading,
-        tuple(item.device_id for item in duty.devices),
-    )
-    own = inside == 1
+    found = fixes_around(connection, key, low, high)
+    own = (found.time >= low[found.device]) & (found.time <= high[found.device])
+    names = tuple(item.device_id for item in duty.devices)
+    found = replace(found, device=which[found.device].astype(np.int32), device_ids=names)
     return take(found, own), jumps(found, policies)[own]

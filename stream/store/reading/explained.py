@@ -20,7 +20,7 @@ from stream.core.shares import FORCE, NEIGHBOURHOOD, OFFICER
 from stream.store import areas, bookings
 from stream.store.columns import literal
 from stream.store.reading.doubtful import doubts_of
-from stream.store.reading.instant import Numbered, duties_of, instant
+from stream.store.reading.instant import Numbered, instant
 from stream.store.reading.live import newest_event
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def from_database(
         inside = {duty for _, duty in keys}
         officers = bookings.read_officers(connection, {officer for officer, _ in keys}, start)
         numbered = Numbered.of(connection)
-        known, duties = duties_of(officers.values(), inside)
+        known, duties = bookings.duties_of(officers.values(), inside)
         chosen = literal(np.array(known, np.int64))
         slices = numbered.slices(connection, known, f"duty = any({chosen})")
         doubts = doubts_of(connection, known, numbered.device_ids)

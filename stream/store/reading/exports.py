@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from stream.store import areas, bookings
 from stream.store.reading.doubtful import doubts_of
-from stream.store.reading.instant import Numbered, duties_of, instant
+from stream.store.reading.instant import Numbered, instant
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -52,7 +52,7 @@ def derived(connection: Connection) -> Derived:
         numbered = Numbered.of(connection)
         officers = [key for (key,) in connection.execute("select officer from officer")]
         known = bookings.read_officers(connection, officers, 0)
-        keys, duties = duties_of(known.values())
+        keys, duties = bookings.duties_of(known.values())
         return Derived(
             numbered.stays(connection),
             numbered.slices(connection, keys),

@@ -6,6 +6,7 @@ Reads only. The core knows devices, places and duties by numbers from 0; the dat
 from __future__ import annotations
 
 import contextlib
+from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,19 +14,18 @@ import numpy as np
 
 from geo.matching.history import UNKNOWN
 from stream.core.calendar import microseconds
-from stream.core.facts import Duty
+from stream.core.facts import Allocation, Duty, Fixes
 from stream.core.slices import Slices
 from stream.core.stays import Stays
-from stream.store.columns import copy_out
+from stream.store.columns import copy_out, literal
 from stream.store.registry import Registry
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
     from geo.matching.places import Place
-    from stream.store.bookings import BookedOfficer
     from stream.store.schema import Connection
 
 
@@ -122,26 +122,71 @@ def devices_of(connection: Connection) -> tuple[tuple[str, ...], NDArray[np.int3
     return tuple(name for _, name in found), numbering([key for key, _ in found])
 
 
-def duties_of(
-    officers: Collection[BookedOfficer], wanted: Collection[int] | None = None
-) -> tuple[list[int], list[Duty]]:
-    """The duties of officers, all or those behind some keys, by name: their keys, and they themselves."""
-    found = sorted(
-        (
-            (key, duty)
-            for item in officers
-            for key, duty in item.duties.items()
-            if wanted is None or key in wanted
-        ),
-        key=lambda pair: pair[1].duty_id,
+def read_duties(
+    connection: Connection, which: str, values: Sequence[object] = (), *, devices: str | None = "true"
+) -> dict[int, Duty]:
+    """Duties by key, as they count now, in the order asked for.
+
+    Args:
+        connection: in a transaction that sees one instant, or that locked what is read.
+        which: in SQL, a condition on ``duty`` joined with ``officer``, with an order where one matters.
+        values: of the placeholders in it.
+        devices: which of them come with their devices, in SQL: a condition on ``duty d``; None: none.
+    """
+    found = fetch(
+        connection,
+        f"select duty, duty_id, revision, officer_id, {us('start_at')}, {us('end_at')}, patch, cancelled, "
+        f"name, role, team from duty join officer using (officer) where {which}",
+        values,
     )
-    return [key for key, _ in found], [duty for _, duty in found]
+    held: dict[int, list[Allocation]] = defaultdict(list)
+    if devices is not None:
+        for key, *allocated in fetch(
+            connection,
+            f"select duty, device_id, kind, {us('a.start_at')}, {us('a.end_at')} from allocation a "
+            "join device using (device) join duty d using (duty) "
+            f"where duty = any(%s) and {devices} order by duty, position",
+            [[row[0] for row in found]],
+        ):
+            held[key].append(Allocation(*allocated))
+    return {
+        key: Duty(duty_id, revision, officer_id, start, end, tuple(patch), tuple(held[key]), *about)
+        for key, duty_id, revision, officer_id, start, end, patch, *about in found
+    }
+
+
+def fixes_around(
+    connection: Connection, keys: NDArray[np.int64], low: NDArray[np.int64], high: NDArray[np.int64]
+) -> Fixes:
+    """The fixes of devices in windows, with the nearest before and behind each, by window and time.
+
+    ``device`` is the number of the window; there are no names.
+
+    Args:
+        connection: in a transaction that sees one instant.
+        keys: ``int64[n]``, of the devices.
+        low: ``int64[n]``, the windows' starts, microseconds.
+        high: ``int64[n]``, their ends, which belong to them.
+    """
+    columns = "time, lon, lat, error_m, speed_mps, heading_deg"
+    row = f"select {columns} from fix where fix.device = w.device and time"
+    number = np.arange(len(keys), dtype=np.int64)
+    window, time, lon, lat, error_m, speed_mps, heading_deg = copy_out(
+        connection,
+        f"select w.number, f.* from unnest({literal(number)}, {literal(keys, 'int4')}, {literal(low)}, "
+        f"{literal(high)}) w (number, device, low, high), lateral ("
+        f"({row} < from_us(low) order by time desc limit 1) union all "
+        f"({row} > from_us(high) order by time limit 1) union all "
+        f"{row} >= from_us(low) and time <= from_us(high)) f order by 1, 2",
+        ["int8", "time", "float8", "float8", "float8", "float4", "float4"],
+    )
+    return Fixes(window.astype(np.int32), time, lon, lat, error_m, speed_mps, heading_deg, ())
 
 
 def ever_booked(connection: Connection, officers: Sequence[int] | None = None) -> list[Duty]:
     """All duties ever of some officers and of everybody who was in one of their teams; None: of all.
 
-    Without their devices and patches, as team facts need them.
+    Without their devices, as team facts need them.
     """
     if officers is not None:
         officers = [
@@ -152,15 +197,8 @@ def ever_booked(connection: Connection, officers: Sequence[int] | None = None) -
                 {"ids": list(officers)},
             )
         ]
-    return [
-        Duty(duty_id, revision, officer_id, start, end, cancelled=cancelled, name=name, team=team)
-        for duty_id, revision, officer_id, start, end, cancelled, name, team in fetch(
-            connection,
-            f"select duty_id, revision, officer_id, {us('start_at')}, {us('end_at')}, cancelled, name, "
-            "team from duty join officer using (officer) where %s::int[] is null or officer = any(%s::int[])",
-            [officers, officers],
-        )
-    ]
+    which = "true" if officers is None else "officer = any(%s)"
+    return list(read_duties(connection, which, [] if officers is None else [officers], devices=None).values())
 
 
 def first_duty(connection: Connection) -> int | None:

@@ -16,14 +16,14 @@ from geo.areas import AreaSet, Kind
 from geo.hours import OwnHours
 from geo.matching.history import FOREVER
 from stream.clock import UNKNOWN, chosen
-from stream.core.facts import SECOND, Allocation, Duty
+from stream.core.facts import SECOND, Duty
 from stream.core.live.overview import DAY, DayTracks, Picture, Units
 from stream.core.shares import TOTALS, totals
 from stream.core.slices import Slices
 from stream.store import areas
 from stream.store.columns import ARRAY_HEADER, copy_out, literal
 from stream.store.reading.doubtful import DoubtfulTime
-from stream.store.reading.instant import fetch, instant, us
+from stream.store.reading.instant import instant, read_duties
 from stream.store.registry import Registry
 from stream.store.tracks import SLICES, closed
 
@@ -236,35 +236,10 @@ class Reader:
         return keys, duties, _ends(length, flat)
 
     def _named(self, connection: Connection, wanted: Sequence[tuple[int, int]]) -> list[Duty]:
-        missing = [key for key, stamp in wanted if (key, stamp) not in self._duties]
+        missing = {key: stamp for key, stamp in wanted if (key, stamp) not in self._duties}
         if missing:
-            devices: dict[int, list[Allocation]] = {}
-            for key, device_id, kind, start, end in fetch(
-                connection,
-                f"select duty, device_id, kind, {us('start_at')}, {us('end_at')} from allocation "
-                "join device using (device) where duty = any(%s) order by duty, position",
-                [missing],
-            ):
-                devices.setdefault(key, []).append(Allocation(device_id, kind, start, end))
-            for key, stamp, duty_id, revision, officer, start, end, patch, name, role, team in fetch(
-                connection,
-                "select duty, d.xmin::text::int8, duty_id, revision, officer_id, "
-                f"{us('start_at')}, {us('end_at')}, patch, name, role, team "
-                "from duty d join officer using (officer) where duty = any(%s)",
-                [missing],
-            ):
-                self._duties[key, stamp] = Duty(
-                    duty_id,
-                    revision,
-                    officer,
-                    start,
-                    end,
-                    tuple(patch),
-                    tuple(devices.get(key, ())),
-                    name=name,
-                    role=role,
-                    team=team,
-                )
+            for key, duty in read_duties(connection, "duty = any(%s)", [list(missing)]).items():
+                self._duties[key, missing[key]] = duty
         if len(self._duties) > 4 * len(wanted) + 10_000:  # of days gone by
             kept = set(wanted)
             self._duties = {key: duty for key, duty in self._duties.items() if key in kept}

@@ -20,7 +20,7 @@ from stream.core.crewing import crewing
 from stream.core.explaining.explanation import cut_open
 from stream.core.explaining.parts import area_names
 from stream.core.explaining.wording import Named
-from stream.core.facts import Allocation, Duty
+from stream.core.facts import Duty
 from stream.core.policy import BEGINNING
 from stream.core.shares import DOUBT_TOTALS, NEIGHBOURHOOD, TOTALS, Figures, figures_of, totals
 from stream.core.slices import HIDDEN, OFF_PATCH, Slices, up_to
@@ -48,6 +48,7 @@ from stream.store.reading.instant import (
     first_duty,
     instant,
     numbering,
+    read_duties,
     us,
 )
 from stream.store.reading.live import newest_event
@@ -317,37 +318,9 @@ def _own(connection: Connection, low: int, high: int, area_ids: Sequence[str] | 
 
 def _duties(connection: Connection, keys: NDArray[np.int64], period: Period) -> list[Duty]:
     """The duties behind sorted keys; with their devices where they touch the period."""
-    held: dict[int, list[Allocation]] = defaultdict(list)
-    for duty, device_id, kind, start, end in fetch(
-        connection,
-        f"select duty, device_id, kind, {us('a.start_at')}, {us('a.end_at')} from allocation a "
-        "join device using (device) join duty d using (duty) where duty = any(%s) and d.start_at < %s "
-        "and (d.end_at is null or d.end_at > %s) order by duty, position",
-        [keys.tolist(), moment(period.end), moment(period.start)],
-    ):
-        held[duty].append(Allocation(device_id, kind, start, end))
-    found = fetch(
-        connection,
-        f"select duty, duty_id, revision, officer_id, {us('start_at')}, {us('end_at')}, patch, cancelled, "
-        "name, role, team from duty join officer using (officer) where duty = any(%s) order by duty",
-        [keys.tolist()],
-    )
-    return [
-        Duty(
-            duty_id=duty_id,
-            revision=revision,
-            officer_id=officer_id,
-            start=start,
-            end=end,
-            patch=tuple(patch),
-            devices=tuple(held.get(key, ())),
-            cancelled=cancelled,
-            name=name,
-            role=role,
-            team=team,
-        )
-        for key, duty_id, revision, officer_id, start, end, patch, cancelled, name, role, team in found
-    ]
+    touching_ = f"d.start_at < from_us({period.end}) and coalesce(d.end_at > from_us({period.start}), true)"
+    which = "duty = any(%s) order by duty"
+    return list(read_duties(connection, which, [keys.tolist()], devices=touching_).values())
 
 
 # ── Slices ────────────────────────────────────────────────────────────────────────────────────────────────

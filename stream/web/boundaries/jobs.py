@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from geo.boundaries.diffs import Diff
     from geo.boundaries.findings import Checked
     from stream.clock import Clock
     from stream.settings import Settings
@@ -247,8 +246,7 @@ def checking(
             checked = check_apart(path, against=published, accept=accept, **options)
             job.goes(0.7, "comparing it with what is published")
             job.checked = checked
-            job.reaching = reaching(checked, published)
-            job.result = result_of(connection, checked, published, now)
+            job.result = result_of(connection, job, checked, published, now)
         job.state = DONE
         job.goes(1.0, "done")
     except (AreaFileError, ValueError) as error:
@@ -261,22 +259,9 @@ def checking(
         shutil.rmtree(path.parent, ignore_errors=True)
 
 
-def differences(found: AreaSet, published: AreaSet) -> Diff:
-    """How areas differ from those published of the same kinds."""
-    kinds = set(found.kind)
-    return diff(AreaSet.of(area for area in published.areas() if area.kind in kinds), found)
-
-
-def reaching(checked: Checked, published: AreaSet) -> list[str]:
-    """The neighbourhoods whose ground changes with a file: duties in them are recounted."""
-    if checked.areas is None:
-        return []
-    found = differences(checked.areas, published)
-    moved = {*found.added, *found.removed, *((item.kind, item.area_id) for item in found.moved)}
-    return sorted(area_id for kind, area_id in moved if kind is Kind.NEIGHBOURHOOD)
-
-
-def result_of(connection: Connection, checked: Checked, published: AreaSet, now: int) -> CheckResultJson:
+def result_of(
+    connection: Connection, job: Job, checked: Checked, published: AreaSet, now: int
+) -> CheckResultJson:
     """What a check amounts to: findings, the areas themselves, and how they differ from what is published."""
     counts = Counter(item.severity for item in checked.findings)
     features: list[CheckedFeatureJson] = []
@@ -298,11 +283,12 @@ def result_of(connection: Connection, checked: Checked, published: AreaSet, now:
             )
             for at, area in enumerate(shapes.areas)
         ]
-        found = differences(checked.areas, published)
-        ids = reaching(checked, published)
-        reached = touched(connection, ids, now, FOREVER, now=now) if ids else []
+        kinds = set(checked.areas.kind)
+        found = diff(AreaSet.of(area for area in published.areas() if area.kind in kinds), checked.areas)
+        job.reaching = found.reaching
+        reached = touched(connection, found.reaching, now, FOREVER, now=now) if found.reaching else []
         difference = diff_json(found, reached)
-        summary.kinds = [kind for kind in Kind if kind in set(checked.areas.kind)]
+        summary.kinds = [kind for kind in Kind if kind in kinds]
         for name in ("added", "removed", "renamed", "moved", "changed"):
             setattr(summary, name, len(getattr(found, name)))
     return CheckResultJson(
