@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import re
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
 from aiokafka.errors import IncompatibleBrokerVersion, KafkaError, TopicAlreadyExistsError, for_code
+from kafka import KafkaAdminClient
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,13 +28,15 @@ FIXES: Final = "patrol.fixes"
 """Frames of valid fixes (``stream.core.frames``), everything of a device in one partition."""
 DUTIES: Final = "patrol.duties"
 """Valid bookings and states, original JSON, an event a line, everything of an officer in one partition."""
+HEARD: Final = "patrol.heard"
+"""Heard frames: how each position was judged (``stream.core.heard_frames``), in the order of the offsets."""
 # Out: what others may read.
 SHARES: Final = "visibility.shares"
 ALERTS: Final = "visibility.alerts"
 DEAD_LETTERS: Final = "dead.letters"
 
 RAW: Final = (RADIO_POSITIONS, VEHICLE_POSITIONS, DUTY_BOOKINGS, DUTY_STATES)
-INTERNAL: Final = (FIXES, DUTIES)
+INTERNAL: Final = (FIXES, DUTIES, HEARD)
 OUT: Final = (SHARES, ALERTS, DEAD_LETTERS)
 
 KIND_HEADER: Final = "kind"
@@ -45,6 +49,9 @@ DEAD_LETTER_HEADERS: Final = ("reason", "detail", "topic", "partition", "offset"
 
 MAX_MESSAGE_BYTES: Final = 8 * 2**20
 """What the topics for frames and for dead letters take; Kafka's own default, 1 MiB, holds 20,000 fixes."""
+
+PATIENCE, REST_S = 50, 0.2
+"""How often Kafka is asked for a topic's id, and the pause between two questions, seconds."""
 
 _DAY_MS: Final = 86_400_000
 _NAME: Final = re.compile(r"[a-zA-Z0-9._-]{1,249}")
@@ -97,6 +104,7 @@ def specs(
         **dict.fromkeys(RAW, (partitions, kept)),
         FIXES: (partitions, {**kept, **large}),
         DUTIES: (partitions, {**kept, **large}),
+        HEARD: (1, {**kept, **large}),  # counted by device and day: one reader is quick enough
         SHARES: (1, newest),
         ALERTS: (1, newest),
         # Somebody has to look at these, and may be on leave.
@@ -157,6 +165,33 @@ async def existing(bootstrap: str) -> set[str]:
         return set(await admin.list_topics())
     finally:
         await admin.close()
+
+
+def incarnations(bootstrap: str, names: Sequence[str]) -> dict[str, str]:
+    """The topics' own ids in Kafka: other ones after a topic was deleted and made again.
+
+    Args:
+        bootstrap: Kafka's addresses, ``host:port`` separated by commas.
+        names: full names of topics.
+
+    Returns:
+        ids by name; a topic that Kafka does not know even after a while is left out.
+
+    Raises:
+        kafka.errors.KafkaError: Kafka cannot be asked.
+    """
+    admin = KafkaAdminClient(bootstrap_servers=bootstrap)
+    try:
+        # Just after a topic was made again, Kafka may have no answer yet.
+        for _ in range(PATIENCE):
+            told = admin.describe_topics(list(names))
+            found = {str(item["name"]): str(item["topic_id"]) for item in told if item.get("topic_id")}
+            if set(names) <= set(found):
+                break
+            time.sleep(REST_S)
+        return found
+    finally:
+        admin.close()
 
 
 async def _ensure(admin: AIOKafkaAdminClient, spec: NewTopic, leaders: Sequence[bool] | None) -> TopicOutcome:

@@ -112,12 +112,23 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[1])
     parser.add_argument("--pinned", action="store_true")
     given = parser.parse_args()
+    hours, count = 0.0, 0
     for seed in given.seeds:
-        found = clean_shift(officers=given.officers, hours=given.hours, seed=seed, interval_s=given.interval)
+        found = clean_shift(
+            officers=given.officers,
+            hours=given.hours,
+            seed=seed,
+            interval_s=given.interval,
+            pin=given.pinned,
+        )
+        lengths = {kind: round(length, 2) for kind, length in found.doubtful_hours.items()}
         print(
             f"seed {seed}: {found.hours:,.0f} officer-hours, {found.per_thousand:.2f} doubts in 1,000: "
-            f"{dict(found.kinds)}; hours { ({k: round(v, 2) for k, v in found.doubtful_hours.items()}) }"
+            f"{dict(found.kinds)}; hours {lengths}",
+            flush=True,
         )
+        hours, count = hours + found.hours, count + found.kinds.total()
+    print(f"all: {count} doubts in {hours:,.0f} officer-hours, {1000 * count / hours:.3f} in 1,000")
 
 
 if __name__ == "__main__":

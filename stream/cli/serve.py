@@ -139,19 +139,30 @@ def up() -> None:
 @click.option("--out", type=FOLDER, required=True, help="Folder for the files.")
 @periods_option
 @click.option("--until", help="Count open duties up to this time (default: the last closed slice).")
-def export(out: Path, by: str, until: str | None) -> None:
-    """Writes from the database the CSV files that `patrol account` writes from files."""
+@click.option(
+    "--quality/--no-quality",
+    default=True,
+    help="With quality.csv, for which every stored position is looked at (default), or without.",
+)
+def export(out: Path, by: str, until: str | None, quality: bool) -> None:
+    """Writes from the database the CSV files that `patrol account` writes from files.
+
+    quality.csv lacks what belongs to files: rows that name no device (scope input).
+    """
+    from stream.core.quality.findings import findings
     from stream.files.account import figures
     from stream.files.sheets import CountedAccount, sheets
     from stream.files.sheets.contract import last_known
+    from stream.files.sheets.quality_table import quality_table
     from stream.store.doubts import judge_due
     from stream.store.policies import in_force
-    from stream.store.reading.exports import derived
+    from stream.store.reading.exports import derived, examined
 
     limit = moment_option(until)
     with database("patrol export") as connection:
         judge_due(connection)
-        policies, found = in_force(connection), derived(connection)
+        policies = in_force(connection)
+        found = derived(connection, policies if quality else None)
     end = last_known(found.slices, found.duties) if limit is None else limit
     counted = figures(found.slices, found.duties, found.places, by, end, found.doubts)
     tables = sheets(
@@ -168,4 +179,6 @@ def export(out: Path, by: str, until: str | None) -> None:
         ),
         policies,
     )
+    if found.worth is not None:
+        tables["quality"] = quality_table(findings(examined(found, found.worth, end)))
     write_tables(tables, out)

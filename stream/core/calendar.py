@@ -208,13 +208,24 @@ def day_numbers(times: NDArray[np.int64]) -> NDArray[np.int32]:
     if not len(times):
         return np.empty(0, np.int32)
     # Europe/London is never behind UTC: an instant lies in the UTC day, or already in the next one.
+    low, high = (_local_day(int(time)) for time in (times.min(), times.max()))
+    if high - low <= _FEW_DAYS:
+        found = np.full(len(times), low, np.int32)
+        for number in range(low + 1, high + 1):
+            found += times >= day_start(day_of_number(number))
+        return found
     day: NDArray[np.int64] = times // _DAY
-    low = int(day.min())
-    present = np.bincount(day - low)
+    first = int(day.min())
+    present = np.bincount(day - first)
     midnight = np.zeros(len(present), np.int64)
     for number in np.flatnonzero(present).tolist():
-        midnight[number] = day_start(day_of_number(low + number + 1))
-    return (day + (times >= midnight[day - low])).astype(np.int32)
+        midnight[number] = day_start(day_of_number(first + number + 1))
+    return (day + (times >= midnight[day - first])).astype(np.int32)
+
+
+def _local_day(time: int) -> int:
+    day = time // _DAY
+    return day + (time >= day_start(day_of_number(day + 1)))
 
 
 def day_of_number(number: int) -> date:
@@ -223,4 +234,5 @@ def day_of_number(number: int) -> date:
 
 
 _DAY = 86_400_000_000
+_FEW_DAYS = 4  # so few midnights are compared one by one
 _EPOCH_DAY = EPOCH.toordinal()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from operator import attrgetter
 from types import MappingProxyType
@@ -99,7 +99,7 @@ class Reject:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Judged:
-    """Every well-formed report of a batch, usable or not: what it is judged by, and how (rule 22).
+    """Every report of a batch whose device can be told: what it is judged by, and how (rule 22).
 
     Attributes:
         device: ``int32[n]``, index into ``device_ids``.
@@ -129,13 +129,15 @@ class Decoded:
         fixes: the accepted ones, in the order of the messages.
         index: ``int64[len(fixes)]``, which message each fix came from, ascending.
         rejects: the others, ascending by ``index``.
-        judged: all that were well formed, in no particular order.
+        judged: all whose device can be told, in no particular order.
+        judged_index: ``int64[len(judged)]``, which message each of them came from.
     """
 
     fixes: Fixes
     index: NDArray[np.int64]
     rejects: list[Reject]
     judged: Judged
+    judged_index: NDArray[np.int64]
 
 
 def decode_positions(
@@ -156,7 +158,8 @@ def decode_positions(
         limits: what is unusable.
         traccar: whether Traccar's forward form is taken beside the project's own.
     """
-    parts, rejects = _decode(values, _position_shapes(values, traccar=traccar))
+    parts, malformed = _decode(values, _position_shapes(values, traccar=traccar))
+    rejects, lost = _of_devices(values, malformed, received, traccar=traccar)
     index = np.concatenate([part.index for part in parts])
     ids: list[str] = []
     times: list[object] = []
@@ -228,8 +231,80 @@ def decode_positions(
         device_ids=names,
     )
     # The names of rejected messages are dropped: they may be bad ones.
-    judged = Judged(device, time, time_ok, receipt, verdict, names)
-    return Decoded(select(fixes, good), index[good], rejects, judged)
+    judged, judged_index = _with_lost(Judged(device, time, time_ok, receipt, verdict, names), index, lost)
+    return Decoded(select(fixes, good), index[good], rejects, judged, judged_index)
+
+
+_Lost = list[tuple[Reject, int]]
+"""Rejects of reports that have a device but not all else, each with its receipt, microseconds."""
+
+
+def _of_devices(
+    values: Sequence[bytes | None],
+    malformed: Sequence[Reject],
+    received: NDArray[np.int64] | None,
+    *,
+    traccar: bool,
+) -> tuple[list[Reject], _Lost]:
+    """Names the devices of reports that are malformed elsewhere: they were heard, whatever they said.
+
+    So of a tracker that leaves its coordinates blank, or counts time in days, it is known that it reports.
+    """
+    rejects: list[Reject] = []
+    lost: _Lost = []
+    for item in malformed:
+        device_id, time, own = _named(values[item.index], traccar=traccar)
+        reject = item
+        if device_id is not None:
+            at = parse_time(time)
+            taken = at is not None and EARLIEST <= at < LATEST
+            reject = replace(item, device_id=device_id, time=at if taken else None)
+            record = np.array([UNKNOWN if received is None else received[item.index]], np.int64)
+            lost.append((reject, int(_earlier(_received([own]), record)[0])))
+        rejects.append(reject)
+    return rejects, lost
+
+
+def _named(value: bytes | None, *, traccar: bool) -> tuple[str | None, object, object]:
+    """The device of a report that could not be decoded, its time and its receipt, as far as it has them."""
+    try:
+        found: Any = msgspec.json.decode(value or b"")
+    except _FAILURES:
+        return None, None, None
+    if not isinstance(found, dict):
+        return None, None, None
+    device, position = found.get("device"), found.get("position")
+    if traccar and isinstance(device, dict) and isinstance(position, dict):
+        name, time, own = device.get("uniqueId"), position.get("fixTime"), position.get("serverTime")
+    else:
+        name, time, own = found.get("device_id"), found.get("time"), found.get("received")
+    return (name if isinstance(name, str) and not text_fault(name) else None), time, own
+
+
+def _with_lost(judged: Judged, index: NDArray[np.int64], lost: _Lost) -> tuple[Judged, NDArray[np.int64]]:
+    """What was judged, and which message each came from, with the reports that are malformed."""
+    if not lost:
+        return judged, index
+    rejects = [reject for reject, _ in lost]
+    names = tuple(dict.fromkeys([*judged.device_ids, *(str(reject.device_id) for reject in rejects)]))
+    code_of = {name: code for code, name in enumerate(names)}
+    more = Judged(
+        np.array([code_of[str(reject.device_id)] for reject in rejects], np.int32),
+        np.array([reject.time or 0 for reject in rejects], np.int64),
+        np.array([reject.time is not None for reject in rejects], np.bool_),
+        np.array([receipt for _, receipt in lost], np.int64),
+        np.array([REASONS.index(reject.reason) for reject in rejects], np.int8),
+        names,
+    )
+    both = Judged(
+        np.concatenate([judged.device, more.device]),
+        np.concatenate([judged.time, more.time]),
+        np.concatenate([judged.time_ok, more.time_ok]),
+        np.concatenate([judged.receipt, more.receipt]),
+        np.concatenate([judged.verdict, more.verdict]),
+        names,
+    )
+    return both, np.concatenate([index, np.array([reject.index for reject in rejects], np.int64)])
 
 
 def sensible(

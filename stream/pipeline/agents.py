@@ -4,6 +4,8 @@ Events come in, one transaction a batch is made of them by ``stream.store.ledger
 commit is written down step by step), and only then are they acknowledged. The batch is whatever came in while
 the last one was written: under light traffic a frame, under a backlog many.
 
+A stage that gathers is beside the others: what it writes nobody waits for.
+
 Nothing here may raise out of an agent's loop: Faust would acknowledge the event. A database that is away
 makes the worker wait, with growing pauses, and say so; what cannot be read goes to the dead letters.
 """
@@ -14,7 +16,6 @@ import asyncio
 import contextlib
 import logging
 import tempfile
-import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -23,7 +24,6 @@ from typing import TYPE_CHECKING, Any
 
 import faust
 import psycopg
-from kafka import KafkaAdminClient
 
 from stream import topics
 from stream.core import frames
@@ -45,8 +45,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-PATIENCE, REST_S = 50, 0.2
-"""How often Kafka is asked for a topic's id, and the pause between two questions, seconds."""
 WAITING_FRAMES = 64
 """Frames that may wait in memory for their transaction; the rest wait in Kafka."""
 
@@ -60,6 +58,7 @@ class Turn:
 
     settings: Settings
     stop: asyncio.Event
+    name: str = "patrol worker"
     thread: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "ledger"))
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     connection: Connection | None = None
@@ -85,7 +84,7 @@ class Turn:
 
     def _do(self, work: Callable[[Ledger], Counted]) -> Counted:
         if self.ledger is None:
-            self.connection = connect(self.settings.database, name="patrol worker")
+            self.connection = connect(self.settings.database, name=self.name)
             require(self.connection)
             if not self._agreed:
                 # Later a newer policy is noticed, and followed: only who begins has to say the same.
@@ -109,16 +108,10 @@ class Turn:
 
 def incarnation_of(settings: Settings, topic: str) -> str:
     """The topic's own id in Kafka: another one after it was deleted and made again."""
-    admin = KafkaAdminClient(bootstrap_servers=settings.kafka)
-    try:
-        # Just after a topic was made again, Kafka may have no answer yet.
-        for _ in range(PATIENCE):
-            if found := admin.describe_topics([topic])[0].get("topic_id"):
-                return str(found)
-            time.sleep(REST_S)
-    finally:
-        admin.close()
-    raise UnknownTopicError(f"Kafka has no id for the topic {topic}: run 'patrol init'")
+    found = topics.incarnations(settings.kafka, [topic])
+    if topic not in found:
+        raise UnknownTopicError(f"Kafka has no id for the topic {topic}: run 'patrol init'")
+    return found[topic]
 
 
 class UnknownTopicError(RuntimeError):
@@ -145,17 +138,32 @@ class Intake:
     async def work(self) -> None:
         """Makes transactions of what waits, until cancelled."""
         while True:
-            events = [await self._waiting.get()]
-            size = len(events[0][1].value or b"")
-            # 44 bytes a fix: what fits into one transaction.
-            while not self._waiting.empty() and size < self._desk.settings.batch_fixes * frames.FIX_BYTES:
-                events.append(self._waiting.get_nowait())
-                size += len(events[-1][1].value or b"")
+            events = await self._events()
             fresh = await self._fresh([event.message for _, event in events])
             if fresh and await self._desk.run(partial(self._batch, messages=fresh)) is None:
                 return
             for stream, event in events:
                 await stream.ack(event)
+
+    async def _events(self) -> list[tuple[Any, Any]]:
+        """What goes into the next transaction: at least one event, and no more than fits into it."""
+        settings, now = self._desk.settings, asyncio.get_running_loop().time
+        events = [await self._waiting.get()]
+        size, most = len(events[0][1].value or b""), settings.batch_fixes * frames.FIX_BYTES  # 44 bytes a fix
+        until = now() + (getattr(settings, self._stage.gathers) if self._stage.gathers else 0)
+        while size < most:
+            if self._waiting.empty():
+                if (left := until - now()) <= 0:
+                    break
+                try:
+                    async with asyncio.timeout(left):
+                        events.append(await self._waiting.get())
+                except TimeoutError:
+                    break
+            else:
+                events.append(self._waiting.get_nowait())
+            size += len(events[-1][1].value or b"")
+        return events
 
     async def _fresh(self, messages: Sequence[Any]) -> list[Any]:
         """Those not yet counted; that the topic is still the one on record is looked at first."""
@@ -195,13 +203,14 @@ class Worker:
     def __init__(self, settings: Settings, stop: asyncio.Event) -> None:
         self.app = build(settings)
         self.desk = Turn(settings, stop)
+        self.aside = Turn(settings, stop, "patrol worker: hear")
         self._settings = settings
         self._loop = asyncio.get_running_loop()
         self._elected = [errand.elect(settings) for errand in ERRANDS]
         self._out = {name: self._topic(name) for name in topics.OUT}
         self.tasks: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {}
         for stage in STAGES:
-            intake = Intake(stage, self.desk, self._broken)
+            intake = Intake(stage, self.aside if stage.gathers else self.desk, self._broken)
             self.app.agent(self._topic(stage.topic), name=stage.name, concurrency=1)(intake.agent)
             self.tasks[stage.name] = intake.work
         for errand, elected in zip(ERRANDS, self._elected, strict=True):
@@ -237,8 +246,9 @@ class Worker:
         sent.result()
 
     def close(self) -> None:
-        """Ends the ledger's thread and gives up every lock."""
+        """Ends the ledgers' threads and gives up every lock."""
         self.desk.close()
+        self.aside.close()
         for elected in self._elected:
             elected.close()
 

@@ -9,13 +9,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from stream import topics
-from stream.core import frames
+from stream.core import frames, heard_frames
 from stream.core.events import decode_duties, decode_states
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from stream.core.facts import Duty, Fixes, StateReport
+    from stream.core.heard_frames import HeardFrame
     from stream.store.ledger import Counted, Ledger, Offset
 
     Broken = Callable[[Any, str], None]
@@ -30,6 +31,17 @@ def fixes(ledger: Ledger, messages: list[Any], offsets: list[Offset], broken: Br
         except frames.FrameError as error:
             broken(message, str(error))
     return ledger.positions(frames.join(found), offsets)
+
+
+def heard(ledger: Ledger, messages: list[Any], offsets: list[Offset], broken: Broken) -> Counted:
+    """Heard frames → one transaction."""
+    found: list[HeardFrame] = []
+    for message in messages:
+        try:
+            found.append(heard_frames.decode(message.value or b""))
+        except frames.FrameError as error:
+            broken(message, str(error))
+    return ledger.heard(found, offsets)
 
 
 def bookings(ledger: Ledger, messages: list[Any], offsets: list[Offset], broken: Broken) -> Counted:

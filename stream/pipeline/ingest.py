@@ -15,6 +15,8 @@ from dataclasses import dataclass, field, replace
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+import kafka.errors
+import msgspec
 import numpy as np
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import (
@@ -28,7 +30,7 @@ from aiokafka.errors import (
 )
 
 from stream import topics
-from stream.core import frames
+from stream.core import frames, heard_frames
 from stream.core.events import Reason, Reject, UsableLimits, decode_duties, decode_positions, decode_states
 from stream.pipeline import dead_letters
 from stream.pipeline.dead_letters import LAST_MS
@@ -40,7 +42,9 @@ if TYPE_CHECKING:
     from aiokafka import ConsumerRecord
     from numpy.typing import NDArray
 
+    from stream.core.events import Decoded
     from stream.core.facts import Fixes
+    from stream.core.heard_frames import HeardFrame
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +53,7 @@ MAX_EVENT_BYTES: Final = 2**20
 
 _LINES_BYTES: Final = 2**19  # of one message of patrol.duties, more only for a single long event
 _MAX_FIXES: Final = 1_000_000  # held at once, some 50 MB: one request must not outgrow what a broker takes
+_MAX_HEARD: Final = 200_000  # reports of one heard frame, a megabyte or four
 _MAX_HELD: Final = 20_000  # messages held as they came: rejects and duty events
 _SMALL_LAG: Final = 1_000  # messages that wait in Kafka when there is no backlog
 _BACKLOG_FLUSHES: Final = 10  # under a backlog, frames grow for so many flush intervals
@@ -125,14 +130,16 @@ async def run(
        traffic 1 and 2 repeat for ``flush_interval_s``; under a backlog ten times as long, or until the frames
        are full.
     3. Fixes leave as frames, keyed by device; duty events as lines, keyed by officer; rejects unchanged as
-       dead letters.
+       dead letters; and how each position was judged, by its offset, as heard frames (rule 22).
     4. Every one of these is acknowledged by all in-sync replicas.
     5. The raw offsets are committed, of the partitions still owned.
 
     Killed before 5, the messages since the last commit come again, and their frames once more: facts are
-    sets, so nothing is counted twice. An offset is never committed before 4, so nothing is lost. When
-    partitions move to another process, 3 to 5 run before they go. When Kafka is away, everything held is
-    dropped, ``run`` waits with backoff until Kafka is back, and reads on from the committed offsets.
+    sets, and heard frames have offsets, so nothing is counted twice. For that, heard frames leave one after
+    another: of each partition, what comes before a message is in the same frame or an earlier one. An offset
+    is never committed before 4, so nothing is lost. When partitions move to another process, 3 to 5 run
+    before they go. When Kafka is away, everything held is dropped, ``run`` waits with backoff until Kafka is
+    back, and reads on from the committed offsets.
 
     Args:
         settings: where and how.
@@ -251,6 +258,7 @@ class _Batch:
     events: dict[tuple[str, int], list[bytes]] = field(default_factory=dict)
     kinds: Counter[str] = field(default_factory=Counter)
     rejects: list[tuple[ConsumerRecord, Reject]] = field(default_factory=list)
+    heard: list[HeardFrame] = field(default_factory=list)
     offsets: dict[TopicPartition, int] = field(default_factory=dict)
     oldest_ms: int = LAST_MS
 
@@ -276,6 +284,7 @@ class _Worker(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka is un
         self._batch = _Batch()
         self._positions: dict[TopicPartition, int] = {}
         self._partitions: dict[str, int] = {}
+        self._incarnations: dict[str, str] = {}
         self._settling = asyncio.Lock()
         self._failed = False
         names = {topic: topics.named(topic, settings.prefix) for topic in (*topics.RAW, *topics.INTERNAL)}
@@ -298,6 +307,10 @@ class _Worker(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka is un
                 if not self._batch.messages:
                     self._batch.began = heard
                 for partition, records in fetched.items():
+                    if records[0].offset < self._positions.get(partition, 0):
+                        # The topic was made again: what was read before belongs to the one before.
+                        await self._settle()
+                        self._incarnations.clear()
                     self._take(partition, records)
             elif now() - heard > _PROBE_S:
                 async with asyncio.timeout(_ACK_PATIENCE_S):
@@ -314,7 +327,8 @@ class _Worker(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka is un
             self._positions.pop(partition, None)
 
     async def on_partitions_assigned(self, assigned: Sequence[TopicPartition]) -> None:
-        """Nothing to prepare: everything needed is in Kafka."""
+        """Everything needed is in Kafka; a topic may have been made again meanwhile."""
+        self._incarnations.clear()
 
     def _lag(self) -> int:
         return sum(
@@ -354,6 +368,7 @@ class _Worker(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka is un
             batch.fix_count += len(decoded.fixes)
             batch.oldest_ms = min(batch.oldest_ms, int(received[received >= 0].min(initial=LAST_MS)))
             rejects = decoded.rejects
+            batch.heard.append(_heard(partition, records, decoded))
         else:
             rejects = self._take_events(topic, values)
         batch.rejects += [(records[reject.index], reject) for reject in rejects]
@@ -424,6 +439,7 @@ class _Worker(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka is un
         sent = await asyncio.gather(
             *(self._send_frame(partition, part, batch.oldest_ms) for partition, part in parts),
             *(self._send_lines(*key, values) for key, values in batch.events.items()),
+            self._send_heard(batch.heard),
             self._send_dead_letters(batch.rejects),
         )
         return sum(sent)
@@ -456,6 +472,39 @@ class _Worker(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka is un
                 for half in (lines[: len(lines) // 2], lines[len(lines) // 2 :]):
                     await self._send_lines(kind, partition, half)
         return 0
+
+    async def _send_heard(self, parts: list[HeardFrame]) -> int:
+        if not parts:
+            return 0
+        names = {span.topic for part in parts for span in part.spans}
+        if not names <= set(self._incarnations):
+            self._incarnations |= await asyncio.to_thread(self._ask_incarnations, sorted(names))
+        every = heard_frames.join(parts)
+        spans = tuple(
+            # A topic that is gone already has none: what was read of it is counted all the same.
+            msgspec.structs.replace(span, incarnation=self._incarnations.get(span.topic, ""))
+            for span in every.spans
+        )
+        await self._send_heard_frames(heard_frames.split(replace(every, spans=spans), _MAX_HEARD))
+        return 0
+
+    async def _send_heard_frames(self, parts: list[HeardFrame]) -> None:
+        """One after another: each is there before the next one leaves."""
+        for part in parts:
+            try:
+                await self._producer.send_and_wait(
+                    self._names[topics.HEARD], heard_frames.encode(part), partition=0
+                )
+            except _TOO_LARGE:
+                if len(part) <= 1:
+                    raise
+                await self._send_heard_frames(heard_frames.split(part, len(part) // 2))
+
+    def _ask_incarnations(self, names: list[str]) -> dict[str, str]:
+        try:
+            return topics.incarnations(self._settings.bootstrap, names)
+        except kafka.errors.KafkaError as failure:
+            raise NotReadyError(f"Kafka does not say the topics' ids: {failure}") from failure
 
     async def _send_dead_letters(self, rejects: list[tuple[ConsumerRecord, Reject]]) -> int:
         sends = [await self._send_dead_letter(record, reject) for record, reject in rejects]
@@ -507,6 +556,15 @@ class _Worker(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka is un
         except (CommitFailedError, IllegalStateError) as failure:
             # The group is being rebalanced. What is not committed is read again: more frames, same facts.
             log.info("offsets not committed, their messages come again: %s", failure)
+
+
+def _heard(partition: TopicPartition, records: Sequence[ConsumerRecord], decoded: Decoded) -> HeardFrame:
+    """How the messages that came from one raw partition were judged; the incarnation is asked for later."""
+    first, count = records[0].offset, len(records)
+    offset = np.arange(first, first + count)
+    if records[-1].offset >= first + count:  # Kafka has removed some in between
+        offset = np.fromiter((record.offset for record in records), np.int64, count)
+    return heard_frames.of_messages(decoded, offset, partition.topic, partition.partition)
 
 
 def _headers(record: ConsumerRecord, reject: Reject) -> list[tuple[str, bytes]]:

@@ -26,15 +26,17 @@ class Lag:
     Attributes:
         raw: on the raw topics, not yet in frames or dead letters.
         frames: on the internal topics, not yet in the database.
+        heard: of these, those that no figure depends on: what was heard, which gathers for a while.
     """
 
     raw: int
     frames: int
+    heard: int = 0
 
     @property
     def none(self) -> bool:
-        """Whether everything sent so far is counted."""
-        return self.raw == 0 and self.frames == 0
+        """Whether everything sent so far is in the figures."""
+        return self.raw == 0 and self.frames == self.heard
 
 
 class LagMeter:
@@ -71,7 +73,9 @@ class LagMeter:
             for (topic, partition, incarnation), offset in progress.offsets(connection).items()
             if (topic, incarnation) in present
         }
-        return Lag(raw, sum(max(0, end - counted.get(key, 0)) for key, end in ends.items()))
+        waiting = {key: max(0, end - counted.get(key, 0)) for key, end in ends.items()}
+        heard = topics.named(topics.HEARD, self._settings.topic_prefix)
+        return Lag(raw, sum(waiting.values()), waiting.get((heard, 0), 0))
 
     def _ends(self, names: tuple[str, ...]) -> dict[tuple[str, int], int]:
         consumer = self._consumer

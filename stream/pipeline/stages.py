@@ -40,6 +40,9 @@ class Stage:
         does: what becomes of the events.
         writes: tables, and topics, that a batch may change.
         run: makes one transaction of a batch: messages, and the offsets that they reach.
+        gathers: the setting that says for how many seconds messages gather for one transaction; such a stage
+            has a connection and a thread of its own, so that no other waits for it. Empty: it takes what is
+            there, in turn with the others.
     """
 
     name: str
@@ -47,6 +50,7 @@ class Stage:
     does: str
     writes: tuple[str, ...]
     run: Run
+    gathers: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +94,14 @@ STAGES: tuple[Stage, ...] = (
             topics.DEAD_LETTERS,
         ),
         batches.bookings,
+    ),
+    Stage(
+        "hear",
+        topics.HEARD,
+        "every PATROL_HEAR_S: how positions were judged → counts by device and day",
+        ("heard", "heard_offset", "device", "stay_end", "frame_offset", topics.DEAD_LETTERS),
+        batches.heard,
+        "hear_s",
     ),
 )
 

@@ -21,6 +21,8 @@ Bookings and states take the same path from step 7 on, after locking the devices
 everybody locks devices before officers, and both in the order of their keys, there is no deadlock; and
 because a booking locks the devices it allocates, a fix is never counted past a booking that is being written.
 
+What was heard (rule 22) is a transaction of its own, which none of these waits for (``heard``).
+
 Killed at any instant, the database holds all of a batch or nothing of it, and the frames come again. A frame
 counted twice changes nothing, since facts are sets. A worker that has lost a partition without knowing it yet
 still writes facts, but under the same locks, so it does no harm.
@@ -37,9 +39,10 @@ import psycopg
 from geo.matching.history import FOREVER
 from stream.core.columns import offsets
 from stream.core.stays import in_order, take
-from stream.store import bookings, doubts, duties, positions
+from stream.store import bookings, doubts, duties, heard, positions
 from stream.store.desk import Desk
 from stream.store.gathering import Batch, with_device
+from stream.store.schema import Lock, lock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -47,6 +50,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from stream.core.facts import Duty, Fixes, StateReport
+    from stream.core.heard_frames import HeardFrame
     from stream.store.duties import Changes
     from stream.store.schema import Connection
 
@@ -75,12 +79,14 @@ class Counted:
         repeated: fixes that were known.
         duties: bookings that changed what counts.
         states: states that were new.
+        heard: reports of positions, usable or not, that were not counted before.
     """
 
     fixes: int = 0
     repeated: int = 0
     duties: int = 0
     states: int = 0
+    heard: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -134,6 +140,17 @@ class Ledger:
         """
         passed = list(frames)
         return self._attempt(lambda: self._bookings(duties, states, passed))
+
+    def heard(self, found: Sequence[HeardFrame], frames: Iterable[Offset] = ()) -> Counted:
+        """Counts how positions were judged (rule 22), each message once, and records the frames.
+
+        It touches none of what the others write, and so waits for nobody but its like.
+
+        Raises:
+            psycopg.Error: the database refused or went away; nothing of it is written.
+        """
+        passed = list(frames)
+        return self._attempt(lambda: self._heard(found, passed))
 
     def recount(self, start: int) -> int:
         """Recounts all stays and slices from a time on from the facts, in the caller's transaction.
@@ -276,6 +293,17 @@ class Ledger:
             duties.count(self._desk, windows)
             self._record(frames)
         return Counted(duties=len(changed), states=len(new_states))
+
+    def _heard(self, found: Sequence[HeardFrame], frames: list[Offset]) -> Counted:
+        registry = self._desk.registry
+        registry.devices(
+            self._connection, sorted({name for frame in found for name in frame.rows.device_ids})
+        )
+        with self._connection.transaction():
+            lock(self._connection, Lock.HEARD)
+            reports = heard.count(self._connection, found, registry)
+            self._record(frames)
+        return Counted(heard=reports)
 
     def _record(self, frames: Iterable[Offset]) -> None:
         """Step 10: within one incarnation an offset only rises; a topic made again starts afresh."""

@@ -39,6 +39,8 @@ class Lock(IntEnum):
     """Of the worker that judges doubts over and over."""
     DOUBTS = 0x7061_7472_000B
     """Held while doubts are judged, so that what was read first is written first."""
+    HEARD = 0x7061_7472_000C
+    """Held to the end of a transaction that counts what was heard: what it adds to is read before."""
 
 
 SESSION: Mapping[str, Any] = {"autocommit": True, "options": "-c timezone=UTC"}

@@ -28,6 +28,7 @@ from stream.web.boundaries.published import Boundaries
 from stream.web.live import acknowledging
 from stream.web.live import routes as live
 from stream.web.live.pulse import Pulse
+from stream.web.live.quality import LiveQuality
 from stream.web.months import residents
 from stream.web.problems import ProblemError, ProblemJson
 from stream.web.weeks import routes as weeks
@@ -78,6 +79,7 @@ def create_app(settings: Settings, *, now: Clock = wall) -> FastAPI:
     pool = Pool(settings)
     boundaries = Boundaries(pool)
     pulse = Pulse(settings, pool, now)
+    trust = LiveQuality(pulse, boundaries)
     desk = jobs.Jobs(settings, pool, now)
     shelf = Shelf(settings, pool, now)
 
@@ -102,8 +104,8 @@ def create_app(settings: Settings, *, now: Clock = wall) -> FastAPI:
     app.add_middleware(pages.Heads)
     app.add_middleware(pages.Guard, tiles=settings.basemap)
     app.include_router(features.router(boundaries, now))
-    app.include_router(health.router(boundaries, pulse, now))
-    app.include_router(live.router(pulse, boundaries))
+    app.include_router(health.router(boundaries, pulse, trust, now))
+    app.include_router(live.router(pulse, boundaries, trust))
     app.include_router(acknowledging.router(pulse))
     app.include_router(publishing.router(desk))
     app.include_router(weeks.router(shelf))

@@ -16,9 +16,12 @@ from prometheus_client.registry import Collector
 
 from geo.matching.history import FOREVER
 from stream.clock import chosen
+from stream.core.events import REASONS
 from stream.core.facts import SECOND
 from stream.core.json_types import Seconds, Time, when
 from stream.core.live.alerts import KINDS
+from stream.core.quality.findings import DEVICE
+from stream.store.reading.quality import LIVE
 from stream.store.schema import SchemaError
 from stream.web.answering import answer
 from stream.web.description import operation
@@ -31,6 +34,7 @@ if TYPE_CHECKING:
     from stream.clock import Clock
     from stream.web.boundaries.published import Boundaries
     from stream.web.live.pulse import Counts, Moment, Pulse
+    from stream.web.live.quality import LiveQuality, QualityJson
 
 
 class HealthJson(msgspec.Struct):
@@ -47,7 +51,7 @@ class ReadyJson(msgspec.Struct):
     age_s: Seconds | None
 
 
-def router(boundaries: Boundaries, pulse: Pulse, now: Clock) -> APIRouter:
+def router(boundaries: Boundaries, pulse: Pulse, trust: LiveQuality, now: Clock) -> APIRouter:
     """The paths that machines look at."""
     routes = APIRouter(tags=["health"])
 
@@ -66,7 +70,7 @@ def router(boundaries: Boundaries, pulse: Pulse, now: Clock) -> APIRouter:
     @routes.get("/metrics", **operation("metrics", "Counts for Prometheus", str, media="text/plain"))
     async def metrics() -> Response:
         registry = CollectorRegistry()  # of this asking: what is told was read for it
-        registry.register(await told(pulse))
+        registry.register(await told(pulse, trust))
         return Response(generate_latest(registry), media_type=CONTENT_TYPE_PLAIN_0_0_4)
 
     return routes
@@ -80,11 +84,13 @@ class Told(Collector):
         counts: of the pulse.
         moment: what was read; None where the database does not answer.
         up: whether it is of now.
+        worth: what the facts behind it are worth; None where the database does not answer.
     """
 
     counts: Counts
     moment: Moment | None
     up: bool
+    worth: QualityJson | None = None
 
     def collect(self) -> Iterator[Metric]:
         """The metrics, as deploy/README.md lists them."""
@@ -116,12 +122,44 @@ class Told(Collector):
         for kind in KINDS:
             alerts.add_metric([kind], ringing[kind])
         yield alerts
+        yield GaugeMetricFamily(
+            "patrol_doubtful_seconds", "Duty time whose facts contradict each other.", force.doubtful_s
+        )
+        if self.worth is not None:
+            yield from _worth(self.worth)
 
 
-async def told(pulse: Pulse) -> Told:
+def _worth(worth: QualityJson) -> Iterator[Metric]:
+    heard, found = worth.heard, worth.findings
+    yield GaugeMetricFamily("patrol_positions_heard", "Positions heard, usable or not.", heard.reports)
+    rejected = GaugeMetricFamily(
+        "patrol_positions_rejected", "Positions that could not be used.", labels=["reason"]
+    )
+    for reason in REASONS:
+        rejected.add_metric([reason], heard.rejected.get(reason, 0))
+    yield rejected
+    for name, text, kind in (
+        ("wrong_clock", "Booked devices whose clock is wrong.", "clock_offset"),
+        ("never_heard", "Booked devices that were never heard.", "never_heard"),
+    ):
+        devices = {row.id for row in found if row.finding == kind and row.scope == DEVICE}
+        yield GaugeMetricFamily(f"patrol_devices_{name}", text, len(devices))
+    kinds = Counter(row.finding for row in found)
+    findings = GaugeMetricFamily("patrol_findings", "Findings about the facts.", labels=["finding"])
+    for kind in LIVE:
+        findings.add_metric([kind], kinds[kind])
+    yield findings
+
+
+async def told(pulse: Pulse, trust: LiveQuality) -> Told:
     """What there is to tell now."""
     try:
         moment = await pulse.now()
     except (psycopg.Error, SchemaError):
         return Told(pulse.counts, None, up=False)
-    return Told(pulse.counts, moment, up=moment.fresh is not pulse.failed)
+    if moment.fresh is pulse.failed:
+        return Told(pulse.counts, moment, up=False)
+    try:
+        return Told(pulse.counts, moment, up=True, worth=await trust.now())
+    except (psycopg.Error, SchemaError):
+        return Told(pulse.counts, moment, up=True)

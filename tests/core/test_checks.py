@@ -654,7 +654,7 @@ def test_a_check_apart_ends_within_its_memory(tmp_path: Path) -> None:
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="time can be limited on Linux only")
 def test_a_check_apart_ends_within_its_time(tmp_path: Path) -> None:
     """Areas whose check needs more time than there may be get one error that says so, and what to do."""
-    checked = apart.check_apart(_combs(tmp_path), Kind.NEIGHBOURHOOD, limits=ReadingLimits(seconds=2))
+    checked = check_apart(_combs(tmp_path), Kind.NEIGHBOURHOOD, limits=ReadingLimits(seconds=2))
     [found] = checked.findings
     assert found.code == "unreadable"
     assert "cannot be checked within" in found.text

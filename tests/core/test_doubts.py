@@ -21,6 +21,7 @@ from tests.clean_shifts import clean_shift
 from tests.doubtful_worlds import (
     FAULTS,
     HOUR,
+    METRE_NORTH,
     MINUTE,
     OPENING,
     SOUTH,
@@ -450,6 +451,67 @@ def test_faults_put_into_clean_tracks_are_told_by_name(seed: int) -> None:
         found = device_doubts(fixes, Policies())
         assert found.kind.tolist().count(kind) == len(found) > 0
         assert device_doubts(in_order(columns(track)), Policies()).kind.tolist() == []
+
+
+ELSEWHERE = {"frozen by its car": (2300.0, 2300.0, 300.0), "apart": (4500.0, 1500.0, 800.0)}
+"""Where a car drives meanwhile: in the same patch, or in the other one; metres, and the circle's radius."""
+
+
+@many(60)
+@given(
+    seeds,
+    st.sampled_from(["shared", "frozen", "frozen by its car", "two devices", "apart"]),
+    st.integers(10, 60),
+    st.integers(40, 90),
+    st.integers(20, 60),
+)
+def test_one_fault_in_a_clean_world_is_told_by_name(
+    seed: int, fault: str, after_min: int, minutes: int, step_s: int
+) -> None:
+    """A crew with nothing wrong, and an officer with one fault: that kind, duty, device and time, no other.
+
+    Each kind of rule 21 by itself, at random times, lengths and intervals of reporting.
+    """
+    world, end, step = doubtful_world(seed), OPENING + 3 * HOUR, step_s * SECOND
+    reports = [item for item in world.reports if item.device_id not in ("R3", "V2")]
+    booked = [item for item in world.booked if item.officer_id != "O3"]
+    booked.append(duty("D3", "O3", OPENING, end, "R3", "V2"))
+    walk = moving("R3", OPENING, end, circle((700.0, 700.0), 300, 1.4), step=step)
+    assert Counted([*reports, *walk], booked).rows() == []
+    opens, closes = OPENING + after_min * MINUTE, OPENING + (after_min + minutes) * MINUTE
+    within = [item for item in walk if opens <= item.time <= closes]
+    first, last = within[0].time, within[-1].time
+    if fault in ELSEWHERE:
+        *centre, radius = ELSEWHERE[fault]
+        reports += moving("V2", first, last, circle((centre[0], centre[1]), radius, 9.0), step=step)
+    if fault.startswith("frozen"):
+        speed = 4.0 if fault == "frozen" else None
+        stuck = [item._replace(lon=within[0].lon, lat=within[0].lat, speed_mps=speed) for item in within]
+        walk = [item for item in walk if not opens <= item.time <= closes] + stuck
+    elif fault == "two devices":
+        north = (
+            30 * step_s * METRE_NORTH
+        )  # 60 m/s to and fro: faster is unknown, and nothing is decided by it
+        walk += [item._replace(time=item.time + step // 2, lat=item.lat + north) for item in within]
+    elif fault == "shared":
+        booked.append(duty("D9", "O9", OPENING, end, Allocation("R3", "radio", opens, closes)))
+    rows = Counted([*reports, *walk], booked).rows()
+    wanted = {
+        "shared": [
+            Row("D3", opens, closes, "shared_radio", "R3", "O9"),
+            Row("D9", opens, closes, "shared_radio", "R3", "O3"),
+        ],
+        "frozen": [Row("D3", first, last, "frozen", "R3", "")],
+        "frozen by its car": [Row("D3", first, last, "frozen", "R3", "V2")],
+        "apart": [Row("D3", first, last, "apart", "R3", "V2")],
+    }
+    if fault == "two devices":
+        [row] = rows
+        assert row[3:] == ("two_devices", "R3", "")
+        assert first <= row.start <= first + 2 * step
+        assert last - step <= row.end <= last + step
+    else:
+        assert sorted(rows) == sorted(wanted[fault])
 
 
 def test_a_clean_shift_with_real_trackers_gives_hardly_any_doubt() -> None:

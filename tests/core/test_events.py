@@ -740,9 +740,16 @@ def test_a_doubted_position_proves_that_the_device_was_heard() -> None:
         _message(lon=200),
         _forwarded(outdated=True),
         b"{}",
+        _message(lat=None),
+        _message(lon="-1,14"),
+        _message(time=45_000.5),
+        _message(device_id=17),
+        _forwarded(latitude="52.6"),
     ]
-    rejects = decode_positions(values, None, limits=LIMITS, traccar=True).rejects
+    found = decode_positions(values, None, limits=LIMITS, traccar=True)
+    rejects = found.rejects
     second = AT - AT % SECOND
+    assert sorted(found.judged_index.tolist()) == [0, 1, 2, 3, 4, 6, 7, 8, 10]
     assert [(r.device_id, r.time) for r in rejects] == [
         ("r1", AT),
         (None, AT),
@@ -750,4 +757,9 @@ def test_a_doubted_position_proves_that_the_device_was_heard() -> None:
         ("r1", AT),
         ("FX12ABC", second),
         (None, None),
+        ("r1", AT),
+        ("r1", AT),
+        ("r1", None),
+        (None, None),
+        ("FX12ABC", second),
     ]

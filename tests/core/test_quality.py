@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -59,9 +60,9 @@ def reports(draw: st.DrawFn) -> dict[str, Any]:
     )
     event: dict[str, Any] = {
         "device_id": draw(st.sampled_from(["R1", "R2", "ä,1", '"'])),
-        "time": draw(st.sampled_from([text(time)] * 9 + ["yesterday", time // 1000])),
+        "time": draw(st.sampled_from([text(time)] * 9 + ["yesterday", time // 1000, 45_984.5])),
         "lon": draw(st.sampled_from([-1.18, -1.17, -1.16, 0.0, 181.0])),
-        "lat": draw(st.sampled_from([52.61, 52.62, 0.0])),
+        "lat": draw(st.sampled_from([52.61, 52.62, 0.0, 52.61, 52.62, 0.0, None, "52,61"])),
         "error_m": draw(st.sampled_from([None, 5.0, 200.0, 200.5])),
     }
     if late is not None:
@@ -413,6 +414,62 @@ def journey(times: Sequence[int]) -> Shift:
     return shift
 
 
+DOUBTED: dict[str, tuple[str, Callable[[dict[str, Any]], dict[str, Any]]]] = {
+    "not valid": ("not_a_fix", lambda event: {"valid": False}),
+    "outdated": ("not_a_fix", lambda event: {"valid": True, "outdated": "1"}),
+    "a negative error": ("not_a_fix", lambda event: {"error_m": -1}),
+    "Unix seconds": ("bad_value", lambda event: {"time": micros(event["time"]) // SECOND}),
+    "a spreadsheet's days": ("bad_value", lambda event: {"time": micros(event["time"]) / 86_400e6 + 25_569}),
+    "1,024 weeks early": (
+        "too_old",
+        lambda event: {"time": text(micros(event["time"]) - 1024 * 7 * 86_400 * SECOND)},
+    ),
+    "2,048 weeks early": (
+        "bad_value",
+        lambda event: {"time": text(micros(event["time"]) - 2048 * 7 * 86_400 * SECOND)},
+    ),
+    "0 and 0": ("zero_position", lambda event: {"lon": 0.0, "lat": 0}),
+    "no coordinates": ("missing_field", lambda event: {"lon": None, "lat": None}),
+    "blank coordinates": ("bad_value", lambda event: {"lon": "", "lat": ""}),
+    "decimal commas": ("bad_value", lambda event: {"lat": str(event["lat"]).replace(".", ",")}),
+    "an error in words": ("bad_value", lambda event: {"error_m": "n/a"}),
+}
+"""What is done to a report, and the reason for which it must be rejected."""
+
+
+@many(40)
+@given(clean_shifts(), st.sampled_from(sorted(DOUBTED)), st.integers(1, 40))
+def test_unusable_reports_are_told_of_their_device(shift: Shift, kind: str, count: int) -> None:
+    """Reports that the tracker doubts, or with times in other units, are told by device, reason and number.
+
+    Nothing is told of any other device, and figures are those without these reports.
+    """
+    name, (reason, spoil) = ids_of(shift)[0], DOUBTED[kind]
+    gone = set(sorted({event["time"] for event in shift.of(name)}, key=micros)[5 : 5 + count])
+    wrong = [event for event in shift.of(name) if event["time"] in gone]
+    others = replace(shift, positions=[event for event in shift.positions if event not in wrong])
+    for event in wrong:
+        event.update(spoil(event))
+    found = shift.account()
+    rows = told(found, "rejected")
+    assert {(row.id, row.detail) for row in rows if row.scope == DEVICE} == {(name, reason)}
+    assert sum(row.count for row in rows if row.scope == DEVICE) == len(wrong)
+    assert found.figures == others.account().figures
+
+
+@many(20)
+@given(clean_shifts(), st.floats(1.0, 20.0))
+def test_a_device_far_from_the_force_is_told(shift: Shift, degrees: float) -> None:
+    """A device that reports from far north of all areas is told, and no other is."""
+    name = ids_of(shift)[-1]
+    for event in shift.of(name):
+        event["lat"] += degrees
+    found = shift.account()
+    assert {row.id for row in told(found, "far_from_force")} == {name}
+    [line] = [line for line in warnings(found.quality) if repr(name) in line and "km" in line]
+    assert line
+
+
 @pytest.mark.parametrize("every", [2, 3, 20])
 def test_a_device_that_mostly_jumps_is_told(every: int) -> None:
     """Where over a quarter of a device's positions are ignored as jumps, that is said; of a few it is not."""
@@ -534,17 +591,17 @@ def test_a_device_that_no_duty_names_is_named(shift: Shift, count: int) -> None:
     assert any("'SPARE', which no duty names" in line for line in warnings(found.quality))
 
 
-@many(20)
-@given(clean_shifts())
-def test_a_device_of_which_nothing_can_be_used_is_named(shift: Shift) -> None:
+@many(30)
+@given(clean_shifts(), st.sampled_from(sorted(DOUBTED)))
+def test_a_device_of_which_nothing_can_be_used_is_named(shift: Shift, kind: str) -> None:
     """A device that was heard, but never with a usable position, is told apart from one never heard."""
     assume(len(shift.duties) > 1)
-    mine = shift.of(ids_of(shift)[0])
+    mine, (reason, spoil) = shift.of(ids_of(shift)[0]), DOUBTED[kind]
     for event in mine:
-        event["lon"] = event["lat"] = 0
+        event.update(spoil(event))
     found = shift.account()
     [row] = told(found, "none_usable")
-    assert (row.count, row.detail) == (len(mine), f"{len(mine)} zero_position")
+    assert (row.count, row.detail) == (len(mine), f"{len(mine)} {reason}")
     assert ids_of(shift)[0] not in {item.id for item in told(found, "never_heard")}
 
 

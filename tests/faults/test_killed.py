@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from tests.shell.doubted import assert_doubts, assert_letters, await_judged, doubted_facts
 from tests.shell.pipeline import (
     INGEST,
     WORKER,
@@ -16,7 +17,6 @@ from tests.shell.pipeline import (
     assert_same,
     bootstrap_of,
     both,
-    demo_facts,
     offline,
 )
 
@@ -26,7 +26,14 @@ if TYPE_CHECKING:
 
 KILLS = 20
 STARTING, SENT, TAKEN, WRITING, COUNTED = "starting", "sent", "taken", "writing", "counted"
+JUDGING = "judging"
+HEARING = "hearing"
 
+HEARD = "select coalesce(sum(next_offset), 0) from heard_offset"
+HEARS = (
+    "select count(*) from pg_stat_activity where application_name = 'patrol worker: hear' "
+    "and datname = current_database() and backend_xid is not null"
+)
 WRITES = (
     "select count(*) from pg_stat_activity "
     "where application_name = 'patrol worker' and datname = current_database() and backend_xid is not null"
@@ -45,7 +52,8 @@ class Kill:
     Attributes:
         victims: processes killed together.
         when: just started; messages just sent; ingest has settled some; the worker's transaction has written;
-            the worker has counted some.
+            that of what was heard has; the worker has counted some; it has taken duties to judge their
+            doubts, and not judged them yet.
     """
 
     victims: tuple[str, ...]
@@ -65,6 +73,8 @@ def plan(seed: int) -> list[Kill]:
         Kill((WORKER,), WRITING),
         Kill((WORKER,), WRITING),
         Kill((WORKER,), COUNTED),
+        Kill((WORKER,), JUDGING),
+        Kill((WORKER,), HEARING),
         Kill((INGEST, WORKER), SENT),
         Kill((INGEST, WORKER), COUNTED),
     ]
@@ -85,14 +95,17 @@ def bootstrap(broker: str, request: pytest.FixtureRequest) -> str:
 def test_killed_processes_lose_nothing_and_count_nothing_twice(
     bootstrap: str, database: str, tmp_path: Path
 ) -> None:
-    """Ingest and worker, killed twenty times while messages flow: the tables are those of the files."""
-    facts = demo_facts(tmp_path)
+    """Killed twenty times while contradicting facts flow: the files' tables and doubts, each letter once."""
+    doubted = doubted_facts(tmp_path)
+    facts = doubted.facts
+    messages = sorted(facts.messages, key=lambda message: message.stamp)
+    corrections = [message for message in messages if message.stamp == facts.until]
+    early = messages[: -len(corrections)]
     kills = plan(seed=1)
     portions = [
-        [facts.messages[at] for at in part.tolist()]
-        for part in np.array_split(np.arange(len(facts.messages)), KILLS + 1)
+        [early[at] for at in part.tolist()] for part in np.array_split(np.arange(len(early)), KILLS + 1)
     ]
-    with Pipeline(bootstrap, database, tmp_path, batch_fixes=100) as pipeline:
+    with Pipeline(bootstrap, database, tmp_path, batch_fixes=100, doubt_s=0.1) as pipeline:
         pipeline.load_areas(facts)
         for kill, portion in zip(kills, portions, strict=False):
             reached = moment(pipeline, kill)
@@ -102,13 +115,23 @@ def test_killed_processes_lose_nothing_and_count_nothing_twice(
             for victim in kill.victims:
                 pipeline.start(victim)
         pipeline.post(portions[-1])
-        pipeline.settle()
-        assert_same(pipeline.export(facts.until), offline(facts, tmp_path / "offline"))
+        await_judged(pipeline)
+        # What is corrected last is all that is due: nothing else would have it judged after the kill.
+        pipeline.post(corrections)
+        pipeline.wait(moment(pipeline, Kill((WORKER,), JUDGING)), "the last duties are judged", rest_s=0)
+        pipeline.kill(WORKER)
+        pipeline.start(WORKER)
+        await_judged(pipeline)
+        wanted = offline(facts, tmp_path / "offline")
+        assert_doubts(pipeline, wanted)
+        assert_same(pipeline.export(facts.until), wanted)
+        assert_letters(pipeline, messages, doubted.unusable)
 
 
 def moment(pipeline: Pipeline, kill: Kill) -> Callable[[], bool]:
     """Tells whether the moment for a kill has come, asked again and again from now on."""
     settled, counted, connected = pipeline.settled(), pipeline.counted(), pipeline.ask(CONNECTED)
+    heard = pipeline.ask(HEARD)
     match kill.when:
         case "starting":
             pipeline.kill(*kill.victims)
@@ -124,5 +147,13 @@ def moment(pipeline: Pipeline, kill: Kill) -> Callable[[], bool]:
         case "writing":
             # A transaction may be too short to be seen: then what it has counted is.
             return lambda: pipeline.ask(WRITES) > 0 or pipeline.counted() > counted
+        case "judging":
+            # As short: then all that was counted has been judged.
+            return lambda: (
+                pipeline.ask("select count(*) from doubt_due where taken") > 0
+                or (pipeline.counted() > counted and not pipeline.ask("select count(*) from doubt_due"))
+            )
+        case "hearing":
+            return lambda: pipeline.ask(HEARS) > 0 or pipeline.ask(HEARD) > heard
         case _:
             return lambda: pipeline.counted() > counted

@@ -23,7 +23,7 @@ Row = tuple[str, str, str, int, "int | None", str]
 
 
 class Report(NamedTuple):
-    """A well-formed report; its own time, if it can be read, and its receipt, if it is known."""
+    """A report of a device; its own time, if it can be read, and its receipt, if it is known."""
 
     device: str
     time: int | None
@@ -39,7 +39,7 @@ def recount(lines: list[bytes]) -> list[Row]:
     delays: dict[tuple[str, str], list[int]] = defaultdict(list)
     taken: Counter[tuple[str, str]] = Counter()
     for report in reports:
-        by_time = report.time is not None and report.reason not in {"in_future", "too_old"}
+        by_time = report.time is not None and report.reason not in {"in_future", "too_old", "bad_value"}
         day = _day(report.time if by_time else report.receipt)
         if report.reason:
             rejected[report.device, day, report.reason] += 1
@@ -83,11 +83,9 @@ def _read(lines: list[bytes]) -> tuple[list[Report], set[tuple[str, int]]]:
             event = json.loads(line)
         except ValueError:
             continue
-        if not isinstance(event, dict) or any(
-            name not in event for name in ("device_id", "time", "lon", "lat")
-        ):
+        if not isinstance(event, dict) or "device_id" not in event:
             continue
-        time, receipt = _time(event["time"]), _time(event.get("received"))
+        time, receipt = _time(event.get("time")), _time(event.get("received"))
         receipt = None if receipt is not None and receipt < 0 else receipt
         reason = _reason(event, time, receipt)
         reports.append(Report(event["device_id"], time, receipt, reason))
@@ -97,7 +95,9 @@ def _read(lines: list[bytes]) -> tuple[list[Report], set[tuple[str, int]]]:
 
 
 def _reason(event: dict[str, Any], time: int | None, receipt: int | None) -> str:
-    if time is None:
+    if any(event.get(name) is None for name in ("time", "lon", "lat")):
+        return "missing_field"
+    if time is None or isinstance(event["lat"], str):
         return "bad_value"
     if abs(event["lon"]) > 180 or abs(event["lat"]) > 90:
         return "out_of_range"

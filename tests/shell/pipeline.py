@@ -32,11 +32,15 @@ from stream import topics
 from stream.cli import patrol
 from stream.cli.serve import initialise
 from stream.core.calendar import parse_time, rfc3339
+from stream.core.events import decode_positions
 from stream.core.facts import SECOND
+from stream.core.policy import Policies, limits
+from stream.core.quality.heard import NO_DAY, Heard, heard
 from stream.pipeline.lag import LagMeter
 from stream.pipeline.processes import start
 from stream.settings import Settings
 from stream.simulate import TOPICS, demo_force, simulate
+from stream.store.heard import LAST_DAY, heard_between
 from stream.store.schema import connect
 from tests.shell.stored import assert_consistent
 
@@ -205,10 +209,12 @@ class Pipeline:
             clock="events",
             session_s=1.0,
             publish_s=0.2,
+            hear_s=0.1,
         )
         self.settings = replace(usual, **changes)
         self.folder = folder
         self.sent = 0
+        self.posted: list[Message] = []
         self._logs: dict[str, Path] = {part: folder / f"{part}.log" for part in (INGEST, WORKER)}
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._open = contextlib.ExitStack()
@@ -326,10 +332,16 @@ class Pipeline:
                     raise AssertionError(f"{part} ended with exit code {process.wait(rest_s)}")
 
     def settle(self) -> None:
-        """Waits until everything sent is counted, and looks whether the tables agree with each other."""
+        """Waits until everything sent is counted, and looks whether the tables agree with each other.
+
+        What was heard is what was sent, each message once.
+        """
         self.wait(self.taken, f"all {self.sent} messages taken by ingest")
         self.wait(lambda: self._meter.measure(self.connection).none, "everything sent is counted")
         assert_consistent(self.connection)
+        self.wait(lambda: not self._meter.measure(self.connection).heard, "what was heard is counted")
+        found, wanted = heard_between(self.connection, NO_DAY, LAST_DAY), heard_of(self.posted)
+        assert heard_rows_of(found) == heard_rows_of(wanted)
 
     def taken(self) -> bool:
         """Whether ingest has settled everything sent."""
@@ -346,7 +358,9 @@ class Pipeline:
 
     def counted(self) -> int:
         """How many frames the worker has counted."""
-        return self.ask("select coalesce(sum(next_offset), 0) from frame_offset")
+        return self.ask(
+            "select coalesce(sum(next_offset), 0) from frame_offset where topic not like '%patrol.heard'"
+        )
 
     def ask(self, query: str) -> int:
         """One number from the database."""
@@ -376,15 +390,17 @@ class Pipeline:
                 await self._hand_over(producer, messages)
 
         asyncio.run(work())
-        self.sent += len(messages)
+        self._count(messages)
 
     def post_around(self, messages: Sequence[Message], event: Callable[[], None]) -> None:
-        """Sends messages with one producer; between two halves something happens to the broker."""
+        """Sends messages, each once; between two halves something happens to the broker."""
         half = len(messages) // 2
         begun = threading.Event()
 
         async def work() -> None:
-            async with AIOKafkaProducer(bootstrap_servers=self.settings.kafka, **PRODUCER) as producer:
+            async with AIOKafkaProducer(
+                bootstrap_servers=self.settings.kafka, enable_idempotence=True, **PRODUCER
+            ) as producer:
                 await self._hand_over(producer, messages[:half])
                 begun.set()
                 await self._hand_over(producer, messages[half:])
@@ -395,7 +411,11 @@ class Pipeline:
             begun.wait()
             event()
             sending.result()
+        self._count(messages)
+
+    def _count(self, messages: Sequence[Message]) -> None:
         self.sent += len(messages)
+        self.posted += messages
 
     async def _hand_over(self, producer: AIOKafkaProducer, messages: Sequence[Message]) -> None:
         """As outside systems do it: each message by itself, stamped with its time."""
@@ -468,6 +488,30 @@ class Pipeline:
         self._open.close()
         for name in ("connection", "_meter", "_admin"):
             self.__dict__.pop(name, None)
+
+
+def heard_of(messages: Sequence[Message]) -> Heard:
+    """What is heard of messages that each come once, under the rules' own settings (rule 22)."""
+    parts = []
+    for topic in (topics.RADIO_POSITIONS, topics.VEHICLE_POSITIONS):
+        mine = [message for message in messages if message.topic == topic]
+        decoded = decode_positions(
+            [message.value for message in mine],
+            np.array([message.stamp // 1000 * 1000 for message in mine], np.int64),
+            limits=limits(Policies()),
+            traccar=topic == topics.VEHICLE_POSITIONS,
+        )
+        parts.append(heard(decoded.judged))
+    return Heard.joined(parts)
+
+
+def heard_rows_of(found: Heard) -> list[tuple[object, ...]]:
+    """Columns → rows with the devices' names, in order."""
+    columns = (found.device, found.day, found.verdict, found.delay, found.count)
+    return [
+        (found.device_ids[device], *rest)
+        for device, *rest in zip(*(column.tolist() for column in columns), strict=True)
+    ]
 
 
 def keyed(messages: Iterable[Message], key: Callable[[], bytes]) -> list[Message]:

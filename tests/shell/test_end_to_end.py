@@ -22,6 +22,7 @@ from stream.core.facts import SECOND
 from stream.core.policy import Policies
 from stream.embedded import EmbeddedDatabase
 from stream.store.reading.live import newest_event
+from tests.shell.doubted import assert_doubts, assert_letters, await_judged, doubted_facts
 from tests.shell.kafka import RealKafka
 from tests.shell.pipeline import (
     INGEST,
@@ -244,6 +245,37 @@ def test_a_simulated_shift_is_counted_live_as_from_files(
     facts = demo_facts(tmp_path)
     with Pipeline(bootstrap, database, tmp_path, batch_fixes=500) as pipeline:
         live_equals_offline(facts, pipeline, tmp_path, seed=4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("broker", ["embedded_broker"])
+@pytest.mark.parametrize(
+    ("seed", "portions", "last"), [(1, 3, topics.DUTY_BOOKINGS), (2, 30, topics.RADIO_POSITIONS)]
+)
+def test_contradicting_facts_are_judged_alike_in_any_order(
+    bootstrap: str, database: str, tmp_path: Path, seed: int, portions: int, last: str
+) -> None:
+    """One world in two orders and cuts, a tenth doubled: the same tables, doubts and dead letters.
+
+    What comes last comes one by one when all the rest has been judged: bookings, or positions.
+    """
+    doubted = doubted_facts(tmp_path)
+    facts, chance = doubted.facts, random.Random(seed)
+    messages = [*facts.messages, *chance.sample(facts.messages, len(facts.messages) // 10)]
+    chance.shuffle(messages)
+    messages = keyed(messages, lambda: str(chance.randrange(1000)).encode())
+    singly = [message for message in messages if message.topic == last][:20]
+    wanted = offline(facts, tmp_path / "offline")
+    with Pipeline(bootstrap, database, tmp_path, batch_fixes=20 * portions, doubt_s=0.1) as pipeline:
+        pipeline.load_areas(facts)
+        pipeline.send([message for message in messages if message not in singly], portions=portions)
+        for message in singly:
+            await_judged(pipeline)
+            pipeline.send([message])
+        await_judged(pipeline)
+        assert_doubts(pipeline, wanted)
+        assert_same(pipeline.export(facts.until), wanted)
+        assert_letters(pipeline, messages, doubted.unusable)
 
 
 # ── What cannot be used ───────────────────────────────────────────────────────────────────────────────────

@@ -14,13 +14,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import NewTopic
 
 from stream import topics
-from stream.core import frames
-from stream.core.events import Reason, UsableLimits, decode_duties, decode_states
+from stream.core import frames, heard_frames
+from stream.core.events import Reason, UsableLimits, decode_duties, decode_positions, decode_states
+from stream.core.quality.heard import Heard, heard
 from stream.embedded import EmbeddedBroker, free_port
 from stream.pipeline.ingest import MAX_EVENT_BYTES, IngestProgress, IngestSettings, run
 from tests import messages as examples
@@ -128,6 +130,26 @@ class World:
             found.update(zip(names, (fixes.time // 1_000_000).tolist(), strict=True))
         return found
 
+    async def assert_heard(self) -> None:
+        """Counted in the order of the topic, heard frames say how each message was judged, each once."""
+        parts = []
+        for topic in (topics.RADIO_POSITIONS, topics.VEHICLE_POSITIONS):
+            records = await self.all_of(topic)
+            decoded = decode_positions(
+                [record.value for record in records],
+                np.array([record.timestamp for record in records], np.int64) * 1000,
+                limits=self.settings().limits(),
+                traccar=topic == topics.VEHICLE_POSITIONS,
+            )
+            parts.append(heard(decoded.judged))
+        found, reached = heard_frames.fresh(
+            [heard_frames.decode(record.value) for record in await self.all_of(topics.HEARD)], {}
+        )
+        assert _table(found) == _table(Heard.joined(parts))
+        assert all(incarnation for _, _, incarnation in reached)
+        ends = {TopicPartition(topic, partition): end for (topic, partition, _), end in reached.items()}
+        assert ends == {at: end for at, end in self.sent.items() if at.topic.endswith(".positions")}
+
     async def behind(self) -> int:
         """How many of the messages sent are not yet committed by ingest's group."""
         async with AIOKafkaConsumer(
@@ -153,6 +175,15 @@ class World:
         finally:
             ingest.stop.set()
             await ingest.task
+
+
+def _table(found: Heard) -> list[tuple[object, ...]]:
+    """Counts as rows, with the devices' names."""
+    columns = (found.device, found.day, found.verdict, found.delay, found.count)
+    return [
+        (found.device_ids[device], *rest)
+        for device, *rest in zip(*(column.tolist() for column in columns), strict=True)
+    ]
 
 
 class Running:
@@ -230,6 +261,7 @@ def test_good_and_bad_messages_go_where_they_belong(world: World) -> None:
         wanted = Counter([_fix(i) for i in range(1000)])
         wanted.update([("2345678", AT_MS // 1000 - 1), ("FX12ABC", AT_MS // 1000 - 1)])
         assert await world.fixes() == wanted
+        await world.assert_heard()
 
         events = await world.all_of(topics.DUTIES)
         lines = [(_headers(record)["kind"], frames.decode_lines(record.value)) for record in events]
@@ -267,6 +299,7 @@ def test_an_orderly_stop_and_start_repeats_nothing(world: World) -> None:
             await world.send(topics.RADIO_POSITIONS, [_position(i) for i in part])
             await world.finish()
         assert await world.fixes() == Counter(_fix(i) for i in range(200))
+        await world.assert_heard()
 
     asyncio.run(scenario())
 
@@ -300,6 +333,7 @@ def test_a_message_of_nothing_is_a_dead_letter(world: World) -> None:
         letters = await world.all_of(topics.DEAD_LETTERS)
         assert [letter.value for letter in letters] == [None] * 4
         assert {_headers(letter)["topic"] for letter in letters} == {world.prefix + t for t in topics.RAW}
+        await world.assert_heard()
 
     asyncio.run(scenario())
 
@@ -328,14 +362,21 @@ def test_topics_that_take_only_small_messages_are_no_obstacle(world: World) -> N
 
     async def scenario() -> None:
         small = {"max.message.bytes": "3000"}
-        await world.create(patrol_fixes=small, patrol_duties=small, dead_letters=small)
+        await world.create(patrol_fixes=small, patrol_duties=small, patrol_heard=small, dead_letters=small)
         await world.send(topics.DUTY_STATES, [STATE] * 100)
         await world.send(topics.RADIO_POSITIONS, [_position(i) for i in range(2000)])
+        many = [_position(i).replace(b'"r', b'"%d-' % i) for i in range(2000)]  # names take room too
+        await world.send(topics.VEHICLE_POSITIONS, many)
         await world.send(topics.RADIO_POSITIONS, [b"x" * 10_000, b"y"])
         await world.finish(compression=None)
         lines = [line for r in await world.all_of(topics.DUTIES) for line in frames.decode_lines(r.value)]
         assert lines == [STATE] * 100
-        assert await world.fixes() == Counter(_fix(i) for i in range(2000))
+        found = await world.fixes()
+        assert sum(found.values()) == 4000
+        assert Counter({key: n for key, n in found.items() if key[0][0] == "r"}) == Counter(
+            _fix(i) for i in range(2000)
+        )
+        await world.assert_heard()
         letters = await world.all_of(topics.DEAD_LETTERS)
         assert {letter.value for letter in letters} == {None, b"y"}
         [note] = [_headers(letter)["detail"] for letter in letters if letter.value is None]
@@ -396,6 +437,7 @@ def test_killed_at_any_step_nothing_is_lost(world: World, fatal: str) -> None:
         await world.finish()
         assert set(await world.fixes()) == {_fix(i) for i in range(sent)}
         assert len(await world.all_of(topics.DEAD_LETTERS)) >= (sent - 500) // 100
+        await world.assert_heard()
 
     asyncio.run(scenario())
 
@@ -424,6 +466,7 @@ def test_partitions_move_between_processes_without_loss(world: World) -> None:
             while await world.behind():
                 await second.news()
         assert set(await world.fixes()) == {_fix(i) for i in range(sent)}
+        await world.assert_heard()
 
     asyncio.run(scenario())
 
@@ -448,6 +491,7 @@ def test_while_kafka_is_away_ingest_waits_and_says_so() -> None:
                     while await world.behind():
                         await ingest.news()
                     assert set(await world.fixes()) == {_fix(i) for i in range(100)}
+                    await world.assert_heard()
                 await ingest.until(lambda progress: progress.state == "waiting")
         assert (await ingest.task).state == "stopped"
 
@@ -473,6 +517,7 @@ def test_a_crash_of_kafka_loses_nothing() -> None:
             while await world.behind():
                 await ingest.news()
         assert set(await world.fixes()) == {_fix(i) for i in range(2000)}
+        await world.assert_heard()
 
     with RealKafka() as kafka:
         asyncio.run(scenario(kafka))

@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 
+from stream.core.calendar import rfc3339
+from stream.core.events import decode_positions
 from stream.core.facts import SECOND, Allocation, StateReport
+from stream.core.heard_frames import HeardFrame, HeardSpan
+from stream.core.policy import Policies, limits
+from stream.core.quality.heard import heard_rows
 from stream.settings import Settings
 from stream.store.pool import Pool
 from stream.web.boundaries.published import Boundaries
 from stream.web.live.pulse import Pulse
-from stream.web.live.quality import LiveQuality, QualityJson
+from stream.web.live.quality import HeardJson, LiveQuality, QualityJson
 from tests.shell.town import MINUTE, NOON, SPOTS, Town, duty
 from tests.strategies import fix_columns
 
@@ -105,6 +112,86 @@ def test_a_fault_is_told_by_name(town: Town, kind: str, wanted: tuple[str, str, 
     assert any(wanted[1] in line for line in said.warnings) == (kind != "spare")
     assert "quality.csv" not in " ".join(said.warnings)
     assert said.text.startswith("Part of the facts behind the figures cannot be right: ") == (kind != "spare")
+
+
+def hear(town: Town, device_id: str, *, late_s: float = 2.0, count: int = 20, **changes: object) -> None:
+    """Reports of a device, a minute apart until now, are judged and counted as ingest and worker do it."""
+    received = [town.now - at * MINUTE for at in range(count)]
+    values = [
+        json.dumps(
+            {"device_id": device_id, "time": rfc3339(at - round(late_s * SECOND)), "lon": -1.1, "lat": 52.6}
+            | changes
+        ).encode()
+        for at in received
+    ]
+    decoded = decode_positions(values, np.array(received, np.int64), limits=limits(Policies()))
+    start = town.offset
+    town.offset += count
+    span = HeardSpan("radio.positions", 0, "one life", start, town.offset, len(decoded.judged))
+    town.ledger.heard([HeardFrame((span,), start + decoded.judged_index, heard_rows(decoded.judged))])
+
+
+def told(said: QualityJson) -> set[tuple[str, str, int, str]]:
+    """The findings that come from what was heard."""
+    return {
+        (row.id, row.finding, row.count, row.detail)
+        for row in said.findings
+        if row.finding in {"rejected", "clock_offset", "none_usable", "never_heard"} and row.scope == "device"
+    }
+
+
+def test_what_was_heard_is_told_in_numbers(town: Town) -> None:
+    """Reports, rejects by reason and delays of all devices are told, also where nothing is wrong."""
+    hear(town, "R1", count=30)
+    hear(town, "R2", count=10, late_s=50)
+    hear(town, "SPARE", count=1, lon=0, lat=0)
+    said = asked(town)
+    assert said.heard == HeardJson(41, {"zero_position": 1}, 2, 50)
+    assert said.findings == []
+
+
+def test_a_device_of_which_nothing_could_be_used_was_heard(town: Town) -> None:
+    """A booked device with rejects alone is told as such, with the reasons, and not as never heard."""
+    town.book(duty("O9", "N1", NOON, NOON + 8 * HOUR))
+    hear(town, "R9", lon=0, lat=0)
+    said = asked(town)
+    assert told(said) == {
+        ("R9", "none_usable", 20, "20 zero_position"),
+        ("R9", "rejected", 20, "zero_position"),
+    }
+    assert any("'R9' was heard 20 times, and nothing of it could be used" in line for line in said.warnings)
+
+
+@pytest.mark.parametrize(("hours", "words"), [(1, "1 hour behind"), (-1, "1 hour ahead")])
+def test_a_wrong_clock_is_told_live(town: Town, hours: int, words: str) -> None:
+    """A booked device whose clock is an hour off is named with how far; a spare one is not."""
+    hear(town, "R1", late_s=3600 * hours)
+    hear(town, "SPARE", late_s=3600 * hours)
+    said = asked(town)
+    wanted = {("R1", "clock_offset", 20, words)}
+    if hours < 0:  # ahead of its receipt, a report cannot be used
+        wanted |= {("R1", "rejected", 20, "in_future")}
+    assert told(said) == wanted
+    assert any(f"the clock is {words}" in line for line in said.warnings)
+
+
+def test_few_rejects_are_only_counted(town: Town) -> None:
+    """Every tracker errs now and then: a device is named only where a tenth of its reports were rejected."""
+    hear(town, "R1", count=2000)
+    hear(town, "R1", count=15, lon=0, lat=0)
+    assert asked(town).findings == []
+    hear(town, "R2", count=50)
+    hear(town, "R2", count=15, lon=0, lat=0)
+    assert told(asked(town)) == {("R2", "rejected", 15, "zero_position")}
+
+
+def test_a_device_heard_yesterday_and_silent_since_is_never_heard(town: Town) -> None:
+    """Usable reports of before say nothing of a duty's own time: the device is silent, and not unusable."""
+    town.book(duty("O9", "N1", NOON, NOON + 8 * HOUR))
+    hear(town, "R9")
+    names = {(row.id, row.finding) for row in asked(town).findings}
+    assert ("R9", "never_heard") in names
+    assert ("R9", "none_usable") not in names
 
 
 def test_a_duty_that_has_just_begun_is_not_missed(town: Town) -> None:

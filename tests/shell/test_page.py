@@ -119,7 +119,24 @@ def test_probable_mistakes_in_the_facts_are_led_to(site: Site) -> None:
         "as_of": "2026-01-26T13:00:00.000000Z",
         "text": "Part of the facts behind the figures cannot be right: 1 kind of mistake.",
         "warnings": [f"device '77' of duty D-1 was never heard {MARKUP}"],
-        "findings": [],
+        "findings": [
+            {
+                "scope": "device",
+                "id": "<i>R7</i>",
+                "day": "2026-01-26",
+                "finding": finding,
+                "count": 12,
+                "seconds": None,
+                "detail": detail,
+            }
+            for finding, detail in (("rejected", "zero_position"), ("clock_offset", "1 hour behind"))
+        ],
+        "heard": {
+            "reports": 12345,
+            "rejected": {"in_future": 7, "zero_position": 12},
+            "delay_median_s": 2,
+            "delay_p95_s": 95,
+        },
     }
 
     def answered(route: Route) -> None:
@@ -136,6 +153,12 @@ def test_probable_mistakes_in_the_facts_are_led_to(site: Site) -> None:
         link.click()
         expect(page.locator("#detail h2")).to_have_text("Can the data be trusted?")
         expect(page.locator("#detail")).to_contain_text("device '77' of duty D-1 was never heard <img")
+        expect(page.locator("#detail .facts dd")).to_have_text(
+            ["12,345", "2\u00a0s", "2\u00a0min", "1\u00a0device"]
+        )
+        expect(page.locator("#detail .wheres li")).to_have_text(
+            ["zero position12", "in future7", "<i>R7</i> · zero position12"]
+        )
         page.locator("#detail a.back").click()
         expect(page.locator("#list-view")).to_be_visible()
         visitor.undisturbed(site.address)

@@ -10,8 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from stream import topics
-from stream.core import frames
+from stream.core import frames, heard_frames
+from stream.core.events import decode_positions
 from stream.core.facts import SECOND
+from stream.core.policy import Policies, limits
+from stream.core.quality.heard import heard_rows
 from stream.pipeline.agents import Worker
 from stream.pipeline.stages import ERRANDS, STAGES
 from stream.settings import Settings
@@ -62,6 +65,7 @@ def test_the_worker_runs_what_is_listed() -> None:
         }
         assert read == {stage.name: f"here.{stage.topic}" for stage in STAGES}
         assert list(worker.tasks) == [item.name for item in LISTED]
+        assert all(hasattr(settings, stage.gathers) for stage in STAGES if stage.gathers)
     finally:
         worker.close()
 
@@ -117,8 +121,19 @@ def test_a_stage_writes_the_tables_that_are_listed(database: str) -> None:
         for number, value in zip(part.topic.tolist(), part.value, strict=True):
             if TOPICS[number] in KINDS:
                 lines[KINDS[TOPICS[number]]].append(value)
+    decoded = decode_positions(
+        [b'{"device_id": "met", "time": 0, "lon": 0, "lat": 0}'], None, limits=limits(Policies())
+    )
+    span = heard_frames.HeardSpan("radio.positions", 0, "one life", 0, 1, 1)
+    judged = [
+        Letter(
+            heard_frames.encode(
+                heard_frames.HeardFrame((span,), decoded.judged_index, heard_rows(decoded.judged))
+            )
+        )
+    ]
     booked = [Letter(frames.encode_lines(lines[kind]), {topics.KIND_HEADER: kind.encode()}) for kind in lines]
-    locate, account = STAGES
+    locate, account, hear = STAGES
     written: dict[str, set[str]] = {stage.name: set() for stage in STAGES}
     with connect(database) as connection, connect(database) as witness:
         migrate(connection)
@@ -126,7 +141,10 @@ def test_a_stage_writes_the_tables_that_are_listed(database: str) -> None:
             areas.publish(connection, force, kind, 0, file="test", sha256="", by="test")
         ledger = Ledger(connection)
         changes(connection)
-        for at, (stage, batch) in enumerate(((locate, early), (account, booked), (locate, late)), 1):
+        for at, (stage, batch) in enumerate(
+            ((locate, early), (account, booked), (locate, late), (hear, judged)), 1
+        ):
+            changes(connection)
             before = changes(witness)
             stage.run(ledger, list(batch), [Offset(stage.topic, 0, "one life", at)], refuse)
             changes(connection)

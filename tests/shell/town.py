@@ -86,11 +86,13 @@ class Town:
     Attributes:
         now: how far positions have been told, microseconds.
         areas: its boundaries.
+        offset: how many messages were heard.
     """
 
     dsn: str
     now: int = NOON
     areas: AreaSet = TOWN
+    offset: int = 0
     _connection: Connection | None = None
     _ledger: Ledger | None = None
     _where: dict[str, str] = field(default_factory=dict)

@@ -47,11 +47,16 @@ def rounded_delays(delay: NDArray[np.int64]) -> NDArray[np.int32]:
         ``int32[n]`` seconds: to 1 s below 60 s, 10 s below 600 s, 60 s below two days, else to whole hours.
     """
     seconds = delay / SECOND
-    size = np.abs(seconds)
-    step = np.full(len(delay), _HOUR, np.float64)
-    for limit, width in reversed(_STEPS):
-        step[size < limit] = width
-    found: NDArray[np.int32] = np.clip(np.rint(seconds / step) * step, -_MOST, _MOST).astype(np.int32)
+    found: NDArray[np.int32] = np.rint(np.clip(seconds, -_MOST, _MOST)).astype(np.int32)
+    # Nearly all come within the minute, to which this is right already.
+    coarse = np.flatnonzero(np.abs(seconds) >= _STEPS[0][0])
+    if len(coarse):
+        seconds = seconds[coarse]
+        size = np.abs(seconds)
+        step = np.full(len(coarse), _HOUR, np.float64)
+        for limit, width in reversed(_STEPS):
+            step[size < limit] = width
+        found[coarse] = np.clip(np.rint(seconds / step) * step, -_MOST, _MOST)
     return found
 
 
@@ -127,70 +132,84 @@ class Gathered:
         return Heard.joined(self._parts)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class HeardRows:
+    """The reports of a batch one by one, as they are counted.
+
+    Attributes:
+        device: ``int32[n]``, index into ``device_ids``; -1 where the report's ``device_id`` is no text.
+        day: ``int32[n]``, as ``Heard.day``.
+        verdict: ``int8[n]``, as ``Heard.verdict``.
+        delay: ``int32[n]``, as ``Heard.delay``.
+        device_ids: the names that ``device`` points at, in any order; some may be of no report.
+    """
+
+    device: NDArray[np.int32]
+    day: NDArray[np.int32]
+    verdict: NDArray[np.int8]
+    delay: NDArray[np.int32]
+    device_ids: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.device)
+
+    def take(self, some: NDArray[np.integer] | NDArray[np.bool_]) -> HeardRows:
+        """Some of them, as numbers or marks."""
+        return HeardRows(
+            self.device[some], self.day[some], self.verdict[some], self.delay[some], self.device_ids
+        )
+
+
 def heard(judged: Judged) -> Heard:
     """Counts a batch of reports as they were judged (rule 2), those whose ``device_id`` is no text apart."""
-    unusable = judged.verdict == REASONS.index(Reason.BAD_VALUE)
-    if unusable.any():
+    return counted(heard_rows(judged))
+
+
+def heard_rows(judged: Judged) -> HeardRows:
+    """What is counted of each report of a batch, in their order."""
+    device = judged.device
+    if (judged.verdict == REASONS.index(Reason.BAD_VALUE)).any():
         nameless = [code for code, name in enumerate(judged.device_ids) if text_fault(name)]
         if nameless:
-            judged = _some(judged, ~np.isin(judged.device, nameless))
-    used = np.flatnonzero(np.bincount(judged.device, minlength=len(judged.device_ids)))
-    named = sorted((judged.device_ids[code], code) for code in used.tolist())
-    rank = np.zeros(len(judged.device_ids), np.int64)
-    rank[[code for _, code in named]] = np.arange(len(named))
-
+            device = np.where(np.isin(device, nameless), np.int32(-1), device)
     timed, known = judged.time_ok, judged.receipt >= 0
     both = timed & known
-    delay = np.full(len(judged), NO_DELAY, np.int32)
     if both.all():
         delay = rounded_delays(judged.receipt - judged.time)
-    elif both.any():
+    else:
+        delay = np.full(len(judged), NO_DELAY, np.int32)
         delay[both] = rounded_delays(judged.receipt[both] - judged.time[both])
-    by_receipt = ~timed | np.isin(judged.verdict, [REASONS.index(reason) for reason in _TIMES_FAULT])
+    by_receipt = ~timed
+    for reason in _TIMES_FAULT:
+        by_receipt |= judged.verdict == REASONS.index(reason)
     dated = np.where(by_receipt, judged.receipt, judged.time) if by_receipt.any() else judged.time
     dateless = by_receipt & ~known
-    day = np.full(len(judged), NO_DAY, np.int32)
     if dateless.any():
+        day = np.full(len(judged), NO_DAY, np.int32)
         day[~dateless] = day_numbers(dated[~dateless])
     else:
         day = day_numbers(dated)
-
-    device = rank[judged.device]
-    columns = (device, _close(day, NO_DAY), judged.verdict, _close(delay, NO_DELAY))
-    row, count = _counted(columns)
-    return Heard(
-        device[row].astype(np.int32),
-        day[row],
-        judged.verdict[row],
-        delay[row],
-        count,
-        tuple(name for name, _ in named),
-    )
-
-
-def _some(judged: Judged, rows: NDArray[np.bool_]) -> Judged:
-    return Judged(
-        judged.device[rows],
-        judged.time[rows],
-        judged.time_ok[rows],
-        judged.receipt[rows],
-        judged.verdict[rows],
-        judged.device_ids,
-    )
+    return HeardRows(device, day, judged.verdict, delay, judged.device_ids)
 
 
 _TIMES_FAULT: Final = (Reason.BAD_VALUE, Reason.IN_FUTURE, Reason.TOO_OLD)
 """The reasons that say that a report's own time is not to be believed."""
 
 
-def _close(values: NDArray[np.int32], missing: int) -> NDArray[np.int32]:
-    """The same values with the one for what is missing next to the others, on its own side of them."""
-    gone = values == missing
-    if not gone.any() or gone.all():
-        return values
-    known = values[~gone]
-    beside = int(known.min()) - 1 if missing < 0 else int(known.max()) + 1
-    return np.where(gone, np.int32(beside), values)
+def counted(rows: HeardRows) -> Heard:
+    """Reports as counts; those without a device are left out."""
+    named = rows.device >= 0
+    if not named.all():
+        rows = rows.take(named)
+    used = np.flatnonzero(np.bincount(rows.device, minlength=len(rows.device_ids)))
+    names = sorted((rows.device_ids[code], code) for code in used.tolist())
+    rank = np.zeros(len(rows.device_ids), np.int32)
+    rank[[code for _, code in names]] = np.arange(len(names))
+    device = rank[rows.device]
+    at, count = _counted((device, rows.day, rows.verdict, rows.delay))
+    return Heard(
+        device[at], rows.day[at], rows.verdict[at], rows.delay[at], count, tuple(name for name, _ in names)
+    )
 
 
 def _counted(
@@ -200,25 +219,32 @@ def _counted(
     length = len(columns[0])
     if not length:
         return np.empty(0, np.int64), np.empty(0, np.int64)
-    key = np.zeros(length, np.int64)
-    size = 1
-    for column in columns:
-        values = column.astype(np.int64)
-        low, high = int(values.min()), int(values.max())
-        if high - low >= 1 << 16:  # far apart, as where some are not known: their ranks will do
-            found, values = np.unique(values, return_inverse=True)
-            low, high = 0, len(found) - 1
-        key = key * (high - low + 1) + (values - low)
-        size *= high - low + 1
-    if size <= _DENSE:
-        every = np.bincount(key)
-        present = np.flatnonzero(every)
-        row_of = np.empty(len(every), np.int64)
-        row_of[key] = np.arange(length)  # any row of a combination will do
-        return row_of[present], every[present]
-    if size < 1 << 62:
+    key, size = np.zeros(1, np.int64), 1
+    for column in reversed(columns):
+        low, high = int(column.min()), int(column.max())
+        values, width = column.astype(np.int64) - low, high - low + 1
+        if size * width > _DENSE:  # of so many combinations few occur
+            key, size = _ranked(key, size)
+        if size * width > _DENSE:
+            values, width = _ranked(values, width)
+        key = values * size + key
+        size *= width
+    if size > _DENSE:
         _, row, count = np.unique(key, return_index=True, return_counts=True)
         return row, count
-    order = np.lexsort(tuple(reversed(columns)))
-    first = np.flatnonzero(changes(*(column[order] for column in columns)))
-    return order[first], np.diff(np.append(first, length))
+    every = np.bincount(key)
+    present = np.flatnonzero(every)
+    row_of = np.empty(len(every), np.int64)
+    row_of[key] = np.arange(length)  # any row of a combination will do
+    return row_of[present], every[present]
+
+
+def _ranked(values: NDArray[np.int64], width: int) -> tuple[NDArray[np.int64], int]:
+    """Values from 0 to ``width`` as their ranks among those that occur, and how many those are."""
+    if width > _DENSE:
+        found, rank = np.unique(values, return_inverse=True)
+        return rank, len(found)
+    present = np.zeros(width, np.bool_)
+    present[values] = True
+    rank = np.cumsum(present) - 1
+    return rank[values], int(rank[-1]) + 1

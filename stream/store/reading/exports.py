@@ -5,10 +5,23 @@ Reads only.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections import Counter
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
 
+import numpy as np
+
+from geo.areas import Kind
+from stream.core.facts import Fixes
+from stream.core.quality.devices import DeviceDoubts, device_doubts
+from stream.core.quality.findings import Examined
+from stream.core.quality.heard import NO_DAY, TAKEN
+from stream.core.quality.tracks import Extent, Tracked, held, renumbered, tracked
+from stream.core.stays import take
 from stream.store import areas, bookings
+from stream.store.columns import copy_out, literal
+from stream.store.gathering import COLUMNS, KINDS
+from stream.store.heard import LAST_DAY, heard_between
 from stream.store.reading.doubtful import doubts_of
 from stream.store.reading.instant import Numbered, instant
 
@@ -18,10 +31,17 @@ if TYPE_CHECKING:
     from geo.areas import AreaSet
     from geo.matching.places import Place
     from stream.core.facts import Duty, StateReport
+    from stream.core.policy import Policies
     from stream.core.quality.doubts import Doubts
+    from stream.core.quality.heard import Heard
+    from stream.core.quality.tracks import DeviceDays, Held
     from stream.core.slices import Slices
     from stream.core.stays import Stays
     from stream.store.schema import Connection
+
+
+TOGETHER: Final = 200
+"""Of so many devices all positions are looked at at once."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -34,6 +54,7 @@ class Derived:
         versions: the boundaries by the time from which they are in force, microseconds.
         states: the radio states keyed.
         doubts: the duties' doubtful time, as judged last.
+        worth: what the facts are worth; None where that was not asked for.
     """
 
     stays: Stays
@@ -44,22 +65,121 @@ class Derived:
     versions: list[tuple[int, AreaSet]]
     states: tuple[StateReport, ...]
     doubts: Doubts
+    worth: Worth | None
 
 
-def derived(connection: Connection) -> Derived:
-    """Reads stays and slices, closed and growing, as of one instant."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Worth:
+    """What the stored facts are worth, device by device (rule 22).
+
+    Attributes:
+        booked: when devices are booked, in the numbering of ``booked_ids``.
+        booked_ids: the devices that duties name, sorted.
+        tracked: what their tracks are worth.
+        doubted: devices that contradict themselves.
+        heard: what was heard; of facts from before it was counted nothing.
+    """
+
+    booked: Held
+    booked_ids: tuple[str, ...]
+    tracked: Tracked
+    doubted: DeviceDoubts
+    heard: Heard
+
+
+def derived(connection: Connection, policies: Policies | None = None) -> Derived:
+    """Reads stays and slices, closed and growing, as of one instant.
+
+    Args:
+        connection: outside any transaction.
+        policies: given, every stored position is looked at too, for what the facts are worth.
+    """
     with instant(connection):
         numbered = Numbered.of(connection)
         officers = [key for (key,) in connection.execute("select officer from officer")]
         known = bookings.read_officers(connection, officers, 0)
         keys, duties = bookings.duties_of(known.values())
+        versions = areas.by_time(connection)
         return Derived(
             numbered.stays(connection),
             numbered.slices(connection, keys),
             numbered.device_ids,
             numbered.places,
             tuple(duties),
-            areas.by_time(connection),
+            versions,
             tuple(report for item in known.values() for report in item.states),
             doubts_of(connection, keys, numbered.device_ids),
+            None if policies is None else _worth(connection, numbered, duties, versions, policies),
         )
+
+
+def _worth(
+    connection: Connection,
+    numbered: Numbered,
+    duties: Sequence[Duty],
+    versions: Sequence[tuple[int, AreaSet]],
+    policies: Policies,
+) -> Worth:
+    booked, booked_ids = held(duties)
+    mine = renumbered(booked, booked_ids, numbered.device_ids)
+    extent = Extent.of([found for _, found in versions])
+    seen: list[Tracked] = []
+    doubted: list[DeviceDoubts] = []
+    keys = [key for (key,) in connection.execute("select device from device order by device_id")]
+    for some in np.split(np.array(keys, np.int32), range(TOGETHER, len(keys), TOGETHER)):
+        device, time, lon, lat, error_m, speed_mps, heading_deg = copy_out(
+            connection,
+            f"select {', '.join(COLUMNS)} from fix where device = any({literal(some, 'int4')}) order by 1, 2",
+            ["int4", "time", *(KINDS[name] for name in COLUMNS[2:])],
+        )
+        device, ids = numbered.devices(device), numbered.device_ids
+        fixes = Fixes(device, time, lon, lat, error_m, speed_mps, heading_deg, ids)
+        fixes = take(fixes, np.lexsort((time, device)))
+        seen.append(tracked(fixes, fixes, mine, extent, policies))
+        doubted.append(device_doubts(fixes, policies))
+    heard = heard_between(connection, NO_DAY, LAST_DAY)
+    every = Tracked.of_groups(seen)
+    every = replace(every, days=_with_repeats(every.days, heard, numbered.device_ids))
+    return Worth(booked, booked_ids, every, DeviceDoubts.joined(doubted), heard)
+
+
+def _with_repeats(days: DeviceDays, heard: Heard, device_ids: Sequence[str]) -> DeviceDays:
+    """With the reports beyond the one that each fix needs: a fix is stored once, however often it came."""
+    code_of = {name: code for code, name in enumerate(device_ids)}
+    taken = heard.verdict == TAKEN
+    reports: Counter[tuple[int, int]] = Counter()
+    for device, day, count in zip(
+        *(column[taken].tolist() for column in (heard.device, heard.day, heard.count)), strict=True
+    ):
+        reports[code_of[heard.device_ids[device]], day] += count
+    found = [reports[key] for key in zip(days.device.tolist(), days.day.tolist(), strict=True)]
+    return replace(days, repeats=np.maximum(np.array(found, np.int64) - days.fixes, 0))
+
+
+def examined(found: Derived, worth: Worth, until: int) -> Examined:
+    """The stored facts as they are examined: as files are, but for rows that name no device.
+
+    Args:
+        found: what the database holds.
+        worth: and what it is worth.
+        until: everything is counted up to here, microseconds.
+    """
+    return Examined(
+        found.duties,
+        found.states,
+        found.device_ids,
+        worth.heard,
+        worth.tracked,
+        worth.booked,
+        worth.booked_ids,
+        found.slices,
+        {
+            code: name
+            for _, version in found.versions
+            for kind, code, name in zip(version.kind, version.area_id, version.name, strict=True)
+            if kind is Kind.NEIGHBOURHOOD
+        },
+        {},
+        until,
+        worth.doubted,
+    )

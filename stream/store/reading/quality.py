@@ -2,23 +2,26 @@
 
 Reads only; what is found is said in ``stream.core.quality``. Of each device the first and the last positions
 of its booked time are read, and its last one of all, not every position: enough to know whether it was heard
-and where, and cheap at any size. What was rejected is not in the database, so a device of which nothing could
-be used counts as not heard here.
+and where, and cheap at any size. What was rejected, and how late reports came, is in the counts of what was
+heard (``stream.store.heard``), which are some seconds behind. Reports that came twice are not told here: for
+that every position would have to be counted.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from stream.core.calendar import microseconds
+from stream.core.calendar import day_numbers, microseconds
 from stream.core.facts import SECOND, Fixes, StateReport
-from stream.core.quality.findings import Examined, QualityFindings, findings
-from stream.core.quality.heard import Heard
+from stream.core.quality.findings import FINDINGS, Examined, QualityFindings, findings
+from stream.core.quality.heard import TAKEN, Heard
 from stream.core.quality.tracks import Extent, Mistake, Tracked, held, renumbered, tracked
 from stream.core.slices import Slices
 from stream.core.stays import in_order
+from stream.store.heard import heard_between
 from stream.store.reading.instant import fetch, instant
 
 if TYPE_CHECKING:
@@ -37,6 +40,9 @@ NOW_S: Final = 3600
 
 LIVE: Final = (
     *(str(mistake) for mistake in Mistake if mistake is not Mistake.LON_SIGN),
+    "rejected",
+    "clock_offset",
+    "none_usable",
     "near_id",
     "never_heard",
     "unknown_patch",
@@ -49,6 +55,10 @@ LIVE: Final = (
 )
 """What can be said without every position: a lost sign of the longitude may also be a journey."""
 
+MANY_REJECTED: Final = 0.1
+"""Rejects of a device are told where they are such a part of its day's reports, and ``LEAST_REJECTED``."""
+LEAST_REJECTED: Final = 10
+
 
 def live_quality(
     connection: Connection,
@@ -56,6 +66,7 @@ def live_quality(
     now: int,
     policies: Policies,
     *,
+    heard: Heard,
     extent: Extent | None,
     neighbourhoods: Mapping[str, str],
 ) -> QualityFindings:
@@ -66,6 +77,7 @@ def live_quality(
         duties: those now running, newest revisions.
         now: microseconds since 1970.
         policies: their settings.
+        heard: what was heard of late, of any devices; that of the duties' own is told.
         extent: the box around the areas in force; None: there are none.
         neighbourhoods: names of those in force by ``area_id``.
     """
@@ -91,7 +103,7 @@ def live_quality(
             duties,
             states,
             fixes.device_ids,
-            Heard.joined([]),
+            _of_booked(heard, booked_ids, fixes.device_ids),
             Tracked.of_groups([tracked(fixes, fixes, mine, extent, policies)]),
             booked,
             booked_ids,
@@ -101,7 +113,63 @@ def live_quality(
             now,
         )
     )
-    return found.only(*LIVE)
+    return _without_few_rejects(found.only(*LIVE), heard)
+
+
+def _without_few_rejects(found: QualityFindings, heard: Heard) -> QualityFindings:
+    """The findings without the rejects of devices that have few: every tracker errs now and then."""
+    reports: Counter[tuple[str, int]] = Counter()
+    rejected: Counter[tuple[str, int]] = Counter()
+    for device, day, verdict, count in zip(
+        *(column.tolist() for column in (heard.device, heard.day, heard.verdict, heard.count)), strict=True
+    ):
+        key = heard.device_ids[device], day
+        reports[key] += count
+        rejected[key] += count if verdict != TAKEN else 0
+    few = {
+        key
+        for key, count in rejected.items()
+        if count < LEAST_REJECTED or count < MANY_REJECTED * reports[key]
+    }
+    rows = zip(found.finding.tolist(), found.id.tolist(), found.day.tolist(), strict=True)
+    kind = FINDINGS.index("rejected")
+    return found.take(
+        np.array(
+            [number != kind or (found.texts[name], day) not in few for number, name, day in rows], np.bool_
+        )
+    )
+
+
+def heard_lately(connection: Connection, duties: Sequence[Duty], now: int) -> Heard:
+    """What was heard of all devices on the local days of the duties now running, a day before now at most."""
+    begun = min((duty.start for duty in duties), default=now)
+    first, last = day_numbers(np.array([max(begun, now - LATELY_S * SECOND), now], np.int64)).tolist()
+    return heard_between(connection, min(first, last), last)
+
+
+def _of_booked(heard: Heard, booked_ids: Sequence[str], located: Sequence[str]) -> Heard:
+    """What was heard of booked devices.
+
+    One of which usable reports came, but none where positions were looked for, is silent now: that is not to
+    be told as unusable.
+    """
+    booked, met = set(booked_ids), set(located)
+    names = np.array([name in booked for name in heard.device_ids], np.bool_)
+    seen = np.array([name in met for name in heard.device_ids], np.bool_)
+    usable = np.zeros(len(names), np.bool_)
+    usable[heard.device[heard.verdict == TAKEN]] = True
+    kept = np.flatnonzero(names & (seen | ~usable))
+    code = np.full(len(names), -1, np.int32)
+    code[kept] = np.arange(len(kept))
+    some = code[heard.device] >= 0
+    return Heard(
+        code[heard.device[some]],
+        heard.day[some],
+        heard.verdict[some],
+        heard.delay[some],
+        heard.count[some],
+        tuple(heard.device_ids[at] for at in kept.tolist()),
+    )
 
 
 _NO_SLICES: Final = Slices(

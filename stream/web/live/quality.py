@@ -13,9 +13,10 @@ from geo.areas import Kind
 from stream.core.calendar import rfc3339
 from stream.core.json_types import Count, Seconds, Time
 from stream.core.quality.findings import SCOPES
+from stream.core.quality.totals import totals
 from stream.core.quality.tracks import Extent
 from stream.core.quality.wording import warnings
-from stream.store.reading.quality import LIVE, live_quality
+from stream.store.reading.quality import LIVE, heard_lately, live_quality
 
 if TYPE_CHECKING:
     from stream.core.quality.findings import QualityFinding
@@ -42,6 +43,19 @@ class QualityFindingJson(msgspec.Struct, frozen=True):
     detail: str
 
 
+class HeardJson(msgspec.Struct, frozen=True):
+    """The reports of positions of all devices, on the days of the duties now running."""
+
+    reports: Annotated[Count, Meta(description="All that came and named a device, usable or not.")]
+    rejected: Annotated[
+        dict[str, int], Meta(description="Those that could not be used, by the reason in `dead.letters`.")
+    ]
+    delay_median_s: Annotated[
+        float | None, Meta(description="Receipt less the report's own time; null where no receipt is known.")
+    ]
+    delay_p95_s: Annotated[float | None, Meta(description="The delay that 95 in 100 do not exceed.")]
+
+
 class QualityJson(msgspec.Struct, frozen=True):
     """What the facts behind the live figures are worth."""
 
@@ -49,6 +63,7 @@ class QualityJson(msgspec.Struct, frozen=True):
     text: Annotated[str, Meta(description="The answer in one sentence.")]
     warnings: Annotated[list[str], Meta(description="The findings in words, a line a kind, the worst first.")]
     findings: list[QualityFindingJson]
+    heard: HeardJson
 
 
 class LiveQuality:
@@ -84,11 +99,14 @@ class LiveQuality:
         ]
         boxes = [shapes.bounds for _, shapes in in_force if shapes.areas]
         west, south, east, north = zip(*boxes, strict=True) if boxes else ((), (), (), ())
+        heard = heard_lately(connection, moment.picture.duties, now)
+        every = totals(heard)
         found = live_quality(
             connection,
             moment.picture.duties,
             now,
             self._pulse.policies,
+            heard=heard,
             extent=Extent(min(west), min(south), max(east), max(north)) if boxes else None,
             neighbourhoods={
                 area.area_id: area.name
@@ -103,6 +121,7 @@ class LiveQuality:
             text=answer_text(len(moment.picture.duties), len(told)),
             warnings=told,
             findings=[_finding(row) for row in found.rows()],
+            heard=HeardJson(every.reports, dict(every.rejected), every.delay_median_s, every.delay_p95_s),
         )
 
 

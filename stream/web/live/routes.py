@@ -30,13 +30,14 @@ from stream.web.live.officers import (
     officer_now_json,
 )
 from stream.web.live.pulse import EVENTS_SENT
-from stream.web.live.quality import LiveQuality, QualityJson
+from stream.web.live.quality import QualityJson
 from stream.web.live.units import UnitsJson, units_json
 from stream.web.problems import ProblemError, known
 
 if TYPE_CHECKING:
     from stream.web.boundaries.published import Boundaries, InForce
     from stream.web.live.pulse import Pulse
+    from stream.web.live.quality import LiveQuality
 
 EVENT_STREAM = "text/event-stream"
 
@@ -87,16 +88,16 @@ class AreasJson(msgspec.Struct):
     premises: AreaFeaturesJson
 
 
-def router(pulse: Pulse, boundaries: Boundaries) -> APIRouter:
+def router(pulse: Pulse, boundaries: Boundaries, trust: LiveQuality) -> APIRouter:
     """The paths of the live figures.
 
     Args:
         pulse: reads the database.
         boundaries: the published areas.
+        trust: says what the facts are worth.
     """
     routes = APIRouter(prefix="/api/v1", tags=["live"])
     drawn: dict[tuple[int, ...], tuple[bytes, bytes, str]] = {}
-    trust = LiveQuality(pulse, boundaries)
 
     def features(period: InForce | None) -> AreaFeaturesJson:
         if period is None:

@@ -255,6 +255,7 @@ export function startAnswers(): void {
       [
         ...said.map((one) => ({ words: one, detail: "", href: "" })),
         ...(mistakes && state.known ? [{ words: mistakes === 1 ? "a probable mistake" : `${mistakes} probable mistakes`, detail: "", href: "#/quality" }] : []),
+        ...(!mistakes && state.known && state.quality?.heard.reports ? [{ words: "what was heard", detail: "", href: "#/quality" }] : []),
       ],
       "",
     );

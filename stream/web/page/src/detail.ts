@@ -230,6 +230,8 @@ export class Detail {
       first,
       this.head("Can the data be trusted?", ""),
       h("div", { class: "empty" }, h("p", {}, found.text), ...found.warnings.map((one) => h("p", { class: "quiet" }, one))),
+      heardFacts(found),
+      ...rejectedBlocks(found),
     );
     this.later(() => void this.quality(turn, false), turn);
   }
@@ -443,6 +445,43 @@ function dutyPath(officer: string, duty: string): string {
 function fact(name: string, value: string, tone: string): [HTMLElement] {
   return [h("div", { "data-tone": tone || null }, h("dt", {}, name), h("dd", {}, value))];
 }
+
+/** What was heard of all devices, and how late. */
+function heardFacts(found: Quality): HTMLElement {
+  const { reports, delay_median_s: median, delay_p95_s: p95 } = found.heard;
+  const clocks = new Set(found.findings.filter((one) => one.finding === "clock_offset").map((one) => one.id)).size;
+  return h(
+    "dl",
+    { class: "facts" },
+    ...fact("Positions heard", reports.toLocaleString("en-GB"), ""),
+    ...fact("Usual delay", median === null ? "not known" : duration(median), ""),
+    ...fact("95 in 100 within", p95 === null ? "not known" : duration(p95), ""),
+    ...fact("Clocks that are wrong", clocks ? count(clocks, "device") : "none", clocks ? "bad" : ""),
+  );
+}
+
+/** Positions that could not be used, by reason, and the devices of which many could not. */
+function rejectedBlocks(found: Quality): HTMLElement[] {
+  const reasons = Object.entries(found.heard.rejected).sort(([, a], [, b]) => b - a);
+  const devices = found.findings.filter((one) => one.finding === "rejected");
+  const row = (what: string, detail: string, number: number) =>
+    h("li", {}, h("span", {}, what, detail ? h("span", { class: "quiet" }, ` · ${detail}`) : null), h("b", {}, number.toLocaleString("en-GB")));
+  const words = (reason: string) => reason.replaceAll("_", " ");
+  const block = (title: string, rows: HTMLElement[], more: number) =>
+    rows.length
+      ? [h("section", { class: "block" }, h("h3", {}, title), h("ul", { class: "wheres" }, ...rows), more > 0 ? h("p", { class: "quiet" }, `and ${more} more`) : null)]
+      : [];
+  return [
+    ...block("Positions that could not be used", reasons.map(([reason, number]) => row(words(reason), "", number)), 0),
+    ...block(
+      "Devices of which many could not",
+      devices.slice(0, MOST_DEVICES).map((one) => row(one.id, words(one.detail), one.count)),
+      devices.length - MOST_DEVICES,
+    ),
+  ];
+}
+
+const MOST_DEVICES = 20;
 
 const ROLES: Record<string, string> = { npt: "neighbourhood officer", pcso: "PCSO", response: "response" };
 const roleWords = (role: string) => ROLES[role] ?? role;
