@@ -25,11 +25,14 @@ from stream.core.summaries.model import (
     BoundaryVersion,
     Crewed,
     DutyLine,
+    FactFinding,
+    FactsWorth,
     FigureChange,
     Hour,
     OfficerSummary,
     Past,
     PriorityArea,
+    ReportCounts,
     Said,
     Summary,
     TeamFacts,
@@ -135,6 +138,54 @@ def empty(period: Period = WEEK, *, name: str = "Abbey", area_id: str = "E050136
             as_of=None,
             until=period.end,
         ),
+        quality=FactsWorth(),
+    )
+
+
+def _worth(whole: Figures, many: int, name: str = "R0012345") -> FactsWorth:
+    """So many findings about the facts; the first could turn a verdict that is met."""
+    questioned = whole.on_patch // 8 if many else 0
+    after = replace(whole, only_doubtful_on=questioned)
+    verdict, then = whole.verdict(0.8), after.verdict(0.8)
+    return FactsWorth(
+        findings=tuple(
+            FactFinding(
+                finding="never_heard" if number % 2 else "near_id",
+                scope="device",
+                id=f"{name}-{number}",
+                day="2026-11-16",
+                count=1 + number,
+                time=None if number % 2 else number * HOUR,
+                detail="12345;" + name,
+            )
+            for number in range(many)
+        ),
+        doubtful=(("frozen", 35 * MINUTE),) if many else (),
+        reports=ReportCounts(
+            taken=120_345,
+            rejected=(("not_a_fix", 12), ("zero_position", 3)),
+            delayed=120_000,
+            delay_median=2,
+            delay_p95=9,
+        )
+        if many
+        else None,
+        questioned=questioned,
+        proven=after.proven,
+        possible=after.possible,
+        verdict=then,
+        turning=(
+            f"The verdict “{verdict}” stands by the rules; without {questioned // HOUR} h of duty time whose "
+            f"facts are probably wrong (2 radios with wrong clocks) it would be “{then}”."
+        )
+        if verdict != then
+        else "",
+        said=tuple(
+            f"Device {name!r} of duty D-{number}-1 was never heard, but '12345' was, which no duty names: "
+            "they differ in zeros at the front. Write one id in bookings and trackers; ids are compared "
+            "character by character."
+            for number in range(many)
+        ),
     )
 
 
@@ -148,6 +199,7 @@ def believable(
     area_id: str = "E05013650",
     name: str = "Abbey",
     changes: int = 1,
+    found: int = 3,
 ) -> Summary:
     """A neighbourhood's period as it might be.
 
@@ -160,6 +212,7 @@ def believable(
         area_id: the neighbourhood.
         name: of it.
         changes: how many restatements.
+        found: how many findings about the facts.
     """
     chance = random.Random(seed)
     hours = {hour.start: dict.fromkeys((*SUMS[:6],), 0) for hour in hours_of(period)}
@@ -270,6 +323,7 @@ def believable(
             )
             for number in range(changes)
         ),
+        quality=_worth(whole, found),
     )
 
 
@@ -412,8 +466,8 @@ def running() -> Summary:
 
 
 def alone() -> Summary:
-    """One officer, no priority area, no restatement."""
-    return believable(officers=1, areas=0, changes=0)
+    """One officer, no priority area, no restatement, nothing found against the facts."""
+    return believable(officers=1, areas=0, changes=0, found=0)
 
 
 # ── Odd ones ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -510,6 +564,7 @@ class Odd:
                 boundaries=tuple(replace(one, file=name) for one in found.basis.boundaries) * (1 + many // 9),
             ),
             changes=tuple(replace(change, why=name, by=name, before=None) for change in found.changes) * many,
+            quality=None if many == 1 else _worth(found.figures, many, name),
             complete=self.complete,
         )
 

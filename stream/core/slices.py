@@ -70,6 +70,12 @@ class Slices(Columns):
     def __len__(self) -> int:
         return len(self.start)
 
+    @classmethod
+    def none(cls) -> Slices:
+        """No slices."""
+        number, time = np.empty(0, np.int32), np.empty(0, np.int64)
+        return cls(number, time, time, np.empty(0, np.int8), np.empty(0, np.int16), number, number)
+
 
 def canonical(duty: Duty) -> str:
     """One text for one content: JSON with sorted keys and no blanks."""

@@ -5,12 +5,13 @@ Pure: values in, values out.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from stream.core.abstraction import OUTSIDE
 from stream.core.explaining.explanation import exact
+from stream.core.facts import SECOND
 from stream.core.policy import NOT_VISIBLE
 from stream.reports import view
 from stream.reports.grid import COUNT, INSTANT, PART, SHARE, TIME, Cell, GridColumn, GridRow, Table
@@ -36,6 +37,19 @@ Field: TypeAlias = "tuple[GridColumn, Callable[[Item], Cell]]"
 """A column, and what stands in it for an item."""
 
 
+@dataclass(frozen=True, slots=True)
+class _FactLine:
+    """A finding about the facts, or a count of them."""
+
+    what: str
+    scope: str = ""
+    id: str = ""
+    day: str = ""
+    count: int | None = None
+    time: int | None = None
+    detail: str = ""
+
+
 def tables(summary: Summary) -> tuple[Table, ...]:
     """All tables, as workbook and CSV have them; pages and PDF take those that they show by name."""
     return (
@@ -48,6 +62,7 @@ def tables(summary: Summary) -> tuple[Table, ...]:
         officers_table(summary),
         duties_table(summary),
         teams_table(summary),
+        *facts_tables(summary),
         changes_table(summary),
     )
 
@@ -101,6 +116,7 @@ def first_page(summary: Summary) -> dict[str, Any]:
     areas, more_areas = view.first_areas(summary)
     reasons, more_reasons = view.first_reasons(summary)
     all_basis = view.basis(summary)
+    facts, more_facts = view.first_facts(summary)
     return {
         "title": view.title(summary),
         "name": view.short(summary.area_name) or summary.area_id,
@@ -122,7 +138,13 @@ def first_page(summary: Summary) -> dict[str, Any]:
         "said": [view.short_said(text) for text in summary.said.verdict[:4]],
         "reasons": reasons,
         "more_reasons": more_reasons,
-        "notes": [view.short(text, 110) for text in summary.said.notes[:2]],
+        "notes": [
+            view.short(text, 110)
+            for text in summary.said.notes[: 1 if facts and view.crowded(summary) else 2]
+        ],
+        "facts": facts,
+        "more_facts": more_facts,
+        "all_facts": view.facts_said(summary),
         "basis": [view.short(text, 200) for text in all_basis],
         "all_basis": all_basis,
         "restated": view.short(view.restated(summary), 200),
@@ -362,6 +384,51 @@ def teams_table(summary: Summary) -> Table:
         (GridColumn("joined"), lambda team: ", ".join(team.joined)),
         (GridColumn("left"), lambda team: ", ".join(team.left)),
         empty="No booking names a team.",
+    )
+
+
+def facts_tables(summary: Summary) -> tuple[Table, ...]:
+    """What was found about the facts and what was counted of them; no table where nobody looked."""
+    worth = summary.quality
+    if worth is None:
+        return ()
+    lines = [
+        _FactLine(item.finding, item.scope, item.id, item.day, item.count, item.time, item.detail)
+        for item in worth.findings
+    ]
+    if worth.questioned:
+        lines.append(_FactLine("touched by serious findings", time=worth.questioned))
+    if worth.reports is not None:
+        delays = ((50, worth.reports.delay_median), (95, worth.reports.delay_p95))
+        lines += [
+            _FactLine("usable reports", count=worth.reports.taken),
+            *(
+                _FactLine("rejected reports", count=count, detail=why)
+                for why, count in worth.reports.rejected
+            ),
+            *(
+                _FactLine(
+                    f"delay of {percent} in 100 at most", count=worth.reports.delayed, time=delay * SECOND
+                )
+                for percent, delay in delays
+                if delay is not None
+            ),
+        ]
+    return (
+        _table(
+            "facts",
+            "What the facts are worth",
+            lines,
+            (GridColumn("finding"), lambda line: line.what.replace("_", " ")),
+            (GridColumn("of"), lambda line: line.scope),
+            (GridColumn("id"), lambda line: line.id),
+            (GridColumn("day"), lambda line: line.day),
+            (GridColumn("how often", COUNT), lambda line: line.count),
+            (GridColumn("time", TIME), lambda line: line.time),
+            (GridColumn("detail"), lambda line: line.detail.replace(";", "; ")),
+            note="Findings change neither the figure nor its verdict.",
+            empty=view.NOTHING_FOUND,
+        ),
     )
 
 

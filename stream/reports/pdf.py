@@ -146,6 +146,7 @@ def document(summary: Summary) -> dict[str, Any]:
                 listing.crewing_table(summary),
                 listing.officers_table(summary),
                 listing.teams_table(summary),
+                *listing.facts_tables(summary),
                 listing.duties_table(summary),
                 listing.areas_table(summary),
                 listing.changes_table(summary),

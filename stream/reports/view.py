@@ -45,6 +45,8 @@ FIRST = {"week": 5, "month": 3}
 CROWDED = {"week": 1400, "month": 900}
 """Characters above which the first page is set in smaller type."""
 
+NOTHING_FOUND = "Nothing was found that speaks against these facts."
+
 LONG = 60
 """Characters of a name on the first page."""
 
@@ -374,10 +376,28 @@ def share_sentence(summary: Summary) -> str:
     found, duty = reading(summary.figures, summary.basis.target), duty_words(summary)
     if found.share is not None:
         between = f"between {found.low_words} and {found.high_words}"
-        return f"of {duty} of duty time on patch, {between}. {compared(summary)}".strip()
+        said = f"of {duty} of duty time on patch, {between}."
+        return " ".join(part for part in (said, compared(summary), turning(summary)) if part)
+    return no_share(summary)
+
+
+def no_share(summary: Summary) -> str:
+    """The sentence that says why there is no share."""
     if summary.figures.duty:
-        return f"{duty} of duty time without a home patch: no share."
+        return f"{duty_words(summary)} of duty time without a home patch: no share."
     return f"Nobody had duty time in this {summary.period}: there is no figure to give."
+
+
+def turning(summary: Summary) -> str:
+    """The sentence that says that the verdict rests on facts that are probably wrong; else empty."""
+    return summary.quality.turning if summary.quality is not None else ""
+
+
+def facts_said(summary: Summary) -> tuple[str, ...]:
+    """What the facts are worth, a sentence or two for each kind of finding; empty where nobody looked."""
+    if summary.quality is None:
+        return ()
+    return summary.quality.said or (NOTHING_FOUND,)
 
 
 def areas_note(summary: Summary) -> str:
@@ -443,12 +463,29 @@ def first_reasons(summary: Summary) -> tuple[tuple[str, ...], int]:
     return tuple(short(text, 150) for text in chosen), len(costs) - len(chosen)
 
 
+def first_facts(summary: Summary) -> tuple[str, int]:
+    """The worst kind of findings about the facts for the first page, and how many more kinds there are."""
+    said = facts_said(summary)
+    return (short(said[0], 110 if crowded(summary) else 240), len(said) - 1) if said else ("", 0)
+
+
 def dense(summary: Summary) -> bool:
     """Whether the first page has so much text that it needs smaller type."""
+    # The section about the facts takes as much room again as its words.
+    facts = [turning(summary), *facts_said(summary)[:1] * 2]
+    return _letters(summary) + sum(min(len(text), 200) for text in facts) > CROWDED[summary.period]
+
+
+def crowded(summary: Summary) -> bool:
+    """Whether it has so much text even without what is said of the facts."""
+    return _letters(summary) > CROWDED[summary.period]
+
+
+def _letters(summary: Summary) -> int:
     reasons, _ = first_reasons(summary)
     texts = [*map(short_said, summary.said.verdict[:4]), *reasons, *basis(summary), restated(summary)]
     texts += [short(text, 150) for area in first_areas(summary)[0] for text in (area.name, area.issue)]
-    return sum(min(len(text), 200) for text in texts) > CROWDED[summary.period]
+    return sum(min(len(text), 200) for text in texts)
 
 
 def short_said(text: str) -> str:

@@ -86,6 +86,7 @@ def _first(worksheet: Worksheet, summary: Summary, bold: Format, formats: dict[s
         ("duty time, hours", TIME, figures.duty),
         *((f"{part.label}, hours", TIME, part.time) for part in view.parts(summary)),
         *(("why", TEXT, text) for text in (*summary.said.verdict, *summary.said.costs, *summary.said.notes)),
+        *(("facts", TEXT, text) for text in (view.turning(summary), *view.facts_said(summary)) if text),
         *(("basis", TEXT, text) for text in view.basis(summary)),
         *(("restated", TEXT, text) for text in [view.restated(summary)] if text),
     ]

@@ -14,6 +14,7 @@ from stream.core.summaries.model import (
     Away,
     BoundaryVersion,
     DutyLine,
+    FactFinding,
     FigureChange,
     Hour,
     OfficerSummary,
@@ -39,10 +40,11 @@ KEYS: dict[type, Callable[[Any], object]] = {
     TeamFacts: lambda item: item.team,
     BoundaryVersion: lambda item: (item.kind, item.version),
     FigureChange: lambda item: item.number,
+    FactFinding: lambda item: (item.finding, item.scope, item.id, item.day, item.detail),
 }
 """What a row is of."""
 
-WORDS = frozenset({"said", "scope", "id", "form"})
+WORDS = frozenset({"said", "turning", "scope", "id", "form"})
 """Fields that are not compared."""
 
 NAMED = frozenset({"neighbourhood_name", "premises_name"})

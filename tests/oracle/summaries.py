@@ -44,6 +44,7 @@ from tests.oracle.exact import Place
 from tests.oracle.slices import Slice, allocated, duty_at
 from tests.oracle.tenure import Settings, Tenure, team_facts, tenures
 from tests.oracle.visits import own_time, priority, visits
+from tests.oracle.worth import facts_worth
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -59,6 +60,7 @@ SECOND = 1_000_000
 FOREVER = 2**62
 WEEK, MONTH = "week", "month"
 OUTSIDE = "outside"
+KINDS = ("neighbourhood", "priority", "premises")
 
 Span = tuple[int, int]
 """``[start, end)``, µs since 1970 UTC."""
@@ -109,6 +111,7 @@ class Row(NamedTuple):
     state: int
     place: Place | None
     ambiguous: bool
+    device: str | None
 
 
 class Version(NamedTuple):
@@ -179,10 +182,12 @@ class Tables:
             premises,
             priorities,
             near,
+            device,
         ) in self.ask(
             f"select duty_id, {_us('s.start_at')}, {_us('s.end_at')}, a.name, s.state, s.place is not null, "
-            "p.neighbourhood, p.premises, p.priorities, p.near from slices s "
+            "p.neighbourhood, p.premises, p.priorities, p.near, v.device_id from slices s "
             "join activity a using (activity) "
+            "left join device v using (device) "
             f"join duty d using (duty) left join place p using (place) where not d.cancelled and {condition} "
             "order by s.officer, s.start_at",
             *values,
@@ -198,7 +203,7 @@ class Tables:
                 own = "" if premises is not None else neighbourhood or ""
                 may = [name in duty.patch for name in {own, *near}]
                 ambiguous = any(may) and not all(may)
-            found.append(Row(duty_id, duty.officer_id, start, end, activity, state, place, ambiguous))
+            found.append(Row(duty_id, duty.officer_id, start, end, activity, state, place, ambiguous, device))
         return found
 
     def versions(self) -> list[Version]:
@@ -700,6 +705,20 @@ def recount(
                 left=facts.left,
             )
         )
+    target = _settings(policies, period[0])[1].target
+    stands = judged(figures, target)
+    worth = facts_worth(
+        *(tables, mine, now_rows, period),
+        [item for kind in KINDS for _, item in in_force(versions, kind, period)],
+        policies,
+        (
+            figures.on_patch - figures.ambiguous_on,
+            figures.on_patch + figures.unknown + figures.ambiguous_off,
+            figures.on_patch + figures.off_patch + figures.not_visible + figures.unknown,
+        ),
+        None if stands is None else stands.verdict,
+        target,
+    )
     return Summary(
         period=WEEK if "W" in name else MONTH,
         name=name,
@@ -721,4 +740,5 @@ def recount(
         basis=_basis(tables, versions, policies, period, now_rows),
         changes=_changes(tables, name, area_id, period),
         complete=complete,
+        quality=worth,
     )

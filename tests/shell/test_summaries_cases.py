@@ -154,7 +154,7 @@ def facts(opened: Connection) -> Facts:
     """Two neighbourhoods and nothing else."""
     opened.execute(
         "truncate area, area_version, fix, allocation, state, stay, stay_end, slice, slice_end, "
-        "duty_revision, duty, officer, device, restated, restatement, recomputed restart identity"
+        "duty_revision, duty, officer, device, restated, restatement, recomputed, heard restart identity"
     )
     found = Facts(opened, Ledger(opened))
     found.publish(WEST, EAST)
@@ -418,3 +418,108 @@ def test_a_week_that_runs_is_counted_up_to_now(facts: Facts) -> None:
     assert sum(row.duty for row in found.hours if row.start >= now) == 0
     assert len(officer(found, "1").duties) == 2
     assert facts.summary("2026-W46", now=now).complete
+
+
+# ── What the facts are worth ──────────────────────────────────────────────────────────────────────────────
+
+
+def test_each_fault_of_the_facts_is_told_of_the_duties_that_it_touches(facts: Facts) -> None:
+    """A mistyped id, exchanged coordinates, an unknown patch, duties that cannot be right: one line each."""
+    start = at("2026-11-17T08:00")
+    facts.book("1", "N1", start, 8)
+    facts.stand("R1", "west", start, start + 8 * HOUR)
+    facts.book("002", "N1", start, 8)  # heard as R002, booked with a blank
+    facts.ledger.bookings([_booked("typo", start, 8, "r 002")], ())
+    facts.stand("R002", "west", start - 5 * HOUR, start + HOUR)
+    facts.book("3", "N1", start, 8)
+    facts._rows += [("R3", start + step * 5 * MINUTE, *BINARY.at(1, 2)[::-1], None) for step in range(60)]
+    facts.ledger.bookings([_booked("patch", start, 8, "R4", patch=("N1", "n 1"))], ())
+    facts.stand("R4", "east", start, start + 8 * HOUR)
+    facts.ledger.bookings([_booked("long", start, 30, "R5")], ())
+    facts.stand("R5", "west", start, start + 30 * HOUR)
+    facts.ledger.bookings([_booked("open", start, None, "R6")], ())
+    facts.stand("R6", "west", start, start + 20 * HOUR)
+    facts.ledger.bookings([_booked("bare", start, 8)], ())
+    facts.ledger.bookings([_booked("twice", start, 8, "R7")], ())
+    facts.ledger.bookings([_booked("again", start + 6 * HOUR, 8, "R7", officer="twice")], ())
+    facts.stand("R7", "west", start, start + 14 * HOUR)
+    found = facts.summary("2026-W47")
+    assert found.quality is not None
+    told = {(row.finding, row.scope, row.id) for row in found.quality.findings}
+    assert told == {
+        ("unknown_patch", "patch", "n 1"),
+        ("swapped_coordinates", "device", "R3"),
+        ("never_heard", "device", "r 002"),
+        ("too_long_duty", "duty", "long"),
+        ("open_duty", "duty", "open"),
+        ("overlapping_duties", "officer", "twice"),
+        ("no_device", "duty", "bare"),
+    }
+    assert found.quality.questioned
+    lines = " ".join(found.quality.said)
+    for words in ("longitude and latitude exchanged", "r 002", "is booked for 30.0 h", "names no device"):
+        assert words in lines
+
+
+def test_a_radio_under_another_id_is_named(facts: Facts) -> None:
+    """R0012345 is booked and silent, 12345 is heard and not booked: told together."""
+    start = at("2026-11-17T08:00")
+    facts.ledger.bookings([_booked("typo", start, 8, "0012345")], ())
+    facts.stand("12345", "west", start, start + 8 * HOUR)
+    facts.ledger.bookings([_booked("later", start + 8 * 24 * HOUR, 8, "12345")], ())
+    found = facts.summary("2026-W47")
+    assert found.quality is not None
+    assert [(row.finding, row.id) for row in found.quality.findings] == [
+        ("near_id", "0012345"),
+        ("never_heard", "0012345"),
+    ]
+    assert "but '12345' was, which no duty names" in found.quality.said[0]
+    assert found.quality.turning == ""  # all of it is unknown already
+
+
+def test_what_was_kept_of_reports_can_turn_the_verdict(facts: Facts) -> None:
+    """A day on patch whose reports all came an hour late is met, and would be not proven without it."""
+    start = at("2026-11-17T08:00")
+    facts.book("1", "N1", start, 8)
+    facts.stand("R1", "west", start, start + 8 * HOUR)
+    facts.tell()
+    connection = facts.connection
+    connection.execute(
+        "insert into heard (device, day, verdict, delay, count) select device, 20774, "
+        "array[-1, 3]::smallint[], array[3600, 3600], array[480, 7] from device where device_id = 'R1'"
+    )
+    for area_ids in (["N1"], None):
+        period = Period.week("2026-W47")
+        found = next(
+            item
+            for item in summaries(connection, POLICIES, period, area_ids=area_ids, now=LATER)
+            if item.area_id == "N1"
+        )
+        assert found.verdict == "met"
+        worth = found.quality
+        assert worth is not None
+        assert worth.verdict == "not proven"
+        assert "1 radio with a wrong clock" in worth.turning
+        assert worth.reports is not None
+        assert (worth.reports.taken, worth.reports.delay_median) == (480, 3600)
+        assert worth.reports.rejected == (("not_a_fix", 7),)
+        assert worth.questioned == 8 * HOUR
+
+
+def _booked(
+    name: str,
+    start: int,
+    hours: float | None,
+    *devices: str,
+    patch: tuple[str, ...] = ("N1",),
+    officer: str | None = None,
+) -> Duty:
+    return Duty(
+        duty_id=name,
+        revision=1,
+        officer_id=officer or name,
+        start=start,
+        end=None if hours is None else start + int(hours * HOUR),
+        patch=patch,
+        devices=tuple(Allocation(device, "radio") for device in devices),
+    )

@@ -160,7 +160,7 @@ def doubts(
         beside_others(runs.take(~runs.moving), held, tracks, policies),
         shared(duties, held),
     ]
-    decided = slices.take(_decided(slices, duties, places, policies))
+    decided = slices.take(by_position(slices, duties, places, policies))
     names = fixes.device_ids
     own = _of_duties(DeviceDoubts.joined(found), decided, duties, names)
     away = _of_stretches(apart(duties, places, tracks, policies), decided, len(duties), names)
@@ -198,7 +198,7 @@ def doubtful_parts(
     return row[real], start[real], end[real]
 
 
-def _decided(
+def by_position(
     slices: Slices, duties: Sequence[Duty], places: Sequence[Place], policies: Policies
 ) -> NDArray[np.bool_]:
     """Slices that a position decided: on patch, off it, or not visible for the premises: ``bool[m]``."""

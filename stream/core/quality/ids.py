@@ -104,6 +104,8 @@ class Lookup:
 
     def near(self, wanted: str) -> list[str]:
         """The ids that are nearly the same as the one wanted, but not the same; sorted."""
+        if not self._ids:
+            return []
         found = set(self._by_skeleton.get(skeleton(wanted), ()))
         found |= {name for name in self._scientific if _scientific(name, wanted)}
         if _SCIENTIFIC.fullmatch(wanted.strip()):

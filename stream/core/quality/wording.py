@@ -49,7 +49,7 @@ def warnings(found: QualityFindings, *, where: str = FILE) -> list[str]:
         where: where the others are of which only the number is said, with a blank before it.
     """
     lines = []
-    for say in _KINDS:
+    for say in _KINDS if len(found) else ():
         told, remedy = say(found)
         if told:
             shown = told if len(told) <= EXAMPLES else told[:EXAMPLES]

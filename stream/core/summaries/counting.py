@@ -29,6 +29,7 @@ from stream.core.explaining.wording import officer_names, words
 from stream.core.facts import SECOND
 from stream.core.policy import BEGINNING, canonical, settings_of
 from stream.core.quality.doubts import Doubts, named
+from stream.core.quality.tracks import Extent
 from stream.core.shares import (
     NEIGHBOURHOOD,
     OFFICER,
@@ -40,6 +41,7 @@ from stream.core.shares import (
     totals,
 )
 from stream.core.slices import ON_PATCH, Slices
+from stream.core.summaries.examining import Examiner
 from stream.core.summaries.model import (
     Away,
     Basis,
@@ -55,6 +57,7 @@ from stream.core.summaries.model import (
     Summary,
     TeamFacts,
 )
+from stream.core.summaries.worth import Behind, worth
 from stream.core.teams import Teams, teams
 from stream.core.visits import PriorityFigures, Visits, priority_figures, reach, visits
 
@@ -68,6 +71,8 @@ if TYPE_CHECKING:
     from stream.core.crewing import Crewing
     from stream.core.facts import Duty
     from stream.core.policy import Policies, Policy
+    from stream.core.summaries.examining import HeardFacts
+    from stream.core.summaries.model import FactsWorth
 
 PERIODS = 12
 """How many periods the trend shows, the one asked about among them."""
@@ -108,6 +113,7 @@ class SummaryFacts:
         changes: by neighbourhood.
         outdated: by duty the policy's number by which it was counted, where another is in force for its time.
         doubts: the duties' doubtful time (rule 21); by default none is known.
+        heard: what was heard in the period; None: summaries do not say what their facts are worth.
     """
 
     slices: Slices
@@ -126,6 +132,7 @@ class SummaryFacts:
     changes: Mapping[str, Sequence[FigureChange]]
     outdated: Mapping[str, int] = field(default_factory=dict)
     doubts: Doubts = field(default_factory=Doubts.none)
+    heard: HeardFacts | None = None
 
 
 def earlier(period: Period) -> list[Period]:
@@ -218,6 +225,7 @@ class _Common:
     members: dict[str, list[int]]
     bounds: NDArray[np.int64]
     order: NDArray[np.int64]
+    examiner: Examiner | None
 
     @classmethod
     def of(cls, record: SummaryFacts, period: Period, policies: Policies) -> _Common:
@@ -250,7 +258,27 @@ class _Common:
             dict(members),
             offsets(record.slices.duty[order], len(record.duties)),
             order,
+            None if record.heard is None else _examiner(record.heard, record, period, policies, sets),
         )
+
+
+def _examiner(
+    heard: HeardFacts, record: SummaryFacts, period: Period, policies: Policies, sets: Sequence[AreaSet]
+) -> Examiner:
+    return Examiner(
+        heard,
+        period.start,
+        record.until,
+        policies,
+        extent=Extent.of(sets),
+        neighbourhoods={
+            area_id: name
+            for areas in sets
+            for kind, area_id, name in zip(areas.kind, areas.area_id, areas.name, strict=True)
+            if kind is Kind.NEIGHBOURHOOD
+        },
+        booked=record.booked,
+    )
 
 
 def visits_about(record: SummaryFacts, period: Period, policies: Policies) -> Visits:
@@ -418,6 +446,7 @@ def _summary(
         ),
         changes=tuple(record.changes.get(area_id, ())),
         complete=record.complete,
+        quality=_quality(record, own, policies, common, whole, names),
     )
 
 
@@ -653,3 +682,19 @@ def _said(
     )
     text = words(found, Names(names))
     return Said(verdict=text.verdict, costs=text.costs, notes=text.notes)
+
+
+def _quality(
+    record: SummaryFacts,
+    own: _Own,
+    policies: Policies,
+    common: _Common,
+    whole: Figures,
+    names: Mapping[tuple[str, str], str],
+) -> FactsWorth | None:
+    if common.examiner is None:
+        return None
+    behind = Behind(
+        whole, common.basis.target, own.slices, own.duties, own.places, record.device_ids, own.doubts
+    )
+    return worth(behind, common.examiner, policies, record.until, Names(names))

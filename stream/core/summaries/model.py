@@ -17,7 +17,11 @@ from stream.core.shares import Figures  # noqa: TC001 - what is stored is read a
 from stream.core.visits import PriorityFigures  # noqa: TC001
 
 FORM = 1
-"""The form of a stored summary: incremented when a field changes its meaning."""
+"""The form of a stored summary: incremented when a field changes its meaning.
+
+A field that is added has a default, which says that it was not counted then: what was stored before it is
+read, and shown as it was.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -218,6 +222,73 @@ class Said:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FactFinding:
+    """Something that was found about the facts behind the figure (rule 22).
+
+    Attributes:
+        finding: its kind, as in ``quality.csv``; of doubtful time the kind of doubt (rule 21).
+        scope: ``device``, ``duty``, ``officer`` or ``patch``, and ``id`` which one.
+        day: local date; empty where it is of no day.
+        count: how often, as the kind has it.
+        time: how long, microseconds; None where it has no length.
+        detail: as the kind has it.
+    """
+
+    finding: str
+    scope: str
+    id: str
+    day: str
+    count: int
+    time: int | None
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportCounts:
+    """What was heard of the booked devices on the days of the period, booked at the time or not.
+
+    Attributes:
+        taken: usable reports, each as often as it came.
+        rejected: reports that could not be used, by reason, sorted.
+        delayed: of how many of the usable ones the delay is known.
+        delay_median, delay_p95: theirs, nearest rank, seconds; None where none is known.
+    """
+
+    taken: int
+    rejected: tuple[tuple[str, int], ...] = ()
+    delayed: int = 0
+    delay_median: int | None = None
+    delay_p95: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FactsWorth:
+    """What the facts behind the figure are worth (rule 22). It changes neither the figure nor its verdict.
+
+    Attributes:
+        findings: about the neighbourhood's own duties, their devices and officers, the worst kind first.
+        doubtful: by kind of doubt the time that is doubtful (rule 21): the bounds leave it open already.
+        reports: None where nothing was counted as it was heard.
+        questioned: time that the bounds do not leave open, but would if what serious findings touch were
+            not known, microseconds.
+        proven, possible: ``Figures.proven`` and ``Figures.possible`` as they would then be.
+        verdict: what it would then be; None where there is no share.
+        turning: empty where the verdict would stay; else the sentence that says so.
+        said: the findings in sentences, the worst first.
+    """
+
+    findings: tuple[FactFinding, ...] = ()
+    doubtful: tuple[tuple[str, int], ...] = ()
+    reports: ReportCounts | None = None
+    questioned: int = 0
+    proven: int = 0
+    possible: int = 0
+    verdict: str | None = None
+    turning: str = ""
+    said: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BoundaryVersion:
     """A version of the boundaries in force in the period.
 
@@ -303,6 +374,7 @@ class Summary:
         officers: by name.
         changes: the oldest first.
         complete: the period is over, so that only late facts can change it.
+        quality: what its facts are worth; None in summaries that were stored before this was counted.
     """
 
     period: str
@@ -323,6 +395,7 @@ class Summary:
     basis: Basis
     changes: tuple[FigureChange, ...] = ()
     complete: bool = True
+    quality: FactsWorth | None = None
     form: int = field(default=FORM)
 
     @property

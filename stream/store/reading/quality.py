@@ -1,4 +1,4 @@
-"""What the facts behind the live figures are worth: the duties now running, and the devices lately heard.
+"""What was heard, as far as findings need it: for the duties now running, and for the duties of a period.
 
 Reads only; what is found is said in ``stream.core.quality``. Of each device the first and the last positions
 of its booked time are read, and its last one of all, not every position: enough to know whether it was heard
@@ -10,7 +10,7 @@ that every position would have to be counted.
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -18,9 +18,10 @@ from stream.core.calendar import day_numbers, microseconds
 from stream.core.facts import SECOND, Fixes, StateReport
 from stream.core.quality.findings import FINDINGS, Examined, QualityFindings, findings
 from stream.core.quality.heard import TAKEN, Heard
-from stream.core.quality.tracks import Extent, Mistake, Tracked, held, renumbered, tracked
+from stream.core.quality.tracks import ANY_DUTY, Extent, Mistake, Tracked, held, renumbered, tracked
 from stream.core.slices import Slices
 from stream.core.stays import in_order
+from stream.core.summaries.examining import HeardFacts
 from stream.store.heard import heard_between
 from stream.store.reading.instant import fetch, instant
 
@@ -95,7 +96,7 @@ def live_quality(
         ]
         asked += [(name, now - LATELY_S * SECOND, now + 1) for name in booked_ids]
         asked += [(name, now - NOW_S * SECOND, now + 1) for name in _never_booked(connection, now)]
-        fixes = in_order(_first_and_last(connection, asked))
+        fixes = _fixes(_first_and_last(connection, asked))
         states = _states(connection, now)
     mine = renumbered(booked, booked_ids, fixes.device_ids)
     found = findings(
@@ -107,7 +108,7 @@ def live_quality(
             Tracked.of_groups([tracked(fixes, fixes, mine, extent, policies)]),
             booked,
             booked_ids,
-            _NO_SLICES,
+            Slices.none(),
             neighbourhoods if neighbourhoods else _any_patch(duties),
             {},
             now,
@@ -172,15 +173,46 @@ def _of_booked(heard: Heard, booked_ids: Sequence[str], located: Sequence[str]) 
     )
 
 
-_NO_SLICES: Final = Slices(
-    np.empty(0, np.int32),
-    np.empty(0, np.int64),
-    np.empty(0, np.int64),
-    np.empty(0, np.int8),
-    np.empty(0, np.int16),
-    np.empty(0, np.int32),
-    np.empty(0, np.int32),
-)
+def heard_in(connection: Connection, duties: Sequence[Duty], start: int, until: int) -> HeardFacts:
+    """What was heard in a period of the devices of some duties, and of those that no duty names.
+
+    Args:
+        connection: in a transaction that sees one instant.
+        duties: newest revisions, with their devices.
+        start: the period's start, microseconds since 1970.
+        until: up to when anything is counted, exclusive.
+    """
+    booked, booked_ids = held(duties)
+    booked = booked.take(booked.duty != ANY_DUTY)
+    low, high = np.maximum(booked.start, start), np.minimum(booked.end, until)
+    stretches = {
+        (booked_ids[device], first, last)
+        for device, first, last in zip(booked.device.tolist(), low.tolist(), high.tolist(), strict=True)
+        if first < last
+    }
+    strangers = _unbooked(connection, start, until) if stretches else []
+    found = _first_and_last(connection, sorted(stretches | {(name, start, until) for name in strangers}))
+    silent = sorted(set(booked_ids) - {row[0] for row in found})
+    found += _first_and_last(connection, [(name, start, until) for name in silent])
+    first, last = day_numbers(np.array([start, max(start, until - 1)], np.int64)).tolist()
+    reports = heard_between(connection, first, last, booked_ids) if stretches else Heard.joined([])
+    return HeardFacts(_fixes(found), frozenset(strangers), reports)
+
+
+def _unbooked(connection: Connection, start: int, until: int) -> list[str]:
+    """Devices heard in a period that no duty of the period names."""
+    return [
+        name
+        for (name,) in fetch(
+            connection,
+            "with other as materialized (select device, device_id from device where device not in ("
+            "select device from allocation join duty d using (duty) where not cancelled "
+            "and tstzrange(d.start_at, d.end_at) && tstzrange(from_us(%s), from_us(%s)))) "
+            "select device_id from other where exists (select from fix f where f.device = other.device "
+            "and time >= from_us(%s) and time < from_us(%s))",
+            [start, until, start, until],
+        )
+    ]
 
 
 def _any_patch(duties: Sequence[Duty]) -> dict[str, str]:
@@ -202,10 +234,15 @@ def _never_booked(connection: Connection, now: int) -> list[str]:
     ]
 
 
-def _first_and_last(connection: Connection, asked: Sequence[tuple[str, int, int]]) -> Fixes:
-    """The first and the last fix of each device within ``[from, to)``, as far as there are any."""
+def _first_and_last(connection: Connection, asked: Sequence[tuple[str, int, int]]) -> list[Any]:
+    """The first and the last fix of each device within ``[from, to)``, as far as there are any.
+
+    Rows ``(device_id, time, lon, lat)``, times in microseconds.
+    """
+    if not asked:
+        return []
     names, low, high = ([row[at] for row in asked] for at in range(3))
-    rows = fetch(
+    return fetch(
         connection,
         "select device_id, (extract(epoch from time) * 1000000)::int8, lon, lat "
         "from unnest(%s::text[], %s::int8[], %s::int8[]) as w (device_id, low, high) "
@@ -216,10 +253,14 @@ def _first_and_last(connection: Connection, asked: Sequence[tuple[str, int, int]
         "and time < from_us(high) order by time desc limit 1)) found",
         [names, low, high],
     )
+
+
+def _fixes(rows: Sequence[Any]) -> Fixes:
+    """Rows of ``_first_and_last`` in order, each once."""
     device_ids = sorted({row[0] for row in rows})
     code_of = {name: code for code, name in enumerate(device_ids)}
     missing = np.full(len(rows), np.nan)
-    return Fixes(
+    found = Fixes(
         np.array([code_of[row[0]] for row in rows], np.int32),
         np.array([row[1] for row in rows], np.int64),
         np.array([row[2] for row in rows], np.float64),
@@ -229,6 +270,7 @@ def _first_and_last(connection: Connection, asked: Sequence[tuple[str, int, int]
         missing.astype(np.float32),
         tuple(device_ids),
     )
+    return in_order(found)
 
 
 def _states(connection: Connection, now: int) -> list[StateReport]:

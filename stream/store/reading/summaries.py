@@ -52,6 +52,7 @@ from stream.store.reading.instant import (
     us,
 )
 from stream.store.reading.live import newest_event
+from stream.store.reading.quality import heard_in
 from stream.store.tracks import SLICES, STAYS, concatenate, pick, unpack
 
 if TYPE_CHECKING:
@@ -207,6 +208,7 @@ def record_of(
     keys = np.unique(np.append(rows[DUTY], own.keys))
     duties = _duties(connection, keys, period)
     places, place = places_of(connection, rows[PLACE])
+    mine = np.isin(keys, own.keys[within])
     officers = sorted({own.officers[at] for at in np.flatnonzero(within).tolist()})
     device_ids, device = devices_of(connection)
     named = None if area_ids is None else chosen
@@ -232,6 +234,7 @@ def record_of(
         beginning=until if (first := first_duty(connection)) is None else first,
         past=figures_by_period(connection, period.before(PERIODS - 1), named),
         changes=reports.recorded_changes(connection, period, chosen),
+        heard=heard_in(connection, [duties[at] for at in np.flatnonzero(mine).tolist()], period.start, until),
         outdated=dict(
             connection.execute(
                 "select duty_id, version from policy_outdated join duty using (duty) where duty = any(%s)",

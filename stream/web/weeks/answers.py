@@ -17,6 +17,7 @@ from stream.core.calendar import rfc3339
 from stream.core.json_types import Count, Date, Part, Seconds, Time, when
 from stream.core.live.share_event import FigureJson, Verdict, figure_json
 from stream.core.shares import seconds
+from stream.core.summaries.examining import TOLD
 from stream.core.summaries.model import TeamFacts
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
         Away,
         Basis,
         DutyLine,
+        FactsWorth,
         FigureChange,
         Hour,
         OfficerSummary,
@@ -180,6 +182,53 @@ class WeekSaidJson(msgspec.Struct, frozen=True):
     notes: tuple[str, ...]
 
 
+class WeekFactFindingJson(msgspec.Struct, frozen=True):
+    """A finding about the facts behind the week's figure, as in ``quality.csv``; of a doubt its kind."""
+
+    scope: str
+    id: str
+    day: Annotated[str, Meta(description="Local day; empty where there is none.")]
+    finding: Annotated[str, Meta(extra_json_schema={"enum": list(TOLD)})]
+    count: Count
+    seconds: Seconds | None
+    detail: str
+
+
+class WeekDoubtfulJson(msgspec.Struct, frozen=True):
+    """How much of the week's duty time is doubtful by one kind of doubt (rule 21)."""
+
+    kind: str
+    seconds: Seconds
+
+
+class WeekReportsJson(msgspec.Struct, frozen=True):
+    """What was heard of the booked devices on the week's days."""
+
+    taken: Count
+    rejected: Annotated[dict[str, Count], Meta(description="By reason.")]
+    delayed: Annotated[Count, Meta(description="Of so many usable reports the delay is known.")]
+    delay_median_s: int | None
+    delay_p95_s: int | None
+
+
+class WeekQualityJson(msgspec.Struct, frozen=True):
+    """What the facts behind the week's figure are worth (rule 22)."""
+
+    findings: Annotated[tuple[WeekFactFindingJson, ...], Meta(description="The worst kind first.")]
+    doubtful: tuple[WeekDoubtfulJson, ...]
+    reports: Annotated[WeekReportsJson | None, Meta(description="Null where reports were not counted.")]
+    questioned_s: Annotated[
+        Seconds, Meta(description="What the bounds would leave open besides if serious facts were not known.")
+    ]
+    share_low: Annotated[Part | None, Meta(description="The lower bound then.")]
+    share_high: Annotated[Part | None, Meta(description="The upper bound then.")]
+    verdict: Annotated[
+        Verdict | None, Meta(description="The verdict then; the one that counts is `figure`'s.")
+    ]
+    turning: Annotated[str, Meta(description="Says so where the verdict would be another; else empty.")]
+    said: Annotated[tuple[str, ...], Meta(description="The findings in words, a kind each.")]
+
+
 class WeekBoundariesJson(msgspec.Struct, frozen=True):
     """A version of the boundaries."""
 
@@ -233,6 +282,9 @@ class WeekJson(msgspec.Struct, frozen=True):
     officers: tuple[WeekOfficerJson, ...]
     teams: tuple[TeamFacts, ...]
     said: WeekSaidJson
+    quality: Annotated[
+        WeekQualityJson | None, Meta(description="Null in reports from before it was counted.")
+    ]
     basis: WeekBasisJson
     restatements: tuple[RestatementJson, ...]
 
@@ -309,6 +361,7 @@ def week_answer(found: Reported) -> WeekJson:
         tuple(_officer(item, target) for item in summary.officers),
         summary.teams,
         WeekSaidJson(said.verdict, said.costs, said.notes),
+        None if summary.quality is None else _quality(summary.quality, summary.figures),
         _basis(summary.basis),
         tuple(_change(item, summary) for item in summary.changes),
     )
@@ -382,6 +435,32 @@ def _officer(item: OfficerSummary, target: float) -> WeekOfficerJson:
 
 def _duty(item: DutyLine) -> WeekDutyJson:
     return WeekDutyJson(*_times(item.figures), item.duty_id, rfc3339(item.start), when(item.end), item.team)
+
+
+def _quality(found: FactsWorth, figures: Figures) -> WeekQualityJson:
+    known, reports = figures.share is not None, found.reports
+    return WeekQualityJson(
+        tuple(
+            WeekFactFindingJson(
+                *(item.scope, item.id, item.day, item.finding, item.count),
+                *(None if item.time is None else seconds(item.time), item.detail),
+            )
+            for item in found.findings
+        ),
+        tuple(WeekDoubtfulJson(kind, seconds(time)) for kind, time in found.doubtful),
+        None
+        if reports is None
+        else WeekReportsJson(
+            *(reports.taken, dict(reports.rejected), reports.delayed),
+            *(reports.delay_median, reports.delay_p95),
+        ),
+        seconds(found.questioned),
+        found.proven / figures.duty if known else None,
+        found.possible / figures.duty if known else None,
+        found.verdict,
+        found.turning,
+        found.said,
+    )
 
 
 def _basis(found: Basis) -> WeekBasisJson:
