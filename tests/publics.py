@@ -397,7 +397,10 @@ def pages() -> list[Public]:
         replace(shown, reasons=every, corrected=True),
         replace(shown, share=replace(shown.share, verdict="missed", on_patch_hours=0)),
         replace(shown, share=replace(shown.share, verdict="not proven", low=83.0, high=83.0)),
-        *(replace(shown, share=None, reasons=(), state=state) for state in ("few", "nobody", "shared")),
+        *(
+            replace(shown, share=None, reasons=(), state=state)
+            for state in ("few", "nobody", "shared", "unseen")
+        ),
         replace(
             shown,
             areas=(

@@ -207,7 +207,8 @@ def figure(times: Times | None) -> tuple[str, str]:
     if times is None:
         return "–", "–"
     duty = sum(times[1:5])
-    return f"{times[3] / 3.6e9:,.2f} h", f"{times[3] / duty:.1%}" if duty else "–"
+    known = duty > times[2]  # of unknown time alone there is no share (rule 15)
+    return f"{times[3] / 3.6e9:,.2f} h", f"{times[3] / duty:.1%}" if known else "–"
 
 
 def outcome_json(outcome: Publication) -> dict[str, object]:

@@ -155,6 +155,23 @@ def write_tables(
         click.echo(f"{folder / name}.csv: {table.num_rows:,} rows", err=err)
 
 
+def without_figures(tables: dict[str, pa.Table], folder: Path) -> dict[str, pa.Table]:
+    """The tables that may be written where nothing matches; an earlier run's others are taken away."""
+    from stream.files.account import WITHOUT_FIGURES
+
+    for name in tables.keys() - set(WITHOUT_FIGURES):
+        (folder / f"{name}.csv").unlink(missing_ok=True)  # they would be taken for this run's
+    return {name: table for name, table in tables.items() if name in WITHOUT_FIGURES}
+
+
+def say_unmatched(lines: Sequence[str]) -> None:
+    """Says why there is no figure: the reason, then the likely causes."""
+    from geo.boundaries.layer import printable
+
+    for line in (f"patrol: {lines[0]}", *lines[1:]):
+        click.echo(printable(line), err=True)
+
+
 def write_whole(path: Path, content: bytes) -> None:
     """Writes a file that is complete or not there: nobody reads half a file meanwhile."""
     part = path.with_name(f".{path.name}.part")

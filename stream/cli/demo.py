@@ -352,10 +352,12 @@ def _by_need(item: Live) -> tuple[bool, bool, float]:
 
 
 def _row(item: Live) -> Iterator[str]:
+    from stream.core.explaining.wording import no_share_words
+
     share = item.figures.share
     yield item.name
     if share is None:
-        yield "[dim]no duty time[/]"
+        yield f"[dim]{no_share_words(item.figures)}[/]"
         yield "–"
     else:
         mark = round(item.target * BAR)

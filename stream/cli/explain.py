@@ -89,8 +89,8 @@ def explain(
     """Explains a figure: what cost how many minutes, where and when.
 
     The figure is taken from the database, or counted from files with the options of `patrol account`; what is
-    wrong with the facts of these files is said beside it. Its parts add up exactly; the text rounds to
-    minutes that add up. Exit 1: nobody was on duty.
+    wrong with its facts is said beside it, of the database as far as it shows without every position. Its
+    parts add up exactly; the text rounds to minutes that add up. Exit 1: nobody was on duty.
     """
     from stream.core.abstraction import abstraction
     from stream.core.explaining.explanation import explain as take_apart
@@ -190,7 +190,7 @@ def _find(
     from stream.files.account import NothingMatchesError
     from stream.files.explained import from_files
     from stream.store.policies import in_force
-    from stream.store.reading.explained import from_database
+    from stream.store.reading.explained import from_database, quality_of
 
     if areas_ or positions or duties or states:
         if not (areas_ and positions and duties):
@@ -208,7 +208,8 @@ def _find(
     _refuse_policy(policy)
     with database("patrol explain") as connection:
         policies = in_force(connection)
-        return from_database(connection, start, end, scope=scope, wanted=wanted, until=until), policies
+        found = from_database(connection, start, end, scope=scope, wanted=wanted, until=until)
+        return replace(found, quality=quality_of(connection, found, end, policies)), policies
 
 
 def _refuse_policy(policy: Path | None) -> None:
@@ -265,6 +266,8 @@ def _print(said: Words, *, no_share: bool) -> None:
 
     line(said.title, "bold")
     line(" ".join(said.verdict))
+    for text in said.warnings:
+        line(text)
     if said.costs:
         line("")
         line("Where the duty time went:" if no_share else "The rest of the duty time:")

@@ -15,7 +15,9 @@ from stream.cli.common import (
     periods_option,
     policy_option,
     print_json,
+    say_unmatched,
     states_option,
+    without_figures,
     write_tables,
 )
 from stream.pipeline.processes import until_told
@@ -87,10 +89,10 @@ def account(
     vehicle (several joined by a semicolon), name, role, team, cancelled, and revision where a duty is there
     twice.
     """
-    from stream.core.quality.wording import warnings
+    from stream.core.quality.wording import in_question, warnings
     from stream.core.shares import MISSED
-    from stream.files.account import WITHOUT_FIGURES, by_reason, read, unread_hours
     from stream.files.account import account as count
+    from stream.files.account import by_reason, read, unread_hours
 
     policies = read_policies(str(policy) if policy else "")
     facts = read(areas_, positions, duties, states, policies)
@@ -98,9 +100,7 @@ def account(
     tables = found.tables(policies)
     nothing = found.unmatched()
     if nothing:
-        for name in tables.keys() - set(WITHOUT_FIGURES):
-            (out / f"{name}.csv").unlink(missing_ok=True)  # an earlier run's would be taken for this one's
-        tables = {name: tables[name] for name in WITHOUT_FIGURES}
+        tables = without_figures(tables, out)
     write_tables(tables, out, quiet=as_json)
     rejected = by_reason(facts.rejects)
     force = [] if nothing else [item for item in found.figures if item.scope == "force"]
@@ -127,12 +127,13 @@ def account(
             click.echo(printable(line), err=True)
         if not force and not nothing:
             click.echo("no duty with time to count: cancelled ones count for nothing", err=True)
+        doubts = in_question(found.quality)
         for item in force:
             click.echo(_sentence(item, policies))
+            if doubts and item.share is not None:
+                click.echo(f"  facts in question (said above): {doubts}")
     if nothing:
-        first_line, *rest = nothing
-        for line in (f"patrol: {first_line}", *rest):
-            click.echo(printable(line), err=True)
+        say_unmatched(nothing)
         context.exit(1)
     missed = [item for item in force if item.verdict(policies.at(item.start).target) == MISSED]
     if strict and missed:
@@ -163,6 +164,7 @@ def _figure(item: Figures, policies: Policies) -> dict[str, object]:
         "share_high": item.share_high,
         "target": policies.at(item.start).target,
         "verdict": item.verdict(policies.at(item.start).target),
+        "without_share": item.without_share,
         "unknown_s": item.unknown / 1e6,
         "doubtful_s": item.doubtful / 1e6,
     }
@@ -172,12 +174,15 @@ def _sentence(item: Figures, policies: Policies) -> str:
     from fractions import Fraction
 
     from stream.core.calendar import LOCAL, moment
-    from stream.core.explaining.wording import percent
+    from stream.core.explaining.wording import no_share_words, percent
 
-    if item.share is None:
+    if not item.duty:
         return "the force: no duty time with a home patch, so no figure"
     start, end = (moment(time_us).astimezone(LOCAL) for time_us in (item.start, item.end))
     when = f"{start:%a %d %b %Y %H:%M} to {end:%a %d %b %Y %H:%M}"
+    if item.share is None:
+        why, hours = no_share_words(item), item.duty / 3.6e9
+        return f"the force, {when}: {why}, so no share: {hours:,.1f} h of duty time"
     target = Fraction(str(policies.at(item.start).target))
     low, share, high = (
         percent(Fraction(part, item.duty), target) for part in (item.proven, item.on_patch, item.possible)

@@ -121,6 +121,7 @@ STATES = {
     "nobody": "No officer of its own was on duty, so there is no figure.",
     "few": "The figure is not shown: it comes from too few officers.",
     "shared": "The figure is not shown: with that of a neighbour it would tell of few officers.",
+    "unseen": "No position is known of any of the duty time, so there is no figure.",
 }
 """The state of a neighbourhood's figure, in words."""
 

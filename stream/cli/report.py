@@ -289,7 +289,7 @@ def tally(found: Sequence[Summary], period: Period) -> str:
         if (count := sum(item.verdict == word for item in found))
     ]
     none = sum(item.verdict is None for item in found)
-    counts += [f"{none} without duties"] * bool(none)
+    counts += [f"{none} without a share"] * bool(none)
     return f"{period.name}: {len(found)} neighbourhoods: {', '.join(counts)}"
 
 

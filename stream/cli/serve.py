@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from stream.cli.common import FOLDER, database, moment_option, periods_option, write_tables
+from stream.cli.common import (
+    FOLDER,
+    database,
+    moment_option,
+    periods_option,
+    say_unmatched,
+    without_figures,
+    write_tables,
+)
 from stream.pipeline.processes import PARTS, in_words, start_logging, supervise, until_told
 from stream.settings import SETTINGS, load
 
@@ -144,10 +152,13 @@ def up() -> None:
     default=True,
     help="With quality.csv, for which every stored position is looked at (default), or without.",
 )
-def export(out: Path, by: str, until: str | None, quality: bool) -> None:
+@click.pass_context
+def export(context: click.Context, out: Path, by: str, until: str | None, quality: bool) -> None:
     """Writes from the database the CSV files that `patrol account` writes from files.
 
-    quality.csv lacks what belongs to files: rows that name no device (scope input).
+    quality.csv lacks what belongs to files: rows that name no device (scope input). Where nothing matches
+    (no position in any duty, none near an area, or no patch in the boundaries) there are no figures, but the
+    likely cause, and the exit code is 1.
     """
     from stream.core.quality.findings import findings
     from stream.files.account import figures
@@ -181,4 +192,8 @@ def export(out: Path, by: str, until: str | None, quality: bool) -> None:
     )
     if found.worth is not None:
         tables["quality"] = quality_table(findings(examined(found, found.worth, end)))
+    if found.unmatched:
+        write_tables(without_figures(tables, out), out)
+        say_unmatched(found.unmatched)
+        context.exit(1)
     write_tables(tables, out)

@@ -602,11 +602,46 @@ def _diagnose(value: bytes | None, failures: Mapping[_Shape, Exception]) -> tupl
 
     for path in shape.needed:
         if inner(path) is None:
-            return Reason.MISSING_FIELD, f"{'.'.join(path)} is missing"
+            return Reason.MISSING_FIELD, f"{'.'.join(path)} is missing{_meant(path, inner(path[:-1]))}"
     for path in shape.times:
         if isinstance(value_of := inner(path), float):
             return Reason.BAD_VALUE, f"{'.'.join(path)} {_untaken(value_of)}"
     return Reason.BAD_VALUE, _curt(str(failures[shape]))
+
+
+_ALSO: Final = {
+    "device_id": ("deviceid", "device", "unitid", "radioid", "imei"),
+    "officer_id": ("officerid", "officer", "collar", "collarnumber"),
+    "duty_id": ("dutyid", "duty", "shiftid"),
+    "time": ("timestamp", "datetime", "gpstime", "fixtime"),
+    "lon": ("lng", "long", "longitude"),
+    "lat": ("latitude",),
+    "start": ("from", "starttime"),
+    "state": ("status", "statecode", "statuscode"),
+}
+"""What other systems call a field, in small letters and without separators."""
+
+
+def _meant(path: tuple[str, ...], around: object) -> str:
+    """The fields that probably are the missing one under another name: they are named, never taken for it."""
+    name = path[-1]
+    plain = _plain(name)
+    near = [
+        f"{'.'.join((*path[:-1], key))!r}"
+        for key, value in (around if isinstance(around, dict) else {}).items()
+        if key != name
+        and not isinstance(value, dict | list)
+        and (_plain(key) == plain or _plain(key) in _ALSO.get(name, ()))
+    ]
+    if not near:
+        return ""
+    there = f"{' and '.join(map(_curt, near[:2]))} {'are' if len(near) > 1 else 'is'} there"
+    return f"; {there}: if that is meant, send it as {name}"
+
+
+def _plain(name: str) -> str:
+    """A field's name in small letters, without separators: ``Device_ID`` is ``deviceid``."""
+    return "".join(sign for sign in name.casefold() if sign.isalnum())
 
 
 def _position_shapes(values: Sequence[bytes | None], *, traccar: bool) -> tuple[_Shape, ...]:

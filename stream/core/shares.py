@@ -1,7 +1,8 @@
 """Slices → figures: seconds by activity, the share of duty time on patch, its bounds (rules 13–15, 19, 21).
 
 Columns in, values out; no Kafka, no database, no clock. Sums are whole microseconds, so a sum does not
-depend on the order of its parts; a share divides once, at the very end.
+depend on the order of its parts; a share divides once, at the very end. Where there is none, the figure says
+why.
 """
 
 from __future__ import annotations
@@ -29,6 +30,10 @@ if TYPE_CHECKING:
 OFFICER, NEIGHBOURHOOD, FORCE = "officer", "neighbourhood", "force"
 SCOPES = (FORCE, NEIGHBOURHOOD, OFFICER)
 
+NO_DUTY_TIME, NO_HOME_PATCH, NO_POSITION, FAR = "no_duty_time", "no_home_patch", "no_position", "far"
+REASONS = (NO_DUTY_TIME, NO_HOME_PATCH, NO_POSITION, FAR)
+"""Why a figure has no share, the first that applies."""
+
 
 @dataclass(frozen=True, slots=True)
 class Figures:
@@ -47,6 +52,7 @@ class Figures:
         doubtful: all duty time whose facts contradict each other (rule 21), ambiguous or not.
         only_doubtful_on: the part of ``on_patch`` that is doubtful and not ambiguous.
         only_doubtful_off: the part of ``off_patch`` and ``not_visible`` that is doubtful and not ambiguous.
+        far: whether no position of the whole force lies near any area, so that nobody can be on patch.
     """
 
     scope: str
@@ -65,6 +71,7 @@ class Figures:
     doubtful: int = 0
     only_doubtful_on: int = 0
     only_doubtful_off: int = 0
+    far: bool = False
 
     @property
     def duty(self) -> int:
@@ -82,19 +89,34 @@ class Figures:
         return self.on_patch + self.unknown + self.ambiguous_off + self.only_doubtful_off
 
     @property
+    def without_share(self) -> str | None:
+        """Why there is no share, one of ``REASONS``; None where there is one.
+
+        Where all duty time is unknown no position and no state says anything about it: 0% would be said of
+        the radio, not of the officer (rule 15 and the reading of it in ``stream/README.md``).
+        """
+        if not self.duty:
+            return NO_DUTY_TIME
+        if not self.has_share:
+            return NO_HOME_PATCH
+        if self.unknown == self.duty:
+            return NO_POSITION
+        return FAR if self.far else None
+
+    @property
     def share(self) -> float | None:
-        """``on_patch / duty`` (rule 13); None where there is no duty time or no home patch, never 0 or 1."""
-        return self.on_patch / self.duty if self.duty and self.has_share else None
+        """``on_patch / duty`` (rule 13); None where there is a reason to give none, never 0 or 1."""
+        return self.on_patch / self.duty if self.without_share is None else None
 
     @property
     def share_low(self) -> float | None:
         """``proven / duty`` (rules 14 and 21); None where there is no share."""
-        return self.proven / self.duty if self.duty and self.has_share else None
+        return self.proven / self.duty if self.without_share is None else None
 
     @property
     def share_high(self) -> float | None:
         """``possible / duty`` (rules 14 and 21); None where there is no share."""
-        return self.possible / self.duty if self.duty and self.has_share else None
+        return self.possible / self.duty if self.without_share is None else None
 
     def verdict(self, target: float) -> str | None:
         """``met``, ``missed`` or ``not proven`` (rule 14); None where there is no share.
@@ -236,6 +258,7 @@ def gather(
     end: int,
     *,
     neighbourhoods: Iterable[str] = (),
+    far: bool = False,
 ) -> list[Figures]:
     """Sums the duties' totals into the figures of each scope (see ``shares``).
 
@@ -246,6 +269,7 @@ def gather(
         start: the period's start, microseconds.
         end: its end, exclusive.
         neighbourhoods: as in ``shares``.
+        far: whether no position of all these duties lies near any area (``Figures.far``).
     """
     members: dict[tuple[str, str], list[int]] = {(FORCE, FORCE): []}
     members |= {(NEIGHBOURHOOD, area): [] for area in neighbourhoods}
@@ -275,6 +299,8 @@ def gather(
         for name, numbers in without.items()
         if (OFFICER, name) not in members
     ]
+    if far:
+        found = [replace(item, far=True) for item in found]
     return sorted(found, key=lambda item: (SCOPES.index(item.scope), item.id))
 
 

@@ -22,7 +22,7 @@ from stream.core.events import Reason, Reject, decode_duties, decode_states
 from stream.core.policy import BEGINNING, limits
 from stream.core.quality.clocks import clock_offsets, offset_words
 from stream.core.quality.devices import DeviceDoubts, device_doubts
-from stream.core.quality.doubts import Doubts
+from stream.core.quality.doubts import Doubts, named
 from stream.core.quality.doubts import doubts as doubts_of
 from stream.core.quality.findings import Examined, findings
 from stream.core.quality.heard import Gathered, Heard
@@ -365,6 +365,8 @@ def account(
         _by_name(by_reason(facts.rejects)),
         until,
         DeviceDoubts.joined(doubted),
+        named(doubtful.up_to(until), duties, facts.fixes.device_ids),
+        policies,
     )
     return Account(
         facts,

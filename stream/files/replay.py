@@ -287,8 +287,9 @@ async def replay(
 ) -> Replayed:
     """Sends the tracks of a file with their own timing: when each was ``received``, else its ``time``.
 
-    Rows that have neither go with the row before them. Rows of kind ``vehicle``, and Traccar's, go to
-    ``vehicle.positions``, all others to ``radio.positions``.
+    Of what Traccar forwards these are ``serverTime`` and ``fixTime``. Rows that have neither go with the row
+    before them. Rows of kind ``vehicle``, and Traccar's, go to ``vehicle.positions``, all others to
+    ``radio.positions``.
 
     Args:
         path: CSV, JSON lines, Parquet, GPX or NMEA.
@@ -409,7 +410,12 @@ class _Source:
                 for each, far in zip(stamps, traccar, strict=True)
             ]
         )
-        received, known = parse_times([each.received for each in stamps])
+        received, known = parse_times(
+            [
+                each.position.get("serverTime") if far else each.received
+                for each, far in zip(stamps, traccar, strict=True)
+            ]
+        )
         send = np.where(known, received, np.where(ok, time, -1))
         # Rows without a time go with the row before them.
         at = np.maximum.accumulate(np.where(send >= 0, np.arange(len(send)), -1))

@@ -33,6 +33,7 @@ from stream.core.explaining.wording import (
     apportion,
     duration,
     moment_words,
+    no_share_words,
     percent,
     period_words,
     plain_percent,
@@ -199,7 +200,7 @@ def subject(summary: Summary, *, corrected: bool = False) -> str:
     """``Abbey, week 2026-W47: 81.6% on patch, target of 80% met``."""
     name = " ".join(summary.area_name.split())
     share, verdict, *_ = _said(summary.figures, summary.basis.target)
-    said = f"{share} on patch, {_outcome(summary, verdict)}" if share else "nobody had duty time"
+    said = f"{share} on patch, {_outcome(summary, verdict)}" if share else _no_share(summary.figures)
     return f"{'Corrected: ' if corrected else ''}{name}, {summary.period} {summary.name}: {said}"
 
 
@@ -238,6 +239,8 @@ def _figure(summary: Summary) -> list[str]:
     """The share, its bounds and verdict in sentences."""
     share, verdict, low, high = _said(summary.figures, summary.basis.target)
     if not share:
+        if summary.figures.duty:
+            return [f"There is no share: {no_share_words(summary.figures)}."]
         return ["Nobody had duty time for this neighbourhood: there is no share."]
     aim, minutes = _target(summary), _minutes(summary.figures)
     spent = f"{duration(minutes[0])} of {duration(sum(minutes))}"
@@ -278,7 +281,11 @@ def _minutes(figures: Figures) -> list[int]:
 def _share_words(figures: Figures, target: float) -> str:
     share, verdict, low, high = _said(figures, target)
     doubt = f" ({low} to {high})" if low != high else ""
-    return f"{share} on patch{doubt}, target {verdict}" if share else "nobody had duty time"
+    return f"{share} on patch{doubt}, target {verdict}" if share else _no_share(figures)
+
+
+def _no_share(figures: Figures) -> str:
+    return f"{no_share_words(figures)}, so no share" if figures.duty else "nobody had duty time"
 
 
 def _said(figures: Figures, target: float) -> tuple[str, str, str, str]:

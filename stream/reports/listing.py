@@ -107,6 +107,11 @@ def _of(part: int, whole: int) -> Fraction | None:
     return Fraction(part, whole) if whole else None
 
 
+def _seen(hour: Hour) -> int:
+    """The duty time that a share may be of: none where nothing is known of it (rule 15)."""
+    return hour.duty if hour.duty > hour.unknown else 0
+
+
 def _aim(summary: Summary) -> Fraction:
     return exact(summary.basis.target)
 
@@ -161,7 +166,10 @@ def trend_table(summary: Summary) -> Table:
         (GridColumn(summary.period), lambda past: past.name),
         *_shares(_figures),
         (GridColumn("target", SHARE), lambda past: exact(past.target)),
-        (GridColumn("verdict"), lambda past: reading(past.figures, past.target).verdict or "no duty time"),
+        (
+            GridColumn("verdict"),
+            lambda past: (said := reading(past.figures, past.target)).verdict or said.sentence,
+        ),
         *_spent(_figures),
         target=_aim(summary),
     )
@@ -196,7 +204,7 @@ def hours_table(summary: Summary) -> Table:
         *_spent(lambda hour: hour),
         (GridColumn("in priority areas", TIME, key="priority"), lambda hour: hour.priority),
         (GridColumn("break", TIME, key="break"), lambda hour: hour.on_break),
-        (GridColumn("share on patch", SHARE), lambda hour: _of(hour.on_patch, hour.duty)),
+        (GridColumn("share on patch", SHARE), lambda hour: _of(hour.on_patch, _seen(hour))),
         (GridColumn("priority areas due"), lambda hour: ", ".join(hour.wanted)),
         target=_aim(summary),
     )

@@ -19,6 +19,7 @@ from stream.core.explaining.wording import (
     day_words,
     duration,
     moment_words,
+    no_share_words,
     percent,
     period_words,
     plain_percent,
@@ -145,7 +146,9 @@ def reading(figures: Figures | None, target: float) -> Reading:
     """A figure against a target; None where there is no figure."""
     aim = exact(target)
     if figures is None or figures.share is None:
-        words = "no duty time" if figures is None or not figures.duty else "no home patch, so no share"
+        words = "no duty time"
+        if figures is not None and figures.duty:
+            words = f"{no_share_words(figures)}, so no share"
         return Reading(None, None, None, aim, None, "–", "–", "–", "–", plain_percent(aim), words)
     duty = figures.duty
     share = Fraction(figures.on_patch, duty)
@@ -290,7 +293,8 @@ def standing(summary: Summary) -> str:
     """The verdict as a heading: the target, and whether it was met."""
     found = reading(summary.figures, summary.basis.target)
     if found.verdict is None:
-        return "No share: nobody had duty time" if not summary.figures.duty else "No share: no home patch"
+        why = no_share_words(summary.figures) if summary.figures.duty else "nobody had duty time"
+        return f"No share: {why}"
     if found.verdict == NOT_PROVEN:
         return f"Cannot say whether the {found.target_words} target {_met(summary)}: {_open(summary)}"
     so_far = "" if summary.complete else " so far"
@@ -384,7 +388,8 @@ def share_sentence(summary: Summary) -> str:
 def no_share(summary: Summary) -> str:
     """The sentence that says why there is no share."""
     if summary.figures.duty:
-        return f"{duty_words(summary)} of duty time without a home patch: no share."
+        why = no_share_words(summary.figures)
+        return f"{duty_words(summary)} of duty time, and no share: {why}."
     return f"Nobody had duty time in this {summary.period}: there is no figure to give."
 
 

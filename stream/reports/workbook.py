@@ -78,7 +78,7 @@ def _first(worksheet: Worksheet, summary: Summary, bold: Format, formats: dict[s
         ("from", INSTANT, summary.start),
         ("to", INSTANT, summary.end),
         ("over", TEXT, "yes" if summary.complete else f"no: up to {moment_words(summary.basis.until)}"),
-        ("verdict", TEXT, found.verdict or "none: nobody had duty time"),
+        ("verdict", TEXT, found.verdict or f"none: {found.sentence}"),
         ("share on patch", SHARE, found.share),
         ("at least", SHARE, found.low),
         ("at most", SHARE, found.high),

@@ -362,8 +362,11 @@ def test_short_gap() -> None:
 
 
 def test_long_gap() -> None:
-    """Long gap: 301 s unknown might all have been on patch, and nothing is proven."""
-    assert bounds(figure([fix(0, -100), fix(301, -151)], [duty_of(301)])) == (0.0, 0.0, 1.0, NOT_PROVEN)
+    """Long gap: 301 s unknown might all have been on patch: beside one known second nothing is proven."""
+    track = [fix(0, -100), fix(301, -151)]
+    assert bounds(figure(track, [duty_of(301)])) == (None, None, None, None)
+    low, share, high, verdict = bounds(figure([*track, fix(302, -151)], [duty_of(302)]))
+    assert (low, share, high, verdict) == (1 / 302, 1 / 302, 1.0, NOT_PROVEN)
 
 
 def test_parked() -> None:

@@ -122,10 +122,11 @@ def test_a_radio_apart_from_a_moving_car() -> None:
 # What the rule says of each kind.
 
 
-def test_time_that_a_state_decides_is_not_in_doubt() -> None:
-    """A frozen radio makes no break, no time in court and no time off duty doubtful."""
+@pytest.mark.parametrize("spot", [IN_A, (1050.0, 1050.0)], ids=["on patch", "in premises"])
+def test_time_that_a_state_decides_is_not_in_doubt(spot: tuple[float, float]) -> None:
+    """A frozen radio makes no break, no time in court and no time off duty doubtful, in premises neither."""
     end = OPENING + 6 * HOUR
-    stuck = standing("R1", IN_A, OPENING, end, speed_mps=8.3)
+    stuck = standing("R1", spot, OPENING, end, speed_mps=8.3)
     keyed = [
         StateReport("O1", OPENING + number * HOUR, state) for number, state in enumerate((2, 4, 10, 11, 6))
     ]

@@ -360,7 +360,7 @@ def test_the_sentences_agree_with_the_verdict(world: World, target: float) -> No
         head = re.match(r".* \(([\d.]+)%; between ([\d.]+)% and ([\d.]+)%\): ([a-z ]+)\.", said)
         if figure.share is None:
             assert head is None
-            assert said.startswith(("No home patch", "No duty time"))
+            assert said.startswith(("No home patch", "No duty time", "No position known"))
             continue
         assert head is not None
         share, low, high = (Fraction(head[number]) / 100 for number in (1, 2, 3))

@@ -173,9 +173,9 @@ def test_how_many_cells_a_line_meets_is_bounded_closely(
 ) -> None:
     """A line meets no more cells than said before, and at least a twelfth of them."""
     grid = Grid.over((-1.2, 52.5, -1.0, 52.7), 100.0 * hundred_m)
-    line = [np.array([value]) for value in (lon, lat, to_lon, to_lat)]
-    met = len(grid.trace(*line, 1e-6)[0])
-    assert met <= grid.reach(*line)[0] <= 12 * met
+    x0, y0, x1, y1 = (np.array([value]) for value in (lon, lat, to_lon, to_lat))
+    met = len(grid.trace(x0, y0, x1, y1, 1e-6)[0])
+    assert met <= grid.reach(x0, y0, x1, y1)[0] <= 12 * met
 
 
 @pytest.mark.parametrize("lat", [0.0, 52.6, 60.1, -33.0, 80.0])

@@ -20,6 +20,7 @@ from stream.core.summaries.disclosure import (
     OTHER,
     SHARED,
     SHOWN,
+    UNSEEN,
     NotPublicError,
     Public,
     Rule,
@@ -92,7 +93,10 @@ def moved(world: World, officer: int, source: str, target: str, time: int) -> Wo
 
 @given(worlds())
 def test_own_figures_are_shown_exactly_where_the_rule_lets_them(world: World) -> None:
-    """Share, bounds and hours are there if, and only if, duty, patch and rest pass the rule's words."""
+    """Share, bounds and hours are there if, and only if, duty, patch and rest pass the rule's words.
+
+    And where anything is known of the time: else that is said in their place.
+    """
     public = publish(summary(world))
     given = spent(world)
     on = given["on"]
@@ -101,7 +105,9 @@ def test_own_figures_are_shown_exactly_where_the_rule_lets_them(world: World) ->
     if not sum(duty):
         assert public.state == NOBODY
     else:
-        assert (public.state == SHOWN) == all(map(passes, (duty, on, rest)))
+        passed = all(map(passes, (duty, on, rest)))
+        unseen = sum(given["no_signal"]) == sum(duty)
+        assert (public.state == SHOWN, public.state == UNSEEN) == (passed and not unseen, passed and unseen)
     assert (public.share is not None) == (public.state == SHOWN)
     assert public.share is not None or not public.reasons
 
@@ -360,6 +366,13 @@ def test_a_sergeant_of_two_neighbourhoods_hides_neither() -> None:
 def test_three_officers_are_the_fewest(count: int, state: str) -> None:
     """Nobody is nobody; of one or two officers nothing is shown; of three the figure is."""
     assert publish(summary(World(workers=team(count, on=80, calls=20)))).state == state
+
+
+@pytest.mark.parametrize(("count", "state"), [(2, FEW), (4, UNSEEN)])
+def test_of_unknown_time_alone_there_is_no_figure(count: int, state: str) -> None:
+    """Where no position is known of any of the time, that is said, once there are officers enough."""
+    public = publish(summary(World(workers=team(count, no_signal=80))))
+    assert (public.state, public.share, public.reasons) == (state, None, ())
 
 
 def test_an_officer_who_gave_nearly_all_is_not_shown() -> None:

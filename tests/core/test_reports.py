@@ -338,6 +338,17 @@ def test_without_duty_time_no_percentage_is_claimed() -> None:
     assert "on patch, between" not in text
 
 
+def test_of_unknown_time_alone_no_percentage_is_claimed() -> None:
+    """Officers on duty of whom nothing is known: the page and the tables say so, and show no share."""
+    unseen = Figures("neighbourhood", "N1", WEEK.start, WEEK.end, unknown=8 * 3600 * 1_000_000)
+    hours = [replace(empty().hours[0], unknown=3600 * 1_000_000), *empty().hours[1:]]
+    summary = replace(empty(), figures=unseen, hours=tuple(hours))
+    text = page.html(summary)
+    assert "No share: no position known in any of the duty time" in text
+    assert "of duty time, and no share: no position known" in text
+    assert "on patch, between" not in text
+
+
 def test_a_running_period_says_so_far() -> None:
     """Title and verdict of a period that still runs say that they are not the last word."""
     text = page.html(running())

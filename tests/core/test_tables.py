@@ -226,11 +226,12 @@ def test_a_share_event_has_the_contract_s_fields() -> None:
         "target": 0.8,
         "verdict": "not proven",
         "doubtful_s": 0.0,
+        "without_share": None,
         "officers_on_duty": 9,
         "officers_on_patch": 6,
     }
     nothing = share_event(replace(item, on_patch=0, unknown=0), "Abbey", 0.8, 0, 0)
-    assert nothing.share is None
+    assert (nothing.share, nothing.without_share) == (None, "no_duty_time")
 
 
 def test_open_duties_are_listed_up_to_the_last_thing_known() -> None:

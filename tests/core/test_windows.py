@@ -15,7 +15,18 @@ from geo.matching.history import AreaHistory
 from stream.core.columns import offsets
 from stream.core.facts import SECOND
 from stream.core.policy import BEGINNING, Policies
-from stream.core.stays import Stays, impossible, in_order, jumps, legs_to_stays, lost_legs, stays, take
+from stream.core.stays import (
+    Stays,
+    distance_m,
+    impossible,
+    in_order,
+    jumps,
+    legs_to_stays,
+    lost_legs,
+    perhaps_faster,
+    stays,
+    take,
+)
 from stream.core.windows import difference, rejudged, splice, widened
 from tests.strategies import BINARY, areas, fix_columns, flickers, many, tracks
 
@@ -166,6 +177,33 @@ def test_counting_the_window_anew_is_counting_all_anew(
         before = (np.zeros(int(mine.sum()), np.int64), *(column[mine] for column in rows_of(old)[1:]))
         after = (np.zeros(int(wanted.sum()), np.int64), *(column[wanted] for column in rows_of(whole)[1:]))
         assert listed(splice(before, renamed, window.low, window.high)) == listed(after)
+
+
+@many(150)
+@given(batches(), st.sampled_from((0.0, 0.5, 15.0, 70.0)), st.integers(1, 4))
+def test_no_leg_too_fast_is_passed_over(batch: Batch, limit_mps: float, block: int) -> None:
+    """Legs that are too fast are found at the seams of blocks too, and never between two devices."""
+    fixes, *_ = batch
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("stream.core.stays._BLOCK", block)
+        found = perhaps_faster(fixes, limit_mps)
+    same = fixes.device[1:] == fixes.device[:-1]
+    length = distance_m(fixes.lon[:-1], fixes.lat[:-1], fixes.lon[1:], fixes.lat[1:])
+    assert not (same & (length > limit_mps * np.diff(fixes.time) / SECOND) & ~found).any()
+    assert not (found & ~same).any()
+    assert found.tolist() == perhaps_faster(fixes, limit_mps).tolist()
+
+
+@many(150)
+@given(batches())
+def test_where_no_leg_is_too_fast_none_was_before_the_late_fixes(batch: Batch) -> None:
+    """Devices with an impossible leg among the fixes that are not late have one that may be, with them."""
+    fixes, late, *_ = batch
+    earlier = take(fixes, ~late)
+    kept = take(earlier, ~jumps(earlier, POLICIES))
+    had = set(kept.device[:-1][impossible(kept, POLICIES)].tolist())
+    event("had one" if had else "had none")
+    assert had <= set(fixes.device[:-1][perhaps_faster(fixes, POLICIES.policies[0].jump_speed_mps)].tolist())
 
 
 @many(200)

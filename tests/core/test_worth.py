@@ -316,6 +316,7 @@ def examined(
         POLICIES,
         extent=None,
         neighbourhoods={"N1": "Abbey", "N2": "Castle"},
+        duties=duties,
         booked=duties,
     )
 
@@ -386,7 +387,9 @@ def test_a_duty_that_has_just_begun_is_not_asked_about() -> None:
     late = replace(booked, start=WEEK.end - HOUR // 6, end=WEEK.end + 8 * HOUR)
     _, examiner = examined(HeardFacts.none(), duty=late)
     assert not len(examiner.found([late]))
-    assert len(examiner.found([replace(late, start=WEEK.end - HOUR)]))
+    longer = replace(late, start=WEEK.end - HOUR)
+    _, examiner = examined(HeardFacts.none(), duty=longer)
+    assert len(examiner.found([longer]))
 
 
 @pytest.mark.parametrize(("rejected", "told"), [(9, False), (10, False), (12, True), (40, True)])

@@ -38,7 +38,10 @@ class Figures:
 
 
 def figures(slices: Iterable[Slice], period: tuple[int, int], *, has_share: bool = True) -> Figures:
-    """Rule 13 over the slices clipped to the period; ``priority`` is on-patch time in any priority area."""
+    """Rule 13 over the slices clipped to the period; ``priority`` is on-patch time in any priority area.
+
+    No share where nothing is known of all the duty time (rule 15).
+    """
     total = dict.fromkeys(("on_patch", "off_patch", "not_visible", "unknown", "break"), 0)
     priority = 0
     for item in slices:
@@ -55,7 +58,7 @@ def figures(slices: Iterable[Slice], period: tuple[int, int], *, has_share: bool
         unknown=total["unknown"],
         break_=total["break"],
         priority=priority,
-        share=Fraction(total["on_patch"], duty) if has_share and duty else None,
+        share=Fraction(total["on_patch"], duty) if has_share and duty > total["unknown"] else None,
     )
 
 

@@ -275,9 +275,9 @@ class Judged(NamedTuple):
 
 
 def judged(figures: Figures, target: float) -> Judged | None:
-    """Rules 13 and 14 in fractions; None where there is no duty time."""
+    """Rules 13 and 14 in fractions; None where nothing is known of any duty time."""
     duty = figures.on_patch + figures.off_patch + figures.not_visible + figures.unknown
-    if not duty:
+    if duty == figures.unknown:
         return None
     low = Fraction(figures.on_patch - figures.ambiguous_on - figures.only_doubtful_on, duty)
     off = figures.ambiguous_off + figures.only_doubtful_off

@@ -163,6 +163,21 @@ def test_exchanged_coordinates_are_told_and_not_counted(tmp_path: Path) -> None:
     assert quality(tmp_path)["device", "R1", "swapped_coordinates"]["count"] == "481"
 
 
+@pytest.mark.parametrize(
+    ("fault", "said"), [("", ""), ("clock", "wrong clocks"), ("id", "ids that are nearly the same")]
+)
+def test_what_the_facts_are_worth_stands_under_the_verdict(tmp_path: Path, fault: str, said: str) -> None:
+    """The line under the force's verdict names the kinds of findings; of clean facts there is none."""
+    made = shift(("R1", "R1"), ("R2", "r2" if fault == "id" else "R2"))
+    for event in made.of("R1") if fault == "clock" else ():
+        event["received"] = event["time"]
+        event["time"] = text(micros(event["time"]) - 3600 * SECOND)
+    lines = account(made, tmp_path).stdout.splitlines()
+    [at] = [number for number, line in enumerate(lines) if line.startswith("the force, ")]
+    below = lines[at + 1 :]
+    assert below == ([f"  facts in question (said above): {said}"] if said else [])
+
+
 def explained(made: Shift, folder: Path, *words: str) -> Result:
     """What `patrol explain` says of its day."""
     files = made.write(folder)
@@ -235,6 +250,8 @@ def test_an_explanation_says_what_its_own_facts_are_worth(tmp_path: Path) -> Non
         told = [item for item in lines if item.startswith("Facts in question")]
         assert len(told) == bool(line)
         assert all(item.startswith(line) for item in told)
+        # Right under the verdict: nothing that is wrong with the facts changes a figure.
+        assert lines[2 : 2 + len(told)] == told
         notes = json.loads(explained(made, tmp_path, "--officer", officer, "--json").stdout)["words"]["notes"]
         assert [item for item in notes if item.startswith("Facts in question")] == told
     whole = explained(made, tmp_path, "--force").stdout

@@ -420,7 +420,7 @@ def _booking(duty: dict[str, Any], at: int) -> Message:
 FIELDS = [
     *("scope", "id", "name", "from", "to"),
     *("duty_s", "on_patch_s", "off_patch_s", "not_visible_s", "unknown_s", "break_s", "priority_s"),
-    *("share", "share_low", "share_high", "target", "verdict", "doubtful_s"),
+    *("share", "share_low", "share_high", "target", "verdict", "doubtful_s", "without_share"),
     *("officers_on_duty", "officers_on_patch"),
 ]
 OTHERS = ("priority", "ambiguous_on", "ambiguous_off", "officers", "patch")
@@ -466,7 +466,7 @@ def test_live_figures_are_those_of_the_tables(bootstrap: str, database: str, tmp
         assert event["priority_s"] == pytest.approx(want.get("priority", 0.0), abs=1e-6)
         assert event["officers_on_duty"] == want.get("officers", 0)
         assert 0 <= event["officers_on_patch"] <= event["officers_on_duty"]
-        if duty and want["patch"]:
+        if duty > want.get("unknown", 0.0) and want["patch"]:
             target = Policies().policies[0].target
             low = (want["on_patch"] - want["ambiguous_on"]) / duty
             high = (want["on_patch"] + want["unknown"] + want["ambiguous_off"]) / duty
@@ -474,9 +474,10 @@ def test_live_figures_are_those_of_the_tables(bootstrap: str, database: str, tmp
             assert event["share_low"] == pytest.approx(low, abs=1e-6)
             assert event["share_high"] == pytest.approx(high, abs=1e-6)
             verdict = "met" if low >= target else "missed" if high < target else "not proven"
-            assert event["verdict"] == verdict
+            assert (event["verdict"], event["without_share"]) == (verdict, None)
         else:
-            assert (event["share"], event["share_low"]) == (None, None)
+            why = "no_position" if duty and want["patch"] else "no_home_patch" if duty else "no_duty_time"
+            assert (event["share"], event["share_low"], event["without_share"]) == (None, None, why)
             assert (event["share_high"], event["verdict"]) == (None, None)
         assert event["target"] == Policies().policies[0].target
         if event["scope"] == "neighbourhood":

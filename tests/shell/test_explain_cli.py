@@ -324,7 +324,7 @@ def test_a_database_without_positions_is_no_error(database_server: EmbeddedDatab
             running = Duty("D2", 1, "O2", start, None, ("E1",), radio)
             Ledger(connection).bookings([closed, running], [], [Offset("duties", 0, "first", 1)])
         said = did(*asked, database=dsn)
-        assert "On patch 0 min of 1 h (0.0%; between 0.0% and 100.0%): not proven." in said
+        assert "No position known in any of the duty time, so no share: 1 h of duty time." in said
         assert "  1 h before any boundaries (O1; the longest O1 Sun 20:00–21:00)" in said.splitlines()
         assert json.loads(did(*asked, "--json", database=dsn))["unknown_s"] == 3600
 

@@ -18,6 +18,7 @@ from stream.core.heard_frames import HeardFrame, HeardSpan
 from stream.core.policy import Policies, limits
 from stream.core.quality.heard import heard_rows
 from stream.settings import Settings
+from stream.store.doubts import judge_due
 from stream.store.pool import Pool
 from stream.web.boundaries.published import Boundaries
 from stream.web.live.pulse import Pulse
@@ -77,6 +78,9 @@ def test_a_clean_town_has_nothing_to_say(town: Town) -> None:
         ("twice", ("officer", "O1", "overlapping_duties")),
         ("spare", ("device", "SPARE", "not_booked")),
         ("swapped", ("device", "R9", "swapped_coordinates")),
+        ("code", ("officer", "O1", "unknown_state")),
+        ("codes", ("officer", "O2", "two_states")),
+        ("officer", ("officer", "O1.0", "near_id")),
         ("state", ("officer", "O8", "state_without_duty")),
     ],
 )
@@ -104,10 +108,21 @@ def test_a_fault_is_told_by_name(town: Town, kind: str, wanted: tuple[str, str, 
         case "swapped":
             town.book(more)
             town.ledger.positions(fix_columns([("R9", town.now - MINUTE, lat, lon, None)]))
+        case "code":
+            town.ledger.bookings((), [StateReport("O1", town.now - MINUTE, 40)])
+        case "codes":
+            both = [StateReport("O2", town.now - MINUTE, code) for code in (5, 6)]
+            town.ledger.bookings((), both)
+        case "officer":
+            town.book(replace(more, officer_id="O1.0", devices=(Allocation("R1", "radio"),)))
         case _:
             town.ledger.bookings((), [StateReport("O8", town.now - MINUTE, 4)])
     said = asked(town)
-    assert wanted in {(row.scope, row.id, row.finding) for row in said.findings}
+    found = {(row.scope, row.id, row.finding): row for row in said.findings}
+    assert wanted in found
+    # The figures that it concerns: those of the patches of the duties that it is about.
+    whose = {"spare": [], "patch": ["N7"], "state": [], "codes": ["N2"]}.get(kind, ["N1"])
+    assert found[wanted].neighbourhoods == whose
     # A spare car that nobody booked is listed, and is no mistake.
     assert any(wanted[1] in line for line in said.warnings) == (kind != "spare")
     assert "quality.csv" not in " ".join(said.warnings)
@@ -219,3 +234,16 @@ def test_the_answer_is_kept_for_a_while(town: Town) -> None:
 
     first, second = asyncio.run(ask())
     assert first is second
+
+
+def test_a_device_frozen_beside_another_is_told_once_it_is_judged(town: Town) -> None:
+    """A radio that repeats one position while its officer's car is elsewhere is named with the car."""
+    town.book(duty("O9", "N1", town.now, town.now + 8 * HOUR, Allocation("V9", "vehicle")))
+    town.put(R9="west", V9="east")
+    town.go(45, 60)
+    assert asked(town).findings == []
+    judge_due(town.connection)
+    said = asked(town)
+    found = {(row.id, row.finding, row.detail): row.neighbourhoods for row in said.findings}
+    assert found["R9", "frozen_beside", "V9"] == ["N1"]
+    assert any("device 'V9' of the same officer is elsewhere" in line for line in said.warnings)

@@ -624,6 +624,11 @@ def test_a_letter_never_says_more_than_the_figure(found: Figures, target: float)
         assert "nobody had duty time" in title
         assert "%" not in title
         return
+    if found.duty == found.unknown:
+        assert title.endswith("no position known in any of the duty time, so no share")
+        assert "There is no share: no position known" in body
+        assert "%" not in title
+        return
     verdict = found.verdict(target)
     assert ("cannot say whether" in title) == (verdict == NOT_PROVEN)
     assert title.endswith(" was met" if verdict == NOT_PROVEN else f" {verdict}")

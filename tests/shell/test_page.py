@@ -164,6 +164,41 @@ def test_probable_mistakes_in_the_facts_are_led_to(site: Site) -> None:
         visitor.undisturbed(site.address)
 
 
+def test_facts_in_question_stand_beside_the_verdict_of_whom_they_concern(site: Site) -> None:
+    """A neighbourhood's card names the findings about its own officers under its verdict, and no others."""
+    finding = {"scope": "device", "id": "R1", "day": "", "count": 1, "seconds": None, "detail": ""}
+    said: dict[str, Any] = {
+        "as_of": "2026-01-26T13:00:00.000000Z",
+        "text": "Part of the facts behind the figures cannot be right: 1 kind of mistake.",
+        "warnings": ["60 positions of device 'R1' lie outside the areas"],
+        "findings": [
+            {**finding, "finding": "swapped_coordinates", "neighbourhoods": ["N1"]},
+            {**finding, "finding": "not_booked", "neighbourhoods": ["N1", "N2"]},
+        ],
+    }
+
+    def answered(route: Route) -> None:
+        route.fulfill(body=json.dumps(said), content_type="application/json")
+
+    with visiting(site.browser, site.address) as visitor:
+        page = visitor.page
+        page.route("**/api/v1/quality", answered)
+        page.reload()
+        opened(visitor)
+        expect(page.locator("#answer-trust .big")).to_have_text("Partly")
+        for name, concerned in (("N1", True), ("N2", False)):
+            page.locator(f"#list a.row[href='#/n/{name}']").click()
+            expect(page.locator("#detail dl.facts")).to_be_visible()
+            beside = page.locator("#detail .summary + .in-question")
+            if concerned:
+                expect(beside).to_have_text("Facts in question: swapped coordinates")
+                expect(beside.locator("a")).to_have_attribute("href", "#/quality")
+            else:
+                expect(beside).to_have_count(0)
+            page.locator("#detail a.back").click()
+        visitor.undisturbed(site.address)
+
+
 def test_force_figure_has_bounds_and_promise(site: Site) -> None:
     """The force's figure stands with its bounds, its verdict and the line of the promise."""
     with visiting(site.browser, site.address) as visitor:

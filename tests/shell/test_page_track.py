@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import random
 import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 from playwright.sync_api import expect
 
 from stream.core.facts import SECOND, Allocation
+from stream.core.stays import distance_m
 from tests.shell.screen import (
     Visitor,
     serving_alone,
@@ -19,7 +22,7 @@ from tests.shell.town import MINUTE, SPOTS, duty, town_called
 from tests.strategies import fix_columns
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from playwright.sync_api import Browser
 
@@ -199,3 +202,78 @@ def test_a_neighbourhood_is_one_request(street: Street) -> None:
         visitor.value("() => patrol.map.map.jumpTo({ center: [-0.975, 52.505], zoom: 14 })")
         visitor.point_at("R1", "PC O1")
         assert requests_of(visitor, "/officers/") == []
+
+
+def tracks(count: int) -> list[list[tuple[float, float, int]]]:
+    """Random positions of units in time order: drives, standstills, silences, and legs that nobody drove."""
+    chance = random.Random(7)
+    found = []
+    for _ in range(count):
+        lon, lat, time = -1.0, 52.5, chance.randrange(1_790_000_000_000, 1_800_000_000_000)
+        track = []
+        for _ in range(chance.randint(0, 12)):
+            step = chance.choice((10, 60, 300, 300.001, 1200))
+            reach = chance.choice((0.0, 0.0005, 0.01, 3.0))
+            time += round(step * 1000)
+            lon, lat = lon + chance.uniform(-reach, reach), lat + chance.uniform(-reach / 2, reach / 2)
+            track.append((lon, lat, time))
+        found.append(track)
+    return found
+
+
+def driven(
+    track: Sequence[tuple[float, float, int]], jump_mps: float, gap_s: float
+) -> list[list[list[float]]]:
+    """The lines of a track, leg by leg: rules 4 and 4a."""
+    lines: list[list[list[float]]] = [[]]
+    for at, (lon, lat, time) in enumerate(track):
+        if at:
+            before = track[at - 1]
+            ends = (np.array([value]) for value in (*before[:2], lon, lat))
+            seconds = (time - before[2]) / 1000
+            if seconds > gap_s or distance_m(*ends)[0] > jump_mps * seconds:
+                lines.append([])
+        lines[-1].append([lon, lat])
+    return [line for line in lines if len(line) > 1]
+
+
+def test_trails_pass_over_no_leg_that_nobody_drove(street: Street) -> None:
+    """A trail is broken at each leg too fast for a drive or too long for a straight line, and only there."""
+    given = tracks(300)
+    with visiting(street.browser, street.address) as visitor:
+        for limits in ({"jump_speed_mps": 80, "max_gap_s": 300}, {"jump_speed_mps": 20, "max_gap_s": 60}):
+            have = visitor.page.evaluate(
+                "([tracks, limits]) => tracks.map((track) => patrol.map.linesOf(track, limits))",
+                [given, limits],
+            )
+            jump_mps, gap_s = limits.values()
+            want = [driven(track, jump_mps, gap_s) for track in given]
+            assert have == want
+            assert any(len(lines) > 1 for lines in want)
+
+
+@pytest.mark.parametrize("minutes", [3, 20])
+def test_a_line_passes_over_no_leg_that_nobody_drove(
+    database_server: EmbeddedDatabase, browser: Browser, minutes: int
+) -> None:
+    """Between positions too far apart for a drive (rule 4a), or in time (rule 4), the way has a gap."""
+    with town_called(database_server, f"page_gap_{minutes}") as town:
+        town.begin(duty("O1", "N1", town.now, town.now + 480 * MINUTE))
+        for spot in ("west", "away", "west"):
+            town.put(R1=spot)
+            town.go(minutes, step_s=60)
+        town.now += 40 * MINUTE
+        town.put(R1="east")
+        town.go(5, step_s=60)
+        with (
+            serving_alone(town.dsn) as web,
+            visiting(browser, web.address, "/#/o/O1") as visitor,
+        ):
+            lines = visitor.until(
+                "() => patrol.map.data.track.features.map((one) => one.geometry.coordinates)", "the track"
+            )
+    assert {tuple(point) for line in lines for point in line} >= {SPOTS["west"], SPOTS["east"]}
+    # Who stays away longer than a gap is shown there, and on no way to it.
+    assert (SPOTS["away"] in {tuple(point) for line in lines for point in line}) == (minutes > 5)
+    for line in lines:
+        assert len({tuple(point) for point in line}) == 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
 import time
 import uuid
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stream import topics
+from stream.core.calendar import moment
 from stream.core.facts import SECOND
 from stream.embedded import free_port
 from stream.files.replay import Outgoing, Replayed, paced, replay, send_simulation
@@ -253,6 +255,39 @@ def test_a_file_goes_to_the_topics_by_kind_in_order_of_time(
     # Stamped when it was sent, whatever its own time: Kafka keeps records by their stamps.
     sent_at = min(record.timestamp for record in radios + vehicles)
     assert before <= sent_at <= time.time_ns() // 1_000_000
+
+
+def test_what_traccar_forwarded_goes_out_when_its_server_had_it(
+    embedded_broker: EmbeddedBroker, tmp_path: Path
+) -> None:
+    """Traccar's messages follow each other as ``serverTime`` says, those without one as ``fixTime`` does."""
+    chance = random.Random(3)
+    lines, due = [], []
+    for number in range(60):
+        fixed = START + chance.randrange(3600) * SECOND
+        served = fixed + chance.choice((1, 60, 1800)) * SECOND + number if chance.random() < 0.7 else None
+        position: dict[str, object] = {
+            "fixTime": fixed // 1000,
+            "longitude": -1.1,
+            "latitude": 52.6,
+            "id": number,
+        }
+        if served is not None or number % 2:
+            position["serverTime"] = served if served is None else moment(served).isoformat()
+        lines.append(json.dumps({"position": position, "device": {"uniqueId": "v1"}}))
+        due.append((fixed if served is None else served, number))
+    (tmp_path / "a.jsonl").write_text("\n".join(lines))
+
+    async def run() -> list[ConsumerRecord]:
+        bootstrap = embedded_broker.bootstrap
+        prefix = await made(bootstrap)
+        await replay(tmp_path / "a.jsonl", bootstrap, prefix=prefix, speed=0)
+        return await arrived(bootstrap, prefix + topics.VEHICLE_POSITIONS, len(lines))
+
+    records = asyncio.run(run())
+    assert [json.loads(record.value)["position"]["id"] for record in records] == [
+        number for _, number in sorted(due)
+    ]
 
 
 def test_a_file_may_go_to_one_topic(embedded_broker: EmbeddedBroker, tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ from stream.core.stays import stays
 from stream.files.sheets.contract import stays_table
 from stream.store import areas as tables
 from stream.store.columns import WIDTHS, BinaryColumn, copy_in, copy_out
+from stream.store.desk import Desk
 from stream.store.ledger import Counted, Ledger, Offset
 from stream.store.reading.exports import derived
 from stream.store.reading.live import live, newest_event
@@ -195,6 +196,20 @@ def test_the_end_of_time_comes_out_as_forever(scratch: Connection) -> None:
     """An open end in a view is ``infinity``, and ``FOREVER`` in a column."""
     [found] = copy_out(scratch, "select 'infinity'::timestamptz union all select to_timestamp(1)", ["time"])
     assert found.tolist() == [FOREVER, SECOND]
+
+
+INTEGERS = st.lists(st.integers(-(2**63), 2**63 - 1), max_size=6)
+
+
+@many(60)
+@given(st.lists(INTEGERS, min_size=1, max_size=4))
+def test_arrays_of_a_row_come_back_as_columns(scratch: Connection, arrays: list[list[int]]) -> None:
+    """Every array of a row comes as it was kept, empty ones too, and numbers beside them stay numbers."""
+    query = ", ".join(["%s::int8[]", "%s::int8"] * len(arrays))
+    [row] = Desk(scratch).fetch(f"select {query}", [each for array in arrays for each in (array, len(array))])
+    assert [found.tolist() for found in row[::2]] == arrays
+    assert {found.dtype for found in row[::2]} == {np.dtype(np.int64)}
+    assert list(row[1::2]) == [len(array) for array in arrays]
 
 
 def test_an_empty_result_has_columns_of_no_rows(scratch: Connection) -> None:

@@ -31,7 +31,16 @@ from stream.core.facts import SECOND
 from stream.core.policy import BEGINNING
 from stream.core.quality.devices import APART, FROZEN, KINDS, SHARED_RADIO, TWO_DEVICES
 from stream.core.quality.ids import Lookup
-from stream.core.shares import FORCE, NEIGHBOURHOOD, NOT_PROVEN, OFFICER
+from stream.core.shares import (
+    FAR,
+    FORCE,
+    NEIGHBOURHOOD,
+    NO_DUTY_TIME,
+    NO_HOME_PATCH,
+    NO_POSITION,
+    NOT_PROVEN,
+    OFFICER,
+)
 from stream.core.slices import HIDDEN, OFF_PATCH, ON_BREAK, ON_PATCH
 
 if TYPE_CHECKING:
@@ -44,6 +53,7 @@ if TYPE_CHECKING:
     from stream.core.explaining.explanation import Explanation
     from stream.core.facts import Duty
     from stream.core.quality.doubts import NamedDoubt
+    from stream.core.shares import Figures
 
 REMEDIES = {
     KINDS[TWO_DEVICES]: "give each device an id of its own",
@@ -131,12 +141,14 @@ class Words:
         verdict: the figure, its bounds and verdict; how far it is from the target.
         costs: what the rest of the duty time went to, the most first.
         notes: what is in doubt, what is not counted, and what the figure is based on.
+        warnings: what speaks against the facts themselves, to be said right beside the verdict.
     """
 
     title: str
     verdict: tuple[str, ...]
     costs: tuple[str, ...]
     notes: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -483,6 +495,7 @@ def words(found: Explanation, basis: Named, *, most: int = 10) -> Words:
         tuple(_verdict(found, basis, on_patch, duty, parts)),
         tuple(texts),
         tuple(_notes(found, basis, on_patch)),
+        tuple(f"Facts in question: {line}" for line in basis.warnings),
     )
 
 
@@ -497,11 +510,9 @@ def _verdict(
     found: Explanation, basis: Named, on_patch: int, duty: int, parts: Sequence[Cost]
 ) -> Iterable[str]:
     figures = found.figures
-    if not figures.duty:
-        yield "No duty time, so no figure."
-        return
     if found.missing is None:
-        yield f"No home patch, so no share: {duration(duty)} of duty time."
+        rest = f"share: {duration(duty)} of duty time" if figures.duty else "figure"
+        yield f"{_capital(no_share_words(figures))}, so no {rest}."
         return
     target = exact(found.target)
     share = Fraction(figures.on_patch, figures.duty)
@@ -572,7 +583,6 @@ def _unknown_patches(found: Explanation, basis: Named) -> Iterable[str]:
 
 def _notes(found: Explanation, basis: Named, on_patch: int) -> Iterable[str]:
     figures = found.figures
-    yield from (f"Facts in question: {line}" for line in basis.warnings)
     if figures.ambiguous_on + figures.ambiguous_off:
         on, off = apportion([figures.ambiguous_on, figures.ambiguous_off])
         halves = [f"{duration(on)} counted on patch"] * bool(on) + [f"{duration(off)} counted off it"] * bool(
@@ -608,6 +618,19 @@ def _notes(found: Explanation, basis: Named, on_patch: int) -> Iterable[str]:
         yield f"Duties still open are counted up to {moment_words(found.until)}."
     if basis.as_of is not None:
         yield f"Data as of {moment_words(basis.as_of)}."
+
+
+_NO_SHARE = {
+    NO_DUTY_TIME: "no duty time",
+    NO_HOME_PATCH: "no home patch",
+    NO_POSITION: "no position known in any of the duty time",
+    FAR: "no position near any area",
+}
+
+
+def no_share_words(figures: Figures) -> str:
+    """Why a figure has no share (``Figures.without_share``), in words; empty where it has one."""
+    return _NO_SHARE.get(figures.without_share or "", "")
 
 
 def _capital(text: str) -> str:

@@ -19,7 +19,7 @@ from stream.core.calendar import day_start, local_day
 from stream.core.columns import changes, ranges
 from stream.core.facts import SECOND
 from stream.core.live.projection import CERTAIN_MISS, LOOK_BACK, outlook, remaining
-from stream.core.shares import FORCE, NEIGHBOURHOOD, OFFICER, Figures, shares
+from stream.core.shares import FAR, FORCE, NEIGHBOURHOOD, NO_POSITION, OFFICER, Figures, shares
 from stream.core.slices import HIDDEN, NO_STATE, OFF_PATCH, ON_BREAK, ON_PATCH, UNSEEN, Slices
 from stream.core.visits import priority_figures, visits
 
@@ -157,6 +157,7 @@ class Picture:
         areas: the areas now in force.
         units: the devices' last positions.
         last_fix: by device, the time of its last position, whenever that was.
+        far: whether no position of its duties lies near any area (``stream.core.shares.Figures.far``).
     """
 
     as_of: int
@@ -168,6 +169,7 @@ class Picture:
     areas: AreaSet
     units: Units
     last_fix: Mapping[str, int]
+    far: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -476,6 +478,8 @@ class LiveShare:
         -1: nobody on duty.
         """
         share = self.figures.share
+        if share is None and self.figures.without_share in (NO_POSITION, FAR):
+            share = 0.0  # whether nobody is there or nobody is seen, somebody has to look
         if not self.officers.on_duty or share is None:
             return -1.0
         ahead = self.projected.share if self.projected is not None else None

@@ -9,13 +9,14 @@ from msgspec import Meta
 
 from stream.core.calendar import rfc3339
 from stream.core.json_types import Count, Part, Seconds, Time, extended, rounded
-from stream.core.shares import SCOPES, VERDICTS, seconds
+from stream.core.shares import REASONS, SCOPES, VERDICTS, seconds
 
 if TYPE_CHECKING:
     from stream.core.shares import Figures
 
 Scope = Annotated[str, Meta(extra_json_schema={"enum": list(SCOPES)})]
 Verdict = Annotated[str, Meta(extra_json_schema={"enum": list(VERDICTS)})]
+WithoutShare = Annotated[str, Meta(extra_json_schema={"enum": list(REASONS)})]
 
 
 class FigureJson(msgspec.Struct, frozen=True):
@@ -36,8 +37,8 @@ class FigureJson(msgspec.Struct, frozen=True):
     share: Annotated[
         Part | None,
         Meta(
-            description="on_patch_s / duty_s; null without time in duty, or where no duty has a patch; then "
-            "the bounds and the verdict are null too."
+            description="on_patch_s / duty_s; null where without_share says why there is none; then the "
+            "bounds and the verdict are null too."
         ),
     ]
     share_low: Annotated[
@@ -63,6 +64,14 @@ class FigureJson(msgspec.Struct, frozen=True):
         ),
     ]
     doubtful_s: Annotated[Seconds, Meta(description="Duty time whose facts contradict each other.")]
+    without_share: Annotated[
+        WithoutShare | None,
+        Meta(
+            description="Why there is no share: no_duty_time; no_home_patch; no_position, where nothing at "
+            "all is known of the duty time; far, where no position of the whole force lies near any area. "
+            "Null where there is one."
+        ),
+    ]
 
 
 class ShareEvent(FigureJson, frozen=True):
@@ -99,6 +108,7 @@ def figure_json(item: Figures, name: str, target: float) -> FigureJson:
         target=target,
         verdict=item.verdict(target),
         doubtful_s=seconds(item.doubtful),
+        without_share=item.without_share,
     )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -16,11 +17,12 @@ from stream.core.calendar import day_numbers, day_of_number, day_start, rfc3339
 from stream.core.columns import changes
 from stream.core.events import REASONS
 from stream.core.facts import SECOND
+from stream.core.policy import Policies
 from stream.core.quality.allocated import Book, holdings
 from stream.core.quality.clocks import clock_offsets, offset_words
-from stream.core.quality.devices import KINDS, DeviceDoubts, of_kind
+from stream.core.quality.devices import FROZEN, KINDS, DeviceDoubts, of_kind
 from stream.core.quality.heard import NO_DAY, NO_DELAY, TAKEN
-from stream.core.quality.ids import Lookup
+from stream.core.quality.ids import Lookup, spelt
 from stream.core.quality.intervals import merged
 from stream.core.quality.tracks import ANY_DUTY, MISTAKES
 from stream.core.slices import NO_DEVICE, up_to
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from stream.core.facts import Duty, StateReport
+    from stream.core.quality.doubts import NamedDoubt
     from stream.core.quality.heard import Heard
     from stream.core.quality.tracks import Held, Tracked
     from stream.core.slices import Slices
@@ -54,6 +57,7 @@ FINDINGS: Final = (
     *(str(mistake) for mistake in MISTAKES),
     "clock_offset",
     "frozen",
+    "frozen_beside",
     "two_devices",
     "none_usable",
     "never_heard",
@@ -64,6 +68,8 @@ FINDINGS: Final = (
     "open_duty",
     "too_long_duty",
     "overlapping_duties",
+    "unknown_state",
+    "two_states",
     "state_without_duty",
     "state_outside_duty",
     "unknown_patch",
@@ -204,6 +210,8 @@ class Examined:
         rejects: by input, and then by reason, how many rows were left out.
         until: everything is counted up to here, microseconds.
         doubted: devices that contradict themselves (``device_doubts``), in the numbering of ``device_ids``.
+        doubts: the doubtful time of the duties (rule 21).
+        policies: those by which states count.
     """
 
     duties: Sequence[Duty]
@@ -218,6 +226,8 @@ class Examined:
     rejects: Mapping[str, Mapping[str, int]]
     until: int
     doubted: DeviceDoubts = field(default_factory=lambda: of_kind(0, *(np.empty(0, np.int64),) * 3))
+    doubts: Sequence[NamedDoubt] = ()
+    policies: Policies = field(default_factory=Policies)
 
 
 def findings(facts: Examined) -> QualityFindings:
@@ -228,6 +238,7 @@ def findings(facts: Examined) -> QualityFindings:
     _heard(made, facts)
     _clocks(made, facts)
     _doubted(made, facts)
+    _frozen_beside(made, facts)
     _decided(made, facts)
     _covered(made, facts)
     _carried(made, facts)
@@ -406,6 +417,24 @@ def _doubted(made: _Collected, facts: Examined) -> None:
         )
 
 
+def _frozen_beside(made: _Collected, facts: Examined) -> None:
+    """By device and day: how long another device of its officer was elsewhere while it repeated one position.
+
+    One that also says that it moves is told by that alone (``frozen``), whoever has it.
+    """
+    parts: dict[tuple[str, str], list[tuple[int, int]]] = {}
+    for item in facts.doubts:
+        if item.kind == KINDS[FROZEN] and item.other_id:
+            parts.setdefault((item.device_id, item.other_id), []).append((item.start, item.end))
+    for (device, other), found in sorted(parts.items()):
+        times = np.array(merged(found), np.int64)
+        _, day, start, end = _by_day(times[:, 0], times[:, 1])
+        for one in np.unique(day).tolist():
+            mine = day == one
+            lasting = int((end - start)[mine].sum())
+            made.add(DEVICE, device, one, "frozen_beside", int(mine.sum()), lasting, other)
+
+
 def _by_day(
     start: NDArray[np.int64], end: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.int64], NDArray[np.int64]]:
@@ -550,11 +579,13 @@ def _unmatched_devices(made: _Collected, facts: Examined) -> None:
         if not duty.cancelled and duty.start < facts.until:
             for name in dict.fromkeys(item.device_id for item in duty.devices):
                 booked.setdefault(name, []).append(duty)
-    strangers = Lookup(located.keys() - booked.keys())
+    strangers, everyone = Lookup(located.keys() - booked.keys()), Lookup(located)
     reported = set(heard.device_ids)
     for name, duties in sorted(booked.items()):
         first = int(day_numbers(np.array([min(duty.start for duty in duties)], np.int64))[0])
         near = strangers.near(name)
+        if name not in located:  # another booking may have the id right
+            near = sorted({*near, *(other for other in everyone.near(name) if spelt(name, other))})
         for other in near:
             made.add(DEVICE, name, first, "near_id", located[other], detail=other)
         if name in located:
@@ -641,6 +672,14 @@ def _officers(made: _Collected, facts: Examined) -> None:
             lasting = sum(end - start for start, end in both)
             made.add(OFFICER, officer, day, "overlapping_duties", len(names), lasting, listed(sorted(names)))
 
+    everyone = Lookup(by_officer)
+    for officer, duties in sorted(by_officer.items()):
+        for other in everyone.near(officer):
+            # Of two the one with fewer duties is probably the mistake.
+            if spelt(officer, other) and (-len(duties), officer) > (-len(by_officer[other]), other):
+                day = int(day_numbers(np.array([min(duties)[0]], np.int64))[0])
+                made.add(OFFICER, officer, day, "near_id", len(duties), detail=other)
+
     keyed: dict[str, set[tuple[int, int]]] = {}
     for report in facts.states:
         keyed.setdefault(report.officer_id, set()).add((report.time, report.state))
@@ -659,6 +698,38 @@ def _officers(made: _Collected, facts: Examined) -> None:
         outside = times[(at < 0) | (times > spans[np.maximum(at, 0), 1])]
         for day, count in sorted(Counter(day_numbers(outside).tolist()).items()):
             made.add(OFFICER, officer, day, "state_outside_duty", count)
+        _codes(made, facts, officer, by_officer[officer], sorted(reports))
+
+
+def _codes(
+    made: _Collected,
+    facts: Examined,
+    officer: str,
+    duties: Sequence[tuple[int, int, str]],
+    reports: Sequence[tuple[int, int]],
+) -> None:
+    """States that no policy names, and different ones keyed at one instant, within an officer's duties."""
+    usual = set.intersection(*(set(policy.states) for policy in facts.policies.policies))
+    unnamed: Counter[tuple[int, int]] = Counter()
+    doubled: Counter[tuple[int, str]] = Counter()
+    for time, found in groupby(reports, key=lambda report: report[0]):
+        codes = [code for _, code in found]
+        if len(codes) == 1 and codes[0] in usual:
+            continue
+        began = [start for start, end, _ in duties if start <= time < end]
+        if not began:
+            continue
+        day = int(day_numbers(np.array([time], np.int64))[0])
+        states = facts.policies.at(
+            max(began)
+        ).states  # of several duties the one that started latest (rule 8)
+        unnamed.update((day, code) for code in codes if code not in states)
+        if len(codes) > 1:
+            doubled[day, ";".join(map(str, codes))] += 1
+    for (day, code), count in sorted(unnamed.items()):
+        made.add(OFFICER, officer, day, "unknown_state", count, detail=str(code))
+    for (day, both), count in sorted(doubled.items()):
+        made.add(OFFICER, officer, day, "two_states", count, detail=both)
 
 
 def _patches(made: _Collected, facts: Examined) -> None:

@@ -79,6 +79,19 @@ def difference(one: str, other: str) -> str:
     return " and ".join(needed) or "characters that are easily mistaken"
 
 
+_SPELT: Final = frozenset(
+    ("full-width characters", "blanks", "'.0' at the end", "upper and lower case", "zeros at the front")
+)
+
+
+def spelt(one: str, other: str) -> bool:
+    """Whether two ids that are nearly the same differ only in how a spreadsheet or a keyboard writes them.
+
+    Such two are hardly ever different people or devices, as may be where punctuation or letters differ.
+    """
+    return skeleton(one) == skeleton(other) and set(difference(one, other).split(" and ")) <= _SPELT
+
+
 def _scientific(text: str, other: str) -> bool:
     match = _SCIENTIFIC.fullmatch(text.strip())
     if match is None or not re.fullmatch(r"[1-9]\d*", other):

@@ -1,5 +1,7 @@
 """Facts of which nothing matches: then there is a reason and a likely cause, but no figure and no verdict.
 
+Of a single figure in which nothing is known ``stream.core.shares`` says so. Here all facts are looked at.
+
 Nothing matches where no device that a duty names was heard, where no position lies within a duty, where none
 lies near an area, or where no duty's patch is a neighbourhood of any boundary given. A figure of such facts
 would say what officers did, and would mean what a file is like.
@@ -21,7 +23,9 @@ from stream.core.quality.wording import warnings
 from stream.core.stays import in_order
 
 if TYPE_CHECKING:
-    from stream.core.facts import Fixes
+    from collections.abc import Sequence
+
+    from stream.core.facts import Duty, Fixes
     from stream.core.quality.findings import Examined, QualityFindings
 
 QUARTER_S: Final = 900
@@ -43,36 +47,62 @@ def unmatched(facts: Examined, fixes: Fixes, found: QualityFindings) -> list[str
     if not counting:
         return []
     days = facts.tracked.days
-    heard = {facts.device_ids[code] for code in np.unique(days.device).tolist()}
-    booked = {item.device_id for duty in counting for item in duty.devices}
     inside = facts.booked.duty[facts.tracked.covered.row] != ANY_DUTY
+    lines = why(
+        counting,
+        frozenset(facts.neighbourhoods),
+        heard={facts.device_ids[code] for code in np.unique(days.device).tolist()},
+        inside=bool(inside.any()),
+        near=not facts.neighbourhoods or bool(days.near.any()),
+    )
+    if not lines:
+        return []
+    if NO_TIME in lines[0]:
+        lines += _times(facts, fixes)
+    if NOT_NEAR in lines[0] and not any(found.rows(str(mistake)) for mistake in Mistake):
+        lines.append(
+            f"The positions are around longitude {np.median(fixes.lon):.2f}, latitude "
+            f"{np.median(fixes.lat):.2f}: are the areas those of this force, and the coordinates degrees?"
+        )
+    return [*lines, *warnings(found)]
+
+
+NO_TIME: Final = "no position lies within a duty that names its device"
+NOT_NEAR: Final = f"no position lies within {NEAR_M / 1000:.0f} km of any area"
+
+
+def why(
+    duties: Sequence[Duty], neighbourhoods: frozenset[str], *, heard: set[str], inside: bool, near: bool
+) -> list[str]:
+    """Why there can be no figure in one line, then the causes that ids tell; empty where anything matches.
+
+    Args:
+        duties: those that count.
+        neighbourhoods: the ids of all boundary versions.
+        heard: the devices of which there is a usable position.
+        inside: whether any position lies within a duty that names its device.
+        near: whether any position lies near an area, or there are none.
+    """
+    booked = {item.device_id for duty in duties for item in duty.devices}
     reasons, causes = [], []
-    if not len(fixes):
+    if not heard:
         reasons.append("there is no usable position")
     elif not booked & heard:
         reasons.append("no device that a duty names was heard")
         causes.append(f"The duties name {_some(booked) or 'no device'}; heard were {_some(heard)}.")
-    elif not inside.any():
-        reasons.append("no position lies within a duty that names its device")
-        causes += _times(facts, fixes)
-    if len(fixes) and facts.neighbourhoods and not days.near.any():
-        reasons.append(f"no position lies within {NEAR_M / 1000:.0f} km of any area")
-        if not any(found.rows(str(mistake)) for mistake in Mistake):
-            causes.append(
-                f"The positions are around longitude {np.median(fixes.lon):.2f}, latitude "
-                f"{np.median(fixes.lat):.2f}: are the areas those of this force, and the coordinates degrees?"
-            )
-    patches = {area for duty in counting for area in duty.patch}
-    if patches and patches.isdisjoint(facts.neighbourhoods):
+    elif not inside:
+        reasons.append(NO_TIME)
+    if heard and not near:
+        reasons.append(NOT_NEAR)
+    patches = {area for duty in duties for area in duty.patch}
+    if patches and patches.isdisjoint(neighbourhoods):
         reasons.append("no duty's patch is a neighbourhood of the boundaries given")
         causes.append(
-            f"The patches are {_some(patches)}; the neighbourhoods are {_some(set(facts.neighbourhoods))}."
-            if facts.neighbourhoods
+            f"The patches are {_some(patches)}; the neighbourhoods are {_some(set(neighbourhoods))}."
+            if neighbourhoods
             else "None of the areas is a neighbourhood: say so of their file, FILE:neighbourhood."
         )
-    if not reasons:
-        return []
-    return [f"no figure and no verdict: {', and '.join(reasons)}", *causes, *warnings(found)]
+    return [f"no figure and no verdict: {', and '.join(reasons)}", *causes] if reasons else []
 
 
 def _times(facts: Examined, fixes: Fixes) -> list[str]:

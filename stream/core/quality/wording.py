@@ -49,7 +49,7 @@ def warnings(found: QualityFindings, *, where: str = FILE) -> list[str]:
         where: where the others are of which only the number is said, with a blank before it.
     """
     lines = []
-    for say in _KINDS if len(found) else ():
+    for _, say in _KINDS if len(found) else ():
         told, remedy = say(found)
         if told:
             shown = told if len(told) <= EXAMPLES else told[:EXAMPLES]
@@ -148,16 +148,18 @@ def _near(found: QualityFindings) -> Said:
     told = []
     for row in found.rows("near_id"):
         why = f"they differ in {difference(row.id, row.detail)}"
-        if row.id in silent:
+        if row.scope == OFFICER:
+            told.append(f"officers {row.id!r} and {row.detail!r} are counted as two: {why}")
+        elif row.id in silent:
             told.append(
-                f"device {row.id!r} of {_duties(silent[row.id])} was never heard, but {row.detail!r} was, "
-                f"which no duty names: {why}"
+                f"device {row.id!r} of {_duties(silent[row.id])} was never heard, but {row.detail!r} was: "
+                f"{why}"
             )
         else:
             told.append(
                 f"device {row.detail!r} was heard, which no duty names, but {row.id!r} is booked: {why}"
             )
-    return told, "Write one id in bookings and trackers; ids are compared character by character."
+    return told, "Write one id in bookings, states and trackers; ids are compared character by character."
 
 
 def _none_usable(found: QualityFindings) -> Said:
@@ -232,6 +234,18 @@ def _doubted(found: QualityFindings) -> Said:
         for name, rows in _by_time(found.rows(kind)).items():
             told.append(f"device {name!r} {why}, for {_hours(sum(row.us or 0 for row in rows))} {_on(rows)}")
     return told, "Have the receiver checked, or give each device an id of its own: such time proves nothing."
+
+
+def _frozen_beside(found: QualityFindings) -> Said:
+    told = []
+    for name, rows in _by_time(found.rows("frozen_beside")).items():
+        lasting = _hours(sum(row.us or 0 for row in rows))
+        others = _named(sorted({row.detail for row in rows}))
+        told.append(
+            f"device {name!r} repeats one position to the last digit for {lasting} on {rows[0].day}, while "
+            f"{others} of the same officer {'is' if others.startswith('device ') else 'are'} elsewhere"
+        )
+    return told, "Was it with the officer, and does its receiver work? Until then such time proves nothing."
 
 
 def _by_time(rows: Sequence[QualityFinding]) -> dict[str, list[QualityFinding]]:
@@ -311,6 +325,31 @@ def _states(found: QualityFindings) -> Said:
     return told, "They change nothing: check the officer's id, or book the duty."
 
 
+def _codes(found: QualityFindings) -> Said:
+    by_code: dict[str, list[QualityFinding]] = {}
+    for row in found.rows("unknown_state"):
+        by_code.setdefault(row.detail, []).append(row)
+    told = [
+        f"state {code} was keyed {times(sum(row.count for row in rows), 'time')} by "
+        f"{_named(sorted({row.id for row in rows}), 'officer')}, and the policy does not name it"
+        for code, rows in sorted(by_code.items(), key=lambda item: int(item[0]))
+    ]
+    return told, (
+        "It counts as on duty and visible: say in the policy (states.NUMBER) what it counts as, "
+        "or correct what sends it."
+    )
+
+
+def _two_states(found: QualityFindings) -> Said:
+    told = [
+        f"officer {name!r} keyed different states at one instant "
+        f"{times(sum(row.count for row in rows), 'time')} "
+        f"({' and '.join(rows[0].detail.split(';'))} the first time)"
+        for name, rows in _by_id(found.rows("two_states")).items()
+    ]
+    return told, "The greater number counts: do two radios or systems send states of one officer?"
+
+
 def _not_booked(found: QualityFindings) -> Said:
     near = {row.detail for row in found.rows("near_id")}
     rows = _by_id([row for row in found.rows("not_booked") if row.id not in near])
@@ -321,21 +360,29 @@ def _not_booked(found: QualityFindings) -> Said:
     return [told], "Nobody gets the time: if an officer carried it, it is missing from the booking."
 
 
-_KINDS: Final[tuple[Callable[[QualityFindings], Said], ...]] = (
-    _patches,
-    _misplaced,
-    _near,
-    _none_usable,
-    _never_heard,
-    _carried,
-    _clocks,
-    _doubted,
-    _far,
-    _jumping,
-    _long,
-    _overlaps,
-    _no_device,
-    _states,
-    _not_booked,
+_KINDS: Final[tuple[tuple[str, Callable[[QualityFindings], Said]], ...]] = (
+    ("unknown patches", _patches),
+    ("misplaced coordinates", _misplaced),
+    ("ids that are nearly the same", _near),
+    ("devices of which nothing can be used", _none_usable),
+    ("devices that were never heard", _never_heard),
+    ("silent radios", _carried),
+    ("wrong clocks", _clocks),
+    ("devices that contradict themselves", _doubted),
+    ("frozen devices", _frozen_beside),
+    ("devices far from the force", _far),
+    ("jumping devices", _jumping),
+    ("duties that are too long", _long),
+    ("overlapping duties", _overlaps),
+    ("duties without a device", _no_device),
+    ("unknown states", _codes),
+    ("contradictory states", _two_states),
+    ("states without a duty", _states),
+    ("devices that no duty names", _not_booked),
 )
 """The worst first: what makes whole days of figures wrong, then what makes single duties wrong."""
+
+
+def in_question(found: QualityFindings) -> str:
+    """What the important findings are about, in a few words, to stand beside a verdict; empty where none."""
+    return ", ".join(name for name, say in _KINDS if say(found)[0])

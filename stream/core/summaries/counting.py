@@ -202,7 +202,7 @@ def summarise(
         policies: the rules' settings.
         area_ids: ids of neighbourhoods; an unknown one has no duties, and its id for a name.
     """
-    common = _Common.of(record, period, policies)
+    common = _Common.of(record, period, policies, area_ids)
     for area_id in area_ids:
         yield _summary(record, period, policies, common, area_id)
 
@@ -228,7 +228,7 @@ class _Common:
     examiner: Examiner | None
 
     @classmethod
-    def of(cls, record: SummaryFacts, period: Period, policies: Policies) -> _Common:
+    def of(cls, record: SummaryFacts, period: Period, policies: Policies, area_ids: Sequence[str]) -> _Common:
         sets = [areas for _, areas in in_force(record.versions, period.start, period.end)]
         attributes = {
             area_id: said
@@ -241,6 +241,7 @@ class _Common:
             if not duty.cancelled:
                 for area_id in duty.patch:
                     members[area_id].append(number)
+        own = sorted({number for area_id in area_ids for number in members.get(area_id, ())})
         order = np.argsort(record.slices.duty, kind="stable")
         visits_ = visits_about(record, period, policies)
         teams_ = team_list(record, period, policies)
@@ -258,12 +259,17 @@ class _Common:
             dict(members),
             offsets(record.slices.duty[order], len(record.duties)),
             order,
-            None if record.heard is None else _examiner(record.heard, record, period, policies, sets),
+            None if record.heard is None else _examiner(record.heard, record, period, policies, sets, own),
         )
 
 
 def _examiner(
-    heard: HeardFacts, record: SummaryFacts, period: Period, policies: Policies, sets: Sequence[AreaSet]
+    heard: HeardFacts,
+    record: SummaryFacts,
+    period: Period,
+    policies: Policies,
+    sets: Sequence[AreaSet],
+    own: Sequence[int],
 ) -> Examiner:
     return Examiner(
         heard,
@@ -277,6 +283,7 @@ def _examiner(
             for kind, area_id, name in zip(areas.kind, areas.area_id, areas.name, strict=True)
             if kind is Kind.NEIGHBOURHOOD
         },
+        duties=[record.duties[number] for number in own],
         booked=record.booked,
     )
 
@@ -681,7 +688,7 @@ def _said(
         doubts=named(record.doubts, record.duties, record.device_ids),
     )
     text = words(found, Names(names))
-    return Said(verdict=text.verdict, costs=text.costs, notes=text.notes)
+    return Said(verdict=text.verdict, costs=text.costs, notes=(*text.warnings, *text.notes))
 
 
 def _quality(

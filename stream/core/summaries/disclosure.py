@@ -67,8 +67,8 @@ together they are ``hidden``. ``other`` is what several of them make together (P
 IN_CUSTODY = frozenset({"court", "prisoner_escort"})
 """Names of the states that are told as court and custody; a policy that renames one takes it out."""
 
-SHOWN, NOBODY, FEW, SHARED = "shown", "nobody", "few", "shared"
-"""The state of a figure: shown; there was nothing to show; from too few officers (P2, P6); P7."""
+SHOWN, NOBODY, FEW, SHARED, UNSEEN = "shown", "nobody", "few", "shared", "unseen"
+"""The state of a figure: shown; there was nothing to show; from too few officers (P2, P6); P7; unseen."""
 
 SEPARATOR = "\x1f"
 """Between the neighbourhoods of a patch; no id has it."""
@@ -189,7 +189,7 @@ class Public:
         target: the share promised, per cent.
         officers, visits: the rule's thresholds, to be stated.
         visit_s: what is shorter is no visit (rule 17), seconds.
-        state: ``shown``, ``nobody`` (no duty time), ``few`` or ``shared``.
+        state: ``shown``, ``nobody`` (no duty time), ``few``, ``shared`` or ``unseen`` (no position known).
         share: None where ``state`` is not ``shown``.
         reasons: the most first, ``other`` last.
         areas: priority areas that touch the neighbourhood, by name.
@@ -244,6 +244,8 @@ def publish(
         state = SHARED
     elif not rule.all_pass([officer.figures] for officer in summary.officers):
         state = FEW
+    elif summary.figures.share is None:
+        state = UNSEEN
     else:
         state = SHOWN
         groups = _Groups.of(summary, patches or {}, rule)

@@ -95,6 +95,7 @@ class Examiner:
         policies: the rules' settings.
         extent: the box around the areas in force in the period; None: there are none.
         neighbourhoods: names of those in force in the period by id; empty: no patch is called unknown.
+        duties: all those that may be asked about, with their devices.
         booked: all duties of the officers concerned in the period, at least.
     """
 
@@ -107,6 +108,7 @@ class Examiner:
         *,
         extent: Extent | None,
         neighbourhoods: Mapping[str, str],
+        duties: Sequence[Duty],
         booked: Iterable[Duty],
     ) -> None:
         self._facts = facts
@@ -123,6 +125,9 @@ class Examiner:
         for duty in booked:
             if not duty.cancelled and _length(duty, start, until) > 0:
                 self._booked[duty.officer_id].append(duty)
+        everything, self._suspects = self._found(duties)
+        self._nothing = everything.take(np.zeros(len(everything), np.bool_))
+        self._suspects |= {row.id for row in everything.rows()}
 
     def booked(self, officer_id: str) -> Sequence[Duty]:
         """An officer's duties in the period, of any patch."""
@@ -131,11 +136,21 @@ class Examiner:
     def found(self, duties: Sequence[Duty]) -> QualityFindings:
         """The findings about some duties of the period, but for what was rejected.
 
+        Most neighbourhoods have none: all their duties were looked at together before, and only where a
+        duty, device or officer of theirs came up they are looked at alone, so that what is told of them does
+        not depend on others.
+
         Args:
             duties: with their devices.
         """
+        names = {item.device_id for duty in duties for item in duty.devices}
+        names |= {name for duty in duties for name in (duty.duty_id, duty.officer_id)}
+        return self._nothing if self._suspects.isdisjoint(names) else self._found(duties)[0]
+
+    def _found(self, duties: Sequence[Duty]) -> tuple[QualityFindings, set[str]]:
+        """The findings, and the devices of which any position lies outside of the areas."""
         asked = [duty for duty in duties if _length(duty, self._start, self._until) >= GRACE_S * SECOND]
-        own = {duty.duty_id for duty in duties}
+        own = {duty.duty_id for duty in asked}
         others = [
             replace(duty, devices=(), patch=())
             for officer_id in sorted({duty.officer_id for duty in asked})
@@ -172,7 +187,11 @@ class Examiner:
         keep = ~(odd[found.id] & (found.scope == SCOPES.index(DUTY)))
         seen = np.array([text in inside for text in found.texts], np.bool_)
         misplaced = np.isin(found.finding, [FINDINGS.index(name) for name in MISPLACED])
-        return found.take(keep & (seen[found.id] | ~misplaced))
+        outside: set[str] = set()
+        if self._extent is not None:
+            away = np.unique(fixes.device[~self._extent.is_near(fixes.lon, fixes.lat)])
+            outside = {fixes.device_ids[number] for number in away.tolist()}
+        return found.take(keep & (seen[found.id] | ~misplaced)), outside
 
     def heard(self, duties: Sequence[Duty]) -> Heard:
         """The reports of the devices of some duties on the period's days."""

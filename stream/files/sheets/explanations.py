@@ -121,7 +121,7 @@ def explanation_json(found: Explanation, basis: Named, *, depth: str) -> dict[st
             "title": said.title,
             "verdict": list(said.verdict),
             "costs": list(said.costs),
-            "notes": list(said.notes),
+            "notes": [*said.warnings, *said.notes],
         },
         "costs": [
             {"what": cost.what, "seconds": seconds(cost.time), "minutes": cost.minutes}
@@ -156,6 +156,7 @@ def figure_json(figures: Figures, target: float) -> dict[str, Any]:
         "share_high": figures.share_high,
         "target": target,
         "verdict": figures.verdict(target),
+        "without_share": figures.without_share,
         "doubtful_s": seconds(figures.doubtful),
         "attested_s": 0.0,
     }

@@ -11,20 +11,25 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from geo.matching.history import FOREVER
-from stream.core.calendar import microseconds, moment
+from stream.core.calendar import day_numbers, microseconds, moment
 from stream.core.explaining.explanation import cut_open
 from stream.core.explaining.parts import Found, area_names, near_ids
 from stream.core.explaining.wording import Named, moment_words, officer_names
 from stream.core.policy import BEGINNING
+from stream.core.quality.tracks import Extent
 from stream.core.shares import FORCE, NEIGHBOURHOOD, OFFICER
 from stream.store import areas, bookings
 from stream.store.columns import literal
+from stream.store.heard import heard_between
 from stream.store.reading.doubtful import doubts_of
 from stream.store.reading.instant import Numbered, instant
 from stream.store.reading.live import newest_event
+from stream.store.reading.quality import live_quality
 
 if TYPE_CHECKING:
     from stream.core.calendar import Period
+    from stream.core.policy import Policies
+    from stream.core.quality.findings import QualityFindings
     from stream.store.schema import Connection
 
 
@@ -106,6 +111,33 @@ def from_database(
         None if booked[0] is None else (microseconds(booked[0]), microseconds(booked[1])),
         doubts=doubts,
         near=near_ids(wanted, others),
+    )
+
+
+def quality_of(connection: Connection, found: Found, end: int, policies: Policies) -> QualityFindings:
+    """What can be said of the facts behind an explanation without reading every position (rule 22).
+
+    Args:
+        connection: outside any transaction.
+        found: what was read, with the duties.
+        end: the period's end, microseconds.
+        policies: those in force.
+    """
+    published = [item for _, item in areas.by_time(connection)]
+    until = min(found.until, end)
+    begun = min((duty.start for duty in found.duties), default=until)
+    first, last = day_numbers(np.array([min(begun, until), until], np.int64)).tolist()
+    devices = {item.device_id for duty in found.duties for item in duty.devices}
+    return live_quality(
+        connection,
+        found.duties,
+        until,
+        policies,
+        heard=heard_between(connection, first, last, devices),
+        extent=Extent.of(published),
+        neighbourhoods={
+            area_id: name for (kind, area_id), name in area_names(*published).items() if kind == NEIGHBOURHOOD
+        },
     )
 
 

@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from geo.areas import Kind
+from geo.matching.history import UNKNOWN
 from stream.core.facts import Fixes
 from stream.core.quality.devices import DeviceDoubts, device_doubts
 from stream.core.quality.findings import Examined
 from stream.core.quality.heard import NO_DAY, TAKEN
 from stream.core.quality.tracks import Extent, Tracked, held, renumbered, tracked
+from stream.core.quality.unmatched import why
 from stream.core.stays import take
 from stream.store import areas, bookings
 from stream.store.columns import copy_out, literal
@@ -49,6 +51,7 @@ class Derived:
     """All stays and slices of the database, as of one instant.
 
     Attributes:
+        unmatched: why there can be no figure, where nothing matches (``stream.core.quality.unmatched``).
         device_ids: the names behind the devices' numbers.
         duties: the duties behind the slices' numbers, cancelled ones among them.
         versions: the boundaries by the time from which they are in force, microseconds.
@@ -66,6 +69,7 @@ class Derived:
     states: tuple[StateReport, ...]
     doubts: Doubts
     worth: Worth | None
+    unmatched: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -99,10 +103,10 @@ def derived(connection: Connection, policies: Policies | None = None) -> Derived
         officers = [key for (key,) in connection.execute("select officer from officer")]
         known = bookings.read_officers(connection, officers, 0)
         keys, duties = bookings.duties_of(known.values())
-        versions = areas.by_time(connection)
+        slices, versions = numbered.slices(connection, keys), areas.by_time(connection)
         return Derived(
             numbered.stays(connection),
-            numbered.slices(connection, keys),
+            slices,
             numbered.device_ids,
             numbered.places,
             tuple(duties),
@@ -110,6 +114,7 @@ def derived(connection: Connection, policies: Policies | None = None) -> Derived
             tuple(report for item in known.values() for report in item.states),
             doubts_of(connection, keys, numbered.device_ids),
             None if policies is None else _worth(connection, numbered, duties, versions, policies),
+            tuple(_unmatched(connection, duties, slices, numbered.places, [item for _, item in versions])),
         )
 
 
@@ -183,3 +188,39 @@ def examined(found: Derived, worth: Worth, until: int) -> Examined:
         until,
         worth.doubted,
     )
+
+
+def _unmatched(
+    connection: Connection,
+    duties: Sequence[Duty],
+    slices: Slices,
+    places: Sequence[Place],
+    versions: Sequence[AreaSet],
+) -> list[str]:
+    """Why there can be no figure; positions are only asked about where nobody was known to be in any area."""
+    counting = [duty for duty in duties if not duty.cancelled]
+    known = slices.place[slices.place != UNKNOWN]
+    inside = bool(len(known))
+    near = any(any(places[number][:3]) for number in np.unique(known).tolist())
+    extent = Extent.of(versions)
+    names = frozenset(
+        name
+        for item in versions
+        for kind, name in zip(item.kind, item.area_id, strict=True)
+        if kind is Kind.NEIGHBOURHOOD
+    )
+    heard = {name for (name,) in connection.execute(_HEARD).fetchall()}
+    if counting and not inside:
+        [(inside,)] = connection.execute(_INSIDE).fetchall()
+    if names and not near and extent is not None:
+        lon, lat = copy_out(connection, "select lon, lat from fix", ["float8", "float8"])
+        near = bool(extent.is_near(lon, lat).any())
+    return why(counting, names, heard=heard, inside=inside, near=near or not names) if counting else []
+
+
+_HEARD = "select device_id from device where exists (select from fix where fix.device = device.device)"
+_INSIDE = (
+    "select exists (select from allocation a join duty d using (duty) join fix f using (device) "
+    "where not cancelled and f.time >= greatest(d.start_at, a.start_at) "
+    "and f.time < coalesce(least(d.end_at, a.end_at), 'infinity'))"
+)

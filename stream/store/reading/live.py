@@ -85,6 +85,7 @@ def live(connection: Connection, now: int, policies: Policies) -> list[Live]:
         min((duty.start for duty in duties), default=now),
         now,
         neighbourhoods=[name for _, name in names],
+        far=found.far,
     )
     names |= {(OFFICER, duty.officer_id): duty.name or duty.officer_id for duty in duties}
     names[FORCE, FORCE] = "the force"

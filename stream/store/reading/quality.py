@@ -16,6 +16,8 @@ import numpy as np
 
 from stream.core.calendar import day_numbers, microseconds
 from stream.core.facts import SECOND, Fixes, StateReport
+from stream.core.quality.devices import KINDS
+from stream.core.quality.doubts import NamedDoubt
 from stream.core.quality.findings import FINDINGS, Examined, QualityFindings, findings
 from stream.core.quality.heard import TAKEN, Heard
 from stream.core.quality.tracks import ANY_DUTY, Extent, Mistake, Tracked, held, renumbered, tracked
@@ -23,7 +25,7 @@ from stream.core.slices import Slices
 from stream.core.stays import in_order
 from stream.core.summaries.examining import HeardFacts
 from stream.store.heard import heard_between
-from stream.store.reading.instant import fetch, instant
+from stream.store.reading.instant import fetch, instant, us
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -46,11 +48,14 @@ LIVE: Final = (
     "none_usable",
     "near_id",
     "never_heard",
+    "frozen_beside",
     "unknown_patch",
     "too_long_duty",
     "open_duty",
     "overlapping_duties",
     "no_device",
+    "unknown_state",
+    "two_states",
     "state_without_duty",
     "not_booked",
 )
@@ -97,7 +102,8 @@ def live_quality(
         asked += [(name, now - LATELY_S * SECOND, now + 1) for name in booked_ids]
         asked += [(name, now - NOW_S * SECOND, now + 1) for name in _never_booked(connection, now)]
         fixes = _fixes(_first_and_last(connection, asked))
-        states = _states(connection, now)
+        states = [*_states(connection, now), *_states_of(connection, duties, now)]
+        doubts = _doubts(connection, duties, now)
     mine = renumbered(booked, booked_ids, fixes.device_ids)
     found = findings(
         Examined(
@@ -112,6 +118,8 @@ def live_quality(
             neighbourhoods if neighbourhoods else _any_patch(duties),
             {},
             now,
+            doubts=doubts,
+            policies=policies,
         )
     )
     return _without_few_rejects(found.only(*LIVE), heard)
@@ -284,4 +292,33 @@ def _states(connection: Connection, now: int) -> list[StateReport]:
             "and not exists (select from duty d where d.officer = o.officer and not cancelled)",
             [now - LATELY_S * SECOND, now],
         )
+    ]
+
+
+def _states_of(connection: Connection, duties: Sequence[Duty], now: int) -> list[StateReport]:
+    """The states keyed in duties up to now."""
+    return [
+        StateReport(name, microseconds(time), state)
+        for name, time, state in fetch(
+            connection,
+            "select distinct officer_id, time, state "
+            "from unnest(%s::text[], %s::int8[]) as w (officer_id, low) join officer using (officer_id) "
+            "join state using (officer) where time >= from_us(low) and time <= from_us(%s)",
+            [[duty.officer_id for duty in duties], [duty.start for duty in duties], now],
+        )
+    ]
+
+
+def _doubts(connection: Connection, duties: Sequence[Duty], now: int) -> list[NamedDoubt]:
+    """The doubts of duties up to now, as they were judged last (rule 21)."""
+    known = {duty.duty_id: duty for duty in duties}
+    return [
+        NamedDoubt(known[duty_id].officer_id, start, min(end, now), duty_id, KINDS[kind], device_id, other)
+        for duty_id, start, end, kind, device_id, other in fetch(
+            connection,
+            f"select duty_id, {us('d.start_at')}, {us('d.end_at')}, d.kind, device_id, other from doubt d "
+            "join duty using (duty) join device using (device) where duty_id = any(%s)",
+            [list(known)],
+        )
+        if start < now
     ]

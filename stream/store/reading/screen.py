@@ -18,8 +18,9 @@ from geo.matching.history import FOREVER
 from stream.clock import UNKNOWN, chosen
 from stream.core.facts import SECOND, Duty
 from stream.core.live.overview import DAY, DayTracks, Picture, Units
+from stream.core.quality.tracks import Extent
 from stream.core.shares import TOTALS, totals
-from stream.core.slices import Slices
+from stream.core.slices import HIDDEN, OFF_PATCH, ON_PATCH, Slices
 from stream.store import areas
 from stream.store.columns import ARRAY_HEADER, copy_out, literal
 from stream.store.reading.doubtful import DoubtfulTime
@@ -66,12 +67,14 @@ class Standing:
         table: ``int64[duties, TOTALS + DOUBT_TOTALS]``, their sums up to now (``stream.core.shares``).
         ends: their newest slices, sorted by duty and time.
         places: the places behind ``ends.place``.
+        far: whether no position of the duties lies near any area (``stream.core.shares.Figures.far``).
     """
 
     duties: list[Duty]
     table: NDArray[np.int64]
     ends: Slices
     places: Sequence[Place]
+    far: bool
 
 
 class Reader:
@@ -117,6 +120,7 @@ class Reader:
             self._areas_at(now),
             self._shown(now),
             self._last_fix(),
+            found.far,
         )
 
     def standing(self, connection: Connection, now: int, *, at: int | None = None) -> Standing:
@@ -144,7 +148,45 @@ class Reader:
         table = ends.settled + totals(slices, duties, self._places, -FOREVER, now)
         table -= totals(later, duties, self._places, now, FOREVER)
         doubted = DoubtfulTime.of(connection, keys).sums(-FOREVER, now)
-        return Standing(duties, np.hstack([table, doubted]), slices, self._places)
+        return Standing(
+            duties,
+            np.hstack([table, doubted]),
+            slices,
+            self._places,
+            self._far(connection, keys, duties, table, slices),
+        )
+
+    def _far(
+        self,
+        connection: Connection,
+        keys: NDArray[np.int64],
+        duties: Sequence[Duty],
+        table: NDArray[np.int64],
+        ends: Slices,
+    ) -> bool:
+        """Whether nobody was in any area so far, and the last position of every device lies far from all.
+
+        Nothing is asked while anybody has been on patch, which is nearly always.
+        """
+        if table[:, ON_PATCH].any() or not table[:, [HIDDEN, OFF_PATCH]].any():
+            return False
+        inside = np.array([any(place[:3]) for place in self._places] + [False], np.bool_)
+        if inside[ends.place].any():
+            return False
+        self._read_areas(connection)
+        self._read_units(connection)
+        extent = Extent.of(self._sets.values())
+        booked = {item.device_id for duty in duties for item in duty.devices}
+        rows = [key for key, name in self._device_names.items() if name in booked]
+        units = self._units[np.array(rows, np.int64)]
+        if extent is None or not len(units) or extent.is_near(units["lon"], units["lat"]).any():
+            return False
+        [(seen,)] = connection.execute(
+            "select exists (select from slice join place using (place) where duty = any(%s) and "
+            "(neighbourhood is not null or premises is not null or priorities <> '{}'))",
+            [keys.tolist()],
+        ).fetchall()
+        return not seen
 
     def _read_units(self, connection: Connection) -> int:
         device, newest = copy_out(

@@ -131,6 +131,7 @@ class Eyes:
                 for kind, area_id in zip(picture.areas.kind, picture.areas.area_id, strict=True)
                 if kind is Kind.NEIGHBOURHOOD
             ],
+            far=picture.far,
         )
         patience = int(policies.at(now).max_gap_s * SECOND)
         shown = presence(picture.ends, picture.duties, now, patience)

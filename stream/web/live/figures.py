@@ -149,6 +149,12 @@ class SettingsJson(msgspec.Struct, frozen=True):
     timezone: str
     basemap: RasterJson | PmtilesJson | None
     stale_s: Seconds
+    jump_speed_mps: Annotated[
+        float, Meta(description="A leg faster than this was driven by nobody (rule 4a), metres a second.")
+    ]
+    max_gap_s: Annotated[
+        Seconds, Meta(description="On a longer leg no straight line is assumed (rule 4), seconds.")
+    ]
 
 
 class LiveJson(msgspec.Struct, frozen=True):

@@ -478,6 +478,7 @@ class Pulse:
 
     def live_json(self, moment: Moment) -> figures.LiveJson:
         """The whole of what is live."""
+        policy = self.policies.at(moment.picture.as_of)
         return figures.LiveJson(
             as_of=rfc3339(moment.picture.as_of),
             fresh=figures.fresh_json(moment.fresh),
@@ -486,10 +487,12 @@ class Pulse:
             priority_areas=list(moment.areas.values()),
             alerts=[figures.alert_json(item) for item in moment.alerts],
             settings=figures.SettingsJson(
-                target=self.policies.at(moment.picture.as_of).target,
+                target=policy.target,
                 timezone="Europe/London",
                 basemap=figures.basemap_json(self.settings.basemap),
                 stale_s=self.settings.stale_s,
+                jump_speed_mps=policy.jump_speed_mps,
+                max_gap_s=policy.max_gap_s,
             ),
         )
 

@@ -12,13 +12,16 @@ from msgspec import Meta
 from geo.areas import Kind
 from stream.core.calendar import rfc3339
 from stream.core.json_types import Count, Seconds, Time
-from stream.core.quality.findings import SCOPES
+from stream.core.quality.findings import DEVICE, DUTY, OFFICER, PATCH, SCOPES
 from stream.core.quality.totals import totals
 from stream.core.quality.tracks import Extent
 from stream.core.quality.wording import warnings
 from stream.store.reading.quality import LIVE, heard_lately, live_quality
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from stream.core.facts import Duty
     from stream.core.quality.findings import QualityFinding
     from stream.store.schema import Connection
     from stream.web.boundaries.published import Boundaries
@@ -41,6 +44,9 @@ class QualityFindingJson(msgspec.Struct, frozen=True):
     count: Count
     seconds: Seconds | None
     detail: str
+    neighbourhoods: Annotated[
+        list[str], Meta(description="Ids of those whose own officers, duties or devices it is about.")
+    ]
 
 
 class HeardJson(msgspec.Struct, frozen=True):
@@ -120,7 +126,7 @@ class LiveQuality:
             as_of=rfc3339(now),
             text=answer_text(len(moment.picture.duties), len(told)),
             warnings=told,
-            findings=[_finding(row) for row in found.rows()],
+            findings=[_finding(row, moment.picture.duties) for row in found.rows()],
             heard=HeardJson(every.reports, dict(every.rejected), every.delay_median_s, every.delay_p95_s),
         )
 
@@ -135,6 +141,17 @@ def answer_text(duties: int, kinds: int) -> str:
     return f"Part of the facts behind the figures cannot be right: {mistakes}."
 
 
-def _finding(row: QualityFinding) -> QualityFindingJson:
+def _finding(row: QualityFinding, duties: Sequence[Duty]) -> QualityFindingJson:
     seconds = None if row.us is None else row.us / 1e6
-    return QualityFindingJson(row.scope, row.id, row.day, row.finding, row.count, seconds, row.detail)
+    whose = sorted({area for duty in duties if _about(row, duty) for area in duty.patch})
+    return QualityFindingJson(row.scope, row.id, row.day, row.finding, row.count, seconds, row.detail, whose)
+
+
+def _about(row: QualityFinding, duty: Duty) -> bool:
+    names: dict[str, set[str]] = {
+        DEVICE: {item.device_id for item in duty.devices},
+        DUTY: {duty.duty_id},
+        OFFICER: {duty.officer_id},
+        PATCH: set(duty.patch),
+    }
+    return row.id in names.get(row.scope, set())

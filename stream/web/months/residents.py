@@ -55,6 +55,7 @@ STATES = {
     "nobody": "no officer of its own was on duty",
     "few": "no figure: from too few officers",
     "shared": "no figure: combined with a neighbouring one it could identify officers",
+    "unseen": "no figure: no position is known of any of the duty time",
 }
 """What became of a neighbourhood's figure in a public month."""
 

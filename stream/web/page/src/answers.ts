@@ -5,7 +5,7 @@ import { ShareBar } from "./bars.ts";
 import { attribute, byId, h, text } from "./dom.ts";
 import { byNeed } from "./list.ts";
 import { state } from "./state.ts";
-import { allOnBreak, clock, clockS, count, day, duration, heading, headingWords, ms, nobodyOnPatch, percent, promise, since, verdictClass, waiting, willMiss } from "./words.ts";
+import { allOnBreak, clock, clockS, count, day, duration, heading, headingWords, ms, noFigure, noFigureWords, nobodyOnPatch, percent, promise, since, verdictClass, waiting, willMiss } from "./words.ts";
 
 /** How many lines of names a card has room for, whatever the type's size; and how many names are tried. */
 const LINES = 4;
@@ -140,11 +140,13 @@ export function startAnswers(): void {
     const { target } = item;
     attribute(force, "data-verdict", verdictClass(item.verdict));
     text(figure, percent(item.share, target));
-    text(verdict, item.share === null ? "no duty time" : (item.verdict ?? ""));
+    text(verdict, noFigure(item) || (item.verdict ?? ""));
     text(
       bounds,
       item.share === null
-        ? "nobody with a patch is on duty"
+        ? item.duty_s > 0
+          ? noFigureWords(item)
+          : "nobody with a patch is on duty"
         : `between ${percent(item.share_low, target)} and ${percent(item.share_high, target)}`,
     );
     bar.update(item);

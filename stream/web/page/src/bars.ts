@@ -2,7 +2,7 @@
 
 import type { Activity, Hour, Share, TimelinePiece } from "./types.ts";
 import { attribute, h } from "./dom.ts";
-import { ACTIVITIES, clock, duration, percent, verdictClass } from "./words.ts";
+import { ACTIVITIES, clock, duration, noFigure, percent, verdictClass } from "./words.ts";
 
 /** A share as a bar, its bounds as whiskers, the promise as a line. */
 export class ShareBar {
@@ -29,7 +29,7 @@ export class ShareBar {
 
 /** A share in words: for the accessible name of a row. */
 export function shareWords(share: Share): string {
-  if (share.share === null) return "no duty time";
+  if (share.share === null) return noFigure(share);
   const { target, share_low, share_high } = share;
   const bounds =
     share_low !== null && share_high !== null

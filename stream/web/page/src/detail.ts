@@ -9,7 +9,7 @@ import { Playback } from "./playback.ts";
 import { state } from "./state.ts";
 import { Way } from "./track.ts";
 import { view } from "./views.ts";
-import { activityWords, allOnBreak, away, clock, count, dayClock, duration, heading, headingWords, mayMiss, minutes, ms, nobodyWords, percent, promise, verdictClass, willMiss } from "./words.ts";
+import { activityWords, allOnBreak, away, clock, count, dayClock, duration, heading, headingWords, mayMiss, minutes, ms, noFigure, noFigureWords, nobodyWords, percent, promise, verdictClass, willMiss } from "./words.ts";
 
 const REFRESH_MS = 5_000;
 
@@ -236,6 +236,13 @@ export class Detail {
     this.later(() => void this.quality(turn, false), turn);
   }
 
+  /** What speaks against the facts behind a neighbourhood's figure, beside its verdict; nothing where nothing does. */
+  private inQuestion(id: string): HTMLElement | null {
+    const mine = state.quality?.findings.filter((one) => one.neighbourhoods.includes(id) && one.finding !== "not_booked") ?? [];
+    const kinds = [...new Set(mine.map((one) => one.finding.replaceAll("_", " ")))];
+    return kinds.length ? h("p", { class: "quiet in-question" }, "Facts in question: ", h("a", { href: "#/quality" }, kinds.join(", "))) : null;
+  }
+
   // ── A neighbourhood ─────────────────────────────────────────────────────────────────────────────────────
 
   private async neighbourhood(id: string, turn: number, first: boolean): Promise<void> {
@@ -264,7 +271,7 @@ export class Detail {
     const [from, to] = span(sorted);
     this.put(
       first,
-      this.head(share.name, share.share === null ? "no duty" : (share.verdict ?? "")),
+      this.head(share.name, noFigure(share) || (share.verdict ?? "")),
       h(
         "div",
         { class: "summary", "data-verdict": verdictClass(share.verdict), "data-nobody": Boolean(nobody) || null },
@@ -273,10 +280,11 @@ export class Detail {
           "div",
           {},
           bar.element,
-          h("p", { class: "quiet" }, share.share === null ? "No duty time yet." : `between ${percent(share.share_low, share.target)} and ${percent(share.share_high, share.target)}; promise ${promise(share.target)}${share.doubtful_s >= 60 ? `; ${minutes(share.doubtful_s)} of it doubtful: the facts contradict each other` : ""}`),
+          h("p", { class: "quiet" }, share.share === null ? noFigureWords(share) : `between ${percent(share.share_low, share.target)} and ${percent(share.share_high, share.target)}; promise ${promise(share.target)}${share.doubtful_s >= 60 ? `; ${minutes(share.doubtful_s)} of it doubtful: the facts contradict each other` : ""}`),
         ),
         h("p", { class: "hidden" }, shareWords(share)),
       ),
+      this.inQuestion(share.id),
       h(
         "dl",
         { class: "facts" },
@@ -362,7 +370,7 @@ export class Detail {
       h(
         "dl",
         { class: "facts" },
-        ...fact("On patch", figure.share === null ? "no patch" : `${duration(figure.on_patch_s)} of ${duration(figure.duty_s)}`, ""),
+        ...fact("On patch", figure.share === null ? noFigure(figure) : `${duration(figure.on_patch_s)} of ${duration(figure.duty_s)}`, ""),
         ...fact("Booked on", `${asked === undefined ? clock(duty.duty.from) : dayClock(duty.duty.from)}–${duty.duty.to ? clock(duty.duty.to) : "open"}`, ""),
         ...fact("Last heard", one ? (one.last_fix ? `${duration((state.now - ms(one.last_fix)) / 1000)} ago` : "never") : dayClock(duty.duty.to), ""),
       ),

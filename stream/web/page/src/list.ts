@@ -6,7 +6,7 @@ import { Calm } from "./calm.ts";
 import { Keyed, attribute, byId, h, roving, rovingStop, text } from "./dom.ts";
 import { Pager } from "./pager.ts";
 import { state } from "./state.ts";
-import { allOnBreak, away, count, duration, heading, headingWords, mayMiss, minutes, ms, nobodyWords, percent, promise, verdictClass, willMiss } from "./words.ts";
+import { allOnBreak, away, count, duration, heading, headingWords, mayMiss, minutes, ms, noFigure, nobodyWords, percent, promise, verdictClass, willMiss } from "./words.ts";
 
 const WHERES = 2;
 
@@ -44,7 +44,7 @@ class Row {
     const nobody = nobodyWords(item);
     text(this.name, item.name);
     attribute(this.name, "title", item.name);
-    text(this.verdict, item.share === null ? "no duty" : (item.verdict ?? ""));
+    text(this.verdict, noFigure(item) || (item.verdict ?? ""));
     this.bar.update(item);
     text(this.share, percent(item.share, target));
     text(this.officers, item.officers_on_duty ? `${item.officers_on_patch}\u2009/\u2009${item.officers_on_duty}` : "–");
@@ -83,7 +83,7 @@ function places(item: Share): [where: string, seconds: number][] {
 
 /** Neighbourhoods in the order of need; those with nobody on duty last, by name. */
 export function byNeed(shares: Iterable<Share>): Share[] {
-  const duty = (item: Share) => (item.officers_on_duty > 0 ? 2 : item.share !== null ? 1 : 0);
+  const duty = (item: Share) => (item.officers_on_duty > 0 ? 2 : item.duty_s > 0 ? 1 : 0);
   return [...shares].sort(
     (a, b) => duty(b) - duty(a) || b.need - a.need || a.name.localeCompare(b.name, "en-GB"),
   );

@@ -81,7 +81,7 @@ function legend(): void {
         swatch("met", "promise met"),
         swatch("unproven", "not proven"),
         swatch("missed", "missed"),
-        swatch("none", "no duty"),
+        swatch("none", "no figure"),
         swatch("nobody", "nobody on patch"),
         swatch("priority", "priority area, time since a visit"),
       ),

@@ -25,8 +25,9 @@ import { DARK, LIGHT, type Palette } from "./palette.ts";
 import { type Box, boxOf, labelPoint } from "./places.ts";
 import { state } from "./state.ts";
 import type { Way } from "./track.ts";
+import { linesOf, Trail, TRAIL_POINTS } from "./trail.ts";
 import { UnitsLayer } from "./units_layer.ts";
-import { activityWords, clockS, duration, nobodyOnPatch, percent, since, verdictClass, waiting } from "./words.ts";
+import { activityWords, clockS, duration, noFigure, nobodyOnPatch, percent, since, verdictClass, waiting } from "./words.ts";
 
 declare const MAP_WORKER: string;
 
@@ -49,7 +50,6 @@ const MIN_FIT = 100;
 /** How far from a unit a pointer still means it, pixels: at least the 24 px across that a finger needs. */
 const REACH = 12;
 const TRAIL_MS = 10 * 60_000;
-const TRAIL_POINTS = 60;
 const MOST_TRAILS = 150_000;
 
 type Collection = GeoJSON.FeatureCollection;
@@ -59,34 +59,6 @@ const feature = (geometry: GeoJSON.Geometry, properties: GeoJSON.GeoJsonProperti
   geometry,
   properties,
 });
-
-/** The last positions of a unit: a ring of numbers. */
-class Trail {
-  readonly x = new Float64Array(TRAIL_POINTS);
-  readonly y = new Float64Array(TRAIL_POINTS);
-  readonly t = new Float64Array(TRAIL_POINTS);
-  length = 0;
-  private head = 0;
-
-  add(x: number, y: number, t: number): void {
-    const last = (this.head + TRAIL_POINTS - 1) % TRAIL_POINTS;
-    if (this.length && this.t[last] === t) return;
-    this.x[this.head] = x;
-    this.y[this.head] = y;
-    this.t[this.head] = t;
-    this.head = (this.head + 1) % TRAIL_POINTS;
-    this.length = Math.min(this.length + 1, TRAIL_POINTS);
-  }
-
-  line(after: number, most: number): [number, number][] {
-    const points: [number, number][] = [];
-    for (let at = Math.max(0, this.length - most); at < this.length; at++) {
-      const slot = (this.head + TRAIL_POINTS - this.length + at) % TRAIL_POINTS;
-      if ((this.t[slot] as number) >= after) points.push([this.x[slot] as number, this.y[slot] as number]);
-    }
-    return points;
-  }
-}
 
 export interface Hit {
   kind: "unit" | "neighbourhood" | "priority" | "premises";
@@ -103,6 +75,7 @@ export interface MapOptions {
 
 export class LiveMap {
   readonly map: MapLibre;
+  readonly linesOf = linesOf;
   trails = false;
   private palette: Palette;
   private readonly unitsLayer: UnitsLayer;
@@ -363,9 +336,9 @@ export class LiveMap {
       const nobody = share ? nobodyOnPatch(share) : false;
       const figure =
         !share || share.share === null
-          ? share?.officers_on_duty === 0 || !share
-            ? "no duty"
-            : "no figure yet"
+          ? share
+            ? noFigure(share)
+            : "no duty"
           : `${percent(share.share, share.target)} ${share.verdict ?? ""}`;
       const name = share?.name ?? item.properties.name;
       const lines = [name, figure, ...(nobody ? ["nobody on patch"] : [])];
@@ -497,9 +470,9 @@ export class LiveMap {
     const most = Math.max(4, Math.min(TRAIL_POINTS, Math.floor(MOST_TRAILS / 10 / Math.max(1, seen.length))));
     const features: GeoJSON.Feature[] = [];
     for (const unit of seen) {
-      const coordinates = this.paths.get(unit.id)?.line(now - TRAIL_MS, most) ?? [];
-      if (coordinates.length > 1) {
-        features.push(feature({ type: "LineString", coordinates }, { activity: unit.activity ?? "none" }));
+      const coordinates = this.paths.get(unit.id)?.lines(now - TRAIL_MS, most, state.settings) ?? [];
+      if (coordinates.length) {
+        features.push(feature({ type: "MultiLineString", coordinates }, { activity: unit.activity ?? "none" }));
       }
     }
     this.give("trails", { type: "FeatureCollection", features });
@@ -564,7 +537,7 @@ export class LiveMap {
       this.options.onHover(
         [
           share.name,
-          share.share === null ? "nobody on duty" : `${percent(share.share, share.target)} on patch · ${share.verdict ?? ""}`,
+          share.share === null ? noFigure(share) : `${percent(share.share, share.target)} on patch · ${share.verdict ?? ""}`,
           share.officers_on_duty ? `${share.officers_on_patch} of ${share.officers_on_duty} officers on patch` : "",
         ].filter(Boolean),
         x,

@@ -18,7 +18,7 @@ export interface Unit {
 export type Topic = "figures" | "areas" | "alerts" | "units" | "fresh" | "connection" | "quality";
 export type Connection = "connecting" | "open" | "lost";
 
-const NO_SETTINGS: Settings = { target: 0.8, timezone: "Europe/London", basemap: null, stale_s: 15 };
+const NO_SETTINGS: Settings = { target: 0.8, timezone: "Europe/London", basemap: null, stale_s: 15, jump_speed_mps: 80, max_gap_s: 300 };
 
 class State {
   connection: Connection = "connecting";

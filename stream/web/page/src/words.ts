@@ -83,8 +83,40 @@ export const VERDICTS: Record<string, string> = {
   met: "met",
   "not proven": "not proven",
   missed: "missed",
-  none: "no duty",
+  none: "no figure",
 };
+
+/** Why a share has no figure, in two or three words; empty where it has one. */
+export function noFigure(share: { without_share: Share["without_share"] }): string {
+  switch (share.without_share) {
+    case null:
+      return "";
+    case "no_position":
+      return "no position known";
+    case "far":
+      return "positions far away";
+    case "no_home_patch":
+      return "no patch";
+    default:
+      return "no duty";
+  }
+}
+
+/** The same as a sentence. */
+export function noFigureWords(share: { without_share: Share["without_share"] }): string {
+  switch (share.without_share) {
+    case null:
+      return "";
+    case "no_position":
+      return "No figure: no position is known of any of the duty time.";
+    case "far":
+      return "No figure: no position lies near any area. Are longitude and latitude exchanged, or are the boundaries of another force?";
+    case "no_home_patch":
+      return "No figure: no home patch.";
+    default:
+      return "No duty time yet.";
+  }
+}
 
 /** A verdict as a word for class names. */
 export function verdictClass(verdict: Verdict): "met" | "unproven" | "missed" | "none" {

@@ -1,0 +1,138 @@
+"""What is said of the database where nothing matches: no share, no verdict, but the reason."""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING
+
+import pytest
+import shapely
+from click.testing import CliRunner
+
+from geo.areas import Area, AreaSet, Kind
+from stream.cli import patrol
+from stream.core.facts import SECOND, Allocation, Duty
+from stream.core.policy import Policies
+from stream.core.shares import FAR, FORCE, NEIGHBOURHOOD, NO_POSITION, OFFICER, Figures
+from stream.settings import Settings
+from stream.store import areas as published
+from stream.store.ledger import Ledger
+from stream.store.reading.exports import derived
+from stream.store.reading.live import live
+from stream.store.reading.sight import Eyes
+from stream.store.schema import connect, migrate
+from tests.strategies import fix_columns, micros
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from stream.store.schema import Connection
+
+NOON = micros("2026-11-23T12:00:00+00:00")
+WEST, SOUTH = -1.14, 52.62
+MISTAKES: dict[str, Callable[[float, float], tuple[float, float]]] = {
+    "swapped": lambda lon, lat: (lat, lon),
+    "longitude's sign": lambda lon, lat: (-lon, lat),
+    "both signs": lambda lon, lat: (-lon, -lat),
+    "another force": lambda lon, lat: (lon + 3, lat - 1),
+}
+
+
+@pytest.fixture
+def connection(database: str) -> Iterator[Connection]:
+    """A connection to a database with the schema, and one neighbourhood in force."""
+    with connect(database) as opened:
+        migrate(opened)
+        ground = Area(
+            Kind.NEIGHBOURHOOD, "N1", "Abbey", shapely.box(WEST, SOUTH, WEST + 0.02, SOUTH + 0.02), {}
+        )
+        published.publish(
+            opened, AreaSet.of([ground]), Kind.NEIGHBOURHOOD, 0, file="wards.geojson", sha256="ab12", by="gis"
+        )
+        yield opened
+
+
+def booked(number: int, patch: str = "N1") -> Duty:
+    """An officer's duty with a radio."""
+    return Duty(f"D{number}", 1, f"O{number}", NOON, None, (patch,), (Allocation(f"R{number}", "radio"),))
+
+
+def walk(
+    number: int, chance: random.Random, change: Callable[[float, float], tuple[float, float]] | None
+) -> list[tuple[str, int, float, float, float | None]]:
+    """Twenty minutes about the patch's middle, a fix a minute, with the coordinates changed."""
+    here = (WEST + 0.01 + chance.uniform(-0.005, 0.005), SOUTH + 0.01 + chance.uniform(-0.005, 0.005))
+    lon, lat = change(*here) if change else here
+    return [(f"R{number}", NOON + at * 60 * SECOND, lon + at * 1e-5, lat, 10.0) for at in range(21)]
+
+
+def told(connection: Connection, now: int) -> dict[tuple[str, str], Figures]:
+    """The live figures, which are the same for the topic and for the page."""
+    found = {
+        (item.figures.scope, item.figures.id): item.figures for item in live(connection, now, Policies())
+    }
+    seen = Eyes(Settings(), wall=lambda: now).look(connection).shares
+    assert {(item.figures.scope, item.figures.id): item.figures for item in seen} == found
+    return found
+
+
+@pytest.mark.parametrize("mistake", sorted(MISTAKES))
+def test_positions_that_all_lie_far_from_the_areas_give_no_live_figure(
+    connection: Connection, mistake: str
+) -> None:
+    """Where all positions lie elsewhere nothing is ``missed``; one officer near, and all have figures."""
+    chance = random.Random(mistake)
+    officers = chance.randint(2, 5)
+    ledger = Ledger(connection)
+    ledger.bookings([booked(number) for number in range(officers + 2)], [])
+    now = NOON + 1200 * SECOND
+    for item in told(connection, now).values():
+        assert (item.share, item.without_share) == (None, NO_POSITION)
+    ledger.positions(
+        fix_columns([each for number in range(officers) for each in walk(number, chance, MISTAKES[mistake])])
+    )
+    found = told(connection, now)
+    for number in range(officers):
+        item = found[OFFICER, f"O{number}"]
+        assert (item.without_share, item.share, item.verdict(0.8)) == (FAR, None, None)
+        assert item.off_patch == 1200 * SECOND
+    assert found[OFFICER, f"O{officers}"].without_share == NO_POSITION
+    assert found[FORCE, FORCE].without_share == found[NEIGHBOURHOOD, "N1"].without_share == FAR
+    ledger.positions(fix_columns(walk(officers + 1, chance, None)))
+    found = told(connection, now)
+    assert found[FORCE, FORCE].share == 1 / (officers + 2)
+    for number in range(officers):
+        assert found[OFFICER, f"O{number}"].verdict(0.8) == "missed"
+
+
+@pytest.mark.parametrize(
+    ("patch", "change", "radio", "why"),
+    [
+        ("N1", MISTAKES["swapped"], 1, "no position lies within 5 km of any area"),
+        ("N1", None, 2, "no device that a duty names was heard"),
+        ("N9", None, 1, "no duty's patch is a neighbourhood of the boundaries given"),
+        ("N1", None, 1, ""),
+    ],
+)
+def test_an_export_of_what_does_not_match_has_the_reason_and_no_shares(
+    connection: Connection,
+    database: str,
+    tmp_path: Path,
+    patch: str,
+    change: Callable[[float, float], tuple[float, float]] | None,
+    radio: int,
+    why: str,
+) -> None:
+    """Where nothing matches ``patrol export`` writes no shares.csv, takes away an older one, and exits 1."""
+    ledger = Ledger(connection)
+    ledger.bookings([booked(1, patch)], [])
+    ledger.positions(fix_columns(walk(radio, random.Random(patch), change)))
+    found = derived(connection).unmatched
+    assert bool(found) == bool(why)
+    (tmp_path / "shares.csv").write_text("an earlier run's\n")
+    done = CliRunner(env={"PATROL_DATABASE": database}).invoke(patrol, ["export", "--out", str(tmp_path)])
+    assert done.exit_code == (1 if why else 0), done.output
+    assert (tmp_path / "shares.csv").exists() == (not why)
+    assert (tmp_path / "slices.csv").exists()
+    assert f"patrol: no figure and no verdict: {why}" in done.stderr if why else not done.stderr
