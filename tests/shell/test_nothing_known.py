@@ -11,6 +11,7 @@ from click.testing import CliRunner
 
 from geo.areas import Area, AreaSet, Kind
 from stream.cli import patrol
+from stream.core.calendar import Period
 from stream.core.facts import SECOND, Allocation, Duty
 from stream.core.policy import Policies
 from stream.core.shares import FAR, FORCE, NEIGHBOURHOOD, NO_POSITION, OFFICER, Figures
@@ -20,6 +21,7 @@ from stream.store.ledger import Ledger
 from stream.store.reading.exports import derived
 from stream.store.reading.live import live
 from stream.store.reading.sight import Eyes
+from stream.store.reading.summaries import force_period, summaries
 from stream.store.schema import connect, migrate
 from tests.strategies import fix_columns, micros
 
@@ -77,6 +79,17 @@ def told(connection: Connection, now: int) -> dict[tuple[str, str], Figures]:
     return found
 
 
+def of_the_week(connection: Connection, now: int) -> tuple[str | None, str | None]:
+    """Why the weekly summary has no share, and its verdict; the list of all neighbourhoods says the same."""
+    week = Period.week("2026-W48")
+    [summary] = summaries(connection, Policies(), week, now=now)
+    listed = force_period(connection, Policies(), week, now).counted["N1"][1][-1].figures
+    assert listed is not None
+    assert listed.without_share == summary.figures.without_share
+    assert all(item.figures.far == summary.figures.far for item in summary.officers)
+    return summary.figures.without_share, summary.figures.verdict(0.8)
+
+
 @pytest.mark.parametrize("mistake", sorted(MISTAKES))
 def test_positions_that_all_lie_far_from_the_areas_give_no_live_figure(
     connection: Connection, mistake: str
@@ -99,9 +112,11 @@ def test_positions_that_all_lie_far_from_the_areas_give_no_live_figure(
         assert item.off_patch == 1200 * SECOND
     assert found[OFFICER, f"O{officers}"].without_share == NO_POSITION
     assert found[FORCE, FORCE].without_share == found[NEIGHBOURHOOD, "N1"].without_share == FAR
+    assert of_the_week(connection, now) == (FAR, None)
     ledger.positions(fix_columns(walk(officers + 1, chance, None)))
     found = told(connection, now)
     assert found[FORCE, FORCE].share == 1 / (officers + 2)
+    assert of_the_week(connection, now) == (None, "missed")
     for number in range(officers):
         assert found[OFFICER, f"O{number}"].verdict(0.8) == "missed"
 

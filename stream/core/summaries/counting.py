@@ -114,6 +114,7 @@ class SummaryFacts:
         outdated: by duty the policy's number by which it was counted, where another is in force for its time.
         doubts: the duties' doubtful time (rule 21); by default none is known.
         heard: what was heard in the period; None: summaries do not say what their facts are worth.
+        far: whether no position of the period lies near any area (``stream.core.shares.Figures.far``).
     """
 
     slices: Slices
@@ -133,6 +134,7 @@ class SummaryFacts:
     outdated: Mapping[str, int] = field(default_factory=dict)
     doubts: Doubts = field(default_factory=Doubts.none)
     heard: HeardFacts | None = None
+    far: bool = False
 
 
 def earlier(period: Period) -> list[Period]:
@@ -418,7 +420,8 @@ def _summary(
     present = own.in_time()
 
     def figures(scope: str, name: str, numbers: Sequence[int]) -> Figures:
-        return figures_of(scope, name, period.start, period.end, table[list(numbers)].sum(axis=0))
+        found = figures_of(scope, name, period.start, period.end, table[list(numbers)].sum(axis=0))
+        return replace(found, far=record.far)
 
     whole = figures(NEIGHBOURHOOD, area_id, present)
     names = common.names | officer_names(own.duties)

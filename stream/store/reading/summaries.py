@@ -22,6 +22,7 @@ from stream.core.explaining.parts import area_names
 from stream.core.explaining.wording import Named
 from stream.core.facts import Duty
 from stream.core.policy import BEGINNING
+from stream.core.quality.tracks import Extent
 from stream.core.shares import DOUBT_TOTALS, NEIGHBOURHOOD, TOTALS, Figures, figures_of, totals
 from stream.core.slices import HIDDEN, OFF_PATCH, Slices, up_to
 from stream.core.stays import Stays
@@ -151,12 +152,14 @@ def force_period(connection: Connection, policies: Policies, period: Period, now
         there = {item.area_id for item in entries}
         missing = set(neighbourhoods(versions, period)) - there
         past = figures_by_period(connection, periods, None) if missing else {}
+        seen = any(found[-1] is not None and found[-1].on_patch for found in past.values())
+        far = bool(past) and not seen and _all_far(connection, versions, period, present.end)
     names = area_names(*(item for _, item in in_force(versions, period.start, period.end)))
     missing |= {area_id for area_id, figures in past.items() if figures[-1] is not None} - there
     counted = {}
     for area_id in sorted(missing):
         *before, last = past.get(area_id) or [None]
-        figures = [*before, None if last is None else replace(last, end=period.end)]
+        figures = [*before, None if last is None else replace(last, end=period.end, far=far)]
         counted[area_id] = (
             names.get((NEIGHBOURHOOD, area_id)) or area_id,
             tuple(
@@ -235,6 +238,8 @@ def record_of(
         past=figures_by_period(connection, period.before(PERIODS - 1), named),
         changes=reports.recorded_changes(connection, period, chosen),
         heard=heard_in(connection, [duties[at] for at in np.flatnonzero(mine).tolist()], period.start, until),
+        far=not _anywhere(found, places, period.start)
+        and _all_far(connection, published.versions, period, until),
         outdated=dict(
             connection.execute(
                 "select duty_id, version from policy_outdated join duty using (duty) where duty = any(%s)",
@@ -243,6 +248,30 @@ def record_of(
         ),
     )
     return record, chosen
+
+
+def _anywhere(slices: Slices, places: Sequence[Place], since: int) -> bool:
+    """Whether any slice from a time on lies in any area."""
+    inside = np.array([*(any(place[:3]) for place in places), False], np.bool_)
+    return bool(inside[slices.place[slices.end > since]].any())
+
+
+def _all_far(
+    connection: Connection, versions: Sequence[tuple[int, AreaSet]], period: Period, until: int
+) -> bool:
+    """Whether there are positions in a period, and none of anybody lies near any area in force in it.
+
+    Every position is looked at: it is asked only where nobody was known to be in any area.
+    """
+    extent = Extent.of(item for _, item in in_force(versions, period.start, period.end))
+    if extent is None:
+        return False
+    lon, lat = copy_out(
+        connection,
+        f"select lon, lat from fix where time >= from_us({period.start}) and time < from_us({until})",
+        ["float8", "float8"],
+    )
+    return bool(len(lon)) and not extent.is_near(lon, lat).any()
 
 
 # ── Boundaries ────────────────────────────────────────────────────────────────────────────────────────────
