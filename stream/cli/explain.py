@@ -127,6 +127,7 @@ def explain(
         until=found.until,
         boundaries_from=found.boundaries_from,
         doubts=named(found.doubts, found.duties, found.device_ids),
+        reported=found.reported,
     )
     basis = found.basis
     if found.quality is not None:

@@ -6,7 +6,9 @@ from collections import Counter
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
-from stream.core.explaining.explanation import cut_open
+import numpy as np
+
+from stream.core.explaining.explanation import cut_open, silences
 from stream.core.explaining.parts import Found, area_names, ids_of, is_of, near_ids
 from stream.core.explaining.wording import Named, officer_names
 from stream.core.policy import BEGINNING
@@ -15,8 +17,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from numpy.typing import NDArray
+
     from stream.core.events import Reject
+    from stream.core.facts import Fixes
     from stream.core.policy import Policies
+    from stream.core.slices import Slices
 
 
 def from_files(
@@ -67,7 +73,17 @@ def from_files(
         done.doubts,
         () if starts else near_ids(wanted, ids_of(done.duties, scope)),
         done.quality,
+        _reported(facts.fixes, done.slices),
     )
+
+
+def _reported(fixes: Fixes, slices: Slices) -> dict[str, NDArray[np.int64]]:
+    """The times of the positions of devices that seem silent, by device and in order."""
+    row, _, _ = silences(slices)
+    return {
+        fixes.device_ids[device]: np.unique(fixes.time[fixes.device == device])
+        for device in np.unique(slices.device[row]).tolist()
+    }
 
 
 def left_out_lines(rejects: Mapping[str, Sequence[Reject]]) -> tuple[str, ...]:

@@ -43,16 +43,21 @@ from tests.strategies import BINARY, World, many, worlds
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from numpy.typing import NDArray
+
 HOUR = 60 * MINUTE
 
 
 # ── The parts ─────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def explained(world: World, policies: Policies = RENAMED) -> Iterable[tuple[Case, Explanation]]:
-    """Every figure of a world's period, explained."""
+def explained(
+    world: World, policies: Policies = RENAMED, *, positions: bool = False
+) -> Iterable[tuple[Case, Explanation]]:
+    """Every figure of a world's period, explained; with or without the times of positions at hand."""
     case = Case(world, policies)
     case.slices = cut_open(case.slices, world.as_of)
+    reported = {name: times_of(world, name) for name in case.device_ids} if positions else {}
     for figure in case.figures(*world.period):
         yield (
             case,
@@ -64,8 +69,14 @@ def explained(world: World, policies: Policies = RENAMED) -> Iterable[tuple[Case
                 case.device_ids,
                 policies,
                 until=world.as_of,
+                reported=reported,
             ),
         )
+
+
+def times_of(world: World, device_id: str) -> NDArray[np.int64]:
+    """The times of a device's positions, in order."""
+    return np.array(sorted({fix[1] for fix in world.fixes if fix[0] == device_id}), np.int64)
 
 
 def by_activity(found: Explanation) -> dict[str, int]:
@@ -187,7 +198,7 @@ def test_the_stretches_are_the_slices_cut_at_midnight(world: World) -> None:
             assert local_day(int(table.start[row])).toordinal() == table.day[row]
 
 
-def why(case: Case, duty: Duty, time: int) -> tuple[str, str]:
+def why(case: Case, duty: Duty, time: int, *, positions: bool) -> tuple[str, str]:
     """Why a position is unknown at an instant, and the device that should have said it, read once more."""
     held = [
         (item.kind != "radio", -max(duty.start, item.start or duty.start), item.device_id)
@@ -216,15 +227,19 @@ def why(case: Case, duty: Duty, time: int) -> tuple[str, str]:
         return "after_last", device
     before = max(item for item in known if item[1] <= time)
     behind = min(item for item in known if item[0] > time)
-    leapt = before[2] == behind[2] == device and behind[0] - before[1] <= 300 * SECOND
+    times = [before[1], behind[0]]
+    if positions:
+        times += [at for at in times_of(case.world, device).tolist() if before[1] < at < behind[0]]
+    heard = all(later - at <= 300 * SECOND for at, later in pairwise(sorted(times)))
+    leapt = before[2] == behind[2] == device and heard
     return ("impossible" if leapt else "gap"), device
 
 
 @many(25)
-@given(worlds(BINARY))
-def test_unknown_time_has_its_cause_at_every_instant(world: World) -> None:
+@given(worlds(BINARY), st.booleans())
+def test_unknown_time_has_its_cause_at_every_instant(world: World, positions: bool) -> None:
     """Each unknown stretch has, at its start and its last microsecond, the cause and device found by hand."""
-    for case, found in explained(world):
+    for case, found in explained(world, positions=positions):
         table = found.stretches
         for row in range(len(table)):
             cause = CAUSES[table.cause[row]]
@@ -235,7 +250,7 @@ def test_unknown_time_has_its_cause_at_every_instant(world: World) -> None:
             at = int(table.device[row])
             device = "" if at == NO_DEVICE else found.device_ids[at]
             for time in (int(table.start[row]), int(table.end[row]) - 1):
-                assert (cause, device) == why(case, duty, time)
+                assert (cause, device) == why(case, duty, time, positions=positions)
 
 
 @many(20)

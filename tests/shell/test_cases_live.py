@@ -598,11 +598,6 @@ def test_a_clock_an_hour_slow_is_named(told: Told) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="more than five minutes of what nobody drove is called no signal",
-)
 def test_what_nobody_drove_is_named(told: Told) -> None:
     """The explanation names the minutes in which positions were too far apart for anybody to have driven."""
     assert "positions too far apart for anybody to have driven" in told.explained["46b"]

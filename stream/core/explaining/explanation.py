@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -49,9 +50,10 @@ CAUSES = ("", "no_boundaries", "no_device", "not_heard", "before_first", "after_
 ``no_boundaries``: no version of the boundaries was in force yet. ``no_device``: no device was allocated.
 Else a device was allocated and silent: ``not_heard`` during the whole duty, ``before_first`` or
 ``after_last`` position of the duty, or in a ``gap`` between two of them that is too long (rule 4). Where it
-is unknown for at most ``max_gap_s``, and the same device tells the place before and after, it was not silent:
-the positions are ``impossible``, too far apart for anybody to have driven (rule 4a). What is longer than that
-is called a gap, since slices do not tell the two apart.
+the same device tells the place before and after, and it is unknown for at most ``max_gap_s``, or the device's
+own positions in between are known and no further apart, it was not silent: the positions are ``impossible``,
+too far apart for anybody to have driven (rule 4a). Where these positions are not at hand, as in summaries,
+what is longer is called a gap, since slices do not tell the two apart.
 """
 NO_CAUSE, NO_BOUNDARIES, NO_ALLOCATION, NOT_HEARD, BEFORE_FIRST, AFTER_LAST, GAP, IMPOSSIBLE = range(8)
 
@@ -201,6 +203,7 @@ def explain(
     until: int,
     boundaries_from: int = BEGINNING,
     doubts: Iterable[NamedDoubt] = (),
+    reported: Mapping[str, NDArray[np.int64]] = MappingProxyType({}),
 ) -> Explanation:
     """All parts of a figure.
 
@@ -215,6 +218,8 @@ def explain(
         until: up to when duties without an end were counted, microseconds.
         boundaries_from: since when there are boundaries, microseconds.
         doubts: doubtful time of these and perhaps other duties (rule 21).
+        reported: by device the times of its positions in order, ``int64[k]`` microseconds, those within
+            ``silences`` at least; by default none is at hand.
     """
     start, end = figures.start, figures.end
     low, high = clip(slices, start, end)
@@ -233,7 +238,7 @@ def explain(
             sorted({item.device_id for at in own for item in duties[at].devices} - names.keys()), len(names)
         )
     }
-    silent = _Silence.of(slices, duties, own, names, boundaries_from, policies)
+    silent = _Silence.of(slices, duties, own, names, boundaries_from, policies, reported)
 
     # Midnights cut everything, and what may change a cause cuts unknown time.
     midnights = np.array([day for day, _ in calendar.days(start, end)], np.int64)
@@ -368,6 +373,7 @@ class _Silence:
         names: dict[str, int],
         boundaries_from: int,
         policies: Policies,
+        reported: Mapping[str, NDArray[np.int64]],
     ) -> _Silence:
         known = np.flatnonzero(slices.place != UNKNOWN)
         owner = slices.duty[known]
@@ -375,7 +381,9 @@ class _Silence:
         last = np.full(len(duties), -FOREVER, np.int64)
         np.minimum.at(first, owner, slices.start[known])
         np.maximum.at(last, owner, slices.end[known])
-        leaps = _leaps(slices, known, policies)
+        leaps = _leaps(
+            slices, {names[name]: times for name, times in reported.items() if name in names}, policies
+        )
         found: list[tuple[int, int, int, int]] = []
         for number in own:
             held = _held(duties[number])
@@ -407,18 +415,34 @@ class _Silence:
         )
 
 
+def silences(slices: Slices) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Where a duty's position is unknown between two slices in which one device tells the place.
+
+    Returns:
+        ``(row, start, end)``, ``int64[k]`` each: the slice before, and the time between, microseconds.
+    """
+    known = np.flatnonzero(slices.place != UNKNOWN)
+    one, two = known[:-1], known[1:]
+    alike = (slices.duty[one] == slices.duty[two]) & (slices.device[one] == slices.device[two])
+    alike &= slices.end[one] < slices.start[two]
+    return one[alike], slices.end[one[alike]], slices.start[two[alike]]
+
+
 def _leaps(
-    slices: Slices, known: NDArray[np.int64], policies: Policies
+    slices: Slices, reported: Mapping[int, NDArray[np.int64]], policies: Policies
 ) -> dict[int, list[tuple[int, int, int]]]:
     """By duty, ``(device, start, end)`` where a device that tells its place around was not silent."""
-    one, two = known[:-1], known[1:]
-    start, end = slices.end[one], slices.start[two]
-    alike = (slices.duty[one] == slices.duty[two]) & (slices.device[one] == slices.device[two])
-    short = end - start <= policies.setting(lambda p: p.max_gap_s, start) * SECOND
+    row, start, end = silences(slices)
+    most = np.broadcast_to(np.rint(policies.setting(lambda p: p.max_gap_s, start) * SECOND), len(row))
     found: dict[int, list[tuple[int, int, int]]] = {}
-    for at in np.flatnonzero(alike & (start < end) & short).tolist():
-        span = (int(slices.device[one[at]]), int(start[at]), int(end[at]))
-        found.setdefault(int(slices.duty[one[at]]), []).append(span)
+    for at, low, high, gap in zip(row.tolist(), start.tolist(), end.tolist(), most.tolist(), strict=True):
+        device = int(slices.device[at])
+        if high - low > gap:
+            times = reported.get(device, start[:0])
+            within = times[np.searchsorted(times, low) : np.searchsorted(times, high, side="right")]
+            if not len(within) or int(np.diff(within, prepend=low, append=high).max()) > gap:
+                continue
+        found.setdefault(int(slices.duty[at]), []).append((device, low, high))
     return found
 
 

@@ -11,7 +11,10 @@ from stream.core.quality.doubts import Doubts
 from stream.core.shares import FORCE, OFFICER
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
 
     from geo.areas import AreaSet
     from geo.matching.places import Place
@@ -37,6 +40,8 @@ class Found:
         doubts: the duties' doubtful time (rule 21); by default none is known.
         near: where there is no duty, the ids that are nearly the one asked for.
         quality: the findings about all facts (rule 22); None: they are not known.
+        reported: by device the times of its positions in order, microseconds, those within
+            ``stream.core.explaining.explanation.silences`` at least.
     """
 
     slices: Slices
@@ -51,6 +56,7 @@ class Found:
     doubts: Doubts = field(default_factory=Doubts.none)
     near: tuple[str, ...] = ()
     quality: QualityFindings | None = None
+    reported: Mapping[str, NDArray[np.int64]] = field(default_factory=dict)
 
 
 def area_names(*sets: AreaSet) -> dict[tuple[str, str], str]:

@@ -12,7 +12,7 @@ import numpy as np
 
 from geo.matching.history import FOREVER
 from stream.core.calendar import day_numbers, microseconds, moment
-from stream.core.explaining.explanation import cut_open
+from stream.core.explaining.explanation import cut_open, silences
 from stream.core.explaining.parts import Found, area_names, near_ids
 from stream.core.explaining.wording import Named, moment_words, officer_names
 from stream.core.policy import BEGINNING
@@ -22,14 +22,19 @@ from stream.store import areas, bookings
 from stream.store.columns import literal
 from stream.store.heard import heard_between
 from stream.store.reading.doubtful import doubts_of
-from stream.store.reading.instant import Numbered, instant
+from stream.store.reading.instant import Numbered, fetch, instant, us
 from stream.store.reading.live import newest_event
 from stream.store.reading.quality import live_quality
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
     from stream.core.calendar import Period
     from stream.core.policy import Policies
     from stream.core.quality.findings import QualityFindings
+    from stream.core.slices import Slices
     from stream.store.schema import Connection
 
 
@@ -84,6 +89,7 @@ def from_database(
         slices = numbered.slices(connection, known, f"duty = any({chosen})")
         doubts = doubts_of(connection, known, numbered.device_ids)
         published = areas.versions(connection)
+        reported = _reported(connection, slices, numbered.device_ids)
         concerned = [
             item
             for item in published
@@ -111,7 +117,25 @@ def from_database(
         None if booked[0] is None else (microseconds(booked[0]), microseconds(booked[1])),
         doubts=doubts,
         near=near_ids(wanted, others),
+        reported=reported,
     )
+
+
+def _reported(
+    connection: Connection, slices: Slices, device_ids: Sequence[str]
+) -> dict[str, NDArray[np.int64]]:
+    """The times of the positions within seeming silences, by device and in order."""
+    row, start, end = silences(slices)
+    found: dict[str, list[int]] = {}
+    for name, time in fetch(
+        connection,
+        f"select distinct device_id, {us('time')} as at from unnest(%s::text[], %s::int8[], %s::int8[]) "
+        "as w (device_id, low, high) join device using (device_id) join fix f using (device) "
+        "where time >= from_us(low) and time <= from_us(high) order by device_id, at",
+        [[device_ids[number] for number in slices.device[row].tolist()], start.tolist(), end.tolist()],
+    ):
+        found.setdefault(name, []).append(time)
+    return {name: np.array(times, np.int64) for name, times in found.items()}
 
 
 def quality_of(connection: Connection, found: Found, end: int, policies: Policies) -> QualityFindings:
