@@ -13,13 +13,14 @@ import numpy as np
 
 from geo.matching.history import FOREVER
 from stream.core.columns import offsets, search
-from stream.core.events import REASONS, Reason
+from stream.core.events import REASONS
 from stream.core.facts import SECOND, Fixes
 from stream.core.quality.clocks import weighted
 from stream.core.quality.devices import KINDS
 from stream.core.quality.findings import DEVICE, DUTY, FINDINGS, OFFICER, SCOPES, Examined, day_text, findings
 from stream.core.quality.heard import NO_DELAY, TAKEN, Heard
 from stream.core.quality.ids import Lookup
+from stream.core.quality.totals import faulty_days
 from stream.core.quality.tracks import ANY_DUTY, Mistake, Tracked, held, renumbered, tracked
 from stream.core.slices import Slices
 from stream.core.summaries.model import FactFinding, ReportCounts
@@ -35,12 +36,6 @@ if TYPE_CHECKING:
 
 GRACE_S: Final = 900
 """A duty that lies in the period for less than this is not asked about: its radio may not have spoken yet."""
-REJECTED_PART: Final = 0.1
-"""More than so much of a device's reports of a day rejected is no small part any more."""
-LEAST_REJECTED: Final = 10
-"""Fewer rejected reports of a device on a day are told in the counts alone."""
-HONEST: Final = (Reason.NOT_A_FIX, Reason.ERROR_TOO_LARGE)
-"""Rejected because the tracker itself says that it does not know where it is, as indoors: no fault of it."""
 REJECTED: Final = "rejected"
 MISPLACED: Final = tuple(str(mistake) for mistake in Mistake if mistake is not Mistake.LON_SIGN)
 """The first and last positions alone do not tell a lost sign of the longitude from a journey."""
@@ -305,36 +300,18 @@ def listed(found: QualityFindings, heard: Heard) -> list[FactFinding]:
 
 def mostly_rejected(heard: Heard) -> list[FactFinding]:
     """Devices and days of which more than a small part of the reports was rejected, as faulty."""
-    refused = (heard.verdict != TAKEN) & ~np.isin(heard.verdict, [REASONS.index(name) for name in HONEST])
-    if not refused.any():
-        return []
-    key = heard.device.astype(np.int64) << 32 | (heard.day.astype(np.int64) + (1 << 31))
-    days, at = np.unique(key, return_inverse=True)
-    every = np.bincount(at, weights=heard.count, minlength=len(days))
-    rejected = np.bincount(at[refused], weights=heard.count[refused], minlength=len(days))
-    found = []
-    for number in np.flatnonzero((rejected >= LEAST_REJECTED) & (rejected > REJECTED_PART * every)).tolist():
-        rows = np.flatnonzero(refused & (at == number))
-        reasons: Counter[str] = Counter()
-        for verdict, count in zip(heard.verdict[rows].tolist(), heard.count[rows].tolist(), strict=True):
-            reasons[str(REASONS[verdict])] += count
-        found.append(
-            FactFinding(
-                finding=REJECTED,
-                scope=DEVICE,
-                id=heard.device_ids[int(heard.device[rows[0]])],
-                day=day_text(int(heard.day[rows[0]])),
-                count=reasons.total(),
-                time=None,
-                detail=";".join(
-                    [
-                        f"of {int(every[number])}",
-                        *(f"{count} {name}" for name, count in sorted(reasons.items())),
-                    ]
-                ),
-            )
+    return [
+        FactFinding(
+            finding=REJECTED,
+            scope=DEVICE,
+            id=item.device_id,
+            day=day_text(item.day),
+            count=sum(count for _, count in item.rejected),
+            time=None,
+            detail=";".join([f"of {item.reports}", *(f"{count} {name}" for name, count in item.rejected)]),
         )
-    return found
+        for item in faulty_days(heard)
+    ]
 
 
 def doubted(found: Sequence[NamedDoubt]) -> list[FactFinding]:

@@ -9,7 +9,6 @@ that every position would have to be counted.
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -20,6 +19,7 @@ from stream.core.quality.devices import KINDS
 from stream.core.quality.doubts import NamedDoubt
 from stream.core.quality.findings import FINDINGS, Examined, QualityFindings, findings
 from stream.core.quality.heard import TAKEN, Heard
+from stream.core.quality.totals import faulty_days
 from stream.core.quality.tracks import ANY_DUTY, Extent, Mistake, Tracked, held, renumbered, tracked
 from stream.core.slices import Slices
 from stream.core.stays import in_order
@@ -60,10 +60,6 @@ LIVE: Final = (
     "not_booked",
 )
 """What can be said without every position: a lost sign of the longitude may also be a journey."""
-
-MANY_REJECTED: Final = 0.1
-"""Rejects of a device are told where they are such a part of its day's reports, and ``LEAST_REJECTED``."""
-LEAST_REJECTED: Final = 10
 
 
 def live_quality(
@@ -127,25 +123,11 @@ def live_quality(
 
 def _without_few_rejects(found: QualityFindings, heard: Heard) -> QualityFindings:
     """The findings without the rejects of devices that have few: every tracker errs now and then."""
-    reports: Counter[tuple[str, int]] = Counter()
-    rejected: Counter[tuple[str, int]] = Counter()
-    for device, day, verdict, count in zip(
-        *(column.tolist() for column in (heard.device, heard.day, heard.verdict, heard.count)), strict=True
-    ):
-        key = heard.device_ids[device], day
-        reports[key] += count
-        rejected[key] += count if verdict != TAKEN else 0
-    few = {
-        key
-        for key, count in rejected.items()
-        if count < LEAST_REJECTED or count < MANY_REJECTED * reports[key]
-    }
+    many = {(item.device_id, item.day) for item in faulty_days(heard)}
     rows = zip(found.finding.tolist(), found.id.tolist(), found.day.tolist(), strict=True)
     kind = FINDINGS.index("rejected")
     return found.take(
-        np.array(
-            [number != kind or (found.texts[name], day) not in few for number, name, day in rows], np.bool_
-        )
+        np.array([number != kind or (found.texts[name], day) in many for number, name, day in rows], np.bool_)
     )
 
 
