@@ -590,7 +590,7 @@ def test_figures_add_up(world: World, cut: int) -> None:
         if scope[0] != "officer":
             assert sums.duty == first[scope].duty + second[scope].duty
             assert sums.on_patch == first[scope].on_patch + second[scope].on_patch
-            assert (sums.share is None) == (sums.duty == 0)
+            assert (sums.share is None) == (sums.duty == sums.unknown)
 
 
 def test_several_neighbourhoods() -> None:
