@@ -267,7 +267,7 @@ def test_the_policy_table_is_the_policy() -> None:
         else:
             assert float(rows[item.name][1]) == item.default, item.name
         # Team facts have no rule of the accounting's; their settings stand among its settings all the same.
-        assert re.fullmatch(r"\d+|teams", rows[item.name][2]), f"{item.name}: which rule?"
+        assert re.fullmatch(r"\d+a?(, \d+a?)*|teams", rows[item.name][2]), f"{item.name}: which rule?"
 
 
 def test_the_policy_files_shown_are_ones() -> None:

@@ -274,9 +274,14 @@ class Judged(NamedTuple):
     verdict: str
 
 
+def _duty(figures: Figures) -> int:
+    """Time in duty less breaks (rule 13)."""
+    return figures.on_patch + figures.off_patch + figures.not_visible + figures.unknown
+
+
 def judged(figures: Figures, target: float) -> Judged | None:
     """Rules 13 and 14 in fractions; None where nothing is known of any duty time."""
-    duty = figures.on_patch + figures.off_patch + figures.not_visible + figures.unknown
+    duty = _duty(figures)
     if duty == figures.unknown:
         return None
     low = Fraction(figures.on_patch - figures.ambiguous_on - figures.only_doubtful_on, duty)
@@ -681,7 +686,7 @@ def recount(
         found = sums(rows, span, scope, until=until)
         return Past(
             name=week,
-            figures=found if judged(found, 0.0) else None,
+            figures=found if _duty(found) else None,
             target=_settings(policies, span[0])[1].target,
         )
 

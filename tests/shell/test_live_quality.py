@@ -111,7 +111,9 @@ def test_a_fault_is_told_by_name(town: Town, kind: str, wanted: tuple[str, str, 
         case "code":
             town.ledger.bookings((), [StateReport("O1", town.now - MINUTE, 40)])
         case "codes":
-            both = [StateReport("O2", town.now - MINUTE, code) for code in (5, 6)]
+            both = [
+                StateReport("O2", town.now - ago * MINUTE, code) for ago in range(1, 6) for code in (4, 6)
+            ]
             town.ledger.bookings((), both)
         case "officer":
             town.book(replace(more, officer_id="O1.0", devices=(Allocation("R1", "radio"),)))

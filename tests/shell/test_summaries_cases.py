@@ -473,7 +473,7 @@ def test_a_radio_under_another_id_is_named(facts: Facts) -> None:
         ("near_id", "0012345"),
         ("never_heard", "0012345"),
     ]
-    assert "but '12345' was, which no duty names" in found.quality.said[0]
+    assert "but '12345' was: they differ in zeros at the front" in found.quality.said[0]
     assert found.quality.turning == ""  # all of it is unknown already
 
 

@@ -17,7 +17,7 @@ from stream.core.calendar import day_numbers, day_of_number, day_start, rfc3339
 from stream.core.columns import changes
 from stream.core.events import REASONS
 from stream.core.facts import SECOND
-from stream.core.policy import Policies
+from stream.core.policy import VISIBLE, Policies
 from stream.core.quality.allocated import Book, holdings
 from stream.core.quality.clocks import clock_offsets, offset_words
 from stream.core.quality.devices import FROZEN, KINDS, DeviceDoubts, of_kind
@@ -82,6 +82,8 @@ LONGEST_DUTY_S: Final = 24 * 3600
 """A booked duty longer than this is probably a mistyped date."""
 NO_SECONDS: Final = -(2**62)
 """The seconds of a finding that has none."""
+LEAST_DOUBLED: Final = 5
+"""Fewer instants of a day with two states are no finding: whoever takes a break may key both in a second."""
 LISTED: Final = 3
 """How many names a detail gives before it says how many more there are."""
 
@@ -708,7 +710,11 @@ def _codes(
     duties: Sequence[tuple[int, int, str]],
     reports: Sequence[tuple[int, int]],
 ) -> None:
-    """States that no policy names, and different ones keyed at one instant, within an officer's duties."""
+    """States that no policy names, and ones of one instant that count differently, in an officer's duties.
+
+    That somebody is available and on the way at one instant is no contradiction: both count as on duty. Nor
+    is it one that a second of the clock now and then holds two.
+    """
     usual = set.intersection(*(set(policy.states) for policy in facts.policies.policies))
     unnamed: Counter[tuple[int, int]] = Counter()
     doubled: Counter[tuple[int, str]] = Counter()
@@ -724,11 +730,16 @@ def _codes(
             max(began)
         ).states  # of several duties the one that started latest (rule 8)
         unnamed.update((day, code) for code in codes if code not in states)
-        if len(codes) > 1:
+        if len({states[code].counts if code in states else VISIBLE for code in codes}) > 1:
             doubled[day, ";".join(map(str, codes))] += 1
     for (day, code), count in sorted(unnamed.items()):
         made.add(OFFICER, officer, day, "unknown_state", count, detail=str(code))
+    often: Counter[int] = Counter()
+    for (day, _), count in doubled.items():
+        often[day] += count
     for (day, both), count in sorted(doubled.items()):
+        if often[day] < LEAST_DOUBLED:
+            continue
         made.add(OFFICER, officer, day, "two_states", count, detail=both)
 
 
