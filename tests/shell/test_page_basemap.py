@@ -257,6 +257,30 @@ def test_pmtiles_file_lies_under_the_areas(ground: Ground, tmp_path: Path) -> No
         visitor.undisturbed(web.address)
 
 
+def test_pictures_are_there_however_quickly_the_map_is_drawn_anew(ground: Ground) -> None:
+    """Light and dark may follow each other within frames: no picture is missed, and the units are there."""
+    with (
+        serving_alone(ground.dsn) as web,
+        visiting(ground.browser, web.address) as visitor,
+    ):
+        drawn(visitor)
+        visitor.page.evaluate(
+            """async () => {
+                const frame = () => new Promise(requestAnimationFrame);
+                for (let turn = 0; turn < 30; turn++) {
+                    patrol.map.dress(turn % 2 === 0);
+                    for (let wait = 0; wait < turn % 5; wait++) await frame();
+                }
+            }"""
+        )
+        readable(visitor)
+        hatched = "() => patrol.map.map.listImages().includes('hatch')"
+        visitor.until(hatched, "the hatching of what is missed")
+        layers = "() => patrol.map.map.getLayersOrder().includes('units')"
+        visitor.until(layers, "the layer of units")
+        visitor.undisturbed(web.address)
+
+
 def test_map_is_readable_without_a_basemap(ground: Ground) -> None:
     """Without any basemap the areas stand with their names on plain ground."""
     with (

@@ -174,24 +174,22 @@ function cross(palette: Palette): ImageData {
   });
 }
 
-/** Puts all pictures of a palette on a map. */
-export function addPictures(map: MapLibre, palette: Palette): void {
-  const put = (name: string, image: ImageData, options: Record<string, unknown> = {}) => {
-    if (map.hasImage(name)) map.removeImage(name);
-    map.addImage(name, image, { pixelRatio: RATIO, ...options });
-  };
-  for (const [name, colours] of Object.entries(palette.pill)) {
-    put(`pill-${name}`, pill(colours, name === "overdue" || name === "there" ? palette.unitEdge : ""), {
+/** Draws the picture that a map's style asks for by name, and puts it on the map; another name is left missing. */
+export function addPicture(map: MapLibre, name: string, palette: Palette): void {
+  if (map.hasImage(name)) return;
+  const put = (image: ImageData, options: Record<string, unknown> = {}) => map.addImage(name, image, { pixelRatio: RATIO, ...options });
+  const colours = new Map(Object.entries(palette.pill)).get(name.replace(/^pill-/, ""));
+  if (colours) {
+    put(pill(colours, name === "pill-overdue" || name === "pill-there" ? palette.unitEdge : ""), {
       stretchX: [[10 * RATIO, 14 * RATIO]],
       stretchY: [[9 * RATIO, 11 * RATIO]],
       content: [7 * RATIO, 2 * RATIO, 17 * RATIO, 18 * RATIO],
     });
-  }
-  put("house", house(palette));
-  put("hatch", hatch(palette.hatch));
-  put("dots", dots(palette.dots));
-  put("cursor", cursor(palette));
-  put("cross", cross(palette));
+  } else if (name === "house") put(house(palette));
+  else if (name === "hatch") put(hatch(palette.hatch));
+  else if (name === "dots") put(dots(palette.dots));
+  else if (name === "cursor") put(cursor(palette));
+  else if (name === "cross") put(cross(palette));
 }
 
 /** All units' pictures side by side: an activity has four, a radio's and a vehicle's, each without and with a heading. */

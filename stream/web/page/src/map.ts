@@ -19,7 +19,7 @@ import {
 } from "maplibre-gl";
 import type { Areas } from "./types.ts";
 import { basemap } from "./basemap.ts";
-import { addPictures } from "./icons.ts";
+import { addPicture } from "./icons.ts";
 import { type Lettering, shift } from "./labels.ts";
 import { DARK, LIGHT, type Palette } from "./palette.ts";
 import { type Box, boxOf, labelPoint } from "./places.ts";
@@ -129,6 +129,15 @@ export class LiveMap {
     this.map.keyboard.disableRotation();
     this.map.addControl(new NavigationControl({ showCompass: false }), "top-right");
     this.map.addControl(new ScaleControl({ unit: "metric", maxWidth: 90 }), "bottom-right");
+    // A style's pictures are drawn when asked for: tiles of the style before may ask the new one before it has loaded.
+    this.map.setMissingStyleImageResolver((name) => addPicture(this.map, name, this.palette));
+    this.map.on("style.load", () => {
+      if (!this.map.getLayer("waits-other")) return; // the empty style that a map begins with
+      this.unitsLayer.dress(this.palette);
+      this.map.addLayer(this.unitsLayer, "waits-other");
+      this.setShares();
+      this.select(this.selected);
+    });
     const canvas = this.map.getCanvas();
     canvas.setAttribute("aria-label", "Map. Arrow keys move it, plus and minus zoom. Everything on it is also in the lists.");
     canvas.setAttribute("aria-describedby", "map-note");
@@ -169,22 +178,10 @@ export class LiveMap {
     this.areasSaid = "";
     this.figures(false);
     this.waits(false);
-    const style = this.style(below.sources, below.layers);
-    // Pictures go with the style: they are put there before anything asks for them.
-    const mine = ++this.styled;
-    this.map.once("style.load", () => {
-      if (mine !== this.styled) return;
-      addPictures(this.map, this.palette);
-      this.unitsLayer.dress(this.palette);
-      this.map.addLayer(this.unitsLayer, "waits-other");
-      this.setShares();
-      this.select(this.selected);
-    });
-    this.map.setStyle(style, { diff: false });
+    this.map.setStyle(this.style(below.sources, below.layers), { diff: false });
   }
 
   private dressed = 0;
-  private styled = 0;
 
   setAreas(areas: Areas): void {
     this.areas = areas;
