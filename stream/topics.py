@@ -194,6 +194,22 @@ def incarnations(bootstrap: str, names: Sequence[str]) -> dict[str, str]:
         admin.close()
 
 
+def no_longer_held(topic: str, partition: int, start: int, first: int) -> str:
+    """Says that messages were deleted from Kafka before they were counted.
+
+    Args:
+        topic: its full name.
+        partition: its number.
+        start: the offset that the database counts next.
+        first: the first offset that Kafka still holds.
+    """
+    return (
+        f"{topic} {partition}: {first - start:,} messages (offsets {start} to {first - 1}) are neither in "
+        f"the database nor in Kafka any more: what they told is not counted. Restore a newer backup, or send "
+        f"again what the sources still have (patrol replay)"
+    )
+
+
 async def _ensure(admin: AIOKafkaAdminClient, spec: NewTopic, leaders: Sequence[bool] | None) -> TopicOutcome:
     if leaders is None:
         answer = await admin.create_topics([spec])

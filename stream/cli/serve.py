@@ -63,6 +63,29 @@ def initialise(settings: Settings) -> list[str]:
     return done
 
 
+def missing(settings: Settings) -> list[str]:
+    """What the pipeline lacks, or will never count, a line each; changes nothing."""
+    from stream.pipeline.lag import LagMeter
+    from stream.store.schema import SchemaError, connect, require
+    from stream.topics import existing, specs
+
+    wanted = {spec.name for spec in specs(settings.topic_prefix)}
+    absent = sorted(wanted - asyncio.run(existing(settings.kafka)))
+    found = [f"topic {name}: is not there; run 'patrol init'" for name in absent]
+    with connect(settings.database, name="patrol init") as connection:
+        try:
+            require(connection)
+        except SchemaError as error:
+            return [*found, str(error)]
+        if absent:
+            return found
+        meter = LagMeter(settings)
+        try:
+            return meter.lost(connection)
+        finally:
+            meter.close()
+
+
 BOUNDS = "0003_bounds.sql"
 """The migration that brought bounds: what was counted before it has none."""
 
@@ -70,12 +93,21 @@ BOUNDS = "0003_bounds.sql"
 @click.command(
     epilog="Example: PATROL_KAFKA=localhost:9092 PATROL_DATABASE=postgresql://localhost/patrol patrol init"
 )
-def init() -> None:
+@click.option(
+    "--check",
+    is_flag=True,
+    help="Changes nothing: says what is missing, and what Kafka deleted before the database had it; exit 1 "
+    "if there is anything.",
+)
+@click.pass_context
+def init(context: click.Context, check: bool) -> None:
     """Creates topics and database schema, or brings them up to date; safe to repeat."""
     settings = load()
     settings.need("kafka", "database")
-    for line in initialise(settings):
+    lines = missing(settings) if check else initialise(settings)
+    for line in lines or ["nothing is missing"]:
         click.echo(line)
+    context.exit(1 if check and lines else 0)
 
 
 @click.command(epilog="Example: patrol ingest")

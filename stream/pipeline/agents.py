@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 import faust
 import psycopg
+from faust.transport.drivers import aiokafka as driver
 
 from stream import topics
 from stream.core import frames
@@ -33,6 +34,7 @@ from stream.pipeline.stages import ERRANDS, STAGES
 from stream.pipeline.waiting import Backoff, first_of
 from stream.store.ledger import Counted, Ledger, Offset
 from stream.store.policies import agreed
+from stream.store.reading import progress
 from stream.store.schema import connect, require
 
 if TYPE_CHECKING:
@@ -54,6 +56,9 @@ class Turn:
     """The one place where events wait for their transaction: a connection, a thread, a ledger.
 
     Transactions of one worker come one after another; more workers, not more threads, make it faster.
+
+    Attributes:
+        checks: asked of each new connection before anything is written through it; they may raise.
     """
 
     settings: Settings
@@ -63,6 +68,7 @@ class Turn:
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     connection: Connection | None = None
     ledger: Ledger | None = None
+    checks: list[Callable[[Ledger], None]] = field(default_factory=list)
     _agreed: bool = False
 
     async def run(self, work: Callable[[Ledger], Counted]) -> Counted | None:
@@ -91,7 +97,10 @@ class Turn:
                 agreed(self.connection, self.settings)
                 self._agreed = True
             # A batch is lost with a crash of the server at most, and then comes again from Kafka.
-            self.ledger = Ledger(self.connection)
+            ledger = Ledger(self.connection)
+            for check in self.checks:
+                check(ledger)
+            self.ledger = ledger
         return work(self.ledger)
 
     def _drop(self) -> None:
@@ -118,17 +127,42 @@ class UnknownTopicError(RuntimeError):
     """A topic that the worker reads is not there."""
 
 
-class Intake:
-    """The events of a stage on their way into transactions."""
+class StartAgainError(Exception):
+    """What the worker reads does not follow on what the database has: it has to look where to start."""
 
-    def __init__(self, stage: Stage, desk: Turn, broken: Broken) -> None:
+
+class Intake:
+    """The events of a stage on their way into transactions.
+
+    Args:
+        stage: which.
+        desk: where the transactions are made.
+        broken: told of messages that cannot be read.
+        adrift: whether reading may have begun elsewhere than where the database says.
+    """
+
+    def __init__(self, stage: Stage, desk: Turn, broken: Broken, adrift: Callable[[], bool]) -> None:
         self.topic = topics.named(stage.topic, desk.settings.topic_prefix)
         self._stage = stage
         self._desk = desk
         self._broken = broken
+        self._adrift = adrift
         self._waiting: asyncio.Queue[tuple[Any, Any]] = asyncio.Queue(WAITING_FRAMES)
         self._incarnation = ""
         self._passed: dict[int, int] = {}
+        desk.checks.append(self._check)
+
+    def _check(self, ledger: Ledger) -> None:
+        """Whether the database still has all that was counted: another one may have taken its place."""
+        if not self._incarnation:
+            return
+        has = ledger.passed(self.topic, self._incarnation)
+        for partition, offset in self._passed.items():
+            if has.get(partition, 0) < offset:
+                raise StartAgainError(
+                    f"the database has {self.topic} {partition} up to {has.get(partition, 0)} only, and had "
+                    f"it up to {offset}: an older one is in its place, or it lost its last transactions"
+                )
 
     async def agent(self, stream: Any) -> None:
         """The body of the Faust agent: takes events off the stream, in order, without acknowledging them."""
@@ -139,6 +173,8 @@ class Intake:
         """Makes transactions of what waits, until cancelled."""
         while True:
             events = await self._events()
+            if self._adrift():
+                raise StartAgainError(f"where {self.topic} is to be read from was not known in time")
             fresh = await self._fresh([event.message for _, event in events])
             if fresh and await self._desk.run(partial(self._batch, messages=fresh)) is None:
                 return
@@ -201,20 +237,55 @@ class Worker:
     """
 
     def __init__(self, settings: Settings, stop: asyncio.Event) -> None:
-        self.app = build(settings)
+        self.app = build(settings, self._place)
         self.desk = Turn(settings, stop)
         self.aside = Turn(settings, stop, "patrol worker: hear")
         self._settings = settings
         self._loop = asyncio.get_running_loop()
         self._elected = [errand.elect(settings) for errand in ERRANDS]
         self._out = {name: self._topic(name) for name in topics.OUT}
+        self._reads = {topics.named(stage.topic, settings.topic_prefix) for stage in STAGES}
+        self._adrift = False
         self.tasks: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {}
         for stage in STAGES:
-            intake = Intake(stage, self.aside if stage.gathers else self.desk, self._broken)
+            desk = self.aside if stage.gathers else self.desk
+            intake = Intake(stage, desk, self._broken, lambda: self._adrift)
             self.app.agent(self._topic(stage.topic), name=stage.name, concurrency=1)(intake.agent)
             self.tasks[stage.name] = intake.work
         for errand, elected in zip(ERRANDS, self._elected, strict=True):
             self.tasks[errand.name] = partial(errand.run, elected, settings, self._send)
+
+    async def _place(self, consumer: Any) -> None:
+        """Begins to read each partition where the database says, whatever the group has committed."""
+        mine = [tp for tp in consumer.assignment() if tp.topic in self._reads]
+        done = False
+        try:
+            starts = await self._starts(mine)
+            held = await consumer.earliest_offsets(*mine)
+            for tp in mine:
+                if held[tp] > starts[tp]:
+                    log.error("%s", topics.no_longer_held(tp.topic, tp.partition, starts[tp], held[tp]))
+                await consumer.seek(tp, starts[tp])
+            done = True
+        finally:
+            self._adrift = not done  # cancelled, because it took too long
+
+    async def _starts(self, partitions: Sequence[Any]) -> dict[Any, int]:
+        """By partition the next offset that the database has not counted; waits while it is away."""
+
+        def look() -> dict[Any, int]:
+            names = topics.incarnations(self._settings.kafka, sorted({tp.topic for tp in partitions}))
+            with connect(self._settings.database, name="patrol worker: start") as connection:
+                has = progress.offsets(connection)
+            return {tp: has.get((tp.topic, tp.partition, names.get(tp.topic, "")), 0) for tp in partitions}
+
+        backoff = Backoff()
+        while True:
+            try:
+                return await asyncio.to_thread(look)
+            except psycopg.OperationalError as failure:
+                log.warning("waiting for the database: %s", str(failure).strip() or type(failure).__name__)
+            await backoff.pause(self.desk.stop)
 
     def _topic(self, name: str) -> Any:
         return self.app.topic(
@@ -253,9 +324,26 @@ class Worker:
             elected.close()
 
 
-def build(settings: Settings) -> faust.App:
-    """The Faust app without agents. Topics are made by ``patrol init``; PostgreSQL is the only state."""
-    return faust.App(
+def build(settings: Settings, place: Callable[[Any], Coroutine[Any, Any, None]]) -> faust.App:
+    """The Faust app without agents. Topics are made by ``patrol init``; PostgreSQL is the only state.
+
+    Args:
+        settings: Kafka, and its patience.
+        place: seeks a consumer's partitions, whenever some were assigned, before anything is read.
+    """
+
+    class Consumer(driver.Consumer):
+        """Faust's own, which would begin at the offsets that the group has committed."""
+
+        async def perform_seek(self) -> None:
+            await super().perform_seek()
+            await place(self)
+
+    class Transport(driver.Transport):
+        """With that consumer."""
+
+    Transport.Consumer = Consumer
+    app = faust.App(
         f"{settings.topic_prefix}patrol-worker",
         broker=[f"kafka://{address.strip()}" for address in settings.kafka.split(",")],
         store="memory://",
@@ -279,6 +367,8 @@ def build(settings: Settings) -> faust.App:
         consumer_max_fetch_size=topics.MAX_MESSAGE_BYTES,
         producer_max_request_size=topics.MAX_MESSAGE_BYTES,
     )
+    app.transport = Transport(app.conf.broker_consumer, app)
+    return app
 
 
 async def run(settings: Settings, stop: asyncio.Event) -> None:
@@ -291,6 +381,16 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
     """
     if settings.mail:
         read_mailing(settings.mail)  # a file that cannot be used is better known now than on Monday
+    backoff = Backoff()
+    while not stop.is_set():
+        try:
+            await _run(settings, stop)
+        except StartAgainError as error:
+            log.warning("%s; the worker starts again from what the database has", error)
+            await backoff.pause(stop)
+
+
+async def _run(settings: Settings, stop: asyncio.Event) -> None:
     worker = Worker(settings, stop)
     try:
         await worker.desk.run(

@@ -63,27 +63,43 @@ class LagMeter:
         }
         raw = sum(max(0, end - max(offsets.get(key, 0), 0)) for key, end in ends.items())
         ends = self._ends(topics.INTERNAL)
-        # The record of a topic that was deleted and recreated does not apply to the new one.
-        present = {
-            (str(found["name"]), str(found["topic_id"]))
-            for found in self._admin.describe_topics(sorted({topic for topic, _ in ends}))
-        }
-        counted = {
-            (topic, partition): offset
-            for (topic, partition, incarnation), offset in progress.offsets(connection).items()
-            if (topic, incarnation) in present
-        }
+        counted = self._counted(connection, {topic for topic, _ in ends})
         waiting = {key: max(0, end - counted.get(key, 0)) for key, end in ends.items()}
         heard = topics.named(topics.HEARD, self._settings.topic_prefix)
         return Lag(raw, sum(waiting.values()), waiting.get((heard, 0), 0))
 
-    def _ends(self, names: tuple[str, ...]) -> dict[tuple[str, int], int]:
-        consumer = self._consumer
-        partitions = [
+    def lost(self, connection: Connection) -> list[str]:
+        """What Kafka deleted before the database had it, a line for each partition."""
+        partitions = self._partitions(topics.INTERNAL)
+        counted = self._counted(connection, {item.topic for item in partitions})
+        return [
+            topics.no_longer_held(item.topic, item.partition, next_offset, int(first))
+            for item, first in sorted(self._consumer.beginning_offsets(partitions).items())
+            if first > (next_offset := counted.get((item.topic, item.partition), 0))
+        ]
+
+    def _counted(self, connection: Connection, names: set[str]) -> dict[tuple[str, int], int]:
+        """The next offset to be counted, by topic and partition."""
+        # The record of a topic that was deleted and recreated does not apply to the new one.
+        present = {
+            (str(found["name"]), str(found["topic_id"]))
+            for found in self._admin.describe_topics(sorted(names))
+        }
+        return {
+            (topic, partition): offset
+            for (topic, partition, incarnation), offset in progress.offsets(connection).items()
+            if (topic, incarnation) in present
+        }
+
+    def _partitions(self, names: tuple[str, ...]) -> list[TopicPartition]:
+        return [
             TopicPartition(name, partition)
             for name in (topics.named(name, self._settings.topic_prefix) for name in names)
-            for partition in sorted(consumer.partitions_for_topic(name) or ())
+            for partition in sorted(self._consumer.partitions_for_topic(name) or ())
         ]
+
+    def _ends(self, names: tuple[str, ...]) -> dict[tuple[str, int], int]:
+        consumer, partitions = self._consumer, self._partitions(names)
         ends = {item: int(end) for item, end in consumer.end_offsets(partitions).items()}
         # The embedded broker tells where the last batch begins, not where it ends: so look into it.
         filled = [item for item, end in ends.items() if end > 0]

@@ -278,6 +278,20 @@ class Pipeline:
         self.wait(gone, "the topics are gone")
         self.sent = 0
 
+    def delete_records(self, topic: str) -> dict[int, int]:
+        """Has Kafka delete all that a topic holds; gives each partition's first offset from then on."""
+        name = topics.named(topic, self.settings.topic_prefix)
+        found: Any = KafkaConsumer(bootstrap_servers=self.settings.kafka, enable_auto_commit=False)
+        try:
+            ends = found.end_offsets(
+                [TopicPartition(name, each) for each in found.partitions_for_topic(name)]
+            )
+        finally:
+            found.close()
+        ends = {where: int(end) for where, end in ends.items() if end}
+        self._admin.delete_records(ends)
+        return {where.partition: end for where, end in ends.items()}
+
     @property
     def environment(self) -> dict[str, str]:
         """The environment that the processes run in."""
