@@ -198,7 +198,9 @@ def _sentence(item: Figures, policies: Policies) -> str:
 @click.command(epilog="Example: patrol replay tracks.gpx --speed 60")
 @click.argument("file", type=FILE)
 @click.option(
-    "--topic", help="The one topic for everything (default: radio.positions or vehicle.positions by kind)."
+    "--topic",
+    help="The one topic for everything, named without PATROL_TOPIC_PREFIX (default: radio.positions or "
+    "vehicle.positions by kind).",
 )
 @click.option(
     "--speed",
@@ -235,7 +237,7 @@ async def require_topics(settings: Settings, names: list[str] | None) -> None:
 
     Args:
         settings: where Kafka is.
-        names: the topics; None: those that positions go to by kind.
+        names: the topics, without the prefix; None: those that positions go to by kind.
 
     Raises:
         TopicError: one does not exist.
@@ -243,8 +245,7 @@ async def require_topics(settings: Settings, names: list[str] | None) -> None:
     from stream import topics
 
     by_kind = (topics.RADIO_POSITIONS, topics.VEHICLE_POSITIONS)
-    wanted = names or [topics.named(name, settings.topic_prefix) for name in by_kind]
     present = await topics.existing(settings.kafka)
-    for name in wanted:
+    for name in (topics.named(name, settings.topic_prefix) for name in names or by_kind):
         if name not in present:
             raise topics.TopicError(f"Kafka has no topic {name}: run 'patrol init', or look at --topic")

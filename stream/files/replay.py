@@ -294,8 +294,8 @@ async def replay(
     Args:
         path: CSV, JSON lines, Parquet, GPX or NMEA.
         bootstrap: Kafka's addresses.
-        topic: the full name of the one topic for everything, instead of those by kind; it must exist.
-        prefix: goes before the names of the topics by kind.
+        topic: the name of the one topic for everything, instead of those by kind; it must exist.
+        prefix: goes before the topics' names.
         sort_up_to: a file of up to so many rows is put into order first; a longer one is sent in its own
             order, and what is out of order in it goes late.
         pace: see ``Pace``.
@@ -305,9 +305,10 @@ async def replay(
         stream.files.tracks.TracksError: it is in no form known.
         aiokafka.errors.KafkaError: Kafka cannot be reached, or did not take a message in time.
     """
-    by_kind = [topics.named(name, prefix) for name in (topics.RADIO_POSITIONS, topics.VEHICLE_POSITIONS)]
+    by_kind = (topics.RADIO_POSITIONS, topics.VEHICLE_POSITIONS)
+    names = [topics.named(name, prefix) for name in (by_kind if topic is None else (topic,))]
     source = _Source(read_rows(path), sort_up_to, one_topic=topic is not None)
-    async with Sender(bootstrap, by_kind if topic is None else [topic]) as sender:
+    async with Sender(bootstrap, names) as sender:
         sent = await _send_all(sender, source.batches(), **pace)
     return Replayed(sent, source.left_out, source.reordered)
 

@@ -16,7 +16,7 @@ import psycopg
 from psycopg.rows import TupleRow
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
 Connection = psycopg.Connection[TupleRow]
 
@@ -92,8 +92,10 @@ def migrate(connection: Connection) -> list[str]:
         the names of the migrations that were applied now.
 
     Raises:
-        SchemaError: a migration applied earlier is not the one this program carries.
+        SchemaError: a migration applied earlier is not the one this program carries, or the database is of a
+            newer version or in an encoding other than UTF-8.
     """
+    _in_utf8(connection)
     while True:
         try:
             return _migrate(connection)
@@ -110,6 +112,7 @@ def _migrate(connection: Connection) -> list[str]:
             "applied_at timestamptz not null default now())"
         )
         known: dict[str, str] = dict(connection.execute("select name, sha256 from migration").fetchall())
+        _not_newer(known)
         for name, text in migrations():
             digest = hashlib.sha256(text.encode()).hexdigest()
             if name not in known:
@@ -133,12 +136,31 @@ def require(connection: Connection) -> None:
     """Checks that the schema is up to date.
 
     Raises:
-        SchemaError: it is not; the message says to run ``patrol init``.
+        SchemaError: it is not; the message says to run ``patrol init``, or to update the program.
     """
     present = connection.execute("select to_regclass('migration') is not null").fetchone()
-    known: set[object] = set()
+    known: set[str] = set()
     if present == (True,):
         known = {name for (name,) in connection.execute("select name from migration")}
+    _not_newer(known)
     missing = [name for name, _ in migrations() if name not in known]
     if missing:
         raise SchemaError(f"the database lacks {', '.join(missing)}: run 'patrol init' first")
+
+
+def _not_newer(known: Iterable[str]) -> None:
+    newer = sorted(set(known) - {name for name, _ in migrations()})
+    if newer:
+        raise SchemaError(
+            f"the database is of a newer version than this program, which does not know {', '.join(newer)}: "
+            "update the program"
+        )
+
+
+def _in_utf8(connection: Connection) -> None:
+    encoding = connection.info.parameter_status("server_encoding")  # asked for, it may be of bytes
+    if encoding != "UTF8":
+        raise SchemaError(
+            f"the database is encoded in {encoding}, which cannot hold every name: "
+            "make one with 'create database ... encoding utf8 template template0'"
+        )

@@ -291,15 +291,14 @@ def test_what_traccar_forwarded_goes_out_when_its_server_had_it(
 
 
 def test_a_file_may_go_to_one_topic(embedded_broker: EmbeddedBroker, tmp_path: Path) -> None:
-    """With a topic named, everything goes there."""
+    """With a topic named, everything goes there: the force's own, under the prefix."""
     (tmp_path / "a.csv").write_bytes(CSV)
 
     async def run() -> list[ConsumerRecord]:
         bootstrap = embedded_broker.bootstrap
         prefix = await made(bootstrap)
-        named = prefix + topics.VEHICLE_POSITIONS
-        await replay(tmp_path / "a.csv", bootstrap, topic=named, speed=0)
-        return await arrived(bootstrap, named, 5)
+        await replay(tmp_path / "a.csv", bootstrap, topic=topics.VEHICLE_POSITIONS, prefix=prefix, speed=0)
+        return await arrived(bootstrap, prefix + topics.VEHICLE_POSITIONS, 5)
 
     assert {record.key for record in asyncio.run(run())} == {b"r1", b"r2", b"v1"}
 

@@ -13,6 +13,7 @@ import pytest
 import shapely
 from hypothesis import given
 from hypothesis import strategies as st
+from psycopg import conninfo
 
 from geo.areas import Area, AreaSet, Kind
 from geo.matching.history import FOREVER, UNKNOWN, AreaHistory
@@ -115,6 +116,27 @@ def test_a_migration_that_is_missing_is_named(connection: Connection) -> None:
     connection.execute("delete from migration where name = %s", [NAMES[-1]])
     with pytest.raises(SchemaError, match=f"the database lacks {NAMES[-1]}: run 'patrol init' first"):
         require(connection)
+
+
+def test_an_older_program_refuses_a_newer_database(connection: Connection) -> None:
+    """A migration that this program does not carry is named, by every command and by init."""
+    connection.execute("insert into migration (name, sha256) values ('9999_later.sql', '')")
+    for refuse in (require, migrate):
+        with pytest.raises(SchemaError, match=r"newer version.*does not know 9999_later\.sql: update"):
+            refuse(connection)
+
+
+@pytest.mark.parametrize("encoding", ["LATIN1", "SQL_ASCII"])
+def test_a_database_in_another_encoding_is_refused(database: str, encoding: str) -> None:
+    """Names in all letters need UTF-8: init says so before it makes anything."""
+    with connect(database) as opened:
+        opened.execute(
+            f"create database other_{encoding} encoding '{encoding}' locale 'C' template template0".encode()
+        )
+    with connect(conninfo.make_conninfo(database, dbname=f"other_{encoding}".lower())) as other:
+        with pytest.raises(SchemaError, match=f"encoded in {encoding}.*encoding utf8"):
+            migrate(other)
+        assert other.execute("select to_regclass('migration')").fetchall() == [(None,)]
 
 
 @pytest.mark.parametrize(
