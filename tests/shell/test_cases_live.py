@@ -363,8 +363,7 @@ def counted(bootstrap: str, dsn: str, folder: Path, chosen: Mapping[str, Case]) 
             topic, table = chosen[name].table or ("", "")
             path.write_text(table)
             made = [Message(topic, value, START) for part in read_rows(path) for value in part.value]
-            whole = topics.named(topic, pipeline.settings.topic_prefix)
-            invoke(["replay", str(path), "--topic", whole, "--speed", "0"], variables)
+            invoke(["replay", str(path), "--topic", topic, "--speed", "0"], variables)
             pipeline.sent += len(made)
             chosen[name].messages += made
         last = [message for message in messages if message.stamp >= END]
