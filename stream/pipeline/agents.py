@@ -49,6 +49,17 @@ log = logging.getLogger(__name__)
 
 WAITING_FRAMES = 64
 """Frames that may wait in memory for their transaction; the rest wait in Kafka."""
+MOST_REFUSALS = 64
+"""So often a message is divided to find what the database refuses; then what is left is kept undivided."""
+FOR_ITS_OWN_SAKE = (
+    psycopg.OperationalError,  # also: disk full, too many connections, shutting down
+    psycopg.InterfaceError,
+    psycopg.errors.ReadOnlySqlTransaction,
+    psycopg.errors.InsufficientPrivilege,
+)
+"""What a database refuses because of its own state: it is waited for."""
+FOR_THE_DATAS_SAKE = (psycopg.DataError, psycopg.IntegrityError)
+"""What it refuses because of what it is given."""
 
 
 @dataclass(slots=True)
@@ -79,7 +90,7 @@ class Turn:
             while True:
                 try:
                     return await loop.run_in_executor(self.thread, self._do, work)
-                except (psycopg.OperationalError, psycopg.InterfaceError) as failure:
+                except FOR_ITS_OWN_SAKE as failure:
                     self._drop()
                     log.warning(
                         "waiting for the database: %s", str(failure).strip() or type(failure).__name__
@@ -131,6 +142,26 @@ class StartAgainError(Exception):
     """What the worker reads does not follow on what the database has: it has to look where to start."""
 
 
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part of a message, in its place."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: float
+    key: bytes | None
+    value: bytes
+    headers: Any
+
+    @classmethod
+    def of(cls, whole: Any, value: bytes) -> Part:
+        """With everything of the whole message but its value."""
+        return cls(
+            whole.topic, whole.partition, whole.offset, whole.timestamp, whole.key, value, whole.headers
+        )
+
+
 class Intake:
     """The events of a stage on their way into transactions.
 
@@ -176,7 +207,7 @@ class Intake:
             if self._adrift():
                 raise StartAgainError(f"where {self.topic} is to be read from was not known in time")
             fresh = await self._fresh([event.message for _, event in events])
-            if fresh and await self._desk.run(partial(self._batch, messages=fresh)) is None:
+            if fresh and not await self._count(fresh):
                 return
             for stream, event in events:
                 await stream.ack(event)
@@ -215,7 +246,39 @@ class Intake:
                 return []
         return [m for m in messages if m.offset >= self._passed.get(m.partition, 0)]
 
-    def _batch(self, ledger: Ledger, messages: list[Any]) -> Counted:
+    async def _count(self, messages: list[Any]) -> bool:
+        """Makes one transaction of messages, more where the database refuses some; False: told to stop."""
+        try:
+            return await self._desk.run(partial(self._batch, messages=messages)) is not None
+        except FOR_THE_DATAS_SAKE as refusal:
+            log.warning("%s: %s; looking for what is refused", self.topic, str(refusal).strip())
+        for message in messages:
+            if not await self._divide(message):
+                return False
+        # What they hold is counted or kept: now only their offsets, none of them as a message.
+        return await self._desk.run(partial(self._batch, messages=messages, empty=True)) is not None
+
+    async def _divide(self, message: Any) -> bool:
+        """Counts the parts of a message that the database takes; keeps the others among the dead letters."""
+        parts, refusals = [message], 0
+        while parts:
+            part = parts.pop(0)
+            try:
+                if await self._desk.run(partial(self._part, part=part)) is None:
+                    return False
+            except FOR_THE_DATAS_SAKE as refusal:
+                refusals += 1
+                halves = self._stage.halves(part.value) if refusals < MOST_REFUSALS else ()
+                parts[:0] = [Part.of(message, value) for value in halves]
+                if not halves:
+                    words = " ".join(str(refusal).split())
+                    await asyncio.to_thread(self._broken, part, f"the database refuses it: {words}")
+        return True
+
+    def _part(self, ledger: Ledger, part: Any) -> Counted:
+        return self._stage.run(ledger, [part], [], self._broken)
+
+    def _batch(self, ledger: Ledger, messages: list[Any], *, empty: bool = False) -> Counted:
         reached: dict[int, int] = {}
         for message in messages:
             reached[message.partition] = max(reached.get(message.partition, 0), message.offset + 1)
@@ -223,7 +286,7 @@ class Intake:
             Offset(self.topic, partition, self._incarnation, offset)
             for partition, offset in sorted(reached.items())
         ]
-        counted = self._stage.run(ledger, messages, offsets, self._broken)
+        counted = self._stage.run(ledger, [] if empty else messages, offsets, self._broken)
         self._passed.update(reached)
         return counted
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from stream import topics
 from stream.core import frames, heard_frames
 from stream.core.events import decode_duties, decode_states
@@ -63,3 +65,29 @@ def bookings(ledger: Ledger, messages: list[Any], offsets: list[Offset], broken:
         if rejects:
             broken(message, rejects[0].detail)
     return ledger.bookings(duties, states, offsets)
+
+
+def halves_of_frame(value: bytes) -> tuple[bytes, ...]:
+    """A frame of fixes as two, by devices first; nothing where it cannot be divided."""
+    try:
+        found = frames.decode(value).fixes
+    except frames.FrameError:
+        return ()
+    if len(found) < 2:
+        return ()
+    order = np.argsort(found.device, kind="stable")
+    apart = np.flatnonzero(np.diff(found.device[order])) + 1
+    middle = len(found) // 2 if not len(apart) else int(apart[len(apart) // 2])
+    return tuple(frames.encode(frames.select(found, rows)) for rows in (order[:middle], order[middle:]))
+
+
+def halves_of_lines(value: bytes) -> tuple[bytes, ...]:
+    """Lines of duties or states as two messages; nothing where there is one line."""
+    lines = frames.decode_lines(value)
+    middle = len(lines) // 2
+    return tuple(map(frames.encode_lines, (lines[:middle], lines[middle:]))) if middle else ()
+
+
+def undivided(_value: bytes) -> tuple[bytes, ...]:
+    """A message whose parts are of no use without each other."""
+    return ()

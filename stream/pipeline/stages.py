@@ -40,6 +40,7 @@ class Stage:
         does: what becomes of the events.
         writes: tables, and topics, that a batch may change.
         run: makes one transaction of a batch: messages, and the offsets that they reach.
+        halves: divides a message that the database refuses, so that only the part at fault is kept back.
         gathers: the setting that says for how many seconds messages gather for one transaction; such a stage
             has a connection and a thread of its own, so that no other waits for it. Empty: it takes what is
             there, in turn with the others.
@@ -50,6 +51,7 @@ class Stage:
     does: str
     writes: tuple[str, ...]
     run: Run
+    halves: Callable[[bytes], tuple[bytes, ...]]
     gathers: str = ""
 
 
@@ -83,6 +85,7 @@ STAGES: tuple[Stage, ...] = (
             topics.DEAD_LETTERS,
         ),
         batches.fixes,
+        batches.halves_of_frame,
     ),
     Stage(
         "account",
@@ -94,6 +97,7 @@ STAGES: tuple[Stage, ...] = (
             topics.DEAD_LETTERS,
         ),
         batches.bookings,
+        batches.halves_of_lines,
     ),
     Stage(
         "hear",
@@ -101,6 +105,7 @@ STAGES: tuple[Stage, ...] = (
         "every PATROL_HEAR_S: how positions were judged → counts by device and day",
         ("heard", "heard_offset", "device", "stay_end", "frame_offset", topics.DEAD_LETTERS),
         batches.heard,
+        batches.undivided,
         "hear_s",
     ),
 )
