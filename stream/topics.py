@@ -47,6 +47,9 @@ BROKEN_FRAME: Final = "broken_frame"
 """The reason of a dead letter from an internal topic; those from raw topics have the decoders' reasons."""
 DEAD_LETTER_HEADERS: Final = ("reason", "detail", "topic", "partition", "offset", "time")
 
+METADATA_MS: Final = 10_000
+"""How often clients look whether topics and partitions were made anew; by themselves they do every 5 minutes."""
+
 MAX_MESSAGE_BYTES: Final = 8 * 2**20
 """What the topics for frames and for dead letters take; Kafka's own default, 1 MiB, holds 20,000 fixes."""
 

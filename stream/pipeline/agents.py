@@ -24,11 +24,14 @@ from typing import TYPE_CHECKING, Any
 
 import faust
 import psycopg
+from aiokafka.errors import KafkaConnectionError as AIOKafkaConnectionError
 from faust.transport.drivers import aiokafka as driver
+from kafka.errors import KafkaConnectionError
 
 from stream import topics
 from stream.core import frames
 from stream.pipeline import dead_letters
+from stream.pipeline.failures import told
 from stream.pipeline.mail import read_mailing
 from stream.pipeline.stages import ERRANDS, STAGES
 from stream.pipeline.waiting import Backoff, first_of
@@ -58,6 +61,7 @@ FOR_ITS_OWN_SAKE = (
     psycopg.errors.InsufficientPrivilege,
 )
 """What a database refuses because of its own state: it is waited for."""
+KAFKA_AWAY = (AIOKafkaConnectionError, KafkaConnectionError)
 FOR_THE_DATAS_SAKE = (psycopg.DataError, psycopg.IntegrityError)
 """What it refuses because of what it is given."""
 
@@ -405,6 +409,7 @@ def build(settings: Settings, place: Callable[[Any], Coroutine[Any, Any, None]])
     class Transport(driver.Transport):
         """With that consumer."""
 
+    Consumer.logger = driver.Consumer.logger  # what it says is Faust's
     Transport.Consumer = Consumer
     app = faust.App(
         f"{settings.topic_prefix}patrol-worker",
@@ -427,6 +432,8 @@ def build(settings: Settings, place: Callable[[Any], Coroutine[Any, Any, None]])
         stream_recovery_delay=0.0,
         stream_buffer_maxsize=WAITING_FRAMES,
         consumer_auto_offset_reset="earliest",
+        consumer_metadata_max_age_ms=topics.METADATA_MS,
+        producer_metadata_max_age_ms=topics.METADATA_MS,
         consumer_max_fetch_size=topics.MAX_MESSAGE_BYTES,
         producer_max_request_size=topics.MAX_MESSAGE_BYTES,
     )
@@ -450,7 +457,11 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             await _run(settings, stop)
         except StartAgainError as error:
             log.warning("%s; the worker starts again from what the database has", error)
-            await backoff.pause(stop)
+        except KAFKA_AWAY as error:
+            log.warning("waiting for Kafka: %s", told(error))
+        else:
+            return
+        await backoff.pause(stop)
 
 
 async def _run(settings: Settings, stop: asyncio.Event) -> None:

@@ -195,6 +195,7 @@ async def _open_consumer(settings: IngestSettings, stack: contextlib.AsyncExitSt
         session_timeout_ms=session_ms,
         rebalance_timeout_ms=session_ms,
         heartbeat_interval_ms=max(session_ms // 4, 100),
+        metadata_max_age_ms=topics.METADATA_MS,
         max_partition_fetch_bytes=4 * 2**20,
         # A fetch under way does not ask for the partitions that were just read: it must not wait for long.
         fetch_max_wait_ms=50,
@@ -220,6 +221,7 @@ async def _open_producer(
         acks="all",
         enable_idempotence=idempotent,
         compression_type=settings.compression,
+        metadata_max_age_ms=topics.METADATA_MS,
         max_batch_size=2**18,
         max_request_size=topics.MAX_MESSAGE_BYTES,
         request_timeout_ms=round(_ACK_PATIENCE_S * 1000),
