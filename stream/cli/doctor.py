@@ -90,7 +90,7 @@ def doctor(
         try:
             found = diagnose(path, mapping)
         except (ForeignError, RosterError, OSError) as failure:
-            why = str(failure) if not isinstance(failure, OSError) else f"{path}: {failure.strerror}"
+            why = f"{path}: {failure.strerror or failure}" if isinstance(failure, OSError) else str(failure)
             refused.append({"name": path.name, "kind": "unknown", "error": printable(" ".join(why.split()))})
             continue
         answers += found

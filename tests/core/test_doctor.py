@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import math
+import os
 import re
 import shlex
 from dataclasses import replace
@@ -814,6 +815,10 @@ HOSTILE: dict[str, bytes] = {
     "NUL bytes": bytes(5000),
     "an array without an end": b"[" * 100_000,
     "a zip bomb": zip_bytes({"a.csv": b"x,y\n" + b"1,2\n" * (5 << 20)}),
+    "objects within objects": b'{"a":' * 100_000 + b"1" + b"}" * 100_000,
+    "XML that is no track": b'<?xml version="1.0"?><Workbook xmlns="urn:x"><Worksheet/></Workbook>',
+    "a web page": b"<meta charset=utf-8><table><tr><td>Collar</td></tr></table>",
+    "packed three times": gzip.compress(gzip.compress(gzip.compress(b"device_id,time,lon,lat\n"))),
     "escape sequences": b"\x1b]0;owned\x07,\x1b[2J\n" * 50,
 }
 
@@ -830,6 +835,25 @@ def test_a_hostile_file_costs_a_few_lines(kind: str, suffix: str, tmp_path: Path
     assert "\x1b" not in said
     assert "Traceback" not in said
     assert path.read_bytes() == HOSTILE[kind]
+
+
+def test_a_device_and_a_pipe_are_refused_at_once(tmp_path: Path) -> None:
+    """What never ends is not waited for, whatever it is called, also behind a link: it is refused."""
+    os.mkfifo(tmp_path / "pipe.csv")
+    (tmp_path / "zero.toml").symlink_to("/dev/zero")
+    for path in (tmp_path / "pipe.csv", tmp_path / "zero.toml"):
+        code, said = _run(path)
+        assert code == 1
+        assert "is not a file, but a device or a pipe; copy it into a file first" in said
+
+
+def test_what_was_packed_twice_is_read(tmp_path: Path) -> None:
+    """A packed log in a packed upload is read as what it is."""
+    path = tmp_path / "sent.csv.gz"
+    rows = b"Device,Time,Lat,Lon\nR1,23/11/2026 08:00:00,52.6,-1.1\n"
+    path.write_bytes(gzip.compress(gzip.compress(rows)))
+    [answer] = diagnose(path)
+    assert (answer.kind, answer.usable, answer.form) == ("positions", 1, "CSV with commas, UTF-8, gzip, gzip")
 
 
 @pytest.mark.parametrize("name", ["sent.csv.gz", "sent.jsonl.gz", "sent.gpx.gz", "sent.nmea.gz", "sent.gz"])

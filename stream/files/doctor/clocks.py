@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 from stream.core.calendar import microseconds
 from stream.core.times import EARLIEST, LATEST
-from stream.files.foreign import blank
+from stream.files.foreign import float_of, nothing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -81,7 +81,7 @@ def form_of(cells: Sequence[Cell]) -> str:
         return number_form(joined)
     found = _split(joined)
     if found is None and _NUMBER.fullmatch(joined):
-        return number_form(float(joined))
+        return "" if (number := float_of(joined)) is None else number_form(number)
     if found is None:
         return ""
     clock = _CLOCK.fullmatch(found["clock"].strip()) if found["clock"] else None
@@ -125,13 +125,14 @@ def read_clock(cells: Sequence[Cell], *, zone: str, dates: str, numbers: str) ->
     if found is not None:
         return _texted(found, zone, dates)
     if isinstance(joined, float) or _NUMBER.fullmatch(joined):
-        return _numeric(float(joined), numbers, zone)
+        number = float_of(joined)
+        return ReadTime(None, "year out of range") if number is None else _numeric(number, numbers, zone)
     return ReadTime(None, "not a time")
 
 
 def _joined(cells: Sequence[Cell]) -> str | float | datetime | None:
     """What one or two cells say together."""
-    filled = [cell for cell in cells if not blank(cell)]
+    filled = [cell for cell in cells if not nothing(cell)]
     if not filled:
         return None
     if len(filled) == 1:
@@ -142,14 +143,16 @@ def _joined(cells: Sequence[Cell]) -> str | float | datetime | None:
             return datetime(cell.year, cell.month, cell.day)  # noqa: DTZ001 # local, placed later
         if isinstance(cell, bool | time | timedelta) or cell is None:
             return str(cell)
-        return float(cell) if isinstance(cell, int | float) else cell.strip()
+        if isinstance(cell, str):
+            return " ".join(cell.split())
+        return str(cell) if (number := float_of(cell)) is None else number
     first, second = filled[0], filled[1]
     if isinstance(first, date) and isinstance(second, time | timedelta | datetime | float | int):
         start = datetime(first.year, first.month, first.day)  # noqa: DTZ001 # local, placed later
         if isinstance(second, float | int):
             return start + timedelta(days=float(second)) if 0 <= second < 1 else str(second)
         if isinstance(second, timedelta):
-            return start + second
+            return start + second if abs(second.days) < 2 and start.year < 9999 else str(second)
         clock = second.time() if isinstance(second, datetime) else second
         return datetime.combine(start, clock)
     day = first.isoformat()[:10] if isinstance(first, date) else str(first).strip()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from stream.files.foreign import blank
+from stream.files.foreign import blank, float_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,11 +22,12 @@ if TYPE_CHECKING:
 _PLAIN: Final = re.compile(r"[-+]?\d+(?:\.\d*)?(?:[eE][-+]?\d+)?|[-+]?\.\d+", re.ASCII)
 _COMMA: Final = re.compile(r"([-+]?\d{1,3}),(\d+)", re.ASCII)
 _GROUPED: Final = re.compile(r"[-+]?\d{1,3}(?:[,' ]\d{3})+(?:\.\d+)?", re.ASCII)
+_THOUSANDS: Final = re.compile(r"\d{1,3}(?:,\d{3})+", re.ASCII)
 _MANGLED: Final = re.compile(r"[-+]?\d{1,3}(?:\.\d{3}){2,}", re.ASCII)
 _PARTS: Final = re.compile(r"\d+(?:[.,]\d+)?", re.ASCII)
 _LETTER: Final = re.compile(r"[NSEWOnsewo]")
 _WKT: Final = re.compile(
-    r"(?:SRID=(\d+);)?\s*POINT\s*(?:Z|M|ZM)?\s*\(\s*([-+\d.eE]+)\s+([-+\d.eE]+)(?:\s+[-+\d.eE]+)*\s*\)",
+    rf"(?:SRID=(\d+);)?\s*POINT\s*(?:Z|M|ZM)?\s*\(\s*({_PLAIN.pattern})\s+({_PLAIN.pattern})(?:\s+\S+)*?\s*\)",
     re.IGNORECASE | re.ASCII,
 )
 _GRID: Final = re.compile(
@@ -40,17 +41,24 @@ def number_of(cell: Cell) -> float | None:
     if isinstance(cell, bool) or cell is None:
         return None
     if isinstance(cell, int | float):
-        return float(cell) if math.isfinite(cell) else None
+        return float_of(cell)
     if not isinstance(cell, str):
         return None
-    text = cell.strip().strip("°").strip().replace("\u00a0", " ").replace("\u2212", "-")
+    text = " ".join(cell.strip().strip("°").split()).replace("\u2212", "-")
     if _PLAIN.fullmatch(text):
-        return float(text)
+        return float_of(text)
     if match := _COMMA.fullmatch(text):
         return float(f"{match[1]}.{match[2]}")
     if _GROUPED.fullmatch(text):
         return float(re.sub(r"[,' ]", "", text))
     return None
+
+
+def metres_of(cell: Cell) -> float | None:
+    """Metres of the grid: ``458,123`` has a comma for thousands, for no easting has three decimals."""
+    if isinstance(cell, str) and _THOUSANDS.fullmatch(cell.strip()):
+        return float(cell.replace(",", ""))
+    return number_of(cell)
 
 
 def mangled(cell: Cell) -> bool:
@@ -102,7 +110,8 @@ def point_of(cell: Cell) -> tuple[str, float, float, float] | None:
         return None
     text = cell.strip()
     if match := _WKT.fullmatch(text):
-        return "wkt", float(match[2]), float(match[3]), math.nan
+        x, y = float_of(match[2]), float_of(match[3])
+        return None if x is None or y is None else ("wkt", x, y, math.nan)
     if found := _grid_reference(text):
         return "grid", *found
     text = text.removeprefix("[").removesuffix("]")

@@ -36,7 +36,7 @@ from stream.files.doctor.told import (
     shown_position,
     shown_state,
 )
-from stream.files.foreign import ForeignError, tables, text_of
+from stream.files.foreign import ForeignError, require_file, tables, text_of
 from stream.files.roster.mapping import RosterError, RosterMapping, mapping_text, own_names, parse_mapping
 from stream.files.roster.rows import read_rows
 from stream.files.roster.unread import require_decided
@@ -78,6 +78,7 @@ def diagnose(path: Path, mapping: AnyMapping | None = None) -> list[Diagnosis]:
         ForeignError: it is nothing that can be read; one line says what it is instead.
         OSError: it cannot be opened.
     """
+    require_file(path)
     if mapping is None:
         found = look_at_toml(path) or look_natively(path)
         if found is not None and not found.faults:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 from stream.files.doctor.clocks import DAY_FIRST, MONTH_FIRST, date_order
 from stream.files.doctor.names import rank_of
-from stream.files.foreign import blank
+from stream.files.foreign import nothing
 
 if TYPE_CHECKING:
     import re
@@ -83,7 +83,7 @@ class ColumnSearch(Generic[M]):
             rank = self._rank(field_, name)
             if rank is None or name in self._used or part_that_fits(cells, fits) < (most or self._most):
                 continue
-            filled = sum(not blank(cell) for cell in cells) / max(1, len(cells))
+            filled = sum(not nothing(cell) for cell in cells) / max(1, len(cells))
             ranked.append((rank, self._emptiness(filled), at, name))
         return [name for *_, name in sorted(ranked)]
 
@@ -106,8 +106,8 @@ class ColumnSearch(Generic[M]):
         self._used.update(names)
 
     def _filled(self, name: str) -> list[Cell]:
-        """The cells of a column that are not empty."""
-        return [cell for cell in self._cells[name] if not blank(cell)]
+        """The cells of a column that have a value."""
+        return [cell for cell in self._cells[name] if not nothing(cell)]
 
     def _order(self, texts: Iterable[str], example: str = "") -> str:
         """Which comes first in dates; says so where both do, and where nothing tells."""
@@ -123,8 +123,8 @@ class ColumnSearch(Generic[M]):
 
 
 def part_that_fits(cells: Sequence[Cell], fits: Callable[[Cell], bool]) -> float:
-    """Which part of the cells that are not empty fits; 0 where all are empty."""
-    filled = [cell for cell in cells if not blank(cell)]
+    """Which part of the cells that have a value fits; 0 where none has."""
+    filled = [cell for cell in cells if not nothing(cell)]
     return sum(map(fits, filled)) / len(filled) if filled else 0.0
 
 

@@ -204,7 +204,7 @@ def look_natively(path: Path) -> Diagnosis | None:
     try:
         form = form_of(path)
         fields = _fields(path, form)
-    except (TracksError, OSError, EOFError, zlib.error, ValueError):
+    except (TracksError, OSError, EOFError, zlib.error, ValueError, RecursionError):
         return None  # what is wrong with it is said of tables
     kind: Literal["positions", "states", "duties"]
     if form in {"gpx", "nmea"} or {"device_id", "lon", "lat"} <= fields or {"position", "device"} <= fields:

@@ -26,6 +26,7 @@ from stream.files.doctor.coordinates import (
     in_britain,
     is_side,
     mangled,
+    metres_of,
     minutes_of,
     not_in_britain,
     number_of,
@@ -42,7 +43,7 @@ from stream.files.doctor.position_map import (
     fix_of,
     map_positions,
 )
-from stream.files.foreign import blank, text_of
+from stream.files.foreign import nothing, text_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -315,7 +316,7 @@ class _Guessing(ColumnSearch[PositionMapping]):
 
     def _device(self) -> None:
         def fits(cell: Cell) -> bool:
-            return not isinstance(cell, bool) and not blank(cell) and len(text_of(cell)) <= 100
+            return not isinstance(cell, bool) and not nothing(cell) and len(text_of(cell)) <= 100
 
         found = self._candidates("device_id", fits)
         if not found and self._table.header is None and self._table.kind == "text":
@@ -556,7 +557,7 @@ def _is_angle(cell: Cell) -> bool:
 
 
 def _within(cell: Cell, low: float, high: float) -> bool:
-    value = number_of(cell)
+    value = metres_of(cell)
     return value is not None and low <= value <= high
 
 

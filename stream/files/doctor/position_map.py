@@ -18,8 +18,15 @@ from geo.boundaries.layer import printable
 from stream.core.calendar import rfc3339
 from stream.core.events import KNOT, says_fix, text_fault
 from stream.files.doctor.clocks import read_clock
-from stream.files.doctor.coordinates import angle_of, degrees_of_grid, minutes_of, number_of, point_of
-from stream.files.foreign import ForeignError, blank, text_of
+from stream.files.doctor.coordinates import (
+    angle_of,
+    degrees_of_grid,
+    metres_of,
+    minutes_of,
+    number_of,
+    point_of,
+)
+from stream.files.foreign import ForeignError, blank, nothing, text_of
 from stream.files.roster.mapping import toml_value
 from stream.files.roster.times import RefusedRowError
 
@@ -270,8 +277,9 @@ class _Reader:
                 "more cells than the header", f"{len(row.extra)} too many: {text_of(row.extra[0])!r}"
             )
         device = form.device or text_of(cells[self._at["device_id"]])
-        if not device:
-            raise RefusedRowError("no device id", "the cell is empty")
+        if not form.device and nothing(cells[self._at["device_id"]]):
+            # The rows of many devices would become the track of one that is called "NULL".
+            raise RefusedRowError("no device id", f"the cell is {device or 'empty'}")
         if fault := text_fault(device):
             raise RefusedRowError("bad device id", f"device_id {fault}")
         valid = self._cell(cells, "valid")
@@ -304,7 +312,7 @@ class _Reader:
             point = point_of(cell)
             if point is None:
                 raise RefusedRowError(
-                    "no coordinates" if blank(cell) else "coordinates that cannot be read", text_of(cell)
+                    "no coordinates" if nothing(cell) else "coordinates that cannot be read", text_of(cell)
                 )
             kind, first, second, error = point
             if kind == "grid":
@@ -315,9 +323,9 @@ class _Reader:
             error = math.nan
         else:
             raw = [self._cell(cells, "lon"), self._cell(cells, "lat")]
-            if all(blank(cell) for cell in raw):
+            if all(nothing(cell) for cell in raw):
                 raise RefusedRowError("no coordinates", "both cells are empty")
-            read = [angle_of(cell) for cell in raw]
+            read = [(metres_of if form.coordinates == "grid" else angle_of)(cell) for cell in raw]
             if read[0] is None or read[1] is None:
                 raise RefusedRowError(
                     "coordinates that cannot be read", ", ".join(text_of(cell) for cell in raw)

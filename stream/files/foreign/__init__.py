@@ -10,7 +10,7 @@ Read ``table`` first, then ``reading``, then a form: ``texts``, ``workbooks``, `
 
 from __future__ import annotations
 
-from stream.files.foreign.reading import tables
+from stream.files.foreign.reading import require_file, tables
 from stream.files.foreign.table import (
     LIMITS,
     Cell,
@@ -20,6 +20,8 @@ from stream.files.foreign.table import (
     ForeignTable,
     LeftOut,
     blank,
+    float_of,
+    nothing,
     text_of,
 )
 
@@ -32,6 +34,9 @@ __all__ = [
     "ForeignTable",
     "LeftOut",
     "blank",
+    "float_of",
+    "nothing",
+    "require_file",
     "tables",
     "text_of",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import re
 import stat
 import zipfile
 import zlib
@@ -53,6 +54,7 @@ _OTHERS: Final = (
     (b"MZ", "a program"),
     (b"{\\rtf", "a text document: ask for the list as CSV or as a workbook"),
 )
+_WEB_PAGE: Final = re.compile(r"\A\s*<(!doctype\s+html|html|table|head|body|meta|style|div)\b", re.IGNORECASE)
 _PACKED: Final = (EOFError, zlib.error, gzip.BadGzipFile, zipfile.BadZipFile, NotImplementedError)
 
 
@@ -83,11 +85,7 @@ def tables(
         ForeignError: nothing in it is a table, or it is too large or damaged; says what to do.
         OSError: it cannot be opened.
     """
-    mode = path.stat().st_mode
-    if stat.S_ISDIR(mode):
-        raise ForeignError(f"{path.name or path}: is a folder; give the files in it")
-    if not stat.S_ISREG(mode):
-        raise ForeignError(f"{path.name}: is not a file, but a device or a pipe; copy it into a file first")
+    require_file(path)
     if not path.stat().st_size:
         raise ForeignError(f"{path.name}: is empty")
     found = _Reading(sheet, header, delimiter, sample, limits).source(
@@ -96,6 +94,20 @@ def tables(
     if not found:
         raise ForeignError(f"{path.name}: has no table in it")
     return found
+
+
+def require_file(path: Path) -> None:
+    """Checks that a path is a file, before anything waits for a pipe or reads a device without an end.
+
+    Raises:
+        ForeignError: it is a folder, a device or a pipe; says what to do.
+        OSError: it is not there.
+    """
+    mode = path.stat().st_mode
+    if stat.S_ISDIR(mode):
+        raise ForeignError(f"{path.name or path}: is a folder; give the files in it")
+    if not stat.S_ISREG(mode):
+        raise ForeignError(f"{path.name}: is not a file, but a device or a pipe; copy it into a file first")
 
 
 def _refuse_ratio(name: str, unpacked: int, packed: int, limits: ForeignLimits) -> None:
@@ -114,6 +126,10 @@ class _Bounded(io.RawIOBase):
 
     def readable(self) -> bool:
         return True
+
+    def tell(self) -> int:
+        """How much was unpacked, for what is packed in it once more."""
+        return self._read
 
     def readinto(self, buffer: object) -> int:
         view = memoryview(buffer)  # type: ignore[arg-type]
@@ -341,7 +357,7 @@ class _Reading:
         )
         if not start.strip("\0\x1a"):
             raise ForeignError(f"{name}: is blank")
-        if start[:200].lower().startswith(("<!doctype html", "<html", "<table")):
+        if _WEB_PAGE.search(start[:4096]):
             raise ForeignError(
                 f"{name}: is a web page, whatever its name says: open it in Excel and save it as XLSX or CSV"
             )

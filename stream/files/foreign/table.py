@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
@@ -119,6 +120,29 @@ class ForeignTable:
 def blank(cell: Cell) -> bool:
     """Whether a cell is empty, or white space."""
     return cell is None or (isinstance(cell, str) and not cell.strip())
+
+
+NOTHING: Final = frozenset({"-", "--", "–", "—", "n/a", "#n/a", "null", "(null)", "<null>", "\\n", "nan"})
+"""What databases and people write into a cell that has no value, in lower case."""
+
+
+_TOO_LARGE: Final = 1e300
+
+
+def nothing(cell: Cell) -> bool:
+    """Whether a cell is empty, or says that there is no value: ``NULL``, ``N/A``, a dash."""
+    if isinstance(cell, float):
+        return math.isnan(cell)
+    return blank(cell) or (isinstance(cell, str) and cell.strip().lower() in NOTHING)
+
+
+def float_of(value: str | float) -> float | None:
+    """A number as a float; None where it is too large to be counted with, and for what is none."""
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return number if abs(number) < _TOO_LARGE else None  # which NaN is not either
 
 
 def text_of(cell: Cell) -> str:

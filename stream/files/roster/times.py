@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 
 from stream.core.calendar import microseconds, moment
 from stream.core.facts import SECOND
-from stream.files.foreign import blank
+from stream.files.foreign import blank, float_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,6 +31,8 @@ _OUTSIDE: Final = f"lies outside the years {EARLIEST_YEAR} to {LATEST_YEAR}"
 EARLIEST_MS, LATEST_MS = 946_684_800_000, 4_102_444_800_000
 """The same as milliseconds since 1970."""
 _BASE: Final = datetime(1899, 12, 30)  # noqa: DTZ001 # Excel's day 0, in no zone
+_LONGEST: Final = 80
+"""Characters of a time or duration; what is longer is none, whatever digits it has."""
 _YEAR_10000: Final = 2_958_466
 """The first of Excel's days that no calendar here has."""
 
@@ -134,8 +136,10 @@ def _one(cell: Cell, how: TimeReading) -> LocalTime:
     if isinstance(cell, bool) or cell is None:
         raise bad_time(f"{cell} is not a time")
     if isinstance(cell, int | float):
-        return _number(f"{cell:.15g}", how)
-    if isinstance(cell, date) and cell.year <= 1900:
+        if (number := float_of(cell)) is None:
+            raise bad_time(f"{str(cell)[:_LONGEST]} is not a time")
+        return _number(f"{number:.15g}", how)
+    if isinstance(cell, date) and cell.year <= 1900 and getattr(cell, "tzinfo", None) is None:
         return LocalTime(clock=_clock(_since_day_0(cell), cell))
     if isinstance(cell, datetime):
         if (offset := cell.utcoffset()) is not None:  # a column type that knows its zone
@@ -169,6 +173,8 @@ def _settled(micros: int) -> int:
 @lru_cache(maxsize=8192)  # a roster repeats its days and times
 def _text(text: str, how: TimeReading) -> LocalTime:
     text = " ".join(text.split())
+    if len(text) > _LONGEST:
+        raise bad_time(f"'{text[:_LONGEST]}…' is no date or time")
     if how.format:
         return _formatted(text, how)
     if _NUMBER.fullmatch(text) and (how.numbers or "." not in text):
@@ -322,7 +328,11 @@ def _offset(zone: str | None, text: str, *, iso: bool = False) -> int | None:
 
 def _carried(day: date, clock: int) -> tuple[date, int]:
     """24:00 is midnight of the next day."""
-    return (day, clock) if clock < DAY else (day + timedelta(days=1), clock - DAY)
+    if clock < DAY:
+        return day, clock
+    if day.year > LATEST_YEAR:  # the calendar has no day after its last one
+        raise bad_time(f"{day.isoformat()} {_OUTSIDE}")
+    return day + timedelta(days=1), clock - DAY
 
 
 def shown(cells: Sequence[Cell]) -> str:
@@ -361,12 +371,17 @@ def _lasting(cell: Cell, how: TimeReading) -> int:
     if isinstance(cell, timedelta):
         return _settled(cell // timedelta(microseconds=1))
     if isinstance(cell, date):
-        return _since_day_0(cell) if cell.year <= 1900 else -1
+        return _since_day_0(cell) if cell.year <= 1900 and getattr(cell, "tzinfo", None) is None else -1
     if isinstance(cell, time):
         return _one(cell, how).clock or -1
     if isinstance(cell, bool) or not isinstance(cell, str | int | float):
         return -1
-    text = cell.strip() if isinstance(cell, str) else f"{cell:.15g}"
+    if isinstance(cell, str):
+        text = cell.strip()
+    else:
+        text = "" if (number := float_of(cell)) is None else f"{number:.15g}"
+    if not text or len(text) > _LONGEST:
+        return -1
     if _NUMBER.fullmatch(text):
         if how.duration == "h.mm":
             whole, _, minutes = text.replace(",", ".").partition(".")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import re
 import zlib
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -124,6 +125,7 @@ def read_rows(path: Path, *, chunk: int = CHUNK) -> Iterator[TrackRows]:
         ) from failure
 
 
+_GPX: Final = re.compile(rb"<(\w+:)?gpx\b")
 _WORKBOOKS: Final = {".xlsx", ".xlsm", ".xlsb", ".xls", ".ods"}
 
 
@@ -139,10 +141,11 @@ def form_of(path: Path) -> str:
     if form is None:
         with closing(open_file(path)) as file:
             start = file.read(4096).lstrip(b"\xef\xbb\xbf \t\r\n")
+        if start.startswith(b"<") and _GPX.search(start):  # other XML is none of ours
+            return "gpx"
         for mark, guess in (
             (b"{", "jsonl"),
             (b"PAR1", "parquet"),
-            (b"<", "gpx"),
             (b"$", "nmea"),
             (b"!", "nmea"),
         ):
