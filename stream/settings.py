@@ -160,6 +160,7 @@ SETTINGS: Mapping[str, str] = {
 """Every setting with its meaning, as help and documentation print it."""
 
 
+_MOST_BYTES = 1 << 16
 DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 STARTTLS, TLS, PLAIN = "starttls", "tls", "plain"
 
@@ -268,10 +269,43 @@ def load(environment: Mapping[str, str] | None = None) -> Settings:
             given[name] = environment[variable]
         elif file := environment.get(f"{variable}_FILE"):
             try:
-                given[name] = Path(file).read_text(encoding="utf-8").rstrip("\r\n")
+                given[name] = _content(file)
             except (OSError, UnicodeDecodeError) as error:
                 raise SettingsError(f"{variable}_FILE={file}: {error}") from error
     return _typed(given)
+
+
+def _content(path: str) -> str:
+    """What a file holds that is the value of a setting, without the line's end.
+
+    Raises:
+        SettingsError: it is longer than any value.
+        OSError, UnicodeDecodeError: it cannot be read.
+    """
+    with Path(path).open("rb") as file:
+        content = file.read(_MOST_BYTES + 1)  # a device may have no end
+    if len(content) > _MOST_BYTES:
+        raise SettingsError(f"{path}: is longer than a setting can be: name the file of the value alone")
+    return content.decode().rstrip("\r\n")
+
+
+def _check_database(dsn: str) -> None:
+    """Checks a DSN, and that no part of its password is taken for a host, a port or a database.
+
+    Raises:
+        SettingsError: it is none; the message repeats nothing of it, because it may hold a password.
+    """
+    try:
+        found = conninfo_to_dict(dsn)
+    except ProgrammingError as error:
+        why = str(error).partition('"')[0].strip()
+        raise SettingsError(f"PATROL_DATABASE is not a DSN ({why} …): {SETTINGS['database']}") from None
+    host, port, name = (str(found.get(key) or "") for key in ("host", "port", "dbname"))
+    if "@" in host + name or not re.fullmatch(r"[0-9, ]*", port):
+        raise SettingsError(
+            "PATROL_DATABASE names no host and port that can be: in a user or password of an address write "
+            f"%40 for @, %3A for :, %2F for /, %3F for ? and %25 for %: {SETTINGS['database']}"
+        )
 
 
 def _typed(given: Mapping[str, Any]) -> Settings:
@@ -291,14 +325,13 @@ def _typed(given: Mapping[str, Any]) -> Settings:
             raise SettingsError(f"PATROL_{item.name.upper()}={value!r} is not {what}: {SETTINGS[item.name]}")
         if kind is not str and not 0 < values[item.name] < math.inf:
             raise SettingsError(f"PATROL_{item.name.upper()} must be above 0: {SETTINGS[item.name]}")
+    if "@" in values.get("kafka", ""):
+        raise SettingsError(f"PATROL_KAFKA has an @ in it: name servers alone, no user: {SETTINGS['kafka']}")
     for address in filter(None, values.get("kafka", "").split(",")):
         host, _, port = address.strip().rpartition(":")
         if not (host and port.isascii() and port.isdigit() and int(port) < 65_536):
             raise SettingsError(f"PATROL_KAFKA={values['kafka']!r} is not host:port: {SETTINGS['kafka']}")
-    try:
-        conninfo_to_dict(values.get("database", ""))
-    except ProgrammingError as error:
-        raise SettingsError(f"PATROL_DATABASE is not a DSN ({error}): {SETTINGS['database']}") from None
+    _check_database(values.get("database", ""))
     if values.get("projection_done", 0.0) > 1:
         raise SettingsError(f"PATROL_PROJECTION_DONE must be at most 1: {SETTINGS['projection_done']}")
     if values.get("clock", WALL) not in (WALL, EVENTS):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import sys
 from pathlib import Path
@@ -127,8 +128,8 @@ def bridge(
     place = parse_source(source, password=settings.mqtt_password)
     if not dry_run:
         settings.need("kafka")
-    if place.ends and place.path != "-" and not Path(place.path).is_file():
-        raise click.BadParameter(f"there is no file {place.path}", param_hint="SOURCE")
+    if place.ends and place.path != "-":
+        _require_text(Path(place.path))
     if near is not None and not place.ends:
         raise click.BadParameter("is for files: what comes in now has a time of receipt", param_hint="--near")
     if not (dry_run and place.ends):
@@ -173,3 +174,21 @@ def bridge(
 
 def _say(host: str, port: int) -> None:
     click.echo(f"listening on {host} port {port}", err=True)
+
+
+def _require_text(path: Path) -> None:
+    """Checks that a file can be read as messages in lines."""
+
+    def refuse(why: str) -> None:
+        raise click.BadParameter(why, param_hint="SOURCE")
+
+    if not path.exists():
+        refuse(f"there is no file {path}")
+    if not path.is_file():
+        refuse(f"{path} is not a file: pipe what it gives into 'patrol bridge -'")
+    with path.open("rb") as file:
+        start = file.read(2)
+    if start == b"\x1f\x8b":
+        refuse(f"{path} is packed: zcat {path} | patrol bridge -")
+    if start in {codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE}:
+        refuse(f"{path} is UTF-16: save it as UTF-8")

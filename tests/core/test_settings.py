@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import fields
 from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from psycopg.conninfo import conninfo_to_dict
 
 from stream.core.policy import Policies
 from stream.settings import EVENTS, SETTINGS, Settings, SettingsError, load, read_policies
@@ -151,3 +153,51 @@ def test_what_no_server_could_understand_is_refused_at_once(
     with pytest.raises(SettingsError) as caught:
         load(environment)
     assert str(caught.value).startswith(message)
+
+
+DSNS = (
+    "postgresql://patrol:{}@db/patrol",
+    "postgres://patrol:{}@db:5432/patrol",
+    "postgresql:/patrol:{}@db/patrol",
+    "mysql://patrol:{}@db/patrol",
+    "patrol:{}@db/patrol",
+    "postgresql://patrol:{}@[::1/patrol",
+    "postgresql://patrol:{}@db:port/patrol",
+    "host=db password={} user=patrol",
+    "host=db password='{} user=patrol",
+    "host=db passwrd={}",
+    "postgresql://db/patrol?pasword={}",
+    "{}",
+)
+
+
+@given(
+    password=st.text(st.characters(min_codepoint=33, max_codepoint=0x24F), min_size=1, max_size=12),
+    form=st.sampled_from(DSNS),
+)
+def test_no_part_of_a_password_is_told(password: str, form: str) -> None:
+    """However wrongly a password stands in a DSN, no message has any of it, nor is it taken for a host."""
+    secret = f"Zq{password}xK9w"
+    parts = [part for part in re.split(r"\W", secret, flags=re.ASCII) if len(part) > 3]
+    try:
+        found = conninfo_to_dict(load({"PATROL_DATABASE": form.format(secret)}).database)
+    except SettingsError as error:
+        said = str(error)
+    else:
+        said = " ".join(str(found.get(name)) for name in ("host", "port", "dbname", "user"))
+    assert not [part for part in (secret, *parts) if part in said]
+
+
+def test_a_user_among_the_servers_of_kafka_is_refused_unheard() -> None:
+    """A user and password before a server's name is refused, and not repeated."""
+    for address in ("patrol:s3cr3t@kafka:9092", "kafka:9092,SASL_SSL://patrol:s3cr3t@kafka:9093"):
+        with pytest.raises(SettingsError, match="PATROL_KAFKA has an @ in it") as caught:
+            load({"PATROL_KAFKA": address})
+        assert "s3cr3t" not in str(caught.value)
+
+
+def test_a_file_without_an_end_is_no_secret(tmp_path: Path) -> None:
+    """A file far longer than a value, such as a device, is refused and not read to its end."""
+    (tmp_path / "secret").symlink_to("/dev/zero")
+    with pytest.raises(SettingsError, match="is longer than a setting can be"):
+        load({"PATROL_DATABASE_FILE": str(tmp_path / "secret")})

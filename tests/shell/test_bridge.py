@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import codecs
 import contextlib
+import gzip
 import itertools
 import json
 import os
@@ -823,6 +825,35 @@ def test_a_dry_run_shows_what_would_be_sent(path: Path) -> None:
     assert reasons == (", ".join(f"{n} {reason}" for reason, n in sorted(counted.items())) or "none")
     if path.stem != "taip":
         assert re.search(r"^(bad_value|missing_field|not_a_fix): ", done.stderr, re.MULTILINE)
+
+
+def test_a_byte_order_mark_costs_no_message(tmp_path: Path) -> None:
+    """What an editor puts before the first message of a file does not spoil it."""
+    path = tmp_path / "log.json"
+    line = b'{"_type":"location","lat":52.5,"lon":-1.1,"tst":1794812400,"tid":"R1"}\n'
+    path.write_bytes(codecs.BOM_UTF8 + line * 2)
+    done = CliRunner().invoke(patrol, ["bridge", str(path), "--dry-run"])
+    assert done.stderr == "2 positions; rejected: none\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (gzip.compress(b"$GPRMC"), "is packed: zcat "),
+        ("$GPRMC".encode("utf-16"), "is UTF-16: save it as UTF-8"),
+        (None, "is not a file: pipe what it gives into 'patrol bridge -'"),
+    ],
+)
+def test_what_is_no_text_is_not_taken_line_by_line(content: bytes | None, said: str, tmp_path: Path) -> None:
+    """A packed log, UTF-16 and a pipe by name are refused with what to do: no thousand dead letters."""
+    path = tmp_path / "log"
+    if content is None:
+        os.mkfifo(path)
+    else:
+        path.write_bytes(content)
+    done = CliRunner().invoke(patrol, ["bridge", str(path), "--dry-run"])
+    assert done.exit_code == WRONG_USE
+    assert said in done.output
 
 
 def test_a_file_onto_kafka(embedded_broker: EmbeddedBroker, prefix: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import codecs
 import contextlib
 import logging
 import re
@@ -310,6 +311,9 @@ async def read_file(source: Source, intake: Intake, stop: asyncio.Event) -> None
         return
     feed = intake.feed()
     with Path("/dev/stdin" if source.path == "-" else source.path).open("rb") as file:
+        start = await asyncio.to_thread(file.read, len(codecs.BOM_UTF8))
+        if start != codecs.BOM_UTF8:  # which editors put before the first message
+            await intake.accept(feed.take(start, None, prompt=False))
         while not stop.is_set() and (data := await asyncio.to_thread(file.read, PIECE)):
             await intake.accept(feed.take(data, None, prompt=False))
     await intake.accept(feed.end())
