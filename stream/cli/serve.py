@@ -223,7 +223,7 @@ def export(context: click.Context, out: Path, by: str, until: str | None, qualit
         policies,
     )
     if found.worth is not None:
-        tables["quality"] = quality_table(findings(examined(found, found.worth, end)))
+        tables["quality"] = quality_table(findings(examined(found, found.worth, end, policies)))
     if found.unmatched:
         write_tables(without_figures(tables, out), out)
         say_unmatched(found.unmatched)

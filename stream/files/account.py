@@ -24,7 +24,7 @@ from stream.core.quality.clocks import clock_offsets, offset_words
 from stream.core.quality.devices import DeviceDoubts, device_doubts
 from stream.core.quality.doubts import Doubts, named
 from stream.core.quality.doubts import doubts as doubts_of
-from stream.core.quality.findings import Examined, findings
+from stream.core.quality.findings import Examined, findings, grounds
 from stream.core.quality.heard import Gathered, Heard
 from stream.core.quality.tracks import Extent, Tracked, held, renumbered, tracked
 from stream.core.quality.unmatched import unmatched
@@ -367,6 +367,7 @@ def account(
         DeviceDoubts.joined(doubted),
         named(doubtful.up_to(until), duties, facts.fixes.device_ids),
         policies,
+        grounds(history.versions),
     )
     return Account(
         facts,

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from geo.areas import AreaSet, Kind
 from stream.core import frames
 from stream.core.calendar import day_numbers, day_of_number, local_day, rfc3339
 from stream.core.events import REASONS, decode_positions
@@ -554,6 +555,32 @@ def test_an_unknown_patch_is_named_with_the_one_that_was_meant(shift: Shift, pat
 
 
 @many(20)
+@given(clean_shifts(), st.data())
+def test_a_patch_that_is_no_longer_in_force_is_told_of_each_duty(shift: Shift, data: st.DataObject) -> None:
+    """Where new boundaries no longer have a duty's patch, how much of the duty that concerns is told."""
+    facts = shift.facts()
+    ends = [duty.end or duty.start for duty in facts.duties]
+    at = data.draw(st.integers(min(duty.start for duty in facts.duties) - 1, max(ends) + 1))
+    renamed = AreaSet.of(
+        replace(area, area_id=f"{area.area_id}-27") for area in force().only(Kind.NEIGHBOURHOOD).areas()
+    )
+    found = account(replace(facts, later=((at, renamed),)), Policies(), until=max(ends))
+    lost = {
+        (duty.duty_id, area): (duty.end or 0) - max(duty.start, at)
+        for duty in facts.duties
+        for area in duty.patch
+        if (duty.end or 0) > at
+    }
+    rows = told(found, "patch_not_in_force")
+    assert {(row.id, row.detail): row.us for row in rows} == lost
+    assert not told(found, "unknown_patch")
+    assert bool(lost) == any(
+        "is not among the boundaries in force" in line for line in warnings(found.quality)
+    )
+    assert not told(shift.account(), "patch_not_in_force")
+
+
+@many(20)
 @given(clean_shifts(), st.sampled_from(["E5001784", "Westmere", "E99999999"]), st.booleans())
 def test_patches_that_no_boundary_knows_give_no_figure(shift: Shift, patch: str, spare: bool) -> None:
     """There is no figure exactly where not one duty has a patch in the boundaries, and the reason is said."""
@@ -576,6 +603,16 @@ def test_states_of_an_officer_without_a_duty_are_named(shift: Shift, officer: st
     [row] = told(found, "state_without_duty")
     assert (row.id, row.count, row.detail) == (officer, 1, "1001" if officer == "01001" else "")
     assert any(f"officer {officer!r}, who has no duty" in line for line in warnings(found.quality))
+
+
+@many(20)
+@given(clean_shifts(), st.data())
+def test_a_device_of_a_duty_yet_to_begin_is_no_stranger(shift: Shift, data: st.DataObject) -> None:
+    """Counted up to any time, no device is said to be in no duty that a duty of another time names."""
+    facts = shift.facts()
+    until = data.draw(st.integers(0, max(duty.end or duty.start for duty in facts.duties)))
+    found = account(facts, Policies(), until=until)
+    assert not told(found, "not_booked")
 
 
 @many(20)

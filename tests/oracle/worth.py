@@ -28,12 +28,13 @@ SECOND = 1_000_000
 HOUR = 3600 * SECOND
 EARTH_M = 6_371_008.8
 ORDER = (
-    *("unknown_patch", "swapped_coordinates", "latitude_sign", "both_signs", "swapped_and_sign", "near_id"),
+    *("unknown_patch", "patch_not_in_force"),
+    *("swapped_coordinates", "latitude_sign", "both_signs", "swapped_and_sign", "near_id"),
     *("none_usable", "never_heard", "clock_offset", "rejected", "too_long_duty", "open_duty"),
     *("overlapping_duties", "no_device"),
 )
 MISPLACED = ("swapped_coordinates", "latitude_sign", "both_signs", "swapped_and_sign")
-HONEST = ("not_a_fix", "error_too_large")
+HONEST = ("not_a_fix", "error_too_large", "zero_position")
 REASONS = (
     *("not_json", "missing_field", "bad_value", "not_a_fix", "out_of_range", "zero_position"),
     *("error_too_large", "in_future", "too_old"),
@@ -156,7 +157,11 @@ class Looked:
 
 
 def findings(
-    seen: Looked, versions: Sequence[Version], grounds: set[str], officers: list[Duty]
+    seen: Looked,
+    versions: Sequence[Version],
+    grounds: set[str],
+    history: Sequence[tuple[int, set[str]]],
+    officers: list[Duty],
 ) -> list[FactFinding]:
     """All findings, in the order in which they are told."""
     until = seen.until
@@ -197,6 +202,16 @@ def findings(
             silent = [row.id for row in rows if row.finding == "never_heard" and row.scope == "device"]
             if not set(devices) <= set(silent):
                 tell("never_heard", "duty", duty.duty_id, day, len(devices), lasting, ";".join(devices))
+        for area in sorted(grounds & set(duty.patch)):
+            # From the first boundaries on: in which parts of the duty is it in the newest that began?
+            edges = sorted({duty.start, min(_end(duty, until), until), *(at for at, _ in history)})
+            gone = 0
+            for low, high in pairwise(edges):
+                begun = [ids for at, ids in history if at <= low]
+                if duty.start <= low < min(_end(duty, until), until) and any(begun):
+                    gone += (high - low) * (area not in begun[-1])
+            if gone:
+                tell("patch_not_in_force", "duty", duty.duty_id, day, 1, gone, area)
         if duty.end is None and lasting > 16 * HOUR:
             tell("open_duty", "duty", duty.duty_id, day, 1, lasting, duty.officer_id)
         if duty.end is not None and lasting > 24 * HOUR:
@@ -300,6 +315,9 @@ def questionable(
         elif item.finding == "unknown_patch":
             if decided and item.id in duty.patch:
                 parts.append(whole)
+        elif item.finding == "patch_not_in_force":
+            if decided and item.id == duty.duty_id:
+                parts.append(whole)
         elif item.finding in ("too_long_duty", "open_duty"):
             if item.id == duty.duty_id:
                 parts.append(whole)
@@ -338,7 +356,12 @@ def facts_worth(
     touching = [
         duty for duty in tables.duties.values() if min(_end(duty, 2**62), until) > max(duty.start, period[0])
     ]
-    found = findings(seen, versions, grounds, touching)
+    published = sorted(
+        (item for item in tables.versions() if item.kind == "neighbourhood"),
+        key=lambda item: (item.opens, item.version),
+    )
+    history = [(item.opens, set(item.areas)) for item in published]
+    found = findings(seen, versions, grounds, history, touching)
     claimed = {
         name: _claimed_twice([duty for duty in touching if duty.officer_id == name], until)[0]
         for name in {duty.officer_id for duty in mine}

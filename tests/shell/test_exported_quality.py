@@ -18,7 +18,7 @@ from stream.core.calendar import rfc3339
 from stream.core.events import decode_positions
 from stream.core.facts import SECOND
 from stream.core.heard_frames import HeardFrame, HeardSpan
-from stream.core.policy import Policies, limits
+from stream.core.policy import BEGINNING, DEFAULT_STATES, Policies, Policy, State, limits
 from stream.core.quality.findings import INPUT, findings
 from stream.core.quality.heard import heard, heard_rows
 from stream.files.account import account
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from tests.shifts import Event, Shift
 
 LIMITS = limits(Policies())
+NAMING = Policies((BEGINNING,), (Policy(states=dict(DEFAULT_STATES) | {42: State("training", "visible")}),))
 HOUR = 3600
 
 
@@ -120,11 +121,20 @@ def told(rows: list[QualityFinding]) -> list[QualityFinding]:
 
 
 @many(25)
-@given(shift=clean_shifts(), random=st.randoms(use_true_random=False))
+@given(
+    shift=clean_shifts(),
+    random=st.randoms(use_true_random=False),
+    policies=st.sampled_from([Policies(), NAMING]),
+)
 def test_findings_about_stored_facts_are_those_of_files(
-    connection: Connection, shift: Shift, random: random.Random
+    connection: Connection, shift: Shift, random: random.Random, policies: Policies
 ) -> None:
-    """Whatever order, batches, repeats and faults reports come with, stored or in files the same is found."""
+    """Whatever order, batches, repeats and faults reports come with, stored or in files the same is found.
+
+    So is a state of the force's own, which only the policy in force can name.
+    """
+    duty = shift.duties[0]
+    shift.states.append({"officer_id": duty["officer_id"], "time": duty["start"], "state": 42})
     lines, received = sent(shift, random)
     decoded = decode_positions(lines, np.array(received, np.int64), limits=LIMITS)
     facts = replace(
@@ -132,10 +142,11 @@ def test_findings_about_stored_facts_are_those_of_files(
     )
     store(connection, facts, lines, received, random)
     until = shift.start + 30 * HOUR * SECOND
-    found = derived(connection, Policies())
+    found = derived(connection, policies)
     assert found.worth is not None
-    stored = findings(examined(found, found.worth, until)).rows()
-    assert told(stored) == told(account(facts, Policies(), until=until).quality.rows())
+    stored = findings(examined(found, found.worth, until, policies)).rows()
+    assert told(stored) == told(account(facts, policies, until=until).quality.rows())
+    assert any(row.finding == "unknown_state" for row in stored) == (policies is not NAMING)
 
 
 def test_facts_from_before_anything_was_counted_have_no_repeats(connection: Connection) -> None:
@@ -146,7 +157,7 @@ def test_facts_from_before_anything_was_counted_have_no_repeats(connection: Conn
     Ledger(connection).positions(decode_positions([line, line], None, limits=LIMITS).fixes)
     found = derived(connection, Policies())
     assert found.worth is not None
-    rows = findings(examined(found, found.worth, 2**50)).rows()
+    rows = findings(examined(found, found.worth, 2**50, Policies())).rows()
     assert [(row.finding, row.count) for row in rows] == [("positions", 1), ("not_booked", 1)]
 
 

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from geo.areas import Kind
+from geo.matching.history import FOREVER
 from stream.core.calendar import day_numbers, day_of_number, day_start, rfc3339
 from stream.core.columns import changes
 from stream.core.events import REASONS
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from geo.areas import AreaSet
     from stream.core.facts import Duty, StateReport
     from stream.core.quality.doubts import NamedDoubt
     from stream.core.quality.heard import Heard
@@ -73,6 +76,7 @@ FINDINGS: Final = (
     "state_without_duty",
     "state_outside_duty",
     "unknown_patch",
+    "patch_not_in_force",
 )
 """Every finding; the first ones are plain counts."""
 
@@ -214,6 +218,7 @@ class Examined:
         doubted: devices that contradict themselves (``device_doubts``), in the numbering of ``device_ids``.
         doubts: the doubtful time of the duties (rule 21).
         policies: those by which states count.
+        grounds: by ``area_id`` when each neighbourhood is in force (``grounds``); empty: not looked at.
     """
 
     duties: Sequence[Duty]
@@ -230,6 +235,21 @@ class Examined:
     doubted: DeviceDoubts = field(default_factory=lambda: of_kind(0, *(np.empty(0, np.int64),) * 3))
     doubts: Sequence[NamedDoubt] = ()
     policies: Policies = field(default_factory=Policies)
+    grounds: Mapping[str, Sequence[tuple[int, int]]] = field(default_factory=dict)
+
+
+def grounds(versions: Sequence[tuple[int, AreaSet]]) -> dict[str, list[tuple[int, int]]]:
+    """When each neighbourhood is in force, by ``area_id``: disjoint, in order, half open.
+
+    Args:
+        versions: the boundaries by the time from which they are in force, microseconds, in order.
+    """
+    found: dict[str, list[tuple[int, int]]] = {}
+    ends = [*(start for start, _ in versions[1:]), FOREVER]
+    for (start, areas), end in zip(versions, ends, strict=False):
+        for area in areas.only(Kind.NEIGHBOURHOOD).area_id:
+            found.setdefault(area, []).append((start, end))
+    return {area: merged(spans) for area, spans in found.items()}
 
 
 def findings(facts: Examined) -> QualityFindings:
@@ -248,6 +268,7 @@ def findings(facts: Examined) -> QualityFindings:
     _duties(made, facts)
     _officers(made, facts)
     _patches(made, facts)
+    _not_in_force(made, facts)
     return made.done()
 
 
@@ -581,7 +602,9 @@ def _unmatched_devices(made: _Collected, facts: Examined) -> None:
         if not duty.cancelled and duty.start < facts.until:
             for name in dict.fromkeys(item.device_id for item in duty.devices):
                 booked.setdefault(name, []).append(duty)
-    strangers, everyone = Lookup(located.keys() - booked.keys()), Lookup(located)
+    # A device of a duty that has not begun is no stranger.
+    named = {item.device_id for duty in facts.duties if not duty.cancelled for item in duty.devices}
+    strangers, everyone = Lookup(located.keys() - named), Lookup(located)
     reported = set(heard.device_ids)
     for name, duties in sorted(booked.items()):
         first = int(day_numbers(np.array([min(duty.start for duty in duties)], np.int64))[0])
@@ -605,7 +628,7 @@ def _unmatched_devices(made: _Collected, facts: Examined) -> None:
             )
     began = dict(zip(days.device[::-1].tolist(), days.day[::-1].tolist(), strict=True))
     code_of = {name: code for code, name in enumerate(facts.device_ids)}
-    for name in sorted(located.keys() - booked.keys()):
+    for name in sorted(located.keys() - named):
         made.add(DEVICE, name, began[code_of[name]], "not_booked", located[name])
 
 
@@ -764,3 +787,24 @@ def _patches(made: _Collected, facts: Examined) -> None:
         made.add(PATCH, area, day, "unknown_patch", len(duties), lasting, listed(near))
         for officer, count in sorted(Counter(duty.officer_id for duty in duties).items()):
             made.add(OFFICER, officer, day, "unknown_patch", count, detail=area)
+
+
+def _not_in_force(made: _Collected, facts: Examined) -> None:
+    """By duty and patch: the time in which another version of the boundaries was in force, without it.
+
+    Time before the first boundaries is unknown and no patch's fault; a patch of no version is told apart.
+    """
+    begun = min((spans[0][0] for spans in facts.grounds.values()), default=0)
+    for duty in facts.duties:
+        low = max(duty.start, begun)
+        high = facts.until if duty.end is None else min(duty.end, facts.until)
+        for area in () if duty.cancelled or low >= high else duty.patch:
+            if area not in facts.neighbourhoods:
+                continue
+            there = sum(
+                max(min(high, end) - max(low, start), 0) for start, end in facts.grounds.get(area, ())
+            )
+            if facts.grounds and there < high - low:
+                day = int(day_numbers(np.array([duty.start], np.int64))[0])
+                lasting = high - low - there
+                made.add(DUTY, duty.duty_id, day, "patch_not_in_force", 1, lasting, area)

@@ -21,8 +21,11 @@ REJECTED_PART: Final = 0.1
 """More than so much of a device's reports of a day rejected is no small part any more."""
 LEAST_REJECTED: Final = 10
 """Fewer rejected reports of a device on a day are told in the counts alone."""
-HONEST: Final = (Reason.NOT_A_FIX, Reason.ERROR_TOO_LARGE)
-"""Rejected because the tracker itself says that it does not know where it is, as indoors: no fault of it."""
+HONEST: Final = (Reason.NOT_A_FIX, Reason.ERROR_TOO_LARGE, Reason.ZERO_POSITION)
+"""Rejected because the tracker itself says that it does not know where it is, as indoors: no fault of it.
+
+Coordinates of 0, 0 are how many trackers say so.
+"""
 
 
 @dataclass(frozen=True, slots=True)

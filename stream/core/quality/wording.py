@@ -9,7 +9,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 from stream.core.facts import SECOND
-from stream.core.quality.findings import DEVICE, DUTY, OFFICER, PATCH, concerning
+from stream.core.quality.findings import DEVICE, DUTY, OFFICER, PATCH, concerning, listed
 from stream.core.quality.ids import difference
 from stream.core.quality.tracks import FAR_M, Mistake
 
@@ -291,6 +291,18 @@ def _patches(found: QualityFindings) -> Said:
     return told, "Time there cannot be on patch: correct the bookings, or give the boundaries that they mean."
 
 
+def _not_in_force(found: QualityFindings) -> Said:
+    by_patch: dict[str, list[QualityFinding]] = {}
+    for row in found.rows("patch_not_in_force"):
+        by_patch.setdefault(row.detail, []).append(row)
+    told = [
+        f"the neighbourhood {name}, the patch of {_duties(listed([row.id for row in rows]))}, is not among "
+        f"the boundaries in force in {_hours(sum(row.us or 0 for row in rows))} of their time"
+        for name, rows in sorted(by_patch.items(), key=lambda item: (-len(item[1]), item[0]))
+    ]
+    return told, "Nobody can be on it then: correct the bookings, or from when the boundaries are in force."
+
+
 def _long(found: QualityFindings) -> Said:
     told = [
         f"duty {row.id!r} of officer {row.detail} "
@@ -362,6 +374,7 @@ def _not_booked(found: QualityFindings) -> Said:
 
 _KINDS: Final[tuple[tuple[str, Callable[[QualityFindings], Said]], ...]] = (
     ("unknown patches", _patches),
+    ("patches not in force", _not_in_force),
     ("misplaced coordinates", _misplaced),
     ("ids that are nearly the same", _near),
     ("devices of which nothing can be used", _none_usable),

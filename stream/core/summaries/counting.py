@@ -29,6 +29,7 @@ from stream.core.explaining.wording import officer_names, words
 from stream.core.facts import SECOND
 from stream.core.policy import BEGINNING, canonical, settings_of
 from stream.core.quality.doubts import Doubts, named
+from stream.core.quality.findings import grounds
 from stream.core.quality.tracks import Extent
 from stream.core.shares import (
     NEIGHBOURHOOD,
@@ -285,6 +286,7 @@ def _examiner(
             for kind, area_id, name in zip(areas.kind, areas.area_id, areas.name, strict=True)
             if kind is Kind.NEIGHBOURHOOD
         },
+        grounds=grounds(record.versions),
         duties=[record.duties[number] for number in own],
         booked=record.booked,
     )

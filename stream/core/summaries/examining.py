@@ -41,6 +41,7 @@ MISPLACED: Final = tuple(str(mistake) for mistake in Mistake if mistake is not M
 """The first and last positions alone do not tell a lost sign of the longitude from a journey."""
 TOLD: Final = (
     "unknown_patch",
+    "patch_not_in_force",
     *MISPLACED,
     "near_id",
     "none_usable",
@@ -90,6 +91,7 @@ class Examiner:
         policies: the rules' settings.
         extent: the box around the areas in force in the period; None: there are none.
         neighbourhoods: names of those in force in the period by id; empty: no patch is called unknown.
+        grounds: when each neighbourhood is in force (``stream.core.quality.findings.grounds``).
         duties: all those that may be asked about, with their devices.
         booked: all duties of the officers concerned in the period, at least.
     """
@@ -103,6 +105,7 @@ class Examiner:
         *,
         extent: Extent | None,
         neighbourhoods: Mapping[str, str],
+        grounds: Mapping[str, Sequence[tuple[int, int]]],
         duties: Sequence[Duty],
         booked: Iterable[Duty],
     ) -> None:
@@ -111,6 +114,7 @@ class Examiner:
         self._policies = policies
         self._extent = extent
         self._neighbourhoods = neighbourhoods
+        self._grounds = grounds
         self._strangers = Lookup(facts.strangers)
         positions = facts.positions
         self._code = {name: code for code, name in enumerate(positions.device_ids)}
@@ -174,6 +178,7 @@ class Examiner:
                 self._neighbourhoods or {area: area for duty in every for area in duty.patch},
                 {},
                 self._until,
+                grounds=self._grounds,
             )
         ).only(*EXAMINED)
         # Not told: duties without their devices, and the coordinates of positions outside of booked time.

@@ -61,9 +61,9 @@ def touched(
 
     Time that is unknown already is not in it, nor are breaks. Of a wrong clock, of misplaced positions and of
     many rejected reports it is the time that the device decided on that day; of a radio that was never heard,
-    what another device decided in the duties that name it; of an unknown patch, what a position decided in
-    its duties; of a duty that is too long or was left open, and of the time that several duties of an officer
-    claim, all of it.
+    what another device decided in the duties that name it; of a patch that is unknown or was not in force,
+    what a position decided in its duties; of a duty that is too long or was left open, and of the time that
+    several duties of an officer claim, all of it.
 
     Args:
         found: findings; those that are not serious touch nothing.
@@ -96,6 +96,8 @@ def touched(
             parts.append((seen & within(named), -FOREVER, FOREVER))
         elif item.finding == "unknown_patch":
             parts.append((seen & within(item.id in duty.patch for duty in duties), -FOREVER, FOREVER))
+        elif item.finding == "patch_not_in_force":
+            parts.append((seen & within(duty.duty_id == item.id for duty in duties), -FOREVER, FOREVER))
         elif item.finding in ("too_long_duty", "open_duty"):
             parts.append((counted & within(duty.duty_id == item.id for duty in duties), -FOREVER, FOREVER))
         elif item.finding == "overlapping_duties":
@@ -231,6 +233,10 @@ CAUSES: Final = (
     (
         ("unknown_patch",),
         ("duty with a patch that no boundary has", "duties with a patch that no boundary has"),
+    ),
+    (
+        ("patch_not_in_force",),
+        ("duty with a patch that was not in force", "duties with a patch that was not in force"),
     ),
     (MISPLACED, ("{} with misplaced positions", "{}s with misplaced positions")),
     (("never_heard", "none_usable"), ("{} never heard", "{}s never heard")),

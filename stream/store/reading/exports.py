@@ -15,7 +15,8 @@ from geo.areas import Kind
 from geo.matching.history import UNKNOWN
 from stream.core.facts import Fixes
 from stream.core.quality.devices import DeviceDoubts, device_doubts
-from stream.core.quality.findings import Examined
+from stream.core.quality.doubts import named
+from stream.core.quality.findings import Examined, grounds
 from stream.core.quality.heard import NO_DAY, TAKEN
 from stream.core.quality.tracks import Extent, Tracked, held, renumbered, tracked
 from stream.core.quality.unmatched import why
@@ -161,13 +162,14 @@ def _with_repeats(days: DeviceDays, heard: Heard, device_ids: Sequence[str]) -> 
     return replace(days, repeats=np.maximum(np.array(found, np.int64) - days.fixes, 0))
 
 
-def examined(found: Derived, worth: Worth, until: int) -> Examined:
+def examined(found: Derived, worth: Worth, until: int, policies: Policies) -> Examined:
     """The stored facts as they are examined: as files are, but for rows that name no device.
 
     Args:
         found: what the database holds.
         worth: and what it is worth.
         until: everything is counted up to here, microseconds.
+        policies: those in force.
     """
     return Examined(
         found.duties,
@@ -187,6 +189,9 @@ def examined(found: Derived, worth: Worth, until: int) -> Examined:
         {},
         until,
         worth.doubted,
+        named(found.doubts.up_to(until), found.duties, found.device_ids),
+        policies,
+        grounds(found.versions),
     )
 
 
