@@ -396,6 +396,17 @@ def test_a_duty_that_has_just_begun_is_not_asked_about() -> None:
     assert len(examiner.found([longer]))
 
 
+def test_a_radio_that_spoke_in_the_rest_of_its_duty_was_heard() -> None:
+    """A night shift silent until midnight of Sunday and heard in the new week was not "never heard"."""
+    _, booked = one_day()
+    late = replace(booked, start=WEEK.end - 2 * HOUR, end=WEEK.end + 6 * HOUR)
+    [radio] = late.devices
+    for duty_id, lines in (("D1", 0), ("D2", 2)):  # that of another duty says nothing
+        facts = replace(HeardFacts.none(), outside=frozenset({(duty_id, radio.device_id)}))
+        _, examiner = examined(facts, duty=late)
+        assert len(examiner.found([late]).only("never_heard")) == lines
+
+
 @pytest.mark.parametrize(("rejected", "told"), [(9, False), (10, False), (12, True), (40, True)])
 def test_more_than_a_small_part_rejected_is_told(rejected: int, told: bool) -> None:
     """Of a hundred reports more than ten, and never fewer than ten; who says "no fix" tells nothing wrong."""

@@ -109,7 +109,15 @@ class Looked:
                 found = [spot for span in _joined(cut) for spot in self._ends(name, span)]
                 if found:
                     self.seen[duty.duty_id, name] = found
-        self.heard = {name for _, name in self.seen}
+        self.outside = {
+            (duty.duty_id, item.device_id)
+            for duty in self.asked
+            for item in duty.devices
+            for low, high in [allocated(duty, item, self.until + 24 * HOUR)]
+            if self._ends(item.device_id, (low, min(high, period[0])))
+            or self._ends(item.device_id, (max(low, self.until), min(high, self.until + 24 * HOUR)))
+        }
+        self.heard = {name for _, name in self.seen} | {name for _, name in self.outside}
         self.heard |= {name for name in self.names if self._ends(name, self.period)}
 
     def _ends(self, name: str, span: Span) -> list[Position]:
@@ -198,7 +206,7 @@ def findings(
         devices = sorted({item.device_id for item in duty.devices})
         if not devices:
             tell("no_device", "duty", duty.duty_id, day, 1, lasting, "")
-        elif not any((duty.duty_id, name) in seen.seen for name in devices):
+        elif not any((duty.duty_id, name) in {*seen.seen, *seen.outside} for name in devices):
             silent = [row.id for row in rows if row.finding == "never_heard" and row.scope == "device"]
             if not set(devices) <= set(silent):
                 tell("never_heard", "duty", duty.duty_id, day, len(devices), lasting, ";".join(devices))

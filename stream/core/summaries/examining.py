@@ -69,11 +69,14 @@ class HeardFacts:
             duty of the period names, the first and the last of the whole period.
         strangers: the devices that no duty of the period names.
         heard: reports of booked devices on the period's days, and their delays; empty where nobody counted.
+        outside: ids of duties and devices of theirs that were heard in the duty before the period, or up to a
+            day after it: what was silent at the period's edge alone was not "never heard".
     """
 
     positions: Fixes
     strangers: frozenset[str]
     heard: Heard
+    outside: frozenset[tuple[str, str]] = frozenset()
 
     @classmethod
     def none(cls) -> HeardFacts:
@@ -181,6 +184,7 @@ class Examiner:
                 grounds=self._grounds,
             )
         ).only(*EXAMINED)
+        found = self._never_heard(found, own)
         # Not told: duties without their devices, and the coordinates of positions outside of booked time.
         foreign = {duty.duty_id for duty in others}
         odd = np.array([text in foreign for text in found.texts], np.bool_)
@@ -192,6 +196,24 @@ class Examiner:
             away = np.unique(fixes.device[~self._extent.is_near(fixes.lon, fixes.lat)])
             outside = {fixes.device_ids[number] for number in away.tolist()}
         return found.take(keep & (seen[found.id] | ~misplaced)), outside
+
+    def _never_heard(self, found: QualityFindings, duty_ids: set[str]) -> QualityFindings:
+        """The findings without duties and devices that were heard outside of the period."""
+        spoke = [(duty_id, name) for duty_id, name in self._facts.outside if duty_id in duty_ids]
+        if not spoke:
+            return found
+        names = {DUTY: {duty_id for duty_id, _ in spoke}, DEVICE: {name for _, name in spoke}}
+        return found.take(
+            np.array(
+                [
+                    finding != FINDINGS.index("never_heard") or found.texts[name] not in names[SCOPES[scope]]
+                    for finding, scope, name in zip(
+                        found.finding.tolist(), found.scope.tolist(), found.id.tolist(), strict=True
+                    )
+                ],
+                np.bool_,
+            )
+        )
 
     def heard(self, duties: Sequence[Duty]) -> Heard:
         """The reports of the devices of some duties on the period's days."""

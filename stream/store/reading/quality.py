@@ -41,6 +41,9 @@ LATELY_S: Final = 86_400
 NOW_S: Final = 3600
 """A device that no duty names is told for so long after its last position."""
 
+BEYOND: Final = 86_400 * SECOND
+"""So long after a period its last duties may still be heard, microseconds."""
+
 LIVE: Final = (
     *(str(mistake) for mistake in Mistake if mistake is not Mistake.LON_SIGN),
     "rejected",
@@ -186,7 +189,30 @@ def heard_in(connection: Connection, duties: Sequence[Duty], start: int, until: 
     found += _first_and_last(connection, [(name, start, until) for name in silent])
     first, last = day_numbers(np.array([start, max(start, until - 1)], np.int64)).tolist()
     reports = heard_between(connection, first, last, booked_ids) if stretches else Heard.joined([])
-    return HeardFacts(_fixes(found), frozenset(strangers), reports)
+    beyond = [
+        (duties[number].duty_id, booked_ids[device], first, last)
+        for number, device, begins, ends in zip(
+            *(each.tolist() for each in (booked.duty, booked.device, booked.start, booked.end)), strict=True
+        )
+        for first, last in ((begins, min(ends, start)), (max(begins, until), min(ends, until + BEYOND)))
+        if first < last
+    ]
+    return HeardFacts(_fixes(found), frozenset(strangers), reports, _spoke(connection, beyond))
+
+
+def _spoke(connection: Connection, asked: Sequence[tuple[str, str, int, int]]) -> frozenset[tuple[str, str]]:
+    """The duties and devices, of rows with a stretch ``[from, to)`` each, of which it has any fix."""
+    if not asked:
+        return frozenset()
+    names, low, high = ([row[at] for row in asked] for at in (1, 2, 3))
+    rows = fetch(
+        connection,
+        "select number from unnest(%s::text[], %s::int8[], %s::int8[]) with ordinality "
+        "as w (device_id, low, high, number) join device using (device_id) where exists (select from fix f "
+        "where f.device = device.device and time >= from_us(low) and time < from_us(high))",
+        [names, low, high],
+    )
+    return frozenset(asked[number - 1][:2] for (number,) in rows)
 
 
 def _unbooked(connection: Connection, start: int, until: int) -> list[str]:
