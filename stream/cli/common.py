@@ -155,6 +155,20 @@ def write_tables(
         click.echo(f"{folder / name}.csv: {table.num_rows:,} rows", err=err)
 
 
+def spare(inputs: Iterable[Path | None], names: Iterable[str], folder: Path) -> None:
+    """Refuses a folder in which a file that is written would take the place of one that is read.
+
+    Raises:
+        click.UsageError: there is one.
+    """
+    written = {(folder / f"{name}.csv").resolve() for name in names}
+    for path in inputs:
+        if path is not None and path.resolve() in written:
+            raise click.UsageError(
+                f"--out {folder} would write over {path}, which is read: name another folder"
+            )
+
+
 def without_figures(tables: dict[str, pa.Table], folder: Path) -> dict[str, pa.Table]:
     """The tables that may be written where nothing matches; an earlier run's others are taken away."""
     from stream.files.account import WITHOUT_FIGURES

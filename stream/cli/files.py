@@ -16,6 +16,7 @@ from stream.cli.common import (
     policy_option,
     print_json,
     say_unmatched,
+    spare,
     states_option,
     without_figures,
     write_tables,
@@ -98,6 +99,7 @@ def account(
     facts = read(areas_, positions, duties, states, policies)
     found = count(facts, policies, by=by, until=moment_option(until), jobs=jobs or os.cpu_count() or 1)
     tables = found.tables(policies)
+    spare((*positions, duties, states, policy), tables, out)
     nothing = found.unmatched()
     if nothing:
         tables = without_figures(tables, out)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given
 
@@ -250,3 +251,14 @@ def test_no_facts_make_files_with_a_head_and_no_rows(tmp_path: Path, name: str) 
     write(found.tables(POLICIES), tmp_path)
     with (tmp_path / f"{name}.csv").open(newline="", encoding="utf-8") as file:
         assert list(csv.reader(file)) == [HEADERS[name]]
+
+
+def test_files_are_written_all_or_none(tmp_path: Path) -> None:
+    """Where one file cannot be written to its end, the folder is as it was, with the files of before."""
+    write({"one": pa.table({"a": ["1"]}), "two": pa.table({"a": ["1"]})}, tmp_path)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    (tmp_path / ".two.csv.part").symlink_to("/dev/full")
+    with pytest.raises(OSError, match="no file was changed") as caught:
+        write({"one": pa.table({"a": ["2"]}), "two": pa.table({"a": ["2"] * 9})}, tmp_path)
+    assert caught.value.filename == str(tmp_path / "two.csv")
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before

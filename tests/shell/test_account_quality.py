@@ -315,3 +315,23 @@ def test_json_says_the_same(tmp_path: Path) -> None:
     assert "no device that a duty names was heard" in said["unmatched"][0]
     assert said["force"] == []
     assert "no figure and no verdict" in done.stderr
+
+
+def test_no_file_that_is_read_is_written_over(tmp_path: Path) -> None:
+    """An account whose folder has its own bookings under the name of one of its files is refused whole."""
+    made = shift(("R1", "R1"))
+    made.write(tmp_path)
+    bookings = tmp_path / "teams.csv"
+    bookings.write_text("duty_id,officer_id,start\nD1,1001,2026-11-23T08:00:00Z\n")
+    content = bookings.read_bytes()
+    words = ["--areas", str(tmp_path / "areas.geojson"), "--positions", str(tmp_path / "positions.jsonl")]
+    link = tmp_path / "sent.csv"
+    link.symlink_to(bookings)
+    for duties in (bookings, link):
+        done = CliRunner().invoke(
+            patrol, ["account", *words, "--duties", str(duties), "--out", str(tmp_path)]
+        )
+        assert done.exit_code == 2, done.output
+        assert "which is read: name another folder" in done.output
+    assert bookings.read_bytes() == content
+    assert not (tmp_path / "shares.csv").exists()

@@ -19,13 +19,31 @@ if TYPE_CHECKING:
 
 
 def write(tables: dict[str, pa.Table], folder: Path) -> None:
-    """Writes each table as ``NAME.csv`` into a folder, made where it is missing."""
+    """Writes each table as ``NAME.csv`` into a folder, made where it is missing.
+
+    A disk that is full leaves the folder as it was: half a file, or files of two accounts, would be believed.
+
+    Raises:
+        OSError: the folder cannot be made, or not all of the files be written.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    for name, table in tables.items():
-        with (folder / f"{name}.csv").open("wb") as file:
-            file.write(f"{','.join(table.column_names)}\n".encode())
-            for batch in table.to_batches(max_chunksize=LINES):
-                file.write("".join(f"{line}\n" for line in _lines(batch)).encode())
+    parts = {folder / f".{name}.csv.part": (folder / f"{name}.csv", table) for name, table in tables.items()}
+    try:
+        for part, (path, table) in parts.items():
+            try:
+                with part.open("wb") as file:
+                    file.write(f"{','.join(table.column_names)}\n".encode())
+                    for batch in table.to_batches(max_chunksize=LINES):
+                        file.write("".join(f"{line}\n" for line in _lines(batch)).encode())
+            except OSError as failure:
+                raise OSError(
+                    failure.errno, f"{failure.strerror}; no file was changed", str(path)
+                ) from failure
+        for part, (path, _) in parts.items():
+            part.replace(path)
+    finally:
+        for part in parts:
+            part.unlink(missing_ok=True)
 
 
 LINES = 100_000
