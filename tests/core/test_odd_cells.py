@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stream.files.doctor.clocks import form_of
 from stream.files.doctor.coordinates import metres_of, number_of, point_of
 from stream.files.doctor.diagnosis import parse_any_mapping
 from stream.files.doctor.position_guess import guess_positions
@@ -135,3 +136,9 @@ def test_half_a_point_is_none(text: str) -> None:
     assert point_of(text) is None
     kind, *where = point_of("POINT Z (-1.1398 52.6369 81)") or ("",)
     assert (kind, where[:2]) == ("wkt", [-1.1398, 52.6369])
+
+
+@given(st.integers(3, 7), st.integers(0, 59), st.integers(0, 59))
+def test_a_time_of_day_in_digits_is_no_day_of_a_spreadsheet(hour: int, minute: int, second: int) -> None:
+    """070000 alone is neither a day of 2091 nor any other time: its day is missing."""
+    assert form_of([f"{hour:02d}{minute:02d}{second:02d}"]) == ""

@@ -81,6 +81,8 @@ def form_of(cells: Sequence[Cell]) -> str:
         return number_form(joined)
     found = _split(joined)
     if found is None and _NUMBER.fullmatch(joined):
+        if re.match(r"0\d", joined):  # 070000 is a time of day as receivers write it, no day's number
+            return ""
         return "" if (number := float_of(joined)) is None else number_form(number)
     if found is None:
         return ""
