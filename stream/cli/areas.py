@@ -38,11 +38,12 @@ from stream.files.recorded import record_json
 from stream.settings import load as load_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
     from pathlib import Path
 
+    from stream.core.policy import Policies
     from stream.store.publications import Publication
-    from stream.store.records import Restated, Times, VersionRecord
+    from stream.store.records import VersionRecord
 
 SHOWN = 40
 """How many figures a table of a restatement shows; ``--json`` has all."""
@@ -78,7 +79,9 @@ def load(
     --why.
     """
     from geo.boundaries.findings import Severity, findings_rows
+    from stream.cli.restated import outcome_json
     from stream.store.areas import versions
+    from stream.store.policies import in_force
     from stream.store.publications import publish
     from stream.store.records import in_force_at
 
@@ -112,10 +115,10 @@ def load(
                 now=wall(),
                 dry_run=dry_run,
             )
-        standing = versions(connection)
+        standing, policies = versions(connection), in_force(connection)
     took = time.monotonic() - began
     if as_json:
-        print_json({"published": not dry_run, **outcome_json(outcome), "findings": rows}, indent=1)
+        print_json({"published": not dry_run, **outcome_json(outcome, policies), "findings": rows}, indent=1)
         return
     findings_table(checked.findings)
     would = "would be " if dry_run else ""
@@ -126,7 +129,7 @@ def load(
         if (later := follower(standing, kind, valid_from)) is not None:
             until = local_minute(later.valid_from)
             click.echo(f"until {until} only: then version {later.version} takes over, published before")
-    tell(outcome, took, dry_run=dry_run)
+    tell(outcome, policies, took, dry_run=dry_run)
 
 
 @contextmanager
@@ -151,6 +154,8 @@ def rollback(kind: str | None, why: str | None, dry_run: bool, as_json: bool) ->
     The version stays readable (`patrol areas list --all`, `patrol areas export --version`). What was counted
     under it is counted again, and figures that change are put on record.
     """
+    from stream.cli.restated import outcome_json
+    from stream.store.policies import in_force
     from stream.store.publications import withdraw
 
     settings = load_settings()
@@ -164,15 +169,18 @@ def rollback(kind: str | None, why: str | None, dry_run: bool, as_json: bool) ->
             now=wall(),
             dry_run=dry_run,
         )
+        policies = in_force(connection)
     if as_json:
-        print_json({"withdrawn": not dry_run, **outcome_json(outcome)}, indent=1)
+        print_json({"withdrawn": not dry_run, **outcome_json(outcome, policies)}, indent=1)
         return
     click.echo(f"version {outcome.versions[0]} {'would be' if dry_run else 'is'} withdrawn")
-    tell(outcome, time.monotonic() - began, dry_run=dry_run)
+    tell(outcome, policies, time.monotonic() - began, dry_run=dry_run)
 
 
-def tell(outcome: Publication, took: float, *, dry_run: bool) -> None:
+def tell(outcome: Publication, policies: Policies, took: float, *, dry_run: bool) -> None:
     """What was counted again and which figures it changed, for people."""
+    from stream.cli import restated
+
     if outcome.devices:
         click.echo(
             f"counted {outcome.devices:,} devices again in {took:.1f} s: they had fixes after that time"
@@ -185,64 +193,14 @@ def tell(outcome: Publication, took: float, *, dry_run: bool) -> None:
         + ":"
     )
     print_table(
-        ("week", "whose", "on patch before", "after", "share before", "after"),
-        [restated_row(item) for item in outcome.restated[:SHOWN]],
+        restated.COLUMNS,
+        [restated.row(item, policies) for item in outcome.restated[:SHOWN]],
         right=(2, 3, 4, 5),
     )
     if len(outcome.restated) > SHOWN:
         click.echo(f"… and {len(outcome.restated) - SHOWN:,} more; --json has all of them")
     if dry_run:
         click.echo("nothing was changed: it was a dry run")
-
-
-def restated_row(item: Restated) -> tuple[str, ...]:
-    """One figure before and after, for a table."""
-    whose = item.scope if item.id == item.scope else f"{item.scope} {item.id}"
-    before, after = (figure(times) for times in (item.before, item.after))
-    return (item.week, whose, before[0], after[0], before[1], after[1])
-
-
-def figure(times: Times | None) -> tuple[str, str]:
-    """Hours on patch, and their share of duty less breaks (rule 13)."""
-    if times is None:
-        return "–", "–"
-    duty = sum(times[1:5])
-    known = duty > times[2]  # of unknown time alone there is no share (rule 15)
-    return f"{times[3] / 3.6e9:,.2f} h", f"{times[3] / duty:.1%}" if known else "–"
-
-
-def outcome_json(outcome: Publication) -> dict[str, object]:
-    """An outcome as JSON; times in seconds."""
-    from stream.core.calendar import rfc3339
-
-    return {
-        "versions": list(outcome.versions),
-        "counted_anew_from": rfc3339(outcome.since),
-        "devices": outcome.devices,
-        "restatement": outcome.restatement,
-        "restated": [restated_json(item) for item in outcome.restated],
-    }
-
-
-def restated_json(item: Restated) -> dict[str, object]:
-    """One figure before and after as JSON; times in seconds."""
-    names = (
-        *("break_s", "not_visible_s", "unknown_s", "on_patch_s", "off_patch_s", "priority_s"),
-        *("ambiguous_on_patch_s", "ambiguous_other_s"),
-    )
-
-    def times(row: Times | None) -> Mapping[str, float | None] | None:
-        if row is None:
-            return None
-        return {name: None if us is None else us / 1e6 for name, us in zip(names, row, strict=True)}
-
-    return {
-        "week": item.week,
-        "scope": item.scope,
-        "id": item.id,
-        "before": times(item.before),
-        "after": times(item.after),
-    }
 
 
 def digest(path: Path) -> str:
@@ -308,11 +266,13 @@ def record_row(item: VersionRecord, current: set[int]) -> tuple[str, ...]:
 @click.option("--json", "as_json", is_flag=True, help="As JSON, with each figure before and after.")
 def restatements(as_json: bool) -> None:
     """Lists how published areas, late facts and corrected duties changed figures already counted."""
+    from stream.cli.restated import as_json as restated_json
     from stream.core.calendar import rfc3339
+    from stream.store.policies import in_force
     from stream.store.records import restatements as read
 
     with database("patrol areas restatements") as connection:
-        found = read(connection)
+        found, policies = read(connection), in_force(connection)
     if as_json:
         rows = [
             {
@@ -323,7 +283,7 @@ def restatements(as_json: bool) -> None:
                 "recorded_at": rfc3339(item.recorded_at),
                 "recorded_by": item.recorded_by,
                 "why": item.why,
-                "restated": [restated_json(row) for row in item.restated],
+                "restated": [restated_json(row, policies) for row in item.restated],
             }
             for item in found
         ]

@@ -25,6 +25,7 @@ from stream.settings import load
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from stream.core.policy import Policies
     from stream.store.ledger import Chunk, Ledger
     from stream.store.policies import Outdated
     from stream.store.recompute import Recomputed, Recounted
@@ -53,7 +54,6 @@ def recompute(since: str, until: str, officer: str | None, jobs: int, why: str, 
     """
     from stream.store import policies
     from stream.store import recompute as work
-    from stream.store.doubts import judge_due
 
     settings = load()
     start, end = moment_option(since), moment_option(until)
@@ -68,6 +68,7 @@ def recompute(since: str, until: str, officer: str | None, jobs: int, why: str, 
             raise click.UsageError(str(error)) from error
         edition = policies.edition(connection)
         horizon = work.horizon(connection, wall())
+        work.begin(connection, parts, horizon)
         counted = work.Recounted()
         for done, item in enumerate(_counted(connection, settings.database, parts, horizon, jobs), 1):
             counted += item
@@ -84,12 +85,11 @@ def recompute(since: str, until: str, officer: str | None, jobs: int, why: str, 
             edition=edition,
             officer_id=officer,
         )
-        judge_due(connection)
-        older = policies.outdated(connection)
+        older, rules = policies.outdated(connection), policies.in_force(connection)
     if as_json:
-        print_json(_json(counted, parts, outcomes, older), indent=1)
+        print_json(_json(counted, parts, outcomes, rules, older), indent=1)
     else:
-        _tell(counted, parts, outcomes, older, time.monotonic() - began)
+        _tell(counted, parts, outcomes, rules, older, time.monotonic() - began)
 
 
 # ── the processes ─────────────────────────────────────────────────────────────────────────────────────────
@@ -158,11 +158,12 @@ def _tell(
     counted: Recounted,
     parts: Sequence[Chunk],
     outcomes: Sequence[Recomputed],
+    rules: Policies,
     older: Sequence[Outdated],
     seconds: float,
 ) -> None:
-    from stream.cli.areas import restated_row
     from stream.cli.policy import tell_outdated
+    from stream.cli.restated import row
 
     devices, duties = _looked_at(parts)
     click.echo(
@@ -175,10 +176,10 @@ def _tell(
         click.echo(
             f"restatement {outcome.restatement}: {len(outcome.restated):,} figures changed, "
             f"because of the {outcome.cause} "
-            "(on patch, and share of duty less breaks, before → after)"
+            "(on patch, and share of duty less breaks with its bounds, before → after)"
         )
         for item in outcome.restated[:SHOWN]:
-            week, whose, hours, hours_after, share, share_after = restated_row(item)
+            week, whose, hours, hours_after, share, share_after = row(item, rules)
             click.echo(f"  {week} {whose}: {hours}, {share} → {hours_after}, {share_after}")
         if len(outcome.restated) > SHOWN:
             click.echo(f"  and {len(outcome.restated) - SHOWN:,} more: --json lists them all")
@@ -186,10 +187,14 @@ def _tell(
 
 
 def _json(
-    counted: Recounted, parts: Sequence[Chunk], outcomes: Sequence[Recomputed], older: Sequence[Outdated]
+    counted: Recounted,
+    parts: Sequence[Chunk],
+    outcomes: Sequence[Recomputed],
+    rules: Policies,
+    older: Sequence[Outdated],
 ) -> dict[str, object]:
-    from stream.cli.areas import restated_json
     from stream.cli.policy import outdated_json
+    from stream.cli.restated import as_json
 
     devices, duties = _looked_at(parts)
     return {
@@ -197,12 +202,12 @@ def _json(
         "devices": devices,
         "duties": duties,
         "restatement": outcomes[-1].restatement if outcomes else None,
-        "restated": [restated_json(item) for outcome in outcomes for item in outcome.restated],
+        "restated": [as_json(item, rules) for outcome in outcomes for item in outcome.restated],
         "restatements": [
             {
                 "restatement": outcome.restatement,
                 "cause": outcome.cause,
-                "restated": [restated_json(item) for item in outcome.restated],
+                "restated": [as_json(item, rules) for item in outcome.restated],
             }
             for outcome in outcomes
         ],

@@ -14,7 +14,7 @@ from stream.core.explaining.explanation import exact
 from stream.core.facts import SECOND
 from stream.core.policy import NOT_VISIBLE
 from stream.reports import view
-from stream.reports.grid import COUNT, INSTANT, PART, SHARE, TIME, Cell, GridColumn, GridRow, Table
+from stream.reports.grid import COUNT, INSTANT, PART, SHARE, TEXT, TIME, Cell, GridColumn, GridRow, Table
 from stream.reports.view import LENGTHS, away_minutes, parts, reading, time_title
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         PriorityArea,
         Summary,
     )
+    from stream.reports.view import Reading
 
 Item = TypeVar("Item")
 Field: TypeAlias = "tuple[GridColumn, Callable[[Item], Cell]]"
@@ -440,20 +441,37 @@ def facts_tables(summary: Summary) -> tuple[Table, ...]:
     )
 
 
+def _bounds_words(found: Reading) -> str:
+    """``missed, 58.1% to 62.3%``; empty where there is no share."""
+    return f"{found.verdict}, {found.low_words} to {found.high_words}" if found.verdict else ""
+
+
 def changes_table(summary: Summary) -> Table:
-    """All restatements."""
+    """All restatements, with the bounds and the verdict before and after."""
+    target = summary.basis.target
 
     def figures(when: str, of: Callable[[FigureChange], Figures | None]) -> tuple[Field[FigureChange], ...]:
+        def column(
+            name: str, kind: str, cell: Callable[[Reading], Cell], *, read: bool
+        ) -> Field[FigureChange]:
+            return GridColumn(f"{name} {when}", kind, read=read), lambda change: cell(
+                reading(of(change), target)
+            )
+
+        def time(name: str, key: str, *, read: bool = True) -> Field[FigureChange]:
+            return (
+                GridColumn(f"{name} {when}", TIME, f"{name.removesuffix(' time')}, {when}", read=read),
+                lambda change: getattr(of(change), key, None),
+            )
+
         return (
-            (
-                GridColumn(f"on patch {when}", TIME, f"on patch, {when}"),
-                lambda change: getattr(of(change), "on_patch", None),
-            ),
-            (
-                GridColumn(f"duty time {when}", TIME, f"duty, {when}"),
-                lambda change: getattr(of(change), "duty", None),
-            ),
-            (GridColumn(f"share {when}", SHARE), lambda change: reading(of(change), 0.0).share),
+            time("on patch", "on_patch"),
+            time("duty time", "duty"),
+            column("share", SHARE, lambda found: found.share, read=True),
+            column("verdict", TEXT, _bounds_words, read=True),
+            column("at least", SHARE, lambda found: found.low, read=False),
+            column("at most", SHARE, lambda found: found.high, read=False),
+            time("doubtful time", "doubtful", read=False),
         )
 
     return _table(

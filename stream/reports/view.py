@@ -424,11 +424,12 @@ def restated(summary: Summary) -> str:
     before, after = reading(newest.before, target), reading(newest.after, target)
     return (
         f"{count} {moment_words(newest.recorded_at)} ({newest.cause}): "
-        f"before {_change_words(before)}, after {_change_words(after)}."
+        f"before {change_words(before)}, after {change_words(after)}."
     )
 
 
-def _change_words(found: Reading) -> str:
+def change_words(found: Reading) -> str:
+    """A restated figure: the share, its bounds and its verdict."""
     if found.share is None:
         return "no share"
     return f"{found.share_words} (between {found.low_words} and {found.high_words}, {found.verdict})"

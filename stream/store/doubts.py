@@ -26,7 +26,7 @@ from stream.store import bookings
 from stream.store.columns import literal
 from stream.store.policies import in_force
 from stream.store.reading.instant import Numbered, fetch, fixes_around, read_duties, us
-from stream.store.schema import Lock
+from stream.store.schema import Lock, lock
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -154,10 +154,33 @@ def judge_due(connection: Connection) -> int:
     judged, last = 0, -1
     with _one_at_a_time(connection):
         while due := _take(connection, last):
-            _judge(connection, due)
-            connection.execute("delete from doubt_due where duty = any(%s) and taken", [due])
+            with connection.transaction():
+                connection.execute("set transaction isolation level repeatable read")
+                _judge(connection, due)
+            _done(connection, due)
             judged, last = judged + len(due), due[-1]
     return judged
+
+
+def judge_within(connection: Connection) -> None:
+    """Judges all duties that are due, in the caller's transaction, which lets nobody count meanwhile.
+
+    Whoever publishes boundaries needs it (``stream.store.areas.hold``): what follows from them is known, and
+    on record, when they come into force.
+
+    Raises:
+        psycopg.Error: the database refused or went away.
+    """
+    lock(connection, Lock.DOUBTS)
+    last = -1
+    while due := _take(connection, last):
+        _judge(connection, due)
+        _done(connection, due)
+        last = due[-1]
+
+
+def _done(connection: Connection, due: Sequence[int]) -> None:
+    connection.execute("delete from doubt_due where duty = any(%s) and taken", [due])
 
 
 @contextlib.contextmanager
@@ -213,19 +236,17 @@ class _Evidence:
 
 
 def _judge(connection: Connection, due: Sequence[int]) -> None:
-    """Judges duties, and those that their devices' doubts reach into, as of one instant."""
-    with connection.transaction():
-        connection.execute("set transaction isolation level repeatable read")
-        policies = in_force(connection)
-        numbered = Numbered.of(connection)
-        found, beside = _evidence(connection, numbered, due, policies)
-        if not beside <= set(due):
-            found, _ = _evidence(connection, numbered, sorted(beside.union(due)), policies)
-        _write(
-            connection,
-            found,
-            doubts(found.duties, found.fixes, found.stays, found.slices, numbered.places, policies),
-        )
+    """Judges duties, and those that their devices' doubts reach into; the transaction sees one instant."""
+    policies = in_force(connection)
+    numbered = Numbered.of(connection)
+    found, beside = _evidence(connection, numbered, due, policies)
+    if not beside <= set(due):
+        found, _ = _evidence(connection, numbered, sorted(beside.union(due)), policies)
+    _write(
+        connection,
+        found,
+        doubts(found.duties, found.fixes, found.stays, found.slices, numbered.places, policies),
+    )
 
 
 Interval: TypeAlias = tuple[int, int]

@@ -19,14 +19,15 @@ from geo.areas import AreaSet, Kind
 from geo.matching.history import FOREVER
 from stream.core import calendar
 from stream.core.calendar import moment
-from stream.core.shares import Figures, gather, totals
+from stream.core.shares import DOUBT_TOTALS, Figures, gather, totals
 from stream.core.slices import Slices
 from stream.store import areas
 from stream.store.columns import copy_out
+from stream.store.doubts import judge_within
 from stream.store.ledger import Ledger
-from stream.store.reading.instant import first_duty, numbering, read_duties
+from stream.store.reading.instant import fetch, first_duty, numbering, read_duties
 from stream.store.reading.live import newest_event
-from stream.store.records import Restated, Times, times
+from stream.store.records import Restated, times
 from stream.store.registry import Registry
 
 if TYPE_CHECKING:
@@ -39,8 +40,8 @@ if TYPE_CHECKING:
 
 PUBLISHED, WITHDRAWN = "areas published", "areas withdrawn"
 
-WeekFigures = dict[tuple[str, str, str], Times]
-"""Figures by ``(week, scope, id)``."""
+WeekFigures = dict[tuple[str, str, str], Figures]
+"""Figures of whole weeks by ``(week, scope, id)``."""
 
 
 class PublicationError(ValueError):
@@ -170,10 +171,12 @@ def _carry_out(
     with connection.transaction() as transaction:
         areas.hold(connection, publishing=True)
         until = max(decision["now"], newest_event(connection))
+        judge_within(connection)  # what later facts brought is not this publication's
         before = week_figures(connection, since, until)
         last = _last_number(connection)
         versions = write()
         devices = Ledger(connection).recount(since)
+        judge_within(connection)
         after = week_figures(connection, since, until)
         restated = tuple(difference(before, after))
         if restated and not why and not dry_run:
@@ -226,16 +229,16 @@ def record(
     number = int(str(row[0])) if row else 0
     with connection.cursor() as cursor:
         cursor.executemany(
-            "insert into restated (restatement, scope, id, week, before, after) "
-            "values (%s, %s, %s, %s, %s, %s)",
+            "insert into restated (restatement, scope, id, week, has_share, before, after) "
+            "values (%s, %s, %s, %s, %s, %s, %s)",
             [
                 [
                     number,
                     item.scope,
                     item.id,
                     item.week,
-                    None if item.before is None else list(item.before),
-                    None if item.after is None else list(item.after),
+                    all(figures.has_share for figures in (item.before, item.after) if figures),
+                    *(None if figures is None else times(figures) for figures in (item.before, item.after)),
                 ]
                 for item in restated
             ],
@@ -244,15 +247,17 @@ def record(
 
 
 def difference(before: WeekFigures, after: WeekFigures) -> Iterator[Restated]:
-    """The figures that changed, by week, scope and id."""
+    """The figures that changed, if only in what is doubtful, by week, scope and id."""
     for week, scope, name in sorted(before.keys() | after.keys()):
         was, now = before.get((week, scope, name)), after.get((week, scope, name))
-        if was != now:
+        if (was and times(was)) != (now and times(now)):
             yield Restated(week, scope, name, was, now)
 
 
 def week_figures(connection: Connection, since: int, until: int) -> WeekFigures:
-    """The figures of every scope for each local week from the one that a time lies in (rules 15 and 19).
+    """The figures of every scope for each local week from the one that a time lies in (rules 15, 19, 21).
+
+    What is doubtful is as it was judged last (``stream.store.doubts``).
 
     Args:
         connection: to the database.
@@ -260,7 +265,7 @@ def week_figures(connection: Connection, since: int, until: int) -> WeekFigures:
         until: open duties and the last week are counted up to here, microseconds.
     """
     return {
-        (week.name, item.scope, item.id): times(item)
+        (week.name, item.scope, item.id): item
         for week in week_tables(connection, since, until)
         for item in week.figures(week.table)
     }
@@ -276,7 +281,7 @@ class WeekTable:
         end: the next, or until when it is counted.
         keys: of the duties, as many.
         duties: those that count.
-        table: ``int64[duties, TOTALS]``.
+        table: ``int64[duties, TOTALS + DOUBT_TOTALS]``.
     """
 
     name: str
@@ -287,13 +292,13 @@ class WeekTable:
     table: NDArray[np.int64]
 
     def figures(self, table: NDArray[np.int64]) -> list[Figures]:
-        """The figures that these sums, or others of the same duties, make."""
+        """The figures of the whole week that these sums, or others of the same duties, make."""
         present = [
             number
             for number, duty in enumerate(self.duties)
             if max(duty.start, self.start) < min(FOREVER if duty.end is None else duty.end, self.end)
         ]
-        return gather(table, self.duties, present, self.start, self.end)
+        return gather(table, self.duties, present, *calendar.week_bounds(self.name))
 
 
 def week_tables(
@@ -342,4 +347,30 @@ def week_tables(
     for opens, closes in bounds:
         week = calendar.week_name(calendar.local_day(opens))
         stop = min(closes, until)
-        yield WeekTable(week, opens, stop, keys, duties, totals(counted, duties, places, opens, stop))
+        sums = totals(counted, duties, places, opens, stop)
+        found = doubtful(connection, opens, stop)
+        none = (0,) * DOUBT_TOTALS
+        doubt = np.array([found.get(key, none) for key in keys], np.int64).reshape(-1, DOUBT_TOTALS)
+        yield WeekTable(week, opens, stop, keys, duties, np.hstack([sums, doubt]))
+
+
+def doubtful(
+    connection: Connection, start: int, end: int, duties: Sequence[int] | None = None
+) -> dict[int, tuple[int, ...]]:
+    """Doubtful time of a period as it was judged last: the columns of ``doubt_totals`` by duty's key.
+
+    Args:
+        connection: to the database.
+        start: microseconds.
+        end: microseconds, exclusive.
+        duties: keys; only these.
+    """
+    return {
+        duty: tuple(sums)
+        for duty, *sums in fetch(
+            connection,
+            "select duty, doubtful, doubtful_on, doubtful_off from doubtful_times(from_us(%s), from_us(%s)) "
+            "where %s::int[] is null or duty = any(%s)",
+            [start, end, *[None if duties is None else list(duties)] * 2],
+        )
+    }

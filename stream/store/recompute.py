@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import psycopg
@@ -21,18 +21,18 @@ import psycopg
 from geo.matching.history import FOREVER
 from stream.core import calendar
 from stream.core.facts import SECOND
-from stream.core.shares import TOTALS, totals
+from stream.core.shares import DOUBT_TOTALS, TOTALS, totals
 from stream.core.slices import Slices
 from stream.store import policies
+from stream.store.doubts import judge_due
 from stream.store.ledger import Chunk
-from stream.store.publications import difference, record, week_tables
-from stream.store.reading.instant import us
+from stream.store.publications import difference, doubtful, record, week_tables
+from stream.store.reading.instant import fetch, read_duties, us
 from stream.store.reading.live import newest_event
-from stream.store.records import times
 from stream.store.schema import Lock, try_lock
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -42,6 +42,8 @@ if TYPE_CHECKING:
     from stream.store.ledger import Ledger
     from stream.store.records import Restated
     from stream.store.schema import Connection
+
+Interval: TypeAlias = tuple[int, int]
 
 FACTS, POLICY = "facts", "policy"
 """The causes under which it stands in the records: of duties that another policy had counted, the latter."""
@@ -83,13 +85,16 @@ class Recounted:
 
 
 def hold(connection: Connection) -> None:
-    """Takes the lock for recomputing, until the connection ends.
+    """Takes the lock for recomputing, until the connection ends, and judges doubts that are due (rule 21).
+
+    So what later facts brought is not attributed to the recompute.
 
     Raises:
         RecomputeError: somebody else has it.
     """
     if not try_lock(connection, Lock.RECOMPUTE):
         raise RecomputeError("another 'patrol recompute' is at work on this database: wait until it ends")
+    judge_due(connection)
 
 
 # ── what is counted together ──────────────────────────────────────────────────────────────────────────────
@@ -215,6 +220,25 @@ def _packed(
         yield part()
 
 
+def begin(connection: Connection, parts: Sequence[Chunk], until: int) -> None:
+    """Notes the doubtful time of all duties in the parts before the first is counted.
+
+    Whoever judges one of them again may judge others with it. What an earlier recompute that was killed noted
+    of these duties stays, and what it noted of others that it did not come to count is dropped.
+
+    Args:
+        connection: who called ``hold``.
+        parts: of ``plan``.
+        until: as for ``count``.
+    """
+    keys = sorted({duty for part in parts for duty in part.duties})
+    with connection.transaction():
+        connection.execute("delete from recomputed where not counted and not duty = any(%s)", [keys])
+        booked = read_duties(connection, "duty = any(%s)", [keys], devices=None)
+        ends = {key: (duty.start, FOREVER if duty.end is None else duty.end) for key, duty in booked.items()}
+        _note_doubt(connection, ends, until, counted=False)
+
+
 # ── counting a part ───────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -232,6 +256,11 @@ def count(ledger: Ledger, part: Chunk, until: int) -> Recounted:
         nonlocal changed
         found = _risen(desk, changes, until)
         changed = len({duty for duty, _ in found})
+        ends = {
+            key: (duty.start, FOREVER if duty.end is None else duty.end)
+            for key, duty in zip(changes.keys.tolist(), changes.duties, strict=True)
+        }
+        _note_doubt(desk.connection, ends, until)
         _keep(desk.connection, found)
 
     fixes = ledger.again(part, note)
@@ -263,13 +292,44 @@ def _slices(rows: Rows) -> Slices:
     )
 
 
-def _keep(connection: Connection, found: dict[tuple[int, str], NDArray[np.int64]]) -> None:
+def _keep(connection: Connection, risen: dict[tuple[int, str], NDArray[np.int64]]) -> None:
+    """Adds what rose to the notes."""
     with connection.cursor() as cursor:
         cursor.executemany(
             "insert into recomputed (duty, week, times) values (%s, %s, %s) "
             "on conflict (duty, week) do update set times = (select array_agg(a + b order by n) "
             "from unnest(recomputed.times, excluded.times) with ordinality r (a, b, n))",
-            [[duty, week, rise.tolist()] for (duty, week), rise in sorted(found.items())],
+            [[duty, week, rise.tolist()] for (duty, week), rise in sorted(risen.items())],
+        )
+
+
+def _note_doubt(
+    connection: Connection, duties: Mapping[int, Interval], until: int, *, counted: bool = True
+) -> None:
+    """Notes the doubtful time of duties as it was judged before, by local week, where nothing is noted yet.
+
+    Args:
+        connection: to the database.
+        duties: their times, microseconds, by key.
+        until: open ones and the last week are looked at up to here.
+        counted: they are counted again in this very transaction; else they will be.
+    """
+    weeks: dict[Interval, list[int]] = defaultdict(list)
+    for key, (start, end) in duties.items():
+        for bounds in calendar.weeks(start, min(end, until)):
+            weeks[bounds].append(key)
+    for (start, end), keys in sorted(weeks.items()):
+        before = doubtful(connection, start, min(end, until), keys)
+        sums = np.array([before.get(key, (0,) * DOUBT_TOTALS) for key in keys], np.int64).T
+        connection.execute(
+            "insert into recomputed (duty, week, times, doubtful, counted) "
+            "select duty, %s, array_fill(0::bigint, array[%s]), array[a, b, c], %s "
+            "from unnest(%s::int[], %s::int8[], %s::int8[], %s::int8[]) r (duty, a, b, c) "
+            "on conflict (duty, week) do update set counted = recomputed.counted or excluded.counted",
+            [
+                *(calendar.week_name(calendar.local_day(start)), TOTALS, counted, keys),
+                *(column.tolist() for column in sums),
+            ],
         )
 
 
@@ -309,8 +369,9 @@ def conclude(
     """Makes restatements of the notes, one for each cause, and drops them (rule 20).
 
     The figures after are those of the tables; before, they were less by what rose. So what the pipeline
-    counted meanwhile is in both, and is not attributed to the recompute. Of both causes, the facts come
-    first: the policy's restatement begins where theirs ends.
+    counted meanwhile is in both, and is not attributed to the recompute. Doubtful time is judged here, before
+    anything is told: what other facts meanwhile changed in it, in the duties counted again, is told with it.
+    Of both causes, the facts come first: the policy's restatement begins where theirs ends.
 
     Args:
         connection: who called ``hold``.
@@ -324,6 +385,7 @@ def conclude(
     Returns:
         those with figures that changed.
     """
+    judge_due(connection)
     while True:
         try:
             return _conclude(
@@ -346,14 +408,7 @@ def _conclude(
     since = period[0]
     with connection.transaction():
         connection.execute("set transaction isolation level repeatable read")
-        notes: dict[str, dict[str, dict[int, list[int]]]] = {FACTS: {}, POLICY: {}}
-        for duty, week, rise, older in connection.execute(
-            "delete from recomputed r returning duty, week, times, "
-            "exists (select from policy_outdated o where o.duty = r.duty)"
-        ):
-            if any(rise):
-                weeks = notes[POLICY if older else FACTS]
-                weeks.setdefault(str(week), {})[int(str(duty))] = list(rise)
+        notes = _notes(connection, until)
         restated: dict[str, list[Restated]] = {FACTS: [], POLICY: []}
         for week in sorted(notes[FACTS].keys() | notes[POLICY].keys()):
             start, end = calendar.week_bounds(week)
@@ -361,11 +416,13 @@ def _conclude(
             for found in week_tables(connection, start, until, before=end):
                 after = found.table
                 for cause in (POLICY, FACTS):
-                    risen = notes[cause].get(week, {})
-                    rise = np.array([risen.get(key, [0] * TOTALS) for key in found.keys], np.int64)
-                    before = after - rise.reshape(-1, TOTALS)
+                    risen, rise = notes[cause].get(week, {}), np.zeros_like(after)
+                    for row, key in enumerate(found.keys):
+                        if key in risen:
+                            rise[row] = risen[key]
+                    before = after - rise
                     was, now = (
-                        {(week, item.scope, item.id): times(item) for item in found.figures(table)}
+                        {(week, item.scope, item.id): item for item in found.figures(table)}
                         for table in (before, after)
                     )
                     restated[cause] += difference(was, now)
@@ -380,3 +437,24 @@ def _conclude(
             for cause, items in restated.items()
             if items
         )
+
+
+def _notes(connection: Connection, until: int) -> dict[str, dict[str, dict[int, list[int]]]]:
+    """Takes the notes away; gives by cause, week and duty's key how much each sum rose, doubtful time too."""
+    notes: dict[str, dict[str, dict[int, list[int]]]] = {FACTS: {}, POLICY: {}}
+    weeks: dict[str, list[Any]] = defaultdict(list)
+    for duty, week, *said in fetch(
+        connection,
+        "delete from recomputed r returning duty, week, times, doubtful, "
+        "exists (select from policy_outdated o where o.duty = r.duty)",
+    ):
+        weeks[week].append((duty, *said))
+    for week, rows in weeks.items():
+        start, end = calendar.week_bounds(week)
+        now = doubtful(connection, start, min(end, until), [duty for duty, *_ in rows])
+        for duty, rise, before, older in rows:
+            after = now.get(duty, (0,) * DOUBT_TOTALS)
+            more = [a - b for a, b in zip(after, after if before is None else before, strict=True)]
+            if any(rise) or any(more):
+                notes[POLICY if older else FACTS].setdefault(week, {})[duty] = [*rise, *more]
+    return notes

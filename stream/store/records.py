@@ -9,9 +9,12 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from geo.areas import AreaSet, Kind
 from stream.core import calendar
 from stream.core.calendar import microseconds
+from stream.core.shares import DOUBT_TOTALS, TOTALS, figures_of
 from stream.store import areas
 from stream.store.reading.instant import fetch, us
 
@@ -22,14 +25,14 @@ if TYPE_CHECKING:
     from stream.store.schema import Connection
 
 
-Times = tuple[int, int, int, int, int, int, int | None, int | None]
-"""Microseconds: break, not visible, unknown, on patch, off patch; of on patch the part within priority areas
-and the ambiguous part; ambiguous time off patch or in premises. The last two are None where not counted."""
+def times(item: Figures) -> list[int]:
+    """A figure's sums as they stand on record, microseconds.
 
-
-def times(item: Figures) -> Times:
-    """A figure's sums as they stand on record."""
-    return (
+    Break, not visible, unknown, on patch, off patch; of on patch the part within priority areas and the
+    ambiguous part; ambiguous time off patch or in premises; doubtful time, and of it the parts on patch and
+    not that are not ambiguous as well.
+    """
+    return [
         item.on_break,
         item.not_visible,
         item.unknown,
@@ -38,18 +41,28 @@ def times(item: Figures) -> Times:
         item.priority,
         item.ambiguous_on,
         item.ambiguous_off,
-    )
+        item.doubtful,
+        item.only_doubtful_on,
+        item.only_doubtful_off,
+    ]
 
 
 @dataclass(frozen=True, slots=True)
 class Restated:
-    """One figure of one week before and after; None where there was, or is, none."""
+    """One figure of one week before and after; None where there was, or is, none.
+
+    Attributes:
+        bounded: ambiguous time was counted, so that there are bounds; not in the oldest records.
+        doubted: so was doubtful time.
+    """
 
     week: str
     scope: str
     id: str
-    before: Times | None
-    after: Times | None
+    before: Figures | None
+    after: Figures | None
+    bounded: bool = True
+    doubted: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,13 +108,12 @@ class Restatement:
 def restatements(connection: Connection) -> list[Restatement]:
     """All restatements with the figures that they changed, the oldest first."""
     changed: dict[int, list[Restated]] = defaultdict(list)
-    for number, week, scope, name, *figures in fetch(
+    for number, *row in fetch(
         connection,
-        "select restatement, week, scope, id, before, after from restated "
+        "select restatement, week, scope, id, has_share, before, after from restated "
         "order by restatement, week, scope, id",
     ):
-        before, after = (None if row is None else tuple(row) for row in figures)
-        changed[number].append(Restated(week, scope, name, before, after))
+        changed[number].append(_restated(*row))
     return [
         Restatement(number, cause, version, since, at, by, why, tuple(changed[number]))
         for number, cause, version, since, at, by, why in fetch(
@@ -110,6 +122,39 @@ def restatements(connection: Connection) -> list[Restatement]:
             "from restatement order by restatement",
         )
     ]
+
+
+def _restated(
+    week: str,
+    scope: str,
+    name: str,
+    has_share: bool,
+    before: Sequence[int | None] | None,
+    after: Sequence[int | None] | None,
+) -> Restated:
+    known = [row for row in (before, after) if row is not None]
+    start, end = calendar.week_bounds(week)
+    was, now = (
+        None if row is None else figures_on_record(row, scope, name, start, end, has_share=has_share)
+        for row in (before, after)
+    )
+    return Restated(
+        week,
+        scope,
+        name,
+        was,
+        now,
+        bounded=all(None not in row for row in known),
+        doubted=all(len(row) == TOTALS + DOUBT_TOTALS for row in known),
+    )
+
+
+def figures_on_record(
+    sums: Sequence[int | None], scope: str, name: str, start: int, end: int, *, has_share: bool = True
+) -> Figures:
+    """Figures from sums as ``times`` gives them; what an old record did not count is 0."""
+    row = np.array([item or 0 for item in sums], np.int64)
+    return figures_of(scope, name, start, end, row, has_share=has_share)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,10 +13,9 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-import numpy as np
 
 from stream.core.calendar import MONTH, WEEK, Period, moment
-from stream.core.shares import NEIGHBOURHOOD, Figures, figures_of
+from stream.core.shares import NEIGHBOURHOOD, TOTALS, Figures
 from stream.core.summaries.model import FORM, FigureChange, Summary, decode, encode
 from stream.store import outbox, records
 from stream.store.reading.instant import fetch, us
@@ -137,12 +136,11 @@ def counted(summary: Summary) -> str:
 
 
 def times(figures: Figures) -> list[int]:
-    """Figures as the database keeps them: the order is that of ``restated.before``, then doubtful time.
-
-    Where nothing is doubtful that is left out, as in records from before there was doubt.
+    """Figures as reports keep them: as restatements do (``records.times``), but where nothing is doubtful
+    that is left out, as in reports from before there was doubt.
     """
-    doubtful = (figures.doubtful, figures.only_doubtful_on, figures.only_doubtful_off)
-    return [*records.times(figures), *(doubtful if any(doubtful) else ())]
+    sums = records.times(figures)
+    return sums if any(sums[TOTALS:]) else sums[:TOTALS]
 
 
 # ── publishing ────────────────────────────────────────────────────────────────────────────────────────────
@@ -376,7 +374,10 @@ def recorded_changes(
         [period.name, NEIGHBOURHOOD, list(area_ids)],
     ):
         before, after = (
-            None if row is None else _figures(row, area_id, period.start, period.end) for row in figures
+            None
+            if row is None
+            else records.figures_on_record(row, NEIGHBOURHOOD, area_id, period.start, period.end)
+            for row in figures
         )
         found[area_id].append(
             FigureChange(
@@ -418,9 +419,5 @@ def _rows(connection: Connection, where: str, values: Sequence[object]) -> Itera
     for *said, sums, target, sha256, digest, start, end in fetch(
         connection, f"select {_COLUMNS} from report where {where}", values
     ):
-        yield Entry(*[*said, _figures(sums, said[3], start, end), target, sha256]), digest
-
-
-def _figures(value: Sequence[int | None], area_id: str, start: int, end: int) -> Figures:
-    row = np.array([item or 0 for item in value], np.int64)  # an old record has no ambiguous parts
-    return figures_of(NEIGHBOURHOOD, area_id, start, end, row)
+        figures = records.figures_on_record(sums, NEIGHBOURHOOD, said[3], start, end)
+        yield Entry(*[*said, figures, target, sha256]), digest

@@ -568,12 +568,11 @@ def _changes(tables: Tables, name: str, area_id: str, period: Span) -> tuple[Fig
     def figures(values: list[int | None] | None) -> Figures | None:
         if values is None:
             return None
-        on_break, hidden, unknown, on_patch, off_patch, inside, doubtful_on, doubtful_off = (
-            value or 0 for value in values
-        )
+        sums = [value or 0 for value in values] + [0] * (11 - len(values))
+        on_break, hidden, unknown, on_patch, off_patch, inside, unsure_on, unsure_off, *doubtful = sums
         return Figures(
             *("neighbourhood", area_id, *period, on_patch, off_patch, hidden, unknown, on_break, inside),
-            *(True, doubtful_on, doubtful_off),
+            *(True, unsure_on, unsure_off, *doubtful),
         )
 
     return tuple(

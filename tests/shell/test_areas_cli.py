@@ -314,7 +314,9 @@ def test_figures_change_only_with_a_reason_and_stand_on_record(served: Patrol, d
 
     shown = served(*change, "--dry-run")
     assert shown.code == 0
-    assert re.search(r"2026-W24\s+officer 1001\s+1\.00 h\s+0\.00 h\s+100\.0%\s+0\.0%", shown.out)
+    said = " ".join(shown.out.split())
+    assert "2026-W24 officer 1001 1.00 h 0.00 h 100.0% (100.0%–100.0%) 0.0% (0.0%–0.0%)" in said
+    assert "force 1.00 h 0.00 h 100.0% (100.0%–100.0%, met) 0.0% (0.0%–0.0%, missed)" in said
     assert "2026-W23" not in shown.out  # Monday 00:00 divides the shift (rule 19)
     assert "nothing was changed" in shown.out
     refused = served(*change)
@@ -330,6 +332,8 @@ def test_figures_change_only_with_a_reason_and_stand_on_record(served: Patrol, d
     for before, after in rows.values():
         assert (before["on_patch_s"], before["off_patch_s"]) == (3600.0, 0.0)
         assert (after["on_patch_s"], after["off_patch_s"]) == (0.0, 3600.0)
+        assert (before["doubtful_s"], before["share_low"], before["verdict"]) == (0.0, 1.0, "met")
+        assert (after["doubtful_s"], after["share_high"], after["verdict"]) == (0.0, 0.0, "missed")
 
     back = served("areas", "rollback", "--why", "not yet")
     assert back.code == 0

@@ -38,8 +38,9 @@ if TYPE_CHECKING:
     import random
     from collections.abc import Iterator
 
+    from stream.core.shares import Figures
     from stream.embedded import EmbeddedDatabase
-    from stream.store.records import Restated, Times
+    from stream.store.records import Restated
     from stream.store.schema import Connection
     from tests.strategies import Version
 
@@ -106,24 +107,15 @@ class Shift:
             ).to_pylist(),
         )
 
-    def figures(self, *versions: tuple[int, AreaSet]) -> dict[tuple[str, str, str], Times]:
+    def figures(self, *versions: tuple[int, AreaSet]) -> dict[tuple[str, str, str], Figures]:
         """Each week's figures of the offline account, by week, scope and id."""
         counted, history = self.counted(*versions)
         duties = newest(self.duties)
-        found: dict[tuple[str, str, str], Times] = {}
+        found: dict[tuple[str, str, str], Figures] = {}
         for start, end in calendar.weeks(START, self.until):
             week = calendar.week_name(calendar.local_day(start))
             for item in shares(counted, duties, history.places, start, end):
-                found[week, item.scope, item.id] = (
-                    item.on_break,
-                    item.not_visible,
-                    item.unknown,
-                    item.on_patch,
-                    item.off_patch,
-                    item.priority,
-                    item.ambiguous_on,
-                    item.ambiguous_off,
-                )
+                found[week, item.scope, item.id] = item
         return found
 
 

@@ -25,16 +25,12 @@ from stream.store.reading.exports import derived
 from stream.store.schema import connect
 from tests.doubtful_worlds import (
     HOUR,
-    MINUTE,
     OPENING,
     POLICIES,
     TOWN,
     Counted,
-    Report,
-    circle,
     duty,
-    moving,
-    standing,
+    two_days,
 )
 from tests.shell.stored import empty, migrated
 from tests.strategies import many
@@ -79,50 +75,6 @@ def publish(connection: Connection) -> None:
     empty(connection)
     for kind in Kind:
         areas.publish(connection, AreaSet.of(TOWN), kind, 0, file="test", sha256="", by="test")
-
-
-def two_days(random: Random) -> tuple[list[Report], list[Duty]]:
-    """Two days of two cars and three radios that change hands, with a fault of every kind now and then.
-
-    The cars stand at the station over each change of hands, on one spot to the last digit: so a doubt of a
-    car may reach over duties.
-    """
-    reports: list[Report] = []
-    booked: list[Duty] = []
-    for number, car in enumerate(("V1", "V2")):
-        at = OPENING
-        while at < OPENING + 40 * HOUR:
-            long = random.choice([20, 40, 90, 200]) * MINUTE
-            if random.random() < 0.5:
-                spot = random.choice([(1050.0, 1050.0), (1500.0, 1500.0), (4500.0, 1500.0)])
-                speed = random.choice([None, None, 0.0, 8.3])
-                reports += standing(car, spot, at, at + long, step=5 * MINUTE, speed_mps=speed)
-            else:
-                centre = random.choice([(1500.0, 1500.0), (4500.0, 1500.0), (3000.0, 1500.0)])
-                reports += moving(car, at, at + long, circle(centre, 700 + 10 * number, 9.0), step=MINUTE)
-            at += long + random.choice([1, 4, 40]) * MINUTE
-    for radio in ("R1", "R2", "R3"):
-        at = OPENING
-        while at < OPENING + 40 * HOUR:
-            long = random.choice([30, 60, 120]) * MINUTE
-            centre = random.choice([(1500.0, 1500.0), (1500.0, 1500.0), (4500.0, 1500.0)])
-            walk = moving(radio, at, at + long, circle(centre, 300, 1.4), step=2 * MINUTE)
-            if random.random() < 0.15:  # another device under the same id
-                walk += moving(radio, at + 7_000_000, at + long, circle((5500, 2500), 100, 1.4), step=MINUTE)
-            reports += walk
-            at += long + random.choice([2, 10, 50]) * MINUTE
-    for turn in range(5):
-        start = OPENING + 8 * turn * HOUR
-        for officer, radio in (("O1", "R1"), ("O2", "R2"), ("O3", "R3")):
-            held = [radio if random.random() < 0.8 else "R1"]
-            held += random.sample(["V1", "V2"], random.choice([0, 1, 1, 2]))
-            early, late = random.choice([0, 20]) * MINUTE, random.choice([0, 30]) * MINUTE
-            booked.append(
-                duty(
-                    f"{officer}-{turn}", officer, start + early, start + 8 * HOUR + late, *held, patch=("A",)
-                )
-            )
-    return reports, booked
 
 
 @many(8)

@@ -68,8 +68,11 @@ def again(connection: Connection, world: World) -> tuple[Recomputed, ...]:
     times = [fix[1] for fix in world.fixes] + [duty.start for duty in world.duties]
     period = min(times) - 1, horizon(world) + 1
     until = recompute.horizon(connection, horizon(world))
+    recompute.hold(connection)
     edition, ledger = policies.edition(connection), Ledger(connection)
-    for part in recompute.plan(connection, *period):
+    plan = recompute.plan(connection, *period)
+    recompute.begin(connection, plan, until)
+    for part in plan:
         recompute.count(ledger, part, until)
     return recompute.conclude(connection, period, until, by="tester", why="a test", edition=edition)
 

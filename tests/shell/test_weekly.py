@@ -16,6 +16,7 @@ from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+import numpy as np
 import psycopg
 import pytest
 from hypothesis import given
@@ -31,6 +32,7 @@ from stream.pipeline.agents import run
 from stream.pipeline.mail import NEWS, read_mailing
 from stream.pipeline.processes import start
 from stream.pipeline.weekly import AGAIN, PATIENCE_S, Timer, last_due, plan, publish_due, send_due
+from stream.reports.view import restated
 from stream.settings import EVENTS, WALL, Settings, SettingsError
 from stream.store import reports
 from stream.store.policies import in_force
@@ -359,8 +361,7 @@ def test_a_restatement_on_record_is_not_told_twice(force: Force) -> None:
     before = force.summary("2026-W03").figures
     force.shift(W03 + 60 * HOUR, "O2", spot="east")
     after = force.summary("2026-W03").figures
-    rows = [tuple(reports.times(item)) for item in (before, after)]
-    restated = Restated("2026-W03", NEIGHBOURHOOD, "N1", rows[0], rows[1])  # type: ignore[arg-type]
+    restated = Restated("2026-W03", NEIGHBOURHOOD, "N1", before, after)
     number = record(connection, "facts", None, W03, "Sgt A", "a radio found", [restated])
     connection.execute("update restatement set recorded_at = %s", [moment(six(0) + HOUR)])
     force.now = six(1)
@@ -371,6 +372,32 @@ def test_a_restatement_on_record_is_not_told_twice(force: Force) -> None:
     second = reports.read(connection, "2026-W03", "N1")
     assert second is not None
     assert second.changes == (change,)
+
+
+def test_later_facts_that_only_bring_doubt_make_a_new_number_that_says_so(force: Force) -> None:
+    """Positions come late by which a radio stood still and said that it drove: the share stays, and the next
+    number tells the bounds and the verdict before and after.
+    """
+    connection = force.town.connection
+    force.now = six(0)
+    force.work()
+    start = W03 + 33 * HOUR
+    late = fix_columns([("R1", start + at * MINUTE, *SPOTS["west"], None) for at in range(1, 120) if at % 4])
+    force.town.ledger.positions(replace(late, speed_mps=np.full(len(late), 8.3, np.float32)))
+    force.now = six(1)
+    force.work()
+    assert force.numbers()["2026-W03", "N1"] == 2
+    [change] = reports.changes(connection, "2026-W03", "N1")
+    assert change.before is not None
+    assert change.after is not None
+    assert (change.before.share, change.before.share_low) == (1.0, 1.0)
+    assert (change.after.share, change.after.doubtful, change.after.share_low) == (1.0, 2 * HOUR, 0.0)
+    second = reports.read(connection, "2026-W03", "N1")
+    assert second is not None
+    assert second.changes == (change,)
+    assert restated(second).endswith(
+        "before 100.0% (between 100.0% and 100.0%, met), after 100.0% (between 0.0% and 100.0%, not proven)."
+    )
 
 
 def test_a_report_is_not_published_again_because_it_was_asked_for_again(force: Force) -> None:

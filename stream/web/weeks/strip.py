@@ -116,8 +116,7 @@ def provenance(found: Reported, path: str) -> list[Told]:
     if found.later:
         last = found.later[-1]
         before, after = (
-            "no figure" if said.share is None else said.share_words
-            for said in (view.reading(item, summary.basis.target) for item in (last.before, last.after))
+            view.change_words(view.reading(item, summary.basis.target)) for item in (last.before, last.after)
         )
         why = f" ({last.why})" if last.why else ""
         lines.append(
