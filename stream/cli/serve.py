@@ -35,6 +35,7 @@ SETTINGS_HELP = "\b\nSettings:\n" + "\n".join(
 
 def initialise(settings: Settings) -> list[str]:
     """Makes topics and schema, or brings them up to date; says what was done, a line each."""
+    from stream.store import areas
     from stream.store.policies import agreed
     from stream.store.reading.progress import days
     from stream.store.schema import connect, has_policies, migrate
@@ -54,6 +55,7 @@ def initialise(settings: Settings) -> list[str]:
         )
         done += [f"topic {item.name}: {item.did} ({item.detail})" for item in outcomes]
         applied = migrate(connection)
+        areas.measure(connection)
         agreed(connection, settings)
         before = days(connection) if BOUNDS in applied else None
     done += [f"database: applied {name}" for name in applied] or ["database: up to date"]

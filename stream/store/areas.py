@@ -72,8 +72,8 @@ def publish(
     ).fetchall()
     with connection.cursor() as cursor:
         cursor.executemany(
-            "insert into area (version, area_id, name, geometry, attributes) "
-            "values (%s, %s, %s, %s, %s::jsonb)",
+            "insert into area (version, area_id, name, geometry, attributes, west, south, east, north) "
+            "values (%s, %s, %s, %s, %s::jsonb, %s, %s, %s, %s)",
             [
                 [
                     version,
@@ -81,11 +81,23 @@ def publish(
                     area.name,
                     shapely.to_wkb(area.geometry),
                     json.dumps(dict(area.attributes)),
+                    *area.geometry.bounds,
                 ]
                 for area in areas.only(kind).areas()
             ],
         )
     return int(version)
+
+
+def measure(connection: Connection) -> None:
+    """Fills in the boxes of areas that a program of an earlier version published."""
+    rows = connection.execute("select geometry, version, area_id from area where west is null").fetchall()
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            "update area set west = %s, south = %s, east = %s, north = %s "
+            "where version = %s and area_id = %s",
+            [[*shapely.from_wkb(bytes(shape)).bounds, *key] for shape, *key in rows],
+        )
 
 
 def versions(connection: Connection, *, withdrawn: bool = False) -> list[Version]:

@@ -569,10 +569,11 @@ def _changes(tables: Tables, name: str, area_id: str, period: Span) -> tuple[Fig
         if values is None:
             return None
         sums = [value or 0 for value in values] + [0] * (11 - len(values))
-        on_break, hidden, unknown, on_patch, off_patch, inside, unsure_on, unsure_off, *doubtful = sums
+        on_break, hidden, unknown, on_patch, off_patch, inside, unsure_on, unsure_off = sums[:8]
         return Figures(
             *("neighbourhood", area_id, *period, on_patch, off_patch, hidden, unknown, on_break, inside),
-            *(True, unsure_on, unsure_off, *doubtful),
+            *(True, unsure_on, unsure_off),
+            *sums[8:],
         )
 
     return tuple(

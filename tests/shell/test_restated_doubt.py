@@ -59,6 +59,9 @@ MOVED = (
 
 UNTIL = OPENING + 48 * HOUR
 
+Sums = dict[tuple[str, str, str], tuple[list[int], list[int]]]
+"""Sums before and after, by week, scope and id."""
+
 
 @pytest.fixture(scope="module")
 def connection(database_server: EmbeddedDatabase) -> Iterator[Connection]:
@@ -114,9 +117,7 @@ def weeks(world: Counted) -> dict[tuple[str, str, str], Figures]:
     return found
 
 
-def changed(
-    before: WeekFigures, after: WeekFigures
-) -> dict[tuple[str, str, str], tuple[list[int], list[int]]]:
+def changed(before: WeekFigures, after: WeekFigures) -> Sums:
     """Sums before and after of the figures that differ."""
     return {
         key: (times(item), times(after[key]))
@@ -125,7 +126,7 @@ def changed(
     }
 
 
-def said(restated: object) -> dict[tuple[str, str, str], tuple[list[int], list[int]]]:
+def said(restated: object) -> Sums:
     """The same of a restatement."""
     rows: tuple[Restated, ...] = restated  # type: ignore[assignment]
     found = {}

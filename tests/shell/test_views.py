@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 import shapely
 from hypothesis import given
@@ -30,6 +32,7 @@ from stream.core.slices import (
 )
 from stream.core.stays import stays
 from stream.core.visits import priority_figures, visits
+from stream.store.areas import measure
 from stream.store.ledger import Ledger
 from stream.store.policies import load
 from stream.store.schema import connect
@@ -339,3 +342,97 @@ def test_the_settings_of_the_views_are_those_of_the_policies(connection: Connect
     assert connection.execute(
         "select count(distinct (state, name, counts)) from policy_state"
     ).fetchall() == [(len(DEFAULT_STATES),)]
+
+
+# ── A whole force that is elsewhere ───────────────────────────────────────────────────────────────────────
+
+
+def far_by_hand(world: World) -> bool:
+    """Whether all positions of the period lie over 5 km from the box around all areas in force in it."""
+    low, high = world.period
+    starts = [BEGINNING if start is None else start for start, _ in world.versions]
+    ends = [*starts[1:], FOREVER]
+    shapes = [
+        shape
+        for (_, rows), start, end in zip(world.versions, starts, ends, strict=True)
+        if start < high and end > low
+        for _, _, shape in rows
+    ]
+    spots = [(lon, lat) for _, time, lon, lat, _ in world.fixes if low <= time < high]
+    if not shapes or not spots:
+        return False
+    west, south, east, north = shapely.total_bounds(shapes).tolist()
+    for lon, lat in spots:
+        x, y = min(max(lon, west), east), min(max(lat, south), north)
+        degrees = math.dist((0, 0), ((lon - x) * math.cos(math.radians(lat)), lat - y))
+        if degrees * 111_195 < 5_000:
+            return False
+    return True
+
+
+@many(40)
+@given(data=st.data(), world=bookable_worlds(), east=st.sampled_from((0.0, 0.02, 0.3)), old=st.booleans())
+def test_a_force_that_is_elsewhere_has_no_share_in_sql(
+    connection: Connection, data: st.DataObject, world: World, east: float, old: bool
+) -> None:
+    """Positions moved a little or far to the east of everything: ``shares`` gives none for the reason for
+    which summaries give none; boxes that an older program did not keep are filled in, and not guessed.
+    """
+    fixes = tuple((name, time, lon + east, lat, error) for name, time, lon, lat, error in world.fixes)
+    world = replace(world, fixes=fixes)
+    put_in_force(connection)
+    empty(connection)
+    publish(connection, world)
+    ledger = Ledger(connection)
+    ledger.bookings(world.duties, world.states)
+    ledger.positions(world_fixes(world))
+    if old:
+        connection.execute("update area set west = null, south = null, east = null, north = null")
+        assert said_far(connection, world) is False
+        measure(connection)
+    far = said_far(connection, world)
+    slices_, _, places, _ = counted(world, Policies())
+    inside = np.array([*(any(place[:3]) for place in places), False], np.bool_)
+    low, high = world.period
+    touched = (slices_.end > low) & (slices_.start < high) & (slices_.start < slices_.end)
+    seen = bool(inside[slices_.place[touched]].any())
+    assert far == (far_by_hand(world) and not seen)
+    rows = connection.execute(
+        "select share, share_low, share_high, verdict, duty_s, unknown_s from shares(%s, %s)",
+        [moment(low), moment(high)],
+    ).fetchall()
+    if far:
+        assert all(row[:4] == (None, None, None, None) for row in rows)
+
+
+def said_far(connection: Connection, world: World) -> bool:
+    """What ``everybody_far`` says of the world's period."""
+    [(found,)] = connection.execute(
+        "select everybody_far(%s, %s)", [moment(world.period[0]), moment(world.period[1])]
+    ).fetchall()
+    return bool(found)
+
+
+def test_exchanged_coordinates_of_a_whole_force_are_no_share_in_sql(connection: Connection) -> None:
+    """Longitudes and latitudes exchanged: off patch all day, and neither share nor verdict; as they should
+    be: both.
+    """
+    world = wandering(2)
+    for turned, verdicts in ((True, {None}), (False, {"met", "missed", "not proven", None})):
+        fixes = tuple(
+            (name, time, *((lat, lon) if turned else (lon, lat)), error)
+            for name, time, lon, lat, error in world.fixes
+        )
+        put_in_force(connection)
+        empty(connection)
+        publish(connection, world)
+        ledger = Ledger(connection)
+        ledger.bookings(world.duties, world.states)
+        ledger.positions(world_fixes(replace(world, fixes=fixes)))
+        rows = connection.execute(
+            "select verdict, off_patch_s from shares(%s, %s) where scope = 'force'",
+            [moment(world.period[0]), moment(world.period[1])],
+        ).fetchall()
+        assert {row[0] for row in rows} <= verdicts
+        assert (None in {row[0] for row in rows}) is turned
+        assert all(row[1] > 0 for row in rows)
