@@ -20,7 +20,7 @@ from stream.core.policy import Policies, limits
 from stream.core.quality.clocks import clock_offsets, offset_words
 from stream.core.quality.findings import DEVICE, DUTY, FINDINGS, OFFICER, PATCH
 from stream.core.quality.heard import Gathered, Heard, heard
-from stream.core.quality.ids import Lookup, difference, skeleton
+from stream.core.quality.ids import Lookup, difference, skeleton, written_twice
 from stream.core.quality.wording import warnings
 from stream.files.account import Facts, account
 from tests.oracle.quality import recount, silences
@@ -266,6 +266,62 @@ def test_a_device_heard_under_two_ids_is_named(shift: Shift) -> None:
     [line] = [line for line in warnings(found.quality) if "differ in" in line]
     assert line.startswith(f"device {name[2:]!r} was heard, which no duty names, but {name!r} is booked")
     assert found.unmatched() == []
+
+
+@many(20)
+@given(
+    clean_shifts(),
+    st.sampled_from(("zeros at the front", "blanks", "'.0' at the end", "full-width characters")),
+)
+def test_two_booked_devices_under_nearly_equal_ids_are_told(shift: Shift, kind: str) -> None:
+    """Two devices, both booked and both heard, under ids that are nearly the same: whether they are one is
+    asked, and no figure changes by it.
+    """
+    assume(len(shift.duties) > 1)
+    name, other = ids_of(shift)[:2]
+    spoiled = SPOILED[kind](name)
+    for item in (*shift.of(other), shift.duties[1]["devices"][0]):
+        item["device_id"] = spoiled
+    found = shift.account()
+    [row] = told(found, "two_ids")
+    assert {row.id, row.detail} == {name, spoiled}
+    assert told(found, "near_id") == []
+    [line] = [line for line in warnings(found.quality) if "both booked and both heard" in line]
+    assert f"differ in {kind}" in line
+    assert "Are these two trackers, or one" in line
+
+
+@many(100)
+@given(st.integers(1, 9), st.data())
+def test_ids_of_a_fleet_are_not_one_id_written_twice(length: int, data: st.DataObject) -> None:
+    """Of a clean fleet, whose ids are as long as each other in one kind of letters, with or without
+    punctuation, no two are told, also where it counts in O and 0, or I, L and 1.
+    """
+    codes = st.text("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ-./", min_size=length, max_size=length)
+    one = data.draw(codes)
+    other = data.draw(codes | st.just(turned(one)))
+    assert not written_twice(one, other) or one == other
+
+
+def turned(code: str) -> str:
+    """A code with each character that looks like another one turned into it."""
+    return code.translate(str.maketrans("0O1ILB8", "O0LL1B8"))
+
+
+def test_what_writes_an_id_twice() -> None:
+    """Zeros at the front, case, blanks and a Cyrillic letter may be one tracker; the next number is not."""
+    for other in ("12345", "0012345 ", "００12345"):
+        assert written_twice("0012345", other) or other == "0012345"
+    assert written_twice("FX12ABC", "fx12 abc")
+    assert written_twice("FX12ABC", "FX12\u0410BC")
+    for one, other in (
+        ("12345", "12346"),
+        ("1-23", "12-3"),
+        ("LC01", "LC1"),
+        ("CAR O", "CAR 0"),
+        ("12", "120"),
+    ):
+        assert not written_twice(one, other)
 
 
 @pytest.mark.parametrize("kind", sorted(LETTERS))

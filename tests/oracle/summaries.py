@@ -572,8 +572,7 @@ def _changes(tables: Tables, name: str, area_id: str, period: Span) -> tuple[Fig
         on_break, hidden, unknown, on_patch, off_patch, inside, unsure_on, unsure_off = sums[:8]
         return Figures(
             *("neighbourhood", area_id, *period, on_patch, off_patch, hidden, unknown, on_break, inside),
-            *(True, unsure_on, unsure_off),
-            *sums[8:],
+            *(True, unsure_on, unsure_off, sums[8], sums[9], sums[10]),
         )
 
     return tuple(

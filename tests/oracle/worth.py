@@ -30,7 +30,7 @@ EARTH_M = 6_371_008.8
 ORDER = (
     *("unknown_patch", "patch_not_in_force"),
     *("swapped_coordinates", "latitude_sign", "both_signs", "swapped_and_sign", "near_id"),
-    *("none_usable", "never_heard", "clock_offset", "rejected", "too_long_duty", "open_duty"),
+    *("two_ids", "none_usable", "never_heard", "clock_offset", "rejected", "too_long_duty", "open_duty"),
     *("overlapping_duties", "no_device"),
 )
 MISPLACED = ("swapped_coordinates", "latitude_sign", "both_signs", "swapped_and_sign")
@@ -186,6 +186,16 @@ def findings(
         near = [other for other in seen.strangers() if _plain(other) == _plain(name)]
         for other in near:
             tell("near_id", "device", name, day, 1, None, other)
+        if name not in seen.heard:  # another booking may have the id right
+            for other in sorted(seen.heard):
+                if _plain(other) == _plain(name):
+                    looked = {at for (_, device), ends in seen.seen.items() if device == other for at in ends}
+                    tell("near_id", "device", name, day, len(looked), None, other)
+        for other in seen.names:
+            duties = [duty for duty in seen.asked if other in {item.device_id for item in duty.devices}]
+            alike = _plain(other) == _plain(name) and other != name and {name, other} <= set(seen.heard)
+            if alike and (len(booked), other) < (len(duties), name):
+                tell("two_ids", "device", name, day, len(booked), None, other)
         if name not in seen.heard and not seen.reports(name):
             tell("never_heard", "device", name, day, len(booked), None, _some(d.duty_id for d in booked))
         spots = [spot for (_, device), found in seen.seen.items() if device == name for spot in found]

@@ -71,6 +71,7 @@ def test_a_clean_town_has_nothing_to_say(town: Town) -> None:
     ("kind", "wanted"),
     [
         ("near", ("device", "0077", "near_id")),
+        ("two ids", ("device", "r1", "two_ids")),
         ("silent", ("duty", "D-O9", "never_heard")),
         ("other times", ("duty", "D-O9", "never_heard")),
         ("patch", ("patch", "N7", "unknown_patch")),
@@ -92,6 +93,9 @@ def test_a_fault_is_told_by_name(town: Town, kind: str, wanted: tuple[str, str, 
         case "near":
             town.book(replace(more, devices=(Allocation("0077", "radio"),)))
             town.ledger.positions(fix_columns([("77", town.now - MINUTE, lon, lat, None)]))
+        case "two ids":
+            town.book(replace(more, devices=(Allocation("r1", "radio"),)))
+            town.ledger.positions(fix_columns([("r1", town.now - MINUTE, lon, lat, None)]))
         case "silent":
             town.book(more)
         case "other times":

@@ -449,6 +449,7 @@ def test_each_fault_of_the_facts_is_told_of_the_duties_that_it_touches(facts: Fa
     assert told == {
         ("unknown_patch", "patch", "n 1"),
         ("swapped_coordinates", "device", "R3"),
+        ("near_id", "device", "r 002"),
         ("never_heard", "device", "r 002"),
         ("too_long_duty", "duty", "long"),
         ("open_duty", "duty", "open"),
@@ -475,6 +476,22 @@ def test_a_radio_under_another_id_is_named(facts: Facts) -> None:
     ]
     assert "but '12345' was: they differ in zeros at the front" in found.quality.said[0]
     assert found.quality.turning == ""  # all of it is unknown already
+
+
+def test_two_radios_under_nearly_one_id_are_asked_about(facts: Facts) -> None:
+    """0012345 and 12345, both booked and both heard: told once, with the one that fewer duties name first."""
+    start = at("2026-11-17T08:00")
+    for name, radio in (("one", "0012345"), ("two", "12345")):
+        facts.ledger.bookings([_booked(name, start, 8, radio)], ())
+        facts.stand(radio, "west", start, start + 8 * HOUR)
+    facts.ledger.bookings([_booked("more", start + 24 * HOUR, 8, "12345", officer="two")], ())
+    facts.stand("12345", "west", start + 24 * HOUR, start + 32 * HOUR)
+    found = facts.summary("2026-W47")
+    assert found.quality is not None
+    [row] = found.quality.findings
+    assert (row.finding, row.id, row.detail, row.count) == ("two_ids", "0012345", "12345", 1)
+    assert "both booked and both heard: they differ in zeros at the front" in found.quality.said[0]
+    assert found.quality.turning == ""
 
 
 def test_what_was_kept_of_reports_can_turn_the_verdict(facts: Facts) -> None:

@@ -24,7 +24,7 @@ from stream.core.quality.allocated import Book, holdings
 from stream.core.quality.clocks import clock_offsets, offset_words
 from stream.core.quality.devices import FROZEN, KINDS, DeviceDoubts, of_kind
 from stream.core.quality.heard import NO_DAY, NO_DELAY, TAKEN
-from stream.core.quality.ids import Lookup, spelt
+from stream.core.quality.ids import Lookup, spelt, written_twice
 from stream.core.quality.intervals import merged
 from stream.core.quality.tracks import ANY_DUTY, MISTAKES
 from stream.core.slices import NO_DEVICE, up_to
@@ -66,6 +66,7 @@ FINDINGS: Final = (
     "never_heard",
     "carried_by_vehicle",
     "near_id",
+    "two_ids",
     "not_booked",
     "no_device",
     "open_duty",
@@ -153,7 +154,7 @@ class QualityFindings:
         ]
 
 
-UNDATED: Final = ("none_usable", "never_heard", "near_id")
+UNDATED: Final = ("none_usable", "never_heard", "near_id", "two_ids")
 """What is said of a device once and for all; everything else about one is of its day."""
 
 
@@ -606,6 +607,7 @@ def _unmatched_devices(made: _Collected, facts: Examined) -> None:
     named = {item.device_id for duty in facts.duties if not duty.cancelled for item in duty.devices}
     strangers, everyone = Lookup(located.keys() - named), Lookup(located)
     reported = set(heard.device_ids)
+    both = Lookup(located.keys() & booked.keys())
     for name, duties in sorted(booked.items()):
         first = int(day_numbers(np.array([min(duty.start for duty in duties)], np.int64))[0])
         near = strangers.near(name)
@@ -614,6 +616,10 @@ def _unmatched_devices(made: _Collected, facts: Examined) -> None:
         for other in near:
             made.add(DEVICE, name, first, "near_id", located[other], detail=other)
         if name in located:
+            for other in both.near(name):
+                # Of two the one in fewer duties is probably the mistake.
+                if written_twice(name, other) and (-len(duties), name) > (-len(booked[other]), other):
+                    made.add(DEVICE, name, first, "two_ids", len(duties), detail=other)
             continue
         if name in reported:
             _none_usable(made, heard, name)

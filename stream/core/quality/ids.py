@@ -37,12 +37,14 @@ def _drawn(sign: str) -> str:
     return capital if sign.isupper() or not capital.isalpha() else capital.lower()
 
 
+_ALIKE: Final = "characters that look alike"
+
 _STEPS: Final[tuple[tuple[str, Callable[[str], str]], ...]] = (
     ("full-width characters", lambda text: unicodedata.normalize("NFKC", text)),
     ("blanks", lambda text: "".join(sign for sign in text if not _is_blank(sign))),
     ("'.0' at the end", lambda text: re.sub(r"(?<=\d)\.0+$", "", text)),
     ("punctuation", lambda text: "".join(sign for sign in text if unicodedata.category(sign)[0] != "P")),
-    ("characters that look alike", _lookalike),
+    (_ALIKE, _lookalike),
     ("upper and lower case", str.upper),
     ("zeros at the front", lambda text: re.sub(r"^0+(?=.)", "", text)),
     # LC01 as LC1: zeros between what is no digit and a digit.
@@ -71,12 +73,16 @@ def difference(one: str, other: str) -> str:
     """In what two ids with one skeleton differ, in words: ``zeros at the front``."""
     if skeleton(one) != skeleton(other):
         return "a number shown in scientific form"
-    needed = [
+    return " and ".join(_needed(one, other)) or "characters that are easily mistaken"
+
+
+def _needed(one: str, other: str) -> list[str]:
+    """The steps without any of which two ids of one skeleton would have two."""
+    return [
         name
         for number, (name, _) in enumerate(_STEPS)
         if skeleton(one, without=number) != skeleton(other, without=number)
     ]
-    return " and ".join(needed) or "characters that are easily mistaken"
 
 
 _SPELT: Final = frozenset(
@@ -89,7 +95,19 @@ def spelt(one: str, other: str) -> bool:
 
     Such two are hardly ever different people or devices, as may be where punctuation or letters differ.
     """
-    return skeleton(one) == skeleton(other) and set(difference(one, other).split(" and ")) <= _SPELT
+    return skeleton(one) == skeleton(other) and set(_needed(one, other)) <= _SPELT
+
+
+def written_twice(one: str, other: str) -> bool:
+    """Whether two ids of devices that are both booked and both heard may well be one id, written in two ways.
+
+    As ``spelt``, or with letters of another alphabet that look the same. Fleets do number in letters and in
+    digits, so O and 0, or I and 1, tell two devices apart here; so does punctuation, as in 1-23 and 12-3.
+    """
+    if skeleton(one) != skeleton(other):
+        return False
+    needed = set(_needed(one, other))
+    return needed <= _SPELT or (needed <= _SPELT | {_ALIKE} and not (one + other).isascii())
 
 
 def _scientific(text: str, other: str) -> bool:

@@ -162,6 +162,15 @@ def _near(found: QualityFindings) -> Said:
     return told, "Write one id in bookings, states and trackers; ids are compared character by character."
 
 
+def _two_ids(found: QualityFindings) -> Said:
+    told = [
+        f"devices {row.id!r} ({times(row.count, 'duty')}) and {row.detail!r} are both booked and both heard: "
+        f"they differ in {difference(row.id, row.detail)}"
+        for row in found.rows("two_ids")
+    ]
+    return told, "Are these two trackers, or one that writes two ids? Of one, write the same id everywhere."
+
+
 def _none_usable(found: QualityFindings) -> Said:
     told = [
         f"device {row.id!r} was heard {times(row.count, 'time')}, and nothing of it could be used: "
@@ -377,6 +386,7 @@ _KINDS: Final[tuple[tuple[str, Callable[[QualityFindings], Said]], ...]] = (
     ("patches not in force", _not_in_force),
     ("misplaced coordinates", _misplaced),
     ("ids that are nearly the same", _near),
+    ("devices under two ids", _two_ids),
     ("devices of which nothing can be used", _none_usable),
     ("devices that were never heard", _never_heard),
     ("silent radios", _carried),

@@ -44,6 +44,7 @@ TOLD: Final = (
     "patch_not_in_force",
     *MISPLACED,
     "near_id",
+    "two_ids",
     "none_usable",
     "never_heard",
     "clock_offset",

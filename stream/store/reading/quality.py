@@ -50,6 +50,7 @@ LIVE: Final = (
     "clock_offset",
     "none_usable",
     "near_id",
+    "two_ids",
     "never_heard",
     "frozen_beside",
     "unknown_patch",
