@@ -48,7 +48,7 @@ BROKEN_FRAME: Final = "broken_frame"
 DEAD_LETTER_HEADERS: Final = ("reason", "detail", "topic", "partition", "offset", "time")
 
 METADATA_MS: Final = 10_000
-"""How often clients look whether topics and partitions were made anew; by themselves they do every 5 minutes."""
+"""How often clients look for topics and partitions made anew; by themselves every 5 minutes."""
 
 MAX_MESSAGE_BYTES: Final = 8 * 2**20
 """What the topics for frames and for dead letters take; Kafka's own default, 1 MiB, holds 20,000 fixes."""

@@ -190,11 +190,14 @@ def up() -> None:
 def export(context: click.Context, out: Path, by: str, until: str | None, quality: bool) -> None:
     """Writes from the database the CSV files that `patrol account` writes from files.
 
-    quality.csv lacks what belongs to files: rows that name no device (scope input). Where nothing matches
-    (no position in any duty, none near an area, or no patch in the boundaries) there are no figures, but the
-    likely cause, and the exit code is 1.
+    What the facts themselves are worth is in quality.csv, and probable mistakes are printed. It lacks what
+    belongs to files: rows that name no device (scope input). Where nothing matches (no position in any duty,
+    none near an area, or no patch in the boundaries) there are no figures, but the likely cause, and the exit
+    code is 1.
     """
+    from geo.boundaries.layer import printable
     from stream.core.quality.findings import findings
+    from stream.core.quality.wording import warnings
     from stream.files.account import figures
     from stream.files.sheets import CountedAccount, sheets
     from stream.files.sheets.contract import last_known
@@ -224,10 +227,14 @@ def export(context: click.Context, out: Path, by: str, until: str | None, qualit
         ),
         policies,
     )
+    told: list[str] = []
     if found.worth is not None:
-        tables["quality"] = quality_table(findings(examined(found, found.worth, end, policies)))
+        worth = findings(examined(found, found.worth, end, policies))
+        tables["quality"], told = quality_table(worth), warnings(worth)
     if found.unmatched:
         write_tables(without_figures(tables, out), out)
         say_unmatched(found.unmatched)
         context.exit(1)
     write_tables(tables, out)
+    for line in told:
+        click.echo(printable(line), err=True)

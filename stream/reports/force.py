@@ -37,6 +37,7 @@ class NeighbourhoodLine:
         visits: to the priority areas that overlap it; None: not known here.
         unvisited: how many of the ``areas`` nobody visited; None: not known here.
         entry: of its published report; None: it was counted now, or written to a file.
+        turning: facts that are probably wrong could turn its verdict (rule 22), as far as is known here.
     """
 
     area_id: str
@@ -48,6 +49,7 @@ class NeighbourhoodLine:
     visits: int | None = None
     unvisited: int | None = None
     entry: Entry | None = None
+    turning: bool = False
 
 
 def line(summary: Summary, entry: Entry | None = None) -> NeighbourhoodLine:
@@ -62,6 +64,7 @@ def line(summary: Summary, entry: Entry | None = None) -> NeighbourhoodLine:
         visits=sum(area.figures.visits for area in summary.areas),
         unvisited=view.unvisited(summary.areas),
         entry=entry,
+        turning=bool(view.turning(summary)),
     )
 
 
@@ -196,10 +199,14 @@ def html(
 
 
 def _standing(found: NeighbourhoodLine, *, some: bool) -> str:
-    """Which number it is, where it is not the first; that it is none, where ``some`` are."""
+    """Which number it is, where it is not the first; that it is none, where ``some`` are; and whether facts
+    that are probably wrong could turn its verdict.
+    """
     if found.entry is None:
-        return "counted now" if some else ""
-    return "" if found.entry.number == 1 else f"number {found.entry.number}"
+        said = "counted now" if some else ""
+    else:
+        said = "" if found.entry.number == 1 else f"number {found.entry.number}"
+    return ", ".join(filter(None, (said, "facts in question could turn the verdict" * found.turning)))
 
 
 def _row(

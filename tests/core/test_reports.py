@@ -535,6 +535,18 @@ def lines() -> list[force.NeighbourhoodLine]:
     return [force.line(summary) for summary in (*found, empty(name="Zed", area_id="Z"))]
 
 
+def test_facts_that_could_turn_a_verdict_are_told_beside_it_on_the_page_of_the_force() -> None:
+    """Of all neighbourhoods, those whose verdict wrong facts could turn are marked, and no other."""
+    summary = believable()
+    assert summary.quality is not None
+    marks = []
+    for turning in ("", "If the clock of 'R1' is an hour behind, the verdict is not proven."):
+        found = replace(summary, quality=replace(summary.quality, turning=turning))
+        said = "facts in question could turn the verdict"
+        marks.append(said in force.html([force.line(found), force.line(empty())], WEEK))
+    assert marks == [False, True]
+
+
 @pytest.mark.parametrize("key", force.COLUMNS)
 def test_the_force_is_sorted_either_way_and_who_has_no_figure_is_last(key: str) -> None:
     """Both orders hold every neighbourhood; what has no value for the column comes last in both."""

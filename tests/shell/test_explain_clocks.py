@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import TYPE_CHECKING
 
 import pytest
+from click.testing import CliRunner
 
 from geo.areas import AreaSet, Kind
 from geo.boundaries.writing import write_areas
+from stream.cli import patrol
 from stream.core.calendar import rfc3339
 from stream.core.events import decode_duties, decode_positions
 from stream.core.heard_frames import HeardFrame, HeardSpan
@@ -19,7 +22,6 @@ from stream.store.ledger import Ledger
 from stream.store.schema import connect
 from tests.doubtful_worlds import HOUR, MINUTE, OPENING, TOWN, at
 from tests.shell.stored import empty, migrated
-from tests.shell.test_explain_cli import did
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -93,6 +95,14 @@ def into_database(dsn: str, positions: list[bytes], booked: list[bytes]) -> None
         span = HeardSpan("radio.positions", 0, "one life", 0, len(positions), len(decoded.judged))
         rows = heard_rows(decoded.judged)
         ledger.heard([HeardFrame((span,), decoded.judged_index, rows)])
+
+
+def did(*words: str, database: str = "") -> str:
+    """Runs the command with the database or none; gives what it printed."""
+    given: dict[str, str | None] = {name: None for name in os.environ if name.startswith("PATROL_")}
+    done = CliRunner().invoke(patrol, words, env=given | {"PATROL_DATABASE": database or None})
+    assert done.exit_code == 0, done.output
+    return done.stdout
 
 
 def in_question(text: str) -> list[str]:

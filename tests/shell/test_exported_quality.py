@@ -177,6 +177,7 @@ def test_the_command_writes_the_file_unless_told_otherwise(database: str, tmp_pa
             patrol, ["export", "--out", str(out), *words], env={"PATROL_DATABASE": database}
         )
         assert done.exit_code == 0, done.output
+        assert ("1 position of device 'R1', which no duty names" in done.stderr) == wanted
         assert (out / "quality.csv").exists() == wanted
         assert (out / "stays.csv").exists()
     assert "device,R1,2026-11-23,positions,1,," in (tmp_path / "True" / "quality.csv").read_text()
