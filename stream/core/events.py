@@ -105,6 +105,8 @@ class Judged:
         device: ``int32[n]``, index into ``device_ids``.
         time: ``int64[n]``, microseconds since 1970 UTC; 0 where ``time_ok`` is False.
         time_ok: ``bool[n]``, whether the time could be read.
+        dated: ``bool[n]``, whether the time says on which day it was: it could be read, and is not itself a
+            reason to reject the report, be it the first one or not (rules 2 and 2c).
         receipt: ``int64[n]``, microseconds since 1970 UTC, negative where unknown.
         verdict: ``int8[n]``, the index in ``REASONS`` of why it was rejected, -1 where it is usable.
         device_ids: the names that ``device`` points at, bad ones of rejected reports among them.
@@ -113,6 +115,7 @@ class Judged:
     device: NDArray[np.int32]
     time: NDArray[np.int64]
     time_ok: NDArray[np.bool_]
+    dated: NDArray[np.bool_]
     receipt: NDArray[np.int64]
     verdict: NDArray[np.int8]
     device_ids: tuple[str, ...]
@@ -231,7 +234,11 @@ def decode_positions(
         device_ids=names,
     )
     # The names of rejected messages are dropped: they may be bad ones.
-    judged, judged_index = _with_lost(Judged(device, time, time_ok, receipt, verdict, names), index, lost)
+    dated = verdict < 0
+    refused = np.flatnonzero(~dated & time_ok & (verdict != REASONS.index(Reason.BAD_VALUE)))
+    dated[refused] = _timely(time[refused], receipt[refused], limits)
+    judged = Judged(device, time, time_ok, dated, receipt, verdict, names)
+    judged, judged_index = _with_lost(judged, index, lost, limits)
     return Decoded(select(fixes, good), index[good], rejects, judged, judged_index)
 
 
@@ -281,25 +288,27 @@ def _named(value: bytes | None, *, traccar: bool) -> tuple[str | None, object, o
     return (name if isinstance(name, str) and not text_fault(name) else None), time, own
 
 
-def _with_lost(judged: Judged, index: NDArray[np.int64], lost: _Lost) -> tuple[Judged, NDArray[np.int64]]:
+def _with_lost(
+    judged: Judged, index: NDArray[np.int64], lost: _Lost, limits: UsableLimits
+) -> tuple[Judged, NDArray[np.int64]]:
     """What was judged, and which message each came from, with the reports that are malformed."""
     if not lost:
         return judged, index
     rejects = [reject for reject, _ in lost]
     names = tuple(dict.fromkeys([*judged.device_ids, *(str(reject.device_id) for reject in rejects)]))
     code_of = {name: code for code, name in enumerate(names)}
-    more = Judged(
-        np.array([code_of[str(reject.device_id)] for reject in rejects], np.int32),
-        np.array([reject.time or 0 for reject in rejects], np.int64),
-        np.array([reject.time is not None for reject in rejects], np.bool_),
-        np.array([receipt for _, receipt in lost], np.int64),
-        np.array([REASONS.index(reject.reason) for reject in rejects], np.int8),
-        names,
-    )
+    time = np.array([reject.time or 0 for reject in rejects], np.int64)
+    time_ok = np.array([reject.time is not None for reject in rejects], np.bool_)
+    receipt = np.array([receipt for _, receipt in lost], np.int64)
+    verdict = np.array([REASONS.index(reject.reason) for reject in rejects], np.int8)
+    dated = time_ok & (verdict != REASONS.index(Reason.BAD_VALUE)) & _timely(time, receipt, limits)
+    device = np.array([code_of[str(reject.device_id)] for reject in rejects], np.int32)
+    more = Judged(device, time, time_ok, dated, receipt, verdict, names)
     both = Judged(
         np.concatenate([judged.device, more.device]),
         np.concatenate([judged.time, more.time]),
         np.concatenate([judged.time_ok, more.time_ok]),
+        np.concatenate([judged.dated, more.dated]),
         np.concatenate([judged.receipt, more.receipt]),
         np.concatenate([judged.verdict, more.verdict]),
         names,
@@ -352,6 +361,12 @@ def judge(
             where = lon[at], lat[at], error_m[at]
             verdict[at] = _judge(time[at], *where, receipt[at], no_fix[at], later)
     return verdict
+
+
+def _timely(time: NDArray[np.int64], receipt: NDArray[np.int64], limits: UsableLimits) -> NDArray[np.bool_]:
+    """Whether times alone are no reason to reject a report, wherever it was: ``bool[n]``."""
+    degrees, error = np.ones(len(time)), np.full(len(time), math.nan)
+    return judge(time, degrees, degrees, error, receipt, limits=limits) < 0
 
 
 def _judge(

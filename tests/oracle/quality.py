@@ -39,7 +39,11 @@ def recount(lines: list[bytes]) -> list[Row]:
     delays: dict[tuple[str, str], list[int]] = defaultdict(list)
     taken: Counter[tuple[str, str]] = Counter()
     for report in reports:
-        by_time = report.time is not None and report.reason not in {"in_future", "too_old", "bad_value"}
+        by_time = (
+            report.time is not None
+            and report.reason != "bad_value"
+            and not _untimely(report.time, report.receipt)
+        )
         day = _day(report.time if by_time else report.receipt)
         if report.reason:
             rejected[report.device, day, report.reason] += 1
@@ -105,6 +109,10 @@ def _reason(event: dict[str, Any], time: int | None, receipt: int | None) -> str
         return "zero_position"
     if (event.get("error_m") or 0) > 200:
         return "error_too_large"
+    return _untimely(time, receipt)
+
+
+def _untimely(time: int, receipt: int | None) -> str:
     if time >= LATEST or (receipt is not None and time - receipt > 300 * SECOND):
         return "in_future"
     if time < 0 or (receipt is not None and receipt - time > 400 * 86_400 * SECOND):

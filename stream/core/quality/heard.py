@@ -73,7 +73,8 @@ class Heard:
     Attributes:
         device: ``int32[k]``, index into ``device_ids``, sorted.
         day: ``int32[k]``, days since 1970-01-01, local (rule 19); ``NO_DAY`` where unknown. It is the day of
-            the report's own time, but that of its receipt where the time is what it was rejected for.
+            the report's own time, but that of its receipt where the time alone would be a reason to reject
+            it: a receiver without a fix often has no date either.
         verdict: ``int8[k]``, ``TAKEN`` or an index into ``stream.core.events.REASONS``.
         delay: ``int32[k]``, seconds from the report's time to its receipt, as ``rounded_delays`` rounds them;
             ``NO_DELAY`` where one of them is not known.
@@ -179,9 +180,7 @@ def heard_rows(judged: Judged) -> HeardRows:
     else:
         delay = np.full(len(judged), NO_DELAY, np.int32)
         delay[both] = rounded_delays(judged.receipt[both] - judged.time[both])
-    by_receipt = ~timed
-    for reason in _TIMES_FAULT:
-        by_receipt |= judged.verdict == REASONS.index(reason)
+    by_receipt = ~judged.dated
     dated = np.where(by_receipt, judged.receipt, judged.time) if by_receipt.any() else judged.time
     dateless = by_receipt & ~known
     if dateless.any():
@@ -190,10 +189,6 @@ def heard_rows(judged: Judged) -> HeardRows:
     else:
         day = day_numbers(dated)
     return HeardRows(device, day, judged.verdict, delay, judged.device_ids)
-
-
-_TIMES_FAULT: Final = (Reason.BAD_VALUE, Reason.IN_FUTURE, Reason.TOO_OLD)
-"""The reasons that say that a report's own time is not to be believed."""
 
 
 def counted(rows: HeardRows) -> Heard:

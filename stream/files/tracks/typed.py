@@ -99,9 +99,8 @@ def plain(batch: Any, limits: UsableLimits) -> Plain | None:
     )
     fixes = _named(fixes)
     usable = np.ones(len(good), np.bool_)
-    judged = Judged(
-        fixes.device, fixes.time, usable, receipt[good], np.full(len(good), -1, np.int8), fixes.device_ids
-    )
+    taken = np.full(len(good), -1, np.int8)
+    judged = Judged(fixes.device, fixes.time, usable, usable, receipt[good], taken, fixes.device_ids)
     return Plain(fixes, good, np.flatnonzero(odd), judged)
 
 
