@@ -363,6 +363,23 @@ def judge(
     return verdict
 
 
+def uncountable(fixes: Fixes) -> str:
+    """What is wrong with fixes that did not come through ``decode_positions``; empty where nothing is.
+
+    No policy can allow it, so none of them was ever judged usable: whoever wrote them is not ours.
+    """
+    for name in fixes.device_ids:
+        if fault := text_fault(name):
+            return f"a device_id {fault}"
+    if not ((fixes.time >= EARLIEST) & (fixes.time < LATEST)).all():
+        return "a time is not of the years 2000 to 2099"
+    if not ((np.abs(fixes.lon) <= 180) & (np.abs(fixes.lat) <= 90)).all():
+        return "lon must be within ±180 and lat within ±90"
+    if (fixes.error_m < 0).any() or np.isinf(fixes.error_m).any():
+        return "error_m must be a number of metres"
+    return ""
+
+
 def _timely(time: NDArray[np.int64], receipt: NDArray[np.int64], limits: UsableLimits) -> NDArray[np.bool_]:
     """Whether times alone are no reason to reject a report, wherever it was: ``bool[n]``."""
     degrees, error = np.ones(len(time)), np.full(len(time), math.nan)

@@ -20,8 +20,11 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 import msgspec
 import numpy as np
 
+from stream.core.calendar import day_numbers
+from stream.core.events import REASONS, text_fault
 from stream.core.frames import FrameError
-from stream.core.quality.heard import Heard, HeardRows, counted, heard_rows
+from stream.core.quality.heard import NO_DAY, TAKEN, Heard, HeardRows, counted, heard_rows
+from stream.core.times import EARLIEST, LATEST
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -38,6 +41,9 @@ _COLUMNS: Final = (("device", np.int32), ("day", np.int32), ("verdict", np.int8)
 _ALL: Final[tuple[tuple[str, Any], ...]] = (("offset", np.int64), *_COLUMNS)
 _WIDTHS: Final = (0, 1, 2, 4, 8)
 _LARGE: Final = 1 << 62
+_PARTITIONS: Final = 1 << 31
+_NAME_MAX: Final = 249
+_FIRST_DAY, _LAST_DAY = day_numbers(np.array([EARLIEST, LATEST - 1], np.int64)).tolist()
 
 RawPartition: TypeAlias = "tuple[str, int, str]"
 """A partition of a topic from outside: ``(topic, partition, incarnation)``."""
@@ -178,7 +184,29 @@ def decode(data: bytes | memoryview) -> HeardFrame:
     rows = HeardRows(device, day, verdict, delay, header.device_ids)
     if count and not -1 <= int(rows.device.min()) <= int(rows.device.max()) < len(rows.device_ids):
         raise FrameError(f"a heard frame whose reports point beyond its {len(rows.device_ids)} device names")
+    if fault := _fault(header.spans, rows):
+        raise FrameError(f"a heard frame that cannot be counted: {fault}")
     return HeardFrame(header.spans, offset + _unbroken(header.spans), rows)
+
+
+def _fault(spans: Sequence[HeardSpan], rows: HeardRows) -> str:
+    """What no writer of ours says, and no database could keep; empty where there is nothing."""
+    for span in spans:
+        if not 0 <= span.partition < _PARTITIONS:
+            return f"partition {span.partition}"
+        for text in (span.topic, span.incarnation):
+            if len(text) > _NAME_MAX or not text.isprintable():
+                return "a topic or its id is no text"
+    if len(set(rows.device_ids)) < len(rows.device_ids):
+        return "a device is named twice"
+    for name in rows.device_ids:
+        if fault := text_fault(name):
+            return f"a device_id {fault}"
+    if not ((rows.verdict >= TAKEN) & (rows.verdict < len(REASONS))).all():
+        return "a verdict is none that is known here"
+    if not ((rows.day == NO_DAY) | ((rows.day >= _FIRST_DAY) & (rows.day <= _LAST_DAY))).all():
+        return "a day is not of the years 2000 to 2099"
+    return ""
 
 
 def join(parts: Sequence[HeardFrame]) -> HeardFrame:

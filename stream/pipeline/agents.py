@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 import faust
 import psycopg
 from aiokafka.errors import KafkaConnectionError as AIOKafkaConnectionError
+from faust.exceptions import ProducerSendError
 from faust.transport.drivers import aiokafka as driver
 from kafka.errors import KafkaConnectionError
 
@@ -369,19 +370,24 @@ class Worker:
     def _broken(self, message: Any, detail: str) -> None:
         """Keeps a message that cannot be read; called from the ledger's thread."""
         log.error("%s %s:%s: %s", message.topic, message.partition, message.offset, detail)
-        headers = dead_letters.headers(
-            topics.BROKEN_FRAME,
-            detail,
-            message.topic,
-            message.partition,
-            message.offset,
-            int(message.timestamp * 1000),
-        )
-        sent = asyncio.run_coroutine_threadsafe(
-            self._out[topics.DEAD_LETTERS].send(key=message.key, value=message.value, headers=headers),
-            self._loop,
-        )
-        sent.result()
+        asyncio.run_coroutine_threadsafe(self._keep(message, detail), self._loop).result()
+
+    async def _keep(self, message: Any, detail: str) -> None:
+        """Sends a message to the dead letters, and returns when Kafka has it: only then is it passed over."""
+
+        async def send(key: bytes | None, value: bytes | None, detail: str) -> None:
+            stood = message.topic, message.partition, message.offset, int(message.timestamp * 1000)
+            headers = dead_letters.headers(topics.BROKEN_FRAME, detail, *stood)
+            await (await self._out[topics.DEAD_LETTERS].send(key=key, value=value, headers=headers))
+
+        # The client sends nothing that has neither value nor key.
+        key = b"" if message.key is None and message.value is None else message.key
+        try:
+            await send(key, message.value, detail)
+        except (ProducerSendError, *dead_letters.TOO_LARGE) as failure:
+            if not isinstance(failure.__cause__ or failure, dead_letters.TOO_LARGE):
+                raise
+            await send(b"", None, dead_letters.without_value(detail, message.value))
 
     def close(self) -> None:
         """Ends the ledgers' threads and gives up every lock."""

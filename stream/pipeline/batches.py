@@ -12,7 +12,7 @@ import numpy as np
 
 from stream import topics
 from stream.core import frames, heard_frames
-from stream.core.events import decode_duties, decode_states
+from stream.core.events import decode_duties, decode_states, uncountable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,9 +29,14 @@ def fixes(ledger: Ledger, messages: list[Any], offsets: list[Offset], broken: Br
     found: list[Fixes] = []
     for message in messages:
         try:
-            found.append(frames.decode(message.value or b"").fixes)
+            part = frames.decode(message.value or b"").fixes
         except frames.FrameError as error:
             broken(message, str(error))
+            continue
+        if fault := uncountable(part):
+            broken(message, f"a frame of fixes that cannot be counted: {fault}")
+            continue
+        found.append(part)
     return ledger.positions(frames.join(found), offsets)
 
 
@@ -52,7 +57,7 @@ def bookings(ledger: Ledger, messages: list[Any], offsets: list[Offset], broken:
     states: list[StateReport] = []
     for message in messages:
         lines = frames.decode_lines(message.value or b"")
-        kind = dict(message.headers or {}).get(topics.KIND_HEADER, b"").decode()
+        kind = (dict(message.headers or {}).get(topics.KIND_HEADER) or b"").decode(errors="replace")
         if kind == topics.KIND_DUTIES:
             new, _, rejects = decode_duties(lines)
             duties += new

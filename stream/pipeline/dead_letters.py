@@ -5,10 +5,20 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Final
 
+from aiokafka.errors import MessageSizeTooLargeError, RecordListTooLargeError
+
 from stream import topics
 
 LAST_MS: Final = 253_402_300_799_999
 """The end of the year 9999, milliseconds since 1970: a later time makes no sense."""
+
+TOO_LARGE: Final = (MessageSizeTooLargeError, RecordListTooLargeError)
+"""What a producer raises where a message is too long for its topic, with its headers or by itself."""
+
+
+def without_value(detail: str, value: bytes | None) -> str:
+    """The detail of a letter whose value is left out: it stays where the other headers say."""
+    return f"{detail} (the value, {len(value or b'')} bytes, is too long to be kept here)"
 
 
 def headers(

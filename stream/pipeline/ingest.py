@@ -23,8 +23,6 @@ from aiokafka.errors import (
     CommitFailedError,
     IllegalStateError,
     KafkaError,
-    MessageSizeTooLargeError,
-    RecordListTooLargeError,
     UnknownError,
     UnsupportedVersionError,
 )
@@ -33,7 +31,7 @@ from stream import topics
 from stream.core import frames, heard_frames
 from stream.core.events import Reason, Reject, UsableLimits, decode_duties, decode_positions, decode_states
 from stream.pipeline import dead_letters
-from stream.pipeline.dead_letters import LAST_MS
+from stream.pipeline.dead_letters import LAST_MS, TOO_LARGE
 from stream.pipeline.waiting import Backoff
 
 if TYPE_CHECKING:
@@ -61,7 +59,6 @@ _IDLE_POLL_S: Final = 0.2
 _PROBE_S: Final = 2.0  # after so long without a message, look whether the broker is there at all
 _ACK_PATIENCE_S: Final = 20.0
 _CLOSE_PATIENCE_S: Final = 5.0
-_TOO_LARGE: Final = (MessageSizeTooLargeError, RecordListTooLargeError)
 
 State = Literal["starting", "running", "waiting", "stopped"]
 
@@ -450,7 +447,7 @@ class _Worker(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka is un
         data = frames.encode(fixes, meta={"received": oldest_ms * 1000} if oldest_ms < LAST_MS else None)
         try:
             await self._producer.send_and_wait(self._names[topics.FIXES], data, partition=partition)
-        except _TOO_LARGE:
+        except TOO_LARGE:
             # Somebody keeps the topic's messages small, or the devices have very long names.
             if len(fixes) == 1:
                 raise
@@ -468,7 +465,7 @@ class _Worker(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka is un
                 await self._producer.send_and_wait(
                     self._names[topics.DUTIES], data, partition=partition, headers=headers
                 )
-            except _TOO_LARGE:
+            except TOO_LARGE:
                 if len(lines) == 1:
                     raise
                 for half in (lines[: len(lines) // 2], lines[len(lines) // 2 :]):
@@ -497,7 +494,7 @@ class _Worker(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka is un
                 await self._producer.send_and_wait(
                     self._names[topics.HEARD], heard_frames.encode(part), partition=0
                 )
-            except _TOO_LARGE:
+            except TOO_LARGE:
                 if len(part) <= 1:
                     raise
                 await self._send_heard_frames(heard_frames.split(part, len(part) // 2))
@@ -513,10 +510,10 @@ class _Worker(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka is un
         for (record, reject), result in zip(
             rejects, await asyncio.gather(*sends, return_exceptions=True), strict=True
         ):
-            if isinstance(result, _TOO_LARGE):
+            if isinstance(result, TOO_LARGE):
                 try:  # alone: perhaps it was only too long together with its neighbours
                     await (await self._send_dead_letter(record, reject))
-                except _TOO_LARGE:
+                except TOO_LARGE:
                     await (await self._send_dead_letter(record, reject, whole=False))
             elif isinstance(result, BaseException):
                 raise result
@@ -530,10 +527,10 @@ class _Worker(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka is un
             # The client sends nothing that has neither value nor key; a nameless tombstone gets an empty key.
             key = b"" if key is None and record.value is None else key
             headers = _headers(record, reject)
-            with contextlib.suppress(*_TOO_LARGE):
+            with contextlib.suppress(*TOO_LARGE):
                 return await self._send(self._dead_letters, record.value, key=key, headers=headers)
         # It stays where the other headers say, as long as the raw topic is kept.
-        note = f"{reject.detail} (the value, {len(record.value or b'')} bytes, is too long to be kept here)"
+        note = dead_letters.without_value(reject.detail, record.value)
         headers = _headers(record, replace(reject, detail=note))
         return await self._send(self._dead_letters, None, key=b"", headers=headers)
 

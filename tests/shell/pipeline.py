@@ -57,7 +57,11 @@ if TYPE_CHECKING:
 
 PATIENCE_S = 60.0
 LOG_TAIL = 6000
-PRODUCER: Mapping[str, Any] = {"acks": "all", "linger_ms": 5}
+PRODUCER: Mapping[str, Any] = {
+    "acks": "all",
+    "linger_ms": 5,
+    "max_request_size": 2 * topics.MAX_MESSAGE_BYTES,
+}
 INGEST, WORKER = "ingest", "worker"
 TABLES = tuple(
     f"{name}.csv"

@@ -336,7 +336,11 @@ def test_a_broken_frame_is_kept_and_passed(
     embedded_broker: EmbeddedBroker, database: str, tmp_path: Path
 ) -> None:
     """What an internal topic should not hold goes to dead.letters unchanged; what comes after is counted."""
-    broken = {topics.FIXES: b"no frame", topics.DUTIES: b"no kind"}
+    broken = {
+        topics.FIXES: b"no frame",
+        topics.DUTIES: b"no kind",
+        topics.HEARD: bytes(topics.MAX_MESSAGE_BYTES - 150),  # with its headers too long for a letter
+    }
     with Pipeline(embedded_broker.bootstrap, database, tmp_path) as pipeline:
         pipeline.post([Message(topic, value, AT) for topic, value in broken.items()])
         pipeline.sent = 0  # not by way of ingest
@@ -345,15 +349,19 @@ def test_a_broken_frame_is_kept_and_passed(
         assert pipeline.ask("select count(*) from fix") == 1
         letters = pipeline.records(topics.DEAD_LETTERS)
         pipeline.wait(lambda: len(next(letters)) >= len(broken), "all dead letters")
-        found = {record.value: dict(record.headers) for record in next(letters)}
         prefix = pipeline.settings.topic_prefix
-    assert set(found) == set(broken.values())
+        found = {
+            dict(record.headers)["topic"].decode().removeprefix(prefix): record for record in next(letters)
+        }
+    assert set(found) == set(broken)
     for topic, value in broken.items():
-        headers = {name: text.decode() for name, text in found[value].items()}
+        headers = {name: text.decode() for name, text in found[topic].headers}
         assert headers["reason"] == topics.BROKEN_FRAME
         assert headers["detail"]
         assert (headers["topic"], headers["offset"]) == (f"{prefix}{topic}", "0")
         assert parse_time(headers["time"]) == AT
+        assert found[topic].value == (None if topic == topics.HEARD else value)
+    assert "too long to be kept here" in dict(found[topics.HEARD].headers)["detail"].decode()
 
 
 # ── Late facts ────────────────────────────────────────────────────────────────────────────────────────────

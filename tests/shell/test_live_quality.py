@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import json
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -174,7 +174,7 @@ def test_what_was_heard_is_told_in_numbers(town: Town) -> None:
 @pytest.mark.parametrize(
     "changes", [{}, {"time": "2019-04-07T00:00:00Z"}, {"time": "2080-01-06T00:00:00Z"}], ids=str
 )
-def test_a_device_of_which_nothing_could_be_used_was_heard(town: Town, changes: dict[str, str]) -> None:
+def test_a_device_of_which_nothing_could_be_used_was_heard(town: Town, changes: dict[str, Any]) -> None:
     """A booked device with rejects alone is told as such, with the reasons, and not as never heard.
 
     So is one whose receiver has no date as long as it has no position: it is heard today.
