@@ -117,6 +117,7 @@ def explain(
     figure = next((item for item in counted if (item.scope, item.id) == (scope, wanted)), None)
     if figure is None or not any(_touches(found, duty, scope, wanted, low, high) for duty in found.duties):
         say_no(nobody(found, scope, wanted, low, high))
+    figure = replace(figure, far=found.far)
     explained = take_apart(
         figure,
         found.slices,
@@ -199,7 +200,16 @@ def _find(
         policies = read_policies(str(policy) if policy else "")
         try:
             found = from_files(
-                areas_, positions, duties, states, policies, scope=scope, wanted=wanted, until=until
+                areas_,
+                positions,
+                duties,
+                states,
+                policies,
+                scope=scope,
+                wanted=wanted,
+                start=start,
+                end=end,
+                until=until,
             )
         except NothingMatchesError as nothing:
             say_no("\n".join(printable(line) for line in nothing.args))

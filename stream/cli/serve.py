@@ -212,7 +212,16 @@ def export(context: click.Context, out: Path, by: str, until: str | None, qualit
         policies = in_force(connection)
         found = derived(connection, policies if quality else None)
     end = last_known(found.slices, found.duties) if limit is None else limit
-    counted = figures(found.slices, found.duties, found.places, by, end, found.doubts)
+    counted = figures(
+        found.slices,
+        found.duties,
+        found.places,
+        by,
+        end,
+        found.doubts,
+        positions=found.nowhere,
+        versions=found.versions,
+    )
     tables = sheets(
         CountedAccount(
             found.stays,

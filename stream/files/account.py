@@ -24,6 +24,7 @@ from stream.core.quality.clocks import clock_offsets, offset_words
 from stream.core.quality.devices import DeviceDoubts, device_doubts
 from stream.core.quality.doubts import Doubts, named
 from stream.core.quality.doubts import doubts as doubts_of
+from stream.core.quality.elsewhere import all_far, anywhere, extent_of
 from stream.core.quality.findings import Examined, findings, grounds
 from stream.core.quality.heard import Gathered, Heard
 from stream.core.quality.tracks import Extent, Tracked, held, renumbered, tracked
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from geo.matching.places import Place
     from stream.core.facts import Duty, Fixes, StateReport
     from stream.core.policy import Policies
+    from stream.core.quality.elsewhere import Positions
     from stream.core.quality.findings import QualityFindings
     from stream.core.shares import Figures
     from stream.core.slices import Slices
@@ -375,7 +377,16 @@ def account(
         duties,
         found,
         counted,
-        figures(counted, duties, history.places, by, until, doubtful),
+        figures(
+            counted,
+            duties,
+            history.places,
+            by,
+            until,
+            doubtful,
+            positions=(facts.fixes.time, facts.fixes.lon, facts.fixes.lat),
+            versions=history.versions,
+        ),
         until,
         doubtful,
         examined,
@@ -407,11 +418,24 @@ def figures(
     by: str,
     until: int,
     doubtful: Doubts | None = None,
+    *,
+    positions: Positions,
+    versions: Sequence[tuple[int, AreaSet]],
 ) -> list[Figures]:
     """The figures of all scopes for each period that the duties touch.
 
     A single period runs from the first duty's start to the last one's end; nothing is counted behind
-    ``until``.
+    ``until``. A period has no shares where all positions lie far from all areas (``Figures.far``).
+
+    Args:
+        counted: the slices.
+        duties: the duties behind them.
+        places: the places behind them.
+        by: a key of ``PERIODS``.
+        until: everything is counted up to here, microseconds.
+        doubtful: the duties' doubtful time.
+        positions: those of the days on which nobody was in any area, at least.
+        versions: the boundaries by the time from which they are in force.
     """
     counted = up_to(counted, until)
     begun = [duty for duty in duties if not duty.cancelled and duty.start < until]
@@ -421,5 +445,9 @@ def figures(
         return []
     found: list[Figures] = []
     for start, end in PERIODS[by](min(starts), max(*ends, min(starts))):
-        found += shares(counted, duties, places, start, end, doubts=doubtful)
+        some = shares(counted, duties, places, start, end, doubts=doubtful)
+        if not anywhere(counted, places, start, end):
+            far = all_far(positions, extent_of(versions, start, end), start, end)
+            some = [replace(item, far=far) for item in some]
+        found += some
     return found

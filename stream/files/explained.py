@@ -12,6 +12,7 @@ from stream.core.explaining.explanation import cut_open, silences
 from stream.core.explaining.parts import Found, area_names, ids_of, is_of, near_ids
 from stream.core.explaining.wording import Named, officer_names
 from stream.core.policy import BEGINNING
+from stream.core.quality.elsewhere import all_far, anywhere, extent_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -34,6 +35,8 @@ def from_files(
     *,
     scope: str,
     wanted: str,
+    start: int,
+    end: int,
     until: int | None,
 ) -> Found:
     """Reads and counts the files of ``patrol account``.
@@ -74,6 +77,13 @@ def from_files(
         () if starts else near_ids(wanted, ids_of(done.duties, scope)),
         done.quality,
         _reported(facts.fixes, done.slices),
+        not anywhere(done.slices, done.history.places, start, min(end, done.until))
+        and all_far(
+            (facts.fixes.time, facts.fixes.lon, facts.fixes.lat),
+            extent_of(done.history.versions, start, end),
+            start,
+            min(end, done.until),
+        ),
     )
 
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import csv
+import json
 import random
+from dataclasses import replace
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,8 +14,9 @@ import shapely
 from click.testing import CliRunner
 
 from geo.areas import Area, AreaSet, Kind
+from geo.boundaries.writing import areas_geojson
 from stream.cli import patrol
-from stream.core.calendar import Period
+from stream.core.calendar import Period, microseconds, rfc3339, week_bounds
 from stream.core.facts import SECOND, Allocation, Duty
 from stream.core.policy import Policies
 from stream.core.shares import FAR, FORCE, NEIGHBOURHOOD, NO_POSITION, OFFICER, Figures
@@ -33,6 +38,7 @@ if TYPE_CHECKING:
 
 NOON = micros("2026-11-23T12:00:00+00:00")
 WEST, SOUTH = -1.14, 52.62
+GROUND = shapely.box(WEST, SOUTH, WEST + 0.02, SOUTH + 0.02)
 MISTAKES: dict[str, Callable[[float, float], tuple[float, float]]] = {
     "swapped": lambda lon, lat: (lat, lon),
     "longitude's sign": lambda lon, lat: (-lon, lat),
@@ -46,9 +52,7 @@ def connection(database: str) -> Iterator[Connection]:
     """A connection to a database with the schema, and one neighbourhood in force."""
     with connect(database) as opened:
         migrate(opened)
-        ground = Area(
-            Kind.NEIGHBOURHOOD, "N1", "Abbey", shapely.box(WEST, SOUTH, WEST + 0.02, SOUTH + 0.02), {}
-        )
+        ground = Area(Kind.NEIGHBOURHOOD, "N1", "Abbey", GROUND, {})
         published.publish(
             opened, AreaSet.of([ground]), Kind.NEIGHBOURHOOD, 0, file="wards.geojson", sha256="ab12", by="gis"
         )
@@ -151,3 +155,86 @@ def test_an_export_of_what_does_not_match_has_the_reason_and_no_shares(
     assert (tmp_path / "shares.csv").exists() == (not why)
     assert (tmp_path / "slices.csv").exists()
     assert f"patrol: no figure and no verdict: {why}" in done.stderr if why else not done.stderr
+
+
+WEEKS = ("2026-W47", "2026-W48", "2026-W49")
+
+
+def explained(words: list[str], environment: dict[str, str]) -> str | None:
+    """Why the figure that ``patrol explain`` gives has no share."""
+    done = CliRunner(env=environment).invoke(patrol, ["explain", "--json", *words], catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    reason = json.loads(done.stdout)["without_share"]
+    assert reason is None or isinstance(reason, str)
+    return reason
+
+
+@pytest.mark.parametrize("elsewhere", [0, 1, 2])
+def test_a_week_in_which_the_whole_force_was_elsewhere_is_told_alike_everywhere(
+    connection: Connection, database: str, tmp_path: Path, elsewhere: int
+) -> None:
+    """Of three weeks one has exchanged coordinates: in it nobody missed anything, wherever it is asked.
+
+    So say its own summary and those of later weeks, the list of all neighbourhoods, the export, the account
+    of the same facts as files, and the explanations of both.
+    """
+    ledger = Ledger(connection)
+    lines: dict[str, list[dict[str, object]]] = {"positions": [], "duties": []}
+    for number, week in enumerate(WEEKS):
+        start, _ = week_bounds(week)
+        start += 12 * 3600 * SECOND
+        duty = replace(booked(1), duty_id=f"D{number}", start=start, end=start + 1200 * SECOND)
+        walked = walk(1, random.Random(number), MISTAKES["swapped"] if number == elsewhere else None)
+        fixes = [(name, time - NOON + start, *rest) for name, time, *rest in walked]
+        ledger.bookings([duty], [])
+        ledger.positions(fix_columns(fixes))  # type: ignore[arg-type]
+        lines["duties"].append(
+            {
+                "duty_id": duty.duty_id,
+                "revision": 1,
+                "officer_id": "O1",
+                "patch": ["N1"],
+                "start": rfc3339(start),
+                "end": rfc3339(start + 1200 * SECOND),
+                "devices": [{"device_id": "R1", "kind": "radio"}],
+            }
+        )
+        lines["positions"] += [
+            {"device_id": name, "time": rfc3339(time), "lon": lon, "lat": lat, "error_m": error}
+            for name, time, lon, lat, error in fixes
+        ]
+    _, now = week_bounds(WEEKS[-1])
+    wanted = {week: FAR if number == elsewhere else None for number, week in enumerate(WEEKS)}
+
+    for number, week in enumerate(WEEKS):
+        [summary] = summaries(connection, Policies(), Period.week(week), now=now)
+        past = {item.name: item.figures.without_share for item in summary.past if item.figures is not None}
+        assert past == {name: wanted[name] for name in WEEKS[: number + 1]}
+        listed = force_period(connection, Policies(), Period.week(week), now).counted["N1"][1]
+        assert {item.name: item.figures.without_share for item in listed if item.figures} == past
+
+    (tmp_path / "areas.geojson").write_bytes(
+        areas_geojson(AreaSet.of([Area(Kind.NEIGHBOURHOOD, "N1", "Abbey", GROUND)]))
+    )
+    for name, events in lines.items():
+        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(event) + "\n" for event in events))
+    files = ["--areas", f"{tmp_path / 'areas.geojson'}:neighbourhood"]
+    files += ["--positions", str(tmp_path / "positions.jsonl"), "--duties", str(tmp_path / "duties.jsonl")]
+    environment = {"PATROL_DATABASE": database}
+    for words in (["export", "--no-quality"], ["account", *files]):
+        out = tmp_path / words[0]
+        CliRunner(env=environment).invoke(
+            patrol, [*words, "--by", "week", "--out", str(out)], catch_exceptions=False
+        )
+        rows = list(csv.DictReader((out / "shares.csv").read_text().splitlines()))
+        assert len(rows) == 9
+        for row in rows:
+            week = Period.around("week", microseconds(datetime.fromisoformat(row["from"]))).name
+            assert (row["share"] == "", row["verdict"] == "") == (wanted[week] is not None,) * 2, row
+    assert (tmp_path / "export" / "shares.csv").read_bytes() == (
+        tmp_path / "account" / "shares.csv"
+    ).read_bytes()
+    for week in WEEKS:
+        for whose in (["--force"], ["--officer", "O1"], ["--neighbourhood", "N1"]):
+            asked = [*whose, "--week", week]
+            assert explained(asked, environment) == explained([*asked, *files], {}) == wanted[week]

@@ -42,6 +42,7 @@ class Found:
         quality: the findings about all facts (rule 22); None: they are not known.
         reported: by device the times of its positions in order, microseconds, those within
             ``stream.core.explaining.explanation.silences`` at least.
+        far: whether all positions of anybody in the period lie far from all areas (``Figures.far``).
     """
 
     slices: Slices
@@ -57,6 +58,7 @@ class Found:
     near: tuple[str, ...] = ()
     quality: QualityFindings | None = None
     reported: Mapping[str, NDArray[np.int64]] = field(default_factory=dict)
+    far: bool = False
 
 
 def area_names(*sets: AreaSet) -> dict[tuple[str, str], str]:

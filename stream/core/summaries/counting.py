@@ -29,6 +29,7 @@ from stream.core.explaining.wording import officer_names, words
 from stream.core.facts import SECOND
 from stream.core.policy import BEGINNING, canonical, settings_of
 from stream.core.quality.doubts import Doubts, named
+from stream.core.quality.elsewhere import in_force
 from stream.core.quality.findings import grounds
 from stream.core.quality.tracks import Extent
 from stream.core.shares import (
@@ -141,16 +142,6 @@ class SummaryFacts:
 def earlier(period: Period) -> list[Period]:
     """The periods before, with which abstraction is compared, oldest first."""
     return period.before(EARLIER[period.kind])
-
-
-def in_force(versions: Sequence[tuple[int, AreaSet]], start: int, end: int) -> list[tuple[int, AreaSet]]:
-    """The versions of the boundaries in force at any time of a period, oldest first."""
-    opens = [time for time, _ in versions]
-    return [
-        (time, found)
-        for (time, found), closes in zip(versions, [*opens[1:], end], strict=False)
-        if time < end and (closes > start or time == opens[-1])
-    ]
 
 
 def neighbourhoods(versions: Sequence[tuple[int, AreaSet]], period: Period) -> list[str]:

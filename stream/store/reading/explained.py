@@ -16,12 +16,14 @@ from stream.core.explaining.explanation import cut_open, silences
 from stream.core.explaining.parts import Found, area_names, near_ids
 from stream.core.explaining.wording import Named, moment_words, officer_names
 from stream.core.policy import BEGINNING
+from stream.core.quality.elsewhere import anywhere
 from stream.core.quality.tracks import Extent
 from stream.core.shares import FORCE, NEIGHBOURHOOD, OFFICER
 from stream.store import areas, bookings
 from stream.store.columns import literal
 from stream.store.heard import heard_between
 from stream.store.reading.doubtful import doubts_of
+from stream.store.reading.elsewhere import all_far
 from stream.store.reading.instant import Numbered, fetch, instant, us
 from stream.store.reading.live import newest_event
 from stream.store.reading.quality import live_quality
@@ -96,6 +98,9 @@ def from_database(
             if start < item.valid_from < end or item in areas.in_force(published, start)
         ]
         sets = [areas.read(connection, item.version, item.kind) for item in concerned]
+        far = not anywhere(slices, numbered.places, start, min(end, until)) and all_far(
+            connection, Extent.of(sets), start, min(end, until)
+        )
     names = area_names(*sets)
     return Found(
         cut_open(slices, until),
@@ -118,6 +123,7 @@ def from_database(
         doubts=doubts,
         near=near_ids(wanted, others),
         reported=reported,
+        far=far,
     )
 
 

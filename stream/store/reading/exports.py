@@ -26,7 +26,9 @@ from stream.store.columns import copy_out, literal
 from stream.store.gathering import COLUMNS, KINDS
 from stream.store.heard import LAST_DAY, heard_between
 from stream.store.reading.doubtful import doubts_of
+from stream.store.reading.elsewhere import positions_nowhere
 from stream.store.reading.instant import Numbered, instant
+from stream.store.reading.live import newest_event
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
     from stream.core.facts import Duty, StateReport
     from stream.core.policy import Policies
     from stream.core.quality.doubts import Doubts
+    from stream.core.quality.elsewhere import Positions
     from stream.core.quality.heard import Heard
     from stream.core.quality.tracks import DeviceDays, Held
     from stream.core.slices import Slices
@@ -59,6 +62,7 @@ class Derived:
         states: the radio states keyed.
         doubts: the duties' doubtful time, as judged last.
         worth: what the facts are worth; None where that was not asked for.
+        nowhere: the positions of days on which nobody was in any area.
     """
 
     stays: Stays
@@ -71,6 +75,7 @@ class Derived:
     doubts: Doubts
     worth: Worth | None
     unmatched: tuple[str, ...]
+    nowhere: Positions
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -116,6 +121,7 @@ def derived(connection: Connection, policies: Policies | None = None) -> Derived
             doubts_of(connection, keys, numbered.device_ids),
             None if policies is None else _worth(connection, numbered, duties, versions, policies),
             tuple(_unmatched(connection, duties, slices, numbered.places, [item for _, item in versions])),
+            positions_nowhere(connection, slices, numbered.places, versions, newest_event(connection) + 1),
         )
 
 

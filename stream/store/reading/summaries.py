@@ -22,7 +22,7 @@ from stream.core.explaining.parts import area_names
 from stream.core.explaining.wording import Named
 from stream.core.facts import Duty
 from stream.core.policy import BEGINNING
-from stream.core.quality.tracks import Extent
+from stream.core.quality.elsewhere import anywhere, extent_of, in_force
 from stream.core.shares import DOUBT_TOTALS, NEIGHBOURHOOD, TOTALS, Figures, figures_of, totals
 from stream.core.slices import HIDDEN, OFF_PATCH, Slices, up_to
 from stream.core.stays import Stays
@@ -31,7 +31,6 @@ from stream.core.summaries.counting import (
     VISITS_REACH,
     SummaryFacts,
     earlier,
-    in_force,
     neighbourhoods,
     own_duties,
     summarise,
@@ -42,6 +41,7 @@ from stream.core.summaries.model import BoundaryVersion, Past
 from stream.store import areas, reports
 from stream.store.columns import copy_out, literal
 from stream.store.reading.doubtful import DoubtfulTime, doubts_of
+from stream.store.reading.elsewhere import all_far
 from stream.store.reading.instant import (
     devices_of,
     ever_booked,
@@ -152,14 +152,12 @@ def force_period(connection: Connection, policies: Policies, period: Period, now
         there = {item.area_id for item in entries}
         missing = set(neighbourhoods(versions, period)) - there
         past = figures_by_period(connection, periods, None) if missing else {}
-        seen = any(found[-1] is not None and found[-1].on_patch for found in past.values())
-        far = bool(past) and not seen and _all_far(connection, versions, period, present.end)
     names = area_names(*(item for _, item in in_force(versions, period.start, period.end)))
     missing |= {area_id for area_id, figures in past.items() if figures[-1] is not None} - there
     counted = {}
     for area_id in sorted(missing):
         *before, last = past.get(area_id) or [None]
-        figures = [*before, None if last is None else replace(last, end=period.end, far=far)]
+        figures = [*before, None if last is None else replace(last, end=period.end)]
         counted[area_id] = (
             names.get((NEIGHBOURHOOD, area_id)) or area_id,
             tuple(
@@ -238,8 +236,8 @@ def record_of(
         past=figures_by_period(connection, period.before(PERIODS - 1), named),
         changes=reports.recorded_changes(connection, period, chosen),
         heard=heard_in(connection, [duties[at] for at in np.flatnonzero(mine).tolist()], period.start, until),
-        far=not _anywhere(found, places, period.start)
-        and _all_far(connection, published.versions, period, until),
+        far=not anywhere(found, places, period.start, until)
+        and all_far(connection, extent_of(published.versions, period.start, period.end), period.start, until),
         outdated=dict(
             connection.execute(
                 "select duty_id, version from policy_outdated join duty using (duty) where duty = any(%s)",
@@ -248,30 +246,6 @@ def record_of(
         ),
     )
     return record, chosen
-
-
-def _anywhere(slices: Slices, places: Sequence[Place], since: int) -> bool:
-    """Whether any slice from a time on lies in any area."""
-    inside = np.array([*(any(place[:3]) for place in places), False], np.bool_)
-    return bool(inside[slices.place[slices.end > since]].any())
-
-
-def _all_far(
-    connection: Connection, versions: Sequence[tuple[int, AreaSet]], period: Period, until: int
-) -> bool:
-    """Whether there are positions in a period, and none of anybody lies near any area in force in it.
-
-    Every position is looked at: it is asked only where nobody was known to be in any area.
-    """
-    extent = Extent.of(item for _, item in in_force(versions, period.start, period.end))
-    if extent is None:
-        return False
-    lon, lat = copy_out(
-        connection,
-        f"select lon, lat from fix where time >= from_us({period.start}) and time < from_us({until})",
-        ["float8", "float8"],
-    )
-    return bool(len(lon)) and not extent.is_near(lon, lat).any()
 
 
 # ── Boundaries ────────────────────────────────────────────────────────────────────────────────────────────
@@ -499,6 +473,8 @@ def figures_by_period(
 ) -> dict[str, list[Figures | None]]:
     """The neighbourhoods' figures of periods that follow each other, oldest first; None without duty time.
 
+    In a period in which the whole force was elsewhere they have no share, as in its own summaries.
+
     Of a duty that lies within one period the sums stand in its growing end; only those over an edge, or
     still open, are counted from their slices.
     """
@@ -537,6 +513,16 @@ def figures_by_period(
             for item, row in zip(periods, sums[rows_of].sum(axis=0), strict=True)
         ]
         found[area_id] = [item if item.duty else None for item in figures]
+    for number, item in enumerate(periods):
+        mine = [figures[number] for figures in found.values()]
+        if any(figure is not None and figure.off_patch for figure in mine) and not any(
+            figure is not None and figure.on_patch for figure in mine
+        ):
+            extent = extent_of(_published(connection, item).versions, item.start, item.end)
+            if all_far(connection, extent, item.start, item.end):
+                for figures in found.values():
+                    figure = figures[number]
+                    figures[number] = None if figure is None else replace(figure, far=True)
     return found
 
 
