@@ -53,6 +53,7 @@ _LINES_BYTES: Final = 2**19  # of one message of patrol.duties, more only for a 
 _MAX_FIXES: Final = 1_000_000  # held at once, some 50 MB: one request must not outgrow what a broker takes
 _MAX_HEARD: Final = 200_000  # reports of one heard frame, a megabyte or four
 _MAX_HELD: Final = 20_000  # messages held as they came: rejects and duty events
+_MAX_HELD_BYTES: Final = 2**25  # of them together: a few long ones are as much as many
 _SMALL_LAG: Final = 1_000  # messages that wait in Kafka when there is no backlog
 _BACKLOG_FLUSHES: Final = 10  # under a backlog, frames grow for so many flush intervals
 _IDLE_POLL_S: Final = 0.2
@@ -258,6 +259,7 @@ class _Batch:
     kinds: Counter[str] = field(default_factory=Counter)
     rejects: list[tuple[ConsumerRecord, Reject]] = field(default_factory=list)
     heard: list[HeardFrame] = field(default_factory=list)
+    held_bytes: int = 0
     offsets: dict[TopicPartition, int] = field(default_factory=dict)
     oldest_ms: int = LAST_MS
 
@@ -348,7 +350,8 @@ class _Worker(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka is un
         if not batch.messages:
             return False
         full = min(self._partitions[topics.FIXES] * settings.max_frame_fixes, _MAX_FIXES)
-        return batch.fix_count >= full or batch.held >= _MAX_HELD or self._patience(now) <= 0
+        much = batch.held >= _MAX_HELD or batch.held_bytes >= _MAX_HELD_BYTES
+        return batch.fix_count >= full or much or self._patience(now) <= 0
 
     def _take(self, partition: TopicPartition, records: list[ConsumerRecord]) -> None:
         """Step 2: decodes what came from one raw partition into the batch."""
@@ -371,6 +374,7 @@ class _Worker(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka is un
         else:
             rejects = self._take_events(topic, values)
         batch.rejects += [(records[reject.index], reject) for reject in rejects]
+        batch.held_bytes += sum(len(values[reject.index] or b"") for reject in rejects)
         batch.messages += len(records)
         batch.offsets[partition] = self._positions[partition] = records[-1].offset + 1
 
@@ -391,6 +395,7 @@ class _Worker(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka is un
             value = values[i]
             assert value is not None
             self._batch.events.setdefault(key, []).append(value)
+            self._batch.held_bytes += len(value)
         self._batch.kinds[kind] += len(officers)
         return [
             Reject(i, Reason.BAD_VALUE, f"has {long[i]} bytes, at most {MAX_EVENT_BYTES} are taken")

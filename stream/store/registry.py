@@ -5,7 +5,7 @@ It looks keys up and makes those that are missing.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 
     from geo.matching.history import AreaHistory
     from stream.store.schema import Connection
+
+
+MOST_DEVICES: Final = 200_000
+"""The most devices of which a copy is kept: more than any force has, and fewer than can be made up."""
 
 
 class Registry:
@@ -42,6 +46,8 @@ class Registry:
 
     def devices(self, connection: Connection, names: Sequence[str]) -> NDArray[np.int32]:
         """Keys of devices, new ones made with the row that their growing end lives in: ``int32[n]``."""
+        if len(self._devices) > MOST_DEVICES:
+            self._devices.clear()
         if missing := self._unmet(connection, self._devices, "device", names):
             connection.execute(
                 "with made as (insert into device (device_id) select unnest(%s::text[]) "

@@ -561,3 +561,19 @@ def _child(bootstrap: str, prefix: str, fatal: str) -> None:
 
 if __name__ == "__main__":
     _child(*sys.argv[1:])
+
+
+@both
+def test_long_messages_are_settled_before_many_are_held(world: World) -> None:
+    """Some dozens of megabytes of rejects or events leave at once, however few they are."""
+
+    async def work() -> None:
+        await world.create()
+        long = b"{" + b"x" * 900_000
+        await world.send(topics.RADIO_POSITIONS, [long] * 50)
+        async with world.running(flush_interval_s=10 * PATIENCE_S) as ingest:
+            told = await ingest.until(lambda progress: progress.messages > 0)
+            assert told.messages < 50
+            assert told.rejects == {Reason.NOT_JSON: told.messages}
+
+    asyncio.run(work())

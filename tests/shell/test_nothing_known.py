@@ -185,9 +185,9 @@ def test_a_week_in_which_the_whole_force_was_elsewhere_is_told_alike_everywhere(
         start += 12 * 3600 * SECOND
         duty = replace(booked(1), duty_id=f"D{number}", start=start, end=start + 1200 * SECOND)
         walked = walk(1, random.Random(number), MISTAKES["swapped"] if number == elsewhere else None)
-        fixes = [(name, time - NOON + start, *rest) for name, time, *rest in walked]
+        fixes = [(name, time - NOON + start, lon, lat, error) for name, time, lon, lat, error in walked]
         ledger.bookings([duty], [])
-        ledger.positions(fix_columns(fixes))  # type: ignore[arg-type]
+        ledger.positions(fix_columns(fixes))
         lines["duties"].append(
             {
                 "duty_id": duty.duty_id,

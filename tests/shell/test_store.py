@@ -356,6 +356,19 @@ def test_names_have_one_key_for_every_program(connection: Connection) -> None:
     ]
 
 
+def test_a_copy_of_the_devices_keys_is_bounded(
+    connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many ids are made up, a program keeps few of them, and every device has its one key."""
+    monkeypatch.setattr("stream.store.registry.MOST_DEVICES", 3)
+    bounded, other = Registry(), Registry()
+    for number in range(12):
+        names = [f"made up {number}", f"made up {number // 2}", "R1"]
+        keys = bounded.devices(connection, names).tolist()
+        assert keys == other.devices(connection, names).tolist()
+        assert len(bounded._devices) <= 3 + len(names)
+
+
 # ── The ledger's rarer calls ──────────────────────────────────────────────────────────────────────────────
 
 

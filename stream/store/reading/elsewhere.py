@@ -37,8 +37,9 @@ def all_far(connection: Connection, extent: Extent | None, start: int, until: in
     if extent is None:
         return False
     [(within,)] = connection.execute(
-        "select exists (select from fix where time >= from_us(%s) and time < from_us(%s) "
-        "and lon between %s and %s and lat between %s and %s)",
+        "select exists (select from device d cross join lateral (select from fix f "
+        "where f.device = d.device and time >= from_us(%s) and time < from_us(%s) "
+        "and lon between %s and %s and lat between %s and %s limit 1) found)",
         [start, until, extent.west, extent.east, extent.south, extent.north],
     ).fetchall()
     return not within and elsewhere.all_far(_positions(connection, [(start, until)]), extent, start, until)

@@ -514,15 +514,13 @@ def figures_by_period(
         ]
         found[area_id] = [item if item.duty else None for item in figures]
     for number, item in enumerate(periods):
-        mine = [figures[number] for figures in found.values()]
-        if any(figure is not None and figure.off_patch for figure in mine) and not any(
-            figure is not None and figure.on_patch for figure in mine
-        ):
+        known = [figure for each in found.values() if (figure := each[number]) is not None]
+        if any(figure.off_patch for figure in known) and not any(figure.on_patch for figure in known):
             extent = extent_of(_published(connection, item).versions, item.start, item.end)
-            if all_far(connection, extent, item.start, item.end):
-                for figures in found.values():
-                    figure = figures[number]
-                    figures[number] = None if figure is None else replace(figure, far=True)
+            far = all_far(connection, extent, item.start, item.end)
+            for each in found.values():
+                if (figure := each[number]) is not None:
+                    each[number] = replace(figure, far=far)
     return found
 
 
