@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, Any
+import time
+from typing import TYPE_CHECKING, Any, Final
 
 import psycopg
 
@@ -14,7 +15,7 @@ from stream.pipeline.weekly import Timer, keep_time
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from stream.pipeline.judge import Judge
+    from stream.pipeline.judge import DayExaminer, Judge
     from stream.pipeline.publisher import Publisher
     from stream.pipeline.watcher import Watcher
     from stream.settings import Settings
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     """Sends a key and a value to a topic."""
 
 log = logging.getLogger(__name__)
+
+RESTS: Final = 20
+"""So many times as long as it looked at devices' days the worker then does not."""
 
 
 async def publish(publisher: Publisher, settings: Settings, send: Send) -> None:
@@ -43,6 +47,22 @@ async def judge(judge: Judge, settings: Settings, _send: Send) -> None:
             await asyncio.to_thread(judge.judge)
         except psycopg.Error as failure:
             log.warning("no doubts judged: %s", str(failure).strip())
+
+
+async def examine(examiner: DayExaminer, settings: Settings, _send: Send) -> None:
+    """Has the devices' days whose facts changed looked at; while the database is away, nothing.
+
+    However much there is to look at, it takes no more than a small part of the time.
+    """
+    pause = settings.examine_s
+    while True:
+        await asyncio.sleep(pause)
+        began = time.monotonic()
+        try:
+            await asyncio.to_thread(examiner.examine)
+        except psycopg.Error as failure:
+            log.warning("no days of devices looked at: %s", str(failure).strip())
+        pause = max(settings.examine_s, RESTS * (time.monotonic() - began))
 
 
 async def report(timer: Timer, settings: Settings, _send: Send) -> None:

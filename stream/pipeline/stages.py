@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from stream import topics
 from stream.pipeline import batches, errands
-from stream.pipeline.judge import Judge
+from stream.pipeline.judge import DayExaminer, Judge
 from stream.pipeline.publisher import Publisher
 from stream.pipeline.watcher import Watcher
 from stream.pipeline.weekly import Timer
@@ -81,7 +81,7 @@ STAGES: tuple[Stage, ...] = (
         "frames of fixes → stays → slices",
         (
             *("device", "fix", "place", "stay", "stay_end", "slice", "slice_end", "frame_offset"),
-            *("suspect", "doubt_due"),
+            *("suspect", "doubt_due", "device_due"),
             topics.DEAD_LETTERS,
         ),
         batches.fixes,
@@ -131,6 +131,13 @@ ERRANDS: tuple[Errand, ...] = (
         ("doubt", "doubtful", "doubt_due"),
         Judge,
         errands.judge,
+    ),
+    Errand(
+        "examine",
+        "every PATROL_EXAMINE_S: devices' days whose facts changed → what they were seen to do",
+        ("device_day", "device_day_basis", "device_due", "device_seen"),
+        DayExaminer,
+        errands.examine,
     ),
     Errand(
         "report",

@@ -8,7 +8,6 @@ doubtful; here it is only said which facts have to be looked at.
 
 from __future__ import annotations
 
-import contextlib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, TypeAlias
 
@@ -26,10 +25,10 @@ from stream.store import bookings
 from stream.store.columns import literal
 from stream.store.policies import in_force
 from stream.store.reading.instant import Numbered, fetch, fixes_around, read_duties, us
-from stream.store.schema import Lock, lock
+from stream.store.schema import Lock, alone, lock
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -152,7 +151,7 @@ def judge_due(connection: Connection) -> int:
         psycopg.Error: the database refused or went away.
     """
     judged, last = 0, -1
-    with _one_at_a_time(connection):
+    with alone(connection, Lock.DOUBTS):
         while due := _take(connection, last):
             with connection.transaction():
                 connection.execute("set transaction isolation level repeatable read")
@@ -181,17 +180,6 @@ def judge_within(connection: Connection) -> None:
 
 def _done(connection: Connection, due: Sequence[int]) -> None:
     connection.execute("delete from doubt_due where duty = any(%s) and taken", [due])
-
-
-@contextlib.contextmanager
-def _one_at_a_time(connection: Connection) -> Iterator[None]:
-    """The lock is the connection's, for the snapshot must be taken after it."""
-    connection.execute("select pg_advisory_lock(%s)", [Lock.DOUBTS])
-    try:
-        yield
-    finally:
-        if not connection.broken:
-            connection.execute("select pg_advisory_unlock(%s)", [Lock.DOUBTS])
 
 
 def _take(connection: Connection, after: int) -> list[int]:

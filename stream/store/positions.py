@@ -16,7 +16,7 @@ from stream.core.columns import ranges
 from stream.core.facts import SECOND
 from stream.core.stays import impossible, jumps, legs_to_stays, lost_legs, perhaps_faster, take
 from stream.core.windows import difference, rejudged, splice, widened
-from stream.store import doubts
+from stream.store import device_days, doubts
 from stream.store.columns import BinaryColumn, copy_in, literal
 from stream.store.gathering import AGAIN, CONTEXT, NEIGHBOURS, PLACE, gather, lock
 from stream.store.tracks import (
@@ -90,6 +90,7 @@ def count(desk: Desk, batch: Batch) -> Moved | None:
             break
     if batch.fixes is not None:
         _write_fixes(desk, batch.keys, found)
+        device_days.mark_late(desk.connection, batch.keys, found.fixes, found.changed, found.replaced)
     doubts.mark_suspect(
         desk.connection,
         desk.suspects,

@@ -5,6 +5,7 @@ It runs the SQL of ``deploy/migrations`` and nothing else.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import math
 from enum import IntEnum
@@ -41,6 +42,10 @@ class Lock(IntEnum):
     """Held while doubts are judged, so that what was read first is written first."""
     HEARD = 0x7061_7472_000C
     """Held to the end of a transaction that counts what was heard: what it adds to is read before."""
+    EXAMINER = 0x7061_7472_000D
+    """Of the worker that looks at the days of devices over and over."""
+    DEVICE_DAYS = 0x7061_7472_000E
+    """Held while days of devices are looked at, so that what was seen first is written first."""
 
 
 SESSION: Mapping[str, Any] = {"autocommit": True, "options": "-c timezone=UTC"}
@@ -74,6 +79,17 @@ def lock(connection: Connection, which: Lock, *, shared: bool = False) -> None:
 def try_lock(connection: Connection, which: Lock) -> bool:
     """Takes a lock until the connection ends, unless somebody else has it; gives whether it is ours."""
     return connection.execute(f"select pg_try_advisory_lock({which})".encode()).fetchone() == (True,)
+
+
+@contextlib.contextmanager
+def alone(connection: Connection, which: Lock) -> Iterator[None]:
+    """One at a time does what is inside, in transactions whose snapshots are taken after the lock."""
+    connection.execute("select pg_advisory_lock(%s)", [which])
+    try:
+        yield
+    finally:
+        if not connection.broken:
+            connection.execute("select pg_advisory_unlock(%s)", [which])
 
 
 def migrations() -> Iterator[tuple[str, str]]:

@@ -20,6 +20,7 @@ from stream.pipeline.stages import ERRANDS, STAGES
 from stream.settings import Settings
 from stream.simulate import TOPICS, demo_force, simulate
 from stream.store import areas
+from stream.store.device_days import examine_due
 from stream.store.doubts import judge_due
 from stream.store.ledger import Ledger, Offset
 from stream.store.schema import connect, migrate
@@ -112,9 +113,10 @@ def test_a_stage_writes_the_tables_that_are_listed(database: str) -> None:
         lon=np.where(stuck, fixes.lon[stuck][0], fixes.lon),
         lat=np.where(stuck, fixes.lat[stuck][0], fixes.lat),
     )
+    # Some of the first half's devices are still to come, and late then.
+    first = (fixes.device % 2 == 0) & (np.arange(len(fixes)) % 50 > 0)
     early, late = (
-        [Letter(frames.encode(frames.select(fixes, np.flatnonzero(fixes.device % 2 == half))))]
-        for half in (0, 1)
+        [Letter(frames.encode(frames.select(fixes, np.flatnonzero(half))))] for half in (first, ~first)
     )
     lines: dict[str, list[bytes]] = {KINDS[name]: [] for name in KINDS}
     for part in made.messages():
@@ -135,6 +137,7 @@ def test_a_stage_writes_the_tables_that_are_listed(database: str) -> None:
     booked = [Letter(frames.encode_lines(lines[kind]), {topics.KIND_HEADER: kind.encode()}) for kind in lines]
     locate, account, hear = STAGES
     written: dict[str, set[str]] = {stage.name: set() for stage in STAGES}
+    examined: set[str] = set()
     with connect(database) as connection, connect(database) as witness:
         migrate(connection)
         for kind in sorted(set(force.kind)):
@@ -150,6 +153,13 @@ def test_a_stage_writes_the_tables_that_are_listed(database: str) -> None:
             changes(connection)
             written[stage.name] |= {name for name, count in changes(witness).items() if count > before[name]}
             judge_due(connection)  # what is due already is not marked again
+            changes(connection)
+            before = changes(witness)
+            examine_due(connection)
+            changes(connection)
+            examined |= {name for name, count in changes(witness).items() if count > before[name]}
+    [examine] = (errand for errand in ERRANDS if errand.name == "examine")
+    assert examined == set(examine.writes)
     for stage in STAGES:
         assert written[stage.name] == set(stage.writes) - set(EVERYTHING), stage.name
 

@@ -26,7 +26,7 @@ from stream.core.quality.devices import FROZEN, KINDS, DeviceDoubts, of_kind
 from stream.core.quality.heard import NO_DAY, NO_DELAY, TAKEN
 from stream.core.quality.ids import Lookup, spelt, written_twice
 from stream.core.quality.intervals import merged
-from stream.core.quality.tracks import ANY_DUTY, MISTAKES
+from stream.core.quality.tracks import ANY_DUTY, MISTAKES, renumbered, silences
 from stream.core.slices import NO_DEVICE, up_to
 
 if TYPE_CHECKING:
@@ -264,6 +264,7 @@ def findings(facts: Examined) -> QualityFindings:
     _frozen_beside(made, facts)
     _decided(made, facts)
     _covered(made, facts)
+    _silent(made, facts)
     _carried(made, facts)
     _unmatched_devices(made, facts)
     _duties(made, facts)
@@ -519,35 +520,51 @@ def _next_midnight(day: NDArray[np.int32]) -> NDArray[np.int64]:
 
 
 def _covered(made: _Collected, facts: Examined) -> None:
-    """By duty and device, and by device and day: reports while booked, and silences."""
+    """By duty and device: reports while booked, and silences."""
     covered, booked = facts.tracked.covered, facts.booked
-    names = made.codes(facts.booked_ids)
-    duty_ids = made.codes(duty.duty_id for duty in facts.duties)
     # Where there is no report at all, the whole stretch is one silence.
     fixes, gaps = np.zeros(len(booked), np.int64), np.ones(len(booked), np.int64)
     silent = np.minimum(booked.end, facts.until) - booked.start
     fixes[covered.row], gaps[covered.row], silent[covered.row] = covered.fixes, covered.gaps, covered.silent
-    begun = booked.start < facts.until
-    for scope, rows in ((DUTY, booked.duty != ANY_DUTY), (DEVICE, booked.duty == ANY_DUTY)):
-        row = np.flatnonzero(rows & begun)
-        if not len(row):
-            continue
-        device, day = booked.device[row], day_numbers(booked.start[row])
-        key = booked.duty[row] if scope == DUTY else day
-        order = np.lexsort((key, device))
-        row, device, day, key = row[order], device[order], day[order], key[order]
-        first = np.flatnonzero(changes(device, key))
-        seen, times, lasting = (np.add.reduceat(column[row], first) for column in (fixes, gaps, silent))
-        own = names[device[first]]
-        ids = duty_ids[key[first]] if scope == DUTY else own
-        detail = own if scope == DUTY else np.zeros(len(own), np.int64)
-        if scope == DUTY:
-            some = seen > 0
-            made.extend(DUTY, ids[some], day[first][some], "positions", seen[some], detail=detail[some])
-        quiet = times > 0
-        made.extend(
-            scope, ids[quiet], day[first][quiet], "silent", times[quiet], lasting[quiet], detail[quiet]
-        )
+    row = np.flatnonzero((booked.duty != ANY_DUTY) & (booked.start < facts.until))
+    if not len(row):
+        return
+    row = row[np.lexsort((booked.duty[row], booked.device[row]))]
+    device, duty, day = booked.device[row], booked.duty[row], day_numbers(booked.start[row])
+    first = np.flatnonzero(changes(device, duty))
+    seen, times, lasting = (np.add.reduceat(column[row], first) for column in (fixes, gaps, silent))
+    detail = made.codes(facts.booked_ids)[device[first]]
+    ids = made.codes(duty.duty_id for duty in facts.duties)[duty[first]]
+    some, quiet = seen > 0, times > 0
+    made.extend(DUTY, ids[some], day[first][some], "positions", seen[some], detail=detail[some])
+    made.extend(DUTY, ids[quiet], day[first][quiet], "silent", times[quiet], lasting[quiet], detail[quiet])
+
+
+def _silent(made: _Collected, facts: Examined) -> None:
+    """By device and day: how often and how long it was silent while any duty held it.
+
+    A silence over midnight is one of each of its days.
+    """
+    mine = facts.booked.take((facts.booked.duty == ANY_DUTY) & (facts.booked.start < facts.until))
+    located = renumbered(mine, facts.booked_ids, facts.device_ids)
+    row, start, end = silences(
+        located, facts.tracked.gaps, len(facts.device_ids), facts.policies, facts.until
+    )
+    if not len(row):
+        return
+    at, day, start, end = _by_day(start, end)
+    device, lasting = mine.device[row[at]], end - start
+    order = np.lexsort((day, device))
+    device, day, lasting = device[order], day[order], lasting[order]
+    first = np.flatnonzero(changes(device, day))
+    made.extend(
+        DEVICE,
+        made.codes(facts.booked_ids)[device[first]],
+        day[first],
+        "silent",
+        np.diff(np.append(first, len(order))),
+        np.add.reduceat(lasting, first),
+    )
 
 
 def _carried(made: _Collected, facts: Examined) -> None:

@@ -15,7 +15,7 @@ import shapely
 
 from geo.matching.history import FOREVER
 from stream.core.calendar import day_numbers
-from stream.core.columns import Columns, changes, offsets, search
+from stream.core.columns import Columns, changes, offsets, ranges, search
 from stream.core.facts import SECOND
 from stream.core.quality.allocated import holdings_of
 from stream.core.quality.intervals import merged
@@ -192,12 +192,30 @@ class Covered(Columns):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Gaps(Columns):
+    """Where a device may be silent: between two reports, before its first one and after its last one.
+
+    What is missing is too short to be a silence, whatever is booked within it.
+
+    Attributes:
+        device: ``int32[k]``, the fixes' numbering, sorted.
+        start: ``int64[k]``, microseconds, sorted within a device; ``-FOREVER`` before the first report.
+        end: ``int64[k]``, of the next report; ``FOREVER`` after the last one.
+    """
+
+    device: NDArray[np.int32]
+    start: NDArray[np.int64]
+    end: NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Tracked:
     """What the tracks of some devices are worth; that of other devices may be joined to it."""
 
     days: DeviceDays
     misplaced: Misplaced
     covered: Covered
+    gaps: Gaps
 
     @classmethod
     def of_groups(cls, parts: Sequence[Tracked]) -> Tracked:
@@ -205,10 +223,12 @@ class Tracked:
         days = DeviceDays.joined([part.days for part in parts])
         misplaced = Misplaced.joined([part.misplaced for part in parts])
         covered = Covered.joined([part.covered for part in parts])
+        gaps = Gaps.joined([part.gaps for part in parts])
         return cls(
             days.take(np.lexsort((days.day, days.device))),
             misplaced.take(np.lexsort((misplaced.mistake, misplaced.day, misplaced.device))),
             covered.take(np.argsort(covered.row)),
+            gaps.take(np.lexsort((gaps.start, gaps.device))),
         )
 
 
@@ -228,6 +248,21 @@ def tracked(
         extent: the box around the areas; None: nothing is near or far.
         policies: rule 3's speed, and rule 4's ``max_gap_s``: more without a report is a silence.
     """
+    days, misplaced = device_days(ordered, extent, policies)
+    days = replace(days, repeats=_repeats(reported, ordered, days))
+    return Tracked(days, misplaced, _covered(ordered, allocations, policies), _gaps(ordered, policies))
+
+
+def device_days(ordered: Fixes, extent: Extent | None, policies: Policies) -> tuple[DeviceDays, Misplaced]:
+    """Each device's days, without repeats.
+
+    A day depends on its own fixes, and on the one before and the one after them (what was misplaced apart).
+
+    Args:
+        ordered: fixes after rule 1.
+        extent: the box around the areas; None: nothing is near or far.
+        policies: rule 3's speed.
+    """
     ignored = jumps(ordered, policies)
     day = day_numbers(ordered.time)
     first = np.flatnonzero(changes(ordered.device, day))
@@ -239,7 +274,7 @@ def tracked(
         ordered.device[first],
         day[first],
         count,
-        _repeats(reported, ordered, first, day, count),
+        np.zeros(len(first), np.int64),
         np.bincount(group[ignored], minlength=len(first)).astype(np.int64),
         legs,
         median,
@@ -248,24 +283,18 @@ def tracked(
         far,
         far_m,
     )
-    return Tracked(days, misplaced, _covered(ordered, allocations, policies))
+    return days, misplaced
 
 
-def _repeats(
-    reported: Fixes,
-    ordered: Fixes,
-    first: NDArray[np.int64],
-    day: NDArray[np.int32],
-    count: NDArray[np.int64],
-) -> NDArray[np.int64]:
+def _repeats(reported: Fixes, ordered: Fixes, days: DeviceDays) -> NDArray[np.int64]:
     """Reports by device and day beyond the one that each identity needs."""
     if len(reported) == len(ordered):
-        return np.zeros(len(first), np.int64)
-    low, width = int(day.min()), int(day.max()) - int(day.min()) + 1
+        return days.repeats
+    low, width = int(days.day.min()), int(days.day.max()) - int(days.day.min()) + 1
     every = reported.device.astype(np.int64) * width + (day_numbers(reported.time) - low)
-    kept = ordered.device[first].astype(np.int64) * width + (day[first] - low)
-    found = np.bincount(np.searchsorted(kept, every), minlength=len(first)).astype(np.int64)
-    return found - count
+    kept = days.device.astype(np.int64) * width + (days.day - low)
+    found = np.bincount(np.searchsorted(kept, every), minlength=len(kept)).astype(np.int64)
+    return found - days.fixes
 
 
 def _intervals(
@@ -391,13 +420,73 @@ def _covered(fixes: Fixes, allocations: Held, policies: Policies) -> Covered:
     )
     edge = np.broadcast_to(policies.setting(lambda p: p.max_gap_s, start), len(start)) * SECOND
     head, tail = fixes.time[low] - start, np.where(end == FOREVER, 0, end - fixes.time[high - 1])
+    before, behind = head > edge, tail > limit[high - 1]
     # The legs between the first and the last fix within; that of the last one leads out of it.
     return Covered(
         known[heard],
         high - low,
-        gaps[high - 1] - gaps[low] + (head > edge) + (tail > edge),
-        length[high - 1] - length[low] + np.where(head > edge, head, 0) + np.where(tail > edge, tail, 0),
+        gaps[high - 1] - gaps[low] + before + behind,
+        length[high - 1] - length[low] + np.where(before, head, 0) + np.where(behind, tail, 0),
     )
+
+
+def long_legs(ordered: Fixes, policies: Policies) -> NDArray[np.int64]:
+    """Legs part of which may be a silence: the rows of the fixes that they begin at.
+
+    What of a leg is booked is judged by the policy at the start of that part, so any that is in force during
+    the leg may decide.
+    """
+    start, end = ordered.time[:-1], ordered.time[1:]
+    limit = np.minimum(
+        policies.setting(lambda p: p.max_gap_s, start), policies.setting(lambda p: p.max_gap_s, end)
+    )
+    long = end - start > limit * SECOND
+    if len(policies.policies) > 1:
+        long |= policies.number_at(end) - policies.number_at(start) > 1
+    return np.flatnonzero(long & (ordered.device[1:] == ordered.device[:-1]))
+
+
+def _gaps(ordered: Fixes, policies: Policies) -> Gaps:
+    leg = long_legs(ordered, policies)
+    first = np.flatnonzero(changes(ordered.device))
+    last = np.append(first[1:], len(ordered))[: len(first)] - 1
+    endless = np.full(len(first), FOREVER, np.int64)
+    found = Gaps(
+        np.concatenate([ordered.device[first], ordered.device[leg], ordered.device[last]]),
+        np.concatenate([-endless, ordered.time[leg], ordered.time[last]]),
+        np.concatenate([ordered.time[first], ordered.time[leg + 1], endless]),
+    )
+    return found.take(np.lexsort((found.start, found.device)))
+
+
+def silences(
+    booked: Held, gaps: Gaps, devices: int, policies: Policies, until: int
+) -> tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.int64]]:
+    """Stretches of booked time longer than ``max_gap_s`` without a report.
+
+    Args:
+        booked: rows of devices; ``device`` in the gaps' numbering, -1 for one without any report.
+        gaps: of the devices.
+        devices: how many there are.
+        policies: rule 4's ``max_gap_s``, as it is when a stretch begins.
+        until: everything is counted up to here, microseconds.
+
+    Returns:
+        ``(row, start, end)``: rows of ``booked``, and microseconds.
+    """
+    number = np.where(booked.device < 0, devices, booked.device)
+    never = np.setdiff1d(np.arange(devices + 1, dtype=np.int32), gaps.device)
+    endless = np.full(len(never), FOREVER, np.int64)
+    every = Gaps.joined([gaps, Gaps(never.astype(np.int32), -endless, endless)])
+    every = every.take(np.lexsort((every.start, every.device)))
+    bounds = offsets(every.device, devices + 1)
+    close = np.minimum(booked.end, until)
+    low = search(every.end, bounds[number], bounds[number + 1], booked.start, right=True)
+    high = search(every.start, bounds[number], bounds[number + 1], close)
+    row, at = ranges(low, high)
+    start, end = np.maximum(every.start[at], booked.start[row]), np.minimum(every.end[at], close[row])
+    silent = end - start > policies.setting(lambda p: p.max_gap_s, start) * SECOND
+    return row[silent].astype(np.int32), start[silent], end[silent]
 
 
 def renumbered(allocations: Held, names: Sequence[str], device_ids: Sequence[str]) -> Held:

@@ -151,11 +151,11 @@ def _worth(
         doubted.append(device_doubts(fixes, policies))
     heard = heard_between(connection, NO_DAY, LAST_DAY)
     every = Tracked.of_groups(seen)
-    every = replace(every, days=_with_repeats(every.days, heard, numbered.device_ids))
+    every = replace(every, days=with_repeats(every.days, heard, numbered.device_ids))
     return Worth(booked, booked_ids, every, DeviceDoubts.joined(doubted), heard)
 
 
-def _with_repeats(days: DeviceDays, heard: Heard, device_ids: Sequence[str]) -> DeviceDays:
+def with_repeats(days: DeviceDays, heard: Heard, device_ids: Sequence[str]) -> DeviceDays:
     """With the reports beyond the one that each fix needs: a fix is stored once, however often it came."""
     code_of = {name: code for code, name in enumerate(device_ids)}
     taken = heard.verdict == TAKEN

@@ -17,7 +17,7 @@ from stream.core.calendar import microseconds
 from stream.core.facts import Allocation, Duty, Fixes
 from stream.core.slices import Slices
 from stream.core.stays import Stays
-from stream.store.columns import copy_out, literal
+from stream.store.columns import copy_out, literal, series_out
 from stream.store.registry import Registry
 
 if TYPE_CHECKING:
@@ -168,19 +168,20 @@ def fixes_around(
         low: ``int64[n]``, the windows' starts, microseconds.
         high: ``int64[n]``, their ends, which belong to them.
     """
-    columns = "time, lon, lat, error_m, speed_mps, heading_deg"
-    row = f"select {columns} from fix where fix.device = w.device and time"
-    number = np.arange(len(keys), dtype=np.int64)
-    window, time, lon, lat, error_m, speed_mps, heading_deg = copy_out(
+    columns = ("time", "lon", "lat", "error_m", "speed_mps", "heading_deg")
+    row = f"select {', '.join(columns)} from fix where fix.device = w.device and time"
+    size, (time, lon, lat, error_m, speed_mps, heading_deg) = series_out(
         connection,
-        f"select w.number, f.* from unnest({literal(number)}, {literal(keys, 'int4')}, {literal(low)}, "
-        f"{literal(high)}) w (number, device, low, high), lateral ("
+        f"select w.number, a.* from unnest({literal(np.arange(len(keys)), 'int4')}, {literal(keys, 'int4')}, "
+        f"{literal(low)}, {literal(high)}) w (number, device, low, high), "
+        f"lateral (select {', '.join(f'array_agg({name})' for name in columns)} from ("
         f"({row} < from_us(low) order by time desc limit 1) union all "
-        f"({row} > from_us(high) order by time limit 1) union all "
-        f"{row} >= from_us(low) and time <= from_us(high)) f order by 1, 2",
-        ["int8", "time", "float8", "float8", "float8", "float4", "float4"],
+        f"({row} >= from_us(low) and time <= from_us(high) order by time) union all "
+        f"({row} > from_us(high) order by time limit 1)) f) a",
+        ["time", "float8", "float8", "float8", "float4", "float4"],
     )
-    return Fixes(window.astype(np.int32), time, lon, lat, error_m, speed_mps, heading_deg, ())
+    window = np.repeat(np.arange(len(keys), dtype=np.int32), size)
+    return Fixes(window, time, lon, lat, error_m, speed_mps, heading_deg, ())
 
 
 def ever_booked(connection: Connection, officers: Sequence[int] | None = None) -> list[Duty]:

@@ -1,0 +1,227 @@
+"""What each tracker was seen to do on a local day, as ``quality.csv`` has it (rule 22).
+
+Reads only. What depends on every position is as of the last look (``stream.store.device_days``); bookings,
+slices and what was heard are as they are now.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from geo.matching.history import FOREVER
+from stream.core.calendar import day_bounds, day_of_number
+from stream.core.facts import SECOND
+from stream.core.quality.findings import DEVICE, SCOPES, Examined, QualityFindings, findings
+from stream.core.quality.tracks import (
+    ANY_DUTY,
+    Covered,
+    DeviceDays,
+    Gaps,
+    Held,
+    Misplaced,
+    Tracked,
+    held,
+)
+from stream.store.columns import literal
+from stream.store.heard import heard_between
+from stream.store.reading.exports import with_repeats
+from stream.store.reading.instant import Numbered, fetch, instant, read_duties, us
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from stream.core.facts import Duty
+    from stream.core.policy import Policies
+    from stream.store.schema import Connection
+
+SEEN: Final = (
+    "positions",
+    "repeated",
+    "rejected",
+    "interval_median",
+    "interval_p95",
+    "delay_median",
+    "delay_p95",
+    "silent",
+    "jump",
+    "decided",
+    "far_from_force",
+    "clock_offset",
+)
+"""The findings that are told of a device and day."""
+
+LEAST_MARGIN: Final = 86_400 * SECOND
+"""Bookings that end so long before a day, or begin so long after it, make no silence of it another one."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DaySeen:
+    """What some devices were seen to do on a day.
+
+    Attributes:
+        findings: those of ``SEEN``, as ``quality.csv`` has them.
+        far_m: by device, how far the farthest of its positions was that were far from all areas, metres.
+        last: the name of the last device looked at, whether there is anything to tell of it or not.
+        more: whether there are devices behind it.
+    """
+
+    findings: QualityFindings
+    far_m: dict[str, float]
+    last: str
+    more: bool
+
+
+def devices_seen(
+    connection: Connection,
+    day: int,
+    now: int,
+    policies: Policies,
+    *,
+    after: str = "",
+    limit: int | None = None,
+) -> DaySeen:
+    """What devices were seen to do on a local day, by name.
+
+    Args:
+        connection: outside any transaction; all is read as of one instant.
+        day: days since 1970-01-01, local.
+        now: everything is counted up to here, microseconds.
+        policies: those in force.
+        after: only devices whose name comes after this one.
+        limit: so many of them; None: all.
+    """
+    start, end = day_bounds(day_of_number(day))
+    with instant(connection):
+        numbered = Numbered.of(connection)
+        key_of = _on_record(connection, day, start, end)
+        names = sorted(name for name in key_of if name > after)
+        more = limit is not None and len(names) > limit
+        names = names[:limit]
+        keys = [key_of[name] for name in names]
+        margin = max(LEAST_MARGIN, *(2 * int(item.max_gap_s * SECOND) for item in policies.policies))
+        duties = read_duties(
+            connection,
+            "duty = any(array(select distinct duty from allocation join duty d using (duty) "
+            "where device = any(%s) and not cancelled and d.start_at < from_us(%s) "
+            "and coalesce(d.end_at, 'infinity') > from_us(%s)))",
+            [keys, end + margin, start - margin],
+        )
+        keys_of = sorted(duties, key=lambda key: duties[key].duty_id)
+        mine = literal(np.array(keys, np.int64), "int4")
+        slices = numbered.slices(
+            connection,
+            keys_of,
+            f"duty = any({literal(np.array(keys_of, np.int64), 'int4')}) and device = any({mine}) "
+            f"and start_at < from_us({end}) and end_at > from_us({start})",
+        )
+        heard = heard_between(connection, day, day, names)
+        days, gaps = _kept(connection, keys, numbered, day)
+    booked_by = [duties[key] for key in keys_of]
+    booked, booked_ids = _booked(booked_by, names)
+    days = with_repeats(days, heard, numbered.device_ids)
+    found = findings(
+        Examined(
+            booked_by,
+            (),
+            numbered.device_ids,
+            heard,
+            Tracked(days, _NOTHING_MISPLACED, _NOTHING_COVERED, gaps),
+            booked,
+            booked_ids,
+            slices,
+            {},
+            {},
+            now,
+            policies=policies,
+        )
+    ).only(*SEEN)
+    of_day = found.take((found.scope == SCOPES.index(DEVICE)) & (found.day == day))
+    far = {
+        numbered.device_ids[device]: metres
+        for device, metres in zip(days.device.tolist(), days.far_m.tolist(), strict=True)
+        if metres
+    }
+    return DaySeen(of_day, far, names[-1] if names else after, more)
+
+
+def _on_record(connection: Connection, day: int, start: int, end: int) -> dict[str, int]:
+    """The keys by name of the devices that were heard on a day, usably or not, or booked."""
+    return dict(
+        connection.execute(
+            "select device_id, device from device where device in ("
+            "select device from device_day where day = %(day)s "
+            "union select device from heard where day = %(day)s "
+            "union select device from allocation a join duty d using (duty) where not cancelled "
+            "and d.start_at < from_us(%(end)s) and coalesce(d.end_at, 'infinity') > from_us(%(start)s))",
+            {"day": day, "start": start, "end": end},
+        ).fetchall()
+    )
+
+
+def _booked(duties: Sequence[Duty], names: Collection[str]) -> tuple[Held, tuple[str, ...]]:
+    """When the named devices are booked by any duty."""
+    booked, booked_ids = held(duties)
+    wanted = np.array([name in names for name in booked_ids] or [False], np.bool_)
+    return booked.take((booked.duty == ANY_DUTY) & wanted[booked.device]), booked_ids
+
+
+def _kept(
+    connection: Connection, keys: Sequence[int], numbered: Numbered, day: int
+) -> tuple[DeviceDays, Gaps]:
+    """What is kept of devices (keys) on a day, and their gaps that touch it."""
+    rows = {
+        row[0]: row[1:]
+        for row in fetch(
+            connection,
+            f"select device, fixes, jumps, intervals, median_ms, p95_ms, near, far, far_m, {us('first_at')}, "
+            f"{us('last_at')}, gaps from device_day where day = %s and device = any(%s) order by device",
+            [day, list(keys)],
+        )
+    }
+    neighbours = fetch(
+        connection,
+        f"select w.device, coalesce((select {us('last_at')} from device_day d where d.device = w.device "
+        "and day < %s order by day desc limit 1), %s), "
+        f"coalesce((select {us('first_at')} from device_day d where d.device = w.device "
+        "and day > %s order by day limit 1), %s) from unnest(%s::int[]) w (device)",
+        [day, -FOREVER, day, FOREVER, list(keys)],
+    )
+    gaps: list[tuple[int, int, int]] = []
+    for device, before, behind in neighbours:
+        inner: list[int] = []
+        if device in rows:
+            first, last, long = rows[device][-3:]
+            inner = [first, *long, last]
+        marks = [before, *inner, behind]
+        gaps += [(device, *pair) for pair in zip(marks[::2], marks[1::2], strict=True)]
+    table = np.array(gaps, np.int64).reshape(-1, 3)
+    table[:, 0] = numbered.devices(table[:, 0])
+    order = np.lexsort((table[:, 1], table[:, 0]))
+    device, start, end = table[order].T
+    return _days(rows, numbered, day), Gaps(device.astype(np.int32), start.copy(), end.copy())
+
+
+def _days(rows: dict[int, Sequence[Any]], numbered: Numbered, day: int) -> DeviceDays:
+    table = [row[:8] for row in rows.values()]
+    fixes, jumps, intervals, median, p95, near, far = (
+        np.array([row[at] for row in table], np.int64) for at in range(7)
+    )
+    device = numbered.devices(np.array(list(rows), np.int64))
+    found = DeviceDays(
+        device,
+        np.full(len(table), day, np.int32),
+        fixes,
+        np.zeros(len(table), np.int64),
+        *(jumps, intervals, median, p95, near, far),
+        np.array([row[7] for row in table], np.float64),
+    )
+    return found.take(np.argsort(device))
+
+
+_NO_NUMBER: Final = np.empty(0, np.int32)
+_NO_TIME: Final = np.empty(0, np.int64)
+_NOTHING_MISPLACED: Final = Misplaced(_NO_NUMBER, _NO_NUMBER, _NO_NUMBER.astype(np.int8), _NO_TIME)
+_NOTHING_COVERED: Final = Covered(_NO_TIME, _NO_TIME, _NO_TIME, _NO_TIME)
