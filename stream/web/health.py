@@ -138,6 +138,13 @@ def _worth(worth: QualityJson) -> Iterator[Metric]:
     for reason in REASONS:
         rejected.add_metric([reason], heard.rejected.get(reason, 0))
     yield rejected
+    for name, text, count in (
+        ("positions_jumped", "Positions of today ignored as jumps.", worth.today.jumps),
+        ("positions_far", "Positions of today far from all areas.", worth.today.far),
+        ("devices_seen", "Devices with a usable position today.", worth.today.devices),
+        ("devices_waiting", "Devices to be looked at again.", worth.today.waiting),
+    ):
+        yield GaugeMetricFamily(f"patrol_{name}", text, count)
     for name, text, kind in (
         ("wrong_clock", "Booked devices whose clock is wrong.", "clock_offset"),
         ("never_heard", "Booked devices that were never heard.", "never_heard"),

@@ -22,6 +22,7 @@ from geo.areas import AreaSet, Kind
 from stream.core.facts import SECOND
 from stream.pipeline.watcher import Watcher
 from stream.settings import Settings
+from stream.store.device_days import examine_due
 from stream.store.schema import connect
 from stream.web import create_app
 from stream.web.description import committed
@@ -124,6 +125,7 @@ def address(database_server: EmbeddedDatabase) -> Iterator[str]:
             town.go(1)
             watcher.changed()
     watcher.close()
+    examine_due(town.connection)
     town.close()
     app = create_app(settings, now=lambda: town.now)
     server = uvicorn.Server(uvicorn.Config(app, log_config=None))

@@ -18,6 +18,7 @@ from stream.core.heard_frames import HeardFrame, HeardSpan
 from stream.core.policy import Policies, limits
 from stream.core.quality.heard import heard_rows
 from stream.settings import Settings
+from stream.store.device_days import examine_due
 from stream.store.doubts import judge_due
 from stream.store.pool import Pool
 from stream.web.boundaries.published import Boundaries
@@ -83,6 +84,8 @@ def test_a_clean_town_has_nothing_to_say(town: Town) -> None:
         ("codes", ("officer", "O2", "two_states")),
         ("officer", ("officer", "O1.0", "near_id")),
         ("state", ("officer", "O8", "state_without_duty")),
+        ("far", ("device", "R9", "far_from_force")),
+        ("jumps", ("device", "R2", "jump")),
     ],
 )
 def test_a_fault_is_told_by_name(town: Town, kind: str, wanted: tuple[str, str, str]) -> None:
@@ -121,13 +124,23 @@ def test_a_fault_is_told_by_name(town: Town, kind: str, wanted: tuple[str, str, 
             town.ledger.bookings((), both)
         case "officer":
             town.book(replace(more, officer_id="O1.0", devices=(Allocation("R1", "radio"),)))
+        case "far":
+            town.book(more)
+            town.ledger.positions(fix_columns([("R9", town.now - MINUTE, lon + 2, lat, None)]))
+        case "jumps":
+            east = SPOTS["east"]
+            away = [
+                ("R2", town.now + at * SECOND, *(east if at % 2 else (lon, 53.5)), None) for at in range(900)
+            ]
+            town.ledger.positions(fix_columns(away))
         case _:
             town.ledger.bookings((), [StateReport("O8", town.now - MINUTE, 4)])
+    examine_due(town.connection)
     said = asked(town)
     found = {(row.scope, row.id, row.finding): row for row in said.findings}
     assert wanted in found
     # The figures that it concerns: those of the patches of the duties that it is about.
-    whose = {"spare": [], "patch": ["N7"], "state": [], "codes": ["N2"]}.get(kind, ["N1"])
+    whose = {"spare": [], "patch": ["N7"], "state": [], "codes": ["N2"], "jumps": ["N2"]}.get(kind, ["N1"])
     assert found[wanted].neighbourhoods == whose
     # A spare car that nobody booked is listed, and is no mistake.
     assert any(wanted[1] in line for line in said.warnings) == (kind != "spare")

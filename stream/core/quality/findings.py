@@ -7,7 +7,7 @@ listed in ``stream/README.md``; ``stream.core.quality.warnings`` says the import
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from itertools import groupby
 from typing import TYPE_CHECKING, Final
 
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from stream.core.facts import Duty, StateReport
     from stream.core.quality.doubts import NamedDoubt
     from stream.core.quality.heard import Heard
-    from stream.core.quality.tracks import Held, Tracked
+    from stream.core.quality.tracks import DeviceDays, Held, Tracked
     from stream.core.slices import Slices
 
 DEVICE, DUTY, OFFICER, PATCH, INPUT = "device", "duty", "officer", "patch", "input"
@@ -120,12 +120,31 @@ class QualityFindings:
     def __len__(self) -> int:
         return len(self.count)
 
+    @classmethod
+    def joined(cls, parts: Sequence[QualityFindings]) -> QualityFindings:
+        """Those of several, in order."""
+        texts = sorted({text for part in parts for text in part.texts})
+        code = {text: at for at, text in enumerate(texts)}
+        rank = [np.array([code[text] for text in part.texts], np.int32) for part in parts]
+        numbered = [
+            replace(part, id=codes[part.id], detail=codes[part.detail], texts=tuple(texts))
+            for part, codes in zip(parts, rank, strict=True)
+        ]
+        scope, name, day, finding, count, us, detail = (
+            np.concatenate([getattr(part, item.name) for part in numbered]) for item in fields(cls)[:-1]
+        )
+        order = np.lexsort((us, count, detail, finding, day, name, scope))
+        return cls(scope, name, day, finding, count, us, detail, tuple(texts))._in(order)
+
     def only(self, *findings: str) -> QualityFindings:
         """Those of some kinds alone."""
         return self.take(np.isin(self.finding, [FINDINGS.index(name) for name in findings]))
 
     def take(self, some: NDArray[np.bool_]) -> QualityFindings:
         """Some of them, in their order: ``bool[n]``."""
+        return self._in(np.flatnonzero(some))
+
+    def _in(self, some: NDArray[np.int64]) -> QualityFindings:
         return QualityFindings(
             self.scope[some],
             self.id[some],
@@ -257,7 +276,8 @@ def findings(facts: Examined) -> QualityFindings:
     """Everything that is to be said about the facts, plain counts among it (rule 22)."""
     made = _Collected()
     _inputs(made, facts)
-    _days(made, facts)
+    _days(made, facts.tracked.days, facts.device_ids)
+    _misplaced(made, facts)
     _heard(made, facts)
     _clocks(made, facts)
     _doubted(made, facts)
@@ -354,10 +374,16 @@ def _inputs(made: _Collected, facts: Examined) -> None:
             made.add(INPUT, name, NO_DAY, "rejected", count, detail=reason)
 
 
-def _days(made: _Collected, facts: Examined) -> None:
-    """By device and day: positions, repeats, jumps, intervals, positions far off or misplaced."""
-    days = facts.tracked.days
-    names = made.codes(facts.device_ids)
+def day_findings(days: DeviceDays, device_ids: Sequence[str]) -> QualityFindings:
+    """The plain counts of devices' days alone; ``device_ids`` are the names behind their numbers."""
+    made = _Collected()
+    _days(made, days, device_ids)
+    return made.done()
+
+
+def _days(made: _Collected, days: DeviceDays, device_ids: Sequence[str]) -> None:
+    """By device and day: positions, repeats, jumps, intervals, positions far off."""
+    names = made.codes(device_ids)
     ids = names[days.device]
     made.extend(DEVICE, ids, days.day, "positions", days.fixes)
     for finding, column in (("repeated", days.repeats), ("jump", days.jumps)):
@@ -369,6 +395,11 @@ def _days(made: _Collected, facts: Examined) -> None:
     some = days.far > 0
     distances = made.codes(f"{metres / 1000:,.0f} km" for metres in days.far_m[some].tolist())
     made.extend(DEVICE, ids[some], days.day[some], "far_from_force", days.far[some], detail=distances)
+
+
+def _misplaced(made: _Collected, facts: Examined) -> None:
+    """By device and day: positions that lie elsewhere by a mistake."""
+    names = made.codes(facts.device_ids)
     wrong = facts.tracked.misplaced
     for number, mistake in enumerate(MISTAKES):
         some = wrong.mistake == number

@@ -28,6 +28,9 @@ MANY: Final = 5
 """So many devices with one and the same clock offset point at whatever receives them all."""
 LEAST_JUMPS: Final = 10
 """Fewer jumps of a device on a day are told in the table alone."""
+JUMPS_PART: Final = 4
+FAR_PART: Final = 2
+"""Jumps, and positions far off, are told in words where they are more than one in so many of a day's."""
 FILE: Final = " in quality.csv"
 
 _SWAPPED: Final = {
@@ -269,7 +272,7 @@ def _far(found: QualityFindings) -> Said:
     told = [
         f"device {name!r} was mostly more than {FAR_M / 1000:.0f} km from every area {_on(days)} "
         f"(up to {days[0].detail})"
-        for name, days in _by_id(_mostly(found, rows, 2)).items()
+        for name, days in _by_id(_mostly(found, rows, FAR_PART)).items()
     ]
     return told, "Is it this force's, and are the coordinates degrees?"
 
@@ -279,7 +282,7 @@ def _jumping(found: QualityFindings) -> Said:
     told = [
         f"{sum(row.count for row in days):,} positions of device {name!r} were ignored as jumps, more than "
         f"one in four {_on(days)}"
-        for name, days in _by_id(_mostly(found, jumps, 4)).items()
+        for name, days in _by_id(_mostly(found, jumps, JUMPS_PART)).items()
     ]
     return told, "Do two devices report under one id, or does its receiver fail? Until then time is unknown."
 

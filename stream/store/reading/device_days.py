@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from geo.matching.history import FOREVER
-from stream.core.calendar import day_bounds, day_of_number
+from stream.core.calendar import day_bounds, day_numbers, day_of_number
 from stream.core.facts import SECOND
 from stream.core.quality.findings import DEVICE, SCOPES, Examined, QualityFindings, findings
 from stream.core.quality.tracks import (
@@ -52,6 +52,8 @@ SEEN: Final = (
     "clock_offset",
 )
 """The findings that are told of a device and day."""
+
+COUNTS: Final = "fixes, jumps, intervals, median_ms, p95_ms, near, far, far_m"
 
 LEAST_MARGIN: Final = 86_400 * SECOND
 """Bookings that end so long before a day, or begin so long after it, make no silence of it another one."""
@@ -147,6 +149,45 @@ def devices_seen(
     return DaySeen(of_day, far, names[-1] if names else after, more)
 
 
+def kept_days(
+    connection: Connection, first: int, last: int, names: Collection[str]
+) -> tuple[DeviceDays, tuple[str, ...]]:
+    """The days of devices by name, from one local day to another, as of the last look; and their names.
+
+    Args:
+        connection: in whichever transaction it is.
+        first: days since 1970-01-01.
+        last: the last one, inclusive.
+        names: of the devices.
+    """
+    rows = fetch(
+        connection,
+        f"select device_id, day, {COUNTS} from device_day join device using (device) "
+        "where day between %s and %s and device_id = any(%s)",
+        [first, last, sorted(names)],
+    )
+    device_ids = tuple(sorted({row[0] for row in rows}))
+    code_of = {name: code for code, name in enumerate(device_ids)}
+    return _days([(code_of[name], *others) for name, *others in rows]), device_ids
+
+
+def day_totals(connection: Connection, now: int) -> tuple[int, int, int, int, int]:
+    """Of all devices on the local day of an instant: ``(devices, positions, jumps, far, waiting)``.
+
+    Waiting are the devices of which positions of any day came since the last look.
+    """
+    [day] = day_numbers(np.array([now], np.int64)).tolist()
+    [found] = fetch(
+        connection,
+        "select count(*), coalesce(sum(fixes), 0)::int8, coalesce(sum(jumps), 0)::int8, "
+        "coalesce(sum(far), 0)::int8, (select count(*) from stay_end e "
+        "left join device_seen s using (device) where e.newest > coalesce(s.newest, %s) "
+        "or e.device in (select device from device_due)) from device_day where day = %s",
+        [-FOREVER, day],
+    )
+    return tuple(found)
+
+
 def _on_record(connection: Connection, day: int, start: int, end: int) -> dict[str, int]:
     """The keys by name of the devices that were heard on a day, usably or not, or booked."""
     return dict(
@@ -176,8 +217,8 @@ def _kept(
         row[0]: row[1:]
         for row in fetch(
             connection,
-            f"select device, fixes, jumps, intervals, median_ms, p95_ms, near, far, far_m, {us('first_at')}, "
-            f"{us('last_at')}, gaps from device_day where day = %s and device = any(%s) order by device",
+            f"select device, day, {COUNTS}, {us('first_at')}, {us('last_at')}, gaps from device_day "
+            "where day = %s and device = any(%s)",
             [day, list(keys)],
         )
     }
@@ -201,24 +242,24 @@ def _kept(
     table[:, 0] = numbered.devices(table[:, 0])
     order = np.lexsort((table[:, 1], table[:, 0]))
     device, start, end = table[order].T
-    return _days(rows, numbered, day), Gaps(device.astype(np.int32), start.copy(), end.copy())
+    numbers = numbered.devices(np.array(list(rows), np.int64)).tolist()
+    days = _days([(number, *row[:-3]) for number, row in zip(numbers, rows.values(), strict=True)])
+    return days, Gaps(device.astype(np.int32), start.copy(), end.copy())
 
 
-def _days(rows: dict[int, Sequence[Any]], numbered: Numbered, day: int) -> DeviceDays:
-    table = [row[:8] for row in rows.values()]
-    fixes, jumps, intervals, median, p95, near, far = (
-        np.array([row[at] for row in table], np.int64) for at in range(7)
+def _days(rows: Sequence[tuple[Any, ...]]) -> DeviceDays:
+    """Rows of device, day and ``COUNTS`` as columns, in order, without repeats."""
+    table = sorted(rows)
+    device, day, *counts = (np.array([row[at] for row in table], np.int64) for at in range(9))
+    fixes, *others = counts
+    far_m = np.array([row[9] for row in table], np.float64)
+    none = np.zeros(len(table), np.int64)
+    jumps, intervals, median_ms, p95_ms, near, far = others
+    return DeviceDays(
+        device.astype(np.int32),
+        day.astype(np.int32),
+        *(fixes, none, jumps, intervals, median_ms, p95_ms, near, far, far_m),
     )
-    device = numbered.devices(np.array(list(rows), np.int64))
-    found = DeviceDays(
-        device,
-        np.full(len(table), day, np.int32),
-        fixes,
-        np.zeros(len(table), np.int64),
-        *(jumps, intervals, median, p95, near, far),
-        np.array([row[7] for row in table], np.float64),
-    )
-    return found.take(np.argsort(device))
 
 
 _NO_NUMBER: Final = np.empty(0, np.int32)

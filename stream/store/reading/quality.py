@@ -9,6 +9,7 @@ that every position would have to be counted.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -17,21 +18,24 @@ from stream.core.calendar import day_numbers, microseconds
 from stream.core.facts import SECOND, Fixes, StateReport
 from stream.core.quality.devices import KINDS
 from stream.core.quality.doubts import NamedDoubt
-from stream.core.quality.findings import FINDINGS, Examined, QualityFindings, findings
+from stream.core.quality.findings import FINDINGS, Examined, QualityFindings, day_findings, findings
 from stream.core.quality.heard import TAKEN, Heard
 from stream.core.quality.totals import faulty_days
 from stream.core.quality.tracks import ANY_DUTY, Extent, Mistake, Tracked, held, renumbered, tracked
+from stream.core.quality.wording import FAR_PART, JUMPS_PART, LEAST_JUMPS
 from stream.core.slices import Slices
 from stream.core.stays import in_order
 from stream.core.summaries.examining import HeardFacts
 from stream.store.heard import heard_between
+from stream.store.reading.device_days import kept_days
 from stream.store.reading.instant import fetch, instant, us
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from stream.core.facts import Duty
     from stream.core.policy import Policies
+    from stream.core.quality.tracks import DeviceDays
     from stream.store.schema import Connection
 
 GRACE_S: Final = 900
@@ -62,6 +66,8 @@ LIVE: Final = (
     "two_states",
     "state_without_duty",
     "not_booked",
+    "far_from_force",
+    "jump",
 )
 """What can be said without every position: a lost sign of the longitude may also be a journey."""
 
@@ -104,6 +110,7 @@ def live_quality(
         fixes = _fixes(_first_and_last(connection, asked))
         states = [*_states(connection, now), *_states_of(connection, duties, now)]
         doubts = _doubts(connection, duties, now)
+        seen = day_findings(*_odd_days(connection, duties, booked_ids, now))
     mine = renumbered(booked, booked_ids, fixes.device_ids)
     found = findings(
         Examined(
@@ -122,7 +129,19 @@ def live_quality(
             policies=policies,
         )
     )
-    return _without_few_rejects(found.only(*LIVE), heard)
+    told = QualityFindings.joined([found.only(*LIVE[:-2]), seen.only(*LIVE[-2:])])
+    return _without_few_rejects(told, heard)
+
+
+def _odd_days(
+    connection: Connection, duties: Sequence[Duty], names: Collection[str], now: int
+) -> tuple[DeviceDays, tuple[str, ...]]:
+    """The days of devices since the duties began, with jumps and positions far off where they are many."""
+    first, last = _days_of(duties, now)
+    days, device_ids = kept_days(connection, first, last, names)
+    many = (days.jumps >= LEAST_JUMPS) & (days.jumps * JUMPS_PART > days.fixes)
+    far = np.where(days.far * FAR_PART > days.fixes, days.far, 0)
+    return replace(days, jumps=np.where(many, days.jumps, 0), far=far), device_ids
 
 
 def _without_few_rejects(found: QualityFindings, heard: Heard) -> QualityFindings:
@@ -137,9 +156,14 @@ def _without_few_rejects(found: QualityFindings, heard: Heard) -> QualityFinding
 
 def heard_lately(connection: Connection, duties: Sequence[Duty], now: int) -> Heard:
     """What was heard of all devices on the local days of the duties now running, a day before now at most."""
+    return heard_between(connection, *_days_of(duties, now))
+
+
+def _days_of(duties: Sequence[Duty], now: int) -> tuple[int, int]:
+    """The first and the last of the local days of the duties now running, a day before now at most."""
     begun = min((duty.start for duty in duties), default=now)
     first, last = day_numbers(np.array([max(begun, now - LATELY_S * SECOND), now], np.int64)).tolist()
-    return heard_between(connection, min(first, last), last)
+    return min(first, last), last
 
 
 def _of_booked(heard: Heard, booked_ids: Sequence[str], located: Sequence[str]) -> Heard:

@@ -10,12 +10,13 @@ import msgspec
 from msgspec import Meta
 
 from geo.areas import Kind
-from stream.core.calendar import rfc3339
+from stream.core.calendar import local_day, rfc3339
 from stream.core.json_types import Count, Seconds, Time
 from stream.core.quality.findings import DEVICE, DUTY, OFFICER, PATCH, SCOPES
 from stream.core.quality.totals import totals
 from stream.core.quality.tracks import Extent
 from stream.core.quality.wording import warnings
+from stream.store.reading.device_days import day_totals
 from stream.store.reading.quality import LIVE, heard_lately, live_quality
 
 if TYPE_CHECKING:
@@ -62,6 +63,22 @@ class HeardJson(msgspec.Struct, frozen=True):
     delay_p95_s: Annotated[float | None, Meta(description="The delay that 95 in 100 do not exceed.")]
 
 
+class TodayJson(msgspec.Struct, frozen=True):
+    """What all trackers together were seen to do today, as of the last look at each.
+
+    By device it is in `/quality/devices`.
+    """
+
+    day: Annotated[str, Meta(extra_json_schema={"format": "date"})]
+    devices: Annotated[Count, Meta(description="Those with a usable position.")]
+    positions: Count
+    jumps: Annotated[Count, Meta(description="Positions ignored by rule 3.")]
+    far: Annotated[Count, Meta(description="Positions over 50 km outside the box around all areas.")]
+    waiting: Annotated[
+        Count, Meta(description="Devices with positions that came since the last look, of any day.")
+    ]
+
+
 class QualityJson(msgspec.Struct, frozen=True):
     """What the facts behind the live figures are worth."""
 
@@ -70,6 +87,7 @@ class QualityJson(msgspec.Struct, frozen=True):
     warnings: Annotated[list[str], Meta(description="The findings in words, a line a kind, the worst first.")]
     findings: list[QualityFindingJson]
     heard: HeardJson
+    today: TodayJson
 
 
 class LiveQuality:
@@ -128,6 +146,7 @@ class LiveQuality:
             warnings=told,
             findings=[_finding(row, moment.picture.duties) for row in found.rows()],
             heard=HeardJson(every.reports, dict(every.rejected), every.delay_median_s, every.delay_p95_s),
+            today=TodayJson(local_day(now).isoformat(), *day_totals(connection, now)),
         )
 
 

@@ -16,10 +16,12 @@ from fastapi.responses import StreamingResponse
 from msgspec import Meta
 
 from geo.areas import Kind
+from stream.store.reading.device_days import devices_seen
 from stream.store.reading.duty_track import officer_duties, read_duty
 from stream.web.answering import GEOJSON, ShapeJson, answer, with_more
 from stream.web.boundaries.parameters import CRS84
 from stream.web.description import AREA_ID, in_path, operation
+from stream.web.live.device_days import AFTER, DAY, LIMIT, DeviceDaysJson, asked, device_days_json
 from stream.web.live.figures import LiveJson
 from stream.web.live.officers import (
     DutyDetailJson,
@@ -143,6 +145,21 @@ def router(pulse: Pulse, boundaries: Boundaries, trust: LiveQuality) -> APIRoute
     async def quality(request: Request) -> Response:
         known(request.query_params.multi_items(), ())
         return answer(await trust.now())
+
+    @routes.get(
+        "/quality/devices",
+        **operation(
+            "deviceDays", "What the trackers were seen to do on a day", DeviceDaysJson, [DAY, AFTER, LIMIT]
+        ),
+    )
+    async def device_days(request: Request) -> Response:
+        given = known(request.query_params.multi_items(), ("day", "after", "limit"))
+        now = (await pulse.now()).picture.as_of
+        day, after, limit = asked(given, now)
+        seen = await pulse.ask(
+            lambda connection: devices_seen(connection, day, now, pulse.policies, after=after, limit=limit)
+        )
+        return answer(device_days_json(seen, day, now))
 
     @routes.get("/units", **operation("units", "The devices' last positions", UnitsJson, media=GEOJSON))
     async def units(request: Request) -> Response:
