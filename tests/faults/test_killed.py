@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from tests.shell.doubted import assert_doubts, assert_letters, await_judged, doubted_facts
+from tests.shell.doubted import (
+    assert_device_days,
+    assert_doubts,
+    assert_letters,
+    await_judged,
+    doubted_facts,
+)
 from tests.shell.pipeline import (
     INGEST,
     WORKER,
@@ -28,10 +34,16 @@ KILLS = 20
 STARTING, SENT, TAKEN, WRITING, COUNTED = "starting", "sent", "taken", "writing", "counted"
 JUDGING = "judging"
 HEARING = "hearing"
+EXAMINING = "examining"
 
 HEARD = "select coalesce(sum(next_offset), 0) from heard_offset"
 HEARS = (
     "select count(*) from pg_stat_activity where application_name = 'patrol worker: hear' "
+    "and datname = current_database() and backend_xid is not null"
+)
+SEEN = "select coalesce(sum(newest), 0)::int8 from device_seen"
+EXAMINES = (
+    "select count(*) from pg_stat_activity where application_name = 'patrol examine' "
     "and datname = current_database() and backend_xid is not null"
 )
 WRITES = (
@@ -52,8 +64,8 @@ class Kill:
     Attributes:
         victims: processes killed together.
         when: just started; messages just sent; ingest has settled some; the worker's transaction has written;
-            that of what was heard has; the worker has counted some; it has taken duties to judge their
-            doubts, and not judged them yet.
+            that of what was heard has, or of devices' days; the worker has counted some; it has taken duties
+            to judge their doubts, and not judged them yet.
     """
 
     victims: tuple[str, ...]
@@ -75,6 +87,8 @@ def plan(seed: int) -> list[Kill]:
         Kill((WORKER,), COUNTED),
         Kill((WORKER,), JUDGING),
         Kill((WORKER,), HEARING),
+        Kill((WORKER,), EXAMINING),
+        Kill((WORKER,), EXAMINING),
         Kill((INGEST, WORKER), SENT),
         Kill((INGEST, WORKER), COUNTED),
     ]
@@ -105,7 +119,7 @@ def test_killed_processes_lose_nothing_and_count_nothing_twice(
     portions = [
         [early[at] for at in part.tolist()] for part in np.array_split(np.arange(len(early)), KILLS + 1)
     ]
-    with Pipeline(bootstrap, database, tmp_path, batch_fixes=100, doubt_s=0.1) as pipeline:
+    with Pipeline(bootstrap, database, tmp_path, batch_fixes=100, doubt_s=0.1, examine_s=0.1) as pipeline:
         pipeline.load_areas(facts)
         for kill, portion in zip(kills, portions, strict=False):
             reached = moment(pipeline, kill)
@@ -124,6 +138,7 @@ def test_killed_processes_lose_nothing_and_count_nothing_twice(
         await_judged(pipeline)
         wanted = offline(facts, tmp_path / "offline")
         assert_doubts(pipeline, wanted)
+        assert_device_days(pipeline, tmp_path / "offline" / "figures")
         assert_same(pipeline.export(facts.until), wanted)
         assert_letters(pipeline, messages, doubted.unusable)
 
@@ -131,7 +146,7 @@ def test_killed_processes_lose_nothing_and_count_nothing_twice(
 def moment(pipeline: Pipeline, kill: Kill) -> Callable[[], bool]:
     """Tells whether the moment for a kill has come, asked again and again from now on."""
     settled, counted, connected = pipeline.settled(), pipeline.counted(), pipeline.ask(CONNECTED)
-    heard = pipeline.ask(HEARD)
+    heard, seen = pipeline.ask(HEARD), pipeline.ask(SEEN)
     match kill.when:
         case "starting":
             pipeline.kill(*kill.victims)
@@ -155,5 +170,7 @@ def moment(pipeline: Pipeline, kill: Kill) -> Callable[[], bool]:
             )
         case "hearing":
             return lambda: pipeline.ask(HEARS) > 0 or pipeline.ask(HEARD) > heard
+        case "examining":
+            return lambda: pipeline.ask(EXAMINES) > 0 or pipeline.ask(SEEN) > seen
         case _:
             return lambda: pipeline.counted() > counted

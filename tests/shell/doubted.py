@@ -6,7 +6,7 @@ import csv
 import json
 from collections import Counter
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from random import Random
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,9 @@ from stream import topics
 from stream.core.calendar import microseconds, rfc3339
 from stream.core.facts import SECOND
 from stream.core.quality.devices import KINDS
+from stream.core.quality.findings import DEVICE
+from stream.store.policies import in_force
+from stream.store.reading.device_days import day_totals, devices_seen
 from tests.doubtful_worlds import FAULTS, HOUR, OPENING, TOWN, Report, doubtful_world
 from tests.shell.pipeline import Facts, Message, write_areas
 
@@ -181,6 +184,39 @@ def assert_doubts(pipeline: Pipeline, wanted: Mapping[str, bytes]) -> None:
             row["verdict"],
         )
         assert f"{float(str(doubtful)):.6f}" == row["doubtful_s"]
+
+
+EXACT = ("positions", "interval_median", "interval_p95", "silent", "jump", "decided", "far_from_force")
+"""What is told of devices by day whatever came twice."""
+
+
+def assert_device_days(pipeline: Pipeline, folder: Path) -> None:
+    """By device and day the worker keeps what ``quality.csv`` in a folder says of the same facts."""
+    connection = pipeline.connection
+    pipeline.wait(lambda: not day_totals(connection, UNTIL)[-1], "all days of devices are looked at")
+    with (folder / "quality.csv").open(encoding="utf-8", newline="") as file:
+        told = [
+            tuple(row.values())
+            for row in csv.DictReader(file)
+            if row["scope"] == DEVICE and row["finding"] in EXACT
+        ]
+    days = sorted({row[2] for row in told})
+    assert days
+    found = [
+        (row.scope, row.id, row.day, row.finding, str(row.count), _seconds(row.us), row.detail)
+        for day in range(*(number_of(name) + more for name, more in ((days[0], -1), (days[-1], 2))))
+        for row in devices_seen(connection, day, UNTIL, in_force(connection)).findings.rows(*EXACT)
+    ]
+    assert sorted(found) == sorted(told)
+
+
+def number_of(day: str) -> int:
+    """Days since 1970-01-01."""
+    return (date.fromisoformat(day) - date(1970, 1, 1)).days
+
+
+def _seconds(us: int | None) -> str:
+    return "" if us is None else f"{us / SECOND:.6f}"
 
 
 def _text(value: object) -> str:

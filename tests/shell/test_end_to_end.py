@@ -22,7 +22,13 @@ from stream.core.facts import SECOND
 from stream.core.policy import Policies
 from stream.embedded import EmbeddedDatabase
 from stream.store.reading.live import newest_event
-from tests.shell.doubted import assert_doubts, assert_letters, await_judged, doubted_facts
+from tests.shell.doubted import (
+    assert_device_days,
+    assert_doubts,
+    assert_letters,
+    await_judged,
+    doubted_facts,
+)
 from tests.shell.kafka import RealKafka
 from tests.shell.pipeline import (
     INGEST,
@@ -266,7 +272,9 @@ def test_contradicting_facts_are_judged_alike_in_any_order(
     messages = keyed(messages, lambda: str(chance.randrange(1000)).encode())
     singly = [message for message in messages if message.topic == last][:20]
     wanted = offline(facts, tmp_path / "offline")
-    with Pipeline(bootstrap, database, tmp_path, batch_fixes=20 * portions, doubt_s=0.1) as pipeline:
+    with Pipeline(
+        bootstrap, database, tmp_path, batch_fixes=20 * portions, doubt_s=0.1, examine_s=0.1
+    ) as pipeline:
         pipeline.load_areas(facts)
         pipeline.send([message for message in messages if message not in singly], portions=portions)
         for message in singly:
@@ -274,6 +282,7 @@ def test_contradicting_facts_are_judged_alike_in_any_order(
             pipeline.send([message])
         await_judged(pipeline)
         assert_doubts(pipeline, wanted)
+        assert_device_days(pipeline, tmp_path / "offline" / "figures")
         assert_same(pipeline.export(facts.until), wanted)
         assert_letters(pipeline, messages, doubted.unusable)
 
