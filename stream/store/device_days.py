@@ -9,6 +9,7 @@ examined with, and so keeps exactly what they give.
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import astuple
 from typing import TYPE_CHECKING, Final
 
@@ -27,7 +28,7 @@ from stream.store.reading.instant import fetch, fixes_around, us
 from stream.store.schema import Lock, alone
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -96,13 +97,24 @@ def examine_due(connection: Connection, most: int | None = None) -> int:
     """
     seen = 0
     with alone(connection, Lock.DEVICE_DAYS):
-        with connection.transaction():
-            connection.execute("set transaction isolation level repeatable read")
+        with _snapshot(connection):
             _mark_outdated(connection)
             _mark_in_order(connection)
-        while (most is None or seen < most) and (count := _examine(connection)):
+        while most is None or seen < most:
+            with _snapshot(connection):
+                count = examine_some(connection)
+            if not count:
+                break
             seen += count
     return seen
+
+
+@contextlib.contextmanager
+def _snapshot(connection: Connection) -> Iterator[None]:
+    """A transaction that sees one instant."""
+    with connection.transaction():
+        connection.execute("set transaction isolation level repeatable read")
+        yield
 
 
 def _mark_in_order(connection: Connection) -> None:
@@ -181,25 +193,27 @@ def _at(spans: Sequence[Sequence[float]], time: int) -> Sequence[float]:
     return [item for item in spans if item[0] <= time][-1][1:]
 
 
-def _examine(connection: Connection) -> int:
-    """Looks at some days that are due, as of one instant, and takes away what was due by then."""
-    with connection.transaction():
-        connection.execute("set transaction isolation level repeatable read")
-        due = fetch(
-            connection,
-            "select distinct day, device from device_due order by day desc, device limit %s",
-            [TOGETHER],
-        )
-        if not due:
-            return 0
-        day, device = np.array(due, np.int64).T
-        basis = connection.execute("select box from device_day_basis").fetchone()
-        assert basis is not None
-        _keep(connection, device, day, Extent(*basis[0]) if basis[0] else None, in_force(connection))
-        connection.execute(
-            f"delete from device_due d using unnest({literal(device, 'int4')}, {literal(day, 'int4')}) "
-            "w (device, day) where d.device = w.device and d.day = w.day".encode()
-        )
+def examine_some(connection: Connection) -> int:
+    """Looks at some days that are due, and takes away what was due by then; gives at how many.
+
+    Args:
+        connection: in a transaction that sees one instant.
+    """
+    due = fetch(
+        connection,
+        "select distinct day, device from device_due order by day desc, device limit %s",
+        [TOGETHER],
+    )
+    if not due:
+        return 0
+    day, device = np.array(due, np.int64).T
+    basis = connection.execute("select box from device_day_basis").fetchone()
+    assert basis is not None
+    _keep(connection, device, day, Extent(*basis[0]) if basis[0] else None, in_force(connection))
+    connection.execute(
+        f"delete from device_due d using unnest({literal(device, 'int4')}, {literal(day, 'int4')}) "
+        "w (device, day) where d.device = w.device and d.day = w.day".encode()
+    )
     return len(due)
 
 

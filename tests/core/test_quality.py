@@ -23,11 +23,13 @@ from stream.core.quality.heard import Gathered, Heard, heard
 from stream.core.quality.ids import Lookup, difference, skeleton, written_twice
 from stream.core.quality.wording import warnings
 from stream.files.account import Facts, account
-from tests.oracle.quality import recount, silences
+from tests.oracle.quality import recount, silences, silences_by_day
 from tests.shifts import Shift, clean_shifts, force, micros, text
 from tests.strategies import many
+from tests.tracker_days import some_days
 
 if TYPE_CHECKING:
+    import random
     from collections.abc import Callable, Sequence
 
     from stream.core.quality.findings import QualityFinding
@@ -177,6 +179,30 @@ def test_silences_are_those_of_a_recount(shift: Shift) -> None:
         times = [micros(event["time"]) for event in shift.of(duty["devices"][0]["device_id"])]
         wanted = silences(times, micros(duty["start"]), micros(duty["end"]))
         assert found.get(duty["duty_id"], (0, 0)) == wanted
+
+
+@many(40)
+@given(chance=st.randoms(use_true_random=False))
+def test_silences_by_day_are_those_of_a_recount(chance: random.Random) -> None:
+    """Of each device and day: over midnights and clock changes, in duties that overlap, touch or are open."""
+    days = some_days(chance)
+    decoded = decode_positions(list(days.lines), None, limits=limits(Policies()))
+    found = account(Facts(force(), decoded.fixes, list(days.duties), []), Policies(), until=days.until)
+    told = {
+        (row.id, row.day): (row.count, row.us) for row in found.quality.rows("silent") if row.scope == DEVICE
+    }
+    wanted = {}
+    for name in {item.device_id for duty in found.duties if not duty.cancelled for item in duty.devices}:
+        fixes = decoded.fixes
+        mine = [at for at, code in enumerate(fixes.device.tolist()) if fixes.device_ids[code] == name]
+        booked = [
+            (duty.start, duty.end)
+            for duty in found.duties
+            if not duty.cancelled and name in {item.device_id for item in duty.devices}
+        ]
+        for day, silent in silences_by_day(fixes.time[mine].tolist(), booked, days.until).items():
+            wanted[name, day] = silent
+    assert told == wanted
 
 
 @many(30)

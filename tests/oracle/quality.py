@@ -80,6 +80,34 @@ def silences(times: list[int], start: int, end: int, gap: int = 300 * SECOND) ->
     return len(quiet), sum(quiet)
 
 
+def silences_by_day(
+    times: list[int], booked: list[tuple[int, int | None]], until: int, gap: int = 300 * SECOND
+) -> dict[str, tuple[int, int]]:
+    """Stretches over ``gap`` of a device's booked time without a report, by local day: count and length."""
+    found: dict[str, list[int]] = defaultdict(list)
+    while booked:
+        start, end = booked[0]
+        end = until if end is None else min(end, until)
+        again = True
+        while again:  # whatever overlaps or touches it is booked without a break
+            again = False
+            for other in booked[1:]:
+                low, high = other[0], until if other[1] is None else min(other[1], until)
+                if low <= end and high >= start and (low < start or high > end):
+                    start, end, again = min(low, start), max(high, end), True
+        booked = [item for item in booked[1:] if not start <= item[0] <= end]
+        inside = sorted({time for time in times if start <= time < end})
+        for a, b in pairwise([start, *inside, end]):
+            low = a
+            while b - a > gap and low < b:
+                local = (EPOCH + timedelta(microseconds=low)).astimezone(LONDON)
+                midnight = datetime(local.year, local.month, local.day, tzinfo=LONDON) + timedelta(days=1)
+                high = min(b, (midnight.astimezone(UTC) - EPOCH) // timedelta(microseconds=1))
+                found[_day(low)].append(high - low)
+                low = high
+    return {day: (len(parts), sum(parts)) for day, parts in found.items()}
+
+
 def _read(lines: list[bytes]) -> tuple[list[Report], set[tuple[str, int]]]:
     reports, identities = [], set()
     for line in lines:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -14,22 +13,23 @@ from hypothesis import strategies as st
 
 from geo.areas import Area, AreaSet, Kind
 from stream.core import frames
-from stream.core.calendar import day_bounds, day_numbers, local_day, rfc3339
+from stream.core.calendar import day_numbers, rfc3339
 from stream.core.events import decode_positions
-from stream.core.facts import SECOND, Allocation, Duty
+from stream.core.facts import SECOND
 from stream.core.heard_frames import HeardFrame, HeardSpan
 from stream.core.policy import Policies, Policy, limits
 from stream.core.quality.findings import DEVICE
 from stream.core.quality.heard import heard, heard_rows
 from stream.files.account import Facts, account
-from stream.store import areas, policies
+from stream.store import areas, device_days, policies
 from stream.store.device_days import examine_due
 from stream.store.ledger import Ledger
 from stream.store.reading.device_days import SEEN, devices_seen
 from stream.store.schema import connect
 from tests.shell.stored import empty, migrated, put_in_force
-from tests.shifts import STARTS, force, micros
+from tests.shifts import force, micros
 from tests.strategies import many
+from tests.tracker_days import HOUR, Days, some_days
 
 if TYPE_CHECKING:
     import random
@@ -39,10 +39,6 @@ if TYPE_CHECKING:
     from stream.embedded import EmbeddedDatabase
     from stream.store.schema import Connection
 
-HOUR = 3600 * SECOND
-DAYS = 4
-STEPS = (1.0, 0.25, 30.0, 60.0, 240.5, 299.0, 300.0, 300.000001, 301.0, 900.0, 3 * 3600, 11 * 3600, 26 * 3600)
-"""Seconds between the reports of a device: steady, at the limit of a silence, in a drawer for a day."""
 STRICT = Policy(max_gap_s=240, jump_speed_mps=40)
 
 
@@ -51,71 +47,6 @@ def connection(database_server: EmbeddedDatabase) -> Iterator[Connection]:
     """One database for the module; each example empties it."""
     with migrated(database_server, "device_days") as dsn, connect(dsn) as opened:
         yield opened
-
-
-@dataclass(frozen=True, slots=True)
-class Days:
-    """Some days of a few trackers: reports as lines in the order in which they come, and bookings."""
-
-    start: int
-    lines: tuple[bytes, ...]
-    received: tuple[int, ...]
-    duties: tuple[Duty, ...]
-
-    @property
-    def until(self) -> int:
-        """When all is over."""
-        return self.start + (DAYS + 2) * 24 * HOUR
-
-
-def some_days(chance: random.Random) -> Days:
-    """Reports at any intervals, far off, faster than anybody drives, twice, better, unusable, late, shuffled.
-
-    A vehicle is booked around the clock, duties overlap, one is open, one was cancelled; one device is
-    booked and never heard.
-    """
-    start = micros(f"{chance.choice(STARTS)}+00:00")
-    events: list[dict[str, Any]] = []
-    for name in ("R1", "R2", "V1", "spare"):
-        evening = day_bounds(local_day(start))[1] - chance.randrange(1, 9) * SECOND
-        time = chance.choice([start + chance.randrange(26 * HOUR), evening])
-        steps = chance.sample(STEPS, chance.randint(1, 4))
-        for _ in range(chance.randint(0, 40)):
-            if time >= start + DAYS * 24 * HOUR:
-                break
-            spot = chance.choice([0.0] * 8 + [0.3, 3.0])
-            event = {
-                "device_id": name,
-                "time": rfc3339(time),
-                "lon": -1.16 + spot + chance.uniform(-0.001, 0.001),
-                "lat": 52.61,
-                "error_m": chance.choice([None, 5.0, 900.0] if chance.random() < 0.1 else [8.0]),
-            }
-            events.append(event)
-            if chance.random() < 0.1:  # the same moment, told twice, once perhaps better
-                events.append({**event, "error_m": 1.0, "lon": chance.choice([-1.16, 2.0])})
-            time += int(chance.choice(steps) * SECOND)
-    if chance.random() < 0.8:
-        chance.shuffle(events)
-    lines = tuple(json.dumps(event).encode() for event in events)
-    received = tuple(micros(event["time"]) + chance.choice([1, 40, 5_000]) * SECOND for event in events)
-    booked = [
-        Duty("round", 1, "O1", start - 48 * HOUR, start + 60 * HOUR, (), (Allocation("V1", "vehicle"),)),
-        Duty("clock", 1, "O2", start + 60 * HOUR, start + 144 * HOUR, (), (Allocation("V1", "vehicle"),)),
-    ]
-    for number in range(chance.randint(1, 5)):
-        begins = start + chance.randrange(DAYS * 24) * HOUR // 2
-        ends = None if chance.random() < 0.2 else begins + chance.choice([120 * SECOND, 8 * HOUR, 30 * HOUR])
-        held = [
-            Allocation(name, "vehicle" if name == "V1" else "radio", None, None)
-            for name in chance.sample(["R1", "R2", "V1", "never"], 2)
-        ]
-        booked.append(Duty(f"D{number}", 1, f"O{number % 3}", begins, ends, ("E05001784",), tuple(held)))
-        if chance.random() < 0.3:
-            booked.append(
-                replace(booked[-1], revision=2, cancelled=chance.random() < 0.5, devices=(held[0],))
-            )
-    return Days(start, lines, received, tuple(booked))
 
 
 def elsewhere() -> AreaSet:
@@ -201,3 +132,84 @@ def test_what_is_kept_is_what_files_say(connection: Connection, chance: random.R
     assert [row for row in rows if row not in told] == []
     assert [row for row in told if row not in rows] == []
     assert len(rows) == len(told)
+
+
+def seen(connection: Connection, *times: int, far: bool = False) -> None:
+    """A radio reports at some times, from among the areas or from far away."""
+    lines = [
+        json.dumps(
+            {"device_id": "R1", "time": rfc3339(time), "lon": 2.0 if far else -1.16, "lat": 52.61}
+        ).encode()
+        for time in times
+    ]
+    Ledger(connection).positions(decode_positions(lines, None, limits=limits(Policies())).fixes)
+
+
+def test_a_late_position_makes_a_jump_of_the_next_day(connection: Connection) -> None:
+    """A position that comes late, just before midnight, decides what the first one after midnight is."""
+    empty(connection)
+    put_in_force(connection)
+    midnight = micros("2026-11-24T00:00:00+00:00")
+    seen(connection, midnight, far=True)
+    seen(connection, midnight + SECOND)
+    examine_due(connection)
+    counts = "select day::text, positions, jumps, interval_median_s from device_days order by day"
+    assert connection.execute(counts).fetchall() == [("2026-11-24", 2, 0, 1)]
+    seen(connection, midnight - SECOND)
+    examine_due(connection)
+    assert connection.execute(counts).fetchall() == [("2026-11-23", 1, 0, 1), ("2026-11-24", 2, 1, 1)]
+
+
+def test_what_comes_while_it_is_looked_at_is_looked_at_next(connection: Connection) -> None:
+    """A late fact that is committed after the look's snapshot keeps its mark."""
+    empty(connection)
+    put_in_force(connection)
+    noon = micros("2026-11-24T12:00:00+00:00")
+    seen(connection, noon, noon + 60 * SECOND)
+    examine_due(connection)
+    seen(connection, noon + 20 * SECOND)
+    with connect(connection.info.dsn) as looking:
+        with looking.transaction():
+            looking.execute("set transaction isolation level repeatable read")
+            assert looking.execute("select count(*) from device_due").fetchone() == (1,)
+            seen(connection, noon + 40 * SECOND)
+            device_days.examine_some(looking)
+        assert connection.execute("select positions from device_days").fetchone() == (3,)
+        assert examine_due(looking) == 1
+    assert connection.execute("select positions from device_days").fetchone() == (4,)
+
+
+def test_a_look_that_fails_takes_nothing_away(
+    connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ended within a look, the days are still due, and nothing of it is kept."""
+    empty(connection)
+    put_in_force(connection)
+    noon = micros("2026-11-24T12:00:00+00:00")
+    seen(connection, noon, noon + 60 * SECOND)
+
+    def broken(*_: object) -> None:
+        raise RuntimeError("the power goes")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(device_days, "device_days", broken)
+        with pytest.raises(RuntimeError, match="the power goes"):
+            examine_due(connection)
+    assert connection.execute("select count(*) from device_days").fetchone() == (0,)
+    assert examine_due(connection) == 1
+    assert connection.execute("select positions from device_days").fetchone() == (2,)
+
+
+def test_a_day_of_a_device_is_small(connection: Connection) -> None:
+    """A device that reports twice a minute, with a dozen silences, takes less than half a kilobyte."""
+    empty(connection)
+    put_in_force(connection)
+    start = micros("2026-11-01T00:00:00+00:00")
+    steps = [at for at in range(0, 86_400, 30) if at % 7_200 > 900]
+    days = 20
+    seen(connection, *(start + (day * 86_400 + at) * SECOND for day in range(days) for at in steps))
+    assert examine_due(connection) >= days
+    [(rows, size)] = connection.execute(
+        "select count(*), sum(pg_column_size(d.*)) from device_day d"
+    ).fetchall()
+    assert size / rows < 500
