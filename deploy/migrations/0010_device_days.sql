@@ -1,9 +1,10 @@
 -- What each tracker was seen to do on each day (rule 22): how often it reported, where it was silent, how far off it was.
 -- Additive: programs of the version before know nothing of it; what they count meanwhile in order is looked at all the
--- same, and what came late to them is not, so end their workers before the new ones start.
+-- same, and what came late to them is not, so end their workers before the new ones start. Where that was forgotten,
+-- insert into device_due select device, day from device_day has every day looked at again.
 
 -- ── What was seen ─────────────────────────────────────────────────────────────────────────────────────────
--- A row a device and local day, some 200 bytes; all of it can be made again from fix.
+-- A row a device and local day, some 160 bytes; all of it can be made again from fix.
 create table device_day (
     device    integer          not null,
     day       integer          not null,  -- local, days since 1970-01-01

@@ -16,6 +16,9 @@ Reading list for a newcomer:
 * ``gathering``     new fixes among their neighbours (steps 3 and 4)
 * ``positions``     from fixes to stays (steps 5 and 6)
 * ``duties``        from stays, bookings and states to slices (steps 7 to 9)
+* ``doubts``        where facts contradict each other: marked while counting, judged a little later
+* ``heard``         what was heard of each device on each day
+* ``device_days``   what each device was seen to do on each day
 * ``recompute``     settled figures again from stored facts
 * ``policies``      policies on record: loaded, in force, and what they left outdated
 * ``publications``  boundaries published and taken back, and what that changes

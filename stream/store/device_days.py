@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     from stream.core.policy import Policies
     from stream.store.schema import Connection
 
-TOGETHER: Final = 200
-"""So many days of devices are looked at in one transaction."""
+TOGETHER: Final = 50
+"""So many days of devices are looked at in one transaction: a tracker may report each second."""
 
 # ── marks, in the transaction that counts ─────────────────────────────────────────────────────────────────
 
