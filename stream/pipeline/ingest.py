@@ -31,6 +31,7 @@ from stream import topics
 from stream.core import frames, heard_frames
 from stream.core.events import Reason, Reject, UsableLimits, decode_duties, decode_positions, decode_states
 from stream.pipeline import dead_letters
+from stream.pipeline.compression import fast_lz4
 from stream.pipeline.dead_letters import LAST_MS, TOO_LARGE
 from stream.pipeline.waiting import Backoff
 
@@ -77,7 +78,7 @@ class IngestSettings:
         max_frame_fixes: the most fixes of one frame.
         session_timeout_s: after this silence, Kafka gives a process's partitions to another.
         idempotent: whether Kafka removes duplicates of the producer; a broker that cannot is detected.
-        compression: of what is produced, as aiokafka names it; lz4 halves frames at 20 ns a fix.
+        compression: of what is produced, as aiokafka names it; the fast LZ4 halves frames at 60 ns a fix.
     """
 
     bootstrap: str
@@ -88,7 +89,7 @@ class IngestSettings:
     max_frame_fixes: int = 50_000
     session_timeout_s: float = 10.0
     idempotent: bool = True
-    compression: str | None = "lz4"
+    compression: str | None = field(default_factory=fast_lz4)
 
 
 @dataclass(frozen=True, slots=True)

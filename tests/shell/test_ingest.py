@@ -16,14 +16,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition, codec
 from aiokafka.admin import NewTopic
+from aiokafka.record.default_records import DefaultRecordBatch, DefaultRecordBatchBuilder
 
 from stream import topics
 from stream.core import frames, heard_frames
 from stream.core.events import Reason, UsableLimits, decode_duties, decode_positions, decode_states
 from stream.core.quality.heard import Heard, heard
 from stream.embedded import EmbeddedBroker, free_port
+from stream.pipeline.compression import LEVEL, fast_lz4
 from stream.pipeline.ingest import MAX_EVENT_BYTES, IngestProgress, IngestSettings, run
 from tests import messages as examples
 from tests.shell.kafka import RealKafka
@@ -577,3 +579,24 @@ def test_long_messages_are_settled_before_many_are_held(world: World) -> None:
             assert told.rejects == {Reason.NOT_JSON: told.messages}
 
     asyncio.run(work())
+
+
+def test_what_goes_to_kafka_is_compressed_at_the_fast_level(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Record batches are LZ4 at the fast level, though aiokafka has another one, and can be read."""
+    value = json.dumps([i * i for i in range(10_000)]).encode()
+
+    def records(attributes: int) -> bytes:
+        batch = DefaultRecordBatchBuilder(2, attributes, 0, -1, -1, 0, 2**20)
+        assert batch.append(0, timestamp=AT_MS, key=None, value=value, headers=[]) is not None
+        data = bytes(batch.build())
+        assert [record.value for record in DefaultRecordBatch(data)] == [value]
+        return data[_BATCH_HEADER_BYTES:]
+
+    monkeypatch.setattr(codec.lz4_encode, "__defaults__", (9,))
+    plain, slow = records(0), records(DefaultRecordBatch.CODEC_LZ4)
+    assert fast_lz4() == "lz4"
+    assert records(DefaultRecordBatch.CODEC_LZ4) == codec.lz4_encode(plain, level=LEVEL) != slow
+
+
+_BATCH_HEADER_BYTES = 61
+"""What stands before the records of a batch in Kafka's format 2."""

@@ -17,6 +17,7 @@ from geo.boundaries.layer import printable
 from stream import topics
 from stream.pipeline.bridge.buffer import MemoryBuffer
 from stream.pipeline.bridge.intake import KINDS
+from stream.pipeline.compression import fast_lz4
 from stream.pipeline.waiting import Backoff, first_of
 
 if TYPE_CHECKING:
@@ -107,7 +108,7 @@ async def _producer(target: KafkaTarget) -> AsyncIterator[AIOKafkaProducer]:
         bootstrap_servers=target.bootstrap,
         acks="all",
         linger_ms=5,
-        compression_type="lz4",
+        compression_type=fast_lz4(),
         max_request_size=topics.MAX_MESSAGE_BYTES,
         request_timeout_ms=round(_ACK_PATIENCE_S * 1000),
     )
