@@ -162,7 +162,7 @@ def decode_positions(
         traccar: whether Traccar's forward form is taken beside the project's own.
     """
     parts, malformed = _decode(values, _position_shapes(values, traccar=traccar))
-    rejects, lost = _of_devices(values, malformed, received, traccar=traccar)
+    rejects, lost, lost_index = _of_devices(malformed, received, limits, traccar=traccar)
     index = np.concatenate([part.index for part in parts])
     ids: list[str] = []
     times: list[object] = []
@@ -179,12 +179,9 @@ def decode_positions(
     lon, lat, error, speed, heading = np.concatenate([_numbers(part) for part in parts], axis=1)
     sensible(error, speed, heading)
 
-    names = tuple(dict.fromkeys(ids))
-    code_of = {name: code for code, name in enumerate(names)}
-    device = np.fromiter(map(code_of.__getitem__, ids), np.int32, len(ids))
+    device, names = _numbered(ids)
     time, time_ok = parse_times(times)
-    record = np.full(len(ids), UNKNOWN, np.int64) if received is None else received[index]
-    receipt = _earlier(_received(own), record)
+    receipt = _receipts(own, received, index)
     faults = {code: fault for code, name in enumerate(names) if (fault := text_fault(name))}
     device_ok = ~np.isin(device, list(faults)) if faults else np.True_
 
@@ -234,86 +231,100 @@ def decode_positions(
         device_ids=names,
     )
     # The names of rejected messages are dropped: they may be bad ones.
+    dated = _dated(time, time_ok, receipt, verdict, limits)
+    judged = Judged(device, time, time_ok, dated, receipt, verdict, names)
+    if len(lost):
+        judged = _joined(judged, lost)
+    return Decoded(select(fixes, good), index[good], rejects, judged, np.concatenate([index, lost_index]))
+
+
+def _dated(
+    time: NDArray[np.int64],
+    time_ok: NDArray[np.bool_],
+    receipt: NDArray[np.int64],
+    verdict: NDArray[np.int8],
+    limits: UsableLimits,
+) -> NDArray[np.bool_]:
+    """Whether each report's own time says on which day it was heard."""
     dated = verdict < 0
     refused = np.flatnonzero(~dated & time_ok & (verdict != REASONS.index(Reason.BAD_VALUE)))
     dated[refused] = _timely(time[refused], receipt[refused], limits)
-    judged = Judged(device, time, time_ok, dated, receipt, verdict, names)
-    judged, judged_index = _with_lost(judged, index, lost, limits)
-    return Decoded(select(fixes, good), index[good], rejects, judged, judged_index)
-
-
-_Lost = list[tuple[Reject, int]]
-"""Rejects of reports that have a device but not all else, each with its receipt, microseconds."""
+    return dated
 
 
 def _of_devices(
-    values: Sequence[bytes | None],
-    malformed: Sequence[Reject],
+    malformed: Sequence[tuple[Reject, object]],
     received: NDArray[np.int64] | None,
+    limits: UsableLimits,
     *,
     traccar: bool,
-) -> tuple[list[Reject], _Lost]:
+) -> tuple[list[Reject], Judged, NDArray[np.int64]]:
     """Names the devices of reports that are malformed elsewhere: they were heard, whatever they said.
 
     So of a tracker that leaves its coordinates blank, or counts time in days, it is known that it reports.
+
+    Args:
+        malformed: the rejects, each with what its message holds.
+        received: as for ``decode_positions``.
+        limits: as for ``decode_positions``.
+        traccar: as for ``decode_positions``.
+
+    Returns:
+        ``(rejects, judged, index)``: all of them; and those whose device can be told as they were judged,
+        with the message that each of these came from.
     """
-    rejects: list[Reject] = []
-    lost: _Lost = []
-    for item in malformed:
-        device_id, time, own = _named(values[item.index], traccar=traccar)
-        reject = item
-        if device_id is not None:
-            at = parse_time(time)
-            taken = at is not None and EARLIEST <= at < LATEST
-            reject = replace(item, device_id=device_id, time=at if taken else None)
-            record = np.array([UNKNOWN if received is None else received[item.index]], np.int64)
-            lost.append((reject, int(_earlier(_received([own]), record)[0])))
-        rejects.append(reject)
-    return rejects, lost
+    rejects = [reject for reject, _ in malformed]
+    named = {
+        row: said for row, (_, found) in enumerate(malformed) if (said := _named(found, traccar=traccar))
+    }
+    rows, ids = list(named), [name for name, _, _ in named.values()]
+    times, own = ([said[at] for said in named.values()] for at in (1, 2))
+    index = np.array([rejects[row].index for row in rows], np.int64)
+    time, taken = parse_times(times)
+    taken &= (time >= EARLIEST) & (time < LATEST)
+    time[~taken] = 0
+    for row, name, at, known in zip(rows, ids, time.tolist(), taken.tolist(), strict=True):
+        rejects[row] = replace(rejects[row], device_id=name, time=at if known else None)
+    verdict = np.array([REASONS.index(rejects[row].reason) for row in rows], np.int8)
+    receipt = _receipts(own, received, index)
+    device, names = _numbered(ids)
+    dated = _dated(time, taken, receipt, verdict, limits)
+    return rejects, Judged(device, time, taken, dated, receipt, verdict, names), index
 
 
-def _named(value: bytes | None, *, traccar: bool) -> tuple[str | None, object, object]:
+def _named(found: object, *, traccar: bool) -> tuple[str, object, object] | None:
     """The device of a report that could not be decoded, its time and its receipt, as far as it has them."""
-    try:
-        found: Any = msgspec.json.decode(value or b"")
-    except _FAILURES:
-        return None, None, None
     if not isinstance(found, dict):
-        return None, None, None
+        return None
     device, position = found.get("device"), found.get("position")
     if traccar and isinstance(device, dict) and isinstance(position, dict):
         name, time, own = device.get("uniqueId"), position.get("fixTime"), position.get("serverTime")
     else:
         name, time, own = found.get("device_id"), found.get("time"), found.get("received")
-    return (name if isinstance(name, str) and not text_fault(name) else None), time, own
+    return (name, time, own) if isinstance(name, str) and not text_fault(name) else None
 
 
-def _with_lost(
-    judged: Judged, index: NDArray[np.int64], lost: _Lost, limits: UsableLimits
-) -> tuple[Judged, NDArray[np.int64]]:
-    """What was judged, and which message each came from, with the reports that are malformed."""
-    if not lost:
-        return judged, index
-    rejects = [reject for reject, _ in lost]
-    names = tuple(dict.fromkeys([*judged.device_ids, *(str(reject.device_id) for reject in rejects)]))
+def _numbered(ids: Sequence[str]) -> tuple[NDArray[np.int32], tuple[str, ...]]:
+    """Names as numbers, and the names behind them."""
+    names = tuple(dict.fromkeys(ids))
     code_of = {name: code for code, name in enumerate(names)}
-    time = np.array([reject.time or 0 for reject in rejects], np.int64)
-    time_ok = np.array([reject.time is not None for reject in rejects], np.bool_)
-    receipt = np.array([receipt for _, receipt in lost], np.int64)
-    verdict = np.array([REASONS.index(reject.reason) for reject in rejects], np.int8)
-    dated = time_ok & (verdict != REASONS.index(Reason.BAD_VALUE)) & _timely(time, receipt, limits)
-    device = np.array([code_of[str(reject.device_id)] for reject in rejects], np.int32)
-    more = Judged(device, time, time_ok, dated, receipt, verdict, names)
-    both = Judged(
-        np.concatenate([judged.device, more.device]),
-        np.concatenate([judged.time, more.time]),
-        np.concatenate([judged.time_ok, more.time_ok]),
-        np.concatenate([judged.dated, more.dated]),
-        np.concatenate([judged.receipt, more.receipt]),
-        np.concatenate([judged.verdict, more.verdict]),
+    return np.fromiter(map(code_of.__getitem__, ids), np.int32, len(ids)), names
+
+
+def _joined(one: Judged, other: Judged) -> Judged:
+    """What was judged in two parts."""
+    names = tuple(dict.fromkeys(one.device_ids + other.device_ids))
+    code_of = {name: code for code, name in enumerate(names)}
+    code = np.array([code_of[name] for name in other.device_ids], np.int32)
+    return Judged(
+        np.concatenate([one.device, code[other.device]]),
+        np.concatenate([one.time, other.time]),
+        np.concatenate([one.time_ok, other.time_ok]),
+        np.concatenate([one.dated, other.dated]),
+        np.concatenate([one.receipt, other.receipt]),
+        np.concatenate([one.verdict, other.verdict]),
         names,
     )
-    return both, np.concatenate([index, np.array([reject.index for reject in rejects], np.int64)])
 
 
 def sensible(
@@ -432,6 +443,14 @@ def _received(values: list[object]) -> NDArray[np.int64]:
     time, ok = parse_times(values)
     time[~ok] = UNKNOWN
     return time
+
+
+def _receipts(
+    own: list[object], received: NDArray[np.int64] | None, index: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """When the messages of ``index`` were received, by what they say themselves and by Kafka."""
+    record = np.full(len(index), UNKNOWN, np.int64) if received is None else received[index]
+    return _earlier(_received(own), record)
 
 
 def _earlier(a: NDArray[np.int64], b: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -576,8 +595,10 @@ class _Part:
     rows: list[Any]
 
 
-def _decode(values: Sequence[bytes | None], shapes: tuple[_Shape, ...]) -> tuple[list[_Part], list[Reject]]:
-    """Decodes a batch, each message in the first form that fits it."""
+def _decode(
+    values: Sequence[bytes | None], shapes: tuple[_Shape, ...]
+) -> tuple[list[_Part], list[tuple[Reject, object]]]:
+    """Decodes a batch, each message in the first form that fits it; the others with what they hold."""
     parts: list[_Part] = []
     failures: dict[int, dict[_Shape, Exception]] = {}
     left = np.arange(len(values), dtype=np.int64)
@@ -587,7 +608,11 @@ def _decode(values: Sequence[bytes | None], shapes: tuple[_Shape, ...]) -> tuple
         left = left[list(failed)]
         for i, failure in zip(left.tolist(), failed.values(), strict=True):
             failures.setdefault(i, {})[shape] = failure
-    return parts, [Reject(i, *_diagnose(values[i], failures[i])) for i in left.tolist()]
+    malformed: list[tuple[Reject, object]] = []
+    for i in left.tolist():
+        reason, detail, found = _diagnose(values[i], failures[i])
+        malformed.append((Reject(i, reason, detail), found))
+    return parts, malformed
 
 
 def _rows(shape: _Shape, values: Sequence[bytes | None]) -> tuple[list[Any], dict[int, Exception]]:
@@ -608,22 +633,22 @@ def _rows(shape: _Shape, values: Sequence[bytes | None]) -> tuple[list[Any], dic
             return rows, failed
 
 
-def _diagnose(value: bytes | None, failures: Mapping[_Shape, Exception]) -> tuple[Reason, str]:
-    """Why a message could not be decoded: looked at again, without any expectation."""
+def _diagnose(value: bytes | None, failures: Mapping[_Shape, Exception]) -> tuple[Reason, str, object]:
+    """Why a message could not be decoded, and what it holds: looked at again, without any expectation."""
     if value is None:
-        return Reason.NOT_JSON, "the message has no value"
+        return Reason.NOT_JSON, "the message has no value", None
     try:
         found = msgspec.json.decode(value)
     except UnicodeDecodeError as failure:
-        return Reason.NOT_JSON, f"not UTF-8: {failure.reason}"
+        return Reason.NOT_JSON, f"not UTF-8: {failure.reason}", None
     except RecursionError:
-        return Reason.NOT_JSON, "nested too deeply"
+        return Reason.NOT_JSON, "nested too deeply", None
     except msgspec.ValidationError as failure:  # JSON in form, but with a number that is too large
-        return Reason.BAD_VALUE, str(failure)
+        return Reason.BAD_VALUE, str(failure), None
     except msgspec.DecodeError as failure:
-        return Reason.NOT_JSON, str(failure)
+        return Reason.NOT_JSON, str(failure), None
     if not isinstance(found, dict):
-        return Reason.NOT_JSON, "not a JSON object"
+        return Reason.NOT_JSON, "not a JSON object", None
     shape = min(failures, key=lambda shape: (shape.mark not in found, shape is _TRACCAR))
 
     def inner(path: tuple[str, ...]) -> Any:
@@ -634,11 +659,11 @@ def _diagnose(value: bytes | None, failures: Mapping[_Shape, Exception]) -> tupl
 
     for path in shape.needed:
         if inner(path) is None:
-            return Reason.MISSING_FIELD, f"{'.'.join(path)} is missing{_meant(path, inner(path[:-1]))}"
+            return Reason.MISSING_FIELD, f"{'.'.join(path)} is missing{_meant(path, inner(path[:-1]))}", found
     for path in shape.times:
         if isinstance(value_of := inner(path), float):
-            return Reason.BAD_VALUE, f"{'.'.join(path)} {_untaken(value_of)}"
-    return Reason.BAD_VALUE, _curt(str(failures[shape]))
+            return Reason.BAD_VALUE, f"{'.'.join(path)} {_untaken(value_of)}", found
+    return Reason.BAD_VALUE, _curt(str(failures[shape])), found
 
 
 _ALSO: Final = {
@@ -657,13 +682,11 @@ _ALSO: Final = {
 def _meant(path: tuple[str, ...], around: object) -> str:
     """The fields that probably are the missing one under another name: they are named, never taken for it."""
     name = path[-1]
-    plain = _plain(name)
+    meant = {_plain(name), *_ALSO.get(name, ())}
     near = [
         f"{'.'.join((*path[:-1], key))!r}"
         for key, value in (around if isinstance(around, dict) else {}).items()
-        if key != name
-        and not isinstance(value, dict | list)
-        and (_plain(key) == plain or _plain(key) in _ALSO.get(name, ()))
+        if key != name and not isinstance(value, dict | list) and _plain(key) in meant
     ]
     if not near:
         return ""
@@ -673,7 +696,7 @@ def _meant(path: tuple[str, ...], around: object) -> str:
 
 def _plain(name: str) -> str:
     """A field's name in small letters, without separators: ``Device_ID`` is ``deviceid``."""
-    return "".join(sign for sign in name.casefold() if sign.isalnum())
+    return "".join(filter(str.isalnum, name.casefold()))
 
 
 def _position_shapes(values: Sequence[bytes | None], *, traccar: bool) -> tuple[_Shape, ...]:
@@ -832,7 +855,8 @@ class _BadValueError(ValueError):
 def _one_by_one(
     values: Sequence[bytes | None], shape: _Shape, make: Callable[[Any], T]
 ) -> tuple[list[T], NDArray[np.int64], list[Reject]]:
-    parts, rejects = _decode(values, (shape,))
+    parts, malformed = _decode(values, (shape,))
+    rejects = [reject for reject, _ in malformed]
     made: list[T] = []
     index: list[int] = []
     for part in parts:

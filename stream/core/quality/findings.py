@@ -158,7 +158,8 @@ class QualityFindings:
 
     def rows(self, *findings: str) -> list[QualityFinding]:
         """Those of some kinds, all where none is named, in their order."""
-        wanted = [FINDINGS.index(name) for name in findings or FINDINGS]
+        wanted = np.zeros(len(FINDINGS), np.bool_)
+        wanted[[FINDINGS.index(name) for name in findings or FINDINGS]] = True
         return [
             QualityFinding(
                 SCOPES[int(self.scope[at])],
@@ -169,7 +170,7 @@ class QualityFindings:
                 None if self.us[at] == NO_SECONDS else int(self.us[at]),
                 self.texts[int(self.detail[at])],
             )
-            for at in np.flatnonzero(np.isin(self.finding, wanted)).tolist()
+            for at in np.flatnonzero(wanted[self.finding]).tolist()
         ]
 
 
@@ -762,13 +763,12 @@ def _officers(made: _Collected, facts: Examined) -> None:
     keyed: dict[str, set[tuple[int, int]]] = {}
     for report in facts.states:
         keyed.setdefault(report.officer_id, set()).add((report.time, report.state))
-    lookup = Lookup(by_officer)
     for officer, reports in sorted(keyed.items()):
         times = np.array(sorted(time for time, _ in reports), np.int64)
         if officer not in by_officer:
             day = int(day_numbers(times[:1])[0])
             made.add(
-                OFFICER, officer, day, "state_without_duty", len(times), detail=listed(lookup.near(officer))
+                OFFICER, officer, day, "state_without_duty", len(times), detail=listed(everyone.near(officer))
             )
             continue
         spans = np.array(merged((start, end) for start, end, _ in by_officer[officer]), np.int64)

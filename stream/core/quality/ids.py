@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ _SCIENTIFIC: Final = re.compile(r"(\d)(?:\.(\d+))?E\+?(\d+)", re.IGNORECASE)
 """What a spreadsheet shows of a long number: 358735070530281 as 3.58735E+14."""
 
 
+@lru_cache(maxsize=2**14)
 def skeleton(text: str, *, without: int = -1) -> str:
     """What is left of an id when everything that is easily mistaken is taken away.
 

@@ -681,7 +681,7 @@ def _said(
         policies,
         until=record.until,
         boundaries_from=record.boundaries_from,
-        doubts=named(record.doubts, record.duties, record.device_ids),
+        doubts=named(own.doubts, own.duties, record.device_ids),
     )
     text = words(found, Names(names))
     return Said(verdict=text.verdict, costs=text.costs, notes=(*text.warnings, *text.notes))
