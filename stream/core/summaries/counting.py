@@ -552,6 +552,7 @@ def _away(
     then = known[len(known) - len(before) :]
     own = _Own.of(record, common, whole.id, before[0].start, period.end)
     figures = [figure for figure in then if figure is not None]
+    starts = [None if figure is None else item.start for item, figure in zip(before, then, strict=True)]
     spent: dict[tuple[str, str, str, int, str], dict[int, int]] = defaultdict(dict)
     given: dict[tuple[str, str, str, int, str], list[tuple[str, int]]] = defaultdict(list)
     officers = [
@@ -570,20 +571,18 @@ def _away(
             given[key].append((entry.id, entry.time))
         else:
             spent[key][entry.start] = entry.time
+    ground, building = Kind.NEIGHBOURHOOD.value, Kind.PREMISES.value
     found = [
         Away(
             activity=activity,
             neighbourhood=neighbourhood,
-            neighbourhood_name=names.get((Kind.NEIGHBOURHOOD.value, neighbourhood), neighbourhood),
+            neighbourhood_name=names.get((ground, neighbourhood), neighbourhood),
             premises=premises,
-            premises_name=names.get((Kind.PREMISES.value, premises), premises),
+            premises_name=names.get((building, premises), premises),
             state=state,
             state_name=name,
             time=times.get(period.start, 0),
-            before=tuple(
-                None if figure is None else times.get(item.start, 0)
-                for item, figure in zip(before, then, strict=True)
-            ),
+            before=tuple([None if at is None else times.get(at, 0) for at in starts]),
             by_officer=tuple(sorted(given.get((activity, neighbourhood, premises, state, name), ()))),
         )
         for (activity, neighbourhood, premises, state, name), times in spent.items()
