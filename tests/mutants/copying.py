@@ -20,7 +20,10 @@ SOURCES = (
     "stream/core/**/*.py",
     "geo/matching/**/*.py",
     "geo/boundaries/**/*.py",
-    *(f"stream/store/{name}.py" for name in ("ledger", "positions", "gathering", "duties", "bookings")),
+    *(
+        f"stream/store/{name}.py"
+        for name in ("ledger", "positions", "gathering", "duties", "bookings", "doubts", "heard")
+    ),
 )
 """What is mutated: a pattern that matches nothing is no error."""
 

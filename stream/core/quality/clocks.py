@@ -77,7 +77,7 @@ def _constant(delay: NDArray[np.int64], count: NDArray[np.int64]) -> tuple[int, 
     if not late.any():
         return None
     middle = weighted(delay[late], count[late], 50)
-    alike = int(count[np.abs(delay - middle) <= SPREAD_S].sum())
+    alike = int(count[late & (np.abs(delay - middle) <= SPREAD_S)].sum())
     around = int(count[np.abs(delay - middle) <= AROUND_S].sum())
     constant = alike >= max(LEAST, PART * int(count.sum())) and alike >= ALONE * around
     return (alike, middle) if constant else None

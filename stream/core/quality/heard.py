@@ -29,8 +29,10 @@ NO_DELAY: Final = 2**31 - 1
 TAKEN: Final = -1
 """The verdict on a usable report; any other is an index into ``REASONS``."""
 
-_STEPS: Final = ((60, 1), (600, 10), (172_800, 60))
-"""Delays below so many seconds are rounded to so many; longer ones to whole hours."""
+_FINE: Final = 60
+"""Delays below so many seconds are rounded to whole seconds."""
+_STEPS: Final = ((600, 10), (172_800, 60))
+"""Longer ones below so many seconds are rounded to so many; all others to whole hours."""
 _HOUR: Final = 3600
 _MOST: Final = 2**31 - 2 - _HOUR
 _DENSE: Final = 1 << 22
@@ -49,7 +51,7 @@ def rounded_delays(delay: NDArray[np.int64]) -> NDArray[np.int32]:
     seconds = delay / SECOND
     found: NDArray[np.int32] = np.rint(np.clip(seconds, -_MOST, _MOST)).astype(np.int32)
     # Nearly all come within the minute, to which this is right already.
-    coarse = np.flatnonzero(np.abs(seconds) >= _STEPS[0][0])
+    coarse = np.flatnonzero(np.abs(seconds) >= _FINE)
     if len(coarse):
         seconds = seconds[coarse]
         size = np.abs(seconds)

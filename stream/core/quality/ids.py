@@ -116,13 +116,11 @@ def _scientific(text: str, other: str) -> bool:
     match = _SCIENTIFIC.fullmatch(text.strip())
     if match is None or not re.fullmatch(r"[1-9]\d*", other):
         return False
-    shown = match[1] + (match[2] or "").rstrip("0")
-    return len(other) == int(match[3]) + 1 and other.isascii() and _rounded(other, len(shown)) == shown
-
-
-def _rounded(digits: str, count: int) -> str:
-    number = int(digits)
-    return str(round(number, count - len(digits)))[:count]
+    places, power = match[2] or "", int(match[3])
+    if power not in {len(other) - 1, len(other)}:  # 9,996 to two places is 1.00E+4
+        return False
+    unit = 10**power
+    return 2 * abs(int(other) * 10 ** len(places) - int(match[1] + places) * unit) <= unit
 
 
 class Lookup:
