@@ -107,12 +107,9 @@ def beside_others(runs: Runs, held: Sequence[Holding], tracks: Movements, polici
 
     Of several such devices the first by name is told.
     """
-    rank = np.argsort(np.argsort(np.array([*tracks.fixes.device_ids, ""], dtype=object)))
+    rank = np.argsort(np.argsort(np.array([*tracks.fixes.device_ids, ""])))
     limits = [policies.policies[at] for at in policies.number_at(runs.start).tolist()]
-    rows: list[tuple[int, int, int, int]] = []
-    for run, other, parts in company(runs, held):
-        if sum(high - low for low, high in parts) > limits[run].apart_s * SECOND:
-            rows += [(run, other, low, high) for low, high in parts]
+    rows = [(run, other, *part) for run, other, parts in company(runs, held) for part in parts]
     if not rows:
         return of_kind(FROZEN, runs.device[:0], runs.start[:0], runs.end[:0])
     table = np.array(rows, np.int64)

@@ -57,7 +57,7 @@ def clock_offsets(heard: Heard) -> list[ClockOffset]:
     ends = np.append(first[1:], len(known))
     odd = np.abs(delay) >= OFFSET_S
     group = np.cumsum(changes(device, day)) - 1
-    enough = np.bincount(group[odd], weights=count[odd], minlength=len(first)) >= LEAST
+    enough = np.bincount(group[odd], weights=count[odd]) >= LEAST
     found = []
     for number in np.flatnonzero(enough).tolist():
         part = slice(first[number], ends[number])

@@ -120,7 +120,8 @@ def _scientific(text: str, other: str) -> bool:
     if power not in {len(other) - 1, len(other)}:  # 9,996 to two places is 1.00E+4
         return False
     unit = 10**power
-    return 2 * abs(int(other) * 10 ** len(places) - int(match[1] + places) * unit) <= unit
+    near: bool = 2 * abs(int(other) * 10 ** len(places) - int(match[1] + places) * unit) <= unit
+    return near
 
 
 class Lookup:
