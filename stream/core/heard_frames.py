@@ -160,10 +160,7 @@ def decode(data: bytes | memoryview) -> HeardFrame:
         header = _read_header(body[:header_bytes])
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as failure:
         raise FrameError(f"a heard frame with an unreadable header: {failure}") from failure
-    if not all(
-        0 <= span.start <= span.start + span.rows <= span.end < _LARGE and span.rows >= 0
-        for span in header.spans
-    ):
+    if not all(0 <= span.start <= span.start + span.rows <= span.end < _LARGE for span in header.spans):
         raise FrameError("a heard frame with a span of more reports than messages")
     count = sum(span.rows for span in header.spans)
     widths = [width for _, width in header.columns]

@@ -121,10 +121,14 @@ def test_a_damaged_frame_is_told(frame: HeardFrame, data: st.DataObject) -> None
     [
         ([[["t", 0, "i", 0, 1, 2]], ["r"], [[0, 0]] * 5], "more reports than messages"),
         ([[["t", 0, "i", 2**63, 2**63, 0]], ["r"], [[0, 0]] * 5], "more reports than messages"),
+        ([[["t", 0, "i", 0, 2**62, 0]], ["r"], [[0, 0]] * 5], "more reports than messages"),
+        ([[["t", 0, "i", -1, 1, 0]], ["r"], [[0, 0]] * 5], "more reports than messages"),
+        ([[["t", 0, "i", 3, 4, -1]], ["r"], [[0, 0]] * 5], "more reports than messages"),
         ([[["t", 0, "i", 0, 1, 1]], ["r"], [[0, 0]] * 4], "other columns"),
         ([[["t", 0, "i", 0, 1, 1]], ["r"], [[0, 3]] * 5], "other columns"),
         ([[["t", 0, "i", 0, 1, 1]], ["r"], [[0, 1]] * 5], "bytes of columns"),
         ([[["t", 0, "i", 0, 1, 1]], ["r"], [[0, 0], [1, 0], *[[0, 0]] * 3]], "beyond its 1 device names"),
+        ([[["t", 0, "i", 0, 1, 1]], ["r"], [[0, 0], [-2, 0], *[[0, 0]] * 3]], "beyond its 1 device names"),
         ([[["t", 0, "i", 0, 1, 1]], ["r"], [[0, 0], [2**63, 0], *[[0, 0]] * 3]], "too large"),
         ([[["t", 0, "i", 0, 1, 1]], ["r"], [[0, 0], [0, 0], [2**40, 0], *[[0, 0]] * 2]], "too large"),
         ("nothing", "unreadable header"),
@@ -136,6 +140,25 @@ def test_a_frame_written_wrongly_is_told(header: object, why: str) -> None:
     prefix = b"PVHD" + b"".join(n.to_bytes(4, "little") for n in (1, len(body), zlib.crc32(body)))
     with pytest.raises(FrameError, match=why):
         decode(prefix + body)
+
+
+def test_offsets_as_large_as_any_are_kept() -> None:
+    """Spans up to the largest offset that is taken come back, with a report at their end, and without any."""
+    last = 2**62 - 1
+    spans = (HeardSpan("a", 0, "id", last - 1, last, 1), HeardSpan("a", 1, "id", 0, last, 0))
+    frame = HeardFrame(spans, np.array([last - 1], np.int64), as_rows([(-1, NO_DAY, 0, NO_DELAY)]))
+    found = decode(encode(frame))
+    assert found.spans == spans
+    assert told(found) == told(frame) == [(last - 1, None, NO_DAY, 0, NO_DELAY)]
+
+
+def test_a_frame_cut_to_its_prefix_is_cut_short() -> None:
+    """Fewer bytes than a prefix are no heard frame; a prefix with nothing behind it is one cut short."""
+    good = encode(HeardFrame((), np.empty(0, np.int64), as_rows([])))
+    with pytest.raises(FrameError, match="does not begin with PVHD"):
+        decode(good[:15])
+    with pytest.raises(FrameError, match="cut short or damaged: its 0 bytes"):
+        decode(good[:16])
 
 
 def test_a_frame_of_another_version_is_told() -> None:
