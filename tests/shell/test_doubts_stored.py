@@ -19,7 +19,7 @@ from stream.core.stays import take
 from stream.files.account import figures
 from stream.files.sheets import CountedAccount, sheets
 from stream.store import areas
-from stream.store.doubts import judge_due
+from stream.store.doubts import judge_due, mark_sharing
 from stream.store.ledger import Ledger
 from stream.store.reading.exports import derived
 from stream.store.schema import connect
@@ -128,6 +128,34 @@ def test_the_random_days_hold_every_kind_of_doubt() -> None:
         over += len({(row.device_id, row.start) for row in rows if row.kind == "frozen"} & ends)
     assert kinds == {"two_devices", "frozen", "shared_radio", "apart"}
     assert over > 0
+
+
+def test_duties_that_share_a_device_are_marked(connection: Connection) -> None:
+    """Marked are all duties that hold one of the devices while one of the duties runs, its edges included.
+
+    Without devices or without duties none is.
+    """
+    publish(connection)
+    spans = ((0, 1, "R1"), (1, 2, "R1"), (2, 3, "R2"), (3, None, "R1"), (4, 5, "R2"))
+    booked = [
+        duty(f"D{number}", f"O{number}", OPENING + start * HOUR, end and OPENING + end * HOUR, device)
+        for number, (start, end, device) in enumerate(spans)
+    ]
+    Ledger(connection).bookings(booked, [])
+    keys = dict(connection.execute("select device_id, device from device").fetchall())
+    for devices, chosen, marked in (
+        (["R1"], [booked[1]], {"D0", "D1"}),
+        (["R1", "R2"], [booked[1]], {"D0", "D1", "D2"}),
+        (["R2"], [booked[0], booked[4]], {"D2", "D4"}),
+        (["R1"], [booked[3]], {"D3"}),
+        (["R1"], [booked[4]], {"D3"}),
+        ([], [booked[1]], set()),
+        (["R1"], [], set()),
+    ):
+        connection.execute("delete from doubt_due")
+        mark_sharing(connection, [keys[name] for name in devices], chosen)
+        found = connection.execute("select duty_id from doubt_due join duty using (duty)").fetchall()
+        assert {name for (name,) in found} == marked
 
 
 @pytest.mark.parametrize("seed", range(3))
