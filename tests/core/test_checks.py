@@ -708,6 +708,15 @@ def test_crossings_are_counted_only_as_far_as_needed() -> None:
     assert mend(Polygon(places)) is None
 
 
+@pytest.mark.parametrize(("crossings", "told"), [(1000, False), (1001, True)])
+def test_a_ring_that_crosses_itself_a_thousand_times_is_the_most_that_is_mended(
+    crossings: int, told: bool
+) -> None:
+    """An edge that the rest of the ring crosses to and fro: one crossing over a thousand is a tangle."""
+    zigzag = [(crossings - at, 1 - 2 * (at % 2)) for at in range(crossings + 1)]
+    assert tangled(Polygon([(-1, 0), (crossings + 1, 0), *zigzag])) is told
+
+
 @given(st.text())
 def test_what_steers_a_terminal_is_written_out(text: str) -> None:
     """Control characters and those that turn the writing become their escapes; all else stays as it is."""

@@ -142,7 +142,7 @@ def test_duties_that_share_a_device_are_marked(connection: Connection) -> None:
         for number, (start, end, device) in enumerate(spans)
     ]
     Ledger(connection).bookings(booked, [])
-    keys = dict(connection.execute("select device_id, device from device").fetchall())
+    keys: dict[str, int] = dict(connection.execute("select device_id, device from device").fetchall())
     for devices, chosen, marked in (
         (["R1"], [booked[1]], {"D0", "D1"}),
         (["R1", "R2"], [booked[1]], {"D0", "D1", "D2"}),
