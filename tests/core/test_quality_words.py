@@ -218,3 +218,26 @@ def test_what_was_left_out_of_a_file_is_counted_by_reason() -> None:
         ("a.csv", "", 2, None, "not_json"),
         ("b.csv", "", 1, None, "not_json"),
     ]
+
+
+@pytest.mark.parametrize("devices", [1, 4, 5])
+def test_a_wrong_clock_is_told_by_the_offset_that_most_reports_show(devices: int) -> None:
+    """Of several days the one with the most reports is told, with all reports of that offset and no other.
+
+    Five devices with one offset point at whatever receives them all.
+    """
+    days = ((0, 120, 3600), (1, 100, 3600), (2, 90, 5400))
+    tracks = []
+    for number in range(devices):
+        for day, minutes, late in days:
+            start = MORNING + day * DAY
+            track = reports(f"R{number}", start, start + minutes * 60 * SECOND)
+            tracks.append(
+                [{**event, "received": text(micros(event["time"]) + late * SECOND)} for event in track]
+            )
+    duties = [booked(number, MORNING, MORNING + 3 * DAY - HOUR, f"R{number}") for number in range(devices)]
+    [line] = [line for line in warnings(world(duties, *tracks).account().quality) if "all alike" in line]
+    assert line.startswith(f"{220 * devices:,} reports of device")
+    assert "came 3,600 s after their own time, all alike: " in line
+    assert ("either the clocks are 1 hour behind, or that of whatever receives" in line) is (devices == 5)
+    assert ("the clock is 1 hour behind. " in line) is (devices < 5)
