@@ -112,3 +112,29 @@ def test_a_moment_without_an_offset_is_refused() -> None:
     with pytest.raises(ValueError, match="has no offset: write for example 2026-11-23T08:15:00Z"):
         calendar.microseconds(datetime(2026, 11, 23, 8, 15))  # noqa: DTZ001
     assert calendar.microseconds(datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=7)) == 7
+
+
+@many(80)
+@given(st.sampled_from([calendar.WEEK, calendar.MONTH]), NEAR | TIMES, st.integers(0, 4))
+def test_a_period_is_the_days_that_its_name_says(kind: str, time_us: int, count: int) -> None:
+    """A week or month holds the local days of its name, from midnight to midnight; it is over at its end.
+
+    Its name leads back to it, the next one begins where it ends, and those before it lie without a hole.
+    """
+    period = calendar.Period.around(kind, time_us)
+    day = calendar.local_day(time_us)
+    first = day - timedelta(days=day.weekday()) if kind == calendar.WEEK else day.replace(day=1)
+    last = first + timedelta(days=6) if kind == calendar.WEEK else first + timedelta(days=31)
+    while kind == calendar.MONTH and last.month != first.month:
+        last -= timedelta(days=1)
+    assert (period.start, period.end) == (
+        calendar.day_start(first),
+        calendar.day_start(last + timedelta(days=1)),
+    )
+    assert period.name == (f"{first:%G-W%V}" if kind == calendar.WEEK else f"{first:%Y-%m}")
+    assert calendar.Period.named(kind, period.name) == period
+    assert period.next.start == period.end
+    assert [period.is_over(now) for now in (period.start, period.end - 1, period.end)] == [False, False, True]
+    chain = [*period.before(count), period]
+    assert len(chain) == count + 1
+    assert all(one.next == two for one, two in pairwise(chain))
