@@ -16,6 +16,7 @@ from stream.core.quality.clocks import ClockOffset, clock_offsets
 from stream.core.quality.heard import NO_DELAY, TAKEN, Heard, rounded_delays
 from stream.core.quality.ids import Lookup
 from stream.core.quality.tracks import ANY_DUTY, Held, tracked
+from stream.core.stays import distance_m, perhaps_faster
 from tests.strategies import many
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ def test_clocks_are_judged_as_the_rule_says(rows: list[Late]) -> None:
 # ── delays ────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@many(300)
+@many(150)
 @given(
     st.lists(
         st.builds(
@@ -143,7 +144,7 @@ def at_times(times: Sequence[tuple[int, int]]) -> Fixes:
     )
 
 
-@many(300)
+@many(150)
 @given(
     st.sets(st.tuples(st.integers(0, 2), INSTANTS), max_size=14).map(sorted),
     st.lists(
@@ -182,6 +183,33 @@ def test_silences_of_booked_stretches_are_those_of_a_recount(
     rows = list(zip(*(column.tolist() for column in columns), strict=True))
     assert [row[:2] for row in rows] == [row[:2] for row in wanted]
     assert [row for row in rows if row[0] not in unclear] == [row for row in wanted if row[0] not in unclear]
+
+
+@many(3)
+@given(st.integers(0, 2**32 - 1), st.sampled_from([16_384, 16_385, 16_386, 40_000]))
+def test_no_leg_that_is_too_fast_is_missed_however_many_there_are(seed: int, count: int) -> None:
+    """Of a long track every leg faster than the limit is among those that may be, none of two devices is.
+
+    So is no leg that is slower than half the limit.
+    """
+    rng = np.random.default_rng(seed)
+    nothing = np.full(count, np.nan, np.float32)
+    fixes = Fixes(
+        np.sort(rng.integers(0, 5, count)).astype(np.int32),
+        np.cumsum(rng.integers(1, 60, count)) * SECOND,
+        -1.18 + np.cumsum(rng.normal(0, 0.003, count)),
+        52.61 + 0.01 * rng.random(count),
+        np.full(count, 8.0),
+        *(nothing, nothing),
+        tuple(f"R{number}" for number in range(5)),
+    )
+    found = perhaps_faster(fixes, 40.0)
+    speed = distance_m(fixes.lon[:-1], fixes.lat[:-1], fixes.lon[1:], fixes.lat[1:]) / (
+        np.diff(fixes.time) / SECOND
+    )
+    one = fixes.device[1:] == fixes.device[:-1]
+    assert found[one & (speed > 40.0)].all()
+    assert not found[~one | (speed < 20.0)].any()
 
 
 # ── ids ───────────────────────────────────────────────────────────────────────────────────────────────────
