@@ -119,7 +119,7 @@ def bridge(
     from stream.pipeline.bridge.buffer import DiskBuffer, MemoryBuffer
     from stream.pipeline.bridge.intake import FeedSettings
     from stream.pipeline.bridge.metrics import BridgeMetrics
-    from stream.pipeline.bridge.running import BridgeLimits, run
+    from stream.pipeline.bridge.running import run
     from stream.pipeline.bridge.sending import KafkaTarget, PrintedBuffer, require
     from stream.pipeline.bridge.sources import MQTT, Intake, parse_source
     from stream.pipeline.health import served
@@ -136,7 +136,6 @@ def bridge(
         start_logging()
     target = None if dry_run else KafkaTarget(settings.kafka, settings.topic_prefix, kind)
     feed = FeedSettings(place.name, format_, kind, device, moment_option(near), gps_ahead)
-    limits = BridgeLimits(connections, idle, client_id)
     metrics = BridgeMetrics()
 
     async def work(stop: asyncio.Event) -> None:
@@ -159,7 +158,9 @@ def bridge(
                     return "the MQTT broker" if away else ""
 
                 stack.enter_context(served(settings.health_port, metrics.registry, waiting_for))
-            left = await run(place, intake, target, stop, limits)
+            left = await run(
+                place, intake, target, stop, connections=connections, idle_s=idle, client_id=client_id
+            )
         if isinstance(held, PrintedBuffer) and place.ends:
             click.echo(held.summary(), err=True)
         if left and buffer is None:

@@ -316,17 +316,15 @@ def teams(
     none at all.
     """
     from stream.core.teams import teams as gather
-    from stream.files.sheets.team_tables import officers_table, teams_json, teams_table
+    from stream.files.sheets.contract import officers_table, teams_table
+    from stream.files.sheets.explanations import teams_json
 
     booked, policies, now = _bookings(duties, policy)
     if not booked:
         say_no("no booking is known, so there are no teams")
-    present = moment_option(as_of)
-    present = now if present is None else present
-    high = moment_option(end)
-    high = present if high is None else high
-    low = moment_option(start)
-    low = a_year_before(high) if low is None else low
+    present = now if as_of is None else moment_option(as_of)
+    high = present if end is None else moment_option(end)
+    low = a_year_before(high) if start is None else moment_option(start)
     if not low < high:
         raise click.BadParameter("the period is empty: --to must be later than --from")
     if low >= present:

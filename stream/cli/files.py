@@ -155,21 +155,11 @@ def _doubtful(found: Account) -> Iterator[str]:
 
 
 def _figure(item: Figures, policies: Policies) -> dict[str, object]:
-    from stream.core.calendar import rfc3339
+    from stream.files.sheets.explanations import figure_json
 
-    return {
-        "from": rfc3339(item.start),
-        "to": rfc3339(item.end),
-        "duty_s": item.duty / 1e6,
-        "share": item.share,
-        "share_low": item.share_low,
-        "share_high": item.share_high,
-        "target": policies.at(item.start).target,
-        "verdict": item.verdict(policies.at(item.start).target),
-        "without_share": item.without_share,
-        "unknown_s": item.unknown / 1e6,
-        "doubtful_s": item.doubtful / 1e6,
-    }
+    said = figure_json(item, policies.at(item.start).target)
+    names = ("from", "to", "duty_s", "share", "share_low", "share_high", "target", "verdict")
+    return {name: said[name] for name in (*names, "without_share", "unknown_s", "doubtful_s")}
 
 
 def _sentence(item: Figures, policies: Policies) -> str:

@@ -19,7 +19,7 @@ import click
 
 from stream.cli.common import database, moment_option, print_json, username
 from stream.clock import wall
-from stream.pipeline.processes import CHILD
+from stream.pipeline.processes import CHILD, end_with_parent
 from stream.settings import load
 
 if TYPE_CHECKING:
@@ -126,7 +126,6 @@ _mine: dict[str, Any] = {}
 
 def _enter(dsn: str, horizon: int, parent: int) -> None:
     """Begins a process of the pool; it ends with its parent, and leaves Ctrl-C to it."""
-    from stream.pipeline.child import end_with_parent
     from stream.store.ledger import Ledger
     from stream.store.schema import connect
 

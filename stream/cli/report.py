@@ -10,7 +10,7 @@ import os
 import sys
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -46,40 +46,26 @@ def report() -> None:
     """Summaries of neighbourhoods: the sergeant's week, the public's month."""
 
 
-class Formats(click.ParamType):
-    """Several of ``FORMATS``, with commas between."""
-
-    name = "FORMATS"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[str, ...]:
-        """``"pdf,csv"`` makes ``("pdf", "csv")``."""
-        if isinstance(value, tuple):
-            return value
-        found = tuple(dict.fromkeys(word.strip().lower() for word in str(value).split(",") if word.strip()))
-        if wrong := [word for word in found if word not in FORMATS]:
-            self.fail(f"'{wrong[0]}' is not a format: choose from {', '.join(FORMATS)}", param, ctx)
-        return found or self.fail(f"name a format: {', '.join(FORMATS)}", param, ctx)
+def _formats(_: click.Context, __: click.Parameter, text: str) -> tuple[str, ...]:
+    """``"pdf,csv"`` makes ``("pdf", "csv")``."""
+    found = tuple(dict.fromkeys(word.strip().lower() for word in text.split(",") if word.strip()))
+    if wrong := [word for word in found if word not in FORMATS]:
+        raise click.BadParameter(f"'{wrong[0]}' is not a format: choose from {', '.join(FORMATS)}")
+    if not found:
+        raise click.BadParameter(f"name a format: {', '.join(FORMATS)}")
+    return found
 
 
-class Week(click.ParamType):
-    """An ISO week."""
-
-    name = "WEEK"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Period:
-        """``"2026-W47"`` makes its period."""
-        if isinstance(value, Period):
-            return value
-        try:
-            return Period.week(value)
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
+def _week(_: click.Context, __: click.Parameter, text: str) -> Period:
+    """``"2026-W47"`` makes its period."""
+    try:
+        return Period.week(text)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
 
 
 week_option = click.option(
-    "--week", "period", type=Week(), required=True, help="The ISO week, like 2026-W47."
+    "--week", "period", metavar="WEEK", callback=_week, required=True, help="The ISO week, like 2026-W47."
 )
 
 
@@ -91,8 +77,9 @@ week_option = click.option(
 @click.option(
     "--format",
     "formats",
-    type=Formats(),
-    default=("html", "pdf", "xlsx", "csv"),
+    metavar="FORMATS",
+    callback=_formats,
+    default="html,pdf,xlsx,csv",
     help="Which files, with commas between: html, pdf, xlsx, csv, json.  [default: html,pdf,xlsx,csv]",
 )
 @folder_option

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from stream.cli import main
-from stream.pipeline.child import end_with_parent
+from stream.pipeline.processes import end_with_parent
 
 if __name__ == "__main__":
     end_with_parent()

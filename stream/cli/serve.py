@@ -200,8 +200,7 @@ def export(context: click.Context, out: Path, by: str, until: str | None, qualit
     from stream.core.quality.wording import warnings
     from stream.files.account import figures
     from stream.files.sheets import CountedAccount, sheets
-    from stream.files.sheets.contract import last_known
-    from stream.files.sheets.quality_table import quality_table
+    from stream.files.sheets.contract import last_known, quality_table
     from stream.store.doubts import judge_due
     from stream.store.policies import in_force
     from stream.store.reading.exports import derived, examined

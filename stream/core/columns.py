@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Columns:
-    """A dataclass whose fields are columns of one length."""
+    """A dataclass whose fields are columns of one length; a tuple among them holds the names behind one."""
 
     __slots__ = ()
 
@@ -31,11 +31,12 @@ class Columns:
 
     @classmethod
     def joined(cls, parts: Sequence[Self]) -> Self:
-        """The rows of several, one after another; at least one is needed."""
+        """The rows of several, one after another; at least one is needed, and all have the same names."""
         return parts[0]._of(lambda name: np.concatenate([getattr(part, name) for part in parts]))
 
     def _of(self, column: Callable[[str], NDArray[Any]]) -> Self:
-        return type(self)(*(column(item.name) for item in fields(self)))  # type: ignore[arg-type]
+        found = ((item.name, getattr(self, item.name)) for item in fields(self))  # type: ignore[arg-type]
+        return type(self)(*(value if isinstance(value, tuple) else column(name) for name, value in found))
 
 
 def ranges(start: NDArray[np.int64], end: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

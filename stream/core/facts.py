@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from stream.core.columns import Columns
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -23,7 +25,7 @@ SECOND = 1_000_000
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Fixes:
+class Fixes(Columns):
     """Reported positions of devices, one row a fix, in any order (rule 1).
 
     Attributes:
@@ -45,9 +47,6 @@ class Fixes:
     speed_mps: NDArray[np.float32]
     heading_deg: NDArray[np.float32]
     device_ids: tuple[str, ...]
-
-    def __len__(self) -> int:
-        return len(self.time)
 
     @classmethod
     def none(cls, device_ids: Sequence[str] = ()) -> Fixes:

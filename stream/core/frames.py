@@ -153,15 +153,15 @@ def split(fixes: Fixes, partitions: int, max_fixes: int) -> list[tuple[int, Fixe
             # Sorted and without absent names: a run of fixes has a run of devices.
             first, last = int(device[low]), int(device[high - 1])
             run = tuple(names[i] for i in by_owner[first : last + 1].tolist())
-            divided.append(
-                (partition, _take(fixes, order[low:high], device[low:high] - np.int32(first), run))
-            )
+            part = fixes.take(order[low:high])
+            part = replace(part, device=device[low:high] - np.int32(first), device_ids=run)
+            divided.append((partition, part))
     return divided
 
 
 def select(fixes: Fixes, rows: NDArray[np.integer]) -> Fixes:
     """The fixes of ``rows`` (``int[m]``), in that order, with only the device names that occur."""
-    return compact(_take(fixes, rows, fixes.device[rows], fixes.device_ids))
+    return compact(fixes.take(rows))
 
 
 def compact(fixes: Fixes) -> Fixes:
@@ -216,10 +216,3 @@ def encode_lines(values: Sequence[bytes]) -> bytes:
 def decode_lines(data: bytes) -> list[bytes]:
     """What :func:`encode_lines` packed."""
     return data.split(b"\n") if data else []
-
-
-def _take(
-    fixes: Fixes, rows: NDArray[np.integer], device: NDArray[np.int32], names: tuple[str, ...]
-) -> Fixes:
-    columns: dict[str, Any] = {name: getattr(fixes, name)[rows] for name, _ in _COLUMNS[:-1]}
-    return Fixes(device=device, **columns, device_ids=names)

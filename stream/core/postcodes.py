@@ -14,6 +14,7 @@ import unicodedata
 import zlib
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from itertools import product
 from typing import TYPE_CHECKING
 
@@ -190,40 +191,26 @@ class Finder:
         """The neighbourhood of a postcode as somebody typed it: any case, spaces anywhere or nowhere."""
         asked = shown(typed)
         key = plain(typed)
+        answer = partial(Lookup, asked=asked)
         if not key:
-            return Lookup(asked=asked, outcome=LookupOutcome.NO_POSTCODE if asked else LookupOutcome.EMPTY)
-        row = self._row.get(key)
-        if row is not None:
-            return self._known(asked, key, row)
+            return answer(outcome=LookupOutcome.NO_POSTCODE if asked else LookupOutcome.EMPTY)
+        if (row := self._row.get(key)) is not None:
+            answer = partial(answer, postcode=written(key))
+            number = int(self._where[row])
+            if np.isnan(self.postcodes.lon[row]):
+                return answer(outcome=LookupOutcome.NO_POSITION)
+            if number < 0:
+                return answer(outcome=LookupOutcome.OUTSIDE)
+            return answer(outcome=LookupOutcome.FOUND, neighbourhood=self._neighbourhoods[number])
+        alike = self._alike(key)
         if WHOLE.fullmatch(key):
-            return Lookup(
-                asked=asked,
-                outcome=LookupOutcome.UNKNOWN,
-                postcode=written(key),
-                suggestions=self._alike(key),
-            )
+            return answer(outcome=LookupOutcome.UNKNOWN, postcode=written(key), suggestions=alike)
         if PARTIAL.fullmatch(key):
-            begin = self._beginning(typed, key)
-            if begin is not None:
-                return Lookup(
-                    asked=asked, outcome=LookupOutcome.PARTIAL, postcode=begin[0], neighbourhoods=begin[1]
-                )
+            if (begin := self._beginning(typed, key)) is not None:
+                return answer(outcome=LookupOutcome.PARTIAL, postcode=begin[0], neighbourhoods=begin[1])
             if not key.isalpha():
-                return Lookup(asked=asked, outcome=LookupOutcome.UNKNOWN, postcode=key)
-        return Lookup(asked=asked, outcome=LookupOutcome.NO_POSTCODE, suggestions=self._alike(key))
-
-    def _known(self, asked: str, key: str, row: int) -> Lookup:
-        number = int(self._where[row])
-        if np.isnan(self.postcodes.lon[row]):
-            return Lookup(asked=asked, outcome=LookupOutcome.NO_POSITION, postcode=written(key))
-        if number < 0:
-            return Lookup(asked=asked, outcome=LookupOutcome.OUTSIDE, postcode=written(key))
-        return Lookup(
-            asked=asked,
-            outcome=LookupOutcome.FOUND,
-            postcode=written(key),
-            neighbourhood=self._neighbourhoods[number],
-        )
+                return answer(outcome=LookupOutcome.UNKNOWN, postcode=key)
+        return answer(outcome=LookupOutcome.NO_POSTCODE, suggestions=alike)
 
     def _alike(self, key: str) -> tuple[str, ...]:
         """Known postcodes that differ from a text only in characters that are easily confused."""

@@ -244,7 +244,7 @@ def _claims(
     for span, (number, low, high) in enumerate(
         zip(duty.tolist(), opens.tolist(), closes.tolist(), strict=True)
     ):
-        for rank, (device_id, held, until) in enumerate(_allocations(duties[number])):
+        for rank, (device_id, held, until) in enumerate(allocations(duties[number])):
             known_as = numbers.get(device_id)
             if known_as is not None and max(low, held) < min(high, until):
                 rows.append((span, max(low, held), min(high, until), rank, known_as))
@@ -268,15 +268,19 @@ def _claims(
     )
 
 
-def _allocations(duty: Duty) -> list[tuple[str, int, int]]:
-    """The duty's devices with the time allocated, the most trusted first (rule 9)."""
+def allocations(duty: Duty) -> list[tuple[str, int, int]]:
+    """The duty's devices with the time allocated, the one that rule 9 asks first in front.
+
+    Returns:
+        ``(device_id, start, end)``, microseconds, cut to the duty; ``FOREVER`` where it has no end.
+    """
     end = FOREVER if duty.end is None else duty.end
     held = [
         (item.kind != "radio", -max(duty.start, item.start or duty.start), item.device_id, item)
         for item in duty.devices
     ]
     held.sort(key=lambda entry: entry[:3])
-    return [(name, -start, end if item.end is None else item.end) for _, start, name, item in held]
+    return [(name, -start, end if item.end is None else min(item.end, end)) for _, start, name, item in held]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

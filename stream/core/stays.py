@@ -7,7 +7,7 @@ in time, so a stretch of a device's track can be computed on its own and put int
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -70,13 +70,7 @@ def distance_m(
 
 def take(fixes: Fixes, rows: NDArray[np.integer] | NDArray[np.bool_]) -> Fixes:
     """Some rows of fixes, in the order given."""
-    return replace(
-        fixes,
-        **{
-            name: getattr(fixes, name)[rows]
-            for name in ("device", "time", "lon", "lat", "error_m", "speed_mps", "heading_deg")
-        },
-    )
+    return fixes.take(rows)
 
 
 def stated(error_m: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -33,8 +33,7 @@ from stream.core.shares import shares
 from stream.core.slices import newest, slices, up_to
 from stream.files.crowd import stays_of_all
 from stream.files.sheets import CountedAccount, sheets
-from stream.files.sheets.contract import last_known
-from stream.files.sheets.quality_table import quality_table
+from stream.files.sheets.contract import last_known, quality_table
 from stream.files.tracks import TrackRows, TracksError, read_fixes, read_rows
 
 if TYPE_CHECKING:

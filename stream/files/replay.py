@@ -15,7 +15,7 @@ import zlib
 from collections import deque
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import TYPE_CHECKING, Any, Final, Protocol, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, Final, TypedDict, Unpack
 
 import msgspec
 import numpy as np
@@ -46,25 +46,15 @@ _BATCH_BYTES: Final = 512 * 1024
 _IN_FLIGHT: Final = 32
 
 
-class Clock(Protocol):
-    """Tells the time and waits."""
+class Clock:
+    """Tells the time and waits: the machine's own clock."""
 
     def now(self) -> float:
         """Seconds since some moment, never falling."""
-
-    async def wait(self, seconds: float, stop: asyncio.Event) -> None:
-        """Waits, but no longer than until ``stop`` is set."""
-
-
-class SystemClock:
-    """The machine's own clock."""
-
-    def now(self) -> float:
-        """Seconds of the monotonic clock."""
         return time.monotonic()
 
     async def wait(self, seconds: float, stop: asyncio.Event) -> None:
-        """Waits on the event loop."""
+        """Waits, but no longer than until ``stop`` is set."""
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), seconds)
 
@@ -320,7 +310,7 @@ async def _send_all(sender: Sender, batches: Iterable[Outgoing], **pace: Unpack[
     sent = 0
     stop = pace.get("stop") or asyncio.Event()
     async with contextlib.aclosing(
-        paced(batches, speed=speed, clock=pace.get("clock") or SystemClock(), stop=stop)
+        paced(batches, speed=speed, clock=pace.get("clock") or Clock(), stop=stop)
     ) as slices:
         async for messages in slices:
             await sender.send(messages)

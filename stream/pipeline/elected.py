@@ -15,13 +15,14 @@ from stream.store.schema import connect, try_lock
 
 if TYPE_CHECKING:
     from types import TracebackType
+    from typing import Self
 
     from stream.settings import Settings
     from stream.store.schema import Connection, Lock
 
 
 class Elected:
-    """A candidate. As a context manager it gives up when the database fails inside.
+    """A candidate, and what it does when elected. As a context manager it gives up when the database fails.
 
     Args:
         settings: the database.
@@ -66,7 +67,7 @@ class Elected:
             with contextlib.suppress(psycopg.Error):
                 connection.close()
 
-    def __enter__(self) -> Elected:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import gc
 import logging
 import os
@@ -38,6 +39,9 @@ COLLECT_AFTER = 50_000
 
 CHILD = "PVCHILD_OF"
 """Tells a process of this program its parent, so that it ends with it."""
+
+PR_SET_PDEATHSIG = 1
+"""Linux: which signal to get when the parent is gone, prctl(2)."""
 
 
 def start_logging() -> None:
@@ -120,3 +124,16 @@ def start(*words: str, environment: dict[str, str], output: int | None = None) -
         stderr=output,
         start_new_session=True,
     )
+
+
+def end_with_parent() -> None:
+    """Asks the system to end this process when its parent is killed, so that no orphan goes on counting.
+
+    Only Linux can; elsewhere the children of a killed parent have to be ended by hand.
+    """
+    parent = os.environ.pop(CHILD, None)
+    if parent is None or sys.platform != "linux":
+        return
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    if os.getppid() != int(parent):
+        sys.exit(1)  # it was gone before we asked

@@ -19,13 +19,12 @@ if TYPE_CHECKING:
     from stream.settings import Settings
 
 
-class Publisher:
+class Publisher(Elected):
     """Live figures on ``visibility.shares``: one worker at a time, elected by a lock in the database."""
 
     def __init__(self, settings: Settings) -> None:
-        self._settings = settings
+        super().__init__(settings, Lock.PUBLISHER, "patrol publisher")
         self._known = Known()
-        self._elected = Elected(settings, Lock.PUBLISHER, "patrol publisher")
         self._term = 0
         self._sent: dict[str, ShareEvent] = {}
 
@@ -35,12 +34,12 @@ class Publisher:
         Raises:
             psycopg.Error: the database is away.
         """
-        with self._elected as elected:
-            if not elected.held():
+        with self:
+            if not self.held():
                 return []
-            if elected.terms != self._term:  # others may have published meanwhile
-                self._sent, self._term = {}, elected.terms
-            connection = elected.connection()
+            if self.terms != self._term:  # others may have published meanwhile
+                self._sent, self._term = {}, self.terms
+            connection = self.connection()
             now = present(connection, self._settings)
             if now == UNKNOWN:
                 return []
@@ -58,7 +57,3 @@ class Publisher:
             return []
         self._sent[key] = lasting
         return [(key.encode(), msgspec.json.encode(event))]
-
-    def close(self) -> None:
-        """Gives up the lock."""
-        self._elected.close()

@@ -74,7 +74,7 @@ def message(episode: Episode) -> tuple[bytes, bytes]:
     return episode.alert_id.encode(), json.dumps(event, separators=(",", ":"), ensure_ascii=False).encode()
 
 
-class Watcher:
+class Watcher(Elected):
     """Looks for alerts: one worker at a time, elected by a lock in the database.
 
     Args:
@@ -90,10 +90,9 @@ class Watcher:
         wall: Clock = clock.wall,
         steady: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._settings = settings
+        super().__init__(settings, Lock.WATCH, "patrol watch")
         self._patience = patience(settings)
         self._eyes = Eyes(settings, wall, steady)
-        self._elected = Elected(settings, Lock.WATCH, "patrol watch")
         self._term = 0
         self._watch = Watch()
 
@@ -103,10 +102,10 @@ class Watcher:
         Raises:
             psycopg.Error: the database is away.
         """
-        with self._elected as elected:
-            if not elected.held():
+        with self:
+            if not self.held():
                 return []
-            connection = elected.connection()
+            connection = self.connection()
             told = self._take_over(connection)
             sight = self._eyes.look(connection)
             if sight.fresh.age_s is None:
@@ -121,20 +120,12 @@ class Watcher:
             after = observe(self._watch, seen, self._patience)
             changed = alerts.save(connection, self._watch, after)
             self._watch = after
-            return [message(item) for item in _newest((*told, *changed))]
+            # Each episode once, in its latest state.
+            return [message(item) for item in {item.alert_id: item for item in (*told, *changed)}.values()]
 
     def _take_over(self, connection: Connection) -> Iterable[Episode]:
         """What is open, where it has just come to us to watch."""
-        if self._elected.terms == self._term:
+        if self.terms == self._term:
             return ()
-        self._watch, self._term = alerts.load(connection), self._elected.terms
+        self._watch, self._term = alerts.load(connection), self.terms
         return [item for item in self._watch.episodes if item.raised is not None] + alerts.cleared(connection)
-
-    def close(self) -> None:
-        """Gives up the lock."""
-        self._elected.close()
-
-
-def _newest(episodes: Iterable[Episode]) -> Iterable[Episode]:
-    """Each episode once, in its latest state."""
-    return {item.alert_id: item for item in episodes}.values()

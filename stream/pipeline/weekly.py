@@ -213,7 +213,7 @@ def publish_week(
 # ── the timer ─────────────────────────────────────────────────────────────────────────────────────────────
 
 
-class Timer:
+class Timer(Elected):
     """Looks whether something is due: one worker at a time, elected by a lock in the database.
 
     Args:
@@ -229,10 +229,9 @@ class Timer:
         wall: Clock = clock.wall,
         steady: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._settings = settings
+        super().__init__(settings, Lock.TIMER, "patrol weekly timer")
         self._at = weekly_at(settings.report_at)
         self._wall, self._steady = wall, steady
-        self._elected = Elected(settings, Lock.TIMER, "patrol weekly timer")
         self._waiting: tuple[int, float] | None = None
 
     def look(self) -> bool:
@@ -241,8 +240,8 @@ class Timer:
         Raises:
             psycopg.Error: the database is away; the next look connects again.
         """
-        with self._elected as elected:
-            return elected.held() and self._look(elected.connection())
+        with self:
+            return self.held() and self._look(self.connection())
 
     def _look(self, connection: Connection) -> bool:
         if self._settings.smtp and outbox.waiting(connection, self._wall()):
@@ -260,10 +259,6 @@ class Timer:
         if self._waiting is None or self._waiting[0] != due:
             self._waiting = (due, self._steady())
         return self._steady() - self._waiting[1] >= PATIENCE_S
-
-    def close(self) -> None:
-        """Gives up the lock."""
-        self._elected.close()
 
 
 class RunError(RuntimeError):
@@ -319,9 +314,8 @@ def main() -> None:
     When told to end it does so at once and drops what is not committed, except that a letter being sent is
     finished first.
     """
-    from stream.pipeline.child import end_with_parent
     from stream.pipeline.failures import exit_code, told
-    from stream.pipeline.processes import start_logging
+    from stream.pipeline.processes import end_with_parent, start_logging
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     end_with_parent()

@@ -7,15 +7,15 @@ written to files stands in ``files``.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from stream.core.facts import SECOND, Fixes, StateReport
+from stream.core.facts import SECOND, StateReport
 from stream.simulate.drawn import draw
 from stream.simulate.patrols import MINUTE, day
 from stream.simulate.receivers import REAL, Quality, Reporting
-from stream.simulate.reports import TOPICS, Messages, Reports, Trackers, Tracks, in_sending_order, messages
+from stream.simulate.reports import TOPICS, Messages, Reports, Trackers, Tracks, messages
 from stream.simulate.roster import duties, units, vehicles
 from stream.simulate.streets import Router, settle
 from stream.simulate.visited import TrueSlices, TrueVisits, Truth, true_slices, true_visits
@@ -24,23 +24,11 @@ from stream.simulate.wire import duty_value, state_value
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from numpy.typing import NDArray
-
     from geo.areas import AreaSet
     from stream.core.facts import Duty
     from stream.simulate.patrols import Day, Path
     from stream.simulate.streets import Network
 
-_FIXES: Mapping[str, tuple[str, type[np.number[Any]]]] = {
-    "device": ("device", np.int32),
-    "time": ("time", np.int64),
-    "lon": ("lon", np.float64),
-    "lat": ("lat", np.float64),
-    "error_m": ("error_m", np.float64),
-    "speed_mps": ("speed", np.float32),
-    "heading_deg": ("heading", np.float32),
-}
-"""The columns of fixes: from which of the reports, and as what."""
 _RADIO_ON = 2 * MINUTE  # radios are switched on so long before duty and off so long after
 _KEYED = 400_000  # a keyed state needs so many microseconds to the control room
 
@@ -53,7 +41,6 @@ class Simulation:
         force: where.
         start: microseconds since 1970.
         end: microseconds since 1970; messages about it are sent up to some ten minutes later.
-        interval_s: seconds between a device's reports, the longest time where they report on movement.
         seed: what it was made from.
         quality: how good its trackers are.
         reporting: when they report.
@@ -67,7 +54,6 @@ class Simulation:
     force: AreaSet
     start: int
     end: int
-    interval_s: float
     seed: int
     quality: Quality
     reporting: Reporting
@@ -102,28 +88,6 @@ class Simulation:
             quality=self.quality,
             rng=np.random.default_rng((self.seed, 0x52)),
         )
-
-    def fixes(self, topic: str | None = None) -> Fixes:
-        """The usable reports as columns, in sending order: what decoding the messages gives, but quicker.
-
-        Doubled and late ones are among them, unusable ones are not; ``device`` points at all trackers.
-
-        Args:
-            topic: those of ``radio.positions`` or ``vehicle.positions`` alone.
-        """
-        wanted = None if topic is None else bool(TOPICS[:2].index(topic))
-        columns: dict[str, list[NDArray[Any]]] = {name: [] for name in _FIXES}
-        for _, rows in in_sending_order(self.reports()):
-            kept = rows.flaw == 0
-            if wanted is not None:
-                kept &= self.trackers.vehicle[rows.device] == wanted
-            for name, (source, kind) in _FIXES.items():
-                columns[name].append(getattr(rows, source)[kept].astype(kind, copy=False))
-        found = {}
-        for name, parts in columns.items():
-            found[name] = np.concatenate(parts)
-            parts.clear()  # at once: a force's day is gigabytes
-        return Fixes(**found, device_ids=self.trackers.device_id)
 
     def truth(self) -> Truth:
         """What everybody's time truly was."""
@@ -245,7 +209,6 @@ def simulate(
         force=force,
         start=start,
         end=end,
-        interval_s=interval_s,
         seed=seed,
         quality=quality,
         reporting=Reporting(interval_s, on_movement),

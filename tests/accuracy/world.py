@@ -18,6 +18,7 @@ from stream.core.stays import in_order
 from stream.simulate import demo_force, simulate
 from stream.simulate.plane import Plane
 from tests.accuracy.spans import spans
+from tests.simulated import fixes_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -94,7 +95,7 @@ class World:
     @property
     def interval(self) -> int:
         """Microseconds between a device's reports, as set."""
-        return round(self.simulation.interval_s * SECOND)
+        return round(self.simulation.reporting.interval_s * SECOND)
 
     @property
     def duties(self) -> Sequence[Duty]:
@@ -177,7 +178,7 @@ def world(
         seed=seed,
         quality=quality,
     )
-    return World(simulation, in_order(simulation.fixes()))
+    return World(simulation, in_order(fixes_of(simulation)))
 
 
 def inside_exactly(time: NDArray[np.int64], metres: NDArray[np.float64], area: shapely.Geometry) -> Spans:

@@ -19,7 +19,7 @@ from stream.core.policy import Policies
 from stream.core.slices import newest
 from stream.core.stays import Stays, stays
 from stream.files.sheets.arrow import write
-from stream.files.sheets.visit_tables import crewing_table
+from stream.files.sheets.contract import crewing_table
 from tests import oracle
 from tests.oracle.crewing import Cell
 from tests.oracle.crewing import crewing as oracle_crewing

@@ -17,6 +17,7 @@ from stream.core.stays import stays
 from stream.files.account import history_of
 from stream.settings import Settings
 from stream.simulate import demo_force, simulate
+from tests.simulated import fixes_of
 
 STEP = 300 * SECOND
 """How often it is looked at, microseconds: five seconds of the ten minutes."""
@@ -36,7 +37,7 @@ def seen() -> tuple[Seen, ...]:
     force, policies, settings = demo_force(1), Policies(), Settings()
     start = parse_time(SHIFT)
     made = simulate(force, officers=60, start=start, hours=HOURS, interval_s=30, seed=1)
-    history, fixes = history_of(force), made.fixes()
+    history, fixes = history_of(force), fixes_of(made)
     found = slices(
         made.duties,
         stays(fixes, history, policies),

@@ -40,6 +40,7 @@ from stream.simulate.plane import DEGREE_M
 from stream.simulate.reports import Tracks
 from stream.simulate.visited import true_slices
 from stream.simulate.wire import Rows, position_values, rfc3339
+from tests.simulated import fixes_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -548,13 +549,13 @@ def test_columns_are_what_the_messages_say(force: AreaSet) -> None:
     simulation = simulate(force, officers=8, start=START, hours=2, interval_s=5, seed=3)
     values, send, _ = positions(gathered(simulation))
     decoded = decode_positions(values, send, limits=LIMITS).fixes
-    columns = simulation.fixes()
+    columns = fixes_of(simulation)
     assert [columns.device_ids[each] for each in columns.device] == [
         decoded.device_ids[each] for each in decoded.device
     ]
     for name in ("time", "lon", "lat", "error_m", "speed_mps", "heading_deg"):
         assert np.array_equal(getattr(columns, name), getattr(decoded, name), equal_nan=True), name
-    both = [simulation.fixes(topic) for topic in TOPICS[:2]]
+    both = [fixes_of(simulation, topic) for topic in TOPICS[:2]]
     assert sum(map(len, both)) == len(columns)
     assert simulation.trackers.vehicle[both[1].device].all()
     assert not simulation.trackers.vehicle[both[0].device].any()

@@ -15,6 +15,7 @@ from stream.simulate import FOOT, PERFECT, REAL, VEHICLE, Claim, Receiver, Simul
 from stream.simulate.plane import DEGREE_M
 from stream.simulate.receivers import EXACT, RADIUS_68, Errors
 from stream.simulate.reports import Tracks
+from tests.simulated import fixes_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -152,7 +153,7 @@ def test_on_movement_reports_come_when_moved_turned_or_due(force: AreaSet) -> No
     simulation = simulate(
         force, officers=8, start=START, hours=2, interval_s=300, seed=2, quality=PERFECT, on_movement=True
     )
-    fixes = simulation.fixes()
+    fixes = fixes_of(simulation)
     trackers, reporting = simulation.trackers, simulation.reporting
     tracks = Tracks(list({id(path): path for path in simulation.paths.values()}.values()))
     for device, rows in enumerate(of_each(simulation, fixes)):
@@ -180,9 +181,11 @@ def test_on_movement_saves_reports(force: AreaSet) -> None:
     """Of the reports of every 5 seconds few are left on movement, and more than of every 5 minutes."""
     count = [
         len(
-            simulate(
-                force, officers=8, start=START, hours=2, interval_s=interval, seed=2, on_movement=movement
-            ).fixes()
+            fixes_of(
+                simulate(
+                    force, officers=8, start=START, hours=2, interval_s=interval, seed=2, on_movement=movement
+                )
+            )
         )
         for interval, movement in ((5.0, False), (300.0, True), (300.0, False))
     ]
@@ -195,7 +198,7 @@ def test_radios_report_once_an_interval(force: AreaSet, interval: float) -> None
     simulation = simulate(
         force, officers=4, start=START, hours=2, interval_s=interval, seed=2, quality=PERFECT
     )
-    fixes = simulation.fixes("radio.positions")
+    fixes = fixes_of(simulation, "radio.positions")
     apart = [
         set(np.diff(fixes.time[rows]).tolist())
         for device, rows in enumerate(of_each(simulation, fixes))
@@ -207,7 +210,7 @@ def test_radios_report_once_an_interval(force: AreaSet, interval: float) -> None
 def test_parked_vehicles_report_seldom(force: AreaSet) -> None:
     """A vehicle that stands reports every two minutes, one that drives at each interval."""
     simulation = simulate(force, officers=12, start=START, hours=3, interval_s=5, seed=2, quality=PERFECT)
-    fixes = simulation.fixes("vehicle.positions")
+    fixes = fixes_of(simulation, "vehicle.positions")
     gaps, driven = [], []
     for rows in of_each(simulation, fixes):
         gaps.append(np.diff(fixes.time[rows]) / SECOND)
@@ -226,7 +229,7 @@ def test_a_radio_silent_in_a_building_sends_its_backlog(force: AreaSet) -> None:
     quality = replace(PERFECT, silent=1.0, lost=0.0)
     simulation = simulate(force, officers=8, start=START, hours=3, interval_s=5, seed=2, quality=quality)
     calm = simulate(force, officers=8, start=START, hours=3, interval_s=5, seed=2, quality=PERFECT)
-    sent, other = simulation.fixes(), calm.fixes()
+    sent, other = fixes_of(simulation), fixes_of(calm)
     assert sorted(zip(sent.device.tolist(), sent.time.tolist(), strict=True)) == sorted(
         zip(other.device.tolist(), other.time.tolist(), strict=True)
     )
@@ -255,8 +258,8 @@ def test_a_silence_may_lose_what_fell_into_it(force: AreaSet) -> None:
     """Where silences lose their reports none of them comes, and the others come as before."""
     quality = replace(PERFECT, silent=1.0, lost=1.0)
     simulation = simulate(force, officers=8, start=START, hours=3, interval_s=5, seed=2, quality=quality)
-    calm = simulate(force, officers=8, start=START, hours=3, interval_s=5, seed=2, quality=PERFECT).fixes()
-    found = simulation.fixes()
+    calm = fixes_of(simulate(force, officers=8, start=START, hours=3, interval_s=5, seed=2, quality=PERFECT))
+    found = fixes_of(simulation)
     quiet = np.zeros(len(calm), np.bool_)
     for device, start, end, late in simulation.trackers.quiet:
         assert not late
@@ -270,7 +273,7 @@ def test_a_silence_may_lose_what_fell_into_it(force: AreaSet) -> None:
 def test_a_jump_is_one_report_far_away(force: AreaSet) -> None:
     """A jump leaves the neighbours of its report where they were: faster than anything both ways (rule 3)."""
     quality = replace(PERFECT, jumps=0.002)
-    fixes = simulate(force, officers=8, start=START, hours=3, interval_s=5, seed=2, quality=quality).fixes()
+    fixes = fixes_of(simulate(force, officers=8, start=START, hours=3, interval_s=5, seed=2, quality=quality))
     simulation = simulate(force, officers=8, start=START, hours=3, interval_s=5, seed=2, quality=PERFECT)
     jumps = 0
     for rows in of_each(simulation, fixes):

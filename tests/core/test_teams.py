@@ -13,7 +13,8 @@ from stream.core.calendar import day_start, local_day, parse_time
 from stream.core.facts import SECOND, Duty
 from stream.core.policy import Policy
 from stream.core.teams import DAY, Move, Teams, months_between, teams
-from stream.files.sheets.team_tables import officers_table, teams_json, teams_table
+from stream.files.sheets.contract import officers_table, teams_table
+from stream.files.sheets.explanations import teams_json
 from tests.strategies import many
 
 if TYPE_CHECKING:

@@ -23,7 +23,7 @@ from stream.core.slices import ACTIVITIES, NO_DEVICE, NO_STATE, Slices, newest, 
 from stream.core.stays import stays
 from stream.core.visits import PriorityFigures, Visits, priority_figures, reach, visits
 from stream.files.sheets.arrow import write
-from stream.files.sheets.visit_tables import priorities_table, visits_table
+from stream.files.sheets.contract import priorities_table, visits_table
 from tests import oracle
 from tests.oracle.slices import Slice
 from tests.oracle.visits import Visit, Wishes, own_time, priority

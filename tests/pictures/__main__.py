@@ -28,6 +28,7 @@ from stream.store.reading.summaries import summaries
 from stream.store.schema import connect, migrate
 from tests.pictures import weeks
 from tests.shell.screen import DESK, built, chromium, serving_alone, visiting
+from tests.simulated import fixes_of
 
 if TYPE_CHECKING:
     from stream.store.schema import Connection
@@ -80,7 +81,7 @@ def _play(connection: Connection, dsn: str) -> None:
         areas.publish(connection, force, kind, 0, file="demonstration", sha256="-", by="make pictures")
     start = parse_time(SHIFT)
     simulation = simulate(force, officers=60, start=start, hours=10, interval_s=10, seed=weeks.SEED)
-    fixes = simulation.fixes()
+    fixes = fixes_of(simulation)
     ledger = Ledger(connection)
     now = start - 30 * MINUTE
     settings = replace(Settings(database=dsn), clock="events", alert_priority_unvisited_s=UNVISITED_S)

@@ -19,6 +19,7 @@ from stream.simulate import demo_force, simulate
 from stream.store import areas
 from stream.store.ledger import Ledger
 from stream.store.schema import migrate
+from tests.simulated import fixes_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -121,7 +122,7 @@ def _named(simulation: Simulation, day: int, turn: int) -> Shift:
                 devices=tuple(replace(item, device_id=devices[item.device_id]) for item in duty.devices),
             )
         )
-    fixes = simulation.fixes()
+    fixes = fixes_of(simulation)
     kept = np.array([name in devices for name in fixes.device_ids])
     fixes = take(fixes, kept[fixes.device])
     ids = tuple(devices.get(name, name) for name in fixes.device_ids)

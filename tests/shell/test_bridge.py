@@ -40,7 +40,7 @@ from stream.embedded import EmbeddedBroker, free_port
 from stream.pipeline.bridge.buffer import BufferFolderError, DiskBuffer, MemoryBuffer, Record
 from stream.pipeline.bridge.intake import FeedSettings
 from stream.pipeline.bridge.metrics import BridgeMetrics
-from stream.pipeline.bridge.running import BridgeLimits, run
+from stream.pipeline.bridge.running import run
 from stream.pipeline.bridge.sending import KafkaTarget
 from stream.pipeline.bridge.sources import Intake, parse_source
 from stream.pipeline.failures import UNREACHED, WRONG_USE
@@ -141,7 +141,7 @@ async def bridging(
     bootstrap: str,
     prefix: str,
     buffer: Buffer | None = None,
-    limits: BridgeLimits | None = None,
+    limits: dict[str, Any] | None = None,
     **feed: Any,
 ) -> AsyncIterator[Bridge]:
     """Runs a bridge, and ends it as SIGTERM would."""
@@ -158,7 +158,7 @@ async def bridging(
         lambda _, port: listening.set_result(port),
     )
     task = asyncio.ensure_future(
-        run(place, intake, KafkaTarget(bootstrap, prefix, feed.get("kind", "radio")), stop, limits)
+        run(place, intake, KafkaTarget(bootstrap, prefix, feed.get("kind", "radio")), stop, **limits or {})
     )
     if place.kind in {"tcp", "udp"}:
         await asyncio.wait({listening, task}, timeout=PATIENCE_S, return_when=asyncio.FIRST_COMPLETED)
@@ -242,7 +242,7 @@ def test_connections_are_limited_and_idle_ones_closed(embedded_broker: EmbeddedB
 
     async def work() -> None:
         await make_topics(embedded_broker.bootstrap, prefix)
-        limits = BridgeLimits(connections=1, idle_s=0.5)
+        limits: dict[str, Any] = {"connections": 1, "idle_s": 0.5}
         async with bridging("tcp://127.0.0.1:0", embedded_broker.bootstrap, prefix, limits=limits) as bridge:
             first, writer = await asyncio.open_connection("127.0.0.1", bridge.port)
             await until(lambda: bridge.counted("connections") == 1, "connected")

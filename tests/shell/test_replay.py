@@ -20,7 +20,7 @@ from stream import topics
 from stream.core.calendar import moment
 from stream.core.facts import SECOND
 from stream.embedded import free_port
-from stream.files.replay import Outgoing, Replayed, paced, replay, send_simulation
+from stream.files.replay import Clock, Outgoing, Replayed, paced, replay, send_simulation
 from stream.simulate import TOPICS, demo_force, simulate
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ START = 1_795_158_000 * SECOND
 PATIENCE_S = 30.0
 
 
-class FakeClock:
+class FakeClock(Clock):
     """A clock that jumps over every wait."""
 
     def __init__(self) -> None:

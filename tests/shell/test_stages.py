@@ -24,6 +24,7 @@ from stream.store.device_days import examine_due
 from stream.store.doubts import judge_due
 from stream.store.ledger import Ledger, Offset
 from stream.store.schema import connect, migrate
+from tests.simulated import fixes_of
 
 if TYPE_CHECKING:
     from stream.pipeline.stages import Errand, Stage
@@ -106,7 +107,7 @@ def test_a_stage_writes_the_tables_that_are_listed(database: str) -> None:
     """
     force = demo_force(1)
     made = simulate(force, officers=16, start=START, hours=0.3, interval_s=20.0, seed=1)
-    fixes = made.fixes()
+    fixes = fixes_of(made)
     stuck = fixes.device == 0
     fixes = replace(
         fixes,

@@ -17,7 +17,7 @@ import numpy as np
 from geo.matching.history import FOREVER, UNKNOWN
 from stream.core import calendar
 from stream.core.abstraction import Meaning, Where, meanings, members, wheres
-from stream.core.columns import changes, coalesce, offsets, ranges, search
+from stream.core.columns import Columns, changes, coalesce, offsets, ranges, search
 from stream.core.facts import SECOND
 from stream.core.policy import BEGINNING
 from stream.core.shares import OFFICER, clip
@@ -29,6 +29,7 @@ from stream.core.slices import (
     ON_PATCH,
     UNSEEN,
     Slices,
+    allocations,
     ambiguous,
     decisive,
 )
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from geo.matching.places import Place
-    from stream.core.facts import Allocation, Duty
+    from stream.core.facts import Duty
     from stream.core.policy import Policies
     from stream.core.quality.doubts import NamedDoubt
     from stream.core.shares import Figures
@@ -65,7 +66,7 @@ ORDER = (ON_PATCH, OFF_PATCH, HIDDEN, UNSEEN, ON_BREAK)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Stretches:
+class Stretches(Columns):
     """The finest parts: stretches of duties that are alike in every detail shown, within one local day.
 
     Sorted by duty and time.
@@ -98,9 +99,6 @@ class Stretches:
     ambiguous: NDArray[np.int64]
     priority: NDArray[np.int64]
     by_state: NDArray[np.bool_]
-
-    def __len__(self) -> int:
-        return len(self.start)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -232,12 +230,8 @@ def explain(
     found_where, where = wheres(places)
     found_meaning, meaning = meanings(slices, duties, policies)
     names = {name: number for number, name in enumerate(device_ids)}
-    names |= {
-        name: number
-        for number, name in enumerate(
-            sorted({item.device_id for at in own for item in duties[at].devices} - names.keys()), len(names)
-        )
-    }
+    for name in sorted({item.device_id for at in own for item in duties[at].devices}):
+        names.setdefault(name, len(names))
     silent = _Silence.of(slices, duties, own, names, boundaries_from, policies, reported)
 
     # Midnights cut everything, and what may change a cause cuts unknown time.
@@ -386,14 +380,14 @@ class _Silence:
         )
         found: list[tuple[int, int, int, int]] = []
         for number in own:
-            held = _held(duties[number])
+            held = allocations(duties[number])
             heard = (int(first[number]), int(last[number]))
             times = {duties[number].start, boundaries_from, *heard}
             times |= {time for _, *span in held for time in span}
             leapt = leaps.get(number, [])
             times |= {time for _, *span in leapt for time in span}
             for time in sorted(max(time, duties[number].start) for time in times):
-                device = next((item.device_id for item, low, high in held if low <= time < high), None)
+                device = next((name for name, low, high in held if low <= time < high), None)
                 if time < boundaries_from:
                     cause = NO_BOUNDARIES
                 elif device is None:
@@ -446,16 +440,6 @@ def _leaps(
     return found
 
 
-def _held(duty: Duty) -> list[tuple[Allocation, int, int]]:
-    """The duty's devices with the time allocated, the one that rule 9 asks first in front."""
-    end = FOREVER if duty.end is None else duty.end
-    held = [
-        (item, max(duty.start, item.start or duty.start), end if item.end is None else min(item.end, end))
-        for item in duty.devices
-    ]
-    return sorted(held, key=lambda entry: (entry[0].kind != "radio", -entry[1], entry[0].device_id))
-
-
 def _divide(
     rows: NDArray[np.intp],
     levels: Sequence[str],
@@ -492,6 +476,7 @@ def _ranks(values: Sequence[Where] | Sequence[Meaning]) -> NDArray[np.int64]:
 def _key(found: Explanation, level: str) -> NDArray[np.int64]:
     """What distinguishes the parts of a level, as numbers in display order: ``int64[m]``."""
     table = found.stretches
+    officers = np.array([duty.officer_id for duty in found.duties] or [""])
     if level == "activity":
         key: NDArray[np.integer] = np.argsort(ORDER)[table.activity]
     elif level == "where":
@@ -502,13 +487,10 @@ def _key(found: Explanation, level: str) -> NDArray[np.int64]:
     elif level == "state":
         key = _ranks(found.meanings)[table.state]
     elif level == "officer":
-        names = [duty.officer_id for duty in found.duties]
-        rank = {name: number for number, name in enumerate(sorted(set(names)))}
-        key = np.array([rank[name] for name in names] or [0], np.int64)[table.duty]
+        key = np.unique(officers, return_inverse=True)[1][table.duty]
     elif level == "day":
         key = table.day
     else:
-        officer = [duty.officer_id for duty in found.duties]
         key = np.empty(len(table), np.int64)
-        key[np.lexsort((np.array(officer or [""])[table.duty], table.start))] = np.arange(len(table))
+        key[np.lexsort((officers[table.duty], table.start))] = np.arange(len(table))
     return key.astype(np.int64)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from stream.core.calendar import day_numbers
-from stream.core.columns import changes
+from stream.core.columns import Columns, changes
 from stream.core.events import REASONS, Judged, Reason, text_fault
 from stream.core.facts import SECOND
 
@@ -136,7 +136,7 @@ class Gathered:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class HeardRows:
+class HeardRows(Columns):
     """The reports of a batch one by one, as they are counted.
 
     Attributes:
@@ -152,15 +152,6 @@ class HeardRows:
     verdict: NDArray[np.int8]
     delay: NDArray[np.int32]
     device_ids: tuple[str, ...]
-
-    def __len__(self) -> int:
-        return len(self.device)
-
-    def take(self, some: NDArray[np.integer] | NDArray[np.bool_]) -> HeardRows:
-        """Some of them, as numbers or marks."""
-        return HeardRows(
-            self.device[some], self.day[some], self.verdict[some], self.delay[some], self.device_ids
-        )
 
 
 def heard(judged: Judged) -> Heard:

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Final, Literal
 import msgspec
 
 from stream.core.calendar import LOCAL, moment
-from stream.core.facts import Duty
+from stream.files.roster.rows import DutyPiece
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from stream.core.facts import StateReport
+    from stream.core.facts import Duty, StateReport
     from stream.files.doctor.position_map import MappedPosition
-    from stream.files.roster.rows import DutyPiece
 
 SHOWN: Final = 5
 """Rows that are shown as understood."""
@@ -142,11 +141,11 @@ def shown_state(row: int, item: StateReport) -> dict[str, str]:
     }
 
 
-def shown_duty(row: int, item: Duty | DutyPiece) -> dict[str, str]:
+def shown_duty(row: int, item: Duty) -> dict[str, str]:
     """A duty, or a piece of one, as understood, for people, with its row's number."""
     return {
         "row": str(row),
-        **({"duty_id": item.duty_id} if isinstance(item, Duty) else {}),
+        **({} if isinstance(item, DutyPiece) else {"duty_id": item.duty_id}),
         "officer_id": item.officer_id,
         "start": local(item.start),
         "end": local(item.end),

@@ -10,9 +10,9 @@ matched. A shift moved to another day has a new id where the export has no numbe
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from itertools import pairwise
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from stream.core.events import text_fault
 from stream.core.facts import SECOND, Duty
@@ -146,19 +146,8 @@ def _add(found: RosterDuties, duty_id: str, rows: list[DutyPiece]) -> None:
         return
     first = rows[0]
     devices = {device: None for piece in rows for device in piece.devices}
-    duty = Duty(
-        duty_id=duty_id,
-        revision=first.revision,
-        officer_id=first.officer_id,
-        start=first.start,
-        end=first.end,
-        patch=first.patch,
-        devices=tuple(sorted(devices, key=by_kind)),
-        cancelled=first.cancelled,
-        name=first.name,
-        role=first.role,
-        team=first.team,
-    )
+    said: dict[str, Any] = {item.name: getattr(first, item.name) for item in fields(Duty)}
+    duty = Duty(**said | {"duty_id": duty_id, "devices": tuple(sorted(devices, key=by_kind))})
     found.duties[duty_id] = duty
     if not duty.cancelled:
         found.told["no_patch"] += not duty.patch

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import msgspec
 
 from stream.core.events import MAX_REVISION, text_fault
-from stream.core.facts import Allocation, StateReport
+from stream.core.facts import Allocation, Duty, StateReport
 from stream.core.policy import DEFAULT_STATES
 from stream.files.roster.devices import allocated, with_times
 from stream.files.roster.grid import unfolded
@@ -59,31 +59,18 @@ def bad_value(detail: str) -> RefusedRowError:
 
 
 @dataclass(frozen=True, slots=True)
-class DutyPiece:
+class DutyPiece(Duty):
     """What one row says of one unbroken time on duty.
+
+    ``duty_id`` and ``revision`` are the export's own, empty and 0 where it has none.
 
     Attributes:
         row: its number as a spreadsheet shows it.
-        duty_id: the export's own number; empty where it has none.
-        revision: the export's own; 0 where it has none.
         day: the local day of the start.
-        start, end: microseconds since 1970 UTC; ``end`` None while on duty.
-        patch: area ids, sorted.
     """
 
-    row: int
-    officer_id: str
-    duty_id: str
-    revision: int
-    day: date
-    start: int
-    end: int | None
-    name: str | None = None
-    role: str | None = None
-    team: str | None = None
-    patch: tuple[str, ...] = ()
-    devices: tuple[Allocation, ...] = ()
-    cancelled: bool = False
+    row: int = field(kw_only=True)
+    day: date = field(kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)

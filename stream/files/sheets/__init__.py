@@ -18,10 +18,18 @@ from stream.core.quality.doubts import Doubts
 from stream.core.slices import up_to
 from stream.core.teams import teams
 from stream.core.visits import priority_figures, reach, visits
-from stream.files.sheets.contract import doubts_table, shares_table, slices_table, stays_table
+from stream.files.sheets.contract import (
+    crewing_table,
+    doubts_table,
+    officers_table,
+    priorities_table,
+    shares_table,
+    slices_table,
+    stays_table,
+    teams_table,
+    visits_table,
+)
 from stream.files.sheets.explanations import abstraction_table
-from stream.files.sheets.team_tables import officers_table, teams_table
-from stream.files.sheets.visit_tables import crewing_table, priorities_table, visits_table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -86,6 +86,11 @@ def named(names: Sequence[str], number: NDArray[np.integer]) -> pa.Array:
     ).cast(pa.string())
 
 
+def ranks(names: Sequence[str]) -> NDArray[np.int64]:
+    """The rank of each name, ``int64[n]``, equal names alike; that of an empty one where there is none."""
+    return np.unique(np.array(names or [""], dtype=object), return_inverse=True)[1]
+
+
 def counts(values: Iterable[int]) -> pa.Array:
     """Whole numbers."""
     return pa.array(list(values), pa.int64())

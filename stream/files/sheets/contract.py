@@ -1,4 +1,4 @@
-"""Stays, slices, shares and doubts as the CSV files of the public contract.
+"""The CSV files of an account, those of the public contract among them, but for what explains figures.
 
 Columns and values in, Arrow tables and CSV files out; nothing is counted here. One writer for both
 ``patrol account`` (from files) and ``patrol export`` (from the database). Rows come in a fixed order and
@@ -13,7 +13,9 @@ import numpy as np
 import pyarrow as pa
 
 from geo.matching.history import FOREVER, UNKNOWN
+from stream.core.calendar import rfc3339
 from stream.core.quality.doubts import doubtful, named
+from stream.core.quality.findings import FINDINGS, NO_SECONDS, SCOPES, day_text
 from stream.core.slices import ACTIVITIES, HIDDEN, NO_DEVICE, NO_STATE, OFF_PATCH, reason, whole_slices
 from stream.core.stays import whole_stays
 from stream.files.sheets import arrow
@@ -24,12 +26,16 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from geo.matching.places import Place
+    from stream.core.crewing import Crewing
     from stream.core.facts import Duty
     from stream.core.policy import Policies
     from stream.core.quality.doubts import Doubts
+    from stream.core.quality.findings import QualityFindings
     from stream.core.shares import Figures
     from stream.core.slices import Slices
     from stream.core.stays import Stays
+    from stream.core.teams import Teams
+    from stream.core.visits import PriorityFigures, Visits
 
 
 def stays_table(stays: Stays, device_ids: Sequence[str], places: Sequence[Place]) -> pa.Table:
@@ -38,11 +44,11 @@ def stays_table(stays: Stays, device_ids: Sequence[str], places: Sequence[Place]
     Whole as rule 7 has them: cut where the place changes, not where what is near does.
     """
     stays = whole_stays(stays, places)
-    name, order = _by_name(device_ids, stays.device, stays.start)
+    order = np.lexsort((stays.start, arrow.ranks(device_ids)[stays.device]))
     place = stays.place[order]
     return pa.table(
         {
-            "device_id": name,
+            "device_id": arrow.named(device_ids, stays.device[order]),
             "start": arrow.times(stays.start[order]),
             "end": arrow.times(stays.end[order]),
             "known": np.where(place == UNKNOWN, "false", "true"),
@@ -67,10 +73,8 @@ def slices_table(
     """
     whole, unsure = whole_slices(slices, duties, places, policies, until=until)
     officers = [duty.officer_id for duty in duties]
-    rank = {name: number for number, name in enumerate(sorted(set(officers)))}
-    officer = np.array([rank[name] for name in officers] or [0], np.int64)
-    duty_rank = np.argsort(np.argsort([duty.duty_id for duty in duties] or [""]))
-    order = np.lexsort((duty_rank[whole.duty], whole.start, officer[whole.duty]))
+    ranks = arrow.ranks([duty.duty_id for duty in duties]), arrow.ranks(officers)
+    order = np.lexsort((ranks[0][whole.duty], whole.start, ranks[1][whole.duty]))
     duty, place, device = whole.duty[order], whole.place[order], whole.device[order]
     return pa.table(
         {
@@ -136,12 +140,118 @@ def shares_table(figures: Sequence[Figures], policies: Policies) -> pa.Table:
     )
 
 
-def _by_name(
-    names: Sequence[str], number: NDArray[np.integer], start: NDArray[np.int64]
-) -> tuple[pa.Array, NDArray[np.int64]]:
-    rank = np.argsort(np.argsort(np.array(names or [""], dtype=object)))
-    order = np.lexsort((start, rank[number]))
-    return arrow.named(names, number[order]), order
+def visits_table(visits: Visits) -> pa.Table:
+    """``visits.csv``: by area, start and officer."""
+    return pa.table(
+        {
+            "area_id": arrow.named(visits.area_ids, visits.area),
+            "officer_id": arrow.named(visits.officer_ids, visits.officer),
+            "start": arrow.times(visits.start),
+            "end": arrow.times(visits.end),
+            "dwell_s": arrow.seconds(visits.dwell.tolist()),
+            "in_window_s": arrow.seconds(visits.in_window.tolist()),
+            "home_team": np.where(visits.home_team, "true", "false"),
+        }
+    )
+
+
+def priorities_table(figures: Sequence[PriorityFigures]) -> pa.Table:
+    """``priorities.csv``: a row for each of the figures, in their order."""
+    bins = [[item.visits_by_length[at] for item in figures] for at in range(4)]
+    return pa.table(
+        {
+            "area_id": pa.array([item.area_id for item in figures], pa.string()),
+            "from": arrow.times(np.array([item.start for item in figures], np.int64)),
+            "to": arrow.times(np.array([item.end for item in figures], np.int64)),
+            "visits": arrow.counts([item.visits for item in figures]),
+            "officer_s": arrow.seconds([item.officer_time for item in figures]),
+            "patrol_s": arrow.seconds([item.patrol_time for item in figures]),
+            "officer_in_window_s": arrow.seconds([item.officer_time_in_window for item in figures]),
+            "patrol_in_window_s": arrow.seconds([item.patrol_time_in_window for item in figures]),
+            "other_teams_s": arrow.seconds([item.others_time for item in figures]),
+            "visits_2_5": arrow.counts(bins[0]),
+            "visits_5_10": arrow.counts(bins[1]),
+            "visits_10_20": arrow.counts(bins[2]),
+            "visits_over_20": arrow.counts(bins[3]),
+        }
+    )
+
+
+def crewing_table(crewing: Crewing) -> pa.Table:
+    """``crewing.csv``: by neighbourhood and hour; ``outside`` and ``unknown`` come after the neighbourhoods.
+
+    ``hour`` is when the local hour begins, in UTC like all times.
+    """
+    return pa.table(
+        {
+            "neighbourhood": arrow.named(crewing.neighbourhood_ids, crewing.neighbourhood),
+            "hour": arrow.times(crewing.hour),
+            "single_s": arrow.seconds(crewing.single.tolist()),
+            "double_s": arrow.seconds(crewing.double.tolist()),
+        }
+    )
+
+
+def teams_table(found: Teams) -> pa.Table:
+    """``teams.csv``: a row a team; shares are empty in a team without officers."""
+    teams = found.teams
+    count = len(teams)
+    return pa.table(
+        {
+            "team": arrow.texts([item.team for item in teams]),
+            "as_of": arrow.times(np.full(count, found.as_of)),
+            "from": arrow.times(np.full(count, found.start)),
+            "to": arrow.times(np.full(count, found.end)),
+            "officers": arrow.texts([str(len(item.officers)) for item in teams]),
+            "experienced": arrow.texts([str(len(item.experienced)) for item in teams]),
+            "share_low": arrow.texts([arrow.ratio(item.share_low) for item in teams]),
+            "share_high": arrow.texts([arrow.ratio(item.share_high) for item in teams]),
+            "joiners": arrow.texts([str(len(item.joiners)) for item in teams]),
+            "leavers": arrow.texts([str(len(item.leavers)) for item in teams]),
+            "unseen": arrow.texts([str(len(item.unseen)) for item in teams]),
+        }
+    )
+
+
+def officers_table(found: Teams) -> pa.Table:
+    """``officers.csv``: a row an officer with the present team, since when, and how many months at least."""
+    members = found.members
+    return pa.table(
+        {
+            "officer_id": arrow.texts([item.officer_id for item in members]),
+            "team": arrow.texts([item.team or "" for item in members]),
+            "since": arrow.texts(["" if item.since is None else rfc3339(item.since) for item in members]),
+            "months": arrow.texts(["" if item.months is None else str(item.months) for item in members]),
+            "at_least": arrow.texts([str(item.at_least).lower() for item in members]),
+            "last_seen": arrow.times(np.array([item.last_seen for item in members], np.int64)),
+            "unseen": arrow.texts([str(item.unseen).lower() for item in members]),
+        }
+    )
+
+
+def quality_table(found: QualityFindings) -> pa.Table:
+    """``quality.csv``, what the facts are worth, in the order of the findings (rule 22).
+
+    By device and day, duty, officer, patch and input; ``day`` and ``seconds`` are empty where there are none.
+    """
+    days = {day: day_text(day) for day in set(found.day.tolist())}
+    return pa.table(
+        {
+            "scope": arrow.named(SCOPES, found.scope),
+            "id": arrow.named(found.texts, found.id),
+            "day": [days[day] for day in found.day.tolist()],
+            "finding": arrow.named(FINDINGS, found.finding),
+            "count": arrow.counts(found.count.tolist()),
+            "seconds": [_seconds(us) for us in found.us.tolist()],
+            "detail": arrow.named(found.texts, found.detail),
+        }
+    )
+
+
+def _seconds(us: int) -> str:
+    if us == NO_SECONDS:
+        return ""
+    return f"{'-' if us < 0 else ''}{abs(us) // 1_000_000}.{abs(us) % 1_000_000:06d}"
 
 
 def _places(places: Sequence[Place], number: NDArray[np.integer]) -> dict[str, pa.Array]:

@@ -8,12 +8,14 @@ from __future__ import annotations
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 
 from stream.core.calendar import rfc3339
 from stream.core.explaining.explanation import CAUSES
 from stream.core.explaining.wording import PREMISES, costs, words
+from stream.core.json_types import when
 from stream.core.policy import BEGINNING
 from stream.core.shares import FORCE, OFFICER, seconds
 from stream.core.slices import ACTIVITIES, NO_DEVICE, NO_STATE, UNSEEN
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from stream.core.explaining.explanation import Explanation, Stretch
     from stream.core.explaining.wording import Named
     from stream.core.shares import Figures
+    from stream.core.teams import Team, Teams
 
 
 def abstraction_table(items: Sequence[Item]) -> pa.Table:
@@ -53,9 +56,7 @@ def parts_table(found: Explanation) -> pa.Table:
     """
     table, duties = found.stretches, found.duties
     officers = [duty.officer_id for duty in duties]
-    rank = {name: number for number, name in enumerate(sorted(set(officers)))}
-    officer = np.array([rank[name] for name in officers] or [0], np.int64)
-    order = np.lexsort((table.start, officer[table.duty]))
+    order = np.lexsort((table.start, arrow.ranks(officers)[table.duty]))
     duty, where, device = table.duty[order], table.where[order], table.device[order]
     devices = (*found.device_ids, "")
     every, figures = np.zeros(len(order), np.int32), found.figures
@@ -218,3 +219,34 @@ def _code(meaning: Meaning) -> str:
 
 def _day(ordinal: int) -> str:
     return date.fromordinal(ordinal).isoformat()
+
+
+def teams_json(found: Teams) -> dict[str, Any]:
+    """Team facts as JSON."""
+    return {
+        "as_of": rfc3339(found.as_of),
+        "from": rfc3339(found.start),
+        "to": rfc3339(found.end),
+        "teams": [_team(item) for item in found.teams],
+        "officers": [_told(item, "since", "last_seen") for item in found.members],
+    }
+
+
+def _team(item: Team) -> dict[str, Any]:
+    return {
+        "team": item.team,
+        "officers": list(item.officers),
+        "experienced": list(item.experienced),
+        "perhaps": list(item.perhaps),
+        "share_low": item.share_low,
+        "share_high": item.share_high,
+        "joiners": [_told(move, "time") for move in item.joiners],
+        "leavers": [_told(move, "time") for move in item.leavers],
+        "unseen": list(item.unseen),
+    }
+
+
+def _told(item: object, *times: str) -> dict[str, Any]:
+    """A frozen value under its own names; the times among them as RFC 3339."""
+    found: dict[str, Any] = msgspec.to_builtins(item)
+    return found | {name: when(found[name]) for name in times}

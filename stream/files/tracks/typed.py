@@ -6,6 +6,7 @@ The fast road beside ``stream.files.tracks.tables``, to the same end: what a val
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
@@ -111,16 +112,7 @@ def _named(fixes: Fixes) -> Fixes:
     rank = np.empty(len(order), np.int32)
     rank[order] = np.arange(len(order), dtype=np.int32)
     names = tuple(fixes.device_ids[number] for number in present[order].tolist())
-    return Fixes(
-        rank[code],
-        fixes.time,
-        fixes.lon,
-        fixes.lat,
-        fixes.error_m,
-        fixes.speed_mps,
-        fixes.heading_deg,
-        names,
-    )
+    return replace(fixes, device=rank[code], device_ids=names)
 
 
 def _numbers(batch: Any, name: str, count: int) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:

@@ -20,7 +20,7 @@ import struct
 import zlib
 from collections import deque
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING, Final, Protocol
+from typing import IO, TYPE_CHECKING, Final, TypeAlias
 
 import msgspec
 
@@ -60,39 +60,8 @@ class Batch:
     end: tuple[int, int]
 
 
-class Buffer(Protocol):
-    """What sources fill and the sender empties."""
-
-    @property
-    def count(self) -> int:
-        """Records that Kafka does not have yet."""
-
-    @property
-    def size(self) -> int:
-        """What it takes, bytes."""
-
-    @property
-    def full(self) -> bool:
-        """Whether it accepts nothing at the moment."""
-
-    async def accept(self, records: Sequence[Record]) -> None:
-        """Takes records; returns when they survive the end of this process, waits while it is full."""
-
-    def offer(self, records: Sequence[Record]) -> bool:
-        """Takes records that cannot wait; False, and nothing is taken, where it is full."""
-
-    async def next(self, at_most: int) -> Batch:
-        """The oldest records, at least one; the same ones again until they are ``done``."""
-
-    def done(self, batch: Batch) -> None:
-        """Kafka has a batch."""
-
-    async def close(self) -> None:
-        """Writes what was offered; nothing may be accepted any more."""
-
-
 class MemoryBuffer:
-    """A short queue in memory: accepted is what Kafka has.
+    """A short queue in memory: accepted is what Kafka has. Sources fill it, and the sender empties it.
 
     Args:
         limit: the most records held.
@@ -122,7 +91,7 @@ class MemoryBuffer:
         return len(self._records) >= self._limit
 
     async def accept(self, records: Sequence[Record]) -> None:
-        """Takes records and returns when Kafka has them."""
+        """Takes records and returns when Kafka has them; waits while it is full."""
         await self._until(lambda: not self.full)
         self._put(records)
         last = self._first + len(self._records)
@@ -134,7 +103,11 @@ class MemoryBuffer:
             await self._left.wait()
 
     def offer(self, records: Sequence[Record]) -> bool:
-        """Takes records, without a promise: they are lost if this process is killed."""
+        """Takes records, without a promise: they are lost if this process is killed.
+
+        Returns:
+            False where it is full: then nothing is taken.
+        """
         if self.full:
             return False
         self._put(records)
@@ -146,7 +119,7 @@ class MemoryBuffer:
         self._arrived.set()
 
     async def next(self, at_most: int) -> Batch:
-        """The oldest records."""
+        """The oldest records, at least one; the same ones again until they are ``done``."""
         await self._arrived.wait()
         records = [self._records[at] for at in range(min(at_most, len(self._records)))]
         return Batch(records, (0, self._first + len(records)))
@@ -220,7 +193,7 @@ class DiskBuffer:
         return self._failed or self.size >= self._limit
 
     async def accept(self, records: Sequence[Record]) -> None:
-        """Takes records; returns when they are on disk."""
+        """Takes records; returns when they are on disk, waits while it is full."""
         while self.full and not self._failed:
             self._room.clear()
             await self._room.wait()
@@ -404,6 +377,10 @@ class DiskBuffer:
 
     def _path(self, number: int) -> Path:
         return self._folder / f"{number:012}.segment"
+
+
+Buffer: TypeAlias = MemoryBuffer | DiskBuffer
+"""What sources fill and the sender empties."""
 
 
 def _scan(path: Path, start: int, end: int) -> Iterator[tuple[bytes, int]]:

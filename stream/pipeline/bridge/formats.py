@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from stream.core.events import Reason
 from stream.core.facts import SECOND
@@ -24,20 +24,6 @@ FORMATS: Final = (AUTO, traccar.NAME, nmea.NAME, taip.NAME, lip.NAME, owntracks.
 
 _TYPE: Final = re.compile(rb'"_type"\s*:')
 _HEX: Final = re.compile(rb"[\d\s,;:.TtZz+-]*(?:0[xX])?[0-9A-Fa-f]{4,}")
-
-
-class Decoder(Protocol):
-    """Frames of one sender → outcomes; every frame comes out exactly once, whole or in its parts."""
-
-    @property
-    def pending(self) -> bool:
-        """Whether something waits for the next frame, or for ``flush``."""
-
-    def feed(self, frame: bytes, origin: Origin) -> list[Outcome]:
-        """The next frame."""
-
-    def flush(self) -> list[Outcome]:
-        """The sender is quiet, or has gone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +59,14 @@ class _Guessing:
 
     def flush(self) -> list[Outcome]:
         return self.decoders[nmea.NAME].flush()
+
+
+Decoder: TypeAlias = _EachFrame | nmea.Nmea | _Guessing
+"""Frames of one sender → outcomes; every frame comes out exactly once, whole or in its parts.
+
+``feed`` takes the next frame, ``flush`` says that the sender is quiet or has gone; ``pending`` is whether
+something waits for either.
+"""
 
 
 def guess(frame: bytes) -> str | None:

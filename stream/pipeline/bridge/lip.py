@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final, TypeAlias
 
 from stream.core.facts import SECOND
 from stream.pipeline.bridge.dating import by_day_of_month
@@ -132,19 +132,11 @@ class _Bits:
         return number - (number >> (count - 1) << count)
 
 
-@dataclass(slots=True)
-class _Report:
-    """What a report says, of either kind."""
+_Report: TypeAlias = dict[str, Any]
+"""The fields of an event that a report gives, but the speed in km/h.
 
-    lon: float = 0.0
-    lat: float = 0.0
-    error_m: float | None = None
-    speed_kmh: float | None = None
-    heading_deg: float | None = None
-    valid: bool | None = None
-    outdated: bool | None = None
-    reason: str | None = None
-    at: tuple[int, int] | None = None  # day of the month, microseconds of the day
+``at``: the day of the month, and microseconds of the day.
+"""
 
 
 def decode(frame: bytes, origin: Origin) -> Fields | str:
@@ -178,45 +170,41 @@ def _pdu(digits: str) -> _Bits:
 
 
 def _event(report: _Report, device: str | None, origin: Origin) -> Fields:
-    if report.at is not None:
+    if at := report.pop("at", None):
         if origin.near is None:
             raise missing(
                 "date: the report has a day and a time of day; say with --near when it was recorded"
             )
-        time = by_day_of_month(*report.at, origin.near)
+        day, time_of_day = at
+        time = by_day_of_month(day, time_of_day, origin.near)
         if time is None:
-            raise bad_value(f"no month near its receipt has a day {report.at[0]}")
+            raise bad_value(f"no month near its receipt has a day {day}")
     elif origin.received is None or not origin.prompt:
         raise missing(
             "time: the report has none and may have waited; have the gateway write its own before it"
         )
     else:
         time = origin.received
-    speed = report.speed_kmh
-    return event(
-        origin,
-        device_id=device,
-        time=time,
-        lon=report.lon,
-        lat=report.lat,
-        error_m=report.error_m,
-        speed_mps=None if speed is None else speed * KMH,
-        heading_deg=report.heading_deg if speed else None,
-        valid=report.valid,
-        outdated=report.outdated,
-        reason=report.reason,
-    )
+    speed = report.pop("speed_kmh", None)
+    report["speed_mps"] = None if speed is None else speed * KMH
+    if not speed:
+        report["heading_deg"] = None
+    return event(origin, device_id=device, time=time, **report)
+
+
+def _empty() -> _Report:
+    return dict.fromkeys(("valid", "outdated", "reason"))  # in this order in the event
 
 
 def _short(bits: _Bits) -> _Report:
     """Clause 6.2.1: elapsed 2 bits, longitude 25, latitude 24, error 3, speed 7, direction 4, 1 and 8."""
-    report = _Report()
+    report = _empty()
     if bits.take(2) != _UNDER_5_S:
-        report.outdated = True
+        report["outdated"] = True
     _point(bits, report)
     _error(bits, report)
-    report.speed_kmh = _speed(bits.take(7))
-    report.heading_deg = bits.take(4) * 22.5
+    report["speed_kmh"] = _speed(bits.take(7))
+    report["heading_deg"] = bits.take(4) * 22.5
     _additional(bits, report)
     if bits.left >= 8:
         raise bad_value(f"a short location report of 76 bits has {bits.left} more")
@@ -228,16 +216,16 @@ def _long(bits: _Bits) -> _Report:
 
     Optional elements that follow are not read.
     """
-    report = _Report()
+    report = _empty()
     _time_data(bits, report)
     _location_data(bits, report)
     velocity = bits.take(3)
     if velocity:
         between, direction, after = _VELOCITY[velocity]
-        report.speed_kmh = _speed(bits.take(7))
+        report["speed_kmh"] = _speed(bits.take(7))
         bits.take(between)
         if direction:
-            report.heading_deg = bits.take(direction) * 360 / 256
+            report["heading_deg"] = bits.take(direction) * 360 / 256
         bits.take(after)
     bits.take(1)
     _additional(bits, report)
@@ -250,12 +238,12 @@ def _time_data(bits: _Bits, report: _Report) -> None:
             pass
         case 1:
             if bits.take(2) != _UNDER_5_S:
-                report.outdated = True
+                report["outdated"] = True
         case 2:
             day, hour, minute, second = (bits.take(count) for count in (5, 5, 6, 6))
             if not (day and hour < 24 and minute < 60 and second < 60):
                 raise bad_value(f"time of position: day {day}, {hour:02}:{minute:02}:{second:02}")
-            report.at = day, ((hour * 60 + minute) * 60 + second) * SECOND
+            report["at"] = day, ((hour * 60 + minute) * 60 + second) * SECOND
         case _:
             raise bad_value("time type 3 is reserved")
 
@@ -273,7 +261,7 @@ def _location_data(bits: _Bits, report: _Report) -> None:
     if accuracy == "radius":
         code = bits.take(6)
         # Clause 6.3.14: 2 × 1.2^(code + 5) − 4 metres; of an ellipse it is half of the major axis.
-        report.error_m = None if code == _NO_ACCURACY else round(2 * 1.2 ** (code + 5) - 4, 3)
+        report["error_m"] = None if code == _NO_ACCURACY else round(2 * 1.2 ** (code + 5) - 4, 3)
     elif accuracy == "error":
         _error(bits, report)
     bits.take(more)
@@ -281,15 +269,15 @@ def _location_data(bits: _Bits, report: _Report) -> None:
 
 def _point(bits: _Bits, report: _Report) -> None:
     """Clauses 6.3.30 and 6.3.50: two's complement, 360° by 2^25 and 180° by 2^24."""
-    report.lon = bits.signed(25) * 360 / 2**25
-    report.lat = bits.signed(24) * 180 / 2**24
+    report["lon"] = bits.signed(25) * 360 / 2**25
+    report["lat"] = bits.signed(24) * 180 / 2**24
 
 
 def _error(bits: _Bits, report: _Report) -> None:
     code = bits.take(3)
-    report.error_m = _ERROR_M[code]
+    report["error_m"] = _ERROR_M[code]
     if code == _ERROR_UNKNOWN:
-        report.valid = False
+        report["valid"] = False
 
 
 def _speed(code: int) -> float | None:
@@ -302,6 +290,6 @@ def _speed(code: int) -> float | None:
 def _additional(bits: _Bits, report: _Report) -> None:
     user_defined, code = bits.take(1), bits.take(8)
     if not user_defined:
-        report.reason = _REASONS.get(code, f"code {code}")
+        report["reason"] = _REASONS.get(code, f"code {code}")
         if code in _WITHOUT_POSITION:
-            report.outdated = True
+            report["outdated"] = True

@@ -58,19 +58,14 @@ _NO_QUALITY: Final = frozenset({0, 6, 7, 8})
 
 @dataclass(slots=True)
 class _Moment:
-    """What the sentences of one device and time of day said together."""
+    """What the sentences of one device and time of day said together: an event's fields, and its validity."""
 
     device_id: str | None
     time_of_day: int
     origin: Origin
     raw: list[bytes] = field(default_factory=list)
     day: date | None = None
-    lon: float | None = None
-    lat: float | None = None
-    speed: float | None = None
-    course: float | None = None
-    satellites: int | None = None
-    hdop: float | None = None
+    said: dict[str, Any] = field(default_factory=dict)
     valid: bool = True
 
 
@@ -165,35 +160,24 @@ class Nmea:
             self._moment = moment = _Moment(self._device, of_day, origin)
         moment.raw.append(raw)
         moment.valid &= valid
-        if kind == "RMC" or moment.lon is None:
-            moment.lon, moment.lat = lon, lat
+        if kind == "RMC" or "lon" not in moment.said:
+            moment.said |= {"lon": lon, "lat": lat}
         if kind == "RMC":
             day = said.date if isinstance(said.date, date) else None
             if day is not None:
                 self._day, self._day_time = day, of_day
                 moment.day = day
-            moment.speed, moment.course = _number(said.spd), _number(said.cog)
+            speed = _number(said.spd)
+            moment.said["speed_mps"] = None if speed is None else speed * KNOT
+            moment.said["heading_deg"] = _number(said.cog)
         elif kind in {"GGA", "GNS"}:
-            satellites = said.numSV
-            moment.satellites = satellites if isinstance(satellites, int) else None
-            moment.hdop = _number(said.HDOP)
+            moment.said["satellites"] = said.numSV if isinstance(said.numSV, int) else None
+            moment.said["hdop"] = _number(said.HDOP)
         return done
 
     def _event(self, moment: _Moment) -> Fields:
-        assert moment.lon is not None
-        assert moment.lat is not None
-        return event(
-            moment.origin,
-            device_id=moment.device_id,
-            time=self._time(moment),
-            lon=moment.lon,
-            lat=moment.lat,
-            speed_mps=None if moment.speed is None else moment.speed * KNOT,
-            heading_deg=moment.course,
-            valid=None if moment.valid else False,
-            satellites=moment.satellites,
-            hdop=moment.hdop,
-        )
+        valid, at = None if moment.valid else False, self._time(moment)
+        return event(moment.origin, device_id=moment.device_id, time=at, valid=valid, **moment.said)
 
     def _time(self, moment: _Moment) -> int:
         if moment.day is not None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from stream.pipeline.bridge.mqtt import listen_mqtt
@@ -22,27 +21,15 @@ SEND_PATIENCE_S: Final = 4.0
 """When told to end: how long what was read may wait for room, and what is left may still be sent."""
 
 
-@dataclass(frozen=True, slots=True)
-class BridgeLimits:
-    """What a source may take.
-
-    Attributes:
-        connections: the most TCP connections.
-        idle_s: after so many seconds of silence a TCP connection is closed.
-        client_id: of the MQTT session.
-    """
-
-    connections: int = 1000
-    idle_s: float = 3600.0
-    client_id: str = "patrol-bridge"
-
-
 async def run(
     source: Source,
     intake: Intake,
     target: KafkaTarget | None,
     stop: asyncio.Event,
-    limits: BridgeLimits | None = None,
+    *,
+    connections: int = 1000,
+    idle_s: float = 3600.0,
+    client_id: str = "patrol-bridge",
 ) -> int:
     """Runs until the source ends or ``stop`` is set, and then sends what it can in a few seconds.
 
@@ -51,7 +38,9 @@ async def run(
         intake: how they are read, and the buffer they go to; the buffer is closed at the end.
         target: where the buffer is sent; None: nowhere, it is only looked at.
         stop: ends it.
-        limits: what the source may take.
+        connections: the most TCP connections.
+        idle_s: after so many seconds of silence a TCP connection is closed.
+        client_id: of the MQTT session.
 
     Returns:
         How many records Kafka does not have. On disk they stay for the next run.
@@ -59,9 +48,14 @@ async def run(
     Raises:
         OSError: the port or file cannot be used.
     """
-    limits = limits or BridgeLimits()
     buffer, ending = intake.buffer, asyncio.Event()
-    reading = asyncio.ensure_future(_read(source, intake, stop, limits))
+    if source.kind == TCP:
+        read = listen_tcp(source, intake, stop, connections=connections, idle_s=idle_s)
+    elif source.kind == MQTT:
+        read = listen_mqtt(source, intake, stop, client_id=client_id)
+    else:
+        read = listen_udp(source, intake, stop) if source.kind == UDP else read_file(source, intake, stop)
+    reading = asyncio.ensure_future(read)
     sending = None if target is None else asyncio.ensure_future(send(buffer, target, intake.metrics, ending))
     parts: set[asyncio.Future[Any]] = {reading} if sending is None else {reading, sending}
     told = asyncio.ensure_future(stop.wait())
@@ -85,14 +79,3 @@ async def run(
         left = buffer.count
         await buffer.close()
     return left
-
-
-async def _read(source: Source, intake: Intake, stop: asyncio.Event, limits: BridgeLimits) -> None:
-    if source.kind == TCP:
-        await listen_tcp(source, intake, stop, connections=limits.connections, idle_s=limits.idle_s)
-    elif source.kind == UDP:
-        await listen_udp(source, intake, stop)
-    elif source.kind == MQTT:
-        await listen_mqtt(source, intake, stop, client_id=limits.client_id)
-    else:
-        await read_file(source, intake, stop)
