@@ -117,6 +117,14 @@ class AreaSet:
         """The areas of one kind."""
         return AreaSet.of(area for area in self.areas() if area.kind == kind)
 
+    def names(self, kind: Kind) -> dict[str, str]:
+        """The names of one kind by ``area_id``."""
+        return {
+            area_id: name
+            for each, area_id, name in zip(self.kind, self.area_id, self.name, strict=True)
+            if each is kind
+        }
+
     def areas(self) -> tuple[Area, ...]:
         """The rows of the set as values, in its order."""
         columns = (self.kind, self.area_id, self.name, self.geometry, self.attributes)

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from stream.core.calendar import LOCAL, Period, moment
 from stream.core.facts import SECOND
 from stream.core.policy import NOT_VISIBLE, Policy
+from stream.core.quality.totals import ReportCounts
 from stream.core.shares import NEIGHBOURHOOD, OFFICER, Figures
 from stream.core.summaries.model import (
     Away,
@@ -32,7 +33,6 @@ from stream.core.summaries.model import (
     OfficerSummary,
     Past,
     PriorityArea,
-    ReportCounts,
     Said,
     Summary,
     TeamFacts,

@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from geo.areas import AreaSet
+    from stream.core.live.overview import LiveShare
     from stream.settings import Settings
     from stream.simulate import Simulation
-    from stream.store.reading.live import Live
     from stream.store.schema import Connection
 
 DEFAULT_FOR_S = 600.0
@@ -321,7 +321,7 @@ class _Stage:
 
 @dataclass(frozen=True, slots=True)
 class _Shown:
-    figures: list[Live]
+    figures: list[LiveShare]
     newest: int
     fixes: int
     target: float
@@ -329,7 +329,7 @@ class _Shown:
     @property
     def on_duty(self) -> bool:
         """Whether there is anything to show: positions are counted, and somebody with a patch is on duty."""
-        return self.fixes > 0 and any(item.on_duty for item in self.figures)
+        return self.fixes > 0 and any(item.officers.on_duty for item in self.figures)
 
 
 def _look(connection: Connection) -> _Shown:
@@ -355,12 +355,12 @@ class _Rates:
         return (count - first[1]) / max(now - first[0], 1e-3)
 
 
-def _by_need(item: Live) -> tuple[bool, bool, float]:
+def _by_need(item: LiveShare) -> tuple[bool, bool, float]:
     share = item.figures.share
     return (item.figures.scope == "force", share is None, 0.0 if share is None else share)
 
 
-def _row(item: Live) -> Iterator[str]:
+def _row(item: LiveShare) -> Iterator[str]:
     from stream.core.explaining.wording import no_share_words
 
     share = item.figures.share
@@ -376,7 +376,7 @@ def _row(item: Live) -> Iterator[str]:
         colour = "green" if share >= item.target else "yellow" if share >= item.target - 0.1 else "red"
         yield f"[{colour}]{''.join(cells)}[/]"
         yield f"{share:.1%}"
-    yield f"{item.on_patch} of {item.on_duty}"
+    yield f"{item.officers.on_patch} of {item.officers.on_duty}"
     yield f"{item.figures.unknown / item.figures.duty:.1%}" if item.figures.duty else "–"
 
 

@@ -5,7 +5,8 @@ Of structs with fields of these types the HTTP API, its OpenAPI document and the
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from functools import cache
+from typing import TYPE_CHECKING, Annotated, TypeVar, get_args
 
 import msgspec
 from msgspec import Meta
@@ -43,6 +44,50 @@ def seconds_ms(time: int) -> Seconds:
 def rounded(part: float | None) -> Part | None:
     """A part of one, to six decimals."""
     return None if part is None else round(part, 6)
+
+
+def told(kind: type[Made], /, *sources: object, digits: int | None = None, **given: object) -> Made:
+    """A struct of values of the core, of their attributes in the units of JSON.
+
+    A field that is not given is the attribute of its name, of the first source that has one. Instants become
+    RFC 3339; a length of time, whose field's name has ``_s`` at its end, becomes seconds.
+
+    Args:
+        kind: of the struct wanted.
+        sources: values whose times are whole microseconds.
+        digits: decimals of the seconds; None: exact.
+        given: fields that are no such attribute.
+
+    Raises:
+        AttributeError: no source has a field.
+    """
+    for field, attribute, is_time in _fields(kind):
+        if field not in given:
+            source = next((item for item in sources if hasattr(item, attribute)), None)
+            value = getattr(source, attribute)
+            if is_time:
+                value = when(value)
+            elif field.endswith("_s") and value is not None:
+                value = value / SECOND if digits is None else round(value / SECOND, digits)
+            given[field] = value
+    return kind(**given)
+
+
+@cache
+def _fields(kind: type[msgspec.Struct]) -> list[tuple[str, str, bool]]:
+    """Each field's name, the attribute that it is made of, and whether it is an instant."""
+    return [
+        (
+            item.name,
+            ATTRIBUTES.get(item.name, item.name.removesuffix("_s")),
+            Time in (item.type, *get_args(item.type)),
+        )
+        for item in msgspec.structs.fields(kind)
+    ]
+
+
+ATTRIBUTES = {"break_s": "on_break"}
+"""Attributes that are called otherwise than their fields."""
 
 
 def extended(kind: Callable[..., Made], base: msgspec.Struct, **more: object) -> Made:

@@ -168,11 +168,7 @@ class Finder:
             index: the boundaries in force.
         """
         areas = index.areas
-        names = {
-            area_id: name
-            for kind, area_id, name in zip(areas.kind, areas.area_id, areas.name, strict=True)
-            if kind is Kind.NEIGHBOURHOOD
-        }
+        names = areas.names(Kind.NEIGHBOURHOOD)
         self.postcodes = postcodes
         self._neighbourhoods: list[Neighbourhood] = []
         number: dict[str | None, int] = {None: -1}

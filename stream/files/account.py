@@ -357,12 +357,7 @@ def account(
         booked,
         booked_ids,
         counted,
-        {
-            code: name
-            for areas in versions
-            for kind, code, name in zip(areas.kind, areas.area_id, areas.name, strict=True)
-            if kind is Kind.NEIGHBOURHOOD
-        },
+        {code: name for areas in versions for code, name in areas.names(Kind.NEIGHBOURHOOD).items()},
         _by_name(by_reason(facts.rejects)),
         until,
         DeviceDoubts.joined(doubted),

@@ -11,10 +11,11 @@ from stream.clock import UNKNOWN
 from stream.core.live.share_event import share_event
 from stream.pipeline.elected import Elected
 from stream.store.policies import Known
-from stream.store.reading.live import Live, live, present
+from stream.store.reading.live import live, present
 from stream.store.schema import Lock
 
 if TYPE_CHECKING:
+    from stream.core.live.overview import LiveShare
     from stream.core.live.share_event import ShareEvent
     from stream.settings import Settings
 
@@ -46,13 +47,14 @@ class Publisher(Elected):
             policies = self._known.now(connection)
             return [message for item in live(connection, now, policies) for message in self._new(item)]
 
-    def _new(self, item: Live) -> list[tuple[bytes, bytes]]:
+    def _new(self, item: LiveShare) -> list[tuple[bytes, bytes]]:
         scope = item.figures.scope
         key = scope if scope == "force" else f"{scope}:{item.figures.id}"
-        event = share_event(item.figures, item.name, item.target, item.on_duty, item.on_patch)
+        officers = item.officers
+        event = share_event(item.figures, item.name, item.target, officers.on_duty, officers.on_patch)
         # The end of the period moves with the clock: a figure that differs in nothing else has not changed.
         # Where nobody is on duty the period begins now, whenever that is.
-        lasting = replace(event, start=event.start if item.on_duty else "", end="")
+        lasting = replace(event, start=event.start if officers.on_duty else "", end="")
         if self._sent.get(key) == lasting:
             return []
         self._sent[key] = lasting

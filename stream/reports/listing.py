@@ -5,8 +5,9 @@ Pure: values in, values out.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fractions import Fraction
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from stream.core.abstraction import OUTSIDE
@@ -38,19 +39,6 @@ Field: TypeAlias = "tuple[GridColumn, Callable[[Item], Cell]]"
 """A column, and what stands in it for an item."""
 
 
-@dataclass(frozen=True, slots=True)
-class _FactLine:
-    """A finding about the facts, or a count of them."""
-
-    what: str
-    scope: str = ""
-    id: str = ""
-    day: str = ""
-    count: int | None = None
-    time: int | None = None
-    detail: str = ""
-
-
 def tables(summary: Summary) -> tuple[Table, ...]:
     """All tables, as workbook and CSV have them; pages and PDF take those that they show by name."""
     return (
@@ -64,6 +52,20 @@ def tables(summary: Summary) -> tuple[Table, ...]:
         duties_table(summary),
         teams_table(summary),
         *facts_tables(summary),
+        changes_table(summary),
+    )
+
+
+def annex(summary: Summary) -> tuple[Table, ...]:
+    """The tables behind the first page, in the order in which people read them."""
+    return (
+        away_table(summary),
+        crewing_table(summary),
+        officers_table(summary),
+        teams_table(summary),
+        *facts_tables(summary),
+        duties_table(summary),
+        areas_table(summary),
         changes_table(summary),
     )
 
@@ -141,7 +143,7 @@ def first_page(summary: Summary) -> dict[str, Any]:
         ],
         "areas_note": view.areas_note(summary),
         "more_areas": more_areas,
-        "said": [view.short_said(text) for text in summary.said.verdict[:4]],
+        "said": [view.short(text, 150) for text in summary.said.verdict[:4]],
         "reasons": reasons,
         "more_reasons": more_reasons,
         "notes": [
@@ -401,40 +403,32 @@ def facts_tables(summary: Summary) -> tuple[Table, ...]:
     worth = summary.quality
     if worth is None:
         return ()
-    lines = [
-        _FactLine(item.finding, item.scope, item.id, item.day, item.count, item.time, item.detail)
+    lines: list[tuple[Cell, ...]] = [
+        (item.finding.replace("_", " "), item.scope, item.id, item.day, item.count, item.time, item.detail)
         for item in worth.findings
     ]
     if worth.questioned:
-        lines.append(_FactLine("touched by serious findings", time=worth.questioned))
-    if worth.reports is not None:
-        delays = ((50, worth.reports.delay_median), (95, worth.reports.delay_p95))
+        lines.append(("touched by serious findings", *[""] * 3, None, worth.questioned, ""))
+    if (reports := worth.reports) is not None:
+        lines.append(("usable reports", *[""] * 3, reports.taken, None, ""))
+        lines += [("rejected reports", *[""] * 3, count, None, why) for why, count in reports.rejected]
         lines += [
-            _FactLine("usable reports", count=worth.reports.taken),
-            *(
-                _FactLine("rejected reports", count=count, detail=why)
-                for why, count in worth.reports.rejected
-            ),
-            *(
-                _FactLine(
-                    f"delay of {percent} in 100 at most", count=worth.reports.delayed, time=delay * SECOND
-                )
-                for percent, delay in delays
-                if delay is not None
-            ),
+            (f"delay of {percent} in 100 at most", *[""] * 3, reports.delayed, delay * SECOND, "")
+            for percent, delay in ((50, reports.delay_median), (95, reports.delay_p95))
+            if delay is not None
         ]
     return (
         _table(
             "facts",
             "What the facts are worth",
             lines,
-            (GridColumn("finding"), lambda line: line.what.replace("_", " ")),
-            (GridColumn("of"), lambda line: line.scope),
-            (GridColumn("id"), lambda line: line.id),
-            (GridColumn("day"), lambda line: line.day),
-            (GridColumn("how often", COUNT), lambda line: line.count),
-            (GridColumn("time", TIME), lambda line: line.time),
-            (GridColumn("detail"), lambda line: line.detail.replace(";", "; ")),
+            (GridColumn("finding"), itemgetter(0)),
+            (GridColumn("of"), itemgetter(1)),
+            (GridColumn("id"), itemgetter(2)),
+            (GridColumn("day"), itemgetter(3)),
+            (GridColumn("how often", COUNT), itemgetter(4)),
+            (GridColumn("time", TIME), itemgetter(5)),
+            (GridColumn("detail"), lambda line: str(line[6]).replace(";", "; ")),
             note="Findings change neither the figure nor its verdict.",
             empty=view.NOTHING_FOUND,
         ),

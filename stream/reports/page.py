@@ -27,14 +27,20 @@ __all__ = ["Links", "html", "laid", "style", "templates"]
 
 
 @cache
-def templates(folder: Path = HERE) -> Environment:
-    """The templates of a folder; whatever comes from outside is escaped."""
+def templates() -> Environment:
+    """The templates of summaries."""
+    return environment()
+
+
+def environment(folder: Path = HERE, *extensions: str) -> Environment:
+    """An environment for the templates of a folder; whatever comes from outside is escaped."""
     return Environment(
         loader=FileSystemLoader(folder),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        extensions=extensions,
     )
 
 
@@ -78,7 +84,7 @@ def html(summary: Summary, links: Links | None = None) -> str:
         links: where numbers lead; None in a file.
     """
     found = view.reading(summary.figures, summary.basis.target)
-    steps, parts = view.steps(summary), view.parts(summary)
+    parts = view.parts(summary)
     by_part = {"off": "off_patch"}
     return (
         templates()
@@ -96,7 +102,7 @@ def html(summary: Summary, links: Links | None = None) -> str:
             turning=view.turning(summary),
             no_share=view.no_share(summary),
             bar=Markup(charts.share_bar(found).inline()),
-            trend=Markup(charts.trend(steps).inline()),
+            trend=Markup(charts.trend([view.step(past) for past in summary.past]).inline()),
             trend_table=laid(listing.trend_table(summary), links),
             time=Markup(charts.time_bar(parts).inline()),
             parts=[
@@ -122,19 +128,7 @@ def html(summary: Summary, links: Links | None = None) -> str:
                 charts.crewing(summary.crewed.single_by_hour, summary.crewed.double_by_hour).inline()
             ),
             crewed=bool(summary.crewed.single or summary.crewed.double),
-            annex=[
-                laid(table, links)
-                for table in (
-                    listing.away_table(summary),
-                    listing.crewing_table(summary),
-                    listing.officers_table(summary),
-                    listing.teams_table(summary),
-                    *listing.facts_tables(summary),
-                    listing.duties_table(summary),
-                    listing.areas_table(summary),
-                    listing.changes_table(summary),
-                )
-            ],
+            annex=[laid(table, links) for table in listing.annex(summary)],
             links=links,
         )
     )

@@ -118,7 +118,7 @@ def document(summary: Summary) -> dict[str, Any]:
         "share": found.share_words if found.share is not None else "",
         "sentence": view.share_sentence(summary),
         "bar": _drawing(charts.share_bar(found)),
-        "trend": _drawing(charts.trend(view.steps(summary))),
+        "trend": _drawing(charts.trend([view.step(past) for past in summary.past])),
         "trend_title": f"The last {len(summary.past)} {summary.period}s",
         "time": _drawing(charts.time_bar(parts)),
         "parts": [
@@ -142,14 +142,7 @@ def document(summary: Summary) -> dict[str, Any]:
             _table(table)
             for table in (
                 listing.trend_table(summary),
-                listing.away_table(summary),
-                listing.crewing_table(summary),
-                listing.officers_table(summary),
-                listing.teams_table(summary),
-                *listing.facts_tables(summary),
-                listing.duties_table(summary),
-                listing.areas_table(summary),
-                listing.changes_table(summary),
+                *listing.annex(summary),
                 view.hour_table(summary),
             )
         ],

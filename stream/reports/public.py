@@ -27,14 +27,16 @@ from babel.lists import format_list
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from babel.numbers import format_decimal, format_percent
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from geo.hours import days_of, hours_of
 from stream.core.postcodes import LONGEST
+from stream.reports.page import environment
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from jinja2 import Environment
 
     from stream.core.postcodes import Lookup
     from stream.core.summaries.disclosure import Public, PublicArea
@@ -185,16 +187,9 @@ def _texts(language: str, folder: Path) -> Texts:
         write_mo(compiled, catalogue)
         compiled.seek(0)
         messages = gettext.GNUTranslations(compiled)
-    environment = Environment(
-        loader=FileSystemLoader(HERE),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        extensions=["jinja2.ext.i18n"],
-    )
-    environment.install_gettext_translations(messages, newstyle=True)  # type: ignore[attr-defined]
-    return Texts(language, locale, messages, environment)
+    speaking = environment(HERE, "jinja2.ext.i18n")
+    speaking.install_gettext_translations(messages, newstyle=True)  # type: ignore[attr-defined]
+    return Texts(language, locale, messages, speaking)
 
 
 # ── The monthly page ──────────────────────────────────────────────────────────────────────────────────────

@@ -6,8 +6,10 @@ together add up, and what is unknown is stated.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stream.core.calendar import local_day
@@ -51,48 +53,8 @@ NOTHING_FOUND = "Nothing was found that speaks against these facts."
 LONG = 60
 """Characters of a name on the first page."""
 
-TERMS = (
-    ("Duty time", "Booked-on time of the neighbourhood's own officers, less breaks."),
-    (
-        "Own officers",
-        (
-            "Officers whose patch includes this neighbourhood. Officers with several neighbourhoods are "
-            "counted in each."
-        ),
-    ),
-    ("Share", "Time on patch divided by duty time; two officers together count twice."),
-    (
-        "At least",
-        "The lowest the share can be: without time on patch that was too near the patch's edge to be sure.",
-    ),
-    (
-        "At most",
-        (
-            "The highest the share can be: with all unknown time, and time off patch too near the edge, "
-            "counted as on patch."
-        ),
-    ),
-    ("Met", "Even the lowest possible share reaches the target."),
-    ("Missed", "Even the highest possible share does not reach the target."),
-    ("Not proven", "Unknown or doubtful time could decide it either way."),
-    ("On patch", "A position in the home patch, outside police premises, in a visible radio state."),
-    ("Off patch", "A known position outside the home patch."),
-    ("In premises", "Inside a police station or other premises, in the home patch or not."),
-    (
-        "Not visible by status",
-        "Unavailable, prisoner escort, court, or another radio status that the policy counts as not visible.",
-    ),
-    ("Unknown", "No usable position. It is never counted as on patch."),
-    ("Abstraction", "Time off patch or not visible, by where and by which radio state."),
-    (
-        "Visit",
-        (
-            "An officer's stay in a priority area, at least as long as the policy asks; short absences are "
-            "part of it."
-        ),
-    ),
-    ("Officer and patrol time", "Two officers together count twice in officer time, once in patrol time."),
-    ("Tenure", "Whole months in the current team; “at least” where the records do not go back to its start."),
+TERMS: list[tuple[str, str]] = list(
+    json.loads((Path(__file__).parent / "terms.json").read_text("utf-8")).items()
 )
 """Explanations of terms, for readers."""
 
@@ -168,11 +130,6 @@ def reading(figures: Figures | None, target: float) -> Reading:
         plain_percent(aim),
         f"{said[0]} on patch, between {said[1]} and {said[2]}; target {plain_percent(aim)} {verdict}",
     )
-
-
-def steps(summary: Summary) -> tuple[Step, ...]:
-    """The periods before and this one."""
-    return tuple(step(past) for past in summary.past)
 
 
 def step(past: Past) -> Step:
@@ -318,7 +275,8 @@ def compared(summary: Summary) -> str:
     now, then = summary.figures.share, summary.past[-2].figures
     if now is None or then is None or then.share is None:
         return f"No share in {summary.past[-2].name} to compare with." if now is not None else ""
-    points = round((Fraction(summary.figures.on_patch, summary.figures.duty) - _share(then)) * 1000)
+    share = Fraction(summary.figures.on_patch, summary.figures.duty)
+    points = round((share - Fraction(then.on_patch, then.duty)) * 1000)
     before = reading(then, summary.past[-2].target)
     if not points:
         return f"As in {summary.past[-2].name} ({before.share_words})."
@@ -327,10 +285,6 @@ def compared(summary: Summary) -> str:
         f"{abs(points) / 10:.1f} percentage points {way} than in {summary.past[-2].name} "
         f"({before.share_words}, {before.verdict})."
     )
-
-
-def _share(figures: Figures) -> Fraction:
-    return Fraction(figures.on_patch, figures.duty)
 
 
 def _numbered(versions: Sequence[int]) -> str:
@@ -489,14 +443,14 @@ def crowded(summary: Summary) -> bool:
 
 def _letters(summary: Summary) -> int:
     reasons, _ = first_reasons(summary)
-    texts = [*map(short_said, summary.said.verdict[:4]), *reasons, *basis(summary), restated(summary)]
+    texts = [
+        *(short(text, 150) for text in summary.said.verdict[:4]),
+        *reasons,
+        *basis(summary),
+        restated(summary),
+    ]
     texts += [short(text, 150) for area in first_areas(summary)[0] for text in (area.name, area.issue)]
     return sum(min(len(text), 200) for text in texts)
-
-
-def short_said(text: str) -> str:
-    """A sentence for the first page."""
-    return short(text, 150)
 
 
 def days(summary: Summary) -> list[date]:

@@ -20,10 +20,13 @@ from psycopg_pool import ConnectionPool, PoolClosed, PoolTimeout
 from stream.store.schema import SESSION, require
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Callable, Generator, Iterator
+    from typing import TypeVar
 
     from stream.settings import Settings
     from stream.store.schema import Connection
+
+    Answered = TypeVar("Answered")
 
 MOST = 12
 """So many connections are open at once; whoever comes then waits for one."""
@@ -122,6 +125,11 @@ class Pool:
             reconnect_timeout=0.0,
             name=name,
         )
+
+    def ask(self, question: Callable[[Connection], Answered]) -> Answered:
+        """What a question answers that is asked over a connection (see ``connection``)."""
+        with self.connection() as connection:
+            return question(connection)
 
     @contextlib.contextmanager
     def connection(self, *, patient: bool = False) -> Iterator[Connection]:

@@ -32,7 +32,7 @@ class Layout:
     Attributes:
         table: closed rows.
         ends: the growing ends, with the rows of each key flattened in an array column named like the view.
-        view: the array column.
+        view: the array column, and the view of all rows, closed and growing.
         key: the key's column.
         values: names of the value columns.
         types: their types in binary COPY.
@@ -51,6 +51,13 @@ class Layout:
     def width(self) -> int:
         """Numbers a row takes in the array column: start, end and the values."""
         return 2 + len(self.values)
+
+    @property
+    def selected(self) -> str:
+        """The value columns in SQL, ``UNKNOWN`` in the place of NULL."""
+        return ", ".join(
+            f"coalesce({name}, {UNKNOWN})" if name in self.nullable else name for name in self.values
+        )
 
     def empty(self) -> Rows:
         """No rows."""
@@ -109,18 +116,28 @@ def closed(
     """
     if not len(keys):
         return layout.empty()
-    values = ", ".join(
-        f"coalesce({name}, {UNKNOWN})" if name in layout.nullable else name for name in layout.values
-    )
     found = copy_out(
         connection,
-        f"select w.i, start_at, end_at, {values} from unnest({literal(np.arange(len(keys)))}, "
+        f"select w.i, start_at, end_at, {layout.selected} from unnest({literal(np.arange(len(keys)))}, "
         f"{literal(keys, 'int4')}, {literal(low)}, {literal(high)}) w (i, k, low, high), "
         f"lateral (select * from {layout.table} t where t.{layout.key} = w.k "
         f"and end_at >= from_us(w.low) and start_at <= from_us(w.high) offset 0) t order by w.i, start_at",
         ["int8", "time", "time", *layout.types],
     )
     return tuple(found)
+
+
+def every(connection: Connection, layout: Layout, which: str) -> Rows:
+    """Rows that meet a condition in SQL, closed and growing, in order; their keys are the database's."""
+    return concatenate(
+        tuple(
+            copy_out(
+                connection,
+                f"select {layout.key}, start_at, end_at, {layout.selected} from {layout.view} where {which}",
+                ["int4", "time", "time", *layout.types],
+            )
+        )
+    )
 
 
 def replace_closed(

@@ -79,7 +79,7 @@ def create_app(settings: Settings, *, now: Clock = wall) -> FastAPI:
     pool = Pool(settings)
     boundaries = Boundaries(pool)
     pulse = Pulse(settings, pool, now)
-    trust = LiveQuality(pulse, boundaries)
+    trust = LiveQuality(pulse)
     desk = jobs.Jobs(settings, pool, now)
     shelf = Shelf(settings, pool, now)
 

@@ -54,7 +54,15 @@ def seen(booked: Duty, last_fix: dict[str, int], place: int = 0, silent_for: int
         (), nothing.astype(np.int64), nothing, nothing, nothing, nothing, nothing, nothing.astype(np.int32)
     )
     picture = Picture(
-        NOW, NOW, (booked,), np.zeros((1, TOTALS), np.int64), track, PLACES, AREAS, units, last_fix
+        as_of=NOW,
+        newest=NOW,
+        duties=(booked,),
+        table=np.zeros((1, TOTALS), np.int64),
+        ends=track,
+        places=PLACES,
+        areas=AREAS,
+        units=units,
+        last_fix=last_fix,
     )
     return conditions(picture, [], depth, silent_for, 300 * SECOND)
 

@@ -12,7 +12,8 @@ from itertools import groupby, pairwise
 from typing import TYPE_CHECKING, NamedTuple
 from zoneinfo import ZoneInfo
 
-from stream.core.summaries.model import FactFinding, FactsWorth, ReportCounts
+from stream.core.quality.totals import ReportCounts
+from stream.core.summaries.model import FactFinding, FactsWorth
 from tests.oracle.slices import allocated
 
 if TYPE_CHECKING:

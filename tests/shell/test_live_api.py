@@ -226,7 +226,7 @@ def test_live_figures_are_those_of_the_feed(site: Site) -> None:
     now = parse_time(found["as_of"])
     wanted = {
         (item.figures.scope, item.figures.id): msgspec.to_builtins(
-            share_event(item.figures, item.name, item.target, item.on_duty, item.on_patch)
+            share_event(item.figures, item.name, item.target, item.officers.on_duty, item.officers.on_patch)
         )
         for item in live(site.pipeline.connection, now, Policies())
         if item.figures.scope != OFFICER
@@ -675,7 +675,8 @@ def test_who_is_off_duty_counts_nowhere(town: Town) -> None:
     town.key("O2", 11)
     town.go(2)
     feed = {
-        item.figures.id: (item.on_duty, item.on_patch) for item in live(town.connection, town.now, Policies())
+        item.figures.id: (item.officers.on_duty, item.officers.on_patch)
+        for item in live(town.connection, town.now, Policies())
     }
 
     async def work() -> None:

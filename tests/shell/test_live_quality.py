@@ -21,7 +21,6 @@ from stream.settings import Settings
 from stream.store.device_days import examine_due
 from stream.store.doubts import judge_due
 from stream.store.pool import Pool
-from stream.web.boundaries.published import Boundaries
 from stream.web.live.pulse import Pulse
 from stream.web.live.quality import HeardJson, LiveQuality, QualityJson
 from tests.shell.town import MINUTE, NOON, SPOTS, Town, duty
@@ -53,7 +52,7 @@ def asked(town: Town) -> QualityJson:
         pool = Pool(settings)
         pulse = Pulse(settings, pool, lambda: town.now)
         try:
-            return await LiveQuality(pulse, Boundaries(pool)).now()
+            return await LiveQuality(pulse).now()
         finally:
             await pulse.close()
             pool.close()
@@ -252,7 +251,7 @@ def test_the_answer_is_kept_for_a_while(town: Town) -> None:
         settings = Settings(database=town.dsn)
         pool = Pool(settings)
         pulse = Pulse(settings, pool, lambda: town.now)
-        quality = LiveQuality(pulse, Boundaries(pool))
+        quality = LiveQuality(pulse)
         try:
             first = await quality.now()
             town.ledger.positions(fix_columns([("SPARE", town.now - SECOND, *SPOTS["west"], None)]))

@@ -617,7 +617,7 @@ def test_what_was_counted_before_bounds_proves_nothing_until_it_is_counted_again
         assert all(
             item.figures.share_low in (0.0, None)
             for item in live(connection, now, Policies())
-            if item.on_duty
+            if item.officers.on_duty
         )
         later = replace(
             world,

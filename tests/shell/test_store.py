@@ -438,14 +438,14 @@ def test_live_figures_are_of_the_duties_now_running(connection: Connection) -> N
         10 * SECOND,
     )
     assert found["neighbourhood"].name == "N1’s name"
-    assert (found["force"].on_duty, found["force"].on_patch) == (1, 0)
+    assert (found["force"].officers.on_duty, found["force"].officers.on_patch) == (1, 0)
     # A device's clock may be ahead of the server's: what lies behind now is not counted yet.
     for seconds in (100, 1500, 1600):
         behind = {item.figures.scope: item for item in live(connection, NOON + seconds * SECOND, Policies())}
         assert behind["force"].figures.duty == seconds * SECOND
         assert behind["force"].figures.on_patch == min(seconds, 1500) * SECOND
     early = {item.figures.scope: item for item in live(connection, NOON - 1, Policies())}
-    assert early["neighbourhood"].on_duty == 0
+    assert early["neighbourhood"].officers.on_duty == 0
 
 
 def test_live_figures_have_the_bounds_that_the_core_counts(connection: Connection) -> None:
@@ -476,7 +476,8 @@ def test_live_figures_have_the_bounds_that_the_core_counts(connection: Connectio
         for found in live(connection, now, Policies()):
             item = found.figures
             assert item == want[item.scope]
-            event = share_event(item, found.name, found.target, found.on_duty, found.on_patch)
+            officers = found.officers
+            event = share_event(item, found.name, found.target, officers.on_duty, officers.on_patch)
             assert event.share_low is not None
             assert event.share is not None
             assert event.share_high is not None

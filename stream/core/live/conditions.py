@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from geo.areas import Kind
 from geo.matching.history import FOREVER, UNKNOWN
 from stream.core.calendar import LOCAL, local_day, moment
+from stream.core.explaining.parts import area_names
 from stream.core.explaining.wording import plain_percent
 from stream.core.facts import SECOND
 from stream.core.live.alerts import (
@@ -65,7 +66,7 @@ def conditions(
         stopped = Condition(FEED_STOPPED, FORCE, FORCE, text, time - silent_for)
         return Observation(time, (stopped,), frozenset(KINDS) - {FEED_STOPPED})
     # Nobody can be on patch in a neighbourhood that is not in force: that is a matter of boundaries.
-    grounds = set(picture.areas.only(Kind.NEIGHBOURHOOD).area_id)
+    grounds = picture.areas.names(Kind.NEIGHBOURHOOD)
     judged = [item for item in shares if item.figures.scope != NEIGHBOURHOOD or item.figures.id in grounds]
     if not grounds:
         found = (*_unvisited(depth, now), *_silent(picture, depth))
@@ -133,10 +134,7 @@ def _unvisited(depth: Depth, now: int) -> Iterator[Condition]:
 
 def _away(depth: Depth, areas: AreaSet, now: int) -> Iterator[Condition]:
     tracks, shown = depth.tracks, depth.presence
-    names = {
-        (kind, area_id): name
-        for kind, area_id, name in zip(areas.kind, areas.area_id, areas.name, strict=True)
-    }
+    names = area_names(areas)
     for at in tracks.running:
         duty, since = tracks.duties[at], int(shown.off_since[at])
         if not duty.patch or since == FOREVER or shown.activity[at] == SIGNED_OFF:

@@ -19,7 +19,7 @@ from stream.core.calendar import day_start, local_day
 from stream.core.columns import changes, ranges
 from stream.core.facts import SECOND
 from stream.core.live.projection import CERTAIN_MISS, LOOK_BACK, outlook, remaining
-from stream.core.shares import FAR, FORCE, NEIGHBOURHOOD, NO_POSITION, OFFICER, Figures, shares
+from stream.core.shares import FAR, FORCE, NEIGHBOURHOOD, NO_POSITION, OFFICER, Figures, gather, shares
 from stream.core.slices import HIDDEN, NO_STATE, OFF_PATCH, ON_BREAK, ON_PATCH, UNSEEN, Slices
 from stream.core.visits import priority_figures, visits
 
@@ -143,33 +143,42 @@ def presence(slices: Slices, duties: Sequence[Duty], now: int, patience: int) ->
     return shown
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Picture:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Standing:
+    """The duties now running and how their sums stand.
+
+    Attributes:
+        duties: those now running.
+        table: ``int64[duties, TOTALS + DOUBT_TOTALS]``, their sums up to now (``stream.core.shares``).
+        ends: their newest slices, sorted by duty and time.
+        places: the places behind all place numbers.
+        far: whether no position of its duties lies near any area (``stream.core.shares.Figures.far``).
+    """
+
+    duties: Sequence[Duty]
+    table: NDArray[np.int64]
+    ends: Slices
+    places: Sequence[Place]
+    far: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Picture(Standing):
     """The live picture at an instant, as it was read.
 
     Attributes:
         as_of: the instant, microseconds since 1970 UTC.
         newest: the newest event's time, ``-FOREVER`` where there is none.
-        duties: those now running.
-        table: ``int64[duties, TOTALS + DOUBT_TOTALS]``, their sums up to now (``stream.core.shares``).
-        ends: their newest slices, sorted by duty and time.
-        places: the places behind all place numbers.
         areas: the areas now in force.
         units: the devices' last positions.
         last_fix: by device, the time of its last position, whenever that was.
-        far: whether no position of its duties lies near any area (``stream.core.shares.Figures.far``).
     """
 
     as_of: int
     newest: int
-    duties: tuple[Duty, ...]
-    table: NDArray[np.int64]
-    ends: Slices
-    places: Sequence[Place]
     areas: AreaSet
     units: Units
     last_fix: Mapping[str, int]
-    far: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -447,7 +456,8 @@ class LiveShare:
         name: of the neighbourhood, the officer or the force.
         target: rule 13's.
         officers: how many of its own do what.
-        outlook: what may become of it until the shifts now running end (``stream.core.live.projection``).
+        outlook: what may become of it until the shifts now running end (``stream.core.live.projection``);
+            None too where only the growing ends were looked at.
         away: the largest items of abstraction.
         need: how urgently it needs attention, the greater the more (``need``).
     """
@@ -456,8 +466,8 @@ class LiveShare:
     name: str
     target: float
     officers: Officers
-    outlook: Outlook | None
-    away: tuple[Item, ...]
+    outlook: Outlook | None = None
+    away: tuple[Item, ...] = ()
 
     @property
     def projected(self) -> Figures | None:
@@ -492,55 +502,60 @@ class LiveShare:
         return 1.0 + (self.target - share) if share < self.target else 1.0 - share
 
 
+def standing_shares(
+    found: Standing, now: int, names: Mapping[str, str], policies: Policies
+) -> tuple[Presence, list[LiveShare]]:
+    """What the officers do, and the figures of the force, of neighbourhoods and of officers on duty.
+
+    The figures are what the growing ends alone tell: without outlook and abstraction.
+
+    Args:
+        found: the duties now running.
+        now: microseconds since 1970 UTC.
+        names: of the neighbourhoods in force by id.
+        policies: the targets, and how long a silent officer is shown as last seen (rule 4).
+    """
+    duties = found.duties
+    begun = min((duty.start for duty in duties), default=now)
+    figures = gather(found.table, duties, range(len(duties)), begun, now, neighbourhoods=names, far=found.far)
+    shown = presence(found.ends, duties, now, int(policies.at(now).max_gap_s * SECOND))
+    called = {(NEIGHBOURHOOD, area_id): name for area_id, name in names.items()}
+    called |= {(OFFICER, duty.officer_id): duty.name or duty.officer_id for duty in duties}
+    called[FORCE, FORCE] = "the force"
+    own = own_duties(duties)
+    made = []
+    for item in figures:
+        numbers = numbers_of(item, own, duties)
+        start = min((duties[at].start for at in numbers), default=now)
+        name = called.get((item.scope, item.id), item.id)
+        officers = Officers.of(duties, numbers, shown)
+        made.append(LiveShare(replace(item, start=start), name, policies.at(start).target, officers))
+    return shown, made
+
+
 def picture_shares(
-    picture: Picture,
-    shown: Presence,
-    figures: Sequence[Figures],
-    depth: Depth,
-    policies: Policies,
-    usual: int,
-    least_done: float,
-) -> list[LiveShare]:
-    """The force, every neighbourhood in force and every officer on duty.
+    picture: Picture, depth: Depth, policies: Policies, usual: int, least_done: float
+) -> tuple[Presence, tuple[LiveShare, ...]]:
+    """``standing_shares`` with outlooks and abstraction.
 
     Args:
         picture: the state of things.
-        shown: what the officers of its duties do.
-        figures: what ``stream.core.shares.gather`` made of its table.
         depth: of the last day, perhaps some seconds older.
         policies: the targets.
         usual: how long a duty without an end is expected to last, microseconds.
         least_done: how much of the booked time must be over before a share is projected, 0 to 1.
     """
     duties, now = picture.duties, picture.as_of
-    names = {(str(kind), area_id): name for kind, area_id, name in _named(picture.areas)}
-    names |= {(OFFICER, duty.officer_id): duty.name or duty.officer_id for duty in duties}
+    shown, found = standing_shares(picture, now, picture.areas.names(Kind.NEIGHBOURHOOD), policies)
     own = own_duties(duties)
     made = []
-    for item in figures:
-        key = (item.scope, item.id)
-        numbers = numbers_of(item, own, duties)
-        start = min((duties[at].start for at in numbers), default=now)
+    for item in found:
+        key = (item.figures.scope, item.figures.id)
+        numbers = numbers_of(item.figures, own, duties)
         rest = remaining((duties[at] for at in numbers), now, usual)
-        made.append(
-            LiveShare(
-                _from(item, start),
-                names.get(key, "the force" if item.scope == FORCE else item.id),
-                policies.at(start).target,
-                Officers.of(duties, numbers, shown),
-                outlook(item, depth.late.get(key), rest, len(numbers), least_done),
-                depth.away.get(key, ()),
-            )
-        )
-    return made
-
-
-def _from(item: Figures, start: int) -> Figures:
-    return replace(item, start=start)
-
-
-def _named(areas: AreaSet) -> list[tuple[Kind, str, str]]:
-    return list(zip(areas.kind, areas.area_id, areas.name, strict=True))
+        ahead = outlook(item.figures, depth.late.get(key), rest, len(numbers), least_done)
+        made.append(replace(item, outlook=ahead, away=depth.away.get(key, ())))
+    return shown, tuple(made)
 
 
 def nobody_since(depth: Depth) -> dict[str, int]:

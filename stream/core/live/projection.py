@@ -18,17 +18,16 @@ miss yet: *open*.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING
 
 from stream.core.facts import SECOND
-from stream.core.shares import MISSED
+from stream.core.shares import MISSED, Figures
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from stream.core.facts import Duty
-    from stream.core.shares import Figures
 
 LOOK_BACK = 3600 * SECOND
 """How much of the past the projection uses, microseconds."""
@@ -36,19 +35,7 @@ LOOK_BACK = 3600 * SECOND
 LEAST = 1800 * SECOND
 """With less booked time than this a duty, on average, the last hour tells nothing."""
 
-TIMES = (
-    "on_patch",
-    "off_patch",
-    "not_visible",
-    "unknown",
-    "on_break",
-    "priority",
-    "ambiguous_on",
-    "ambiguous_off",
-    "doubtful",
-    "only_doubtful_on",
-    "only_doubtful_off",
-)
+TIMES = tuple(item.name for item in fields(Figures) if item.type == "int" and item.default == 0)
 """The parts of a figure that are projected."""
 
 TOO_EARLY, OPEN = "too_early", "open"

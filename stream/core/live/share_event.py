@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 from msgspec import Meta
 
-from stream.core.calendar import rfc3339
-from stream.core.json_types import Count, Part, Seconds, Time, extended, rounded
-from stream.core.shares import REASONS, SCOPES, VERDICTS, seconds
+from stream.core.json_types import Count, Part, Seconds, Time, extended, rounded, told
+from stream.core.shares import REASONS, SCOPES, VERDICTS
 
 if TYPE_CHECKING:
     from stream.core.shares import Figures
@@ -89,26 +88,15 @@ def figure_json(item: Figures, name: str, target: float) -> FigureJson:
         name: of the neighbourhood, the officer or the force.
         target: rule 13, 0 to 1.
     """
-    return FigureJson(
-        scope=item.scope,
-        id=item.id,
+    return told(
+        FigureJson,
+        item,
         name=name,
-        start=rfc3339(item.start),
-        end=rfc3339(item.end),
-        duty_s=seconds(item.duty),
-        on_patch_s=seconds(item.on_patch),
-        off_patch_s=seconds(item.off_patch),
-        not_visible_s=seconds(item.not_visible),
-        unknown_s=seconds(item.unknown),
-        break_s=seconds(item.on_break),
-        priority_s=seconds(item.priority),
         share=rounded(item.share),
         share_low=rounded(item.share_low),
         share_high=rounded(item.share_high),
         target=target,
         verdict=item.verdict(target),
-        doubtful_s=seconds(item.doubtful),
-        without_share=item.without_share,
     )
 
 

@@ -18,7 +18,7 @@ from stream.core.events import REASONS, Judged, Reason, text_fault
 from stream.core.facts import SECOND
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from numpy.typing import NDArray
 
@@ -93,6 +93,17 @@ class Heard:
 
     def __len__(self) -> int:
         return len(self.count)
+
+    def of_devices(self, names: Collection[str]) -> Heard:
+        """The reports of some devices, which are renumbered; names that there are none of do not matter."""
+        kept = [code for code, name in enumerate(self.device_ids) if name in names]
+        number = np.full(len(self.device_ids), -1, np.int32)
+        number[kept] = np.arange(len(kept), dtype=np.int32)
+        device = number[self.device]
+        rows = np.flatnonzero(device >= 0)
+        names_ = tuple(self.device_ids[code] for code in kept)
+        day, verdict, delay, count = self.day[rows], self.verdict[rows], self.delay[rows], self.count[rows]
+        return Heard(device[rows], day, verdict, delay, count, names_)
 
     @classmethod
     def joined(cls, parts: Sequence[Heard]) -> Heard:

@@ -13,8 +13,6 @@ from stream.core.quality.clocks import weighted
 from stream.core.quality.heard import NO_DELAY, TAKEN
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from stream.core.quality.heard import Heard
 
 REJECTED_PART: Final = 0.1
@@ -65,30 +63,37 @@ def faulty_days(heard: Heard) -> list[FaultyDay]:
     return found
 
 
-@dataclass(frozen=True, slots=True)
-class HeardTotals:
-    """Reports of positions in numbers.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportCounts:
+    """What was heard of some devices, as summaries store it.
 
     Attributes:
-        reports: how many came, usable or not.
-        rejected: of them, those that could not be used, by reason; only reasons that occur.
-        delay_median_s: the median delay of usable reports, seconds; None where no delay is known.
-        delay_p95_s: the delay that 95 in 100 do not exceed.
+        taken: usable reports, each as often as it came.
+        rejected: reports that could not be used, by reason, sorted; only reasons that occur.
+        delayed: of how many of the usable ones the delay is known.
+        delay_median, delay_p95: theirs, nearest rank, seconds; None where none is known.
     """
 
-    reports: int
-    rejected: Mapping[str, int]
-    delay_median_s: int | None
-    delay_p95_s: int | None
+    taken: int
+    rejected: tuple[tuple[str, int], ...] = ()
+    delayed: int = 0
+    delay_median: int | None = None
+    delay_p95: int | None = None
 
 
-def totals(heard: Heard) -> HeardTotals:
+def totals(heard: Heard) -> ReportCounts:
     """What was heard in numbers."""
-    rejected: Counter[str] = Counter()
-    for verdict in np.unique(heard.verdict).tolist():
-        if verdict != TAKEN:
-            rejected[str(REASONS[verdict])] = int(heard.count[heard.verdict == verdict].sum())
-    known = (heard.verdict == TAKEN) & (heard.delay != NO_DELAY)
+    usable = heard.verdict == TAKEN
+    rejected = np.bincount(heard.verdict[~usable], weights=heard.count[~usable], minlength=len(REASONS))
+    known = usable & (heard.delay != NO_DELAY)
     delay, count = heard.delay[known], heard.count[known]
     median, p95 = ((weighted(delay, count, percent) if len(delay) else None) for percent in (50, 95))
-    return HeardTotals(int(heard.count.sum()), dict(rejected), median, p95)
+    return ReportCounts(
+        taken=int(heard.count[usable].sum()),
+        rejected=tuple(
+            sorted((str(name), int(many)) for name, many in zip(REASONS, rejected, strict=True) if many)
+        ),
+        delayed=int(count.sum()),
+        delay_median=median,
+        delay_p95=p95,
+    )

@@ -146,14 +146,8 @@ def earlier(period: Period) -> list[Period]:
 
 def neighbourhoods(versions: Sequence[tuple[int, AreaSet]], period: Period) -> list[str]:
     """The ids of the neighbourhoods in force at any time of a period, sorted."""
-    return sorted(
-        {
-            area_id
-            for _, areas in in_force(versions, period.start, period.end)
-            for kind, area_id in zip(areas.kind, areas.area_id, strict=True)
-            if kind is Kind.NEIGHBOURHOOD
-        }
-    )
+    found = in_force(versions, period.start, period.end)
+    return sorted({area_id for _, areas in found for area_id in areas.names(Kind.NEIGHBOURHOOD)})
 
 
 def own_duties(duties: Sequence[Duty], period: Period, area_id: str) -> list[Duty]:
@@ -198,7 +192,7 @@ def summarise(
     """
     common = _Common.of(record, period, policies, area_ids)
     for area_id in area_ids:
-        yield _summary(record, period, policies, common, area_id)
+        yield _summary(common, area_id)
 
 
 # ── What all neighbourhoods have in common ────────────────────────────────────────────────────────────────
@@ -206,6 +200,9 @@ def summarise(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Common:
+    record: SummaryFacts
+    period: Period
+    policies: Policies
     names: dict[tuple[str, str], str]
     wanted: dict[str, list[str]]
     attributes: dict[str, Mapping[str, str]]
@@ -240,6 +237,9 @@ class _Common:
         visits_ = visits_about(record, period, policies)
         teams_ = team_list(record, period, policies)
         return cls(
+            record,
+            period,
+            policies,
             area_names(*sets),
             touching(record.versions, period),
             attributes,
@@ -253,34 +253,24 @@ class _Common:
             dict(members),
             offsets(record.slices.duty[order], len(record.duties)),
             order,
-            None if record.heard is None else _examiner(record.heard, record, period, policies, sets, own),
+            None
+            if record.heard is None
+            else Examiner(
+                record.heard,
+                period.start,
+                record.until,
+                policies,
+                extent=Extent.of(sets),
+                neighbourhoods={
+                    area_id: name
+                    for areas in sets
+                    for area_id, name in areas.names(Kind.NEIGHBOURHOOD).items()
+                },
+                grounds=grounds(record.versions),
+                duties=[record.duties[number] for number in own],
+                booked=record.booked,
+            ),
         )
-
-
-def _examiner(
-    heard: HeardFacts,
-    record: SummaryFacts,
-    period: Period,
-    policies: Policies,
-    sets: Sequence[AreaSet],
-    own: Sequence[int],
-) -> Examiner:
-    return Examiner(
-        heard,
-        period.start,
-        record.until,
-        policies,
-        extent=Extent.of(sets),
-        neighbourhoods={
-            area_id: name
-            for areas in sets
-            for kind, area_id, name in zip(areas.kind, areas.area_id, areas.name, strict=True)
-            if kind is Kind.NEIGHBOURHOOD
-        },
-        grounds=grounds(record.versions),
-        duties=[record.duties[number] for number in own],
-        booked=record.booked,
-    )
 
 
 def visits_about(record: SummaryFacts, period: Period, policies: Policies) -> Visits:
@@ -364,8 +354,9 @@ class _Own:
     doubts: Doubts
 
     @classmethod
-    def of(cls, record: SummaryFacts, common: _Common, area_id: str, start: int, end: int) -> _Own:
+    def of(cls, common: _Common, area_id: str, start: int, end: int) -> _Own:
         """Those of the duties that touch ``[start, end)``."""
+        record = common.record
         numbers = np.array(
             [
                 number
@@ -404,10 +395,9 @@ def _touches(duty: Duty, start: int, end: int) -> bool:
     return max(duty.start, start) < (end if duty.end is None else min(duty.end, end))
 
 
-def _summary(
-    record: SummaryFacts, period: Period, policies: Policies, common: _Common, area_id: str
-) -> Summary:
-    own = _Own.of(record, common, area_id, period.start, min(period.end, record.until))
+def _summary(common: _Common, area_id: str) -> Summary:
+    record, period, policies = common.record, common.period, common.policies
+    own = _Own.of(common, area_id, period.start, min(period.end, record.until))
     about = own.duties, own.places, period.start, period.end
     table = np.hstack([totals(own.slices, *about), doubt_totals(own.slices, own.doubts, *about)])
     present = own.in_time()
@@ -430,14 +420,14 @@ def _summary(
         area_id=area_id,
         area_name=names.get((NEIGHBOURHOOD, area_id)) or area_id,
         figures=whole,
-        past=_past(record, period, policies, area_id, whole),
-        hours=_hours(own, period, common, wanted),
-        areas=_areas(period, common, wanted),
-        away=_away(record, period, policies, common, whole, names),
+        past=_past(common, area_id, whole),
+        hours=_hours(own, common, wanted),
+        areas=_areas(common, wanted),
+        away=_away(common, whole, names),
         crewed=common.crewed.get(area_id, Crewed()),
         officers=_officers(own, present, common, names, figures),
         teams=_team_facts(own, present, common),
-        said=_said(record, own, policies, whole, names),
+        said=_said(common, own, whole, names),
         basis=replace(
             common.basis,
             policy_versions=policies.versions_in(
@@ -449,27 +439,26 @@ def _summary(
         ),
         changes=tuple(record.changes.get(area_id, ())),
         complete=record.complete,
-        quality=_quality(record, own, policies, common, whole, names),
+        quality=_quality(common, own, whole, names),
     )
 
 
-def _past(
-    record: SummaryFacts, period: Period, policies: Policies, area_id: str, whole: Figures
-) -> tuple[Past, ...]:
-    before = period.before(PERIODS - 1)
-    known = record.past.get(area_id) or [None] * len(before)
-    listed = [*zip(before, known, strict=True), (period, whole)]
+def _past(common: _Common, area_id: str, whole: Figures) -> tuple[Past, ...]:
+    before = common.period.before(PERIODS - 1)
+    known = common.record.past.get(area_id) or [None] * len(before)
+    listed = [*zip(before, known, strict=True), (common.period, whole)]
     return tuple(
         Past(
             name=item.name,
             figures=figures if figures is not None and figures.duty else None,
-            target=policies.at(item.start).target,
+            target=common.policies.at(item.start).target,
         )
         for item, figures in listed
     )
 
 
-def _hours(own: _Own, period: Period, common: _Common, wanted: Sequence[str]) -> tuple[Hour, ...]:
+def _hours(own: _Own, common: _Common, wanted: Sequence[str]) -> tuple[Hour, ...]:
+    period = common.period
     low, high = clip(own.slices, period.start, period.end)
     rows = np.flatnonzero(low < high)
     low, high = low[rows], high[rows]
@@ -519,7 +508,8 @@ def _hours(own: _Own, period: Period, common: _Common, wanted: Sequence[str]) ->
     return tuple(found)
 
 
-def _areas(period: Period, common: _Common, wanted: Sequence[str]) -> tuple[PriorityArea, ...]:
+def _areas(common: _Common, wanted: Sequence[str]) -> tuple[PriorityArea, ...]:
+    period = common.period
     found = []
     for area_id in wanted:
         said = common.attributes.get(area_id, {})
@@ -539,18 +529,11 @@ def _areas(period: Period, common: _Common, wanted: Sequence[str]) -> tuple[Prio
     return tuple(sorted(found, key=lambda item: (item.name, item.area_id)))
 
 
-def _away(
-    record: SummaryFacts,
-    period: Period,
-    policies: Policies,
-    common: _Common,
-    whole: Figures,
-    names: Mapping[tuple[str, str], str],
-) -> tuple[Away, ...]:
-    before = earlier(period)
-    known = record.past.get(whole.id) or [None] * (PERIODS - 1)
+def _away(common: _Common, whole: Figures, names: Mapping[tuple[str, str], str]) -> tuple[Away, ...]:
+    period, before = common.period, earlier(common.period)
+    known = common.record.past.get(whole.id) or [None] * (PERIODS - 1)
     then = known[len(known) - len(before) :]
-    own = _Own.of(record, common, whole.id, before[0].start, period.end)
+    own = _Own.of(common, whole.id, before[0].start, period.end)
     figures = [figure for figure in then if figure is not None]
     starts = [None if figure is None else item.start for item, figure in zip(before, then, strict=True)]
     spent: dict[tuple[str, str, str, int, str], dict[int, int]] = defaultdict(dict)
@@ -559,21 +542,16 @@ def _away(
         replace(whole, scope=OFFICER, id=officer_id)
         for officer_id in sorted({duty.officer_id for duty in own.duties})
     ]
-    for entry in abstraction(own.slices, own.duties, own.places, policies, [*figures, whole, *officers]):
-        key = (
-            entry.activity,
-            entry.where.neighbourhood,
-            entry.where.premises,
-            entry.meaning.state,
-            entry.meaning.name,
-        )
+    counted = [*figures, whole, *officers]
+    for entry in abstraction(own.slices, own.duties, own.places, common.policies, counted):
+        key = (entry.activity, *entry.where, *entry.meaning)
         if entry.scope == OFFICER:
             given[key].append((entry.id, entry.time))
         else:
             spent[key][entry.start] = entry.time
     ground, building = Kind.NEIGHBOURHOOD.value, Kind.PREMISES.value
-    found = [
-        Away(
+    found = {
+        key: Away(
             activity=activity,
             neighbourhood=neighbourhood,
             neighbourhood_name=names.get((ground, neighbourhood), neighbourhood),
@@ -583,23 +561,12 @@ def _away(
             state_name=name,
             time=times.get(period.start, 0),
             before=tuple([None if at is None else times.get(at, 0) for at in starts]),
-            by_officer=tuple(sorted(given.get((activity, neighbourhood, premises, state, name), ()))),
+            by_officer=tuple(sorted(given.get(key, ()))),
         )
-        for (activity, neighbourhood, premises, state, name), times in spent.items()
-    ]
-    return tuple(
-        sorted(
-            found,
-            key=lambda item: (
-                -item.time,
-                item.activity,
-                item.neighbourhood,
-                item.premises,
-                item.state,
-                item.state_name,
-            ),
-        )
-    )
+        for key, times in spent.items()
+        for activity, neighbourhood, premises, state, name in [key]
+    }
+    return tuple(found[key] for key in sorted(found, key=lambda key: (-found[key].time, key)))
 
 
 def _officers(
@@ -664,20 +631,15 @@ def _team_facts(own: _Own, present: Sequence[int], common: _Common) -> tuple[Tea
     )
 
 
-def _said(
-    record: SummaryFacts,
-    own: _Own,
-    policies: Policies,
-    whole: Figures,
-    names: Mapping[tuple[str, str], str],
-) -> Said:
+def _said(common: _Common, own: _Own, whole: Figures, names: Mapping[tuple[str, str], str]) -> Said:
+    record = common.record
     found = explain(
         whole,
         own.slices,
         own.duties,
         own.places,
         record.device_ids,
-        policies,
+        common.policies,
         until=record.until,
         boundaries_from=record.boundaries_from,
         doubts=named(own.doubts, own.duties, record.device_ids),
@@ -687,16 +649,10 @@ def _said(
 
 
 def _quality(
-    record: SummaryFacts,
-    own: _Own,
-    policies: Policies,
-    common: _Common,
-    whole: Figures,
-    names: Mapping[tuple[str, str], str],
+    common: _Common, own: _Own, whole: Figures, names: Mapping[tuple[str, str], str]
 ) -> FactsWorth | None:
     if common.examiner is None:
         return None
-    behind = Behind(
-        whole, common.basis.target, own.slices, own.duties, own.places, record.device_ids, own.doubts
-    )
-    return worth(behind, common.examiner, policies, record.until, Names(names))
+    record, target = common.record, common.basis.target
+    behind = Behind(whole, target, own.slices, own.duties, own.places, record.device_ids, own.doubts)
+    return worth(behind, common.examiner, common.policies, record.until, Names(names))

@@ -77,6 +77,10 @@ LEAST = 3
 """The fewest officers that ``Rule.officers`` may name: of two each knows the other's part."""
 
 
+UNKNOWN = attrgetter("unknown")
+"""The part of figures that no position tells of."""
+
+
 class NotPublicError(ValueError):
     """What the public may not see at all (P1); the message says what to do."""
 
@@ -114,7 +118,8 @@ class Rule:
         """Whether duty time, time on patch and the rest each pass (P2), given each officer's figures."""
         whole = [list(lines) for lines in figures]
         return all(
-            self.passes(sum(map(part, lines)) for lines in whole) for part in (_duty, _on_patch, _rest)
+            self.passes(sum(map(part, lines)) for lines in whole)
+            for part in (attrgetter("duty"), attrgetter("on_patch"), lambda item: item.duty - item.on_patch)
         )
 
 
@@ -314,18 +319,6 @@ def corrected(before: Public, after: Public) -> Public:
 # ── Whose time it is ──────────────────────────────────────────────────────────────────────────────────────
 
 
-def _duty(figures: Figures) -> int:
-    return figures.duty
-
-
-def _on_patch(figures: Figures) -> int:
-    return figures.on_patch
-
-
-def _rest(figures: Figures) -> int:
-    return figures.duty - figures.on_patch
-
-
 @dataclass(frozen=True, slots=True)
 class _Groups:
     """The figures of a neighbourhood's duties: by group of equal patch, and of these by officer."""
@@ -478,25 +471,13 @@ def _count(visits: int, rule: Rule) -> int | None:
 # ── The neighbourhood's own officers ──────────────────────────────────────────────────────────────────────
 
 
-def _doubt_on(figures: Figures) -> int:
-    return figures.on_patch - figures.proven
-
-
-def _doubt_off(figures: Figures) -> int:
-    return figures.possible - figures.on_patch
-
-
-def _unknown(figures: Figures) -> int:
-    return figures.unknown
-
-
 def _share(summary: Summary, groups: _Groups, target: Fraction) -> PublicShare:
     figures = summary.figures
     share = Fraction(figures.on_patch, figures.duty)
     low, high = Fraction(figures.proven, figures.duty), Fraction(figures.possible, figures.duty)
     # Unknown time that does not pass must not be deducible from the upper bound either.
-    sure_low = groups.pass_(_doubt_on)
-    sure_high = groups.pass_(_doubt_off) and groups.pass_(_unknown)
+    sure_low = groups.pass_(lambda item: item.on_patch - item.proven)
+    sure_high = groups.pass_(lambda item: item.possible - item.on_patch) and groups.pass_(UNKNOWN)
     shown = whole_percent(share, target)
     return PublicShare(
         share=shown,
@@ -584,7 +565,7 @@ def _cells(summary: Summary, groups: _Groups) -> list[_Cell]:
             found += [rough] if rough.passes and not all(cell.passes for cell in fine) else fine
         else:
             found.append(_whole(summary, groups, whole, attrgetter(activity)))
-    return [*found, _whole(summary, groups, NO_SIGNAL, _unknown)]
+    return [*found, _whole(summary, groups, NO_SIGNAL, UNKNOWN)]
 
 
 def _whole(summary: Summary, groups: _Groups, key: str, part: Callable[[Figures], int]) -> _Cell:

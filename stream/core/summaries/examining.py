@@ -5,7 +5,7 @@ Facts in, values out; what follows from it is in ``stream.core.summaries.worth``
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
@@ -13,17 +13,16 @@ import numpy as np
 
 from geo.matching.history import FOREVER
 from stream.core.columns import offsets, search
-from stream.core.events import REASONS
 from stream.core.facts import SECOND, Fixes
-from stream.core.quality.clocks import weighted
 from stream.core.quality.devices import KINDS
 from stream.core.quality.findings import DEVICE, DUTY, FINDINGS, OFFICER, SCOPES, Examined, day_text, findings
-from stream.core.quality.heard import NO_DELAY, TAKEN, Heard
+from stream.core.quality.heard import Heard
 from stream.core.quality.ids import Lookup
-from stream.core.quality.totals import faulty_days
+from stream.core.quality.totals import faulty_days, totals
 from stream.core.quality.tracks import ANY_DUTY, Mistake, Tracked, held, renumbered, tracked
 from stream.core.slices import Slices
-from stream.core.summaries.model import FactFinding, ReportCounts
+from stream.core.stays import take
+from stream.core.summaries.model import FactFinding
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
     from stream.core.policy import Policies
     from stream.core.quality.doubts import NamedDoubt
     from stream.core.quality.findings import QualityFindings
+    from stream.core.quality.totals import ReportCounts
     from stream.core.quality.tracks import Extent, Held
 
 GRACE_S: Final = 900
@@ -123,7 +123,6 @@ class Examiner:
         positions = facts.positions
         self._code = {name: code for code, name in enumerate(positions.device_ids)}
         self._bounds = offsets(positions.device, len(positions.device_ids))
-        self._heard = {name: code for code, name in enumerate(facts.heard.device_ids)}
         self._booked: dict[str, list[Duty]] = defaultdict(list)
         for duty in booked:
             if not duty.cancelled and _length(duty, start, until) > 0:
@@ -174,7 +173,7 @@ class Examiner:
                 every,
                 (),
                 fixes.device_ids,
-                self._reports(booked_ids),
+                self._facts.heard.of_devices(frozenset(booked_ids)),
                 Tracked.of_groups([tracked(fixes, fixes, mine, self._extent, self._policies)]),
                 booked,
                 booked_ids,
@@ -218,28 +217,12 @@ class Examiner:
 
     def heard(self, duties: Sequence[Duty]) -> Heard:
         """The reports of the devices of some duties on the period's days."""
-        return self._reports({item.device_id for duty in duties for item in duty.devices})
+        return self._facts.heard.of_devices({item.device_id for duty in duties for item in duty.devices})
 
     def reports(self, duties: Sequence[Duty]) -> ReportCounts | None:
         """What was heard of the devices of some duties; None where nothing was counted."""
         heard = self.heard(duties)
-        if not len(heard):
-            return None
-        usable = heard.verdict == TAKEN
-        rejected: Counter[str] = Counter()
-        for verdict, count in zip(
-            heard.verdict[~usable].tolist(), heard.count[~usable].tolist(), strict=True
-        ):
-            rejected[str(REASONS[verdict])] += count
-        known = usable & (heard.delay != NO_DELAY)
-        delays = heard.delay[known], heard.count[known]
-        return ReportCounts(
-            taken=int(heard.count[usable].sum()),
-            rejected=tuple(sorted(rejected.items())),
-            delayed=int(delays[1].sum()),
-            delay_median=weighted(*delays, 50) if known.any() else None,
-            delay_p95=weighted(*delays, 95) if known.any() else None,
-        )
+        return totals(heard) if len(heard) else None
 
     def _positions(
         self, booked: Held, booked_ids: Sequence[str], near: Iterable[str]
@@ -265,32 +248,7 @@ class Examiner:
         number = np.full(len(found.device_ids), -1, np.int32)
         number[[self._code[name] for name in names]] = np.arange(len(names), dtype=np.int32)
         at = np.array(sorted(chosen), np.int64)
-        return Fixes(
-            number[found.device[at]],
-            found.time[at],
-            found.lon[at],
-            found.lat[at],
-            found.error_m[at],
-            found.speed_mps[at],
-            found.heading_deg[at],
-            tuple(names),
-        ), inside
-
-    def _reports(self, names: Iterable[str]) -> Heard:
-        """Those of some devices, renumbered."""
-        heard = self._facts.heard
-        chosen = sorted(self._heard.keys() & names)
-        number = np.full(len(heard.device_ids), -1, np.int32)
-        number[[self._heard[name] for name in chosen]] = np.arange(len(chosen), dtype=np.int32)
-        rows = np.flatnonzero(number[heard.device] >= 0)
-        return Heard(
-            number[heard.device[rows]],
-            heard.day[rows],
-            heard.verdict[rows],
-            heard.delay[rows],
-            heard.count[rows],
-            tuple(chosen),
-        )
+        return replace(take(found, at), device=number[found.device[at]], device_ids=tuple(names)), inside
 
 
 def _length(duty: Duty, start: int, end: int) -> int:

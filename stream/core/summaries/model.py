@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from stream.core.quality.totals import ReportCounts  # noqa: TC001
 from stream.core.shares import Figures  # noqa: TC001 - what is stored is read again by these types
 from stream.core.visits import PriorityFigures  # noqa: TC001
 
@@ -244,31 +245,14 @@ class FactFinding:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ReportCounts:
-    """What was heard of the booked devices on the days of the period, booked at the time or not.
-
-    Attributes:
-        taken: usable reports, each as often as it came.
-        rejected: reports that could not be used, by reason, sorted.
-        delayed: of how many of the usable ones the delay is known.
-        delay_median, delay_p95: theirs, nearest rank, seconds; None where none is known.
-    """
-
-    taken: int
-    rejected: tuple[tuple[str, int], ...] = ()
-    delayed: int = 0
-    delay_median: int | None = None
-    delay_p95: int | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class FactsWorth:
     """What the facts behind the figure are worth (rule 22). It changes neither the figure nor its verdict.
 
     Attributes:
         findings: about the neighbourhood's own duties, their devices and officers, the worst kind first.
         doubtful: by kind of doubt the time that is doubtful (rule 21): the bounds leave it open already.
-        reports: None where nothing was counted as it was heard.
+        reports: what was heard of the booked devices on the days of the period, booked at the time or not;
+            None where nothing was counted as it was heard.
         questioned: time that the bounds do not leave open, but would if what serious findings touch were
             not known, microseconds.
         proven, possible: ``Figures.proven`` and ``Figures.possible`` as they would then be.

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from geo.areas import Kind
 from geo.matching.history import FOREVER
 from stream.core.calendar import day_numbers, microseconds, moment
 from stream.core.explaining.explanation import cut_open, silences
@@ -24,7 +25,7 @@ from stream.store.columns import literal
 from stream.store.heard import heard_between
 from stream.store.reading.doubtful import doubts_of
 from stream.store.reading.elsewhere import all_far
-from stream.store.reading.instant import Numbered, fetch, instant, us
+from stream.store.reading.instant import Numbered, fetch, instant, scalars, us
 from stream.store.reading.live import newest_event
 from stream.store.reading.quality import live_quality
 
@@ -70,13 +71,10 @@ def from_database(
         others: list[str] = []
         if booked[0] is None and scope != FORCE:
             named = "officer_id" if scope == OFFICER else "unnest(patch)"
-            others = [
-                name
-                for (name,) in connection.execute(
-                    f"select distinct {named} from duty join officer using (officer) "
-                    f"where not cancelled".encode()
-                )
-            ]
+            others = scalars(
+                connection,
+                f"select distinct {named} from duty join officer using (officer) where not cancelled",
+            )
         keys = connection.execute(
             f"select distinct officer, duty from duty join officer using (officer) "
             f"where not cancelled and start_at < %(end)s and (end_at is null or end_at > %(start)s) "
@@ -166,7 +164,7 @@ def quality_of(connection: Connection, found: Found, end: int, policies: Policie
         heard=heard_between(connection, first, last, devices),
         extent=Extent.of(published),
         neighbourhoods={
-            area_id: name for (kind, area_id), name in area_names(*published).items() if kind == NEIGHBOURHOOD
+            area_id: name for item in published for area_id, name in item.names(Kind.NEIGHBOURHOOD).items()
         },
     )
 

@@ -27,7 +27,7 @@ from stream.store.gathering import COLUMNS, KINDS
 from stream.store.heard import LAST_DAY, heard_between
 from stream.store.reading.doubtful import doubts_of
 from stream.store.reading.elsewhere import positions_nowhere
-from stream.store.reading.instant import Numbered, instant
+from stream.store.reading.instant import Numbered, instant, scalars
 from stream.store.reading.live import newest_event
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ def derived(connection: Connection, policies: Policies | None = None) -> Derived
     """
     with instant(connection):
         numbered = Numbered.of(connection)
-        officers = [key for (key,) in connection.execute("select officer from officer")]
+        officers = scalars(connection, "select officer from officer")
         known = bookings.read_officers(connection, officers, 0)
         keys, duties = bookings.duties_of(known.values())
         slices, versions = numbered.slices(connection, keys), areas.by_time(connection)
@@ -137,7 +137,7 @@ def _worth(
     extent = Extent.of([found for _, found in versions])
     seen: list[Tracked] = []
     doubted: list[DeviceDoubts] = []
-    keys = [key for (key,) in connection.execute("select device from device order by device_id")]
+    keys = scalars(connection, "select device from device order by device_id")
     for some in np.split(np.array(keys, np.int32), range(TOGETHER, len(keys), TOGETHER)):
         device, time, lon, lat, error_m, speed_mps, heading_deg = copy_out(
             connection,
@@ -189,8 +189,7 @@ def examined(found: Derived, worth: Worth, until: int, policies: Policies) -> Ex
         {
             code: name
             for _, version in found.versions
-            for kind, code, name in zip(version.kind, version.area_id, version.name, strict=True)
-            if kind is Kind.NEIGHBOURHOOD
+            for code, name in version.names(Kind.NEIGHBOURHOOD).items()
         },
         {},
         until,
@@ -214,13 +213,8 @@ def _unmatched(
     inside = bool(len(known))
     near = any(any(places[number][:3]) for number in np.unique(known).tolist())
     extent = Extent.of(versions)
-    names = frozenset(
-        name
-        for item in versions
-        for kind, name in zip(item.kind, item.area_id, strict=True)
-        if kind is Kind.NEIGHBOURHOOD
-    )
-    heard = {name for (name,) in connection.execute(_HEARD).fetchall()}
+    names = frozenset(name for item in versions for name in item.names(Kind.NEIGHBOURHOOD))
+    heard = set(scalars(connection, _HEARD))
     if counting and not inside:
         [(inside,)] = connection.execute(_INSIDE).fetchall()
     if names and not near and extent is not None:

@@ -11,14 +11,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from psycopg.rows import scalar_row
 
 from geo.matching.history import UNKNOWN
 from stream.core.calendar import microseconds
 from stream.core.facts import Allocation, Duty, Fixes
 from stream.core.slices import Slices
 from stream.core.stays import Stays
-from stream.store.columns import copy_out, literal, series_out
+from stream.store.columns import literal, series_out
 from stream.store.registry import Registry
+from stream.store.tracks import SLICES, STAYS, every
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from geo.matching.places import Place
+    from stream.core.windows import Rows
     from stream.store.schema import Connection
 
 
@@ -47,6 +50,12 @@ def numbering(keys: Sequence[int]) -> NDArray[np.int32]:
 def fetch(connection: Connection, query: str, values: Sequence[object] = ()) -> list[Any]:
     """All rows at once and in binary: a force has many."""
     return connection.cursor(binary=True).execute(query.encode(), values).fetchall()
+
+
+def scalars(connection: Connection, query: str, values: Sequence[object] = ()) -> list[Any]:
+    """The values of a query for one column."""
+    cursor = connection.cursor(binary=True, row_factory=scalar_row)
+    return cursor.execute(query.encode(), values).fetchall()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -83,21 +92,9 @@ class Numbered:
             duties: keys of the duties by their numbers, of all that are read.
             which: slices, in SQL.
         """
-        duty, start, end, activity, state, place, device = copy_out(
-            connection,
-            "select duty, start_at, end_at, activity, state, coalesce(place, -1), coalesce(device, -1) "
-            f"from slices where {which}",
-            ["int4", "time", "time", "int2", "int2", "int4", "int4"],
-        )
-        found = Slices(
-            numbering(duties)[duty],
-            start,
-            end,
-            activity.astype(np.int8),
-            state,
-            self._registry.to_numbers(place),
-            self._devices[device],
-        )
+        rows = every(connection, SLICES, which)
+        places, devices = self._registry.to_numbers(rows[5]), self._devices[rows[6]]
+        found = slices_of((numbering(duties)[rows[0]], *rows[1:5], places, devices))
         return found.take(np.lexsort((found.start, found.duty)))
 
     def stays(self, connection: Connection, which: str = "true") -> Stays:
@@ -107,13 +104,16 @@ class Numbered:
             connection: in a transaction that sees one instant.
             which: stays, in SQL; all by default.
         """
-        device, start, end, place = copy_out(
-            connection,
-            f"select device, start_at, end_at, coalesce(place, -1) from stays where {which}",
-            ["int4", "time", "time", "int4"],
-        )
+        device, start, end, place = every(connection, STAYS, which)
         found = Stays(self._devices[device], start, end, self._registry.to_numbers(place))
         return found.take(np.lexsort((found.start, found.device)))
+
+
+def slices_of(rows: Rows) -> Slices:
+    """Rows whose keys and values are numbers already as slices."""
+    duty, start, end, activity, state, place, device = rows
+    small = duty.astype(np.int32), activity.astype(np.int8), state.astype(np.int16), device.astype(np.int32)
+    return Slices(small[0], start, end, small[1], small[2], place, small[3])
 
 
 def devices_of(connection: Connection) -> tuple[tuple[str, ...], NDArray[np.int32]]:
@@ -190,14 +190,12 @@ def ever_booked(connection: Connection, officers: Sequence[int] | None = None) -
     Without their devices, as team facts need them.
     """
     if officers is not None:
-        officers = [
-            officer
-            for (officer,) in connection.execute(
-                "select distinct officer from duty where officer = any(%(ids)s) or team = any("
-                "array(select distinct team from duty where officer = any(%(ids)s) and team is not null))",
-                {"ids": list(officers)},
-            )
-        ]
+        officers = scalars(
+            connection,
+            "select distinct officer from duty where officer = any(%s) or team = any("
+            "array(select distinct team from duty where officer = any(%s) and team is not null))",
+            [list(officers)] * 2,
+        )
     which = "true" if officers is None else "officer = any(%s)"
     return list(read_duties(connection, which, [] if officers is None else [officers], devices=None).values())
 

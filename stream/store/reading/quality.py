@@ -28,7 +28,7 @@ from stream.core.stays import in_order
 from stream.core.summaries.examining import HeardFacts
 from stream.store.heard import heard_between
 from stream.store.reading.device_days import kept_days
-from stream.store.reading.instant import fetch, instant, us
+from stream.store.reading.instant import fetch, instant, scalars, us
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -108,7 +108,7 @@ def live_quality(
         asked += [(name, now - LATELY_S * SECOND, now + 1) for name in booked_ids]
         asked += [(name, now - NOW_S * SECOND, now + 1) for name in _never_booked(connection, now)]
         fixes = _fixes(_first_and_last(connection, asked))
-        states = [*_states(connection, now), *_states_of(connection, duties, now)]
+        states = _states(connection, duties, now)
         doubts = _doubts(connection, duties, now)
         seen = day_findings(*_odd_days(connection, duties, booked_ids, now))
     mine = renumbered(booked, booked_ids, fixes.device_ids)
@@ -172,23 +172,9 @@ def _of_booked(heard: Heard, booked_ids: Sequence[str], located: Sequence[str]) 
     One of which usable reports came, but none where positions were looked for, is silent now: that is not to
     be told as unusable.
     """
-    booked, met = set(booked_ids), set(located)
-    names = np.array([name in booked for name in heard.device_ids], np.bool_)
-    seen = np.array([name in met for name in heard.device_ids], np.bool_)
-    usable = np.zeros(len(names), np.bool_)
-    usable[heard.device[heard.verdict == TAKEN]] = True
-    kept = np.flatnonzero(names & (seen | ~usable))
-    code = np.full(len(names), -1, np.int32)
-    code[kept] = np.arange(len(kept))
-    some = code[heard.device] >= 0
-    return Heard(
-        code[heard.device[some]],
-        heard.day[some],
-        heard.verdict[some],
-        heard.delay[some],
-        heard.count[some],
-        tuple(heard.device_ids[at] for at in kept.tolist()),
-    )
+    met = set(located)
+    usable = {heard.device_ids[code] for code in np.unique(heard.device[heard.verdict == TAKEN]).tolist()}
+    return heard.of_devices({name for name in booked_ids if name in met or name not in usable})
 
 
 def heard_in(connection: Connection, duties: Sequence[Duty], start: int, until: int) -> HeardFacts:
@@ -242,18 +228,15 @@ def _spoke(connection: Connection, asked: Sequence[tuple[str, str, int, int]]) -
 
 def _unbooked(connection: Connection, start: int, until: int) -> list[str]:
     """Devices heard in a period that no duty of the period names."""
-    return [
-        name
-        for (name,) in fetch(
-            connection,
-            "with other as materialized (select device, device_id from device where device not in ("
-            "select device from allocation join duty d using (duty) where not cancelled "
-            "and tstzrange(d.start_at, d.end_at) && tstzrange(from_us(%s), from_us(%s)))) "
-            "select device_id from other where exists (select from fix f where f.device = other.device "
-            "and time >= from_us(%s) and time < from_us(%s))",
-            [start, until, start, until],
-        )
-    ]
+    return scalars(
+        connection,
+        "with other as materialized (select device, device_id from device where device not in ("
+        "select device from allocation join duty d using (duty) where not cancelled "
+        "and tstzrange(d.start_at, d.end_at) && tstzrange(from_us(%s), from_us(%s)))) "
+        "select device_id from other where exists (select from fix f where f.device = other.device "
+        "and time >= from_us(%s) and time < from_us(%s))",
+        [start, until, start, until],
+    )
 
 
 def _any_patch(duties: Sequence[Duty]) -> dict[str, str]:
@@ -263,16 +246,13 @@ def _any_patch(duties: Sequence[Duty]) -> dict[str, str]:
 
 def _never_booked(connection: Connection, now: int) -> list[str]:
     """Devices heard of late that no duty of late names."""
-    return [
-        name
-        for (name,) in fetch(
-            connection,
-            "select device_id from stay_end e join device using (device) where newest > %s and newest <= %s "
-            "and not exists (select from allocation a join duty d using (duty) where a.device = e.device "
-            "and not cancelled and (d.end_at is null or d.end_at > from_us(%s)))",
-            [now - NOW_S * SECOND, now, now - LATELY_S * SECOND],
-        )
-    ]
+    return scalars(
+        connection,
+        "select device_id from stay_end e join device using (device) where newest > %s and newest <= %s "
+        "and not exists (select from allocation a join duty d using (duty) where a.device = e.device "
+        "and not cancelled and (d.end_at is null or d.end_at > from_us(%s)))",
+        [now - NOW_S * SECOND, now, now - LATELY_S * SECOND],
+    )
 
 
 def _first_and_last(connection: Connection, asked: Sequence[tuple[str, int, int]]) -> list[Any]:
@@ -314,31 +294,23 @@ def _fixes(rows: Sequence[Any]) -> Fixes:
     return in_order(found)
 
 
-def _states(connection: Connection, now: int) -> list[StateReport]:
-    """States of late of officers who never had a duty."""
+def _states(connection: Connection, duties: Sequence[Duty], now: int) -> list[StateReport]:
+    """The states keyed in duties up to now, and those of late of officers who never had a duty."""
+    never = (
+        "select officer_id, time, state from state s join officer o using (officer) "
+        "where time > from_us(%s) and time <= from_us(%s) "
+        "and not exists (select from duty d where d.officer = o.officer and not cancelled)"
+    )
+    keyed = (
+        "select distinct officer_id, time, state "
+        "from unnest(%s::text[], %s::int8[]) as w (officer_id, low) join officer using (officer_id) "
+        "join state using (officer) where time >= from_us(low) and time <= from_us(%s)"
+    )
+    begun = [[duty.officer_id for duty in duties], [duty.start for duty in duties], now]
     return [
         StateReport(name, microseconds(time), state)
-        for name, time, state in fetch(
-            connection,
-            "select officer_id, time, state from state s join officer o using (officer) "
-            "where time > from_us(%s) and time <= from_us(%s) "
-            "and not exists (select from duty d where d.officer = o.officer and not cancelled)",
-            [now - LATELY_S * SECOND, now],
-        )
-    ]
-
-
-def _states_of(connection: Connection, duties: Sequence[Duty], now: int) -> list[StateReport]:
-    """The states keyed in duties up to now."""
-    return [
-        StateReport(name, microseconds(time), state)
-        for name, time, state in fetch(
-            connection,
-            "select distinct officer_id, time, state "
-            "from unnest(%s::text[], %s::int8[]) as w (officer_id, low) join officer using (officer_id) "
-            "join state using (officer) where time >= from_us(low) and time <= from_us(%s)",
-            [[duty.officer_id for duty in duties], [duty.start for duty in duties], now],
-        )
+        for query, values in ((never, [now - LATELY_S * SECOND, now]), (keyed, begun))
+        for name, time, state in fetch(connection, query, values)
     ]
 
 

@@ -6,7 +6,7 @@ is new, so that a second of a whole force costs a few queries, however long the 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -17,14 +17,14 @@ from geo.hours import OwnHours
 from geo.matching.history import FOREVER
 from stream.clock import UNKNOWN, chosen
 from stream.core.facts import SECOND, Duty
-from stream.core.live.overview import DAY, DayTracks, Picture, Units
+from stream.core.live.overview import DAY, DayTracks, Picture, Standing, Units
 from stream.core.quality.tracks import Extent
 from stream.core.shares import TOTALS, totals
 from stream.core.slices import HIDDEN, OFF_PATCH, ON_PATCH, Slices
 from stream.store import areas
 from stream.store.columns import ARRAY_HEADER, copy_out, literal
 from stream.store.reading.doubtful import DoubtfulTime
-from stream.store.reading.instant import instant, read_duties
+from stream.store.reading.instant import instant, read_duties, slices_of
 from stream.store.registry import Registry
 from stream.store.tracks import SLICES, closed
 
@@ -56,25 +56,6 @@ class _Ends:
     closed: NDArray[np.int64]
     settled: NDArray[np.int64]
     rows: Rows
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Standing:
-    """The duties now running and how their sums stand.
-
-    Attributes:
-        duties: in the order of their keys.
-        table: ``int64[duties, TOTALS + DOUBT_TOTALS]``, their sums up to now (``stream.core.shares``).
-        ends: their newest slices, sorted by duty and time.
-        places: the places behind ``ends.place``.
-        far: whether no position of the duties lies near any area (``stream.core.shares.Figures.far``).
-    """
-
-    duties: list[Duty]
-    table: NDArray[np.int64]
-    ends: Slices
-    places: Sequence[Place]
-    far: bool
 
 
 class Reader:
@@ -111,16 +92,12 @@ class Reader:
             self._read_areas(connection)
             found = self.standing(connection, now, at=at)
         return Picture(
-            now,
-            newest,
-            tuple(found.duties),
-            found.table,
-            found.ends,
-            found.places,
-            self._areas_at(now),
-            self._shown(now),
-            self._last_fix(),
-            found.far,
+            **{item.name: getattr(found, item.name) for item in fields(found)},
+            as_of=now,
+            newest=newest,
+            areas=self._areas_at(now),
+            units=self._shown(now),
+            last_fix=self._last_fix(),
         )
 
     def standing(self, connection: Connection, now: int, *, at: int | None = None) -> Standing:
@@ -149,11 +126,11 @@ class Reader:
         table -= totals(later, duties, self._places, now, FOREVER)
         doubted = DoubtfulTime.of(connection, keys).sums(-FOREVER, now)
         return Standing(
-            duties,
-            np.hstack([table, doubted]),
-            slices,
-            self._places,
-            self._far(connection, keys, duties, table, slices),
+            duties=duties,
+            table=np.hstack([table, doubted]),
+            ends=slices,
+            places=self._places,
+            far=self._far(connection, keys, duties, table, slices),
         )
 
     def _far(
@@ -233,7 +210,7 @@ class Reader:
             error_m=rows["error_m"].copy(),
             speed_mps=rows["speed_mps"].astype(np.float64),
             heading_deg=rows["heading_deg"].astype(np.float64),
-            place=self._numbers(rows["place"]),
+            place=self._registry.to_numbers(rows["place"]),
         )
 
     def _last_fix(self) -> dict[str, int]:
@@ -293,19 +270,8 @@ class Reader:
             self._places = self._registry.places(connection, self._places)
             self._newest_place = newest
 
-    def _numbers(self, keys: NDArray[np.integer]) -> NDArray[np.int32]:
-        return self._registry.to_numbers(keys)
-
     def _slices(self, rows: Rows) -> Slices:
-        return Slices(
-            rows[0].astype(np.int32),
-            rows[1],
-            rows[2],
-            rows[3].astype(np.int8),
-            rows[4].astype(np.int16),
-            self._numbers(rows[5]),
-            rows[6].astype(np.int32),
-        )
+        return slices_of((*rows[:5], self._registry.to_numbers(rows[5]), rows[6]))
 
     # ── the last day ──────────────────────────────────────────────────────────────────────────────────────
 

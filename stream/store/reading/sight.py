@@ -10,11 +10,9 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from geo.areas import Kind
 from geo.matching.history import FOREVER
 from stream.core.facts import SECOND
-from stream.core.live.overview import Depth, LiveShare, Picture, Presence, deepen, picture_shares, presence
-from stream.core.shares import gather
+from stream.core.live.overview import Depth, LiveShare, Picture, Presence, deepen, picture_shares
 from stream.settings import EVENTS
 from stream.store.policies import Known
 from stream.store.reading.screen import Reader
@@ -120,29 +118,9 @@ class Eyes:
             depth = deepen(self._reader.tracks(connection, now), picture.areas, policies)
             self._depth, self._depth_areas = depth, picture.areas
             self._deep_next = began + max(0.9, DEEP_SHARE * (self.steady() - began))
-        figures = gather(
-            picture.table,
-            picture.duties,
-            range(len(picture.duties)),
-            min((duty.start for duty in picture.duties), default=now),
-            now,
-            neighbourhoods=[
-                area_id
-                for kind, area_id in zip(picture.areas.kind, picture.areas.area_id, strict=True)
-                if kind is Kind.NEIGHBOURHOOD
-            ],
-            far=picture.far,
-        )
-        patience = int(policies.at(now).max_gap_s * SECOND)
-        shown = presence(picture.ends, picture.duties, now, patience)
         usual, least = int(self.settings.shift_s * SECOND), self.settings.projection_done
-        return Sight(
-            picture,
-            shown,
-            depth,
-            tuple(picture_shares(picture, shown, figures, depth, policies, usual, least)),
-            self._fresh(picture, wall),
-        )
+        shown, shares = picture_shares(picture, depth, policies, usual, least)
+        return Sight(picture, shown, depth, shares, self._fresh(picture, wall))
 
     def _fresh(self, picture: Picture, wall: int) -> Fresh:
         newest, steady = picture.newest, self.steady()

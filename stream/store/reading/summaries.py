@@ -39,7 +39,7 @@ from stream.core.summaries.counting import (
 from stream.core.summaries.details import Vehicles
 from stream.core.summaries.model import BoundaryVersion, Past
 from stream.store import areas, reports
-from stream.store.columns import copy_out, literal
+from stream.store.columns import literal
 from stream.store.reading.doubtful import DoubtfulTime, doubts_of
 from stream.store.reading.elsewhere import all_far
 from stream.store.reading.instant import (
@@ -50,11 +50,13 @@ from stream.store.reading.instant import (
     instant,
     numbering,
     read_duties,
+    scalars,
+    slices_of,
     us,
 )
 from stream.store.reading.live import newest_event
 from stream.store.reading.quality import heard_in
-from stream.store.tracks import SLICES, STAYS, concatenate, pick, unpack
+from stream.store.tracks import SLICES, STAYS, concatenate, every, unpack
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -333,55 +335,27 @@ def _duties(connection: Connection, keys: NDArray[np.int64], period: Period) -> 
 
 
 def _slices(connection: Connection, duties: NDArray[np.int64], condition: str = "true") -> Rows:
-    """The slices of duties; their keys are those of the database. The growing ones come whatever they are."""
+    """Slices of duties that meet a condition, closed and growing; their keys are those of the database."""
     if not len(duties):
         return SLICES.empty()
-    chosen = literal(duties, "int4")
-    shut = copy_out(
-        connection,
-        "select duty, start_at, end_at, activity, state, coalesce(place, -1), coalesce(device, -1) "
-        f"from slice where duty = any({chosen}) and {condition}",
-        ["int4", "time", "time", *SLICES.types],
-    )
-    return concatenate(tuple(shut), _growing(connection, f"duty = any({chosen})"))
-
-
-def _growing(connection: Connection, condition: str) -> Rows:
-    found = fetch(
-        connection, f"select duty, slices from slice_end where slices <> '{{}}' and {condition} order by duty"
-    )
-    rows = unpack(SLICES, [row[1] for row in found])
-    keys = np.array([row[0] for row in found], np.int64)
-    return (keys[rows[0]], *rows[1:])
+    return every(connection, SLICES, f"duty = any({literal(duties, 'int4')}) and {condition}")
 
 
 def _visiting(
     connection: Connection, own: NDArray[np.int64], wanted: Sequence[str], low: int, high: int
 ) -> Rows:
     """Slices of other duties in the priority areas."""
-    places = [
-        place
-        for (place,) in connection.execute(
-            "select place from place where priorities && %s::text[] order by place", [list(wanted)]
-        )
-    ]
+    places = scalars(connection, "select place from place where priorities && %s::text[]", [list(wanted)])
     if not places:
         return SLICES.empty()
     inside = literal(np.array(places, np.int64), "int4")
-    others = f"not duty = any({literal(own, 'int4')})"
-    shut = copy_out(
+    others = scalars(
         connection,
-        "select duty, start_at, end_at, activity, state, place, coalesce(device, -1) from slice "
-        f"where place = any({inside}) and end_at > from_us({low}) and start_at < from_us({high}) "
-        f"and {others}",
-        ["int4", "time", "time", *SLICES.types],
-    )
-    touching_ = (
         f"select duty from duty where start_at < from_us({high}) "
-        f"and coalesce(end_at > from_us({low}), true) and {others}"
+        f"and coalesce(end_at > from_us({low}), true) and not duty = any({literal(own, 'int4')})",
     )
-    growing = _growing(connection, f"duty in ({touching_})")
-    return concatenate(tuple(shut), pick(growing, np.isin(growing[PLACE], places)))
+    within = f"place = any({inside}) and end_at > from_us({low}) and start_at < from_us({high})"
+    return _slices(connection, np.array(others, np.int64), within)
 
 
 def places_of(connection: Connection, keys: NDArray[np.integer]) -> tuple[list[Place], NDArray[np.int32]]:
@@ -413,14 +387,14 @@ def _vehicles(connection: Connection, period: Period, until: int, area_ids: Sequ
     stays = _stays(connection, sorted(names), period.start, until, area_ids)
     met = set(stays[0].tolist()) if area_ids is not None else names.keys()
     officers = sorted({officer for device, _, officer in rows if device in met})
-    held = fetch(
+    held = scalars(
         connection,
         "select duty from duty where officer = any(%s) and not cancelled and start_at < %s "
         "and (end_at is null or end_at > %s) order by duty",
         [officers, moment(until), moment(period.start)],
     )
     duties = sorted(
-        _duties(connection, np.array([key for (key,) in held], np.int64), period),
+        _duties(connection, np.array(held, np.int64), period),
         key=lambda duty: duty.duty_id,
     )
     places, place = places_of(connection, stays[3])
@@ -436,33 +410,13 @@ def _stays(
     """Stays of devices that touch a period, all or those in some neighbourhoods; keys of the database."""
     if not devices or low >= high:
         return STAYS.empty()
-    chosen = literal(np.array(devices, np.int64), "int4")
-    places: list[int] | None = None
-    where = ""
+    which = f"device = any({literal(np.array(devices, np.int64), 'int4')})"
     if area_ids is not None:
-        places = [
-            place
-            for (place,) in connection.execute(
-                "select place from place where neighbourhood = any(%s)", [list(area_ids)]
-            )
-        ]
-        where = f" and place = any({literal(np.array(places, np.int64), 'int4')})"
-    shut = copy_out(
-        connection,
-        f"select device, start_at, end_at, coalesce(place, -1) from stay where device = any({chosen}) "
-        f"and end_at > from_us({low}) and start_at < from_us({high}){where}",
-        ["int4", "time", "time", *STAYS.types],
-    )
-    found = fetch(
-        connection, f"select device, stays from stay_end where device = any({chosen}) order by device"
-    )
-    growing = unpack(STAYS, [row[1] for row in found])
-    keys = np.array([row[0] for row in found], np.int64)
-    growing = (keys[growing[0]], *growing[1:])
-    kept = (growing[2] > low) & (growing[1] < high)
-    if places is not None:
-        kept &= np.isin(growing[3], places)
-    return concatenate(tuple(shut), pick(growing, kept))
+        places = scalars(
+            connection, "select place from place where neighbourhood = any(%s)", [list(area_ids)]
+        )
+        which += f" and place = any({literal(np.array(places, np.int64), 'int4')})"
+    return every(connection, STAYS, f"{which} and end_at > from_us({low}) and start_at < from_us({high})")
 
 
 # ── The periods before ────────────────────────────────────────────────────────────────────────────────────
@@ -547,15 +501,7 @@ def _sums(
 
 
 def _plain(rows: Rows, place: NDArray[np.int32], keys: NDArray[np.int64]) -> Slices:
-    return Slices(
-        np.searchsorted(keys, rows[DUTY]).astype(np.int32),
-        rows[1],
-        rows[2],
-        rows[3].astype(np.int8),
-        rows[4],
-        place,
-        rows[DEVICE],
-    )
+    return slices_of((np.searchsorted(keys, rows[DUTY]), *rows[1:PLACE], place, rows[DEVICE]))
 
 
 def _bare(own: _OwnDuties, at: int) -> Duty:

@@ -207,12 +207,7 @@ class Jobs:
 
     async def ask(self, question: Callable[[Connection], Any]) -> Any:
         """Reads something at once, whatever is being done meanwhile, and does not wait for ever."""
-
-        def run() -> Any:
-            with self.pool.connection() as connection:
-                return question(connection)
-
-        return await asyncio.to_thread(run)
+        return await asyncio.to_thread(self.pool.ask, question)
 
     @contextmanager
     def connection(self) -> Iterator[Connection]:

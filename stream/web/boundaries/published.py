@@ -145,20 +145,17 @@ class Boundaries:
             psycopg.OperationalError: it does not answer, or cannot be reached.
             SchemaError: run ``patrol init`` first.
         """
-        with self.pool.connection() as connection:
-            return newest_event(connection)
+        return self.pool.ask(newest_event)
 
     def periods(self, kind: Kind) -> list[InForce]:
         """When which version of a kind is in force."""
-        with self.pool.connection() as connection:
-            return periods(areas.versions(connection), kind)
+        return periods(self.pool.ask(areas.versions), kind)
 
     def shapes(self, version: Version) -> Shapes:
         """The areas of a version."""
         found = self._shapes.get(version.version)
         if found is None:
-            with self.pool.connection() as connection:
-                read = areas.read(connection, version.version, version.kind)
+            read = self.pool.ask(lambda connection: areas.read(connection, version.version, version.kind))
             found = self._shapes.setdefault(version.version, Shapes(read))
         return found
 

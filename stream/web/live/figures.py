@@ -14,7 +14,7 @@ from geo.areas import Kind
 from stream.core.abstraction import OUTSIDE
 from stream.core.calendar import rfc3339
 from stream.core.facts import SECOND
-from stream.core.json_types import Count, Part, Seconds, Time, extended, rounded, seconds_ms, when
+from stream.core.json_types import Count, Part, Seconds, Time, extended, rounded, seconds_ms, told, when
 from stream.core.live.alerts import ACT, KINDS, LOOK
 from stream.core.live.projection import OUTLOOKS
 from stream.core.live.share_event import ShareEvent, share_event
@@ -22,9 +22,9 @@ from stream.core.slices import ACTIVITIES
 from stream.store.reading.sight import EMPTY, LATE, LIVE, STALE, TROUBLES
 
 if TYPE_CHECKING:
-    from geo.areas import AreaSet
     from geo.matching.places import Place
     from stream.core.abstraction import Item
+    from stream.core.explaining.wording import Named
     from stream.core.live.overview import Awaited, LiveShare
     from stream.store.alerts import Noted
     from stream.store.reading.sight import Fresh
@@ -169,28 +169,15 @@ class LiveJson(msgspec.Struct, frozen=True):
     settings: SettingsJson
 
 
-class AreaNames:
-    """What places are called: names of areas by kind and id."""
-
-    def __init__(self, areas: AreaSet) -> None:
-        self._names = {
-            (kind, area_id): name
-            for kind, area_id, name in zip(areas.kind, areas.area_id, areas.name, strict=True)
-        }
-
-    def of(self, kind: Kind, area_id: str) -> str:
-        """A name; an area without one is called by its id."""
-        return self._names.get((kind, area_id)) or area_id
-
-    def place(self, place: Place | None) -> str:
-        """Where that is, in words."""
-        if place is None:
-            return "position unknown"
-        if place.premises is not None:
-            return self.of(Kind.PREMISES, place.premises)
-        if place.neighbourhood is not None:
-            return self.of(Kind.NEIGHBOURHOOD, place.neighbourhood)
-        return "outside the force"
+def place_words(place: Place | None, names: Named) -> str:
+    """Where that is, in words."""
+    if place is None:
+        return "position unknown"
+    if place.premises is not None:
+        return names.name(Kind.PREMISES, place.premises)
+    if place.neighbourhood is not None:
+        return names.name(Kind.NEIGHBOURHOOD, place.neighbourhood)
+    return "outside the force"
 
 
 def fresh_json(fresh: Fresh) -> FreshJson:
@@ -210,7 +197,7 @@ def fresh_json(fresh: Fresh) -> FreshJson:
     )
 
 
-def share_json(share: LiveShare, names: AreaNames, nobody_since: int | None = None) -> ShareJson:
+def share_json(share: LiveShare, names: Named, nobody_since: int | None = None) -> ShareJson:
     """A live figure with what stands beside it."""
     outlook, ahead, officers = share.outlook, share.projected, share.officers
     return extended(
@@ -232,17 +219,17 @@ def share_json(share: LiveShare, names: AreaNames, nobody_since: int | None = No
     )
 
 
-def abstraction_json(item: Item, names: AreaNames) -> AbstractionJson:
+def abstraction_json(item: Item, names: Named) -> AbstractionJson:
     """One item of abstraction."""
     where = item.where
     if where.premises:
-        words, place_id = names.of(Kind.PREMISES, where.premises), where.premises
+        words, place_id = names.name(Kind.PREMISES, where.premises), where.premises
     elif where.neighbourhood == OUTSIDE:
         words, place_id = "outside the force", ""
     elif where.neighbourhood:
-        words, place_id = names.of(Kind.NEIGHBOURHOOD, where.neighbourhood), where.neighbourhood
+        words, place_id = names.name(Kind.NEIGHBOURHOOD, where.neighbourhood), where.neighbourhood
     else:
-        words, place_id = names.place(None), ""
+        words, place_id = place_words(None, names), ""
     state = item.meaning.name.replace("_", " ")
     return AbstractionJson(words, place_id, item.activity, state, seconds_ms(item.time))
 
@@ -275,18 +262,13 @@ def area_json(
     """A priority area and how it stands with its visits."""
     waiting = item.waiting_since(begun)
     since = None if item.last_visit_end is None else max(0, now - item.last_visit_end)
-    return PriorityAreaJson(
+    return told(
+        PriorityAreaJson,
+        item,
         id=item.area_id,
-        name=item.name,
-        issue=item.issue,
-        days=item.days,
-        hours=item.hours,
-        in_hours=item.in_hours,
         neighbourhood=neighbourhood,
-        last_visit_end=when(item.last_visit_end),
         someone_there=item.present,
         since_s=None if since is None else 0.0 if item.present else float(since // SECOND),
-        visits=item.visits,
         officer_s=seconds_ms(item.officer_time),
         overdue=waiting is not None and now - waiting >= overdue_after,
         waiting_since=when(waiting),
@@ -305,20 +287,12 @@ def awaited_visibly(area: PriorityAreaJson) -> PriorityAreaJson:
 
 def alert_json(item: Noted) -> AlertJson:
     """An alert, and what people said to it."""
-    episode = item.episode
     at, by = item.acknowledged_at, item.acknowledged_by
-    return AlertJson(
-        alert_id=episode.alert_id,
-        kind=episode.kind,
-        scope=episode.scope,
-        id=episode.id,
-        since=rfc3339(episode.since),
-        raised=when(episode.raised),
-        text=episode.text,
-        cleared=when(episode.cleared),
+    return told(
+        AlertJson,
+        item.episode,
         acknowledged=None if at is None or by is None else AcknowledgedJson(rfc3339(at), by),
         snoozed_until=when(item.snoozed_until),
-        level=episode.level,
     )
 
 

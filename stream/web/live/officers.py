@@ -14,7 +14,7 @@ from geo.matching.history import UNKNOWN
 from stream.core.calendar import rfc3339
 from stream.core.columns import coalesce
 from stream.core.facts import SECOND
-from stream.core.json_types import Part, Seconds, Time, extended, rounded, seconds_ms, when
+from stream.core.json_types import Part, Seconds, Time, extended, rounded, seconds_ms, told, when
 from stream.core.live.overview import of_duties
 from stream.core.live.share_event import FigureJson, figure_json
 from stream.core.shares import NEIGHBOURHOOD, OFFICER, shares
@@ -29,7 +29,7 @@ from stream.core.slices import (
     UNSEEN,
     up_to,
 )
-from stream.web.live.figures import Activity, AreaNames, ShareJson
+from stream.web.live.figures import Activity, ShareJson, place_words
 from stream.web.live.units import (
     DIGITS,
     DeviceKind,
@@ -44,10 +44,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from geo.matching.places import Place
+    from stream.core.explaining.wording import Named
     from stream.core.facts import Duty
     from stream.core.live.overview import Depth, LiveShare
     from stream.core.policy import Policies
-    from stream.core.shares import Figures
     from stream.store.reading.duty_track import DutyTrack
     from stream.web.live.pulse import Moment
 
@@ -231,7 +231,7 @@ def officer_json(
     share: LiveShare | None,
     last_fix: Mapping[str, int],
     policies: Policies,
-    names: AreaNames,
+    names: Named,
 ) -> OfficerJson:
     """An officer on duty.
 
@@ -254,19 +254,14 @@ def officer_json(
     newest = max(heard, default=None)
     figures = None if share is None else share.figures
     state_name = state_words(policies, duty.start, state)
-    return OfficerJson(
-        officer_id=duty.officer_id,
+    return told(
+        OfficerJson,
+        duty,
         name=called(duty),
-        role=duty.role,
-        team=duty.team,
-        patch=list(duty.patch),
-        duty_id=duty.duty_id,
-        start=rfc3339(duty.start),
-        end=when(duty.end),
         state=None if state == NO_STATE else state,
         state_name=state_name,
         activity=activity_name(activity),
-        place=names.place(place),
+        place=place_words(place, names),
         since=when(int(shown.since[at])),
         on_patch_s=None if figures is None else seconds_ms(figures.on_patch),
         duty_s=None if figures is None else seconds_ms(figures.duty),
@@ -301,9 +296,9 @@ def timelines(depth: Depth, numbers: Sequence[int]) -> dict[str, list[Stretch]]:
     return found
 
 
-def why(activity: int, state: str, place: Place | None, names: AreaNames) -> str:
+def why(activity: int, state: str, place: Place | None, names: Named) -> str:
     """What an officer does, in plain words."""
-    where = names.place(place)
+    where = place_words(place, names)
     if activity == ON_PATCH:
         return f"on patch, {where}"
     if activity == OFF_PATCH:
@@ -332,7 +327,7 @@ def neighbourhood_json(area_id: str, moment: Moment, policies: Policies) -> Neig
             if low >= high:
                 continue
             hours += [
-                hour_json(item)
+                told(HourJson, item, digits=3)
                 for item in shares(part, duties, tracks.places, low, high)
                 if (item.scope, item.id) == (NEIGHBOURHOOD, area_id)
             ]
@@ -345,23 +340,6 @@ def neighbourhood_json(area_id: str, moment: Moment, policies: Policies) -> Neig
             extended(OfficerAtHomeJson, item, timeline=lines[item.duty_id])
             for item in officers_json(moment, policies, lambda duty: area_id in duty.patch)
         ],
-    )
-
-
-def hour_json(item: Figures) -> HourJson:
-    """The figure of an hour."""
-    return HourJson(
-        start=rfc3339(item.start),
-        end=rfc3339(item.end),
-        share=item.share,
-        share_low=item.share_low,
-        share_high=item.share_high,
-        duty_s=seconds_ms(item.duty),
-        on_patch_s=seconds_ms(item.on_patch),
-        off_patch_s=seconds_ms(item.off_patch),
-        not_visible_s=seconds_ms(item.not_visible),
-        unknown_s=seconds_ms(item.unknown),
-        break_s=seconds_ms(item.on_break),
     )
 
 
@@ -379,7 +357,7 @@ def officer_now_json(duties: Sequence[Duty], moment: Moment, policies: Policies)
         officer_id=officer_id,
         name=called(duties[0]),
         officer=running[0] if running else None,
-        duties=[BookedJson(duty.duty_id, rfc3339(duty.start), when(duty.end)) for duty in duties],
+        duties=[told(BookedJson, duty) for duty in duties],
     )
 
 
@@ -396,7 +374,7 @@ def duty_json(track: DutyTrack, moment: Moment, policies: Policies) -> DutyDetai
                 end=rfc3339(int(slices.end[at])),
                 activity=ACTIVITIES[int(slices.activity[at])],
                 reason=track.reasons[at],
-                where=names.place(place),
+                where=place_words(place, names),
                 neighbourhood=None if place is None else place.neighbourhood,
                 premises=None if place is None else place.premises,
                 priorities=[] if place is None else list(place.priorities),
@@ -408,19 +386,12 @@ def duty_json(track: DutyTrack, moment: Moment, policies: Policies) -> DutyDetai
         )
     fixes = track.fixes
     return DutyDetailJson(
-        duty=DutyJson(
-            duty_id=duty.duty_id,
-            officer_id=duty.officer_id,
+        duty=told(
+            DutyJson,
+            duty,
             name=called(duty),
-            role=duty.role,
-            team=duty.team,
-            patch=list(duty.patch),
-            start=rfc3339(duty.start),
-            end=when(duty.end),
             running=duty.end is None or duty.end > moment.picture.as_of,
-            devices=[
-                HeldJson(item.device_id, item.kind, when(item.start), when(item.end)) for item in duty.devices
-            ],
+            devices=[told(HeldJson, item) for item in duty.devices],
         ),
         as_of=rfc3339(moment.picture.as_of),
         slices=rows,

@@ -28,6 +28,8 @@ from msgspec import UNSET, UnsetType
 from geo.areas import Kind
 from geo.matching.history import FOREVER
 from stream.core.calendar import rfc3339
+from stream.core.explaining.parts import area_names
+from stream.core.explaining.wording import Named
 from stream.core.facts import SECOND
 from stream.core.json_types import Time
 from stream.core.live.overview import nobody_since
@@ -115,7 +117,7 @@ class Moment:
     shares: tuple[LiveShare, ...]
     alerts: tuple[Noted, ...]
     units: dict[str, ShownUnit]
-    names: figures.AreaNames
+    names: Named
     fresh: Fresh
     force: figures.ShareJson
     neighbourhoods: dict[str, figures.ShareJson]
@@ -174,7 +176,7 @@ class Viewer:
             noted = alerts.noted(connection, sight.picture.as_of)
             fresh = self._with_worker(sight.fresh, alerts.observed(connection))
         picture, depth, now = sight.picture, sight.depth, sight.picture.as_of
-        names = figures.AreaNames(picture.areas)
+        names = Named(area_names(picture.areas))
         nobody = nobody_since(depth)
         homes = self._neighbourhoods_of(picture.areas)
         overdue = int(self.settings.alert_priority_unvisited_s * SECOND)
@@ -313,12 +315,7 @@ class Pulse:
             psycopg.Error: the database is away, or does not answer; or what was asked makes no sense to it.
             SchemaError: run ``patrol init`` first.
         """
-
-        def work() -> Any:
-            with self._pool.connection() as connection:
-                return question(connection)
-
-        return await asyncio.to_thread(work)
+        return await asyncio.to_thread(self._pool.ask, question)
 
     async def _read(self, least_s: float = 0.0) -> None:
         """Waits for the reading that is going on, or for a new one, but not longer than is stated.

@@ -11,6 +11,7 @@ from msgspec import Meta
 
 from geo.areas import Kind
 from stream.core.calendar import local_day, rfc3339
+from stream.core.events import REASONS
 from stream.core.json_types import Count, Seconds, Time
 from stream.core.quality.findings import DEVICE, DUTY, OFFICER, PATCH, SCOPES
 from stream.core.quality.totals import totals
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from stream.core.facts import Duty
     from stream.core.quality.findings import QualityFinding
     from stream.store.schema import Connection
-    from stream.web.boundaries.published import Boundaries
     from stream.web.live.pulse import Moment, Pulse
 
 MISTAKES = tuple(name for name in LIVE if name != "not_booked")
@@ -93,9 +93,8 @@ class QualityJson(msgspec.Struct, frozen=True):
 class LiveQuality:
     """Answers about the present moment, each kept for a while."""
 
-    def __init__(self, pulse: Pulse, boundaries: Boundaries) -> None:
+    def __init__(self, pulse: Pulse) -> None:
         self._pulse = pulse
-        self._boundaries = boundaries
         self._lock = asyncio.Lock()
         self._kept: tuple[float, QualityJson] | None = None
 
@@ -115,29 +114,19 @@ class LiveQuality:
 
     def _read(self, connection: Connection, moment: Moment) -> QualityJson:
         now = moment.picture.as_of
-        in_force = [
-            (kind, self._boundaries.shapes(period.version))
-            for kind in Kind
-            for period in self._boundaries.periods(kind)
-            if period.meets(now, now)
-        ]
-        boxes = [shapes.bounds for _, shapes in in_force if shapes.areas]
-        west, south, east, north = zip(*boxes, strict=True) if boxes else ((), (), (), ())
         heard = heard_lately(connection, moment.picture.duties, now)
         every = totals(heard)
+        rejected = dict(every.rejected)
+        reports = every.taken + sum(rejected.values())
+        rejected = {str(reason): rejected[reason] for reason in REASONS if reason in rejected}
         found = live_quality(
             connection,
             moment.picture.duties,
             now,
             self._pulse.policies,
             heard=heard,
-            extent=Extent(min(west), min(south), max(east), max(north)) if boxes else None,
-            neighbourhoods={
-                area.area_id: area.name
-                for kind, shapes in in_force
-                if kind is Kind.NEIGHBOURHOOD
-                for area in shapes.areas
-            },
+            extent=Extent.of([moment.picture.areas]),
+            neighbourhoods=moment.picture.areas.names(Kind.NEIGHBOURHOOD),
         )
         told = warnings(found.only(*MISTAKES), where="")
         return QualityJson(
@@ -145,7 +134,7 @@ class LiveQuality:
             text=answer_text(len(moment.picture.duties), len(told)),
             warnings=told,
             findings=[_finding(row, moment.picture.duties) for row in found.rows()],
-            heard=HeardJson(every.reports, dict(every.rejected), every.delay_median_s, every.delay_p95_s),
+            heard=HeardJson(reports, rejected, every.delay_median, every.delay_p95),
             today=TodayJson(local_day(now).isoformat(), *day_totals(connection, now)),
         )
 

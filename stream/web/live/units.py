@@ -15,19 +15,20 @@ from msgspec import UNSET, Meta, UnsetType
 
 from geo.matching.history import UNKNOWN
 from stream.core.calendar import rfc3339
-from stream.core.json_types import Seconds, Time, seconds_ms
+from stream.core.json_types import Seconds, Time, seconds_ms, told
 from stream.core.live.overview import SIGNED_OFF
 from stream.core.slices import ACTIVITIES, NO_STATE
+from stream.web.live.figures import place_words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
+    from stream.core.explaining.wording import Named
     from stream.core.facts import Duty
     from stream.core.live.overview import Picture, Presence
     from stream.core.policy import Policies
-    from stream.web.live.figures import AreaNames
 
 DIGITS = 6
 """Decimals of degrees: a tenth of a metre."""
@@ -226,7 +227,7 @@ def columns_of(
 
 
 def units_json(
-    units: Mapping[str, ShownUnit], picture: Picture, policies: Policies, names: AreaNames
+    units: Mapping[str, ShownUnit], picture: Picture, policies: Policies, names: Named
 ) -> UnitsJson:
     """Units as GeoJSON."""
     duties = {duty.officer_id: duty for duty in picture.duties}
@@ -234,20 +235,15 @@ def units_json(
     for item in units.values():
         place = None if item.place == UNKNOWN else picture.places[item.place]
         owners = [duties[officer] for officer in item.officers]
-        unit = UnitJson(
-            device_id=item.device_id,
-            kind=item.kind,
+        unit = told(
+            UnitJson,
+            item,
             officers=[HolderJson(duty.officer_id, called(duty)) for duty in owners],
-            time=rfc3339(item.time),
             age_s=seconds_ms(max(0, picture.as_of - item.time)),
-            heading_deg=item.heading_deg,
-            speed_mps=item.speed_mps,
-            error_m=item.error_m,
             neighbourhood=None if place is None else place.neighbourhood,
             premises=None if place is None else place.premises,
             priorities=[] if place is None else list(place.priorities),
-            where=names.place(place),
-            activity=item.activity,
+            where=place_words(place, names),
             state=state_words(policies, owners[0].start, item.state) if owners else None,
         )
         features.append(UnitFeatureJson(item.device_id, PointJson((item.lon, item.lat)), unit))

@@ -14,7 +14,7 @@ from msgspec import Meta
 
 from geo.areas import Kind
 from stream.core.calendar import rfc3339
-from stream.core.json_types import Count, Date, Part, Seconds, Time, when
+from stream.core.json_types import Count, Date, Part, Seconds, Time, extended, told
 from stream.core.live.share_event import FigureJson, Verdict, figure_json
 from stream.core.shares import seconds
 from stream.core.summaries.examining import TOLD
@@ -22,17 +22,14 @@ from stream.core.summaries.model import TeamFacts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from typing import TypeAlias
 
     from stream.core.calendar import Period
     from stream.core.shares import Figures
     from stream.core.summaries.model import (
         Away,
         Basis,
-        DutyLine,
         FactsWorth,
         FigureChange,
-        Hour,
         OfficerSummary,
         PriorityArea,
         Summary,
@@ -40,8 +37,6 @@ if TYPE_CHECKING:
     from stream.reports.force import NeighbourhoodLine
     from stream.store.reports import Entry, Reported
 
-    Spent: TypeAlias = tuple[float, float, float, float, float, float, float]
-    Share: TypeAlias = float | None
 
 ByHour = Annotated[tuple[Seconds, ...], Meta(min_length=24, max_length=24)]
 
@@ -310,14 +305,15 @@ class ForceWeekJson(msgspec.Struct, frozen=True):
 
 def force_week_answer(period: Period, lines: Iterable[NeighbourhoodLine], *, complete: bool) -> ForceWeekJson:
     """All neighbourhoods of a week."""
-    return ForceWeekJson(
-        period.name,
-        rfc3339(period.start),
-        rfc3339(period.end),
-        complete,
-        tuple(
-            ForceWeekFigureJson(
-                **msgspec.structs.asdict(_figure(line.figures, line.name, line.target)),
+    return told(
+        ForceWeekJson,
+        period,
+        week=period.name,
+        complete=complete,
+        neighbourhoods=tuple(
+            extended(
+                ForceWeekFigureJson,
+                _figure(line.figures, line.name, line.target),
                 published=_published(line.entry),
             )
             for line in lines
@@ -328,63 +324,46 @@ def force_week_answer(period: Period, lines: Iterable[NeighbourhoodLine], *, com
 def week_answer(found: Reported) -> WeekJson:
     """A neighbourhood's week, whole."""
     summary, target = found.summary, found.summary.basis.target
-    crewed, said = summary.crewed, summary.said
-    return WeekJson(
-        summary.name,
-        rfc3339(summary.start),
-        rfc3339(summary.end),
-        summary.complete,
-        _published(found.entry),
-        WeekFigureJson(
-            **msgspec.structs.asdict(_figure(summary.figures, summary.area_name, target)),
+    crewed = summary.crewed
+    return told(
+        WeekJson,
+        summary,
+        week=summary.name,
+        published=_published(found.entry),
+        figure=extended(
+            WeekFigureJson,
+            _figure(summary.figures, summary.area_name, target),
             ambiguous_on_patch_s=seconds(summary.figures.ambiguous_on),
             ambiguous_off_patch_s=seconds(summary.figures.ambiguous_off),
         ),
-        tuple(
+        past=tuple(
             WeekPastJson(
                 item.name,
                 item.target,
                 None if item.figures is None else item.figures.verdict(item.target),
-                None if item.figures is None else TimesJson(*_times(item.figures)),
+                None if item.figures is None else told(TimesJson, item.figures),
             )
             for item in summary.past
         ),
-        tuple(map(_hour, summary.hours)),
-        tuple(map(_area, summary.areas)),
-        tuple(map(_away, summary.away)),
-        WeekCrewingJson(
-            seconds(crewed.single),
-            seconds(crewed.double),
-            tuple(map(seconds, crewed.single_by_hour)),
-            tuple(map(seconds, crewed.double_by_hour)),
+        hours=tuple(told(WeekHourJson, item, priority_areas=item.wanted) for item in summary.hours),
+        priority_areas=tuple(map(_area, summary.areas)),
+        abstraction=tuple(map(_away, summary.away)),
+        crewing=told(
+            WeekCrewingJson,
+            crewed,
+            single_by_hour_s=tuple(map(seconds, crewed.single_by_hour)),
+            double_by_hour_s=tuple(map(seconds, crewed.double_by_hour)),
         ),
-        tuple(_officer(item, target) for item in summary.officers),
-        summary.teams,
-        WeekSaidJson(said.verdict, said.costs, said.notes),
-        None if summary.quality is None else _quality(summary.quality, summary.figures),
-        _basis(summary.basis),
-        tuple(_change(item, summary) for item in summary.changes),
+        officers=tuple(_officer(item, target) for item in summary.officers),
+        said=told(WeekSaidJson, summary.said),
+        quality=None if summary.quality is None else _quality(summary.quality, summary.figures),
+        basis=_basis(summary.basis),
+        restatements=tuple(_change(item, summary) for item in summary.changes),
     )
 
 
 def _published(entry: Entry | None) -> PublishedJson | None:
-    return None if entry is None else PublishedJson(entry.number, rfc3339(entry.published_at), entry.sha256)
-
-
-def _spent(item: Figures | Hour) -> Spent:
-    return (
-        seconds(item.duty),
-        seconds(item.on_patch),
-        seconds(item.off_patch),
-        seconds(item.not_visible),
-        seconds(item.unknown),
-        seconds(item.on_break),
-        seconds(item.priority),
-    )
-
-
-def _times(item: Figures) -> tuple[*Spent, Share, Share, Share]:
-    return (*_spent(item), item.share, item.share_low, item.share_high)
+    return None if entry is None else told(PublishedJson, entry, at=rfc3339(entry.published_at))
 
 
 def _figure(found: Figures, name: str, target: float) -> FigureJson:
@@ -393,86 +372,68 @@ def _figure(found: Figures, name: str, target: float) -> FigureJson:
     return msgspec.structs.replace(figure_json(found, name, target), **exact)
 
 
-def _hour(item: Hour) -> WeekHourJson:
-    return WeekHourJson(
-        *_spent(item),
-        *(item.day, item.hour, item.again),
-        *(rfc3339(item.start), rfc3339(item.end), item.wanted),
-    )
-
-
 def _area(item: PriorityArea) -> WeekAreaJson:
     found = item.figures
-    return WeekAreaJson(
-        *(item.area_id, item.name, item.issue, item.days, item.hours, item.always),
-        seconds(item.own_time),
-        *(found.visits, found.visits_in_window, found.visits_others, tuple(found.visits_by_length)),
-        seconds(found.officer_time),
-        seconds(found.officer_time_in_window),
-        seconds(found.others_time),
-        seconds(found.patrol_time),
-        seconds(found.patrol_time_in_window),
-        when(found.last_visit_end),
+    return told(
+        WeekAreaJson,
+        item,
+        found,
+        id=item.area_id,
+        own_hours_s=seconds(item.own_time),
+        visits_in_hours=found.visits_in_window,
+        visits_by_other_teams=found.visits_others,
+        visits_by_length=tuple(found.visits_by_length),
+        officer_s=seconds(found.officer_time),
+        officer_in_hours_s=seconds(found.officer_time_in_window),
+        officer_by_other_teams_s=seconds(found.others_time),
+        patrol_s=seconds(found.patrol_time),
+        patrol_in_hours_s=seconds(found.patrol_time_in_window),
     )
 
 
 def _away(item: Away) -> WeekAwayJson:
-    return WeekAwayJson(
-        *(item.activity, item.neighbourhood, item.neighbourhood_name, item.premises, item.premises_name),
-        *(item.state, item.state_name, seconds(item.time)),
-        tuple(None if time is None else seconds(time) for time in item.before),
-    )
+    before = tuple(None if time is None else seconds(time) for time in item.before)
+    return told(WeekAwayJson, item, seconds=seconds(item.time), seconds_before=before)
 
 
 def _officer(item: OfficerSummary, target: float) -> WeekOfficerJson:
-    return WeekOfficerJson(
-        *_times(item.figures),
-        *(item.officer_id, item.name, item.role, item.figures.verdict(target), seconds(item.away)),
-        *(item.team, item.team_months, item.team_at_least),
-        tuple(map(_duty, item.duties)),
+    return told(
+        WeekOfficerJson,
+        item,
+        item.figures,
+        verdict=item.figures.verdict(target),
+        abstraction_s=seconds(item.away),
+        duties=tuple(told(WeekDutyJson, duty, duty.figures) for duty in item.duties),
     )
-
-
-def _duty(item: DutyLine) -> WeekDutyJson:
-    return WeekDutyJson(*_times(item.figures), item.duty_id, rfc3339(item.start), when(item.end), item.team)
 
 
 def _quality(found: FactsWorth, figures: Figures) -> WeekQualityJson:
     known, reports = figures.share is not None, found.reports
-    return WeekQualityJson(
-        tuple(
-            WeekFactFindingJson(
-                *(item.scope, item.id, item.day, item.finding, item.count),
-                *(None if item.time is None else seconds(item.time), item.detail),
-            )
+    return told(
+        WeekQualityJson,
+        found,
+        findings=tuple(
+            told(WeekFactFindingJson, item, seconds=None if item.time is None else seconds(item.time))
             for item in found.findings
         ),
-        tuple(WeekDoubtfulJson(kind, seconds(time)) for kind, time in found.doubtful),
-        None
+        doubtful=tuple(WeekDoubtfulJson(kind, seconds(time)) for kind, time in found.doubtful),
+        reports=None
         if reports is None
-        else WeekReportsJson(
-            *(reports.taken, dict(reports.rejected), reports.delayed),
-            *(reports.delay_median, reports.delay_p95),
+        else told(
+            WeekReportsJson,
+            reports,
+            rejected=dict(reports.rejected),
+            delay_median_s=reports.delay_median,
+            delay_p95_s=reports.delay_p95,
         ),
-        seconds(found.questioned),
-        found.proven / figures.duty if known else None,
-        found.possible / figures.duty if known else None,
-        found.verdict,
-        found.turning,
-        found.said,
+        share_low=found.proven / figures.duty if known else None,
+        share_high=found.possible / figures.duty if known else None,
     )
 
 
 def _basis(found: Basis) -> WeekBasisJson:
-    return WeekBasisJson(
-        *(found.target, found.policy, when(found.policy_from), found.policy_sha256),
-        *(found.policy_versions, found.policy_outdated),
-        tuple(
-            WeekBoundariesJson(Kind(item.kind), item.version, when(item.valid_from), item.file, item.sha256)
-            for item in found.boundaries
-        ),
-        *(when(found.as_of), rfc3339(found.until)),
-    )
+    boundaries = (told(WeekBoundariesJson, item, kind=Kind(item.kind)) for item in found.boundaries)
+    return told(WeekBasisJson, found, boundaries=tuple(boundaries))
 
 
 def _change(item: FigureChange, summary: Summary) -> RestatementJson:
@@ -480,7 +441,4 @@ def _change(item: FigureChange, summary: Summary) -> RestatementJson:
         None if figures is None else _figure(figures, summary.area_name, summary.basis.target)
         for figures in (item.before, item.after)
     )
-    return RestatementJson(
-        *(item.number, rfc3339(item.recorded_at), item.cause, item.by, item.why),
-        *(before, after),
-    )
+    return told(RestatementJson, item, before=before, after=after)

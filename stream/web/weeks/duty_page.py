@@ -60,7 +60,6 @@ def duty_page(found: StretchedDuty, period: Period, names: Named, *, marked: tup
                 "item": item,
                 "when": f"{named}{clock_s(item.start)}–{clock_s(item.end)}",
                 "time": text,
-                "doubt": exact_words([item.doubt])[0] if item.doubt else "",
                 "marked": hit,
                 "first": hit and first,
             }
@@ -104,7 +103,6 @@ def duty_page(found: StretchedDuty, period: Period, names: Named, *, marked: tup
             (name, words, value, text) for (name, words, value), text in zip(shown, time_words, strict=True)
         ],
         duty=times["duty"],
-        duty_words=exact_words([times["duty"]])[0],
         also=("; ".join(also) + ".").capitalize() if also else "",
         rows=rows,
         stretches_words=f"{len(rows)} stretches, cut at midnight; together they are the whole duty, "

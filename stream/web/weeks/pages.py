@@ -7,7 +7,7 @@ Values in, texts out; nothing is read, counted or sent here. The summaries' own 
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from stream.core.calendar import local_day
 from stream.core.explaining.wording import (
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from stream.core.summaries.details import CrewedHour, VisitList
     from stream.core.summaries.parts import AnswerPart, PartsAnswer
     from stream.core.teams import Member, Teams
-    from stream.web.weeks.paths import Link
     from stream.web.weeks.shelf import NeighbourhoodWeek
 
 
@@ -57,7 +56,6 @@ def parts_page(answer: PartsAnswer, of: NeighbourhoodWeek, *, until: int) -> str
         until: up to when open duties are counted, microseconds.
     """
     week, area_id, question = of.period.name, of.area_id, answer.question
-    [total] = exact_words([answer.time])
     texts = exact_words([part.time for part in answer.parts])
     pages = max(1, -(-len(answer.parts) // PAGE))
     page = min(max(int(question.page or 1), 1), pages)
@@ -73,15 +71,11 @@ def parts_page(answer: PartsAnswer, of: NeighbourhoodWeek, *, until: int) -> str
         for part, text in zip(answer.parts[low:high], texts[low:high], strict=True)
     ]
     path = parts_path(week, area_id, Question())
-    return render(
+    return _render(
         "parts",
-        trail=of_week(of),
+        of,
         answer=answer,
         rows=rows,
-        week=week,
-        when=period_title(of.period),
-        area_name=of.area_name,
-        total=total,
         words=", ".join(answer.words),
         percent=_part_of(answer),
         notes=_compared(answer, of, until),
@@ -99,13 +93,15 @@ def parts_page(answer: PartsAnswer, of: NeighbourhoodWeek, *, until: int) -> str
     )
 
 
-def of_week(of: NeighbourhoodWeek) -> tuple[Link, ...]:
-    """The way from all neighbourhoods to one."""
+def _render(name: str, of: NeighbourhoodWeek, **said: Any) -> str:
+    """A page behind a neighbourhood's week."""
     week = of.period.name
-    return (
+    trail = (
         (f"All neighbourhoods, {week}", week_path(week)),
         (of.area_name, week_path(week, of.area_id)),
     )
+    when = period_title(of.period)
+    return render(name, trail=trail, week=week, when=when, area_name=of.area_name, **said)
 
 
 def _href(part: AnswerPart, week: str, area_id: str) -> str:
@@ -163,9 +159,7 @@ def visits_page(found: VisitList, which: Which, of: NeighbourhoodWeek, priority:
     ]
     inside, own = [item.inside for item in chosen], [item.own for item in chosen]
     inside_words, own_words = exact_words(inside), exact_words(own)
-    whole = which == Which()
     figures = found.figures
-    together, together_own = sum(inside) - figures.patrol_time, sum(own) - figures.patrol_time_in_window
     notes = []
     if of.published is not None:
         entry, summary = of.published
@@ -183,13 +177,10 @@ def visits_page(found: VisitList, which: Which, of: NeighbourhoodWeek, priority:
         ("in its own hours", Which(own_hours=True)),
     ]
     begun = sum(item.begun for item in chosen)
-    return render(
+    return _render(
         "visits",
-        trail=of_week(of),
-        week=week,
-        when=period_title(of.period),
+        of,
         area=priority[1],
-        area_name=of.area_name,
         begun=begun,
         filter_words=_which_words(which),
         notes=notes,
@@ -208,19 +199,11 @@ def visits_page(found: VisitList, which: Which, of: NeighbourhoodWeek, priority:
             }
             for item, text, own_text in zip(chosen, inside_words, own_words, strict=True)
         ],
-        whole=whole,
+        whole=which == Which(),
         officer=sum(inside),
-        officer_words=exact_words([sum(inside)])[0],
         officer_own=sum(own),
-        officer_own_words=exact_words([sum(own)])[0],
-        together=together,
-        together_words=exact_words([together])[0],
-        together_own=together_own,
-        together_own_words=exact_words([together_own])[0],
         patrol=figures.patrol_time,
-        patrol_words=exact_words([figures.patrol_time])[0],
         patrol_own=figures.patrol_time_in_window,
-        patrol_own_words=exact_words([figures.patrol_time_in_window])[0],
     )
 
 
@@ -265,20 +248,15 @@ def crewing_page(found: Sequence[CrewedHour], hour: int | None, of: Neighbourhoo
                 f"As published (number {entry.number}) it was {one} with one officer and {two} with two or "
                 "more; something that arrived later changed it."
             )
-    return render(
+    return _render(
         "crewing",
-        trail=of_week(of),
-        week=week,
-        when=period_title(of.period),
-        area_name=of.area_name,
+        of,
         asked="" if hour is None else f" from {hour:02d}:00 to {hour + 1:02d}:00, all days",
         hour=hour is not None,
         all=week_path(week, of.area_id, "crewing"),
         notes=notes,
         single=sum(single),
-        single_words=exact_words([sum(single)])[0],
         double=sum(double),
-        double_words=exact_words([sum(double)])[0],
         rows=[
             {
                 "item": item,
@@ -343,11 +321,9 @@ def team_page(found: Teams, chosen: Collection[str | None], months: float, of: N
                 "moves": moves,
             }
         )
-    return render(
+    return _render(
         "team",
-        trail=of_week(of),
-        week=of.period.name,
-        area_name=of.area_name,
+        of,
         as_of=moment_words(found.as_of),
         months=f"{months:g}",
         notes=(),

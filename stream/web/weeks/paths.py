@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import quote, urlencode
 
 from stream.web.weeks.questions import query_of
@@ -57,11 +57,10 @@ class Which:
     others: bool = False
     own_hours: bool = False
 
-    def query(self, **other: Any) -> dict[str, str]:
-        """As parameters, or a like one."""
-        said = {"length": self.length, "others": self.others, "in_hours": self.own_hours} | other
+    def query(self) -> dict[str, str]:
+        """As parameters."""
         return {
-            "length": "" if said["length"] is None else str(said["length"]),
-            "others": "1" if said["others"] else "",
-            "in_hours": "1" if said["in_hours"] else "",
+            "length": "" if self.length is None else str(self.length),
+            "others": "1" if self.others else "",
+            "in_hours": "1" if self.own_hours else "",
         }

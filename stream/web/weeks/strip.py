@@ -16,14 +16,14 @@ from stream.core.explaining.wording import (
     moment_words,
     period_words,
 )
-from stream.core.summaries.parts import (
-    clock_s,
-)
+from stream.core.summaries.parts import clock_s, exact_words
 from stream.reports import view
-from stream.reports.page import templates
+from stream.reports.page import environment
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from jinja2 import Environment
 
     from stream.store.reports import Reported
     from stream.web.weeks.paths import Link
@@ -42,6 +42,14 @@ class Told:
 
 
 @cache
+def _templates() -> Environment:
+    """The pages' templates; ``exact`` is a time to the second in words."""
+    found = environment(HERE)
+    found.filters["exact"] = lambda time: exact_words([time])[0]
+    return found
+
+
+@cache
 def _style() -> Markup:
     return Markup((HERE / "style.css").read_text("utf-8"))
 
@@ -54,7 +62,7 @@ def bar(links: Sequence[Link] = (), told_: Sequence[Told] = (), name: str = "Thi
         told_: what has to be known about it.
         name: of the links, for those who do not see them.
     """
-    template = templates(HERE).get_template("bar.html.jinja")
+    template = _templates().get_template("bar.html.jinja")
     return Markup(template.render(links=links, told=told_, links_name=name))
 
 
@@ -76,7 +84,7 @@ def render(
     **said: Any,
 ) -> str:
     """A page made from a template, with the header that all weekly pages share."""
-    template = templates(HERE).get_template(f"{name}.html.jinja")
+    template = _templates().get_template(f"{name}.html.jinja")
     return template.render(style=_style(), bar=bar(links, told_), trail=trail, **said)
 
 
