@@ -185,11 +185,9 @@ def _onto_kafka(settings: Settings) -> Deliver:
     from stream.files.roster.importing import send_parcel
 
     settings.need("kafka")
-    names = [topics.named(name, settings.topic_prefix) for name in (topics.DUTY_BOOKINGS, topics.DUTY_STATES)]
-
     def deliver(parcel: RosterParcel, begin: Callable[[], None]) -> None:
         async def work() -> None:
-            await require_topics(settings, names)
+            await require_topics(settings, [topics.DUTY_BOOKINGS, topics.DUTY_STATES])
             await send_parcel(parcel, settings.kafka, prefix=settings.topic_prefix, on_connected=begin)
 
         try:

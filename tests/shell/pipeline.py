@@ -359,7 +359,8 @@ class Pipeline:
         assert_consistent(self.connection)
         self.wait(lambda: not self._meter.measure(self.connection).heard, "what was heard is counted")
         found, wanted = heard_between(self.connection, NO_DAY, LAST_DAY), heard_of(self.posted)
-        assert heard_rows_of(found) == heard_rows_of(wanted)
+        have, want = set(heard_rows_of(found)), set(heard_rows_of(wanted))
+        assert have == want, f"live only: {sorted(have - want)}; sent only: {sorted(want - have)}"
 
     def taken(self) -> bool:
         """Whether ingest has settled everything sent."""

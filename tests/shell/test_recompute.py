@@ -468,8 +468,11 @@ def fill_as_before(connection: Connection, world: World) -> None:
     whole = whole_stays(found, history.places)
     until = horizon(world)
     rows, _ = whole_slices(counted, duties, history.places, POLICIES, until=until)
-    publish(connection, world)
     execute = connection.execute
+    boxes = ("west", "south", "east", "north")  # a program of then did not publish them
+    execute(f"alter table area {', '.join(f'add {name} float8' for name in boxes)}".encode())
+    publish(connection, world)
+    execute(f"alter table area {', '.join(f'drop {name}' for name in boxes)}".encode())
     keys: dict[int, int | None] = {UNKNOWN: None}
     for number in sorted({*whole.place.tolist(), *rows.place.tolist()} - {UNKNOWN}):
         place = history.places[number]

@@ -14,7 +14,7 @@ from stream.core.calendar import day_of_number, local_day, rfc3339
 from stream.core.facts import SECOND
 from stream.core.json_types import Count, Seconds, Time
 from stream.web import description as api
-from stream.web.problems import bad
+from stream.web.problems import ProblemError, bad
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -95,8 +95,10 @@ def asked(given: Mapping[str, str], now: int) -> tuple[int, str, int]:
     """
     day = given.get("day", local_day(now).isoformat())
     wanted = _day(day)
-    if wanted is None or not 1970 < wanted.year < 2100:
-        raise bad(f"day={day} is not a day of the years 1971 to 2099: write it like 2026-11-23")
+    if wanted is None:
+        raise bad(f"day={day} is not a day: write it like 2026-11-23")
+    if not 1970 < wanted.year < 2100:
+        raise ProblemError(404, "NotFound", f"nothing can be on record of {day}")
     limit = given.get("limit", str(USUAL))
     if not re.fullmatch(r"[1-9][0-9]{0,3}", limit) or int(limit) > MOST:
         raise bad(f"limit={limit} is not a whole number from 1 to {MOST}")
