@@ -185,6 +185,7 @@ def _onto_kafka(settings: Settings) -> Deliver:
     from stream.files.roster.importing import send_parcel
 
     settings.need("kafka")
+
     def deliver(parcel: RosterParcel, begin: Callable[[], None]) -> None:
         async def work() -> None:
             await require_topics(settings, [topics.DUTY_BOOKINGS, topics.DUTY_STATES])

@@ -165,7 +165,7 @@ def test_probable_mistakes_in_the_facts_are_led_to(site: Site) -> None:
 
 
 def test_facts_in_question_stand_beside_the_verdict_of_whom_they_concern(site: Site) -> None:
-    """A neighbourhood's card names the findings about its own officers under its verdict, and no others."""
+    """A neighbourhood's row has a sign, and its card names the findings about its own officers, no others."""
     finding = {"scope": "device", "id": "R1", "day": "", "count": 1, "seconds": None, "detail": ""}
     said: dict[str, Any] = {
         "as_of": "2026-01-26T13:00:00.000000Z",
@@ -187,7 +187,9 @@ def test_facts_in_question_stand_beside_the_verdict_of_whom_they_concern(site: S
         opened(visitor)
         expect(page.locator("#answer-trust .big")).to_have_text("Partly")
         for name, concerned in (("N1", True), ("N2", False)):
-            page.locator(f"#list a.row[href='#/n/{name}']").click()
+            row = page.locator(f"#list a.row[href='#/n/{name}']")
+            expect(row.locator(".question")).to_have_text(" · facts in question" if concerned else "")
+            row.click()
             expect(page.locator("#detail dl.facts")).to_be_visible()
             beside = page.locator("#detail .summary + .in-question")
             if concerned:

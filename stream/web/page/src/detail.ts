@@ -238,8 +238,7 @@ export class Detail {
 
   /** What speaks against the facts behind a neighbourhood's figure, beside its verdict; nothing where nothing does. */
   private inQuestion(id: string): HTMLElement | null {
-    const mine = state.quality?.findings.filter((one) => one.neighbourhoods.includes(id) && one.finding !== "not_booked") ?? [];
-    const kinds = [...new Set(mine.map((one) => one.finding.replaceAll("_", " ")))];
+    const kinds = state.questioned(id);
     return kinds.length ? h("p", { class: "quiet in-question" }, "Facts in question: ", h("a", { href: "#/quality" }, kinds.join(", "))) : null;
   }
 

@@ -21,6 +21,7 @@ class Row {
   private readonly projected = h("span", {});
   private readonly may = h("span", { class: "may", hidden: true }, "may miss");
   private readonly end = h("span", { class: "projected", "aria-hidden": "true" }, this.projected, this.may);
+  private readonly question = h("span", { class: "question" });
   private readonly away = h("span", { class: "away" });
   private readonly words = h("span", { class: "hidden" });
 
@@ -34,7 +35,7 @@ class Row {
       h("span", { class: "column-share", ...seen }, this.bar.element, this.share),
       this.officers,
       this.end,
-      h("span", { class: "second", ...seen }, this.verdict, this.away),
+      h("span", { class: "second", ...seen }, this.verdict, this.question, this.away),
     );
     this.element = h("li", {}, this.link);
   }
@@ -44,7 +45,10 @@ class Row {
     const nobody = nobodyWords(item);
     text(this.name, item.name);
     attribute(this.name, "title", item.name);
+    const questioned = state.questioned(item.id);
     text(this.verdict, noFigure(item) || (item.verdict ?? ""));
+    text(this.question, questioned.length ? " · facts in question" : "");
+    attribute(this.question, "title", questioned.join(", ") || null);
     this.bar.update(item);
     text(this.share, percent(item.share, target));
     text(this.officers, item.officers_on_duty ? `${item.officers_on_patch}\u2009/\u2009${item.officers_on_duty}` : "–");
@@ -69,7 +73,8 @@ class Row {
         (item.officers_on_duty
           ? `${item.officers_on_patch} of ${count(item.officers_on_duty, "officer")} on patch${allOnBreak(item) ? ", all on a break" : ""}${silent}. ` +
             `${headingWords(item)} ${lost >= 60 ? `${duration(lost)} away${where.length ? `: ${where.join(", ")}` : ""}.` : ""}`
-          : "Nobody on duty."),
+          : "Nobody on duty.") +
+        (questioned.length ? ` Facts in question: ${questioned.join(", ")}.` : ""),
     );
   }
 }
@@ -125,7 +130,7 @@ export function startList(): void {
   find.addEventListener("keydown", (event) => {
     if (event.key === "ArrowDown") list.querySelector<HTMLElement>("a.row")?.focus();
   });
-  state.on(["figures", "connection"], () => {
+  state.on(["figures", "connection", "quality"], () => {
     text(byId("column-share"), `share, promise ${promise(state.settings.target)}`);
     show();
   });

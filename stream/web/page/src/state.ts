@@ -135,6 +135,12 @@ class State {
     this.changed("alerts");
   }
 
+  /** What speaks against the facts behind a neighbourhood's figure, as of the last time they were looked at. */
+  questioned(id: string): string[] {
+    const mine = this.quality?.findings.filter((one) => one.neighbourhoods.includes(id) && one.finding !== "not_booked") ?? [];
+    return [...new Set(mine.map((one) => one.finding.replaceAll("_", " ")))];
+  }
+
   judged(quality: Quality | null): void {
     this.quality = quality;
     this.changed("quality");
