@@ -128,6 +128,7 @@ def test_probable_mistakes_in_the_facts_are_led_to(site: Site) -> None:
                 "count": 12,
                 "seconds": None,
                 "detail": detail,
+                "neighbourhoods": [],
             }
             for finding, detail in (("rejected", "zero_position"), ("clock_offset", "1 hour behind"))
         ],
