@@ -45,7 +45,7 @@ DEVICE, DUTY, OFFICER, PATCH, INPUT = "device", "duty", "officer", "patch", "inp
 SCOPES: Final = (INPUT, PATCH, OFFICER, DUTY, DEVICE)
 """In the order in which they are listed."""
 
-FINDINGS: Final = (
+MEASURES: Final = (
     "positions",
     "repeated",
     "rejected",
@@ -57,6 +57,11 @@ FINDINGS: Final = (
     "jump",
     "decided",
     "far_from_force",
+)
+"""The findings that say what a device was seen to do, be it right or wrong."""
+
+FINDINGS: Final = (
+    *MEASURES,
     *(str(mistake) for mistake in MISTAKES),
     "clock_offset",
     "frozen",

@@ -14,7 +14,7 @@ import numpy as np
 from geo.matching.history import FOREVER
 from stream.core.calendar import day_bounds, day_numbers, day_of_number
 from stream.core.facts import SECOND
-from stream.core.quality.findings import DEVICE, SCOPES, Examined, QualityFindings, findings
+from stream.core.quality.findings import DEVICE, MEASURES, SCOPES, Examined, QualityFindings, findings
 from stream.core.quality.tracks import (
     ANY_DUTY,
     Covered,
@@ -37,20 +37,7 @@ if TYPE_CHECKING:
     from stream.core.policy import Policies
     from stream.store.schema import Connection
 
-SEEN: Final = (
-    "positions",
-    "repeated",
-    "rejected",
-    "interval_median",
-    "interval_p95",
-    "delay_median",
-    "delay_p95",
-    "silent",
-    "jump",
-    "decided",
-    "far_from_force",
-    "clock_offset",
-)
+SEEN: Final = (*MEASURES, "clock_offset")
 """The findings that are told of a device and day."""
 
 COUNTS: Final = "fixes, jumps, intervals, median_ms, p95_ms, near, far, far_m"
