@@ -199,7 +199,18 @@ def _booked(duties: Sequence[Duty], names: Collection[str]) -> tuple[Held, tuple
 def _kept(
     connection: Connection, keys: Sequence[int], numbered: Numbered, day: int
 ) -> tuple[DeviceDays, Gaps]:
-    """What is kept of devices (keys) on a day, and their gaps that touch it."""
+    """What is kept of devices (keys) on a day, and their gaps that touch it.
+
+    Where positions came since the last look, what follows the last one seen is no gap yet.
+    """
+    waiting = {
+        device
+        for (device,) in connection.execute(
+            "select e.device from stay_end e left join device_seen s using (device) where e.device = any(%s) "
+            "and (e.newest > coalesce(s.newest, %s) or e.device in (select device from device_due))",
+            [list(keys), -FOREVER],
+        )
+    }
     rows = {
         row[0]: row[1:]
         for row in fetch(
@@ -224,7 +235,10 @@ def _kept(
             first, last, long = rows[device][-3:]
             inner = [first, *long, last]
         marks = [before, *inner, behind]
-        gaps += [(device, *pair) for pair in zip(marks[::2], marks[1::2], strict=True)]
+        pairs = list(zip(marks[::2], marks[1::2], strict=True))
+        if device in waiting and behind == FOREVER:
+            pairs.pop()
+        gaps += [(device, *pair) for pair in pairs]
     table = np.array(gaps, np.int64).reshape(-1, 3)
     table[:, 0] = numbered.devices(table[:, 0])
     order = np.lexsort((table[:, 1], table[:, 0]))
