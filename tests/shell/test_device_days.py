@@ -15,7 +15,7 @@ from geo.areas import Area, AreaSet, Kind
 from stream.core import frames
 from stream.core.calendar import day_numbers, rfc3339
 from stream.core.events import decode_positions
-from stream.core.facts import SECOND
+from stream.core.facts import SECOND, Allocation, Duty
 from stream.core.heard_frames import HeardFrame, HeardSpan
 from stream.core.policy import Policies, Policy, limits
 from stream.core.quality.findings import DEVICE
@@ -177,6 +177,28 @@ def test_what_comes_while_it_is_looked_at_is_looked_at_next(connection: Connecti
         assert connection.execute("select positions from device_days").fetchone() == (3,)
         assert examine_due(looking) == 1
     assert connection.execute("select positions from device_days").fetchone() == (4,)
+
+
+def test_a_device_that_waits_for_a_look_is_not_called_silent(connection: Connection) -> None:
+    """Positions that nobody has looked at yet are no silence: before the first look, and after later ones."""
+    empty(connection)
+    put_in_force(connection)
+    noon = micros("2026-11-24T12:00:00+00:00")
+    [day] = day_numbers(np.array([noon], np.int64)).tolist()
+    booked = Duty("D1", 1, "O1", noon, noon + 8 * HOUR, (), (Allocation("R1", "radio"),))
+    Ledger(connection).bookings([booked], [])
+
+    def silent(now: int) -> tuple[bool, list[int | None]]:
+        page = devices_seen(connection, day, now, Policies())
+        return "R1" in page.waiting, [row.us for row in page.findings.rows() if row.finding == "silent"]
+
+    assert silent(noon + HOUR) == (False, [HOUR])  # nothing was heard, and nothing waits
+    for start in (noon, noon + HOUR):
+        seen(connection, *range(start, start + HOUR, 60 * SECOND))
+        assert silent(start + HOUR) == (True, [])
+        examine_due(connection)
+        assert silent(start + HOUR) == (False, [])
+    assert silent(noon + 3 * HOUR) == (False, [HOUR + 60 * SECOND])
 
 
 def test_a_look_that_fails_takes_nothing_away(

@@ -53,12 +53,14 @@ class DaySeen:
     Attributes:
         findings: those of ``SEEN``, as ``quality.csv`` has them.
         far_m: by device, how far the farthest of its positions was that were far from all areas, metres.
+        waiting: the devices of which positions came since the last look.
         last: the name of the last device looked at, whether there is anything to tell of it or not.
         more: whether there are devices behind it.
     """
 
     findings: QualityFindings
     far_m: dict[str, float]
+    waiting: frozenset[str]
     last: str
     more: bool
 
@@ -107,7 +109,8 @@ def devices_seen(
             f"and start_at < from_us({end}) and end_at > from_us({start})",
         )
         heard = heard_between(connection, day, day, names)
-        days, gaps = _kept(connection, keys, numbered, day)
+        waiting = _waiting(connection, keys)
+        days, gaps = _kept(connection, keys, waiting, numbered, day)
     booked_by = [duties[key] for key in keys_of]
     booked, booked_ids = _booked(booked_by, names)
     days = with_repeats(days, heard, numbered.device_ids)
@@ -133,7 +136,8 @@ def devices_seen(
         for device, metres in zip(days.device.tolist(), days.far_m.tolist(), strict=True)
         if metres
     }
-    return DaySeen(of_day, far, names[-1] if names else after, more)
+    waits = frozenset(name for name, key in zip(names, keys, strict=True) if key in waiting)
+    return DaySeen(of_day, far, waits, names[-1] if names else after, more)
 
 
 def kept_days(
@@ -196,21 +200,23 @@ def _booked(duties: Sequence[Duty], names: Collection[str]) -> tuple[Held, tuple
     return booked.take((booked.duty == ANY_DUTY) & wanted[booked.device]), booked_ids
 
 
+def _waiting(connection: Connection, keys: Sequence[int]) -> set[int]:
+    """Those of the devices of which positions came since the last look."""
+    found = connection.execute(
+        "select e.device from stay_end e left join device_seen s using (device) where e.device = any(%s) "
+        "and (e.newest > coalesce(s.newest, %s) or e.device in (select device from device_due))",
+        [list(keys), -FOREVER],
+    )
+    return {device for (device,) in found}
+
+
 def _kept(
-    connection: Connection, keys: Sequence[int], numbered: Numbered, day: int
+    connection: Connection, keys: Sequence[int], waiting: Collection[int], numbered: Numbered, day: int
 ) -> tuple[DeviceDays, Gaps]:
     """What is kept of devices (keys) on a day, and their gaps that touch it.
 
-    Where positions came since the last look, what follows the last one seen is no gap yet.
+    Of a device that waits for a look, what follows the last position seen is no gap yet.
     """
-    waiting = {
-        device
-        for (device,) in connection.execute(
-            "select e.device from stay_end e left join device_seen s using (device) where e.device = any(%s) "
-            "and (e.newest > coalesce(s.newest, %s) or e.device in (select device from device_due))",
-            [list(keys), -FOREVER],
-        )
-    }
     rows = {
         row[0]: row[1:]
         for row in fetch(
@@ -237,7 +243,7 @@ def _kept(
         marks = [before, *inner, behind]
         pairs = list(zip(marks[::2], marks[1::2], strict=True))
         if device in waiting and behind == FOREVER:
-            pairs.pop()
+            pairs[-1] = (pairs[-1][0], pairs[-1][0])
         gaps += [(device, *pair) for pair in pairs]
     table = np.array(gaps, np.int64).reshape(-1, 3)
     table[:, 0] = numbered.devices(table[:, 0])

@@ -40,6 +40,13 @@ class DeviceDayJson(msgspec.Struct, frozen=True):
     """What a tracker was seen to do on a day; each figure as in ``quality.csv``."""
 
     device_id: str
+    waiting: Annotated[
+        bool,
+        Meta(
+            description="Positions came since the last look: until the next one, `positions`, `jumps`, "
+            "intervals, `far` and silences know nothing of them."
+        ),
+    ]
     positions: Count
     repeated: Annotated[Count, Meta(description="Reports of a time that had been reported already.")]
     rejected: Annotated[
@@ -125,16 +132,17 @@ def device_days_json(seen: DaySeen, day: int, now: int) -> DeviceDaysJson:
     return DeviceDaysJson(
         rfc3339(now),
         day_of_number(day).isoformat(),
-        [_device(name, found, seen.far_m.get(name)) for name, found in sorted(rows.items())],
+        [_device(name, found, seen) for name, found in sorted(rows.items())],
         seen.last if seen.more else None,
     )
 
 
-def _device(name: str, rows: list[QualityFinding], far_m: float | None) -> DeviceDayJson:
+def _device(name: str, rows: list[QualityFinding], seen: DaySeen) -> DeviceDayJson:
     count = {row.finding: row.count for row in rows}
     seconds = {row.finding: row.us / SECOND for row in rows if row.us is not None}
     return DeviceDayJson(
         device_id=name,
+        waiting=name in seen.waiting,
         positions=count.get("positions", 0),
         repeated=count.get("repeated", 0),
         rejected={row.detail: row.count for row in rows if row.finding == "rejected"},
@@ -149,6 +157,6 @@ def _device(name: str, rows: list[QualityFinding], far_m: float | None) -> Devic
         silences=count.get("silent", 0),
         silent_s=seconds.get("silent", 0.0),
         far=count.get("far_from_force", 0),
-        far_m=far_m,
+        far_m=seen.far_m.get(name),
         decided_s=seconds.get("decided", 0.0),
     )
