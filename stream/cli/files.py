@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
@@ -31,7 +33,8 @@ if TYPE_CHECKING:
 
     from stream.core.policy import Policies
     from stream.core.shares import Figures
-    from stream.files.account import Account
+    from stream.files.account import Account, Reader
+    from stream.files.sheets.arrow import Form
     from stream.settings import Settings
 
 
@@ -61,7 +64,20 @@ if TYPE_CHECKING:
 @click.option("--strict", is_flag=True, help="Exit 1 when the force missed its target.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 @click.option("--jobs", type=click.IntRange(1), help="Threads to count with (default: one per processor).")
-@click.option("--out", type=FOLDER, required=True, help="Folder for the CSV files.")
+@click.option(
+    "--engine",
+    metavar="spark[:MASTER]",
+    help="Count on Apache Spark; MASTER is local[4], spark://host:7077 …  [default: this process]",
+)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["csv", "parquet"]),
+    default="csv",
+    show_default=True,
+    help="Form of the files that are written.",
+)
+@click.option("--out", type=FOLDER, required=True, help="Folder for the files.")
 @click.pass_context
 def account(
     context: click.Context,
@@ -75,9 +91,14 @@ def account(
     strict: bool,
     as_json: bool,
     jobs: int | None,
+    engine: str | None,
+    form: Form,
     out: Path,
 ) -> None:
     """Counts officer time from files alone: no Kafka, no database.
+
+    With --engine spark the same is counted by Apache Spark, whose workers read the positions themselves (from
+    paths that all of them see), for years of a whole country; it needs patrol[spark] and Java 17.
 
     Unusable rows are listed by reason and left out. Writes stays.csv, slices.csv, shares.csv with bounds and
     verdicts, visits.csv and priorities.csv, abstraction.csv, crewing.csv, teams.csv and officers.csv;
@@ -96,14 +117,15 @@ def account(
     from stream.files.account import by_reason, read, unread_hours
 
     policies = read_policies(str(policy) if policy else "")
-    facts = read(areas_, positions, duties, states, policies)
-    found = count(facts, policies, by=by, until=moment_option(until), jobs=jobs or os.cpu_count() or 1)
-    tables = found.tables(policies)
-    spare((*positions, duties, states, policy), tables, out)
-    nothing = found.unmatched()
+    with _reader(engine) as reader:
+        facts = read(areas_, positions, duties, states, policies, reader=reader)
+        found = count(facts, policies, by=by, until=moment_option(until), jobs=jobs or os.cpu_count() or 1)
+        tables = found.tables(policies)
+        spare((*positions, duties, states, policy), tables, out, form)
+        nothing = found.unmatched()
     if nothing:
-        tables = without_figures(tables, out)
-    write_tables(tables, out, quiet=as_json)
+        tables = without_figures(tables, out, form)
+    write_tables(tables, out, form=form, quiet=as_json)
     rejected = by_reason(facts.rejects)
     force = [] if nothing else [item for item in found.figures if item.scope == "force"]
     told = [] if nothing else [*warnings(found.quality), *unread_hours(facts)]
@@ -140,6 +162,23 @@ def account(
     missed = [item for item in force if item.verdict(policies.at(item.start).target) == MISSED]
     if strict and missed:
         context.exit(1)
+
+
+@contextmanager
+def _reader(engine: str | None) -> Iterator[Reader | None]:
+    """What reads positions on an engine; None: they are read into this process."""
+    if engine is None:
+        yield None
+        return
+    name, _, master = engine.partition(":")
+    if name != "spark":
+        raise click.BadParameter(
+            f"{engine!r} is no engine; write spark, or spark:MASTER", param_hint="--engine"
+        )
+    from stream.files import spark
+
+    with spark.session(master) as session:
+        yield partial(spark.read, session)
 
 
 def _doubtful(found: Account) -> Iterator[str]:

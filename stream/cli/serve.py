@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
@@ -196,6 +197,7 @@ def export(context: click.Context, out: Path, by: str, until: str | None, qualit
     code is 1.
     """
     from geo.boundaries.layer import printable
+    from stream.core.quality.elsewhere import all_far
     from stream.core.quality.findings import findings
     from stream.core.quality.wording import warnings
     from stream.files.account import figures
@@ -218,7 +220,7 @@ def export(context: click.Context, out: Path, by: str, until: str | None, qualit
         by,
         end,
         found.doubts,
-        positions=found.nowhere,
+        far=partial(all_far, found.nowhere),
         versions=found.versions,
     )
     tables = sheets(

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 
@@ -21,19 +21,17 @@ from stream.core import calendar, frames
 from stream.core.events import Reason, Reject, decode_duties, decode_states
 from stream.core.policy import BEGINNING, limits
 from stream.core.quality.clocks import clock_offsets, offset_words
-from stream.core.quality.devices import DeviceDoubts, device_doubts
 from stream.core.quality.doubts import Doubts, named
-from stream.core.quality.doubts import doubts as doubts_of
 from stream.core.quality.elsewhere import all_far, anywhere, extent_of
 from stream.core.quality.findings import Examined, findings, grounds
 from stream.core.quality.heard import Gathered, Heard
-from stream.core.quality.tracks import Extent, Tracked, held, renumbered, tracked
+from stream.core.quality.tracks import held
 from stream.core.quality.unmatched import unmatched
 from stream.core.shares import shares
-from stream.core.slices import newest, slices, up_to
-from stream.files.crowd import stays_of_all
+from stream.core.slices import newest, up_to
 from stream.files.sheets import CountedAccount, sheets
 from stream.files.sheets.contract import last_known, quality_table
+from stream.files.together import Bookings, together
 from stream.files.tracks import TrackRows, TracksError, read_fixes, read_rows
 
 if TYPE_CHECKING:
@@ -42,13 +40,18 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from geo.matching.places import Place
+    from stream.core.events import UsableLimits
     from stream.core.facts import Duty, Fixes, StateReport
     from stream.core.policy import Policies
-    from stream.core.quality.elsewhere import Positions
     from stream.core.quality.findings import QualityFindings
+    from stream.core.quality.tracks import Extent
     from stream.core.shares import Figures
     from stream.core.slices import Slices
     from stream.core.stays import Stays
+    from stream.files.together import Together
+
+    Far = Callable[[Extent | None, int, int], bool]
+    Reader = Callable[[Sequence[Path], UsableLimits], "Positions"]
 
 
 class AccountError(ValueError):
@@ -59,12 +62,45 @@ class NothingMatchesError(Exception):
     """The facts do not belong together, so there is no figure; its lines are the reason and likely causes."""
 
 
+class Elsewhere(Protocol):
+    """Positions that are held and counted by another engine."""
+
+    def together(self, booked: Bookings, history: AreaHistory, policies: Policies) -> Together:
+        """What they amount to (``stream.files.together``); ``history`` learns the places that are met."""
+        ...
+
+    def all_far(self, extent: Extent | None, start: int, end: int) -> bool:
+        """Whether there are any in a period, and none of them lies near an area."""
+        ...
+
+    def fixes(self) -> Fixes:
+        """All of them."""
+        ...
+
+
+class Positions(NamedTuple):
+    """What was read of files of positions.
+
+    Attributes:
+        fixes: what is usable, or only the devices' names where they are ``elsewhere``.
+        rejects: the others by file.
+        heard: all reports by device and day (rule 22).
+        elsewhere: who holds them.
+    """
+
+    fixes: Fixes
+    rejects: dict[str, list[Reject]]
+    heard: Heard
+    elsewhere: Elsewhere | None = None
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Facts:
     """Everything read from the files.
 
     Attributes:
         areas: the boundaries in force from the beginning.
+        fixes: usable positions; only the devices' names where they are ``elsewhere``.
         rejects: by file, what was not usable and why.
         later: boundaries that come into force at a time (microseconds): all areas of the kinds among them.
         heard: all reports of positions by device and day, rejects among them (rule 22).
@@ -77,6 +113,17 @@ class Facts:
     rejects: dict[str, list[Reject]] = field(default_factory=dict)
     later: tuple[tuple[int, AreaSet], ...] = ()
     heard: Heard = field(default_factory=lambda: Heard.joined([]))
+    elsewhere: Elsewhere | None = None
+
+    def positions(self) -> Fixes:
+        """All usable positions, wherever they are held."""
+        return self.fixes if self.elsewhere is None else self.elsewhere.fixes()
+
+    def far(self, extent: Extent | None, start: int, end: int) -> bool:
+        """Whether there are positions in a period, and none of them lies near an area."""
+        if self.elsewhere is not None:
+            return self.elsewhere.all_far(extent, start, end)
+        return all_far((self.fixes.time, self.fixes.lon, self.fixes.lat), extent, start, end)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -101,7 +148,7 @@ class Account:
 
     def unmatched(self) -> list[str]:
         """Why there can be no figure, and the likely causes; empty where anything matches."""
-        return unmatched(self.examined, self.facts.fixes, self.quality)
+        return unmatched(self.examined, self.facts.positions, self.quality)
 
     def tables(self, policies: Policies) -> dict[str, pa.Table]:
         """The files by name: those of the public contract and what came to them (``stream.files.sheets``)."""
@@ -128,7 +175,13 @@ WITHOUT_FIGURES = ("stays", "slices", "quality")
 
 
 def read(
-    areas: Sequence[str], positions: Sequence[Path], duties: Path, states: Path | None, policies: Policies
+    areas: Sequence[str],
+    positions: Sequence[Path],
+    duties: Path,
+    states: Path | None,
+    policies: Policies,
+    *,
+    reader: Reader | None = None,
 ) -> Facts:
     """Reads the files of ``patrol account``.
 
@@ -139,24 +192,14 @@ def read(
         duties: JSON lines of bookings, or CSV (``duty_id``, ``officer_id``, ``start``, and more).
         states: JSON lines or CSV of radio states; None: nobody keyed any.
         policies: they set what is usable (rule 2).
+        reader: reads the positions; by default into memory.
 
     Raises:
         AccountError, AreaFileError, TracksError, OSError: a file cannot be read or used.
     """
-    rejects: dict[str, list[Reject]] = {}
     found, later = _versions(areas)
-    joining, usable = frames.Joining(), 0
-    told = Gathered()
-    for path in positions:
-        bad: list[Reject] = []
-        for chunk in read_fixes(path, limits=limits(policies)):
-            joining.add(chunk.fixes)
-            told.add(chunk.heard)
-            usable += len(chunk.fixes)
-            bad += chunk.rejects
-        rejects[str(path)] = bad
-        if bad and not usable:
-            raise AccountError(f"{path}: no usable position; {_why(bad)}{_clock(told.done())}")
+    tracks = (reader or positions_of)(positions, limits(policies))
+    rejects = tracks.rejects
     lines = _lines(duties)
     booked, index, bad = decode_duties(lines.value)
     bad = [*bad, *_contradictions(booked, index.tolist(), lines)]
@@ -169,7 +212,44 @@ def read(
         lines = _lines(states)
         keyed, _, bad = decode_states(lines.value)
         rejects[str(states)] = _at_lines(bad, lines)
-    return Facts(found, joining.done(), booked, keyed, rejects, later, told.done())
+    return Facts(found, tracks.fixes, booked, keyed, rejects, later, tracks.heard, tracks.elsewhere)
+
+
+def positions_of(paths: Sequence[Path], limit: UsableLimits) -> Positions:
+    """Reads files of positions into memory.
+
+    Raises:
+        TracksError, OSError: one cannot be read or used.
+    """
+    joining, told = frames.Joining(), Gathered()
+    rejects: dict[str, list[Reject]] = {}
+    for path in paths:
+        bad: list[Reject] = []
+        usable = 0
+        for chunk in read_fixes(path, limits=limit):
+            joining.add(chunk.fixes)
+            told.add(chunk.heard)
+            usable += len(chunk.fixes)
+            bad += chunk.rejects
+        rejects[str(path)] = bad
+        need_usable(path, usable, bad, told.done)
+    return Positions(joining.done(), rejects, told.done())
+
+
+def need_usable(path: Path, usable: int, rejects: Sequence[Reject], told: Callable[[], Heard]) -> None:
+    """Refuses a file of positions of which none is usable.
+
+    Args:
+        path: the file.
+        usable: how many of its positions are.
+        rejects: the others.
+        told: gives what was heard, for a likely cause.
+
+    Raises:
+        AccountError: there are rejects only.
+    """
+    if rejects and not usable:
+        raise AccountError(f"{path}: no usable position; {_why(rejects)}{_clock(told())}")
 
 
 def _clock(told: Heard) -> str:
@@ -332,35 +412,28 @@ def account(
     history = history_of(facts.areas, facts.later)
     duties = newest(facts.duties)
     booked, booked_ids = held(duties)
-    mine = renumbered(booked, booked_ids, facts.fixes.device_ids)
     versions = [facts.areas, *(areas for _, areas in facts.later)]
-    extent = Extent.of(versions)
-    seen: list[Tracked] = []
-    doubted: list[DeviceDoubts] = []
-
-    def look(reported: Fixes, ordered: Fixes) -> None:
-        seen.append(tracked(reported, ordered, mine, extent, policies))
-        doubted.append(device_doubts(ordered, policies))
-
-    found = stays_of_all(facts.fixes, history, policies, jobs=jobs, look=look)
-    if not seen:
-        look(facts.fixes, facts.fixes)
-    counted = slices(duties, found, facts.fixes.device_ids, facts.states, history.places, policies)
-    doubtful = doubts_of(duties, facts.fixes, found, counted, history.places, policies)
+    everything = Bookings(duties, facts.states, booked, booked_ids)
+    found = (
+        together(facts.fixes, everything, history, policies, jobs=jobs)
+        if facts.elsewhere is None
+        else facts.elsewhere.together(everything, history, policies)
+    )
+    counted, doubtful = found.slices, found.doubts
     until = last_known(counted, duties) if until is None else until
     examined = Examined(
         duties,
         facts.states,
         facts.fixes.device_ids,
         facts.heard,
-        Tracked.of_groups(seen),
+        found.tracked,
         booked,
         booked_ids,
         counted,
         {code: name for areas in versions for code, name in areas.names(Kind.NEIGHBOURHOOD).items()},
         _by_name(by_reason(facts.rejects)),
         until,
-        DeviceDoubts.joined(doubted),
+        found.devices,
         named(doubtful.up_to(until), duties, facts.fixes.device_ids),
         policies,
         grounds(history.versions),
@@ -369,7 +442,7 @@ def account(
         facts,
         history,
         duties,
-        found,
+        found.stays,
         counted,
         figures(
             counted,
@@ -378,7 +451,7 @@ def account(
             by,
             until,
             doubtful,
-            positions=(facts.fixes.time, facts.fixes.lon, facts.fixes.lat),
+            far=facts.far,
             versions=history.versions,
         ),
         until,
@@ -413,7 +486,7 @@ def figures(
     until: int,
     doubtful: Doubts | None = None,
     *,
-    positions: Positions,
+    far: Far,
     versions: Sequence[tuple[int, AreaSet]],
 ) -> list[Figures]:
     """The figures of all scopes for each period that the duties touch.
@@ -428,7 +501,8 @@ def figures(
         by: a key of ``PERIODS``.
         until: everything is counted up to here, microseconds.
         doubtful: the duties' doubtful time.
-        positions: those of the days on which nobody was in any area, at least.
+        far: whether a period has positions, and none of them lies near an area; asked only of periods in
+            which nobody was in any area.
         versions: the boundaries by the time from which they are in force.
     """
     counted = up_to(counted, until)
@@ -441,7 +515,7 @@ def figures(
     for start, end in PERIODS[by](min(starts), max(*ends, min(starts))):
         some = shares(counted, duties, places, start, end, doubts=doubtful)
         if not anywhere(counted, places, start, end):
-            far = all_far(positions, extent_of(versions, start, end), start, end)
-            some = [replace(item, far=far) for item in some]
+            nowhere = far(extent_of(versions, start, end), start, end)
+            some = [replace(item, far=nowhere) for item in some]
         found += some
     return found

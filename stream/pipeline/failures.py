@@ -31,6 +31,7 @@ def exit_code(error: BaseException) -> int | None:
     from stream.embedded import EmbeddedError
     from stream.files.account import AccountError
     from stream.files.foreign import ForeignError
+    from stream.files.spark import SparkError
     from stream.files.tracks import TracksError
     from stream.settings import SettingsError
     from stream.store.schema import SchemaError
@@ -48,6 +49,7 @@ def exit_code(error: BaseException) -> int | None:
         AreaFileError,
         AccountError,
         EmbeddedError,
+        SparkError,
         ForeignError,
         SettingsError,
         SchemaError,

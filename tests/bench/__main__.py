@@ -7,7 +7,7 @@ from importlib import import_module
 
 from tests.bench import show
 
-ALL = ("places", "core", "ingest", "end_to_end", "force", "recompute", "pages", "reports", "screen")
+ALL = ("places", "core", "ingest", "end_to_end", "force", "recompute", "pages", "reports", "screen", "spark")
 
 
 def main(names: list[str]) -> None:

@@ -268,4 +268,9 @@ def _in_order(found: Doubts) -> Doubts:
     found = found.take(np.lexsort((found.start, found.other, found.device, found.kind, found.duty)))
     row, start, end = coalesce(found.start, found.end, [found.duty, found.kind, found.device, found.other])
     found = replace(found.take(row), start=start, end=end)
+    return sorted_doubts(found)
+
+
+def sorted_doubts(found: Doubts) -> Doubts:
+    """Doubts in the order of ``Doubts``."""
     return found.take(np.lexsort((found.other, found.device, found.kind, found.start, found.duty)))

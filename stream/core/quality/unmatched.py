@@ -23,7 +23,7 @@ from stream.core.quality.wording import warnings
 from stream.core.stays import in_order
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from stream.core.facts import Duty, Fixes
     from stream.core.quality.findings import Examined, QualityFindings
@@ -35,12 +35,12 @@ MATCHING: Final = 0.5
 """A shift of the clock is named where so much of the positions would then lie within duties."""
 
 
-def unmatched(facts: Examined, fixes: Fixes, found: QualityFindings) -> list[str]:
+def unmatched(facts: Examined, positions: Callable[[], Fixes], found: QualityFindings) -> list[str]:
     """Why there can be no figure: the reasons, then the likely causes; empty where anything matches.
 
     Args:
         facts: what was examined.
-        fixes: all usable reports, in any order.
+        positions: gives all usable reports, in any order; asked only where nothing matches.
         found: the findings of the same facts.
     """
     counting = [duty for duty in facts.duties if not duty.cancelled and duty.start < facts.until]
@@ -58,8 +58,9 @@ def unmatched(facts: Examined, fixes: Fixes, found: QualityFindings) -> list[str
     if not lines:
         return []
     if NO_TIME in lines[0]:
-        lines += _times(facts, fixes)
+        lines += _times(facts, positions())
     if NOT_NEAR in lines[0] and not any(found.rows(str(mistake)) for mistake in Mistake):
+        fixes = positions()
         lines.append(
             f"The positions are around longitude {np.median(fixes.lon):.2f}, latitude "
             f"{np.median(fixes.lat):.2f}: are the areas those of this force, and the coordinates degrees?"

@@ -1,15 +1,16 @@
-"""Writes tables: columns of values and times as Arrow arrays, tables as CSV.
+"""Writes tables: columns of values and times as Arrow arrays, tables as CSV or Parquet.
 
 Rows stay in the order given, times and seconds have six decimals, so that equal facts give equal bytes.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from pyarrow import parquet
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -18,8 +19,17 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-def write(tables: dict[str, pa.Table], folder: Path) -> None:
-    """Writes each table as ``NAME.csv`` into a folder, made where it is missing.
+Form = Literal["csv", "parquet"]
+"""The forms in which tables are written."""
+
+_TIMES: Final = frozenset({"start", "end", "from", "to", "hour", "last_seen", "as_of"})
+"""Columns of times in every table."""
+_NUMBERS: Final = frozenset({"seconds", "share", "share_low", "share_high", "target"})
+"""Columns of numbers, beside those whose names end in ``_s``."""
+
+
+def write(tables: dict[str, pa.Table], folder: Path, form: Form = "csv") -> None:
+    """Writes each table as ``NAME.csv`` or ``NAME.parquet`` into a folder, made where it is missing.
 
     A disk that is full leaves the folder as it was: half a file, or files of two accounts, would be believed.
 
@@ -27,10 +37,15 @@ def write(tables: dict[str, pa.Table], folder: Path) -> None:
         OSError: the folder cannot be made, or not all of the files be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    parts = {folder / f".{name}.csv.part": (folder / f"{name}.csv", table) for name, table in tables.items()}
+    parts = {
+        folder / f".{name}.{form}.part": (folder / f"{name}.{form}", table) for name, table in tables.items()
+    }
     try:
         for part, (path, table) in parts.items():
             try:
+                if form == "parquet":
+                    parquet.write_table(typed(table), part, compression="zstd")
+                    continue
                 with part.open("wb") as file:
                     file.write(f"{','.join(table.column_names)}\n".encode())
                     for batch in table.to_batches(max_chunksize=LINES):
@@ -48,6 +63,19 @@ def write(tables: dict[str, pa.Table], folder: Path) -> None:
 
 LINES = 100_000
 """Lines that are written at a time."""
+
+
+def typed(table: pa.Table) -> pa.Table:
+    """The same table with times as timestamps in UTC and numbers as numbers; what is empty is null."""
+    columns = []
+    for name in table.column_names:
+        column = table.column(name)
+        moment, number = name in _TIMES, name in _NUMBERS or name.endswith("_s")
+        if pa.types.is_string(column.type) and (moment or number):
+            said = pc.if_else(pc.equal(column, ""), None, column)
+            column = said.cast(pa.timestamp("us", "UTC") if moment else pa.float64())
+        columns.append(column)
+    return pa.table(columns, names=table.column_names)
 
 
 def _lines(batch: pa.RecordBatch) -> list[str]:

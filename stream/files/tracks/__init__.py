@@ -8,7 +8,16 @@ then ``rows`` and the forms.
 
 from __future__ import annotations
 
-from stream.files.tracks.files import CHUNK, TrackFixes, form_of, read_fixes, read_rows
+from stream.files.tracks.files import CHUNK, TrackFixes, form_of, read_fixes, read_rows, row_groups
 from stream.files.tracks.rows import TrackRows, TracksError
 
-__all__ = ["CHUNK", "TrackFixes", "TrackRows", "TracksError", "form_of", "read_fixes", "read_rows"]
+__all__ = [
+    "CHUNK",
+    "TrackFixes",
+    "TrackRows",
+    "TracksError",
+    "form_of",
+    "read_fixes",
+    "read_rows",
+    "row_groups",
+]

@@ -18,7 +18,7 @@ from stream.core.quality.heard import Heard, heard
 from stream.files.tracks.gpx import read_gpx
 from stream.files.tracks.nmea import read_nmea
 from stream.files.tracks.rows import TrackRows, TracksError, open_file
-from stream.files.tracks.tables import as_rows, parquet_parts, read_csv, read_parquet
+from stream.files.tracks.tables import as_rows, group_ranges, parquet_parts, read_csv, read_parquet
 from stream.files.tracks.typed import plain
 
 if TYPE_CHECKING:
@@ -53,20 +53,23 @@ class TrackFixes:
     heard: Heard
 
 
-def read_fixes(path: Path, *, limits: UsableLimits, chunk: int = CHUNK) -> Iterator[TrackFixes]:
+def read_fixes(
+    path: Path, *, limits: UsableLimits, chunk: int = CHUNK, groups: range | None = None
+) -> Iterator[TrackFixes]:
     """Reads a file of tracks as fixes, in the file's order.
 
     Args:
         path: the file; its form is told by its name, else by its first bytes; ``.gz`` is unpacked.
         limits: what is unusable (rule 2).
         chunk: rows at a time, about.
+        groups: of a Parquet file, which row groups to read (see ``row_groups``); None: all.
 
     Raises:
         OSError: the file cannot be opened.
         TracksError: it is in no form known here, or lacks a column.
     """
     if form_of(path) == "parquet":
-        yield from _read_typed(path, limits, max(chunk, _TYPED_CHUNK))
+        yield from _read_typed(path, limits, max(chunk, _TYPED_CHUNK), groups)
         return
     for rows in read_rows(path, chunk=chunk):
         yield _decoded(rows, limits)
@@ -80,9 +83,18 @@ def _decoded(rows: TrackRows, limits: UsableLimits) -> TrackFixes:
     return TrackFixes(decoded.fixes, rows.line[decoded.index], rejects, heard(decoded.judged))
 
 
-def _read_typed(path: Path, limits: UsableLimits, chunk: int) -> Iterator[TrackFixes]:
+def row_groups(path: Path, rows: int) -> list[range | None]:
+    """What of a file can be read apart from the rest: row groups of about so many rows; None: the whole.
+
+    Raises:
+        OSError, TracksError: as for :func:`read_fixes`.
+    """
+    return [None] if form_of(path) != "parquet" else list(group_ranges(path, rows))
+
+
+def _read_typed(path: Path, limits: UsableLimits, chunk: int, groups: range | None) -> Iterator[TrackFixes]:
     """Parquet: plain rows as the columns they are, the others as messages."""
-    for part in parquet_parts(path, chunk):
+    for part in parquet_parts(path, chunk, groups):
         found = None if isinstance(part, TrackRows) else plain(part.batch, limits)
         if isinstance(part, TrackRows) or found is None:
             yield _decoded(part if isinstance(part, TrackRows) else as_rows(part), limits)

@@ -45,6 +45,7 @@ _ANY_BYTES: Final = (
     "latin-1"  # Arrow stumbles over broken rows that are not UTF-8, so that all are made to be
 )
 _HEADER_BYTES: Final = 100_000
+UNREADABLE: Final = "not readable from here on"
 _INTEGER: Final = r"^-?(0|[1-9][0-9]{0,17})$"
 _CODE: Final = r"^(0|[1-9][0-9]{0,8})$"
 _PLAIN_TEXT: Final = r"^[ !#-\[\]-~]+$"  # printable ASCII without what JSON must escape
@@ -162,20 +163,22 @@ def as_rows(part: ParquetPart, rows: NDArray[np.int64] | None = None) -> TrackRo
     return TrackRows(_json(batch, part.present), part.number + at, [])
 
 
-def parquet_parts(path: Path, chunk: int) -> Iterator[ParquetPart | TrackRows]:
-    """A Parquet file a part at a time; where it cannot be read further, rows that say so."""
-    from pyarrow import ArrowException, parquet
+def parquet_parts(path: Path, chunk: int, groups: range | None = None) -> Iterator[ParquetPart | TrackRows]:
+    """A Parquet file, or some of its row groups, a part at a time.
 
-    path.open("rb").close()  # a missing file is not a Parquet error
-    try:
-        file = parquet.ParquetFile(path)
-        names = file.schema_arrow.names
-    except (ArrowException, OSError, UnicodeDecodeError) as failure:
-        raise TracksError(f"{path.name}: not Parquet: {_line(failure)}") from failure
-    with file:
+    Where it cannot be read further, rows that say so.
+    """
+    from pyarrow import ArrowException
+
+    with _opened(path) as file:
+        try:
+            names = file.schema_arrow.names
+        except (ArrowException, OSError, UnicodeDecodeError) as failure:
+            raise TracksError(f"{path.name}: not Parquet: {_line(failure)}") from failure
         present = _columns(path, names)
-        batches = file.iter_batches(batch_size=chunk, columns=list(present))
-        number = 1
+        some = range(file.num_row_groups) if groups is None else groups
+        batches = file.iter_batches(batch_size=chunk, columns=list(present), row_groups=list(some))
+        number = 1 + sum(file.metadata.row_group(group).num_rows for group in range(some.start))
         while True:
             try:
                 batch = next(batches, None)
@@ -188,8 +191,35 @@ def parquet_parts(path: Path, chunk: int) -> Iterator[ParquetPart | TrackRows]:
             number += batch.num_rows
 
 
+def group_ranges(path: Path, rows: int) -> Iterator[range]:
+    """The row groups of a Parquet file in ranges of about so many rows.
+
+    Raises:
+        OSError: the file cannot be opened.
+        TracksError: it is not Parquet.
+    """
+    with _opened(path) as file:
+        first, count = 0, 0
+        for group in range(file.num_row_groups):
+            if count >= rows:
+                yield range(first, group)
+                first, count = group, 0
+            count += file.metadata.row_group(group).num_rows
+        yield range(first, file.num_row_groups)
+
+
+def _opened(path: Path) -> Any:
+    from pyarrow import ArrowException, parquet
+
+    path.open("rb").close()  # a missing file is not a Parquet error
+    try:
+        return parquet.ParquetFile(path)
+    except (ArrowException, OSError, UnicodeDecodeError) as failure:
+        raise TracksError(f"{path.name}: not Parquet: {_line(failure)}") from failure
+
+
 def _unreadable(number: int, failure: Exception) -> TrackRows:
-    broken = Reject(number, Reason.BAD_VALUE, f"not readable from here on: {_line(failure)}")
+    broken = Reject(number, Reason.BAD_VALUE, f"{UNREADABLE}: {_line(failure)}")
     return TrackRows([], np.empty(0, np.int64), [broken])
 
 
