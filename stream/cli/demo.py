@@ -335,11 +335,11 @@ class _Shown:
 def _look(connection: Connection) -> _Shown:
     from stream.store.policies import in_force
     from stream.store.reading.live import live, newest_event
-    from stream.store.reading.progress import positions_about
+    from stream.store.reading.progress import positions
 
     newest, policies = newest_event(connection), in_force(connection)
     figures = live(connection, newest, policies) if newest > 0 else []
-    return _Shown(figures, newest, positions_about(connection), policies.at(newest).target)
+    return _Shown(figures, newest, positions(connection), policies.at(newest).target)
 
 
 class _Rates:

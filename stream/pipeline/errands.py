@@ -15,7 +15,7 @@ from stream.pipeline.weekly import Timer, keep_time
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from stream.pipeline.judge import DayExaminer, Judge
+    from stream.pipeline.judge import Closer, DayExaminer, Judge
     from stream.pipeline.publisher import Publisher
     from stream.pipeline.watcher import Watcher
     from stream.settings import Settings
@@ -27,6 +27,9 @@ log = logging.getLogger(__name__)
 
 RESTS: Final = 20
 """So many times as long as it looked at devices' days the worker then does not."""
+
+CLOSING_RESTS: Final = 4
+"""The same of closing hours, which must keep up with a backlog."""
 
 
 async def publish(publisher: Publisher, settings: Settings, send: Send) -> None:
@@ -54,15 +57,28 @@ async def examine(examiner: DayExaminer, settings: Settings, _send: Send) -> Non
 
     However much there is to look at, it takes no more than a small part of the time.
     """
-    pause = settings.examine_s
+    await _rarely(examiner.examine, settings.examine_s, RESTS, "no days of devices looked at")
+
+
+async def close(closer: Closer, settings: Settings, _send: Send) -> None:
+    """Has the hours of facts that are over closed; while the database is away, nothing.
+
+    However many there are, it takes no more than a part of the time.
+    """
+    await _rarely(closer.close_hours, settings.close_s, CLOSING_RESTS, "no hours of facts closed")
+
+
+async def _rarely(work: Callable[[], int], every_s: float, rests: int, failed: str) -> None:
+    """Has something done every so often, or as much less often as it takes longer."""
+    pause = every_s
     while True:
         await asyncio.sleep(pause)
         began = time.monotonic()
         try:
-            await asyncio.to_thread(examiner.examine)
+            await asyncio.to_thread(work)
         except psycopg.Error as failure:
-            log.warning("no days of devices looked at: %s", str(failure).strip())
-        pause = max(settings.examine_s, RESTS * (time.monotonic() - began))
+            log.warning("%s: %s", failed, str(failure).strip())
+        pause = max(every_s, rests * (time.monotonic() - began))
 
 
 async def report(timer: Timer, settings: Settings, _send: Send) -> None:

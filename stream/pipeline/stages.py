@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from stream import topics
 from stream.pipeline import batches, errands
-from stream.pipeline.judge import DayExaminer, Judge
+from stream.pipeline.judge import Closer, DayExaminer, Judge
 from stream.pipeline.publisher import Publisher
 from stream.pipeline.watcher import Watcher
 from stream.pipeline.weekly import Timer
@@ -80,8 +80,8 @@ STAGES: tuple[Stage, ...] = (
         topics.FIXES,
         "frames of fixes → stays → slices",
         (
-            *("device", "fix", "place", "stay", "stay_end", "slice", "slice_end", "frame_offset"),
-            *("suspect", "doubt_due", "device_due"),
+            *("device", "fix_open", "fix_chunk", "place", "stay", "stay_end", "slice", "slice_end"),
+            *("frame_offset", "suspect", "doubt_due", "device_due"),
             topics.DEAD_LETTERS,
         ),
         batches.fixes,
@@ -138,6 +138,13 @@ ERRANDS: tuple[Errand, ...] = (
         ("device_day", "device_day_basis", "device_due", "device_seen"),
         DayExaminer,
         errands.examine,
+    ),
+    Errand(
+        "close",
+        "every PATROL_CLOSE_S: hours of facts that are over → one row a device and hour",
+        ("fix_open", "fix_chunk", "fix_row"),
+        Closer,
+        errands.close,
     ),
     Errand(
         "report",

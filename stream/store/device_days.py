@@ -22,9 +22,10 @@ from stream.core.columns import offsets, ranges
 from stream.core.policy import BEGINNING
 from stream.core.quality.tracks import Extent, device_days, long_legs
 from stream.store import areas
+from stream.store.chunks import around, firsts
 from stream.store.columns import literal
 from stream.store.policies import in_force
-from stream.store.reading.instant import fetch, fixes_around, us
+from stream.store.reading.instant import fetch
 from stream.store.schema import Lock, alone
 
 if TYPE_CHECKING:
@@ -121,14 +122,15 @@ def _mark_in_order(connection: Connection) -> None:
     """Marks the days from the newest fix that was seen to the newest one there is."""
     found = fetch(
         connection,
-        f"select e.device, coalesce(s.newest, (select {us('min(time)')} from fix f "
-        "where f.device = e.device)), e.newest from stay_end e left join device_seen s using (device) "
-        "where e.newest > coalesce(s.newest, %s)",
-        [-FOREVER],
+        "select e.device, coalesce(s.newest, %s), e.newest from stay_end e "
+        "left join device_seen s using (device) where e.newest > coalesce(s.newest, %s)",
+        [-FOREVER, -FOREVER],
     )
     if not found:
         return
     device, seen, newest = np.array(found, np.int64).T
+    never = seen == -FOREVER
+    seen[never] = firsts(connection, device[never])
     row, day = ranges(day_numbers(seen).astype(np.int64), day_numbers(newest).astype(np.int64) + 1)
     _add(connection, device[row], day)
     connection.execute(
@@ -228,7 +230,7 @@ def _keep(
     present, at = np.unique(np.concatenate([day, day + 1]), return_inverse=True)
     midnight = np.array([day_start(day_of_number(number)) for number in present.tolist()], np.int64)[at]
     low, high = midnight[: len(day)], midnight[len(day) :]
-    fixes = fixes_around(connection, device, low, high - 1)
+    fixes = around(connection, device, low, high - 1, before=1, after=1)
     found, _ = device_days(fixes, extent, policies)
     found = found.take(found.day == day[found.device])  # the neighbours are of other days
     if not len(found):

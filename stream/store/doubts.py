@@ -22,9 +22,10 @@ from stream.core.quality.doubts import Doubts, doubtful_parts, doubts
 from stream.core.slices import ambiguous
 from stream.core.stays import perhaps_faster, take
 from stream.store import bookings
+from stream.store.chunks import around
 from stream.store.columns import literal
 from stream.store.policies import in_force
-from stream.store.reading.instant import Numbered, fetch, fixes_around, read_duties, us
+from stream.store.reading.instant import Numbered, fetch, read_duties, us
 from stream.store.schema import Lock, alone, lock
 
 if TYPE_CHECKING:
@@ -416,7 +417,7 @@ def _fixes(connection: Connection, numbered: Numbered, windows: Mapping[int, Int
     while True:
         keys = np.array(sorted(asked), np.int64)
         low, high = (np.array([asked[key][at] for key in keys.tolist()], np.int64) for at in range(2))
-        found = fixes_around(connection, keys, low, high)
+        found = around(connection, keys, low, high, before=1, after=1)
         window, time, lon, lat = found.device, found.time, found.lon, found.lat
         still = (window[1:] == window[:-1]) & (lon[1:] == lon[:-1]) & (lat[1:] == lat[:-1])
         out_before = still & (time[:-1] < low[window[:-1]])

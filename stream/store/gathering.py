@@ -15,7 +15,7 @@ from geo.matching.history import FOREVER
 from stream.core.columns import offsets
 from stream.core.facts import Fixes
 from stream.core.stays import stated, take
-from stream.store.columns import literal, series_out
+from stream.store import chunks
 from stream.store.tracks import STAYS, firsts, pick, unpack
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 CONTEXT = np.dtype([("time", "<i8"), ("lon", "<f8"), ("lat", "<f8"), ("error_m", "<f8")])
 """A fix in ``stay_end.context``."""
 
-NEIGHBOURS = (4, 64, 1_000_000)
+NEIGHBOURS = (4, 64, 1_024, 16_384, 1_000_000)
 """How many fixes before and after late ones are loaded, until they suffice."""
 
 AGAIN = NEIGHBOURS[1:]
@@ -37,13 +37,6 @@ PLACE = 3
 """The column of a stay's rows that holds its place."""
 
 COLUMNS = ("device", "time", "lon", "lat", "error_m", "speed_mps", "heading_deg")
-KINDS = {
-    "lon": "float8",
-    "lat": "float8",
-    "error_m": "float8",
-    "speed_mps": "float4",
-    "heading_deg": "float4",
-}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -200,11 +193,12 @@ def gather(
         until = np.where((high >= oldest) | cold, FOREVER, high)[where]
         since = np.maximum(low[where], reach - FOREVER) - reach
         until = np.minimum(until, FOREVER - reach) + reach
-        known, before, after = _stored(
-            desk, batch.keys[where], since, until, neighbours, whole=batch.fixes is not None
+        known = chunks.around(
+            desk.connection, batch.keys[where], since, until, before=neighbours, after=neighbours
         )
-        more_before[where] = before == neighbours
-        more_after[where] = after == neighbours
+        whose, count = known.device, len(where)
+        more_before[where] = np.bincount(whose[known.time < since[whose]], minlength=count) == neighbours
+        more_after[where] = np.bincount(whose[known.time > until[whose]], minlength=count) == neighbours
         parts.append(with_device(known, where[known.device].astype(np.int32)))
     merged = _merge(*parts)
     if batch.fixes is None:
@@ -233,57 +227,6 @@ def _context_fixes(device: NDArray[np.int32], context: NDArray[Any]) -> Fixes:
     return Fixes(
         device, context["time"], context["lon"], context["lat"], context["error_m"], missing, missing, ()
     )
-
-
-def _stored(
-    desk: Desk,
-    keys: NDArray[np.int32],
-    low: NDArray[np.int64],
-    high: NDArray[np.int64],
-    neighbours: int,
-    *,
-    whole: bool,
-) -> tuple[Fixes, NDArray[np.int64], NDArray[np.int64]]:
-    """Stored fixes of ``[low, high]`` with some before and after; how many before and after.
-
-    Unless the ``whole`` of them is asked for, speed and heading are left out: no stay depends on them.
-    """
-    columns = COLUMNS[1:] if whole else COLUMNS[1:-2]
-    kinds = ["time", *(KINDS[name] for name in columns[1:])]
-    # Long stretches of many devices are read as they lie, each page once, and not device by device.
-    at_once = not whole and bool((low == low[0]).all() and (high == high[0]).all())
-    some = f"(select {', '.join(columns)} from fix f where f.device = w.k and time"
-    size, found = series_out(
-        desk.connection,
-        f"select w.i, a.* from unnest({literal(np.arange(len(keys)), 'int4')}, {literal(keys, 'int4')}, "
-        f"{literal(low)}, {literal(high)}) w (i, k, low, high), "
-        f"lateral (select {', '.join(f'array_agg({name})' for name in columns)} from ("
-        f"(select * from {some} < from_us(w.low) order by time desc limit {neighbours}) b order by time) "
-        f"union all {some} >= from_us(w.low) and time <= from_us(w.high) and {not at_once} order by time) "
-        f"union all {some} > from_us(w.high) order by time limit {neighbours})) f) a",
-        kinds,
-    )
-    track = np.repeat(np.arange(len(keys), dtype=np.int32), size)
-    if at_once:
-        _, (device, *between) = series_out(
-            desk.connection,
-            f"select 0, {', '.join(f'array_agg({name})' for name in ('device', *columns))} from fix "
-            f"where device = any({literal(keys, 'int4')}) "
-            f"and time >= from_us({int(low[0])}) and time <= from_us({int(high[0])})",
-            ["int4", *kinds],
-        )
-        # Keys rise from track to track.
-        track = np.concatenate([track, np.searchsorted(keys, device).astype(np.int32)])
-        found = [np.concatenate(pair) for pair in zip(found, between, strict=True)]
-        order = np.lexsort((found[0], track))
-        track, found = track[order], [column[order] for column in found]
-    if not whole:
-        found += [np.broadcast_to(np.float32(np.nan), len(track))] * 2
-    time, lon, lat, error_m, speed_mps, heading_deg = found
-    fixes = Fixes(track, time, lon, lat, error_m, speed_mps, heading_deg, ())
-    before = np.bincount(track[time < low[track]], minlength=len(keys))
-    after = np.bincount(track[time > high[track]], minlength=len(keys))
-    return fixes, before, after
 
 
 def _join(*parts: Fixes) -> Fixes:

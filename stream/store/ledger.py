@@ -39,7 +39,7 @@ import psycopg
 from geo.matching.history import FOREVER
 from stream.core.columns import offsets
 from stream.core.stays import in_order, take
-from stream.store import bookings, doubts, duties, heard, positions
+from stream.store import bookings, chunks, doubts, duties, heard, positions
 from stream.store.desk import Desk
 from stream.store.gathering import Batch, with_device
 from stream.store.schema import Lock, lock
@@ -162,12 +162,7 @@ class Ledger:
         """
         self._desk.forget()
         self._desk.open()
-        found = self._connection.execute(
-            "select device from device d where exists (select from fix f where f.device = d.device "
-            "and time >= from_us(%s)) order by device",
-            [start],
-        ).fetchall()
-        keys = np.array([key for (key,) in found], np.int32)
+        keys = chunks.heard(self._connection, start)
         for part in np.split(keys, range(RECOUNTED, len(keys), RECOUNTED)):
             low, high = np.full(len(part), start, np.int64), np.full(len(part), FOREVER, np.int64)
             self._count(Batch(part, None, low, high))

@@ -16,8 +16,7 @@ from stream.core.columns import ranges
 from stream.core.facts import SECOND
 from stream.core.stays import impossible, jumps, legs_to_stays, lost_legs, perhaps_faster, take
 from stream.core.windows import difference, rejudged, splice, widened
-from stream.store import device_days, doubts
-from stream.store.columns import BinaryColumn, copy_in, literal
+from stream.store import chunks, device_days, doubts
 from stream.store.gathering import AGAIN, CONTEXT, NEIGHBOURS, PLACE, gather, lock
 from stream.store.tracks import (
     STAYS,
@@ -179,27 +178,9 @@ def _write_stays(
 
 
 def _write_fixes(desk: Desk, keys: NDArray[np.int32], found: Gathered) -> None:
-    better = np.flatnonzero(found.replaced)
-    if len(better):
-        desk.connection.execute(
-            f"delete from fix using unnest({literal(keys[found.fixes.device[better]], 'int4')}, "
-            f"{literal(found.fixes.time[better])}) w (k, t) "
-            "where device = w.k and time = from_us(w.t)".encode()
-        )
-    new = take(found.fixes, found.changed)
-    copy_in(
-        desk.connection,
-        "fix",
-        [
-            BinaryColumn("device", "int4", keys[new.device]),
-            BinaryColumn("time", "time", new.time),
-            BinaryColumn("lon", "float8", new.lon),
-            BinaryColumn("lat", "float8", new.lat),
-            BinaryColumn("error_m", "float8", new.error_m),
-            BinaryColumn("speed_mps", "float4", new.speed_mps),
-            BinaryColumn("heading_deg", "float4", new.heading_deg),
-        ],
-    )
+    better = found.replaced
+    chunks.remove(desk.connection, keys, found.fixes.device[better], found.fixes.time[better])
+    chunks.append(desk.connection, keys, take(found.fixes, found.changed))
 
 
 def _write_ends(

@@ -23,7 +23,7 @@ from stream.core import calendar
 from stream.core.facts import SECOND
 from stream.core.shares import DOUBT_TOTALS, TOTALS, totals
 from stream.core.slices import Slices
-from stream.store import policies
+from stream.store import chunks, policies
 from stream.store.doubts import judge_due
 from stream.store.ledger import Chunk
 from stream.store.publications import difference, doubtful, record, week_tables
@@ -118,12 +118,12 @@ def plan(connection: Connection, start: int, end: int, officer_id: str | None = 
     if officer_id is not None and not _officer_known(connection, officer_id):
         raise RecomputeError(f"there is no officer '{officer_id}' in the database: see the bookings")
     # The facts have a beginning and an end: time beyond them costs nothing.
-    first = us("least((select min(time) from fix), (select min(start_at) from duty))")
-    last = us("greatest((select max(time) from fix), (select max(coalesce(end_at, start_at)) from duty))")
-    found = connection.execute(f"select {first}, {last}".encode()).fetchone()
-    if found is None or found[0] is None:
+    booked = f"select {us('min(start_at)')}, {us('max(coalesce(end_at, start_at))')} from duty"
+    found = [time for time in connection.execute(booked.encode()).fetchone() or () if time is not None]
+    found += chunks.span(connection) or ()
+    if not found:
         return []
-    start, end = max(start, found[0]), min(end, found[1] + 1)
+    start, end = max(start, min(found)), min(end, max(found) + 1)
     if start >= end:
         return []
     days = [(max(low, start), min(high, end)) for low, high in calendar.days(start, end)]

@@ -46,6 +46,10 @@ class Lock(IntEnum):
     """Of the worker that looks at the days of devices over and over."""
     DEVICE_DAYS = 0x7061_7472_000E
     """Held while days of devices are looked at, so that what was seen first is written first."""
+    CLOSER = 0x7061_7472_0012
+    """Of the worker that closes hours of facts over and over."""
+    CLOSING = 0x7061_7472_0013
+    """Held while hours of facts are closed: partitions are made by one process at a time."""
 
 
 SESSION: Mapping[str, Any] = {"autocommit": True, "options": "-c timezone=UTC"}

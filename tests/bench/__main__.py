@@ -1,4 +1,4 @@
-"""``python -m tests.bench [places core …]``: all measurements, or those named."""
+"""``python -m tests.bench [places core …]``: all measurements, or those named, or one with options."""
 
 from __future__ import annotations
 
@@ -7,17 +7,24 @@ from importlib import import_module
 
 from tests.bench import show
 
-ALL = ("places", "core", "ingest", "end_to_end", "force", "recompute", "pages", "reports", "screen", "spark")
+ALL = ("places", "core", "ingest", "end_to_end", "force", "recompute", "pages", "reports", "screen")
+LONG = ("stored", "growth", "spark")
+"""Only by name: they take minutes, and nothing else may run beside them."""
 
 
-def main(names: list[str]) -> None:
+def main(words: list[str]) -> None:
     """Runs the measurements one after another."""
-    unknown = sorted(set(names) - set(ALL))
+    first = next((at for at, word in enumerate(words) if word.startswith("-")), len(words))
+    names, options = words[:first], words[first:]
+    unknown = sorted(set(names) - {*ALL, *LONG})
     if unknown:
-        sys.exit(f"there is no measurement '{unknown[0]}': choose from {', '.join(ALL)}")
+        sys.exit(f"there is no measurement '{unknown[0]}': choose from {', '.join((*ALL, *LONG))}")
+    if options and (len(names) != 1 or names[0] not in LONG):
+        sys.exit(f"options go with one of {', '.join(LONG)}: {options[0]}")
     for name in names or ALL:
         print(f"── {name}", flush=True)
-        print(show(import_module(f"tests.bench.bench_{name}").run()), flush=True)
+        module = import_module(f"tests.bench.bench_{name}")
+        print(show(module.run(options) if name in LONG else module.run()), flush=True)
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ from stream.files.replay import send_simulation
 from stream.pipeline.lag import LagMeter
 from stream.pipeline.processes import start
 from stream.settings import Settings
-from stream.store import areas
+from stream.store import areas, chunks
 from stream.store.schema import connect
 from tests.bench import Row, show
 from tests.bench.bench_core import shift
@@ -77,18 +77,18 @@ def measure(
                 if any(process.poll() is not None for process in processes):
                     sys.exit(log.read_text())
                 if not counted:
-                    row = connection.execute("select count(*) from fix").fetchone()
-                    counted, first = int(str(row[0])) if row else 0, time.monotonic()
+                    counted, first = chunks.count(connection), time.monotonic()
                 time.sleep(0.1)
             ended = time.monotonic()
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         rows = connection.execute(
-            "select (select count(*) from fix), (select count(*) from stays), (select count(*) from slices)"
+            "select (select count(*) from stays), (select count(*) from slices)"
         ).fetchone()
+        fixes = chunks.count(connection)
         with running(environment, output.fileno()):
             waits = told_after(settings, environment)
     processor = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    fixes, stays, slices = (int(str(value)) for value in rows or (0, 0, 0))
+    stays, slices = (int(str(value)) for value in rows or (0, 0))
     note = f"{sent:,} messages to {fixes:,} fixes, {stays:,} stays, {slices:,} slices"
     return [
         Row(f"end to end, {name}, start of the processes included", sent / (ended - began), "events/s", note),

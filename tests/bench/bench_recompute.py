@@ -1,7 +1,7 @@
 """How many stored fixes a second ``patrol recompute`` counts again, with one process and with two.
 
 A simulated shift of an invented force, again on several days, goes through the ledger in the order of time,
-all devices mixed, and comes to lie as a live pipeline leaves it. Then everything is counted again, with
+all devices mixed, and its hours are closed as by a live pipeline. Then everything is counted again, with
 nothing to mend. Wall clock, the database on the same machine.
 """
 
@@ -21,7 +21,7 @@ import numpy as np
 from stream.core.calendar import rfc3339
 from stream.core.stays import take
 from stream.embedded import EmbeddedDatabase
-from stream.store import areas, recompute
+from stream.store import areas, chunks, recompute
 from stream.store.ledger import Ledger
 from stream.store.schema import connect, migrate
 from tests.bench import Row, show
@@ -51,16 +51,11 @@ def fill(dsn: str, officers: int = OFFICERS, hours: float = HOURS, days: int = D
             _book(ledger, simulation, day)
             for part in np.array_split(order, len(order) // BATCH + 1):
                 ledger.positions(_moved(take(fixes, part), day * DAY_US))
-        # Live, a transaction has a second's fixes, one a device: so they lie in the order of time.
-        with connection.transaction():
-            connection.execute("create table lying (like fix including all)")
-            connection.execute("insert into lying select * from fix order by time, device")
-            connection.execute("drop table fix")
-            connection.execute("alter table lying rename to fix")
+        chunks.close_due(connection)
         connection.execute("vacuum analyze")
-        row = connection.execute("select count(*) from fix").fetchone()
+        count = chunks.count(connection)
     end = simulation.end + (days - 1) * DAY_US + 3_600_000_000
-    return simulation.start - 3_600_000_000, end, int(str(row[0])) if row else 0
+    return simulation.start - 3_600_000_000, end, count
 
 
 def _moved(fixes: Fixes, by: int) -> Fixes:

@@ -26,8 +26,10 @@ if TYPE_CHECKING:
 
 REFUSED_M = 33.125
 REFUSED_DUTY = "REFUSED"
+TAKEN = f"select not exists (select from fix_rows(at, n, data) where error_m = {REFUSED_M})"
 RULES = (
-    f"alter table fix add constraint refused check (error_m <> {REFUSED_M})",
+    f"create function taken(at bigint, n integer, data bytea) returns boolean return ({TAKEN})",
+    "alter table fix_open add constraint refused check (taken(at, n, data))",
     f"alter table duty_revision add constraint refused check (duty_id <> '{REFUSED_DUTY}')",
 )
 

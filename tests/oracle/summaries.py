@@ -144,10 +144,20 @@ class Tables:
         self._connection = connection
         self.until = until
         self.duties = self._duties()
+        self._positions: dict[str, list[tuple[int, float, float]]] = {}
 
     def ask(self, text: str, *values: object) -> list[tuple[Any, ...]]:
         """Rows."""
         return self._connection.execute(text.encode(), values or None).fetchall()
+
+    def positions(self) -> dict[str, list[tuple[int, float, float]]]:
+        """Time, longitude and latitude of every fix by device, in order; read once."""
+        if not self._positions:
+            for name, *row in self.ask(
+                f"select device_id, {_us('time')}, lon, lat from fix join device using (device) order by 1, 2"
+            ):
+                self._positions.setdefault(name, []).append((row[0], row[1], row[2]))
+        return self._positions
 
     def _duties(self) -> dict[str, Duty]:
         held: dict[str, list[Allocation]] = {}
@@ -655,7 +665,7 @@ def recount(
     period = bounds(name)
     complete = period[1] <= now
     [(newest,)] = connection.execute(
-        f"select {_us('max(time)')} from fix where time >= from_us(%s) and time < from_us(%s)".encode(),
+        f"select {_us('max(time)')} from fixes(from_us(%s), from_us(%s))".encode(),
         period,
     ).fetchall()
     until = period[1] if complete else period[0] if newest is None else newest

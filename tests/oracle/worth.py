@@ -123,13 +123,7 @@ class Looked:
 
     def _ends(self, name: str, span: Span) -> list[Position]:
         rows = [
-            Position(*row)
-            for row in self.tables.ask(
-                "select (extract(epoch from time) * 1000000)::int8, lon, lat from fix "
-                "join device using (device) where device_id = %s and time >= from_us(%s) "
-                "and time < from_us(%s) order by time",
-                *(name, *span),
-            )
+            Position(*row) for row in self.tables.positions().get(name, []) if span[0] <= row[0] < span[1]
         ]
         return [*rows[:1], *rows[1:][-1:]]
 
@@ -142,12 +136,12 @@ class Looked:
             if duty.start < high and (duty.end is None or duty.end > low)
             for item in duty.devices
         }
-        known = self.tables.ask(
-            "select distinct device_id from fix join device using (device) "
-            "where time >= from_us(%s) and time < from_us(%s) order by 1",
-            *self.period,
+        known = sorted(
+            name
+            for name, rows in self.tables.positions().items()
+            if any(low <= row[0] < high for row in rows)
         )
-        return [name for (name,) in known if name not in booked]
+        return [name for name in known if name not in booked]
 
     def reports(self, name: str) -> list[tuple[str, int, int | None, int]]:
         """``(day, verdict, delay in seconds, count)`` of a device on the period's days."""

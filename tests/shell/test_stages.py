@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ from stream.pipeline.stages import ERRANDS, STAGES
 from stream.settings import Settings
 from stream.simulate import TOPICS, demo_force, simulate
 from stream.store import areas
+from stream.store.chunks import HOUR, close_due
 from stream.store.device_days import examine_due
 from stream.store.doubts import judge_due
 from stream.store.ledger import Ledger, Offset
@@ -44,13 +46,19 @@ def tables(connection: Connection) -> set[str]:
 
 
 def changes(connection: Connection) -> dict[str, int]:
-    """How many rows of each table were written so far, this connection's and those told of by others."""
+    """How many rows of each table were written so far, this connection's and those told of by others.
+
+    The partitions of a table count as the table.
+    """
     connection.execute("select pg_stat_force_next_flush()")
     rows = connection.execute(
         "select relname::text, n_tup_ins + n_tup_upd + n_tup_del from pg_stat_user_tables "
         "where schemaname = 'public'"  # not the ledger's temporary ones
     ).fetchall()
-    return {str(name): int(str(count)) for name, count in rows}
+    found: Counter[str] = Counter()
+    for name, count in rows:
+        found[re.sub(r"_\d{8}$", "", str(name))] += int(str(count))
+    return found
 
 
 def test_the_worker_runs_what_is_listed() -> None:
@@ -103,7 +111,8 @@ class Letter:
 def test_a_stage_writes_the_tables_that_are_listed(database: str) -> None:
     """Over a shift with bookings between its positions each stage writes just the tables listed for it.
 
-    One device repeats its position, so that there is something suspect.
+    One device repeats its position, so that there is something suspect, and an hour that has been closed gets
+    better fixes.
     """
     force = demo_force(1)
     made = simulate(force, officers=16, start=START, hours=0.3, interval_s=20.0, seed=1)
@@ -119,6 +128,8 @@ def test_a_stage_writes_the_tables_that_are_listed(database: str) -> None:
     early, late = (
         [Letter(frames.encode(frames.select(fixes, np.flatnonzero(half))))] for half in (first, ~first)
     )
+    better = replace(frames.select(fixes, np.flatnonzero(first)[:20]), error_m=np.full(20, 0.5))
+    late.append(Letter(frames.encode(better)))
     lines: dict[str, list[bytes]] = {KINDS[name]: [] for name in KINDS}
     for part in made.messages():
         for number, value in zip(part.topic.tolist(), part.value, strict=True):
@@ -139,6 +150,7 @@ def test_a_stage_writes_the_tables_that_are_listed(database: str) -> None:
     locate, account, hear = STAGES
     written: dict[str, set[str]] = {stage.name: set() for stage in STAGES}
     examined: set[str] = set()
+    closed: set[str] = set()
     with connect(database) as connection, connect(database) as witness:
         migrate(connection)
         for kind in sorted(set(force.kind)):
@@ -159,6 +171,12 @@ def test_a_stage_writes_the_tables_that_are_listed(database: str) -> None:
             examine_due(connection)
             changes(connection)
             examined |= {name for name, count in changes(witness).items() if count > before[name]}
+            before = changes(witness)
+            close_due(connection, worth=1, late=-HOUR)
+            changes(connection)
+            closed |= {name for name, count in changes(witness).items() if count > before[name]}
+    [close] = (errand for errand in ERRANDS if errand.name == "close")
+    assert closed | {"fix_row"} == set(close.writes)
     [examine] = (errand for errand in ERRANDS if errand.name == "examine")
     assert examined == set(examine.writes)
     for stage in STAGES:

@@ -14,8 +14,9 @@ from geo.matching.history import UNKNOWN
 from stream.core.shares import OFFICER, Figures, shares
 from stream.core.slices import Slices, decisive, reason, whole_slices
 from stream.core.stays import jumps, take
+from stream.store.chunks import around
 from stream.store.reading.doubtful import doubts_of
-from stream.store.reading.instant import Numbered, fixes_around, instant, read_duties
+from stream.store.reading.instant import Numbered, instant, read_duties
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -138,7 +139,7 @@ def _fixes(
         else (np.empty(0, np.int64),) * 4
     )
     # A jump is judged by its neighbours, which may lie just outside the allocation.
-    found = fixes_around(connection, key, low, high)
+    found = around(connection, key, low, high, before=1, after=1)
     own = (found.time >= low[found.device]) & (found.time <= high[found.device])
     names = tuple(item.device_id for item in duty.devices)
     found = replace(found, device=which[found.device].astype(np.int32), device_ids=names)

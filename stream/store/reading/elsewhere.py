@@ -11,7 +11,7 @@ import numpy as np
 
 from stream.core.quality import elsewhere
 from stream.core.quality.tracks import Extent
-from stream.store.columns import copy_out, literal
+from stream.store.chunks import some_by_some
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 def all_far(connection: Connection, extent: Extent | None, start: int, until: int) -> bool:
     """Whether there are positions in a period, and none of anybody lies near any area.
 
-    Every position of the period is looked at only where none lies within the box itself.
+    Every position of the period is looked at only where none lies within the box itself: nearly always the
+    first devices are enough.
 
     Args:
         connection: in whichever transaction it is.
@@ -36,13 +37,13 @@ def all_far(connection: Connection, extent: Extent | None, start: int, until: in
     """
     if extent is None:
         return False
-    [(within,)] = connection.execute(
-        "select exists (select from device d cross join lateral (select from fix f "
-        "where f.device = d.device and time >= from_us(%s) and time < from_us(%s) "
-        "and lon between %s and %s and lat between %s and %s limit 1) found)",
-        [start, until, extent.west, extent.east, extent.south, extent.north],
-    ).fetchall()
-    return not within and elsewhere.all_far(_positions(connection, [(start, until)]), extent, start, until)
+    parts = []
+    for fixes in some_by_some(connection, start, until - 1):
+        within = (fixes.lon >= extent.west) & (fixes.lon <= extent.east)
+        if (within & (fixes.lat >= extent.south) & (fixes.lat <= extent.north)).any():
+            return False
+        parts.append((fixes.time, fixes.lon, fixes.lat))
+    return elsewhere.all_far(_joined(parts), extent, start, until)
 
 
 def positions_nowhere(
@@ -58,11 +59,16 @@ def positions_nowhere(
 
 
 def _positions(connection: Connection, stretches: Sequence[tuple[int, int]]) -> Positions:
-    low, high = np.array(stretches, np.int64).reshape(-1, 2).T
-    time, lon, lat = copy_out(
-        connection,
-        f"select time, lon, lat from unnest({literal(low)}, {literal(high)}) w (low, high) "
-        "join fix on time >= from_us(low) and time < from_us(high)",
-        ["time", "float8", "float8"],
+    return _joined(
+        [
+            (fixes.time, fixes.lon, fixes.lat)
+            for low, high in stretches
+            for fixes in some_by_some(connection, low, high - 1)
+        ]
     )
+
+
+def _joined(parts: Sequence[Positions]) -> Positions:
+    none = np.empty(0, np.int64), np.empty(0), np.empty(0)
+    time, lon, lat = (np.concatenate(columns) for columns in zip(none, *parts, strict=True))
     return time, lon, lat

@@ -21,11 +21,12 @@ from stream.core.quality.elsewhere import anywhere
 from stream.core.quality.tracks import Extent
 from stream.core.shares import FORCE, NEIGHBOURHOOD, OFFICER
 from stream.store import areas, bookings
+from stream.store.chunks import around
 from stream.store.columns import literal
 from stream.store.heard import heard_between
 from stream.store.reading.doubtful import doubts_of
 from stream.store.reading.elsewhere import all_far
-from stream.store.reading.instant import Numbered, fetch, instant, scalars, us
+from stream.store.reading.instant import Numbered, fetch, instant, scalars
 from stream.store.reading.live import newest_event
 from stream.store.reading.quality import live_quality
 
@@ -130,16 +131,15 @@ def _reported(
 ) -> dict[str, NDArray[np.int64]]:
     """The times of the positions within seeming silences, by device and in order."""
     row, start, end = silences(slices)
-    found: dict[str, list[int]] = {}
-    for name, time in fetch(
-        connection,
-        f"select distinct device_id, {us('time')} as at from unnest(%s::text[], %s::int8[], %s::int8[]) "
-        "as w (device_id, low, high) join device using (device_id) join fix f using (device) "
-        "where time >= from_us(low) and time <= from_us(high) order by device_id, at",
-        [[device_ids[number] for number in slices.device[row].tolist()], start.tolist(), end.tolist()],
-    ):
-        found.setdefault(name, []).append(time)
-    return {name: np.array(times, np.int64) for name, times in found.items()}
+    names = [device_ids[number] for number in slices.device[row].tolist()]
+    key_of = dict(
+        fetch(connection, "select device_id, device from device where device_id = any(%s)", [names])
+    )
+    fixes = around(connection, np.array([key_of[name] for name in names], np.int64), start, end)
+    found: dict[str, list[NDArray[np.int64]]] = {}
+    for at in np.unique(fixes.device).tolist():
+        found.setdefault(names[at], []).append(fixes.time[fixes.device == at])
+    return {name: np.unique(np.concatenate(found[name])) for name in sorted(found)}
 
 
 def quality_of(connection: Connection, found: Found, end: int, policies: Policies) -> QualityFindings:

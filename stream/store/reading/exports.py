@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from geo.areas import Kind
-from geo.matching.history import UNKNOWN
-from stream.core.facts import Fixes
+from geo.matching.history import FOREVER, UNKNOWN
 from stream.core.quality.devices import DeviceDoubts, device_doubts
 from stream.core.quality.doubts import named
 from stream.core.quality.findings import Examined, grounds
@@ -21,13 +20,11 @@ from stream.core.quality.heard import NO_DAY, TAKEN
 from stream.core.quality.tracks import Extent, Tracked, held, renumbered, tracked
 from stream.core.quality.unmatched import why
 from stream.core.stays import take
-from stream.store import areas, bookings
-from stream.store.columns import copy_out, literal
-from stream.store.gathering import COLUMNS, KINDS
+from stream.store import areas, bookings, chunks
 from stream.store.heard import LAST_DAY, heard_between
 from stream.store.reading.doubtful import doubts_of
 from stream.store.reading.elsewhere import positions_nowhere
-from stream.store.reading.instant import Numbered, instant, scalars
+from stream.store.reading.instant import Numbered, fetch, instant, scalars
 from stream.store.reading.live import newest_event
 
 if TYPE_CHECKING:
@@ -46,8 +43,7 @@ if TYPE_CHECKING:
     from stream.store.schema import Connection
 
 
-TOGETHER: Final = 200
-"""Of so many devices all positions are looked at at once."""
+EVER: Final = (-FOREVER, FOREVER)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -138,15 +134,10 @@ def _worth(
     seen: list[Tracked] = []
     doubted: list[DeviceDoubts] = []
     keys = scalars(connection, "select device from device order by device_id")
-    for some in np.split(np.array(keys, np.int32), range(TOGETHER, len(keys), TOGETHER)):
-        device, time, lon, lat, error_m, speed_mps, heading_deg = copy_out(
-            connection,
-            f"select {', '.join(COLUMNS)} from fix where device = any({literal(some, 'int4')}) order by 1, 2",
-            ["int4", "time", *(KINDS[name] for name in COLUMNS[2:])],
-        )
-        device, ids = numbered.devices(device), numbered.device_ids
-        fixes = Fixes(device, time, lon, lat, error_m, speed_mps, heading_deg, ids)
-        fixes = take(fixes, np.lexsort((time, device)))
+    for some in np.split(np.array(keys, np.int32), range(chunks.TOGETHER, len(keys), chunks.TOGETHER)):
+        found = chunks.around(connection, some, *(np.full(len(some), end, np.int64) for end in EVER))
+        fixes = replace(found, device=numbered.devices(some[found.device]), device_ids=numbered.device_ids)
+        fixes = take(fixes, np.lexsort((fixes.time, fixes.device)))
         seen.append(tracked(fixes, fixes, mine, extent, policies))
         doubted.append(device_doubts(fixes, policies))
     heard = heard_between(connection, NO_DAY, LAST_DAY)
@@ -214,18 +205,27 @@ def _unmatched(
     near = any(any(places[number][:3]) for number in np.unique(known).tolist())
     extent = Extent.of(versions)
     names = frozenset(name for item in versions for name in item.names(Kind.NEIGHBOURHOOD))
-    heard = set(scalars(connection, _HEARD))
+    known_to = "select device_id from device where device = any(%s)"
+    heard = set(scalars(connection, known_to, [chunks.heard(connection).tolist()]))
     if counting and not inside:
-        [(inside,)] = connection.execute(_INSIDE).fetchall()
+        inside = _any_while_allocated(connection)
     if names and not near and extent is not None:
-        lon, lat = copy_out(connection, "select lon, lat from fix", ["float8", "float8"])
-        near = bool(extent.is_near(lon, lat).any())
+        near = any(
+            extent.is_near(some.lon, some.lat).any() for some in chunks.some_by_some(connection, *EVER)
+        )
     return why(counting, names, heard=heard, inside=inside, near=near or not names) if counting else []
 
 
-_HEARD = "select device_id from device where exists (select from fix where fix.device = device.device)"
-_INSIDE = (
-    "select exists (select from allocation a join duty d using (duty) join fix f using (device) "
-    "where not cancelled and f.time >= greatest(d.start_at, a.start_at) "
-    "and f.time < coalesce(least(d.end_at, a.end_at), 'infinity'))"
-)
+def _any_while_allocated(connection: Connection) -> bool:
+    """Whether any device was heard while it was allocated to a duty."""
+    found = fetch(
+        connection,
+        "select device, fix_us(greatest(d.start_at, a.start_at)), "
+        "fix_us(coalesce(least(d.end_at, a.end_at), 'infinity')) "
+        "from allocation a join duty d using (duty) where not cancelled",
+    )
+    windows = np.array(found, np.int64).reshape(-1, 3)
+    return any(
+        chunks.any_within(connection, *some.T).any()
+        for some in np.split(windows, range(chunks.TOGETHER, len(windows), chunks.TOGETHER))
+    )

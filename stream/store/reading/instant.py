@@ -15,10 +15,9 @@ from psycopg.rows import scalar_row
 
 from geo.matching.history import UNKNOWN
 from stream.core.calendar import microseconds
-from stream.core.facts import Allocation, Duty, Fixes
+from stream.core.facts import Allocation, Duty
 from stream.core.slices import Slices
 from stream.core.stays import Stays
-from stream.store.columns import literal, series_out
 from stream.store.registry import Registry
 from stream.store.tracks import SLICES, STAYS, every
 
@@ -153,35 +152,6 @@ def read_duties(
         key: Duty(duty_id, revision, officer_id, start, end, tuple(patch), tuple(held[key]), *about)
         for key, duty_id, revision, officer_id, start, end, patch, *about in found
     }
-
-
-def fixes_around(
-    connection: Connection, keys: NDArray[np.int64], low: NDArray[np.int64], high: NDArray[np.int64]
-) -> Fixes:
-    """The fixes of devices in windows, with the nearest before and behind each, by window and time.
-
-    ``device`` is the number of the window; there are no names.
-
-    Args:
-        connection: in a transaction that sees one instant.
-        keys: ``int64[n]``, of the devices.
-        low: ``int64[n]``, the windows' starts, microseconds.
-        high: ``int64[n]``, their ends, which belong to them.
-    """
-    columns = ("time", "lon", "lat", "error_m", "speed_mps", "heading_deg")
-    row = f"select {', '.join(columns)} from fix where fix.device = w.device and time"
-    size, (time, lon, lat, error_m, speed_mps, heading_deg) = series_out(
-        connection,
-        f"select w.number, a.* from unnest({literal(np.arange(len(keys)), 'int4')}, {literal(keys, 'int4')}, "
-        f"{literal(low)}, {literal(high)}) w (number, device, low, high), "
-        f"lateral (select {', '.join(f'array_agg({name})' for name in columns)} from ("
-        f"({row} < from_us(low) order by time desc limit 1) union all "
-        f"({row} >= from_us(low) and time <= from_us(high) order by time) union all "
-        f"({row} > from_us(high) order by time limit 1)) f) a",
-        ["time", "float8", "float8", "float8", "float4", "float4"],
-    )
-    window = np.repeat(np.arange(len(keys), dtype=np.int32), size)
-    return Fixes(window, time, lon, lat, error_m, speed_mps, heading_deg, ())
 
 
 def ever_booked(connection: Connection, officers: Sequence[int] | None = None) -> list[Duty]:

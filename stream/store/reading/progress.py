@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from stream.store import chunks
+
 if TYPE_CHECKING:
     from datetime import date
 
@@ -25,16 +27,7 @@ def offsets(connection: Connection) -> dict[tuple[str, int, str], int]:
 
 def positions(connection: Connection) -> int:
     """How many positions are counted."""
-    [(count,)] = connection.execute("select count(*) from fix").fetchall()
-    return int(count)
-
-
-def positions_about(connection: Connection) -> int:
-    """The same as the server's own statistics have it, a moment late and without looking at any."""
-    [(count,)] = connection.execute(
-        "select coalesce(sum(n_tup_ins), 0) from pg_stat_user_tables where relname = 'fix'"
-    ).fetchall()
-    return int(count)
+    return chunks.count(connection)
 
 
 def days(connection: Connection) -> tuple[date, date] | None:

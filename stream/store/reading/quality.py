@@ -26,12 +26,15 @@ from stream.core.quality.wording import FAR_PART, JUMPS_PART, LEAST_JUMPS
 from stream.core.slices import Slices
 from stream.core.stays import in_order
 from stream.core.summaries.examining import HeardFacts
+from stream.store import chunks
 from stream.store.heard import heard_between
 from stream.store.reading.device_days import kept_days
 from stream.store.reading.instant import fetch, instant, scalars, us
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
+
+    from numpy.typing import NDArray
 
     from stream.core.facts import Duty
     from stream.core.policy import Policies
@@ -215,28 +218,37 @@ def _spoke(connection: Connection, asked: Sequence[tuple[str, str, int, int]]) -
     """The duties and devices, of rows with a stretch ``[from, to)`` each, of which it has any fix."""
     if not asked:
         return frozenset()
-    names, low, high = ([row[at] for row in asked] for at in (1, 2, 3))
-    rows = fetch(
-        connection,
-        "select number from unnest(%s::text[], %s::int8[], %s::int8[]) with ordinality "
-        "as w (device_id, low, high, number) join device using (device_id) where exists (select from fix f "
-        "where f.device = device.device and time >= from_us(low) and time < from_us(high))",
-        [names, low, high],
+    rows, *windows = _windows(connection, [row[1:] for row in asked])
+    spoke = chunks.any_within(connection, *windows)
+    return frozenset(asked[row][:2] for row in rows[spoke].tolist())
+
+
+def _windows(
+    connection: Connection, asked: Sequence[tuple[str, int, int]]
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Rows of a known device's name, a start and an end: which they are, keys, starts and ends."""
+    names = list({row[0] for row in asked})
+    key_of = dict(
+        fetch(connection, "select device_id, device from device where device_id = any(%s)", [names])
     )
-    return frozenset(asked[number - 1][:2] for (number,) in rows)
+    found = [(at, key_of[row[0]], *row[1:]) for at, row in enumerate(asked) if row[0] in key_of]
+    rows, keys, low, high = np.array(found, np.int64).reshape(-1, 4).T
+    return rows, keys, low, high
 
 
 def _unbooked(connection: Connection, start: int, until: int) -> list[str]:
     """Devices heard in a period that no duty of the period names."""
-    return scalars(
+    found = fetch(
         connection,
-        "with other as materialized (select device, device_id from device where device not in ("
+        "select device_id, device from device where device not in ("
         "select device from allocation join duty d using (duty) where not cancelled "
-        "and tstzrange(d.start_at, d.end_at) && tstzrange(from_us(%s), from_us(%s)))) "
-        "select device_id from other where exists (select from fix f where f.device = other.device "
-        "and time >= from_us(%s) and time < from_us(%s))",
-        [start, until, start, until],
+        "and tstzrange(d.start_at, d.end_at) && tstzrange(from_us(%s), from_us(%s)))",
+        [start, until],
     )
+    keys = np.array([key for _, key in found], np.int32)
+    low, high = (np.full(len(keys), time, np.int64) for time in (start, until))
+    heard = chunks.any_within(connection, keys, low, high)
+    return [name for (name, _), spoke in zip(found, heard.tolist(), strict=True) if spoke]
 
 
 def _any_patch(duties: Sequence[Duty]) -> dict[str, str]:
@@ -260,20 +272,10 @@ def _first_and_last(connection: Connection, asked: Sequence[tuple[str, int, int]
 
     Rows ``(device_id, time, lon, lat)``, times in microseconds.
     """
-    if not asked:
-        return []
-    names, low, high = ([row[at] for row in asked] for at in range(3))
-    return fetch(
-        connection,
-        "select device_id, (extract(epoch from time) * 1000000)::int8, lon, lat "
-        "from unnest(%s::text[], %s::int8[], %s::int8[]) as w (device_id, low, high) "
-        "join device using (device_id) cross join lateral ("
-        "(select time, lon, lat from fix f where f.device = device.device and time >= from_us(low) "
-        "and time < from_us(high) order by time limit 1) union all "
-        "(select time, lon, lat from fix f where f.device = device.device and time >= from_us(low) "
-        "and time < from_us(high) order by time desc limit 1)) found",
-        [names, low, high],
-    )
+    rows, *windows = _windows(connection, asked)
+    found = chunks.first_and_last(connection, *windows)
+    names = [asked[at][0] for at in rows[found.device].tolist()]
+    return list(zip(names, found.time.tolist(), found.lon.tolist(), found.lat.tolist(), strict=True))
 
 
 def _fixes(rows: Sequence[Any]) -> Fixes:

@@ -22,6 +22,7 @@ from stream.core.quality.tracks import Extent
 from stream.core.shares import TOTALS, totals
 from stream.core.slices import HIDDEN, OFF_PATCH, ON_PATCH, Slices
 from stream.store import areas
+from stream.store.chunks import exactly
 from stream.store.columns import ARRAY_HEADER, copy_out, literal
 from stream.store.reading.doubtful import DoubtfulTime
 from stream.store.reading.instant import instant, read_duties, slices_of
@@ -178,17 +179,18 @@ class Reader:
             self._units = np.concatenate([self._units, more])
         fresh = np.flatnonzero(self._units["time"][device] != newest)
         if len(fresh):
-            found = copy_out(
+            fixes = exactly(connection, device[fresh], newest[fresh])
+            keys = device[fresh][fixes.device]
+            for name in ("time", "lon", "lat", "error_m", "speed_mps", "heading_deg"):
+                self._units[name][keys] = getattr(fixes, name)
+            key, place = copy_out(
                 connection,
-                "select f.device, f.time, lon, lat, error_m, speed_mps, heading_deg, "
-                "coalesce(stays[cardinality(stays)], -1) from "
-                f"unnest({literal(device[fresh], 'int4')}, {literal(newest[fresh])}) w (d, t) "
-                "join fix f on f.device = w.d and f.time = from_us(w.t) join stay_end e on e.device = w.d",
-                ["int4", "time", "float8", "float8", "float8", "float4", "float4", "int8"],
+                "select device, coalesce(stays[cardinality(stays)], -1) from stay_end "
+                f"where device = any({literal(keys, 'int4')})",
+                ["int4", "int8"],
             )
-            for name, column in zip(_UNIT.names or (), found[1:], strict=True):
-                self._units[name][found[0]] = column
-            unmet = sorted(set(found[0].tolist()) - self._device_names.keys())
+            self._units["place"][key] = place
+            unmet = sorted(set(keys.tolist()) - self._device_names.keys())
             if unmet:
                 self._device_names.update(
                     connection.execute(
