@@ -412,3 +412,44 @@ def bookable_worlds(grid: Grid = BINARY) -> st.SearchStrategy[World]:
             world, duties=tuple(duty for duty in world.duties if duty.end is None or duty.end > duty.start)
         )
     )
+
+
+HOUR = 3600 * SECOND
+DAY = 24 * HOUR
+
+
+@st.composite
+def wrongly_booked(draw: st.DrawFn) -> World:
+    """Worlds whose duty system errs: ends in another year or never, starts on its first day, a day too many.
+
+    Some are put right, or cancelled, by a later revision. Ends that duty systems write for none are among
+    them, and bookings of a day to the microsecond, such as those over the night when the clocks change.
+    """
+    world = draw(bookable_worlds())
+    duties: list[Duty] = []
+    for duty in world.duties:
+        start, end, back = duty.start, duty.end, draw(st.sampled_from((0, HOUR, 23 * HOUR, DAY, 25 * HOUR)))
+        kinds = ("right", "open", "weeks", "year", "epoch", "never", "day", "more", "long_ago")
+        match draw(st.sampled_from(kinds)):
+            case "open":
+                start, end = start - back, None
+            case "weeks":
+                start, end = start - back - 20 * DAY, draw(st.sampled_from((None, start + HOUR)))
+            case "year":
+                end = start + 365 * DAY
+            case "epoch":
+                start, end = draw(st.integers(0, DAY)), end or start + HOUR
+            case "never":
+                end = draw(
+                    st.sampled_from((micros("9999-12-31T23:59:59+00:00"), micros("2099-12-31T00:00+00:00")))
+                )
+            case "day":
+                start, end = start - back % DAY, start - back % DAY + DAY
+            case "more":
+                start, end = start - back % DAY, start - back % DAY + DAY + draw(st.sampled_from((1, HOUR)))
+            case "long_ago":
+                start, end = micros("2000-01-01T00:00:00+00:00"), None
+        duties.append(replace(duty, start=start, end=end))
+        if draw(st.integers(0, 3)) == 0:
+            duties.append(replace(duty, revision=duty.revision + 10, cancelled=draw(st.booleans())))
+    return replace(world, duties=tuple(duties))

@@ -234,9 +234,9 @@ def _refuse_policy(policy: Path | None) -> None:
 
 def _touches(found: Found, duty: Duty, scope: str, wanted: str, start: int, end: int) -> bool:
     """Whether a duty of the officer or area asked about lies in the counted part of the period."""
-    from stream.core.explaining.parts import is_of
+    from stream.core.explaining.explanation import is_of
 
-    until = found.until if duty.end is None else duty.end
+    until = duty.until_by(found.until)
     return is_of(duty, scope, wanted) and max(duty.start, start) < min(until, end)
 
 
@@ -244,7 +244,8 @@ def nobody(found: Found, scope: str, wanted: str, start: int, end: int) -> str:
     """Why there is no figure, in one line, and where there are duties."""
     from geo.boundaries.layer import printable
     from stream.core.calendar import local_day
-    from stream.core.explaining.wording import day_words, period_words
+    from stream.core.explaining.explanation import uncounted
+    from stream.core.explaining.wording import day_words, period_words, uncounted_words
 
     who = {
         OFFICER: f"officer {printable(wanted)}",
@@ -259,6 +260,9 @@ def nobody(found: Found, scope: str, wanted: str, start: int, end: int) -> str:
         return f"no {what} is booked for {who} (cancelled ones aside). {hint}"
     first, last = (day_words(local_day(time)) for time in found.booked)
     between = f"on {first}" if first == last else f"from {first} to {last}"
+    if long := [found.duties[number] for number in uncounted(scope, wanted, found.duties, start, end)]:
+        told = " ".join(printable(line) for line in uncounted_words(long))
+        return f"{who} has no {what} that counts in {period_words(start, end)}. {told}"
     return f"{who} has no {what} in {period_words(start, end)}; duties begin {between}"
 
 
@@ -368,8 +372,10 @@ def _bookings(duties: Path | None, policy: Path | None) -> tuple[list[Duty], Pol
             click.echo(line, err=True)
         if not booked:
             raise AccountError(f"{duties}: no usable duty, so there are no teams")
-        now = max(duty.start + 1 if duty.end is None else duty.end for duty in booked)
-        return newest(booked), read_policies(str(policy) if policy else ""), now
+        policies = read_policies(str(policy) if policy else "")
+        duties_ = newest(booked, policies)
+        now = max((duty.start + 1 if duty.end is None else duty.until) for duty in duties_)
+        return duties_, policies, now
     _refuse_policy(policy)
     settings = load()
     with database("patrol teams", settings) as connection:

@@ -36,7 +36,7 @@ SHOWN = 20
 TOLD = {
     "twice": "times in the hour that comes twice, taken as [time] twice says",
     "open": "duties without an end, taken as still running",
-    "too_long": "duties of more than 24 hours: correct them",
+    "too_long": "duties of more than 24 hours, which count for nothing: correct them",
     "no_patch": "duties without a patch, which have no share",
     "blank_device": "cells that name no device ('-', 'n/a', 'TBC'), taken as blank",
     "no_device": "duties without a radio or vehicle, for which no position can count",

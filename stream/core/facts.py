@@ -7,7 +7,7 @@ millions of them; duties are values because there are thousands. Times are micro
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 
 SECOND = 1_000_000
 """Microseconds in a second."""
+
+LONGEST_DUTY_S: Final = 86_400
+"""How long a booked duty may be to count at all, and an open one counts (rule 8a), unless the policy says
+otherwise; seconds."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -70,11 +74,16 @@ class Allocation:
 class Duty:
     """One revision of a booking: an officer's booked-on time (rule 8).
 
+    What was booked is ``start`` and ``end``. What is counted of it, wherever anything is counted, is
+    ``[start, until)`` where ``counts``, and nothing elsewhere (rule 8a).
+
     Attributes:
         start: microseconds since 1970 UTC.
         end: microseconds, ``None`` while the officer is still on duty.
         patch: the neighbourhoods' ``area_id``, sorted; empty for response officers.
         devices: the devices allocated.
+        longest: how long it may be, microseconds: of the policy in force at its start, put there by
+            ``stream.core.slices.newest`` or read back from the database. It is no part of the booking.
     """
 
     duty_id: str
@@ -88,6 +97,40 @@ class Duty:
     name: str | None = None
     role: str | None = None
     team: str | None = None
+    longest: int = field(default=LONGEST_DUTY_S * SECOND, compare=False, repr=False)
+
+    @property
+    def too_long(self) -> bool:
+        """Whether it is booked for longer than any duty lasts, and so counts for nothing (rule 8a)."""
+        return self.end is not None and self.end - self.start > self.longest
+
+    @property
+    def counts(self) -> bool:
+        """Whether any of it counts: it is neither cancelled nor too long (rules 8 and 8a)."""
+        return not self.cancelled and not self.too_long
+
+    @property
+    def until(self) -> int:
+        """Where the time that counts ends, microseconds; its start where nothing counts (rule 8a)."""
+        if not self.counts:
+            return self.start
+        return self.start + self.longest if self.end is None else self.end
+
+    def until_by(self, now: int) -> int:
+        """The same as it stands at an instant: an open duty has not got further than that (microseconds)."""
+        return self.until if self.end is not None else max(self.start, min(self.until, now))
+
+    def is_in(self, start: int, end: int) -> bool:
+        """Whether any time of it counts in ``[start, end)``, microseconds."""
+        return max(self.start, start) < min(self.until, end)
+
+    def is_booked_in(self, start: int, end: int) -> bool:
+        """Whether it was booked for any time in ``[start, end)`` (microseconds), be it counted or not."""
+        return not self.cancelled and self.start < end and (self.end is None or self.end > start)
+
+    def is_on(self, time_us: int) -> bool:
+        """Whether an instant (microseconds) is in the time that counts."""
+        return self.start <= time_us < self.until
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ import numpy as np
 from geo.matching.history import FOREVER
 from stream.core.calendar import LOCAL, microseconds, moment
 from stream.core.events import UsableLimits, text_fault
+from stream.core.facts import LONGEST_DUTY_S, SECOND
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -75,6 +76,8 @@ class Policy:
         max_ahead_s: rule 2, how far a report's time may be ahead of its receipt, seconds.
         retention_days: rule 2, facts older than this at receipt are rejected, days.
         jump_speed_mps: rules 3 and 4a, metres a second.
+        longest_duty_s: rule 8a, a booked duty that is longer counts for nothing, and an open one no further,
+            seconds.
         max_gap_s: rules 4 and 4a, the longest leg on which the device is held to have moved straight,
             seconds.
         parked_gap_s: rule 4, the longest leg on which a device that did not move is held to have stayed,
@@ -106,6 +109,7 @@ class Policy:
     max_ahead_s: float = 300.0
     retention_days: float = 400.0
     jump_speed_mps: float = 80.0
+    longest_duty_s: float = float(LONGEST_DUTY_S)
     max_gap_s: float = 300.0
     parked_gap_s: float = 1800.0
     parked_distance_m: float = 50.0
@@ -129,6 +133,11 @@ class Policy:
     def state(self, code: int) -> State:
         """The meaning of a radio status; an unnamed one is visible and called by its number."""
         return self.states.get(code) or State(f"state_{code}")
+
+    @property
+    def longest_duty(self) -> int:
+        """``longest_duty_s`` in microseconds."""
+        return round(self.longest_duty_s * SECOND)
 
 
 @dataclass(frozen=True, slots=True)

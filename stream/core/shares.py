@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from geo.matching.history import FOREVER, UNKNOWN
+from geo.matching.history import UNKNOWN
 from stream.core.facts import SECOND
 from stream.core.quality.doubts import doubtful
 from stream.core.slices import HIDDEN, OFF_PATCH, ON_BREAK, ON_PATCH, UNSEEN, ambiguous
@@ -242,11 +242,7 @@ def shares(
     table = totals(slices, duties, places, start, end)
     if doubts is not None and len(doubts):
         table = np.hstack([table, doubt_totals(slices, doubts, duties, places, start, end)])
-    present = {
-        number
-        for number, duty in enumerate(duties)
-        if not duty.cancelled and max(duty.start, start) < min(FOREVER if duty.end is None else duty.end, end)
-    }
+    present = {number for number, duty in enumerate(duties) if duty.is_in(start, end)}
     return gather(table, duties, sorted(present), start, end, neighbourhoods=neighbourhoods)
 
 

@@ -14,13 +14,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from geo.matching.history import FOREVER, UNKNOWN, exact_numbers
 from stream.core.columns import Columns, changes, coalesce, offsets, ranges, search
-from stream.core.policy import BREAK, MAX_STATE, NOT_VISIBLE, OFF_DUTY
+from stream.core.policy import BREAK, MAX_STATE, NOT_VISIBLE, OFF_DUTY, Policies
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
     from geo.matching.places import Place
     from stream.core.facts import Duty, StateReport
-    from stream.core.policy import Policies
     from stream.core.stays import Stays
 
 ACTIVITIES = ("break", "not_visible", "unknown", "on_patch", "off_patch")
@@ -39,6 +38,9 @@ ON_BREAK, HIDDEN, UNSEEN, ON_PATCH, OFF_PATCH = range(5)
 NO_STATE = -1
 """The state of slices that were counted before states were kept with every slice."""
 NO_DEVICE = -1
+
+DEFAULTS: Final = Policies()
+"""The rules' own settings."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,7 +53,7 @@ class Slices(Columns):
     Attributes:
         duty: ``int32[m]``, index into the duties given.
         start: ``int64[m]``, microseconds since 1970 UTC.
-        end: ``int64[m]``, exclusive; ``FOREVER`` on the last slice of a duty that has no end yet.
+        end: ``int64[m]``, exclusive; perhaps in the future.
         activity: ``int8[m]``, index into ``ACTIVITIES``.
         state: ``int16[m]``, the radio status in force (rule 10).
         place: ``int32[m]``, a number of ``AreaHistory.places``, or ``UNKNOWN``; with what is near only where
@@ -79,14 +81,25 @@ class Slices(Columns):
 
 def canonical(duty: Duty) -> str:
     """One text for one content: JSON with sorted keys and no blanks."""
-    return json.dumps(asdict(duty), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return json.dumps(booking(duty), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
-def newest(duties: Iterable[Duty]) -> list[Duty]:
+def booking(duty: Duty) -> dict[str, Any]:
+    """What was booked, field by field; how much of it counts is no part of it, but for the policy to say."""
+    found = asdict(duty)
+    del found["longest"]
+    return found
+
+
+def newest(duties: Iterable[Duty], policies: Policies = DEFAULTS) -> list[Duty]:
     """The revision of each duty that counts (rule 8), sorted by ``duty_id``; cancelled ones among them.
 
     If one revision was sent twice with different contents, the one with the greater canonical text counts,
     whichever came first.
+
+    Args:
+        duties: revisions, in any order.
+        policies: how long each may be is for the policy at its start to say (rule 8a).
     """
     kept: dict[str, Duty] = {}
     for duty in duties:
@@ -97,7 +110,18 @@ def newest(duties: Iterable[Duty]) -> list[Duty]:
             or (duty.revision == other.revision and duty != other and canonical(duty) > canonical(other))
         ):
             kept[duty.duty_id] = duty
-    return [kept[name] for name in sorted(kept)]
+    return limited([kept[name] for name in sorted(kept)], policies)
+
+
+def limited(duties: Iterable[Duty], policies: Policies) -> list[Duty]:
+    """Duties with the longest duty of the policy at their start (rule 8a), in the same order."""
+    found = list(duties)
+    limits = [policy.longest_duty for policy in policies.policies]
+    number = policies.number_at(np.array([duty.start for duty in found], np.int64)).tolist()
+    return [
+        duty if duty.longest == limits[at] else replace(duty, longest=limits[at])
+        for duty, at in zip(found, number, strict=True)
+    ]
 
 
 def spans(
@@ -109,7 +133,7 @@ def spans(
     greater ``duty_id``), so time is never counted twice (rule 8, and see ``stream/README.md``).
 
     Args:
-        duties: newest revisions; cancelled ones have no span.
+        duties: newest revisions; those that do not count have no span.
         windows: by duty number, the interval asked about; duties not named are left out. None: all, whole.
 
     Returns:
@@ -117,7 +141,7 @@ def spans(
     """
     by_officer: dict[str, list[int]] = {}
     for number, duty in enumerate(duties):
-        if not duty.cancelled:
+        if duty.counts:
             by_officer.setdefault(duty.officer_id, []).append(number)
     found: list[tuple[int, int, int]] = []
     for numbers in by_officer.values():
@@ -126,13 +150,12 @@ def spans(
             if windows is not None and number not in windows:
                 continue
             duty = duties[number]
-            free = [(duty.start, FOREVER if duty.end is None else duty.end)]
+            free = [(duty.start, duty.until)]
             if windows is not None:
                 low, high = windows[number]
                 free = [(max(free[0][0], low), min(free[0][1], high))]
             for later in numbers[at + 1 :]:
-                taken, until = duties[later].start, duties[later].end
-                until = FOREVER if until is None else until
+                taken, until = duties[later].start, duties[later].until
                 free = [
                     part
                     for low, high in free
@@ -272,15 +295,17 @@ def allocations(duty: Duty) -> list[tuple[str, int, int]]:
     """The duty's devices with the time allocated, the one that rule 9 asks first in front.
 
     Returns:
-        ``(device_id, start, end)``, microseconds, cut to the duty; ``FOREVER`` where it has no end.
+        ``(device_id, start, end)``, microseconds, cut to what counts of the duty.
     """
-    end = FOREVER if duty.end is None else duty.end
     held = [
         (item.kind != "radio", -max(duty.start, item.start or duty.start), item.device_id, item)
         for item in duty.devices
     ]
     held.sort(key=lambda entry: entry[:3])
-    return [(name, -start, end if item.end is None else min(item.end, end)) for _, start, name, item in held]
+    until = duty.until
+    return [
+        (name, -start, until if item.end is None else min(item.end, until)) for _, start, name, item in held
+    ]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -378,6 +403,12 @@ def up_to(slices: Slices, until: int) -> Slices:
     """Slices cut at an instant (microseconds); none is open any more."""
     found = slices.take(slices.start < np.minimum(slices.end, until))
     return replace(found, end=np.minimum(found.end, until))
+
+
+def last_open(slices: Slices, duties: Sequence[Duty]) -> NDArray[np.bool_]:
+    """Which slices reach to where a duty that has no end yet counts to (rule 8a): ``bool[m]``."""
+    last = np.array([duty.until if duty.end is None else FOREVER for duty in duties], np.int64)
+    return np.asarray(slices.end >= last[slices.duty]) if len(slices) else np.zeros(0, np.bool_)
 
 
 def decisive(slices: Slices, duties: Sequence[Duty], policies: Policies) -> NDArray[np.bool_]:

@@ -178,8 +178,9 @@ def teams(
     """Who is in which team, since when, and who moved.
 
     Args:
-        duties: newest revisions (``stream.core.slices.newest``). Cancelled ones count for nothing, and so
-            does what starts at ``as_of`` or later; duties without a team tell that the officer was seen.
+        duties: newest revisions (``stream.core.slices.newest``). Those that do not count tell nothing (rules
+            8 and 8a), nor does what starts at ``as_of`` or later; duties without a team tell that the officer
+            was seen.
         policy: ``team_months``, ``lent_days`` and ``unseen_days``, as in force at ``as_of``.
         as_of: the instant that is the present, microseconds since 1970 UTC.
         start: the period in which moves are listed, microseconds.
@@ -193,7 +194,7 @@ def teams(
     """
     booked: dict[str, list[Duty]] = {}
     for duty in duties:
-        if not duty.cancelled and duty.start < as_of:
+        if duty.counts and duty.start < as_of:
             booked.setdefault(duty.officer_id, []).append(duty)
     for mine in booked.values():
         mine.sort(key=lambda duty: (duty.start, duty.duty_id))
@@ -216,7 +217,7 @@ def teams(
 
 
 def _member(duties: Sequence[Duty], stretches: Sequence[Run], policy: Policy, as_of: int) -> Member:
-    seen = max(as_of if duty.end is None else min(duty.end, as_of) for duty in duties)
+    seen = max(min(duty.until, as_of) for duty in duties)
     names = [duty.name for duty in duties if duty.name]
     now = stretches[-1] if stretches else None
     return Member(

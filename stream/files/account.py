@@ -410,7 +410,7 @@ def account(
         jobs: how many threads count stays.
     """
     history = history_of(facts.areas, facts.later)
-    duties = newest(facts.duties)
+    duties = newest(facts.duties, policies)
     booked, booked_ids = held(duties)
     versions = [facts.areas, *(areas for _, areas in facts.later)]
     everything = Bookings(duties, facts.states, booked, booked_ids)
@@ -506,9 +506,9 @@ def figures(
         versions: the boundaries by the time from which they are in force.
     """
     counted = up_to(counted, until)
-    begun = [duty for duty in duties if not duty.cancelled and duty.start < until]
+    begun = [duty for duty in duties if duty.counts and duty.start < until]
     starts = [duty.start for duty in begun]
-    ends = [until if duty.end is None else min(duty.end, until) for duty in begun]
+    ends = [min(duty.until, until) for duty in begun]
     if not starts:
         return []
     found: list[Figures] = []

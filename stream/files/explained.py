@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from stream.core.explaining.explanation import cut_open, silences
-from stream.core.explaining.parts import Found, area_names, ids_of, is_of, near_ids
+from stream.core.explaining.explanation import cut_open, is_of, silences
+from stream.core.explaining.parts import Found, area_names, ids_of, near_ids
 from stream.core.explaining.wording import Named, officer_names
 from stream.core.policy import BEGINNING
 from stream.core.quality.elsewhere import all_far, anywhere, extent_of
@@ -55,7 +55,7 @@ def from_files(
     starts = [duty.start for duty in done.duties if is_of(duty, scope, wanted)]
     newest = int(facts.fixes.time.max()) if len(facts.fixes) else None
     return Found(
-        cut_open(done.slices, done.until),
+        cut_open(done.slices, done.duties, done.until),
         done.duties,
         done.history.places,
         facts.fixes.device_ids,

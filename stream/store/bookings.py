@@ -16,12 +16,13 @@ import msgspec
 from geo.matching.history import FOREVER
 from stream.core.calendar import moment
 from stream.core.facts import Duty, StateReport
-from stream.core.slices import newest
+from stream.core.slices import booking, newest
 from stream.store.reading import instant
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
+    from stream.core.policy import Policies
     from stream.store.registry import Registry
     from stream.store.schema import Connection
 
@@ -48,6 +49,8 @@ def lock_officers(connection: Connection, officers: Collection[int]) -> dict[int
 def read_officers(connection: Connection, officers: Collection[int], since: int) -> dict[int, BookedOfficer]:
     """Duties that end after a time (microseconds), and the states from the first of these duties on.
 
+    Duties that do not count (rules 8 and 8a) end as they were booked.
+
     Returns:
         by officer's key, duties by duty's key.
     """
@@ -58,12 +61,13 @@ def read_officers(connection: Connection, officers: Collection[int], since: int)
             "select officer_id, officer from officer where officer = any(%s)", [wanted]
         ).fetchall()
     )
-    which = "officer = any(%s) and (end_at is null or end_at > from_us(%s))"
+    which = "officer = any(%s) and coalesce(until_at, end_at, 'infinity') > from_us(%s)"
     first: dict[int, int] = {}
     for key, duty in instant.read_duties(connection, which, [wanted, max(since, 0)]).items():
         officer = names[duty.officer_id]
         found[officer].duties[key] = duty
-        first[officer] = min(first.get(officer, FOREVER), duty.start)
+        if since <= 0 or not duty.too_long:  # of one from years ago no state is needed to count others
+            first[officer] = min(first.get(officer, FOREVER), duty.start)
     if first:
         for officer, *reported in instant.fetch(
             connection,
@@ -110,7 +114,7 @@ def record_revisions(connection: Connection, duties: Iterable[Duty]) -> None:
             [
                 [duty.duty_id, duty.revision, hashlib.sha256(body).hexdigest(), body.decode()]
                 for duty in duties
-                for body in [msgspec.json.encode(duty)]
+                for body in [msgspec.json.encode(booking(duty))]
             ],
         )
 
@@ -139,11 +143,12 @@ def write_duties(
     for duty in duties:
         [(key,)] = connection.execute(
             "insert into duty "
-            "(duty_id, officer, revision, start_at, end_at, patch, cancelled, name, role, team) "
-            "values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s) on conflict (duty_id) do update set "
+            "(duty_id, officer, revision, start_at, end_at, patch, cancelled, name, role, team, longest_us) "
+            "values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) on conflict (duty_id) do update set "
             "officer = excluded.officer, revision = excluded.revision, start_at = excluded.start_at, "
             "end_at = excluded.end_at, patch = excluded.patch, cancelled = excluded.cancelled, "
-            "name = excluded.name, role = excluded.role, team = excluded.team returning duty",
+            "name = excluded.name, role = excluded.role, team = excluded.team, "
+            "longest_us = excluded.longest_us returning duty",
             [
                 duty.duty_id,
                 officers[duty.officer_id],
@@ -155,6 +160,7 @@ def write_duties(
                 duty.name,
                 duty.role,
                 duty.team,
+                duty.longest,
             ],
         ).fetchall()
         keys[duty.duty_id] = key
@@ -188,6 +194,6 @@ def raise_counters(connection: Connection, officers: Iterable[int]) -> None:
     connection.execute("update officer set facts = facts + 1 where officer = any(%s)", [sorted(officers)])
 
 
-def counting(known: Duty | None, received: Iterable[Duty]) -> Duty:
-    """Of one duty's revisions, stored and received, the one that counts (rule 8)."""
-    return newest([*([known] if known else []), *received])[0]
+def counting(known: Duty | None, received: Iterable[Duty], policies: Policies) -> Duty:
+    """Of one duty's revisions, stored and received, the one that counts (rules 8 and 8a)."""
+    return newest([*([known] if known else []), *received], policies)[0]

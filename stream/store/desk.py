@@ -135,13 +135,12 @@ class Desk:
         for key in stale:
             self.booked[key] = Booked(counters[key], since)
         for device, duty, officer, start, end in self.connection.execute(
-            "select a.device, duty, officer, coalesce(a.start_at, d.start_at), coalesce(a.end_at, d.end_at) "
-            "from allocation a join duty d using (duty) where a.device = any(%s) and not cancelled "
-            "and (d.end_at is null or d.end_at > from_us(%s))",
+            "select a.device, duty, officer, coalesce(a.start_at, d.start_at), least(a.end_at, d.until_at) "
+            "from allocation a join duty d using (duty) where a.device = any(%s) "
+            "and d.until_at > from_us(%s)",
             [stale, since],
         ).fetchall():
-            until = FOREVER if end is None else microseconds(end)
-            self.booked[device].rows.append((duty, officer, microseconds(start), until))
+            self.booked[device].rows.append((duty, officer, microseconds(start), microseconds(end)))
 
     def refresh_officers(self, counters: Mapping[int, int], since: int) -> None:
         """Reads the bookings of those officers whose copy is stale, or does not reach back to a time."""

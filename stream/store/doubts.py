@@ -60,12 +60,12 @@ def mark_sharing(connection: Connection, devices: Collection[int], duties: Colle
     connection.execute(
         "insert into doubt_due (duty) select distinct duty from allocation join duty d using (duty) "
         "where device = any(%s) and d.start_at <= from_us(%s) "
-        "and coalesce(d.end_at, 'infinity') >= from_us(%s) "
+        "and d.until_at >= from_us(%s) "
         # Their officers are not locked: so the row is, for whoever takes the marks away to wait.
         "order by duty on conflict (duty) do update set taken = false",
         [
             sorted(devices),
-            max(FOREVER if duty.end is None else duty.end for duty in duties),
+            max(duty.until for duty in duties),
             min(duty.start for duty in duties),
         ],
     )
@@ -249,8 +249,8 @@ def _evidence(
     key_of = _device_keys(connection)
     windows: dict[int, Interval] = {}
     for duty in own.values():
-        for item in duty.devices:
-            _widen(windows, key_of[item.device_id], (duty.start, _end(duty)))
+        for item in duty.devices if duty.counts else ():
+            _widen(windows, key_of[item.device_id], (duty.start, duty.until))
     fixes = _fixes(connection, numbered, _suspect(connection, windows))
     reached = [
         (key_of[numbered.device_ids[device]], (start, end))
@@ -263,7 +263,7 @@ def _evidence(
     low, high = min((start for start, _ in spans), default=0), max((end for _, end in spans), default=0)
     known = own | read_duties(
         connection,
-        f"not cancelled and start_at < from_us({high}) and coalesce(end_at, 'infinity') > from_us({low})",
+        f"start_at < from_us({high}) and until_at > from_us({low})",
     )
     beside = _doubted(connection, windows)
     wanted = dict(windows)
@@ -362,12 +362,8 @@ def _device_keys(connection: Connection) -> dict[str, int]:
     return dict(connection.execute("select device_id, device from device").fetchall())
 
 
-def _end(duty: Duty) -> int:
-    return FOREVER if duty.end is None else duty.end
-
-
 def _meets(duty: Duty, interval: Interval) -> bool:
-    return duty.start < interval[1] and _end(duty) > interval[0]
+    return duty.is_in(*interval)
 
 
 def _widen(windows: dict[int, Interval], device: int, interval: Interval) -> None:

@@ -13,11 +13,12 @@ import numpy as np
 
 from geo.matching.history import FOREVER
 from stream.core.shares import TOTALS, totals
-from stream.core.slices import Slices, slices
+from stream.core.slices import Slices, limited, slices
 from stream.core.stays import Stays
 from stream.core.windows import difference, splice
 from stream.store import bookings, doubts, gathering
 from stream.store.columns import BinaryColumn
+from stream.store.reading import instant
 from stream.store.tracks import (
     SLICES,
     STAYS,
@@ -143,6 +144,60 @@ def again(desk: Desk, duties: Collection[int], moved: Moved | None) -> TouchedWi
     return TouchedWindows(windows, officers, moved, since, again=True)
 
 
+def limit_again(desk: Desk, duties: Collection[int], devices: Collection[int]) -> set[int]:
+    """Before duties are counted again: how long each may be is for the policies in force to say (rule 8a).
+
+    Args:
+        desk: whose transaction is open.
+        duties: keys.
+        devices: keys of devices that the transaction will lock.
+
+    Returns:
+        keys of the other duties of the same officers that this gives time to, or takes time from.
+    """
+    connection = desk.connection
+    known = instant.read_duties(connection, "duty = any(%s)", [sorted(duties)])
+    if all(
+        was is now for was, now in zip(known.values(), limited(known.values(), desk.policies), strict=True)
+    ):
+        return set()
+    # The same order of locks as everybody's: devices, then officers, both by key.
+    held = connection.execute(
+        "select device from allocation where duty = any(%s)", [sorted(duties)]
+    ).fetchall()
+    connection.execute(
+        "select device from stay_end where device = any(%s) order by device for update",
+        [sorted({*devices, *(device for (device,) in held)})],
+    )
+    owners: dict[int, int] = dict(
+        connection.execute("select duty, officer from duty where duty = any(%s)", [sorted(duties)]).fetchall()
+    )
+    bookings.lock_officers(connection, set(owners.values()))
+    known = instant.read_duties(connection, "duty = any(%s)", [sorted(duties)])
+    others: set[int] = set()
+    for key, was, now in zip(known, known.values(), limited(known.values(), desk.policies), strict=True):
+        if was is now:
+            continue
+        connection.execute("update duty set longest_us = %s where duty = %s", [now.longest, key])
+        if was.until == now.until:
+            continue
+        names = sorted({item.device_id for item in now.devices})
+        allocated = desk.registry.devices(connection, names).tolist()
+        connection.execute("update stay_end set booked = booked + 1 where device = any(%s)", [allocated])
+        doubts.mark_sharing(connection, allocated, [was, now])
+        bookings.raise_counters(connection, [owners[key]])
+        others |= set(
+            instant.scalars(
+                connection,
+                "select duty from duty where officer = %s and start_at < from_us(%s) "
+                "and until_at > from_us(%s)",
+                [owners[key], max(was.until, now.until), now.start],
+            )
+        )
+    desk.forget_bookings()
+    return others - set(duties)
+
+
 def book(
     desk: Desk,
     changed: Sequence[Duty],
@@ -164,7 +219,7 @@ def book(
 
     def affect(officer: int, duty: Duty) -> None:
         low, high = affected.get(officer, (FOREVER, -FOREVER))
-        affected[officer] = (min(low, duty.start), max(high, _end(duty)))
+        affected[officer] = (min(low, duty.start), max(high, duty.until))
 
     for duty in changed:
         affect(officers[duty.officer_id], duty)
@@ -187,21 +242,18 @@ def book(
     desk.forget_bookings()
 
     windows: dict[int, tuple[int, int, int]] = {}
+    revised = {duty.duty_id for duty in changed}
     since = min([low for low, _ in affected.values()] + [report.time for report in states], default=0)
     for officer, copy in bookings.read_officers(connection, touched, since).items():
         low, high = affected.get(officer, (FOREVER, -FOREVER))
         for key, duty in copy.duties.items():
-            if duty.start < high and _end(duty) > low:
+            if duty.duty_id in revised or (duty.start < high and duty.until > low):
                 windows[key] = (-FOREVER, FOREVER, -FOREVER)
                 continue
-            within = [time for time in keyed.get(officer, ()) if duty.start <= time < _end(duty)]
+            within = [time for time in keyed.get(officer, ()) if duty.is_on(time)]
             if within:
                 windows[key] = (min(within), FOREVER, -FOREVER)
     return TouchedWindows(windows, touched, None, min((low for low, _, _ in windows.values()), default=since))
-
-
-def _end(duty: Duty) -> int:
-    return FOREVER if duty.end is None else duty.end
 
 
 # ── counting them ─────────────────────────────────────────────────────────────────────────────────────────
@@ -361,7 +413,7 @@ def _stays_for(
             known = wanted.get(item.device_id, (FOREVER, -FOREVER))
             wanted[item.device_id] = (
                 min(known[0], max(start, duty.start)),
-                max(known[1], min(end, _end(duty))),
+                max(known[1], min(end, duty.until)),
             )
     names = sorted(wanted)
     keys = desk.registry.devices(desk.connection, names)

@@ -186,10 +186,11 @@ class Ledger:
     def _again(self, part: Chunk, note: Callable[[Desk, Changes], None]) -> int:
         with self._connection.transaction():
             self._desk.open()
+            beside = duties.limit_again(self._desk, part.duties, part.devices.tolist())
             count = len(part.devices)
             low, high = np.full(count, part.start, np.int64), np.full(count, part.end - 1, np.int64)
             moved = positions.count(self._desk, Batch(part.devices, None, low, high)) if count else None
-            changes = duties.count(self._desk, duties.again(self._desk, part.duties, moved))
+            changes = duties.count(self._desk, duties.again(self._desk, {*part.duties, *beside}, moved))
             if changes is not None:
                 note(self._desk, changes)
             return 0 if moved is None else moved.changed
@@ -278,7 +279,7 @@ class Ledger:
             changed: list[Duty] = []
             for duty_id, revisions in received.items():
                 known = now.get(duty_id)
-                counts = bookings.counting(known[2] if known else None, revisions)
+                counts = bookings.counting(known[2] if known else None, revisions, self._desk.policies)
                 if known is None or counts != known[2]:
                     changed.append(counts)
             bookings.record_revisions(connection, booked)

@@ -42,6 +42,13 @@ EDITION = "(select coalesce(max(version), 0) from policy_version)"
 NEWEST = "(select from_us(max(newest)) from stay_end)"
 """SQL: the time of the newest fix."""
 
+COUNTED_TO = (
+    "greatest(start_at, least(greatest(until_at, "
+    "counted_until(start_at, end_at, cancelled, longest_duty(start_at))), "
+    f"case when end_at is null then coalesce({NEWEST}, start_at) end))"
+)
+"""SQL: up to where a duty was counted, or will be by the policies in force."""
+
 SHOWN = 3
 """How many differences are named in one line."""
 
@@ -221,7 +228,7 @@ def outdated(connection: Connection) -> tuple[Outdated, ...]:
         Outdated(int(version), int(duties), int(start), int(end))
         for version, duties, start, end in connection.execute(
             f"select version, count(*), {_us('min(start_at)')}, "
-            f"{_us(f'max(coalesce(end_at, greatest(start_at, {NEWEST})))')} "
+            f"{_us(f'max({COUNTED_TO})')} "
             "from policy_outdated join duty using (duty) group by version order by version".encode()
         ).fetchall()
     )
@@ -294,10 +301,11 @@ def _outdate(
     """Lists the duties whose slices may be others now that another policy is in force in ``[start, end)``.
 
     Those whose devices had a fix then, where stays are counted otherwise; those that began then, where radio
-    statuses count otherwise and there was one.
+    statuses count otherwise and there was one, or where they are counted to another time (rule 8a).
     """
     one, other = (counted_by(policy) for policy in differ)
     was, now = one.pop("states"), other.pop("states")
+    one.pop("longest_duty_s"), other.pop("longest_duty_s")
     # A leg that begins before the time may end otherwise, where its end is judged to be a jump (rule 3).
     longest_s = max(max(policy.parked_gap_s, policy.max_gap_s) for policy in (*before.policies, *differ))
     reach = start if start == BEGINNING else max(BEGINNING, start - int(longest_s * SECOND))
@@ -310,6 +318,7 @@ def _outdate(
         "states": was != now,
         # Every duty begins in status 1, reported or not (rule 10).
         "first": was.get("1") != now.get("1"),
+        "longest": differ[1].longest_duty,
     }
     ends = (*before.starts[1:], FOREVER)
     for low, high, version in zip(before.starts, ends, before.versions, strict=True):
@@ -319,12 +328,14 @@ def _outdate(
             "select duty, %(version)s, %(newest)s from duty d where not cancelled "
             "and start_at < from_us(%(end)s) and coalesce(end_at, 'infinity') > from_us(%(reach)s) "
             "and greatest(start_at, from_us(%(start)s)) >= from_us(%(low)s) "
-            "and greatest(start_at, from_us(%(start)s)) < from_us(%(high)s) and ("
-            "%(stays)s and exists (select from allocation a join stay_end e using (device) "
+            "and greatest(start_at, from_us(%(start)s)) < from_us(%(high)s) "
+            "and (until_at is not null and (%(stays)s and exists ("
+            "select from allocation a join stay_end e using (device) "
             "where a.duty = d.duty and e.newest >= %(start)s and from_us(e.newest) >= d.start_at) "
             "or %(states)s and start_at >= from_us(%(start)s) and (%(first)s or exists (select from state s "
-            "where s.officer = d.officer and s.time >= d.start_at "
-            "and s.time < coalesce(d.end_at, 'infinity')))) "
+            "where s.officer = d.officer and s.time >= d.start_at and s.time < d.until_at))) "
+            "or start_at >= from_us(%(start)s) and until_at is distinct from "
+            "counted_until(start_at, end_at, cancelled, %(longest)s)) "
             "on conflict (duty) do update set loaded = excluded.loaded",
             given | {"version": version, "low": low, "high": high},
         )
@@ -343,7 +354,7 @@ def counted_again(connection: Connection, start: int, end: int, officer_id: str 
     connection.execute(
         "delete from policy_outdated o using duty d join officer using (officer) where o.duty = d.duty "
         "and d.start_at >= from_us(%s) and (cancelled "
-        f"or greatest(d.start_at, coalesce(end_at, {NEWEST}, d.start_at)) <= from_us(%s)) "
+        f"or {COUNTED_TO} <= from_us(%s)) "
         "and (%s::text is null or officer_id = %s) and loaded <= %s".encode(),
         [start, end, officer_id, officer_id, newest],
     )

@@ -296,7 +296,7 @@ class WeekTable:
         present = [
             number
             for number, duty in enumerate(self.duties)
-            if max(duty.start, self.start) < min(FOREVER if duty.end is None else duty.end, self.end)
+            if duty.is_in(self.start, self.end) or table[number].any()
         ]
         return gather(table, self.duties, present, *calendar.week_bounds(self.name))
 
@@ -310,10 +310,11 @@ def week_tables(
         connection: to the database.
         since: microseconds.
         until: open duties and the last week are counted up to here, microseconds.
-        before: only weeks that begin before this time.
+        before: only weeks that begin before this time, and those without duties too.
     """
-    first = first_duty(connection)
-    since = FOREVER if first is None else max(since, first)
+    if before is None:
+        first = first_duty(connection)
+        since = FOREVER if first is None else max(since, first)
     last = until if before is None else min(until, before)
     if since >= last:
         return
@@ -323,7 +324,8 @@ def week_tables(
     places = registry.places(connection, ())
     booked = read_duties(
         connection,
-        "not cancelled and (end_at is null or end_at > from_us(%s)) order by duty_id",
+        # What counts for nothing now may have counted before, by another policy.
+        "not cancelled and coalesce(until_at, end_at) > from_us(%s) order by duty_id",
         [low],
         devices=None,
     )
@@ -344,7 +346,7 @@ def week_tables(
         registry.to_numbers(place),
         np.full(len(duty), -1, np.int32),
     )
-    for opens, closes in bounds:
+    for opens, closes in _touched(bounds, duties) if before is None else bounds:
         week = calendar.week_name(calendar.local_day(opens))
         stop = min(closes, until)
         sums = totals(counted, duties, places, opens, stop)
@@ -352,6 +354,18 @@ def week_tables(
         none = (0,) * DOUBT_TOTALS
         doubt = np.array([found.get(key, none) for key in keys], np.int64).reshape(-1, DOUBT_TOTALS)
         yield WeekTable(week, opens, stop, keys, duties, np.hstack([sums, doubt]))
+
+
+def _touched(bounds: Sequence[tuple[int, int]], duties: Sequence[Duty]) -> list[tuple[int, int]]:
+    """The weeks in which any duty counts: a mistyped year makes no others."""
+    duties = [duty for duty in duties if duty.counts]
+    opens = np.array([start for start, _ in bounds], np.int64)
+    first = np.searchsorted(opens, [duty.start for duty in duties], side="right") - 1
+    last = np.searchsorted(opens, np.array([duty.until for duty in duties], np.int64) - 1, side="right")
+    steps = np.zeros(len(bounds) + 1, np.int64)
+    np.add.at(steps, np.maximum(first, 0), 1)
+    np.add.at(steps, np.maximum(last, 1), -1)
+    return [bounds[at] for at in np.flatnonzero(np.cumsum(steps)[:-1]).tolist()]
 
 
 def doubtful(

@@ -21,11 +21,13 @@ import psycopg
 from geo.matching.history import FOREVER
 from stream.core import calendar
 from stream.core.facts import SECOND
+from stream.core.quality.intervals import merged
 from stream.core.shares import DOUBT_TOTALS, TOTALS, totals
 from stream.core.slices import Slices
 from stream.store import chunks, policies
 from stream.store.doubts import judge_due
 from stream.store.ledger import Chunk
+from stream.store.policies import COUNTED_TO
 from stream.store.publications import difference, doubtful, record, week_tables
 from stream.store.reading.instant import fetch, read_duties, us
 from stream.store.reading.live import newest_event
@@ -118,29 +120,40 @@ def plan(connection: Connection, start: int, end: int, officer_id: str | None = 
     if officer_id is not None and not _officer_known(connection, officer_id):
         raise RecomputeError(f"there is no officer '{officer_id}' in the database: see the bookings")
     # The facts have a beginning and an end: time beyond them costs nothing.
-    booked = f"select {us('min(start_at)')}, {us('max(coalesce(end_at, start_at))')} from duty"
-    found = [time for time in connection.execute(booked.encode()).fetchone() or () if time is not None]
-    found += chunks.span(connection) or ()
-    if not found:
-        return []
-    start, end = max(start, min(found)), min(end, max(found) + 1)
-    if start >= end:
-        return []
-    days = [(max(low, start), min(high, end)) for low, high in calendar.days(start, end)]
-    return [part for low, high in days for part in _plan(connection, low, high, officer_id)]
+    held = chunks.span(connection)
+    first, last = held or (None, None)
+    spans = [(max(held[0], start), min(held[1] + 1, end))] if held else []
+    spans += [
+        (max(low, start), min(high + 1, end))
+        for low, high in connection.execute(
+            f"select {us('start_at')}, {us(COUNTED_TO)} from duty where not cancelled "
+            "and (%(first)s::bigint is null or start_at < from_us(%(first)s) "
+            "or coalesce(end_at, 'infinity') > from_us(%(last)s))".encode(),
+            {"first": first, "last": last},
+        ).fetchall()
+    ]
+    days = {
+        (max(low, start), min(high, end))
+        for since, until in merged(span for span in spans if span[0] < span[1])
+        for low, high in calendar.days(since, until)
+    }
+    most = max(policy.longest_duty for policy in policies.in_force(connection).policies)
+    return [part for low, high in sorted(days) for part in _plan(connection, low, high, most, officer_id)]
 
 
-def _plan(connection: Connection, start: int, end: int, officer_id: str | None) -> Iterator[Chunk]:
+def _plan(connection: Connection, start: int, end: int, most: int, officer_id: str | None) -> Iterator[Chunk]:
+    # Those that count, and those that may do so by the policies in force by now (rule 8a).
     duties = connection.execute(
         "select duty, officer from duty join officer using (officer) where start_at < from_us(%s) "
-        "and (end_at is null or end_at > from_us(%s)) and (%s::text is null or officer_id = %s) "
-        "order by officer, start_at, duty",
-        [end, start, officer_id, officer_id],
+        "and (until_at > from_us(%s) or coalesce(end_at, 'infinity') > from_us(%s) "
+        "and start_at >= from_us(%s)) "
+        "and (%s::text is null or officer_id = %s) order by officer, start_at, duty",
+        [end, start, start, start - most, officer_id, officer_id],
     ).fetchall()
     held: dict[int, list[int]] = defaultdict(list)
     span: dict[int, float] = defaultdict(float)
     for duty, device, seconds in connection.execute(
-        "select a.duty, device, extract(epoch from least(coalesce(d.end_at, from_us(%s)), from_us(%s)) "
+        "select a.duty, device, extract(epoch from least(coalesce(d.until_at, from_us(%s)), from_us(%s)) "
         "- greatest(d.start_at, from_us(%s)))::float8 from allocation a join duty d using (duty) "
         "where duty = any(%s) order by duty, position",
         [end, end, start, [duty for duty, _ in duties]],
@@ -235,7 +248,7 @@ def begin(connection: Connection, parts: Sequence[Chunk], until: int) -> None:
     with connection.transaction():
         connection.execute("delete from recomputed where not counted and not duty = any(%s)", [keys])
         booked = read_duties(connection, "duty = any(%s)", [keys], devices=None)
-        ends = {key: (duty.start, FOREVER if duty.end is None else duty.end) for key, duty in booked.items()}
+        ends = {key: (duty.start, duty.until) for key, duty in booked.items()}
         _note_doubt(connection, ends, until, counted=False)
 
 
@@ -257,7 +270,7 @@ def count(ledger: Ledger, part: Chunk, until: int) -> Recounted:
         found = _risen(desk, changes, until)
         changed = len({duty for duty, _ in found})
         ends = {
-            key: (duty.start, FOREVER if duty.end is None else duty.end)
+            key: (duty.start, duty.until)
             for key, duty in zip(changes.keys.tolist(), changes.duties, strict=True)
         }
         _note_doubt(desk.connection, ends, until)
@@ -314,6 +327,8 @@ def _note_doubt(
         until: open ones and the last week are looked at up to here.
         counted: they are counted again in this very transaction; else they will be.
     """
+    if counted:  # also where by now none of the duty counts in a week in which some did
+        connection.execute("update recomputed set counted = true where duty = any(%s)", [list(duties)])
     weeks: dict[Interval, list[int]] = defaultdict(list)
     for key, (start, end) in duties.items():
         for bounds in calendar.weeks(start, min(end, until)):

@@ -185,14 +185,15 @@ def touched(
     """
     officers: dict[str, set[str]] = {name: set() for name in area_ids}
     weeks: dict[str, set[str]] = {name: set() for name in area_ids}
-    for officer, patch, opens, closes in connection.execute(
-        "select officer_id, patch, start_at, end_at from duty join officer using (officer) "
-        "where not cancelled and patch && %s::text[] and start_at < from_us(%s) "
-        "and (end_at is null or end_at > from_us(%s))",
+    for officer, patch, opens, closes, still_on in connection.execute(
+        "select officer_id, patch, start_at, until_at, end_at is null from duty "
+        "join officer using (officer) where patch && %s::text[] and start_at < from_us(%s) "
+        "and until_at > from_us(%s)",
         [list(area_ids), end, start],
     ).fetchall():
         low = max(start, microseconds(opens))
-        high = min(end, max(now, low + 1) if closes is None else microseconds(closes))
+        high = min(end, microseconds(closes))
+        high = min(high, max(now, low + 1)) if still_on else high
         names = {calendar.week_name(calendar.local_day(monday)) for monday, _ in calendar.weeks(low, high)}
         for area_id in officers.keys() & set(patch):
             officers[area_id].add(str(officer))

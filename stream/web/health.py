@@ -44,7 +44,7 @@ class HealthJson(msgspec.Struct):
 
 
 class ReadyJson(msgspec.Struct):
-    """It can serve, and how old the newest event is."""
+    """It can serve, and how old the newest event is; not known where it is dated ahead."""
 
     status: str
     newest_event: Time | None
@@ -64,7 +64,8 @@ def router(boundaries: Boundaries, pulse: Pulse, trust: LiveQuality, now: Clock)
         newest = boundaries.ready()
         known = newest > -FOREVER
         present = chosen(pulse.settings.clock, lambda: newest, now)()
-        age = round(max(0, present - newest) / SECOND, 1) if known else None
+        # When a position that is dated ahead came is not known here.
+        age = round((present - newest) / SECOND, 1) if known and newest <= present else None
         return answer(ReadyJson("ready", when(newest), age))
 
     @routes.get("/metrics", **operation("metrics", "Counts for Prometheus", str, media="text/plain"))

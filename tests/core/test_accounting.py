@@ -10,7 +10,8 @@ from hypothesis import Phase, given, seed, settings
 from hypothesis import strategies as st
 
 from geo.matching.history import FOREVER, UNKNOWN, AreaHistory
-from stream.core.policy import Policies
+from stream.core.facts import SECOND
+from stream.core.policy import BEGINNING, Policies, Policy
 from stream.core.shares import shares
 from stream.core.slices import ACTIVITIES, NO_DEVICE, NO_STATE, newest, reason, slices, whole_slices
 from stream.core.stays import stays, take, whole_stays
@@ -18,7 +19,9 @@ from tests import oracle
 from tests.oracle.stays import kept, nobody_drove, without_jumps
 from tests.strategies import (
     BINARY,
+    DAY,
     DECIMAL,
+    HOUR,
     OPENINGS,
     World,
     areas,
@@ -27,6 +30,7 @@ from tests.strategies import (
     many,
     world_fixes,
     worlds,
+    wrongly_booked,
 )
 from tests.worlds import busy_world, history_of, horizon
 
@@ -97,6 +101,26 @@ def test_what_nobody_drove_is_that_of_the_oracle(track: list[Fix], ground: tuple
         for name, rows in oracle.stays(track, [(None, ground)]).items()
     }
     assert plain_stays(stays(fixes, history, Policies()), fixes, history) == expected
+
+
+@many(100)
+@given(world=wrongly_booked(), longest=st.sampled_from((DAY, DAY, DAY, 10 * HOUR, 30 * HOUR, 2 * HOUR)))
+def test_slices_of_wrong_bookings_are_those_of_the_oracle(world: World, longest: int) -> None:
+    """Bookings of years, from 1970, to 9999, open for weeks, revised or cancelled: slice by slice."""
+    policies = Policies((BEGINNING,), (Policy(longest_duty_s=longest / SECOND),))
+    fixes, history = world_fixes(world), history_of(world)
+    duties = newest(world.duties, policies)
+    found = slices(
+        duties, stays(fixes, history, policies), fixes.device_ids, world.states, history.places, policies
+    )
+    expected = oracle.slices(
+        oracle.stays(world.fixes, world.versions),
+        world.duties,
+        world.states,
+        as_of=horizon(world),
+        longest=longest,
+    )
+    assert plain_slices(found, world, fixes, history) == [tuple(row) for row in expected]
 
 
 def test_the_worlds_have_legs_of_all_kinds() -> None:

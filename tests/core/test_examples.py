@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from datetime import date
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -18,10 +19,10 @@ from shapely.geometry import box
 
 from geo.areas import Area, AreaSet, Kind
 from geo.matching.history import FOREVER, UNKNOWN, AreaHistory
-from stream.core.calendar import days, week_bounds, weeks
+from stream.core.calendar import day_bounds, days, week_bounds, weeks
 from stream.core.events import Reason, decode_positions
 from stream.core.facts import SECOND, Allocation, Duty, StateReport
-from stream.core.policy import BEGINNING, Policies, limits
+from stream.core.policy import BEGINNING, Policies, Policy, limits
 from stream.core.shares import Figures, shares
 from stream.core.slices import ACTIVITIES, NO_DEVICE, NO_STATE, newest, reason, slices, whole_slices
 from stream.core.stays import EARTH_RADIUS_M, stays, whole_stays
@@ -425,9 +426,65 @@ def test_state_11_is_no_time_at_all() -> None:
 def test_an_open_duty_is_counted_to_the_period_s_end() -> None:
     """Rule 8: a duty without an end runs on, unknown after its last fix, as far as the period asks."""
     case = Case(held(0, 600), [duty(0, None)])
-    assert case.slices.end[-1] == FOREVER
     figure = case.figures(0, 800)["officer", "O1"]
     assert (figure.on_patch, figure.unknown) == (600 * SECOND, 200 * SECOND)
+
+
+def test_an_open_duty_counts_for_its_first_24_hours_and_then_no_further() -> None:
+    """Rule 8a: heard for two days on end, a duty that nobody ended has 24 hours of duty time."""
+    case = Case(held(0, 48 * 3600), [duty(0, None)])
+    assert case.rows() == [(0, 24 * 3600, "on_patch", "")]
+    assert case.figures(0, 48 * 3600)["force", "force"].duty == 24 * 3600 * SECOND
+    assert case.figures(24 * 3600, 48 * 3600)["force", "force"].duty == 0
+
+
+@pytest.mark.parametrize(
+    ("seconds", "counts"),
+    [(24 * 3600, True), (24 * 3600 + 1e-6, False), (8760 * 3600, False)],
+)
+def test_a_booking_of_more_than_24_hours_counts_for_nothing(seconds: float, counts: bool) -> None:
+    """Rule 8a: one of exactly 24 hours counts, a microsecond more does not, nor does one of a year."""
+    case = Case(held(0, 600), [duty(0, seconds)])
+    figure = case.figures(0, 600)["force", "force"]
+    assert figure.on_patch == (600 * SECOND if counts else 0)
+
+
+def test_a_local_day_of_25_hours_is_longer_than_24() -> None:
+    """Rule 8a is of elapsed time: midnight to midnight where the clocks go back is too long."""
+    start, end = day_bounds(date(2026, 10, 25))
+    assert end - start == 25 * 3600 * SECOND
+    for until, counted in ((end, 0), (end - 3600 * SECOND, 24 * 3600 * SECOND)):
+        case = Case([], [replace(duty(0, 1), start=start, end=until)])
+        assert case.figures(start / SECOND, end / SECOND)["force", "force"].duty == counted
+
+
+def test_a_duty_that_counts_for_nothing_takes_no_time_from_another() -> None:
+    """Rules 8 and 8a: the duty that started latest has the time, but not one that is booked for a year."""
+    year = duty(300, 8760 * 3600, duty_id="D2")
+    case = Case(held(0, 600), [duty(0, 600), year])
+    assert case.rows() == [(0, 600, "on_patch", "")]
+    revised = replace(year, revision=2, end=case.duties[0].end)
+    again = Case(held(0, 600), [duty(0, 600), year, revised])
+    assert {str(item.duty_id): item.until - item.start for item in again.duties} == {
+        "D1": 600 * SECOND,
+        "D2": 300 * SECOND,
+    }
+
+
+def test_how_long_a_duty_may_be_is_for_the_policy_at_its_start_to_say() -> None:
+    """Rule 8a: under another policy the same booking counts, or an open one counts for less."""
+    policies = Policies(
+        (BEGINNING, micros("2026-11-24T00:00:00+00:00")), (Policy(), Policy(longest_duty_s=36_000))
+    )
+    hour = 3600 * SECOND
+    for day, longest in (("2026-11-23", 24), ("2026-11-24", 10)):
+        start = micros(f"{day}T07:00:00+00:00")
+        booked = [
+            replace(duty(0, 1, duty_id=name), start=start, end=None if end is None else start + end * hour)
+            for name, end in (("short", 10), ("long", 11), ("open", None))
+        ]
+        found = {item.duty_id: (item.until - item.start) // hour for item in newest(booked, policies)}
+        assert found == {"short": 10, "long": 11 if longest > 11 else 0, "open": longest}
 
 
 # ── Rules 13, 15 and 19: figures and periods ──────────────────────────────────────────────────────────────
@@ -473,7 +530,9 @@ def test_a_figure_is_seconds_over_seconds() -> None:
 def test_the_weeks_of_the_clock_changes(week: str, hours: int) -> None:
     """Rule 19: an officer on duty around the clock has 167 hours in March's week, 169 in October's."""
     start, end = week_bounds(week)
-    case = Case([], [replace(duty(0, 1), start=start - 86_400 * SECOND, end=end + 86_400 * SECOND)])
+    shift = 12 * 3_600 * SECOND
+    shifts = range(start - 2 * shift, end + 2 * shift, shift)
+    case = Case([], [replace(duty(0, 1, duty_id=f"D{at}"), start=at, end=at + shift) for at in shifts])
     assert case.figures(start / SECOND, end / SECOND)["force", "force"].duty == hours * 3_600 * SECOND
 
 

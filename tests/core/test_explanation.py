@@ -56,7 +56,7 @@ def explained(
 ) -> Iterable[tuple[Case, Explanation]]:
     """Every figure of a world's period, explained; with or without the times of positions at hand."""
     case = Case(world, policies)
-    case.slices = cut_open(case.slices, world.as_of)
+    case.slices = cut_open(case.slices, case.duties, world.as_of)
     reported = {name: times_of(world, name) for name in case.device_ids} if positions else {}
     for figure in case.figures(*world.period):
         yield (
@@ -663,7 +663,7 @@ def test_a_policy_is_named_with_its_date_and_an_open_duty_with_its_end() -> None
     open_ = (replace(MONDAY[0], end=None), MONDAY[1])
     slices, duties = laid([open_])
     until = at("2026-11-16 12:00")
-    slices = cut_open(replace(slices, end=np.append(slices.end[:-1], FOREVER)), until)
+    slices = cut_open(replace(slices, end=np.append(slices.end[:-1], FOREVER)), duties, until)
     [figure] = [item for item in shares(slices, duties, PLACES, *WEEK) if item.scope == OFFICER]
     notes = words(explain(figure, slices, duties, PLACES, ("R1",), policies, until=until), Named(NAMES)).notes
     assert "Target 83.33%, under the policy in force since Mon 16 Nov 2026 00:00." in notes

@@ -58,7 +58,7 @@ WEEK = Period.week("2026-W47")
 def explained(world: World) -> Iterator[tuple[Case, str, Explanation]]:
     """The duties of the neighbourhood that has the most, if any has, explained as a summary does it."""
     case = Case(world, RENAMED)
-    case.slices = cut_open(case.slices, world.as_of)
+    case.slices = cut_open(case.slices, case.duties, world.as_of)
     patches = Counter(area for duty in case.duties for area in sorted(duty.patch))
     for area_id, _ in patches.most_common(1):
         yield (
@@ -396,7 +396,7 @@ def test_a_duty_is_said_by_its_times(end: str | None, text: str) -> None:
 def test_the_stretches_of_a_duty_tile_it(world: World) -> None:
     """A duty's stretches are its slices cut at midnight, and those in the week sum to its figures there."""
     case = Case(world, RENAMED)
-    case.slices = cut_open(case.slices, world.as_of)
+    case.slices = cut_open(case.slices, case.duties, world.as_of)
     week = replace(WEEK, start=world.period[0], end=world.period[1])
     for number, duty in enumerate(case.duties):
         found = Found(case.slices, case.duties, case.places, case.device_ids, world.as_of, 0, Named({}), None)

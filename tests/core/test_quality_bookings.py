@@ -62,15 +62,21 @@ Told = tuple[str, str, str, str, int, "int | None", str]
 def recount(duties: Sequence[Duty], states: Sequence[StateReport]) -> list[Told]:
     """The findings as their sentences have them: ``(finding, scope, id, day, count, µs, detail)``."""
     told: list[Told] = []
-    live = [duty for duty in duties if not duty.cancelled]
+    # Rule 8a: of more than 24 hours nothing counts, and of an open duty no more than that.
+    booked = [duty for duty in duties if not duty.cancelled]
+    live = [duty for duty in booked if duty.end is None or duty.end - duty.start <= 24 * HOUR]
     spans = {
-        duty.duty_id: (duty.start, max(UNTIL, duty.start + 1) if duty.end is None else duty.end)
+        duty.duty_id: (
+            duty.start,
+            max(min(UNTIL, duty.start + 24 * HOUR), duty.start + 1) if duty.end is None else duty.end,
+        )
         for duty in live
     }
-    for duty in live:
+    for duty in booked:
         lasting, day = (UNTIL if duty.end is None else duty.end) - duty.start, str(local_day(duty.start))
-        if duty.start < UNTIL and not duty.devices:
-            told.append(("no_device", DUTY, duty.duty_id, day, 1, lasting, ""))
+        if duty.start < UNTIL and not duty.devices and duty in live:
+            time = min(lasting, 24 * HOUR)
+            told.append(("no_device", DUTY, duty.duty_id, day, 1, time, ""))
         longest, name = (16, "open_duty") if duty.end is None else (24, "too_long_duty")
         if duty.start < UNTIL and lasting > longest * HOUR:
             told.append((name, DUTY, duty.duty_id, day, 1, lasting, duty.officer_id))
@@ -95,6 +101,8 @@ def recount(duties: Sequence[Duty], states: Sequence[StateReport]) -> list[Told]
     outside: Counter[tuple[str, str]] = Counter()
     for officer in {item.officer_id for item in states}:
         own_spans = [spans[duty.duty_id] for duty in live if duty.officer_id == officer]
+        if not own_spans and any(duty.officer_id == officer for duty in booked):
+            continue
         times = sorted(time for name, time, _ in keyed if name == officer)
         if not own_spans:
             day = str(local_day(times[0]))

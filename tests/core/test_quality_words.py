@@ -171,10 +171,12 @@ def test_the_longest_duties_are_told_first() -> None:
         for number, hours in ((1, 200), (2, 400), (3, 200), (4, 190))
     ]
     tracks = reports("R1", MORNING + 399 * HOUR, MORNING + 401 * HOUR)
-    [line] = [line for line in warnings(world(duties, tracks).account().quality) if "is booked for" in line]
+    [line] = [line for line in warnings(world(duties, tracks).account().quality) if "was booked for" in line]
     assert line.startswith(
-        "duty 'D2' of officer 1002 is booked for 400.0 h; duty 'D1' of officer 1001 is booked for 200.0 h; "
-        "duty 'D3' of officer 1003 is booked for 200.0 h; and 1 more in quality.csv. "
+        "duty 'D2' of officer 1002 was booked for 400 hours and counts for nothing until it is revised; "
+        "duty 'D1' of officer 1001 was booked for 200 hours and counts for nothing until it is revised; "
+        "duty 'D3' of officer 1003 was booked for 200 hours and counts for nothing until it is revised; "
+        "and 1 more in quality.csv. "
     )
 
 

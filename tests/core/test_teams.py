@@ -129,7 +129,7 @@ def test_team_facts_are_those_of_a_slow_reading(
         )
         runs = stretches(mine, policy.lent_days)
         old = mine[0].start <= beginning + policy.unseen_days * 24 * HOUR
-        seen = max(min(as_of, as_of if duty.end is None else duty.end) for duty in mine)
+        seen = max(min(as_of, duty.start + 24 * HOUR if duty.end is None else duty.end) for duty in mine)
         now, since = runs[-1] if runs else (None, None)
         members[officer] = (
             now,

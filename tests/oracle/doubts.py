@@ -18,7 +18,7 @@ from itertools import groupby, pairwise
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from tests.oracle.ambiguity import valley
-from tests.oracle.slices import allocated, duty_at, place_at, standing
+from tests.oracle.slices import allocated, duty_at, place_at, span, standing
 from tests.oracle.stays import SECOND, distance_m, without_jumps
 
 if TYPE_CHECKING:
@@ -173,8 +173,7 @@ class Facts(NamedTuple):
 
 def allocated_span(duty: Duty, as_of: int | None) -> Interval:
     """A duty's interval."""
-    end = as_of if duty.end is None else duty.end
-    return duty.start, max(duty.start, duty.start if end is None else end)
+    return span(duty, duty.start if as_of is None else as_of)
 
 
 def spot(leg: tuple[Report, Report], t: int) -> tuple[float, float]:

@@ -43,11 +43,11 @@ create function pg_temp.length(int8multirange) returns int8 language sql immutab
 """The facts, and two functions; all of it temporary, so that a connection is a sheet of paper."""
 
 RULES = """
--- Rule 8: the last word on each duty, unless it was cancelled.
+-- Rules 8 and 8a: the last word on each duty, unless it was cancelled, or booked for more than 24 hours.
 create temp table standing as
     select * from (
         select distinct on (world, duty) * from booking order by world, duty, revision desc, canonical desc
-    ) latest where not cancelled;
+    ) latest where not cancelled and closes - opens <= 86400000000;
 
 -- An officer's instant belongs to the duty that started latest, then to the greatest id.
 create temp table duty as
@@ -263,8 +263,10 @@ def load(
             for device, start, end, where in facts.stays
         ]
         for booking, (duty, policy) in enumerate(zip(facts.duties, facts.policies, strict=True)):
-            closes = facts.horizon if duty.end is None else duty.end
-            text = json.dumps(asdict(duty), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+            # Rule 8a: an open duty counts for its first 24 hours, as far as is asked.
+            closes = min(facts.horizon, duty.start + 86_400_000_000) if duty.end is None else duty.end
+            booked = {name: value for name, value in asdict(duty).items() if name != "longest"}
+            text = json.dumps(booked, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
             rows["booking"].append(
                 (
                     *(world, booking, duty.duty_id, duty.revision, text, duty.officer_id),

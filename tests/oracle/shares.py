@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, TypeAlias
 
-from tests.oracle.slices import standing
+from tests.oracle.slices import span, standing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -64,7 +64,7 @@ def figures(slices: Iterable[Slice], period: tuple[int, int], *, has_share: bool
 
 def running(duties: Iterable[Duty], now: int) -> list[Duty]:
     """Rule 15: the standing duties that run at an instant, for the live figure from their start to it."""
-    return [duty for duty in standing(duties) if duty.start <= now and (duty.end is None or now < duty.end)]
+    return [duty for duty in standing(duties) if span(duty, now + 1)[0] <= now < span(duty, now + 1)[1]]
 
 
 def shares(slices: Sequence[Slice], duties: Sequence[Duty], period: tuple[int, int]) -> dict[Scope, Figures]:

@@ -23,6 +23,9 @@ NOT_VISIBLE: Mapping[int, str] = {8: "unavailable", 9: "prisoner_escort", 10: "c
 
 Interval: TypeAlias = tuple[int, int]
 
+LONGEST = 24 * 3_600_000_000
+"""Rule 8a: a longer booking counts for nothing, and an open one so long and no further; elapsed µs."""
+
 
 class Slice(NamedTuple):
     """One slice (rule 12), times in µs, half open.
@@ -43,29 +46,41 @@ class Slice(NamedTuple):
 
 def canonical(duty: Duty) -> str:
     """One text for one content: JSON, keys sorted, no blanks."""
-    return json.dumps(dataclasses.asdict(duty), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    booked = {name: value for name, value in dataclasses.asdict(duty).items() if name != "longest"}
+    return json.dumps(booked, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
-def standing(duties: Iterable[Duty]) -> list[Duty]:
-    """Rule 8: the last word on each duty, without the cancelled ones, by ``duty_id``.
+def standing(duties: Iterable[Duty], longest: int = LONGEST) -> list[Duty]:
+    """Rules 8 and 8a: the last word on each duty, without those that count for nothing, by ``duty_id``.
 
     The highest revision counts; of one revision with several contents the greatest by canonical JSON text.
+    Cancelled ones and those that were booked for longer than ``longest`` (µs) count for nothing.
     """
     latest: dict[str, Duty] = {}
     for duty in sorted(duties, key=lambda duty: (duty.revision, canonical(duty))):
         latest[duty.duty_id] = duty
     return sorted(
-        (duty for duty in latest.values() if not duty.cancelled),
+        (
+            duty
+            for duty in latest.values()
+            if not duty.cancelled and (duty.end is None or duty.end <= duty.start + longest)
+        ),
         key=lambda duty: duty.duty_id,
     )
 
 
-def span(duty: Duty, as_of: int | None) -> Interval:
-    """A duty's interval; an open one reaches to ``as_of``."""
-    end = duty.end if duty.end is not None else as_of
-    if end is None:
+def span(duty: Duty, as_of: int | None, longest: int = LONGEST) -> Interval:
+    """A duty's interval; an open one reaches to ``as_of``, and no further than ``longest`` (rule 8a)."""
+    if duty.end is not None:
+        return duty.start, max(duty.start, duty.end)
+    if as_of is None:
         raise ValueError(f"duty {duty.duty_id!r} is open: say as_of, the instant up to which it is counted")
-    return duty.start, max(duty.start, end)
+    return duty.start, max(duty.start, min(as_of, duty.start + longest))
+
+
+def counted_to(duty: Duty) -> int:
+    """Up to where a standing duty counts at most (rule 8a)."""
+    return duty.start + LONGEST if duty.end is None else duty.end
 
 
 def allocated(duty: Duty, allocation: Allocation, as_of: int | None) -> Interval:
@@ -183,6 +198,7 @@ def slices(
     break_states: Sequence[int] = (4,),
     not_visible: Mapping[int, str] = NOT_VISIBLE,
     off_duty_states: Sequence[int] = (11,),
+    longest: int = LONGEST,
 ) -> list[Slice]:
     """Rules 8 to 12: the slices of every standing duty, by officer and then by time.
 
@@ -194,11 +210,15 @@ def slices(
         break_states: states that are breaks.
         not_visible: states that are not visible, each with its reason.
         off_duty_states: states in which nothing is counted.
+        longest: rule 8a's longest duty, µs.
 
     Raises:
         ValueError: a duty is open and ``as_of`` is not given.
     """
-    valid = standing(duties)
+    valid = [
+        dataclasses.replace(duty, end=span(duty, as_of, longest)[1]) if duty.end is None else duty
+        for duty in standing(duties, longest)
+    ]
     result: list[Slice] = []
     for officer_id in sorted({duty.officer_id for duty in valid}):
         own = [duty for duty in valid if duty.officer_id == officer_id]

@@ -41,7 +41,7 @@ from stream.core.summaries.model import (
 )
 from stream.core.visits import PriorityFigures
 from tests.oracle.exact import Place
-from tests.oracle.slices import Slice, allocated, duty_at
+from tests.oracle.slices import Slice, allocated, counted_to, duty_at
 from tests.oracle.tenure import Settings, Tenure, team_facts, tenures
 from tests.oracle.visits import own_time, priority, visits
 from tests.oracle.worth import facts_worth
@@ -137,6 +137,10 @@ def _us(column: str) -> str:
     return _TIME.format(column)
 
 
+COUNTS = "not d.cancelled and (d.end_at is null or d.end_at - d.start_at <= interval '24 hours')"
+"""Rules 8 and 8a in SQL: which duties count."""
+
+
 class Tables:
     """Reads the tables, open ends as ``None`` cut to ``until``."""
 
@@ -173,7 +177,7 @@ class Tables:
             )
             for duty_id, revision, officer_id, start, end, patch, name, role, team in self.ask(
                 f"select duty_id, revision, officer_id, {_us('start_at')}, {_us('end_at')}, patch, name, "
-                "role, team from duty join officer using (officer) where not cancelled "
+                f"role, team from duty d join officer using (officer) where {COUNTS} "
                 "order by start_at, duty_id"
             )
         }
@@ -198,7 +202,7 @@ class Tables:
             "p.neighbourhood, p.premises, p.priorities, p.near, v.device_id from slices s "
             "join activity a using (activity) "
             "left join device v using (device) "
-            f"join duty d using (duty) left join place p using (place) where not d.cancelled and {condition} "
+            f"join duty d using (duty) left join place p using (place) where {COUNTS} and {condition} "
             "order by s.officer, s.start_at",
             *values,
         ):
@@ -487,7 +491,7 @@ def _crewed(tables: Tables, area_id: str, period: Span) -> Crewed:
     held: dict[str, set[str]] = {}
     mine: dict[str, list[Duty]] = {}
     for duty in tables.duties.values():
-        if duty.start < high and (duty.end is None or duty.end > low):
+        if duty.start < high and counted_to(duty) > low:
             mine.setdefault(duty.officer_id, []).append(duty)
             for item in duty.devices:
                 if item.kind != "radio":
@@ -504,7 +508,7 @@ def _crewed(tables: Tables, area_id: str, period: Span) -> Crewed:
         crews = [duty for name in sorted(held[vehicle]) for duty in mine[name]]
         edges = {edge for stay in stays[vehicle] for edge in stay}
         for duty in crews:
-            edges |= {duty.start, tables.until if duty.end is None else duty.end}
+            edges |= {duty.start, tables.until, counted_to(duty)}
             for item in duty.devices:
                 edges.update(allocated(duty, item, max(duty.start, tables.until)))
         for stay in sorted(stays[vehicle]):
@@ -684,7 +688,7 @@ def recount(
     mine = [
         duty
         for duty in tables.duties.values()
-        if area_id in duty.patch and duty.start < until and (duty.end is None or duty.end > period[0])
+        if area_id in duty.patch and duty.start < until and counted_to(duty) > period[0]
     ]
     now_rows = [row for row in rows if row.end > period[0]]
     scope = ("neighbourhood", area_id)
@@ -732,6 +736,7 @@ def recount(
         ),
         None if stands is None else stands.verdict,
         target,
+        area_id,
     )
     return Summary(
         period=WEEK if "W" in name else MONTH,

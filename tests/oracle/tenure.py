@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 LONDON = ZoneInfo("Europe/London")
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 DAY = 86_400_000_000
+HOUR = 3_600_000_000
 
 
 class Settings(NamedTuple):
@@ -87,11 +88,18 @@ def tenures(duties: Iterable[Duty], as_of: int, settings: Settings) -> dict[str,
     """Each officer who was booked before an instant.
 
     Args:
-        duties: the revisions that count; cancelled ones are left out here.
+        duties: the revisions that count; cancelled ones and those of more than 24 hours (rule 8a) are left
+            out here.
         as_of: the instant, µs.
         settings: as in force.
     """
-    known = [duty for duty in duties if not duty.cancelled and duty.start < as_of]
+    known = [
+        duty
+        for duty in duties
+        if not duty.cancelled
+        and duty.start < as_of
+        and (duty.end is None or duty.end - duty.start <= 24 * HOUR)
+    ]
     began = min((duty.start for duty in known), default=as_of)
     found = {}
     for officer_id in sorted({duty.officer_id for duty in known}):
@@ -107,7 +115,7 @@ def tenures(duties: Iterable[Duty], as_of: int, settings: Settings) -> dict[str,
             for n, duty in enumerate(firsts)
             if n or not early
         ]
-        seen = max(as_of if duty.end is None else min(duty.end, as_of) for duty in mine)
+        seen = max(min(duty.start + 24 * HOUR if duty.end is None else duty.end, as_of) for duty in mine)
         named = [duty.name for duty in mine if duty.name]
         found[officer_id] = Tenure(
             str(named[-1]) if named else officer_id,

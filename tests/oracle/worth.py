@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 from stream.core.quality.totals import ReportCounts
 from stream.core.summaries.model import FactFinding, FactsWorth
-from tests.oracle.slices import allocated
+from tests.oracle.slices import allocated, counted_to
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -63,7 +63,7 @@ def _day_span(day: str) -> Span:
 
 
 def _end(duty: Duty, until: int) -> int:
-    return until if duty.end is None else duty.end
+    return min(until, counted_to(duty)) if duty.end is None else duty.end
 
 
 def _joined(spans: Iterable[Span]) -> list[Span]:
@@ -133,8 +133,17 @@ class Looked:
         booked = {
             item.device_id
             for duty in self.tables.duties.values()
-            if duty.start < high and (duty.end is None or duty.end > low)
+            if duty.start < high and counted_to(duty) > low
             for item in duty.devices
+        }
+        booked |= {
+            name
+            for (name,) in self.tables.ask(
+                "select device_id from allocation join duty d using (duty) join device using (device) "
+                "where not cancelled and d.start_at < from_us(%s) and d.end_at > from_us(%s) "
+                "and d.end_at - d.start_at > interval '24 hours'",
+                *(high, low),
+            )
         }
         known = sorted(
             name
@@ -165,6 +174,7 @@ def findings(
     grounds: set[str],
     history: Sequence[tuple[int, set[str]]],
     officers: list[Duty],
+    area_id: str,
 ) -> list[FactFinding]:
     """All findings, in the order in which they are told."""
     until = seen.until
@@ -225,10 +235,16 @@ def findings(
                     gone += (high - low) * (area not in begun[-1])
             if gone:
                 tell("patch_not_in_force", "duty", duty.duty_id, day, 1, gone, area)
-        if duty.end is None and lasting > 16 * HOUR:
-            tell("open_duty", "duty", duty.duty_id, day, 1, lasting, duty.officer_id)
-        if duty.end is not None and lasting > 24 * HOUR:
-            tell("too_long_duty", "duty", duty.duty_id, day, 1, lasting, duty.officer_id)
+        if duty.end is None and until - duty.start > 16 * HOUR:
+            tell("open_duty", "duty", duty.duty_id, day, 1, until - duty.start, duty.officer_id)
+    for duty_id, officer_id, start, end in seen.tables.ask(
+        "select duty_id, officer_id, (extract(epoch from start_at) * 1000000)::int8, "
+        "(extract(epoch from end_at) * 1000000)::int8 from duty join officer using (officer) "
+        "where not cancelled and %s = any(patch) and start_at < from_us(%s) and end_at > from_us(%s) "
+        "and end_at - start_at > interval '24 hours'",
+        *(area_id, until, seen.period[0]),
+    ):
+        tell("too_long_duty", "duty", duty_id, _day(start), 1, end - start, officer_id)
     for officer in sorted({duty.officer_id for duty in seen.asked}):
         theirs = [
             duty
@@ -254,7 +270,10 @@ def findings(
 
 
 def _claimed_twice(duties: Sequence[Duty], until: int) -> tuple[list[Span], set[str]]:
-    spans = [(duty.start, max(until, duty.start + 1) if duty.end is None else duty.end) for duty in duties]
+    spans = [
+        (duty.start, max(_end(duty, until), duty.start + 1) if duty.end is None else duty.end)
+        for duty in duties
+    ]
     edges = sorted({edge for span in spans for edge in span})
     parts, ids = [], set()
     for low, high in pairwise(edges):
@@ -349,6 +368,7 @@ def facts_worth(
     bounds: tuple[int, int, int],
     verdict: str | None,
     target: float,
+    area_id: str,
 ) -> FactsWorth:
     """All numbers of it; sentences are left empty.
 
@@ -362,6 +382,7 @@ def facts_worth(
         bounds: what is proven, what is possible, and the duty time, microseconds.
         verdict: as it is.
         target: the share promised.
+        area_id: the neighbourhood.
     """
     until = tables.until
     seen = Looked(tables, mine, period)
@@ -374,7 +395,7 @@ def facts_worth(
         key=lambda item: (item.opens, item.version),
     )
     history = [(item.opens, set(item.areas)) for item in published]
-    found = findings(seen, versions, grounds, history, touching)
+    found = findings(seen, versions, grounds, history, touching, area_id)
     claimed = {
         name: _claimed_twice([duty for duty in touching if duty.officer_id == name], until)[0]
         for name in {duty.officer_id for duty in mine}

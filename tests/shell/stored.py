@@ -236,7 +236,7 @@ def fine(
 def fine_expected(world: World, policies: Policies = POLICIES) -> Fine:
     """What the core counts from all facts at once, in every detail."""
     fixes, history = world_fixes(world), history_of(world)
-    duties = newest(world.duties)
+    duties = newest(world.duties, policies)
     found = stays(fixes, history, policies)
     counted = slices(duties, found, fixes.device_ids, world.states, history.places, policies)
     return fine(found, counted, fixes.device_ids, history.places, duties)
@@ -290,16 +290,21 @@ CHECKS = (
     """,
     # The slices of a duty tile it, less what another duty of the officer or state 11 takes.
     """
-    select duty from duty join officer using (officer) where not cancelled and end_at is not null
+    select duty from duty join officer using (officer) where until_at is not null
     and not exists (
         select from state s where s.officer = duty.officer and s.state = 11
-        and s.time >= duty.start_at and s.time < duty.end_at
+        and s.time >= duty.start_at and s.time < duty.until_at
     )
     and not exists (
-        select from duty o where o.officer = duty.officer and o.duty <> duty.duty and not o.cancelled
-        and o.start_at < duty.end_at and coalesce(o.end_at, 'infinity') > duty.start_at
+        select from duty o where o.officer = duty.officer and o.duty <> duty.duty
+        and o.start_at < duty.until_at and o.until_at > duty.start_at
     )
     and (select coalesce(sum(end_at - start_at), interval '0') from slices s where s.duty = duty.duty)
-        <> end_at - start_at
+        <> until_at - start_at
+    """,
+    # A duty that counts for nothing has no slices, and none lies beyond where a duty counts to (rule 8a).
+    """
+    select duty from slices s join duty d using (duty)
+    where d.until_at is null or s.end_at > d.until_at or s.start_at < d.start_at
     """,
 )

@@ -623,3 +623,42 @@ def test_figures_of_the_database_are_not_told_by_another_policy(
     done = CliRunner(env={"PATROL_DATABASE": dsn}).invoke(patrol, [*command.split(), "--policy", str(file)])
     assert done.exit_code == 2
     assert "--policy is for files" in done.output
+
+
+def test_an_upgrade_lists_the_duties_that_were_counted_without_a_longest_duty(
+    database_server: EmbeddedDatabase,
+) -> None:
+    """Open ones, and those of more than 24 hours, count as they did until a recompute; all others stay."""
+    with database_called(database_server, "unlimited") as dsn, connect(dsn) as opened:
+        for name, text in migrations():
+            if name < "0014":
+                opened.execute(text.encode())
+        opened.execute("insert into officer (officer_id) values ('O1')")
+        for duty_id, hours, cancelled in (
+            ("day", 24, False),
+            ("year", 8760, False),
+            ("open", None, False),
+            ("gone", 8760, True),
+        ):
+            end = None if hours is None else MONDAY + hours * HOUR
+            opened.execute(
+                "insert into duty (duty_id, officer, revision, start_at, end_at, patch, cancelled) "
+                "values (%s, 1, 1, from_us(%s), from_us(%s), '{N1}', %s)",
+                [duty_id, MONDAY, end, cancelled],
+            )
+        [text] = [text for name, text in migrations() if name.startswith("0014")]
+        with opened.transaction():
+            opened.execute(text.encode())
+        rows = (
+            "select duty_id, until_at = start_at + interval '24 hours', until_at is null from duty order by 1"
+        )
+        assert opened.execute(rows.encode()).fetchall() == [
+            ("day", True, False),
+            ("gone", None, True),
+            ("open", False, False),
+            ("year", False, False),
+        ]
+        listed = "select duty_id from policy_outdated join duty using (duty) order by 1"
+        assert opened.execute(listed.encode()).fetchall() == [("open",), ("year",)]
+        [found] = policies.outdated(opened)
+        assert found.duties == 2

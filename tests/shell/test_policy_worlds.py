@@ -10,8 +10,9 @@ import shapely
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream.core.facts import Allocation, Duty
+from stream.core.facts import SECOND, Allocation, Duty
 from stream.core.policy import BEGINNING, DEFAULT_STATES, Policies, Policy, State, counted_by, differences
+from stream.core.slices import newest
 from stream.store import policies, recompute
 from stream.store.ledger import Ledger
 from stream.store.publications import difference, week_figures
@@ -26,7 +27,7 @@ from tests.shell.stored import (
     publish,
     put_in_force,
 )
-from tests.strategies import BINARY, World, bookable_worlds, many, world_fixes
+from tests.strategies import BINARY, DAY, HOUR, World, bookable_worlds, many, world_fixes, wrongly_booked
 from tests.worlds import horizon, wandering
 
 if TYPE_CHECKING:
@@ -169,6 +170,54 @@ def test_a_policy_loaded_from_a_date_changes_nothing_before_it(
     assert [row for row in after[0] if int(str(row[2])) <= low] == [
         row for row in stays if int(str(row[2])) <= low
     ]
+
+
+@many(15)
+@given(
+    world=wrongly_booked(),
+    longest=st.sampled_from((10 * HOUR, 30 * HOUR, 366 * DAY, 2 * HOUR)),
+    data=st.data(),
+)
+def test_another_longest_duty_counts_from_its_date_and_when_recomputed(
+    connection: Connection, world: World, longest: int, data: st.DataObject
+) -> None:
+    """Loaded for the past it outdates just what counts otherwise by it; counted again, all is as offline."""
+    empty(connection)
+    put_in_force(connection)
+    publish(connection, world)
+    ledger = Ledger(connection)
+    ledger.bookings(world.duties, world.states)
+    ledger.positions(world_fixes(world))
+    before = fine_stored(connection)
+    start = min((duty.start for duty in world.duties), default=0)
+    until = recompute.horizon(connection, horizon(world))
+    was = week_figures(connection, start, until)
+
+    since = data.draw(
+        st.sampled_from([BEGINNING, *(duty.start + more for duty in world.duties for more in (0, 1))])
+    )
+    loaded(connection, Policies((BEGINNING,), (Policy(longest_duty_s=longest / SECOND),)), since)
+    rules = policies.in_force(connection)
+    assert fine_stored(connection) == before
+    other = {
+        now.duty_id
+        for was_, now in zip(newest(world.duties), newest(world.duties, rules), strict=True)
+        if not now.cancelled and (was_.counts, was_.until) != (now.counts, now.until)
+    }
+    assert listed(connection) == other
+
+    outcomes = again(connection, world)
+    assert_consistent(connection)
+    assert fine_stored(connection) == fine_expected(world, rules)
+    assert listed(connection) == set()
+    changed = {(item.week, item.scope, item.id) for outcome in outcomes for item in outcome.restated}
+    # A week without any duty time has no figures to change.
+    now = week_figures(connection, start, until)
+    spent = {key for found in (was, now) for key, item in found.items() if item.duty or item.on_break}
+    differ = {(item.week, item.scope, item.id) for item in difference(was, now)}
+    assert changed & spent == differ & spent
+    assert {item.cause for item in outcomes} <= {"policy", "facts"}
+    assert again(connection, world) == ()
 
 
 def test_a_worker_that_had_begun_counts_by_what_was_loaded_meanwhile(connection: Connection) -> None:

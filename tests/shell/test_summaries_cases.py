@@ -458,7 +458,12 @@ def test_each_fault_of_the_facts_is_told_of_the_duties_that_it_touches(facts: Fa
     }
     assert found.quality.questioned
     lines = " ".join(found.quality.said)
-    for words in ("longitude and latitude exchanged", "r 002", "is booked for 30.0 h", "names no device"):
+    for words in (
+        "longitude and latitude exchanged",
+        "r 002",
+        "was booked for 30 hours and counts for nothing",
+        "names no device",
+    ):
         assert words in lines
 
 

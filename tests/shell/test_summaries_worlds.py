@@ -18,7 +18,7 @@ from stream.store.schema import connect
 from tests.oracle.reading import differences, parts_that_do_not_add_up
 from tests.oracle.summaries import recount
 from tests.shell.stored import empty, migrated, put_in_force
-from tests.strategies import NEIGHBOURHOODS, World, bookable_worlds, many, world_fixes
+from tests.strategies import NEIGHBOURHOODS, World, bookable_worlds, many, world_fixes, wrongly_booked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -92,7 +92,7 @@ def policies(draw: st.DrawFn, world: World) -> Policies:
 @st.composite
 def ruled_worlds(draw: st.DrawFn) -> tuple[World, Policies]:
     """A world and by which policies it is counted."""
-    world = draw(bookable_worlds())
+    world = draw(st.one_of(bookable_worlds(), wrongly_booked()))
     return world, draw(policies(world))
 
 

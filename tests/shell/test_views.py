@@ -17,6 +17,7 @@ from geo.matching.history import FOREVER, UNKNOWN
 from stream.core.abstraction import abstraction
 from stream.core.calendar import microseconds, moment
 from stream.core.facts import Allocation, Duty, StateReport
+from stream.core.live.overview import standing_shares
 from stream.core.policy import BEGINNING, DEFAULT_STATES, Policies, Policy, State
 from stream.core.shares import shares
 from stream.core.slices import (
@@ -30,17 +31,30 @@ from stream.core.slices import (
     reason,
     slices,
 )
-from stream.core.stays import stays
+from stream.core.stays import stays, take
 from stream.core.visits import priority_figures, visits
 from stream.store.areas import measure
 from stream.store.ledger import Ledger
 from stream.store.policies import load
+from stream.store.reading.screen import Reader
 from stream.store.schema import connect
-from tests.shell.stored import empty, migrated, publish, put_in_force
-from tests.strategies import BINARY, World, bookable_worlds, many, world_fixes
+from tests import oracle
+from tests.shell.stored import (
+    assert_consistent,
+    empty,
+    expected,
+    fine_expected,
+    fine_stored,
+    migrated,
+    publish,
+    put_in_force,
+    stored,
+)
+from tests.strategies import BINARY, World, bookable_worlds, many, world_fixes, wrongly_booked
 from tests.worlds import history_of, horizon, wandering
 
 if TYPE_CHECKING:
+    import random
     from collections.abc import Iterator
     from datetime import datetime
     from decimal import Decimal
@@ -85,7 +99,7 @@ def ruled_worlds(draw: st.DrawFn) -> tuple[World, Policies]:
 def counted(world: World, rules: Policies) -> tuple[Slices, list[Duty], list[Place], tuple[str, ...]]:
     """What the core counts from all facts at once: slices, and what their numbers stand for."""
     fixes, history = world_fixes(world), history_of(world)
-    duties = newest(world.duties)
+    duties = newest(world.duties, rules)
     found = stays(fixes, history, rules)
     table = slices(duties, found, fixes.device_ids, world.states, history.places, rules)
     return table, duties, list(history.places), fixes.device_ids
@@ -108,6 +122,63 @@ def test_the_views_say_what_the_core_says(connection: Connection, made: tuple[Wo
     """Slices in words, figures with bounds, abstraction and visits: row by row what the core counts."""
     world, rules = made
     compare(connection, world, rules)
+
+
+@many(25)
+@given(world=wrongly_booked(), random=st.randoms(use_true_random=False), parts=st.integers(1, 5))
+def test_wrong_bookings_in_any_order_count_as_they_do_offline(
+    connection: Connection, world: World, random: random.Random, parts: int
+) -> None:
+    """Tables, views, live figures: all are what the core counts of all facts at once, and so the oracle."""
+    empty(connection)
+    put_in_force(connection)
+    publish(connection, world)
+    ledger, fixes = Ledger(connection), world_fixes(world)
+    rows = list(range(len(fixes)))
+    random.shuffle(rows)
+    work: list[object] = [take(fixes, np.array(part, np.int64)) for part in np.array_split(rows, parts)]
+    work += [("duty", duty) for duty in (*world.duties, *world.duties[:1])]
+    work += [("state", report) for report in world.states]
+    random.shuffle(work)
+    for item in work:
+        if isinstance(item, tuple):
+            kind, value = item
+            ledger.bookings([value] if kind == "duty" else [], [value] if kind == "state" else [])
+        else:
+            ledger.positions(item)  # type: ignore[arg-type]
+    assert_consistent(connection)
+    want, have = expected(world), stored(connection, world)
+    assert have[0].to_pylist() == want[0].to_pylist()
+    assert have[1].to_pylist() == want[1].to_pylist()
+    assert fine_stored(connection) == fine_expected(world)
+
+    core = counted(world, Policies())
+    assert_slices(connection, core, Policies())
+    assert_figures(connection, core, Policies(), world.period)
+    assert_visits(connection, core, Policies(), world)
+
+    now = world.as_of
+    live = standing_shares(Reader().standing(connection, now), now, {}, Policies())[1]
+    table, duties, places, _ = core
+    running = [duty for duty in duties if duty.is_on(now)]
+    assert {duty.duty_id for duty in running} == {duty.duty_id for duty in oracle.running(world.duties, now)}
+    on = np.array([duty.is_on(now) for duty in duties], np.bool_)
+    mine = table.take(on[table.duty] if len(table) else np.zeros(0, np.bool_))
+    begun = min([duty.start for duty in running], default=now)
+    figures = {
+        (item.scope, item.id): (item.duty, item.on_patch, item.unknown)
+        for item in shares(mine, duties, places, begun, now)
+        if item.duty or item.on_break
+    }
+    assert {
+        (item.figures.scope, item.figures.id): (
+            item.figures.duty,
+            item.figures.on_patch,
+            item.figures.unknown,
+        )
+        for item in live
+        if item.figures.duty or item.figures.on_break
+    } == figures
 
 
 @pytest.mark.parametrize("join_s", [0.0, 20.0, 60.0, 600.0])

@@ -20,7 +20,7 @@ from stream.core.abstraction import Meaning, Where, meanings, members, wheres
 from stream.core.columns import Columns, changes, coalesce, offsets, ranges, search
 from stream.core.facts import SECOND
 from stream.core.policy import BEGINNING
-from stream.core.shares import OFFICER, clip
+from stream.core.shares import FORCE, OFFICER, clip
 from stream.core.slices import (
     HIDDEN,
     NO_DEVICE,
@@ -32,6 +32,7 @@ from stream.core.slices import (
     allocations,
     ambiguous,
     decisive,
+    last_open,
 )
 
 if TYPE_CHECKING:
@@ -134,6 +135,7 @@ class Explanation:
         duties: the duties behind ``stretches.duty``.
         left_out: the officer's duties in the period that are not in the figure: they have no home patch.
         doubts: the doubts of its duties, cut to its period (rule 21).
+        uncounted: duties that would be in it, but are booked for too long to count (rule 8a).
     """
 
     figures: Figures
@@ -147,6 +149,7 @@ class Explanation:
     duties: Sequence[Duty]
     left_out: tuple[int, ...] = ()
     doubts: Sequence[NamedDoubt] = ()
+    uncounted: tuple[int, ...] = ()
 
     @property
     def duty_numbers(self) -> list[int]:
@@ -184,10 +187,10 @@ def exact(value: float) -> Fraction:
     return Fraction(repr(float(value)))
 
 
-def cut_open(slices: Slices, until: int) -> Slices:
-    """Slices without an end cut at an instant (microseconds); the others as they are."""
-    end = np.where(slices.end == FOREVER, np.maximum(slices.start, until), slices.end)
-    return replace(slices, end=end)
+def cut_open(slices: Slices, duties: Sequence[Duty], until: int) -> Slices:
+    """The last slices of duties without an end cut at an instant (microseconds); the others as they are."""
+    end = np.where(last_open(slices, duties), np.maximum(slices.start, until), FOREVER)
+    return replace(slices, end=np.minimum(slices.end, end))
 
 
 def explain(
@@ -235,7 +238,13 @@ def explain(
     silent = _Silence.of(slices, duties, own, names, boundaries_from, policies, reported)
 
     # Midnights cut everything, and what may change a cause cuts unknown time.
-    midnights = np.array([day for day, _ in calendar.days(start, end)], np.int64)
+    # Only of days on which there is anything to cut: a period may be of thousands of years.
+    _, days = ranges(
+        calendar.day_numbers(low[rows]).astype(np.int64), calendar.day_numbers(high[rows] - 1) + np.int64(1)
+    )
+    midnights = np.array(
+        [calendar.day_start(calendar.day_of_number(day)) for day in np.unique(days).tolist()], np.int64
+    )
     piece, begins, ends = _cut(
         low[rows], high[rows], midnights, np.zeros(len(rows), np.int64), np.full(len(rows), len(midnights))
     )
@@ -295,6 +304,7 @@ def explain(
         duties,
         _left_out(figures, duties, start, end),
         _doubts_of(doubts, {duties[number].duty_id for number in own}, start, end),
+        uncounted(figures.scope, figures.id, duties, start, end),
     )
 
 
@@ -316,8 +326,33 @@ def _left_out(figures: Figures, duties: Sequence[Duty], start: int, end: int) ->
         and figures.has_share
         and duty.officer_id == figures.id
         and not duty.patch
-        and not duty.cancelled
-        and max(duty.start, start) < min(FOREVER if duty.end is None else duty.end, end)
+        and duty.is_in(start, end)
+    )
+
+
+def is_of(duty: Duty, scope: str, wanted: str) -> bool:
+    """Whether a duty is an officer's, a neighbourhood's or the force's."""
+    if duty.cancelled:
+        return False
+    if scope == OFFICER:
+        return duty.officer_id == wanted
+    return bool(duty.patch) if scope == FORCE else wanted in duty.patch
+
+
+def uncounted(scope: str, wanted: str, duties: Sequence[Duty], start: int, end: int) -> tuple[int, ...]:
+    """Numbers of the duties that were booked in ``[start, end)`` and are too long to count (rule 8a).
+
+    Args:
+        scope: ``officer``, ``neighbourhood`` or ``force``.
+        wanted: the id.
+        duties: newest revisions.
+        start: the period's start, microseconds.
+        end: its end, exclusive.
+    """
+    return tuple(
+        number
+        for number, duty in enumerate(duties)
+        if duty.too_long and duty.is_booked_in(start, end) and is_of(duty, scope, wanted)
     )
 
 

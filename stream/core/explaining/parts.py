@@ -91,12 +91,3 @@ def near_ids(wanted: str, known: Iterable[str]) -> tuple[str, ...]:
 
 def _bare(text: str) -> str:
     return re.sub(r"(?<!\d)0+(?=\d)", "", re.sub(r"[\s_/-]+", "", text.casefold()))
-
-
-def is_of(duty: Duty, scope: str, wanted: str) -> bool:
-    """Whether a duty is an officer's, a neighbourhood's or the force's."""
-    if duty.cancelled:
-        return False
-    if scope == OFFICER:
-        return duty.officer_id == wanted
-    return bool(duty.patch) if scope == FORCE else wanted in duty.patch

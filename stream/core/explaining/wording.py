@@ -31,6 +31,7 @@ from stream.core.facts import SECOND
 from stream.core.policy import BEGINNING
 from stream.core.quality.devices import APART, FROZEN, KINDS, SHARED_RADIO, TWO_DEVICES
 from stream.core.quality.ids import Lookup
+from stream.core.quality.wording import hours_words
 from stream.core.shares import (
     FAR,
     FORCE,
@@ -44,7 +45,7 @@ from stream.core.shares import (
 from stream.core.slices import HIDDEN, OFF_PATCH, ON_BREAK, ON_PATCH
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from datetime import date
 
     from numpy.typing import NDArray
@@ -609,15 +610,37 @@ def _notes(found: Explanation, basis: Named, on_patch: int) -> Iterable[str]:
     if found.left_out:
         count = f"{len(found.left_out)} duties" if len(found.left_out) > 1 else "1 duty"
         yield f"Not in this figure: {count} without a home patch."
+    yield from uncounted_words(found.duties[number] for number in found.uncounted)
+    for number in found.duty_numbers:
+        duty = found.duties[number]
+        if duty.end is None and found.until > duty.until:
+            yield (
+                f"Duty {duty.duty_id} has no end, so that its first {hours_words(duty.longest)} count and "
+                "nothing after them."
+            )
     since = "" if found.policy_from == BEGINNING else f" since {moment_words(found.policy_from)}"
     yield f"Target {plain_percent(exact(found.target))}, under the policy in force{since}."
     if basis.boundaries:
         yield f"Boundaries: {'; '.join(basis.boundaries)}."
-    running = any(found.duties[number].end is None for number in found.duty_numbers)
+    running = any(
+        duty.end is None and duty.until > found.until
+        for duty in (found.duties[number] for number in found.duty_numbers)
+    )
     if running and found.until < figures.end:
         yield f"Duties still open are counted up to {moment_words(found.until)}."
     if basis.as_of is not None:
         yield f"Data as of {moment_words(basis.as_of)}."
+
+
+def uncounted_words(duties: Iterable[Duty]) -> Iterator[str]:
+    """Of each duty that is booked for too long to count (rule 8a), a sentence that says so."""
+    for duty in duties:
+        if duty.end is not None:
+            yield (
+                f"Duty {duty.duty_id} was booked for {hours_words(duty.end - duty.start)} "
+                f"({moment_words(duty.start)} to {moment_words(duty.end)}) and counts for nothing until it "
+                "is revised."
+            )
 
 
 _NO_SHARE = {

@@ -171,7 +171,11 @@ class Picture(Standing):
         newest: the newest event's time, ``-FOREVER`` where there is none.
         areas: the areas now in force.
         units: the devices' last positions.
-        last_fix: by device, the time of its last position, whenever that was.
+        last_fix: by device, when it was last heard: the time of its last position or, where a clock that is
+            ahead dated it later than it came, when it was seen to come.
+        unseen: devices whose last position was dated ahead when it was looked at first, so that it is
+            not known when it came.
+        heard: when any device was last heard, ``-FOREVER`` where that is not known.
     """
 
     as_of: int
@@ -179,6 +183,8 @@ class Picture(Standing):
     areas: AreaSet
     units: Units
     last_fix: Mapping[str, int]
+    unseen: frozenset[str] = frozenset()
+    heard: int = -FOREVER
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -202,11 +208,7 @@ class DayTracks:
     @property
     def running(self) -> list[int]:
         """Numbers of the duties now running."""
-        return [
-            number
-            for number, duty in enumerate(self.duties)
-            if duty.start <= self.as_of and (duty.end is None or duty.end > self.as_of)
-        ]
+        return [number for number, duty in enumerate(self.duties) if duty.is_on(self.as_of)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -85,7 +85,10 @@ def remaining(duties: Iterable[Duty], now: int, usual: int) -> int:
         now: microseconds since 1970 UTC.
         usual: how long a duty without an end is expected to last, microseconds.
     """
-    return sum(max(0, (duty.start + usual if duty.end is None else duty.end) - now) for duty in duties)
+    return sum(
+        max(0, (duty.until if duty.end is not None else min(duty.start + usual, duty.until)) - now)
+        for duty in duties
+    )
 
 
 def outlook(

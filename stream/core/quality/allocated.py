@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from geo.matching.history import FOREVER
 from stream.core.columns import changes
 from stream.core.facts import SECOND
 from stream.core.quality.devices import FROZEN, SHARED_RADIO, of_kind
@@ -42,12 +41,12 @@ class Holding(NamedTuple):
 
 def holdings(duties: Sequence[Duty], number: Mapping[str, int]) -> list[Holding]:
     """Every allocation of every duty that counts, of devices that were heard."""
-    return [item for duty in duties if not duty.cancelled for item in holdings_of(duty, number)]
+    return [item for duty in duties for item in holdings_of(duty, number)]
 
 
 def holdings_of(duty: Duty, number: Mapping[str, int]) -> Iterable[Holding]:
-    """The allocations of a duty, cut to it."""
-    close = FOREVER if duty.end is None else duty.end
+    """The allocations of a duty, cut to what counts of it: none where nothing does (rules 8 and 8a)."""
+    close = duty.until
     for item in duty.devices:
         start = duty.start if item.start is None else max(duty.start, item.start)
         end = close if item.end is None else min(item.end, close)

@@ -88,8 +88,6 @@ FINDINGS: Final = (
 
 OPEN_S: Final = 16 * 3600
 """An open duty older than this has probably been forgotten."""
-LONGEST_DUTY_S: Final = 24 * 3600
-"""A booked duty longer than this is probably a mistyped date."""
 NO_SECONDS: Final = -(2**62)
 """The seconds of a finding that has none."""
 LEAST_DOUBLED: Final = 5
@@ -387,6 +385,24 @@ def day_findings(days: DeviceDays, device_ids: Sequence[str]) -> QualityFindings
     return made.done()
 
 
+def long_duties(duties: Iterable[Duty], until: int) -> QualityFindings:
+    """Those of the duties that are booked for too long to count, or open for too long; as of ``until``."""
+    made = _Collected()
+    for duty in duties:
+        if not duty.cancelled and duty.start < until:
+            _long(made, duty, until)
+    return made.done()
+
+
+def _long(made: _Collected, duty: Duty, until: int) -> None:
+    day = int(day_numbers(np.array([duty.start], np.int64))[0])
+    booked = (until if duty.end is None else duty.end) - duty.start
+    if duty.too_long:
+        made.add(DUTY, duty.duty_id, day, "too_long_duty", 1, booked, duty.officer_id)
+    elif duty.end is None and booked > min(OPEN_S * SECOND, duty.longest):
+        made.add(DUTY, duty.duty_id, day, "open_duty", 1, booked, duty.officer_id)
+
+
 def _days(made: _Collected, days: DeviceDays, device_ids: Sequence[str]) -> None:
     """By device and day: positions, repeats, jumps, intervals, positions far off."""
     names = made.codes(device_ids)
@@ -654,10 +670,10 @@ def _unmatched_devices(made: _Collected, facts: Examined) -> None:
     located = {facts.device_ids[code]: int(fixes[code]) for code in np.flatnonzero(fixes).tolist()}
     booked: dict[str, list[Duty]] = {}
     for duty in facts.duties:
-        if not duty.cancelled and duty.start < facts.until:
+        if duty.counts and duty.start < facts.until:
             for name in dict.fromkeys(item.device_id for item in duty.devices):
                 booked.setdefault(name, []).append(duty)
-    # A device of a duty that has not begun is no stranger.
+    # A device of a duty that has not begun, or is booked for too long, is no stranger.
     named = {item.device_id for duty in facts.duties if not duty.cancelled for item in duty.devices}
     strangers, everyone = Lookup(located.keys() - named), Lookup(located)
     reported = set(heard.device_ids)
@@ -723,25 +739,26 @@ def _duties(made: _Collected, facts: Examined) -> None:
     for number, (duty, day) in enumerate(zip(facts.duties, began, strict=True)):
         if duty.cancelled or duty.start >= facts.until:
             continue
-        lasting = (facts.until if duty.end is None else duty.end) - duty.start
+        _long(made, duty, facts.until)
+        if duty.too_long:  # it counts for nothing, so nothing else is asked about it
+            continue
+        lasting = duty.until_by(facts.until) - duty.start
         if not duty.devices:
             made.add(DUTY, duty.duty_id, day, "no_device", 1, lasting)
         elif number not in seen:
             names = sorted({item.device_id for item in duty.devices})
             made.add(DUTY, duty.duty_id, day, "never_heard", len(names), lasting, ";".join(names))
-        if duty.end is None and lasting > OPEN_S * SECOND:
-            made.add(DUTY, duty.duty_id, day, "open_duty", 1, lasting, duty.officer_id)
-        if duty.end is not None and lasting > LONGEST_DUTY_S * SECOND:
-            made.add(DUTY, duty.duty_id, day, "too_long_duty", 1, lasting, duty.officer_id)
 
 
 def _officers(made: _Collected, facts: Examined) -> None:
     """Duties of one officer that overlap; states that were keyed in no duty."""
     by_officer: dict[str, list[tuple[int, int, str]]] = {}
+    uncounted = {duty.officer_id for duty in facts.duties if duty.too_long and not duty.cancelled}
     for duty in facts.duties:
-        if not duty.cancelled:
-            end = max(facts.until, duty.start + 1) if duty.end is None else duty.end
+        if duty.counts:
+            end = max(duty.until_by(facts.until), duty.start + (duty.end is None))
             by_officer.setdefault(duty.officer_id, []).append((duty.start, end, duty.duty_id))
+    uncounted -= by_officer.keys()
     for officer, rows in sorted(by_officer.items()):
         rows.sort()
         overlaps, names, reach, last = [], set(), rows[0][1], rows[0][2]
@@ -769,6 +786,8 @@ def _officers(made: _Collected, facts: Examined) -> None:
     for report in facts.states:
         keyed.setdefault(report.officer_id, set()).add((report.time, report.state))
     for officer, reports in sorted(keyed.items()):
+        if officer in uncounted:  # of duties that are booked for too long only that is told
+            continue
         times = np.array(sorted(time for time, _ in reports), np.int64)
         if officer not in by_officer:
             day = int(day_numbers(times[:1])[0])
@@ -829,7 +848,7 @@ def _patches(made: _Collected, facts: Examined) -> None:
     """Home neighbourhoods that no boundary has: nobody can ever be on them. By patch, and by officer."""
     unknown: dict[str, list[Duty]] = {}
     for duty in facts.duties:
-        for area in () if duty.cancelled else duty.patch:
+        for area in duty.patch if duty.counts else ():
             if area not in facts.neighbourhoods:
                 unknown.setdefault(area, []).append(duty)
     if not unknown:
@@ -842,7 +861,7 @@ def _patches(made: _Collected, facts: Examined) -> None:
             code for code, name in facts.neighbourhoods.items() if name in names
         )
         day = int(day_numbers(np.array([min(duty.start for duty in duties)], np.int64))[0])
-        lasting = sum(max((facts.until if duty.end is None else duty.end) - duty.start, 0) for duty in duties)
+        lasting = sum(max(duty.until_by(facts.until) - duty.start, 0) for duty in duties)
         made.add(PATCH, area, day, "unknown_patch", len(duties), lasting, listed(near))
         for officer, count in sorted(Counter(duty.officer_id for duty in duties).items()):
             made.add(OFFICER, officer, day, "unknown_patch", count, detail=area)
@@ -856,8 +875,8 @@ def _not_in_force(made: _Collected, facts: Examined) -> None:
     begun = min((spans[0][0] for spans in facts.grounds.values()), default=0)
     for duty in facts.duties:
         low = max(duty.start, begun)
-        high = facts.until if duty.end is None else min(duty.end, facts.until)
-        for area in () if duty.cancelled or low >= high else duty.patch:
+        high = min(duty.until, facts.until)
+        for area in duty.patch if low < high else ():
             if area not in facts.neighbourhoods:
                 continue
             there = sum(

@@ -89,7 +89,7 @@ class Held(Columns):
         duty: ``int32[k]``, index into the duties; ``ANY_DUTY`` for a stretch of a device over all its duties.
         device: ``int32[k]``, index into the names given with it; -1 where there is none.
         start: ``int64[k]``, microseconds since 1970 UTC.
-        end: ``int64[k]``, exclusive; ``FOREVER`` where the duty has no end yet.
+        end: ``int64[k]``, exclusive; perhaps in the future.
     """
 
     duty: NDArray[np.int32]
@@ -105,14 +105,15 @@ def held(duties: Sequence[Duty]) -> tuple[Held, tuple[str, ...]]:
     """When the devices of duties are booked, and the devices' names, sorted.
 
     Args:
-        duties: newest revisions; cancelled ones book nothing. Allocations are cut to their duty (rule 9).
+        duties: newest revisions; those that do not count book nothing. Allocations are cut to what counts of
+            their duty (rules 8a and 9).
     """
-    names = sorted({item.device_id for duty in duties if not duty.cancelled for item in duty.devices})
+    names = sorted({item.device_id for duty in duties if duty.counts for item in duty.devices})
     code_of = {name: code for code, name in enumerate(names)}
     by_duty: dict[tuple[int, int], list[tuple[int, int]]] = {}
     by_device: dict[tuple[int, int], list[tuple[int, int]]] = {}
     for number, duty in enumerate(duties):
-        for item in () if duty.cancelled else holdings_of(duty, code_of):
+        for item in holdings_of(duty, code_of):
             by_duty.setdefault((number, item.device), []).append((item.start, item.end))
             by_device.setdefault((ANY_DUTY, item.device), []).append((item.start, item.end))
     rows = [

@@ -43,7 +43,7 @@ def unmatched(facts: Examined, positions: Callable[[], Fixes], found: QualityFin
         positions: gives all usable reports, in any order; asked only where nothing matches.
         found: the findings of the same facts.
     """
-    counting = [duty for duty in facts.duties if not duty.cancelled and duty.start < facts.until]
+    counting = [duty for duty in facts.duties if duty.counts and duty.start < facts.until]
     if not counting:
         return []
     days = facts.tracked.days

@@ -116,6 +116,12 @@ def _mostly(found: QualityFindings, rows: Sequence[QualityFinding], part: int) -
     return [row for row in rows if part * row.count > every.get((row.id, row.day), 0)]
 
 
+def hours_words(us: int) -> str:
+    """Microseconds as ``8,760 hours``, ``24.5 hours``."""
+    found = f"{us / (3600 * SECOND):,.1f}".removesuffix(".0")
+    return f"{found} hour" if found == "1" else f"{found} hours"
+
+
 def _hours(us: int) -> str:
     return f"{us / (3600 * SECOND):,.1f} h"
 
@@ -319,13 +325,16 @@ def _long(found: QualityFindings) -> Said:
     told = [
         f"duty {row.id!r} of officer {row.detail} "
         + (
-            f"is booked for {_hours(row.us or 0)}"
+            f"was booked for {hours_words(row.us or 0)} and counts for nothing until it is revised"
             if row.finding == "too_long_duty"
-            else f"has been open for {_hours(row.us or 0)}"
+            else f"has been open for {hours_words(row.us or 0)}"
         )
         for row in sorted(found.rows("too_long_duty", "open_duty"), key=lambda row: (-(row.us or 0), row.id))
     ]
-    return told, "Correct its start or end: it weighs on every figure that it is part of."
+    return told, (
+        "Correct its start or end: booked for longer than the policy's longest duty it is left out of every "
+        "figure, and without an end it counts no further than that."
+    )
 
 
 def _overlaps(found: QualityFindings) -> Said:

@@ -117,6 +117,8 @@ class SummaryFacts:
         doubts: the duties' doubtful time (rule 21); by default none is known.
         heard: what was heard in the period; None: summaries do not say what their facts are worth.
         far: whether no position of the period lies near any area (``stream.core.shares.Figures.far``).
+        uncounted: duties with one of the neighbourhoods in their patch that were booked for some of the
+            period and are too long to count (rule 8a).
     """
 
     slices: Slices
@@ -137,6 +139,7 @@ class SummaryFacts:
     doubts: Doubts = field(default_factory=Doubts.none)
     heard: HeardFacts | None = None
     far: bool = False
+    uncounted: Sequence[Duty] = ()
 
 
 def earlier(period: Period) -> list[Period]:
@@ -152,14 +155,7 @@ def neighbourhoods(versions: Sequence[tuple[int, AreaSet]], period: Period) -> l
 
 def own_duties(duties: Sequence[Duty], period: Period, area_id: str) -> list[Duty]:
     """A neighbourhood's own duties that touch a period."""
-    return [
-        duty
-        for duty in duties
-        if area_id in duty.patch
-        and not duty.cancelled
-        and duty.start < period.end
-        and (duty.end is None or duty.end > period.start)
-    ]
+    return [duty for duty in duties if area_id in duty.patch and duty.is_in(period.start, period.end)]
 
 
 def touching(versions: Sequence[tuple[int, AreaSet]], period: Period) -> dict[str, list[str]]:
@@ -229,7 +225,7 @@ class _Common:
         }
         members: dict[str, list[int]] = defaultdict(list)
         for number, duty in enumerate(record.duties):
-            if not duty.cancelled:
+            if duty.counts:
                 for area_id in duty.patch:
                     members[area_id].append(number)
         own = sorted({number for area_id in area_ids for number in members.get(area_id, ())})
@@ -267,7 +263,7 @@ class _Common:
                     for area_id, name in areas.names(Kind.NEIGHBOURHOOD).items()
                 },
                 grounds=grounds(record.versions),
-                duties=[record.duties[number] for number in own],
+                duties=[*(record.duties[number] for number in own), *record.uncounted],
                 booked=record.booked,
             ),
         )
@@ -392,7 +388,7 @@ class _Own:
 
 
 def _touches(duty: Duty, start: int, end: int) -> bool:
-    return max(duty.start, start) < (end if duty.end is None else min(duty.end, end))
+    return duty.is_in(start, end)
 
 
 def _summary(common: _Common, area_id: str) -> Summary:
@@ -654,5 +650,14 @@ def _quality(
     if common.examiner is None:
         return None
     record, target = common.record, common.basis.target
-    behind = Behind(whole, target, own.slices, own.duties, own.places, record.device_ids, own.doubts)
+    behind = Behind(
+        whole,
+        target,
+        own.slices,
+        own.duties,
+        own.places,
+        record.device_ids,
+        own.doubts,
+        [duty for duty in record.uncounted if whole.id in duty.patch],
+    )
     return worth(behind, common.examiner, common.policies, record.until, Names(names))

@@ -116,11 +116,7 @@ def visit_list(
 
 def _duty_at(duties: Sequence[Duty], time: int) -> str:
     """Id of the duty that an officer is on: of several the one that started latest (rule 8)."""
-    running = [
-        duty
-        for duty in duties
-        if not duty.cancelled and duty.start <= time and (duty.end is None or time < duty.end)
-    ]
+    running = [duty for duty in duties if duty.is_on(time)]
     return max(running, key=lambda duty: (duty.start, duty.duty_id)).duty_id if running else ""
 
 
@@ -279,7 +275,7 @@ def duty_by_stretch(found: Found, policies: Policies, period: Period, duty_id: s
     number = next(at for at, duty in enumerate(found.duties) if duty.duty_id == duty_id)
     duty = found.duties[number]
     mine: NDArray[np.bool_] = found.slices.duty == number
-    end = max(duty.start + 1, found.until if duty.end is None else duty.end)
+    end = max(duty.start + 1, duty.until_by(found.until))
     explained = explain(
         Figures(OFFICER, duty.officer_id, duty.start, end, has_share=bool(duty.patch)),
         found.slices.take(mine),

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from geo.matching.history import FOREVER
 from stream.core.columns import offsets, search
 from stream.core.facts import SECOND, Fixes
 from stream.core.quality.devices import KINDS
@@ -96,7 +95,8 @@ class Examiner:
         extent: the box around the areas in force in the period; None: there are none.
         neighbourhoods: names of those in force in the period by id; empty: no patch is called unknown.
         grounds: when each neighbourhood is in force (``stream.core.quality.findings.grounds``).
-        duties: all those that may be asked about, with their devices.
+        duties: all those that may be asked about, with their devices; those that are booked for too long to
+            count (rule 8a) among them.
         booked: all duties of the officers concerned in the period, at least.
     """
 
@@ -125,7 +125,7 @@ class Examiner:
         self._bounds = offsets(positions.device, len(positions.device_ids))
         self._booked: dict[str, list[Duty]] = defaultdict(list)
         for duty in booked:
-            if not duty.cancelled and _length(duty, start, until) > 0:
+            if duty.is_in(start, until):
                 self._booked[duty.officer_id].append(duty)
         everything, self._suspects = self._found(duties)
         self._nothing = everything.take(np.zeros(len(everything), np.bool_))
@@ -151,7 +151,11 @@ class Examiner:
 
     def _found(self, duties: Sequence[Duty]) -> tuple[QualityFindings, set[str]]:
         """The findings, and the devices of which any position lies outside of the areas."""
-        asked = [duty for duty in duties if _length(duty, self._start, self._until) >= GRACE_S * SECOND]
+        asked = [
+            duty
+            for duty in duties
+            if duty.too_long or _length(duty, self._start, self._until) >= GRACE_S * SECOND
+        ]
         own = {duty.duty_id for duty in asked}
         others = [
             replace(duty, devices=(), patch=())
@@ -252,7 +256,7 @@ class Examiner:
 
 
 def _length(duty: Duty, start: int, end: int) -> int:
-    return min(end, FOREVER if duty.end is None else duty.end) - max(start, duty.start)
+    return min(end, duty.until) - max(start, duty.start)
 
 
 # ── What was found ────────────────────────────────────────────────────────────────────────────────────────

@@ -28,6 +28,7 @@ from stream.core.explaining.wording import (
 )
 from stream.core.explaining.wording import Named as Names
 from stream.core.facts import SECOND
+from stream.core.quality.wording import hours_words
 from stream.core.shares import NEIGHBOURHOOD, OFFICER, Figures
 from stream.core.slices import ACTIVITIES, HIDDEN, NO_DEVICE, NO_STATE, ON_BREAK
 
@@ -538,13 +539,17 @@ def clock_s(time_us: int) -> str:
 
 
 def duty_words(duty: Duty) -> str:
-    """``Mon 16 Nov 07:00 to 17:00``."""
+    """``Mon 16 Nov 07:00 to 17:00``; of one that is too long to count (rule 8a), that it does not."""
     begin = f"{day_words(local_day(duty.start), year=False)} {clock(duty.start)}"
     if duty.end is None:
         return f"{begin}, still open"
     last = local_day(duty.end)
     day = "" if last == local_day(duty.start) else f"{DAYS[last.weekday()]} "
-    return f"{begin} to {day}{clock(duty.end)}"
+    told = f"{begin} to {day}{clock(duty.end)}"
+    if duty.too_long:
+        booked = hours_words(duty.end - duty.start)
+        return f"{told}, booked for {booked}: it counts for nothing until it is revised"
+    return told
 
 
 def exact_words(times: Sequence[int]) -> list[str]:

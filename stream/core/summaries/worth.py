@@ -126,11 +126,11 @@ def overlapping(duties: Iterable[Duty], until: int) -> list[tuple[int, int]]:
     """The time that at least two duties of one officer claim, disjoint and in order.
 
     Args:
-        duties: of one officer; an open one lasts until ``until``.
+        duties: of one officer; of an open one what counts up to ``until``.
         until: microseconds.
     """
     found, reach = [], -FOREVER
-    for start, end in sorted((duty.start, until if duty.end is None else duty.end) for duty in duties):
+    for start, end in sorted((duty.start, duty.until_by(until)) for duty in duties):
         if start < min(end, reach):
             found.append((start, min(end, reach)))
         reach = max(reach, end)
@@ -146,6 +146,7 @@ class Behind:
         target: the share promised.
         slices, duties, places, device_ids: as for ``touched``.
         doubts: the duties' doubtful time (rule 21).
+        uncounted: duties that are booked for too long to be in the figure (rule 8a).
     """
 
     figures: Figures
@@ -155,6 +156,7 @@ class Behind:
     places: Sequence[Place]
     device_ids: Sequence[str]
     doubts: Doubts
+    uncounted: Sequence[Duty] = ()
 
     def without(self, time: Doubts) -> Figures:
         """The figure whose bounds leave some time open as well, as if it were not known."""
@@ -180,7 +182,7 @@ def worth(behind: Behind, examiner: Examiner, policies: Policies, until: int, na
         names: of officers.
     """
     figures, duties = behind.figures, behind.duties
-    found = examiner.found(duties)
+    found = examiner.found([*duties, *behind.uncounted])
     facts = listed(found, examiner.heard(duties))
     doubts = _cut(behind.doubts, figures.start, min(figures.end, until))
     told = named(doubts, duties, behind.device_ids)
@@ -242,7 +244,10 @@ CAUSES: Final = (
     (("never_heard", "none_usable"), ("{} never heard", "{}s never heard")),
     (("clock_offset",), ("{} with a wrong clock", "{}s with wrong clocks")),
     ((REJECTED,), ("{} with many rejected reports", "{}s with many rejected reports")),
-    (("too_long_duty",), ("duty of more than 24 hours", "duties of more than 24 hours")),
+    (
+        ("too_long_duty",),
+        ("duty booked for too long to be counted", "duties booked for too long to be counted"),
+    ),
     (("open_duty",), ("duty open for more than 16 hours", "duties open for more than 16 hours")),
     (("overlapping_duties",), ("officer with overlapping duties", "officers with overlapping duties")),
 )

@@ -15,7 +15,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
 from stream.core.events import text_fault
-from stream.core.facts import SECOND, Duty
+from stream.core.facts import LONGEST_DUTY_S, SECOND, Duty
 from stream.files.roster.rows import RefusedRow, by_kind
 
 if TYPE_CHECKING:
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from stream.files.roster.rows import DutyPiece
 
 _FOREVER: Final = 2**63 - 1
-LONGEST: Final = 24 * 3600 * SECOND
-"""A longer duty is likely a mistake in a date (rule 8a)."""
+LONGEST: Final = LONGEST_DUTY_S * SECOND
+"""A longer duty is likely a mistake in a date, and counts for nothing unless a policy says so (rule 8a)."""
 
 
 @dataclass(slots=True)
@@ -146,7 +146,9 @@ def _add(found: RosterDuties, duty_id: str, rows: list[DutyPiece]) -> None:
         return
     first = rows[0]
     devices = {device: None for piece in rows for device in piece.devices}
-    said: dict[str, Any] = {item.name: getattr(first, item.name) for item in fields(Duty)}
+    said: dict[str, Any] = {
+        item.name: getattr(first, item.name) for item in fields(Duty) if item.name != "longest"
+    }
     duty = Duty(**said | {"duty_id": duty_id, "devices": tuple(sorted(devices, key=by_kind))})
     found.duties[duty_id] = duty
     if not duty.cancelled:

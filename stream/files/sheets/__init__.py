@@ -85,7 +85,7 @@ def sheets(found: CountedAccount, policies: Policies) -> dict[str, pa.Table]:
     known = {area.area_id for _, areas in found.versions for area in areas.only(Kind.PRIORITY).areas()}
     periods = sorted({(item.start, item.end) for item in found.figures})
     visited = [item for low, high in periods for item in priority_figures(made, low, high, areas=known)]
-    first = min((duty.start for duty in duties if not duty.cancelled), default=until)
+    first = min((duty.start for duty in duties if duty.counts), default=until)
     crews = crewing(duties, found.stays, found.device_ids, places, min(first, until), until)
     members = teams(duties, policies.at(until), until, min(first, until), until)
     return {

@@ -12,11 +12,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from geo.matching.history import FOREVER, UNKNOWN
+from geo.matching.history import UNKNOWN
 from stream.core.calendar import rfc3339
 from stream.core.quality.doubts import doubtful, named
 from stream.core.quality.findings import FINDINGS, NO_SECONDS, SCOPES, day_text
-from stream.core.slices import ACTIVITIES, HIDDEN, NO_DEVICE, NO_STATE, OFF_PATCH, reason, whole_slices
+from stream.core.slices import (
+    ACTIVITIES,
+    HIDDEN,
+    NO_DEVICE,
+    NO_STATE,
+    OFF_PATCH,
+    last_open,
+    reason,
+    whole_slices,
+)
 from stream.core.stays import whole_stays
 from stream.files.sheets import arrow
 
@@ -288,7 +297,10 @@ def _reasons(
 
 def last_known(slices: Slices, duties: Sequence[Duty]) -> int:
     """The end of the last closed slice or duty: open duties are listed up to here, unless told otherwise."""
-    ends = [duty.end for duty in duties if duty.end is not None and not duty.cancelled]
+    ends = [duty.end for duty in duties if duty.end is not None and duty.counts]
     starts = [int(slices.start.max())] if len(slices) else []
-    closed = slices.end[slices.end < FOREVER]
-    return max([*ends, *starts, *([int(closed.max())] if len(closed) else [])], default=0)
+    # Where a duty is open, its last slice is closed by what is known of its place alone.
+    closed = slices.end[~last_open(slices, duties) | (slices.place != UNKNOWN)]
+    told = [*ends, *starts, *([int(closed.max())] if len(closed) else [])]
+    # Where nothing counts, findings still say of what is booked why it does not (rule 8a).
+    return max(told) if told else max((duty.start + 1 for duty in duties if not duty.cancelled), default=0)

@@ -117,6 +117,7 @@ def explanation_json(found: Explanation, basis: Named, *, depth: str) -> dict[st
             "open_until": rfc3339(found.until),
             "as_of": None if basis.as_of is None else rfc3339(basis.as_of),
             "left_out": [found.duties[number].duty_id for number in found.left_out],
+            "uncounted": [found.duties[number].duty_id for number in found.uncounted],
         },
         "words": {
             "title": said.title,

@@ -96,8 +96,8 @@ def devices_seen(
         duties = read_duties(
             connection,
             "duty = any(array(select distinct duty from allocation join duty d using (duty) "
-            "where device = any(%s) and not cancelled and d.start_at < from_us(%s) "
-            "and coalesce(d.end_at, 'infinity') > from_us(%s)))",
+            "where device = any(%s) and d.start_at < from_us(%s) "
+            "and d.until_at > from_us(%s)))",
             [keys, end + margin, start - margin],
         )
         keys_of = sorted(duties, key=lambda key: duties[key].duty_id)
@@ -186,8 +186,8 @@ def _on_record(connection: Connection, day: int, start: int, end: int) -> dict[s
             "select device_id, device from device where device in ("
             "select device from device_day where day = %(day)s "
             "union select device from heard where day = %(day)s "
-            "union select device from allocation a join duty d using (duty) where not cancelled "
-            "and d.start_at < from_us(%(end)s) and coalesce(d.end_at, 'infinity') > from_us(%(start)s))",
+            "union select device from allocation a join duty d using (duty) "
+            "where d.start_at < from_us(%(end)s) and d.until_at > from_us(%(start)s))",
             {"day": day, "start": start, "end": end},
         ).fetchall()
     )

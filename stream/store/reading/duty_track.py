@@ -79,7 +79,7 @@ def read_duty(
         numbered = Numbered.of(connection)
         one = numbered.slices(connection, [key], f"duty = {int(key)}")
         doubts = doubts_of(connection, [key], numbered.device_ids)
-        until = now if duty.end is None else min(now, duty.end)
+        until = min(now, duty.until)
         fixes, ignored = _fixes(connection, duty, until, policies)
     places = numbered.places
     whole, unsure = whole_slices(one, [duty], places, policies, until=until)

@@ -78,7 +78,7 @@ def from_database(
             )
         keys = connection.execute(
             f"select distinct officer, duty from duty join officer using (officer) "
-            f"where not cancelled and start_at < %(end)s and (end_at is null or end_at > %(start)s) "
+            "where not cancelled and start_at < %(end)s and coalesce(until_at, end_at) > %(start)s "
             f"and {mine}".encode(),
             {"wanted": wanted, "start": moment(start), "end": moment(end)},
         ).fetchall()
@@ -102,7 +102,7 @@ def from_database(
         )
     names = area_names(*sets)
     return Found(
-        cut_open(slices, until),
+        cut_open(slices, duties, until),
         duties,
         numbered.places,
         numbered.device_ids,
@@ -182,7 +182,7 @@ def duty_from_database(connection: Connection, duty_id: str, period: Period, now
         None where there is none of that name in the period.
     """
     row = connection.execute(
-        "select officer_id, start_at, end_at from duty join officer using (officer) "
+        "select officer_id, start_at, end_at, until_at from duty join officer using (officer) "
         "where duty_id = %s and not cancelled",
         [duty_id],
     ).fetchone()
@@ -190,7 +190,8 @@ def duty_from_database(connection: Connection, duty_id: str, period: Period, now
         return None
     officer_id, start = str(row[0]), microseconds(row[1])
     until = max(newest_event(connection), start, period.end if now >= period.end else start)
-    end = until if row[2] is None else microseconds(row[2])
+    counted = start if row[3] is None else microseconds(row[3])
+    end = min(until, counted) if row[2] is None else microseconds(row[2])
     if start >= period.end or end <= period.start:
         return None
     return from_database(

@@ -199,7 +199,7 @@ def _unmatched(
     versions: Sequence[AreaSet],
 ) -> list[str]:
     """Why there can be no figure; positions are only asked about where nobody was known to be in any area."""
-    counting = [duty for duty in duties if not duty.cancelled]
+    counting = [duty for duty in duties if duty.counts]
     known = slices.place[slices.place != UNKNOWN]
     inside = bool(len(known))
     near = any(any(places[number][:3]) for number in np.unique(known).tolist())
@@ -221,8 +221,8 @@ def _any_while_allocated(connection: Connection) -> bool:
     found = fetch(
         connection,
         "select device, fix_us(greatest(d.start_at, a.start_at)), "
-        "fix_us(coalesce(least(d.end_at, a.end_at), 'infinity')) "
-        "from allocation a join duty d using (duty) where not cancelled",
+        "fix_us(least(d.until_at, a.end_at)) "
+        "from allocation a join duty d using (duty) where until_at is not null",
     )
     windows = np.array(found, np.int64).reshape(-1, 3)
     return any(

@@ -135,7 +135,7 @@ def read_duties(
     found = fetch(
         connection,
         f"select duty, duty_id, revision, officer_id, {us('start_at')}, {us('end_at')}, patch, cancelled, "
-        f"name, role, team from duty join officer using (officer) where {which}",
+        f"name, role, team, longest_us from duty join officer using (officer) where {which}",
         values,
     )
     held: dict[int, list[Allocation]] = defaultdict(list)
@@ -171,8 +171,8 @@ def ever_booked(connection: Connection, officers: Sequence[int] | None = None) -
 
 
 def first_duty(connection: Connection) -> int | None:
-    """Start of the first duty of all, microseconds; None: there is none."""
-    row = connection.execute("select min(start_at) from duty where not cancelled").fetchone()
+    """Start of the first duty that counts, microseconds; None: there is none."""
+    row = connection.execute("select min(start_at) from duty where until_at is not null").fetchone()
     return None if row is None or row[0] is None else microseconds(row[0])
 
 

@@ -18,7 +18,14 @@ from stream.core.calendar import day_numbers, microseconds
 from stream.core.facts import SECOND, Fixes, StateReport
 from stream.core.quality.devices import KINDS
 from stream.core.quality.doubts import NamedDoubt
-from stream.core.quality.findings import FINDINGS, Examined, QualityFindings, day_findings, findings
+from stream.core.quality.findings import (
+    FINDINGS,
+    Examined,
+    QualityFindings,
+    day_findings,
+    findings,
+    long_duties,
+)
 from stream.core.quality.heard import TAKEN, Heard
 from stream.core.quality.totals import faulty_days
 from stream.core.quality.tracks import ANY_DUTY, Extent, Mistake, Tracked, held, renumbered, tracked
@@ -29,7 +36,7 @@ from stream.core.summaries.examining import HeardFacts
 from stream.store import chunks
 from stream.store.heard import heard_between
 from stream.store.reading.device_days import kept_days
-from stream.store.reading.instant import fetch, instant, scalars, us
+from stream.store.reading.instant import fetch, instant, read_duties, scalars, us
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -84,6 +91,7 @@ def live_quality(
     heard: Heard,
     extent: Extent | None,
     neighbourhoods: Mapping[str, str],
+    beyond: Sequence[Duty] = (),
 ) -> QualityFindings:
     """The findings about the duties now running; counts of positions are of those that were looked at.
 
@@ -95,6 +103,7 @@ def live_quality(
         heard: what was heard of late, of any devices; that of the duties' own is told.
         extent: the box around the areas in force; None: there are none.
         neighbourhoods: names of those in force by ``area_id``.
+        beyond: of ``booked_beyond``, or none.
     """
     duties = sorted(
         (duty for duty in duties if duty.start <= now - GRACE_S * SECOND), key=lambda duty: duty.duty_id
@@ -132,8 +141,20 @@ def live_quality(
             policies=policies,
         )
     )
-    told = QualityFindings.joined([found.only(*LIVE[:-2]), seen.only(*LIVE[-2:])])
+    told = QualityFindings.joined([found.only(*LIVE[:-2]), long_duties(beyond, now), seen.only(*LIVE[-2:])])
     return _without_few_rejects(told, heard)
+
+
+def booked_beyond(connection: Connection, now: int) -> list[Duty]:
+    """The duties that run by their bookings and do not count (rule 8a): too long, or open for too long.
+
+    Without their devices.
+    """
+    which = (
+        "not cancelled and start_at <= from_us(%s) and coalesce(end_at, 'infinity') > from_us(%s) "
+        "and coalesce(until_at <= from_us(%s), true) order by duty_id"
+    )
+    return list(read_duties(connection, which, [now] * 3, devices=None).values())
 
 
 def _odd_days(
@@ -242,7 +263,7 @@ def _unbooked(connection: Connection, start: int, until: int) -> list[str]:
         connection,
         "select device_id, device from device where device not in ("
         "select device from allocation join duty d using (duty) where not cancelled "
-        "and tstzrange(d.start_at, d.end_at) && tstzrange(from_us(%s), from_us(%s)))",
+        "and tstzrange(d.start_at, coalesce(d.until_at, d.end_at)) && tstzrange(from_us(%s), from_us(%s)))",
         [start, until],
     )
     keys = np.array([key for _, key in found], np.int32)
@@ -262,7 +283,7 @@ def _never_booked(connection: Connection, now: int) -> list[str]:
         connection,
         "select device_id from stay_end e join device using (device) where newest > %s and newest <= %s "
         "and not exists (select from allocation a join duty d using (duty) where a.device = e.device "
-        "and not cancelled and (d.end_at is null or d.end_at > from_us(%s)))",
+        "and not cancelled and coalesce(d.until_at, d.end_at) > from_us(%s))",
         [now - NOW_S * SECOND, now, now - LATELY_S * SECOND],
     )
 

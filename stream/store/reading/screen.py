@@ -74,6 +74,8 @@ class Reader:
         self._in_force: tuple[tuple[int, ...], AreaSet] = ((), AreaSet.of(()))
         self._windows: OwnHours | None = None
         self._units = np.zeros(0, _UNIT)
+        self._arrived = np.empty(0, np.int32)
+        self._looked = False
         self._closed: dict[int, tuple[bytes, Rows]] = {}
 
     # ── every second ──────────────────────────────────────────────────────────────────────────────────────
@@ -90,6 +92,7 @@ class Reader:
             newest = self._read_units(connection)
             at = chosen(clock, lambda: newest, lambda: wall)()
             now = wall if at == UNKNOWN else at
+            self._date_arrivals(now)
             self._read_areas(connection)
             found = self.standing(connection, now, at=at)
         return Picture(
@@ -99,6 +102,8 @@ class Reader:
             areas=self._areas_at(now),
             units=self._shown(now),
             last_fix=self._last_fix(),
+            unseen=self._unseen(),
+            heard=self._newest_heard(),
         )
 
     def standing(self, connection: Connection, now: int, *, at: int | None = None) -> Standing:
@@ -190,6 +195,7 @@ class Reader:
                 ["int4", "int8"],
             )
             self._units["place"][key] = place
+            self._arrived = np.append(self._arrived, keys)
             unmet = sorted(set(keys.tolist()) - self._device_names.keys())
             if unmet:
                 self._device_names.update(
@@ -217,8 +223,27 @@ class Reader:
 
     def _last_fix(self) -> dict[str, int]:
         met = np.flatnonzero(self._units["time"] > -FOREVER).tolist()
-        times = self._units["time"]
+        times = np.minimum(self._units["time"], self._units["heard"])
         return {self._device_names[key]: int(times[key]) for key in met}
+
+    def _date_arrivals(self, now: int) -> None:
+        """When what is new was heard: by its own time, but not after it was seen to come.
+
+        Of what was there at the first look and is dated ahead it is not known when it came.
+        """
+        time = self._units["time"][self._arrived]
+        latest = np.minimum(time, now) if self._looked else np.where(time > now, FOREVER, time)
+        self._units["heard"][self._arrived] = latest
+        self._arrived, self._looked = np.empty(0, np.int32), True
+
+    def _unseen(self) -> frozenset[str]:
+        rows = np.flatnonzero((self._units["heard"] == FOREVER) & (self._units["time"] > -FOREVER))
+        return frozenset(self._device_names[key] for key in rows.tolist())
+
+    def _newest_heard(self) -> int:
+        heard = self._units["heard"]
+        met = (heard < FOREVER) & (self._units["time"] > -FOREVER)
+        return int(heard.max(initial=-FOREVER, where=met))
 
     def _read_areas(self, connection: Connection) -> None:
         word = areas.newest(connection)
@@ -242,8 +267,9 @@ class Reader:
     ) -> tuple[NDArray[np.int64], list[Duty], _Ends]:
         """Duties that touch a time, both ends included, in the order of their keys."""
         wanted = (
-            "from duty d join slice_end e using (duty) where not cancelled "
-            f"and tstzrange(start_at, end_at) && tstzrange(from_us({int(low)}), from_us({int(high)}), '[]') "
+            "from duty d join slice_end e using (duty) where until_at is not null "
+            "and tstzrange(start_at, until_at) "
+            f"&& tstzrange(from_us({int(low)}), from_us({int(high)}), '[]') "
         )
         # A row's xmin is another one whenever it was written anew: a booking is read once a revision.
         stamp, length, flat = _series(
@@ -351,8 +377,10 @@ _UNIT = np.dtype(
         ("speed_mps", np.float32),
         ("heading_deg", np.float32),
         ("place", np.int64),
+        ("heard", np.int64),
     ]
 )
+_READ = (_UNIT.names or ())[:-1]
 
 
 def _ends(length: NDArray[np.int64], flat: NDArray[np.int64]) -> _Ends:

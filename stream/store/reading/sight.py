@@ -40,8 +40,11 @@ class Fresh:
 
     Attributes:
         newest: the newest event's time, microseconds; None where there is none, or it is not known.
-        age_s: its age by the wall clock; in a replay, how long ago the newest one came.
-        lag_s: how old the newest event was when it was first seen here; None in a replay.
+        age_s: how long ago any device was last heard by the wall clock, a position that is dated ahead from
+            when it was seen to come, and None where nobody saw that; in a replay, how long ago the newest one
+            came.
+        lag_s: how old the newest event was when it was first seen here; None in a replay, and where it was
+            dated ahead.
         text: in plain words.
         trouble: why nothing can be read: ``away``, ``silent``, ``schema`` or ``fault``; or ``worker``: nobody
             counts, or looks for alerts; empty where all is well.
@@ -91,7 +94,7 @@ class Eyes:
     _depth: Depth | None = None
     _depth_areas: AreaSet | None = None
     _deep_next: float = 0.0
-    _newest: int = -FOREVER
+    _seen: tuple[int, int] = (-FOREVER, -FOREVER)
     _came: float = 0.0
     _lag: float | None = None
 
@@ -123,18 +126,23 @@ class Eyes:
         return Sight(picture, shown, depth, shares, self._fresh(picture, wall))
 
     def _fresh(self, picture: Picture, wall: int) -> Fresh:
-        newest, steady = picture.newest, self.steady()
+        newest, heard, steady = picture.newest, picture.heard, self.steady()
         replayed = self.settings.clock == EVENTS
         if newest == -FOREVER:
             return Fresh(None, None, None, EMPTY, "No positions yet: nothing has been received.")
-        if newest != self._newest:
-            self._lag = None if replayed or self._newest == -FOREVER else max(0.0, (wall - newest) / SECOND)
-            self._newest, self._came = newest, steady
+        ahead = 0.0 if replayed else max(0.0, (newest - wall) / SECOND)
+        if (newest, heard) != self._seen:
+            first = self._seen[0] == -FOREVER
+            self._lag = None if replayed or first or ahead else (wall - newest) / SECOND
+            self._seen, self._came = (newest, heard), steady
         quiet = steady - self._came
-        age = quiet if replayed else max(0.0, (wall - newest) / SECOND)
         limit = self.settings.stale_s
+        odd = f" One is dated {spell(ahead)} ahead: the clock of its device is wrong." if ahead >= 1 else ""
+        if not replayed and heard == -FOREVER:
+            return Fresh(newest, None, None, LIVE, f"Live: positions are there, none with a past time.{odd}")
+        age = quiet if replayed else (wall - heard) / SECOND
         if age <= limit:
-            return Fresh(newest, age, self._lag, LIVE, f"Live: the newest position is {spell(age)} old.")
+            return Fresh(newest, age, self._lag, LIVE, f"Live: the newest position is {spell(age)} old.{odd}")
         if quiet <= limit and self._lag is not None:
             text = f"Catching up: positions are arriving, and the newest is {spell(age)} old."
             return Fresh(newest, age, self._lag, LATE, text)

@@ -220,7 +220,7 @@ def record_of(
     found = replace(found, device=device[found.device]).take(np.lexsort((found.start, found.duty)))
     record = SummaryFacts(
         # What is booked beyond now is not unknown time yet.
-        slices=cut_open(found, until) if complete else up_to(found, until),
+        slices=cut_open(found, duties, until) if complete else up_to(found, until),
         duties=duties,
         places=places,
         device_ids=device_ids,
@@ -238,6 +238,7 @@ def record_of(
         past=figures_by_period(connection, period.before(PERIODS - 1), named),
         changes=reports.recorded_changes(connection, period, chosen),
         heard=heard_in(connection, [duties[at] for at in np.flatnonzero(mine).tolist()], period.start, until),
+        uncounted=_uncounted(connection, period, until, area_ids),
         far=not anywhere(found, places, period.start, until)
         and all_far(connection, extent_of(published.versions, period.start, period.end), period.start, until),
         outdated=dict(
@@ -291,7 +292,7 @@ def _published(connection: Connection, period: Period) -> _Published:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _OwnDuties:
-    """The duties with one of the neighbourhoods in their patch; open ones end at ``FOREVER``."""
+    """The duties that count and have one of the neighbourhoods in their patch, up to where they count."""
 
     keys: NDArray[np.int64]
     officers: list[int]
@@ -310,8 +311,8 @@ def _own(connection: Connection, low: int, high: int, area_ids: Sequence[str] | 
     ids = None if area_ids is None else list(area_ids)
     found = fetch(
         connection,
-        f"select duty, officer, patch, {us('start_at')}, coalesce({us('end_at')}, {FOREVER}) from duty "
-        "where not cancelled and tstzrange(start_at, end_at) && tstzrange(%s, %s) "
+        f"select duty, officer, patch, {us('start_at')}, {us('until_at')} from duty "
+        "where until_at is not null and tstzrange(start_at, until_at) && tstzrange(%s, %s) "
         "and (%s::text[] is null and patch <> '{}' or patch && %s::text[]) order by duty",
         [moment(low), moment(high), ids, ids],
     )
@@ -324,9 +325,25 @@ def _own(connection: Connection, low: int, high: int, area_ids: Sequence[str] | 
     )
 
 
+def _uncounted(
+    connection: Connection, period: Period, until: int, area_ids: Sequence[str] | None
+) -> list[Duty]:
+    """The duties booked for some of a period that are too long to count (rule 8a), without their devices."""
+    ids = None if area_ids is None else list(area_ids)
+    which = (
+        "not cancelled and until_at is null and start_at < from_us(%s) and end_at > from_us(%s) "
+        "and (%s::text[] is null and patch <> '{}' or patch && %s::text[]) order by duty_id"
+    )
+    return list(
+        read_duties(
+            connection, which, [min(until, period.end), period.start, ids, ids], devices=None
+        ).values()
+    )
+
+
 def _duties(connection: Connection, keys: NDArray[np.int64], period: Period) -> list[Duty]:
     """The duties behind sorted keys; with their devices where they touch the period."""
-    touching_ = f"d.start_at < from_us({period.end}) and coalesce(d.end_at > from_us({period.start}), true)"
+    touching_ = f"d.start_at < from_us({period.end}) and d.until_at > from_us({period.start})"
     which = "duty = any(%s) order by duty"
     return list(read_duties(connection, which, [keys.tolist()], devices=touching_).values())
 
@@ -352,7 +369,7 @@ def _visiting(
     others = scalars(
         connection,
         f"select duty from duty where start_at < from_us({high}) "
-        f"and coalesce(end_at > from_us({low}), true) and not duty = any({literal(own, 'int4')})",
+        f"and until_at > from_us({low}) and not duty = any({literal(own, 'int4')})",
     )
     within = f"place = any({inside}) and end_at > from_us({low}) and start_at < from_us({high})"
     return _slices(connection, np.array(others, np.int64), within)
@@ -379,8 +396,7 @@ def _vehicles(connection: Connection, period: Period, until: int, area_ids: Sequ
     rows = fetch(
         connection,
         "select distinct device, device_id, officer from allocation a join device using (device) "
-        "join duty d using (duty) where kind <> 'radio' and not cancelled and d.start_at < %s "
-        "and (d.end_at is null or d.end_at > %s)",
+        "join duty d using (duty) where kind <> 'radio' and d.start_at < %s and d.until_at > %s",
         [moment(until), moment(period.start)],
     )
     names = dict(sorted({(device, name) for device, name, _ in rows}))
@@ -389,8 +405,7 @@ def _vehicles(connection: Connection, period: Period, until: int, area_ids: Sequ
     officers = sorted({officer for device, _, officer in rows if device in met})
     held = scalars(
         connection,
-        "select duty from duty where officer = any(%s) and not cancelled and start_at < %s "
-        "and (end_at is null or end_at > %s) order by duty",
+        "select duty from duty where officer = any(%s) and start_at < %s and until_at > %s order by duty",
         [officers, moment(until), moment(period.start)],
     )
     duties = sorted(
@@ -506,5 +521,5 @@ def _plain(rows: Rows, place: NDArray[np.int32], keys: NDArray[np.int64]) -> Sli
 
 def _bare(own: _OwnDuties, at: int) -> Duty:
     """So much of a duty as sums depend on."""
-    end = own.end[at]
-    return Duty(str(own.keys[at]), 1, "", own.start[at], None if end == FOREVER else end, own.patches[at])
+    start, end = own.start[at], own.end[at]
+    return Duty(str(own.keys[at]), 1, "", start, end, own.patches[at], longest=end - start)

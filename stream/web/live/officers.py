@@ -52,6 +52,8 @@ if TYPE_CHECKING:
     from stream.web.live.pulse import Moment
 
 HOUR = 3600 * SECOND
+SHOWN = 48 * HOUR
+"""How far back a neighbourhood is shown hour by hour, microseconds, however long its duties are."""
 
 Stretch = Annotated[
     tuple[int, int, Activity],
@@ -117,10 +119,20 @@ class NeighbourhoodJson(msgspec.Struct, frozen=True):
     officers: list[OfficerAtHomeJson]
 
 
+CountedTo = Annotated[
+    Time | None,
+    Meta(
+        description="Up to where it counts (rule 8a): its end, of an open duty the end of the longest duty; "
+        "null: it is booked for too long, and counts for nothing until it is revised."
+    ),
+]
+
+
 class BookedJson(msgspec.Struct, frozen=True):
     """A duty as it is booked."""
 
     duty_id: str
+    counted_to: CountedTo
     start: Time = msgspec.field(name="from")
     end: Time | None = msgspec.field(name="to")
 
@@ -169,6 +181,7 @@ class DutyJson(msgspec.Struct, frozen=True):
     role: str | None
     team: str | None
     patch: list[str]
+    counted_to: CountedTo
     start: Time = msgspec.field(name="from")
     end: Time | None = msgspec.field(name="to")
     running: bool
@@ -319,7 +332,7 @@ def neighbourhood_json(area_id: str, moment: Moment, policies: Policies) -> Neig
     numbers = [at for at in tracks.running if area_id in tracks.duties[at].patch]
     hours: list[HourJson] = []
     if numbers:
-        begun = min(tracks.duties[at].start for at in numbers)
+        begun = max(min(tracks.duties[at].start for at in numbers), moment.picture.as_of - SHOWN)
         part = of_duties(tracks.slices, numbers)
         duties = [tracks.duties[at] for at in numbers]
         for start in range(begun // HOUR * HOUR, moment.picture.as_of, HOUR):
@@ -343,6 +356,11 @@ def neighbourhood_json(area_id: str, moment: Moment, policies: Policies) -> Neig
     )
 
 
+def counted_to(duty: Duty) -> str | None:
+    """Up to where a duty counts, None where it counts for nothing (rule 8a)."""
+    return when(duty.until if duty.counts else None)
+
+
 def officer_now_json(duties: Sequence[Duty], moment: Moment, policies: Policies) -> OfficerNowJson:
     """An officer.
 
@@ -357,7 +375,7 @@ def officer_now_json(duties: Sequence[Duty], moment: Moment, policies: Policies)
         officer_id=officer_id,
         name=called(duties[0]),
         officer=running[0] if running else None,
-        duties=[told(BookedJson, duty) for duty in duties],
+        duties=[told(BookedJson, duty, counted_to=counted_to(duty)) for duty in duties],
     )
 
 
@@ -390,7 +408,8 @@ def duty_json(track: DutyTrack, moment: Moment, policies: Policies) -> DutyDetai
             DutyJson,
             duty,
             name=called(duty),
-            running=duty.end is None or duty.end > moment.picture.as_of,
+            running=duty.counts and duty.until > moment.picture.as_of,
+            counted_to=counted_to(duty),
             devices=[told(HeldJson, item) for item in duty.devices],
         ),
         as_of=rfc3339(moment.picture.as_of),

@@ -369,7 +369,8 @@ class Pulse:
     def _away(self, failure: Exception | None = None) -> Fresh:
         """How fresh things are while nothing can be read, why, and what to do."""
         newest = None if self._moment is None else self._moment.fresh.newest
-        age = None if newest is None else max(0.0, (self._wall() - newest) / SECOND)
+        heard = -FOREVER if self._moment is None else self._moment.picture.heard
+        age = None if heard == -FOREVER else max(0.0, (self._wall() - heard) / SECOND)
         if newest is not None and self.settings.clock == EVENTS:
             age = time.monotonic() - self._read_at
         known = self._moment is not None

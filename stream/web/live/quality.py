@@ -18,7 +18,7 @@ from stream.core.quality.totals import totals
 from stream.core.quality.tracks import Extent
 from stream.core.quality.wording import warnings
 from stream.store.reading.device_days import day_totals
-from stream.store.reading.quality import LIVE, heard_lately, live_quality
+from stream.store.reading.quality import LIVE, booked_beyond, heard_lately, live_quality
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -119,6 +119,7 @@ class LiveQuality:
         rejected = dict(every.rejected)
         reports = every.taken + sum(rejected.values())
         rejected = {str(reason): rejected[reason] for reason in REASONS if reason in rejected}
+        beyond = booked_beyond(connection, now)
         found = live_quality(
             connection,
             moment.picture.duties,
@@ -127,13 +128,14 @@ class LiveQuality:
             heard=heard,
             extent=Extent.of([moment.picture.areas]),
             neighbourhoods=moment.picture.areas.names(Kind.NEIGHBOURHOOD),
+            beyond=beyond,
         )
         told = warnings(found.only(*MISTAKES), where="")
         return QualityJson(
             as_of=rfc3339(now),
             text=answer_text(len(moment.picture.duties), len(told)),
             warnings=told,
-            findings=[_finding(row, moment.picture.duties) for row in found.rows()],
+            findings=[_finding(row, [*moment.picture.duties, *beyond]) for row in found.rows()],
             heard=HeardJson(reports, rejected, every.delay_median, every.delay_p95),
             today=TodayJson(local_day(now).isoformat(), *day_totals(connection, now)),
         )

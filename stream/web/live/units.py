@@ -76,7 +76,13 @@ class UnitJson(msgspec.Struct, frozen=True):
     kind: DeviceKind
     officers: list[HolderJson]
     time: Time
-    age_s: Seconds
+    age_s: Annotated[
+        Seconds | None,
+        Meta(description="Since it was last heard; null: its position is dated ahead, nobody saw it come."),
+    ]
+    ahead_s: Annotated[
+        Seconds | None, Meta(description="How far its position is dated ahead; null where it is not.")
+    ]
     heading_deg: float | None
     speed_mps: float | None
     error_m: float | None
@@ -235,11 +241,13 @@ def units_json(
     for item in units.values():
         place = None if item.place == UNKNOWN else picture.places[item.place]
         owners = [duties[officer] for officer in item.officers]
+        heard = picture.last_fix.get(item.device_id, item.time)
         unit = told(
             UnitJson,
             item,
             officers=[HolderJson(duty.officer_id, called(duty)) for duty in owners],
-            age_s=seconds_ms(max(0, picture.as_of - item.time)),
+            age_s=None if item.device_id in picture.unseen else seconds_ms(max(0, picture.as_of - heard)),
+            ahead_s=seconds_ms(item.time - picture.as_of) if item.time > picture.as_of else None,
             neighbourhood=None if place is None else place.neighbourhood,
             premises=None if place is None else place.premises,
             priorities=[] if place is None else list(place.priorities),

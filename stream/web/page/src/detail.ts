@@ -9,7 +9,7 @@ import { Playback } from "./playback.ts";
 import { state } from "./state.ts";
 import { Way } from "./track.ts";
 import { view } from "./views.ts";
-import { activityWords, allOnBreak, away, clock, count, dayClock, duration, heading, headingWords, mayMiss, minutes, ms, noFigure, noFigureWords, nobodyWords, percent, promise, verdictClass, willMiss } from "./words.ts";
+import { activityWords, ago, allOnBreak, away, clock, count, dayClock, duration, heading, headingWords, mayMiss, minutes, ms, noFigure, noFigureWords, nobodyWords, percent, promise, verdictClass, willMiss } from "./words.ts";
 
 const REFRESH_MS = 5_000;
 
@@ -370,8 +370,8 @@ export class Detail {
         "dl",
         { class: "facts" },
         ...fact("On patch", figure.share === null ? noFigure(figure) : `${duration(figure.on_patch_s)} of ${duration(figure.duty_s)}`, ""),
-        ...fact("Booked on", `${asked === undefined ? clock(duty.duty.from) : dayClock(duty.duty.from)}–${duty.duty.to ? clock(duty.duty.to) : "open"}`, ""),
-        ...fact("Last heard", one ? (one.last_fix ? `${duration((state.now - ms(one.last_fix)) / 1000)} ago` : "never") : dayClock(duty.duty.to), ""),
+        ...fact("Booked on", `${asked === undefined ? clock(duty.duty.from) : dayClock(duty.duty.from)}–${duty.duty.to ? (duty.duty.counted_to ? clock(duty.duty.to) : `${dayClock(duty.duty.to)}: too long, so it counts for nothing until it is revised`) : "open"}`, ""),
+        ...fact("Last heard", one ? (one.last_fix ? ago((state.now - ms(one.last_fix)) / 1000) : "never") : dayClock(duty.duty.to), ""),
       ),
       h(
         "section",

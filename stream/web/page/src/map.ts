@@ -27,7 +27,7 @@ import { state } from "./state.ts";
 import type { Way } from "./track.ts";
 import { linesOf, Trail, TRAIL_POINTS } from "./trail.ts";
 import { UnitsLayer } from "./units_layer.ts";
-import { activityWords, clockS, duration, noFigure, nobodyOnPatch, percent, since, verdictClass, waiting } from "./words.ts";
+import { activityWords, ago, clockS, duration, noFigure, nobodyOnPatch, percent, since, verdictClass, waiting } from "./words.ts";
 
 declare const MAP_WORKER: string;
 
@@ -499,7 +499,7 @@ export class LiveMap {
     if (unit) {
       canvas.style.cursor = "pointer";
       const what = unit.kind ? "vehicle" : "radio";
-      const age = `${duration((state.now - unit.t) / 1000)} ago`;
+      const age = ago((state.now - unit.t) / 1000);
       const device = unit.name ? ` · ${what} ${unit.id}` : "";
       this.options.onHover([unit.name ?? `${what} ${unit.id}`, `${activityWords(unit.activity)} · ${age}${device}`], x, y);
       return;

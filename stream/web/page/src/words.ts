@@ -39,6 +39,11 @@ export function duration(seconds: number | null | undefined): string {
   return `${Math.floor(minutes / 60)}\u00a0h${rest ? `\u00a0${rest}\u00a0min` : ""}`;
 }
 
+/** How long ago a position was, in seconds; one that a wrong clock dates ahead is called so, never 0 s old. */
+export function ago(seconds: number): string {
+  return seconds < -1 ? `dated ${duration(-seconds)} ahead` : `${duration(seconds)} ago`;
+}
+
 /** Minutes alone, for columns. */
 export function minutes(seconds: number): string {
   return `${Math.round(seconds / 60).toLocaleString("en-GB")}\u00a0min`;
