@@ -46,7 +46,7 @@ class Settings:
         replication: copies of each partition.
         policy: a policy file that must say what the policies in the database say; empty: none.
         clock: ``wall``, or ``events``: the newest event's time is now, for replays.
-        publish_s: seconds between live figures.
+        publish_s: seconds between two looks for live figures that changed, at least.
         session_s: Kafka's session timeout, seconds.
         batch_fixes: the most fixes of one transaction.
         stale_s: how old the newest event may be before the live page says so.
@@ -82,14 +82,14 @@ class Settings:
     replication: int = 1
     policy: str = ""
     clock: str = WALL
-    publish_s: float = 2.0
+    publish_s: float = 0.5
     session_s: float = 10.0
     batch_fixes: int = 200_000
     stale_s: float = 15.0
     basemap: str = ""
     shift_s: float = 36_000.0
     projection_done: float = 0.4
-    watch_s: float = 2.0
+    watch_s: float = 3.0
     doubt_s: float = 30.0
     hear_s: float = 30.0
     examine_s: float = 300.0
@@ -132,7 +132,7 @@ SETTINGS: Mapping[str, str] = {
     "replication": "copies Kafka keeps of each partition: 3 where there are three brokers",
     "policy": "a policy file to be compared: nothing starts where the policy in the database differs from it",
     "clock": "what is now for live figures: wall, or events (the newest event's time, for replays)",
-    "publish_s": "seconds between live figures on visibility.shares",
+    "publish_s": "seconds between live figures on visibility.shares, at least: they follow each batch",
     "session_s": "seconds after which Kafka gives a silent process's partitions to another",
     "batch_fixes": "the most fixes in one transaction",
     "stale_s": "how old the newest event may be, in seconds, before the live page calls its data stale",

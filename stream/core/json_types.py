@@ -6,7 +6,7 @@ Of structs with fields of these types the HTTP API, its OpenAPI document and the
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING, Annotated, TypeVar, get_args
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_args
 
 import msgspec
 from msgspec import Meta
@@ -61,26 +61,38 @@ def told(kind: type[Made], /, *sources: object, digits: int | None = None, **giv
     Raises:
         AttributeError: no source has a field.
     """
-    for field, attribute, is_time in _fields(kind):
+    for field, attribute, is_time, is_length in _fields(kind):
         if field not in given:
-            source = next((item for item in sources if hasattr(item, attribute)), None)
-            value = getattr(source, attribute)
+            value = _attribute(sources, attribute)
             if is_time:
                 value = when(value)
-            elif field.endswith("_s") and value is not None:
+            elif is_length and value is not None:
                 value = value / SECOND if digits is None else round(value / SECOND, digits)
             given[field] = value
     return kind(**given)
 
 
+def _attribute(sources: tuple[object, ...], name: str) -> Any:
+    """That of the first source that has it; asked for once, for it may be worked out."""
+    for source in sources:
+        value = getattr(source, name, _NOTHING)
+        if value is not _NOTHING:
+            return value
+    raise AttributeError(f"nothing has {name}")
+
+
+_NOTHING = object()
+
+
 @cache
-def _fields(kind: type[msgspec.Struct]) -> list[tuple[str, str, bool]]:
-    """Each field's name, the attribute that it is made of, and whether it is an instant."""
+def _fields(kind: type[msgspec.Struct]) -> list[tuple[str, str, bool, bool]]:
+    """Each field's name, the attribute that it is made of, whether it is an instant, and a length of time."""
     return [
         (
             item.name,
             ATTRIBUTES.get(item.name, item.name.removesuffix("_s")),
             Time in (item.type, *get_args(item.type)),
+            item.name.endswith("_s"),
         )
         for item in msgspec.structs.fields(kind)
     ]

@@ -304,23 +304,23 @@ def figures_of(
     scope: str, name: str, start: int, end: int, row: NDArray[np.int64], *, has_share: bool = True
 ) -> Figures:
     """A row of ``totals``, perhaps with those of ``doubt_totals`` behind it, or a sum of rows, as figures."""
-    row = np.append(row, np.zeros(DOUBT_TOTALS, np.int64))  # where nothing is said of doubt there is none
+    values = row.tolist() + [0] * DOUBT_TOTALS  # where nothing is said of doubt there is none
     return Figures(
         scope,
         name,
         start,
         end,
-        on_patch=int(row[ON_PATCH]),
-        off_patch=int(row[OFF_PATCH]),
-        not_visible=int(row[HIDDEN]),
-        unknown=int(row[UNSEEN]),
-        on_break=int(row[ON_BREAK]),
-        priority=int(row[PRIORITY]),
-        ambiguous_on=int(row[AMBIGUOUS_ON]),
-        ambiguous_off=int(row[AMBIGUOUS_OFF]),
-        doubtful=int(row[DOUBTFUL]),
-        only_doubtful_on=int(row[ONLY_DOUBTFUL_ON]),
-        only_doubtful_off=int(row[ONLY_DOUBTFUL_OFF]),
+        on_patch=values[ON_PATCH],
+        off_patch=values[OFF_PATCH],
+        not_visible=values[HIDDEN],
+        unknown=values[UNSEEN],
+        on_break=values[ON_BREAK],
+        priority=values[PRIORITY],
+        ambiguous_on=values[AMBIGUOUS_ON],
+        ambiguous_off=values[AMBIGUOUS_OFF],
+        doubtful=values[DOUBTFUL],
+        only_doubtful_on=values[ONLY_DOUBTFUL_ON],
+        only_doubtful_off=values[ONLY_DOUBTFUL_OFF],
         has_share=has_share,
     )
 

@@ -442,10 +442,14 @@ def ambiguous(
     answer = np.zeros(len(duty), np.bool_)
     if not len(at):
         return answer
-    pair, back = np.unique(duty[at].astype(np.int64) * len(places) + place[at], return_inverse=True)
+    # Few patches are shared by many duties.
+    number: dict[tuple[str, ...], int] = {}
+    patch_of = np.array([number.setdefault(item.patch, len(number)) for item in duties], np.int64)
+    pair, back = np.unique(patch_of[duty[at]] * len(places) + place[at], return_inverse=True)
+    patches = list(number)
     found = np.zeros(len(pair), np.bool_)
-    for row, (owner, where) in enumerate(zip(*(c.tolist() for c in divmod(pair, len(places))), strict=True)):
-        patch, spot = duties[owner].patch, places[where]
+    for row, (which, where) in enumerate(zip(*(c.tolist() for c in divmod(pair, len(places))), strict=True)):
+        patch, spot = patches[which], places[where]
         home = spot.decides in patch
         found[row] = any((other in patch) != home for other in spot.near)
     answer[at] = found[back]

@@ -174,14 +174,18 @@ class Intake:
         stage: which.
         desk: where the transactions are made.
         broken: told of messages that cannot be read.
+        counted: set whenever a batch is committed.
         adrift: whether reading may have begun elsewhere than where the database says.
     """
 
-    def __init__(self, stage: Stage, desk: Turn, broken: Broken, adrift: Callable[[], bool]) -> None:
+    def __init__(
+        self, stage: Stage, desk: Turn, broken: Broken, counted: asyncio.Event, adrift: Callable[[], bool]
+    ) -> None:
         self.topic = topics.named(stage.topic, desk.settings.topic_prefix)
         self._stage = stage
         self._desk = desk
         self._broken = broken
+        self._counted = counted
         self._adrift = adrift
         self._waiting: asyncio.Queue[tuple[Any, Any]] = asyncio.Queue(WAITING_FRAMES)
         self._incarnation = ""
@@ -214,6 +218,7 @@ class Intake:
             fresh = await self._fresh([event.message for _, event in events])
             if fresh and not await self._count(fresh):
                 return
+            self._counted.set()
             for stream, event in events:
                 await stream.ack(event)
 
@@ -314,14 +319,15 @@ class Worker:
         self._out = {name: self._topic(name) for name in topics.OUT}
         self._reads = {topics.named(stage.topic, settings.topic_prefix) for stage in STAGES}
         self._adrift = False
+        self._counted = asyncio.Event()
         self.tasks: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {}
         for stage in STAGES:
             desk = self.aside if stage.gathers else self.desk
-            intake = Intake(stage, desk, self._broken, lambda: self._adrift)
+            intake = Intake(stage, desk, self._broken, self._counted, lambda: self._adrift)
             self.app.agent(self._topic(stage.topic), name=stage.name, concurrency=1)(intake.agent)
             self.tasks[stage.name] = intake.work
         for errand, elected in zip(ERRANDS, self._elected, strict=True):
-            self.tasks[errand.name] = partial(errand.run, elected, settings, self._send)
+            self.tasks[errand.name] = partial(errand.run, elected, settings, self._send, self._counted)
 
     async def _place(self, consumer: Any) -> None:
         """Begins to read each partition where the database says, whatever the group has committed."""
@@ -364,8 +370,19 @@ class Worker:
             value_serializer="raw",
         )
 
-    async def _send(self, topic: str, key: bytes, value: bytes) -> None:
-        await self._out[topic].send(key=key, value=value)
+    async def _send(self, topic: str, messages: Sequence[tuple[bytes, bytes]]) -> None:
+        """Sends messages together, straight through the producer, and returns when Kafka has them."""
+        producer = await self.app.maybe_start_producer()
+        name = topics.named(topic, self._settings.topic_prefix)
+        sent: list[Any] = []
+        try:
+            for key, value in messages:
+                sent.append(await producer.send(name, key, value, None, None, None))
+        finally:
+            outcomes = await asyncio.gather(*sent, return_exceptions=True)
+        for outcome in outcomes:
+            if isinstance(outcome, BaseException):
+                raise outcome
 
     def _broken(self, message: Any, detail: str) -> None:
         """Keeps a message that cannot be read; called from the ledger's thread."""

@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from typing import TYPE_CHECKING, Any, Final
 
 import psycopg
+from aiokafka.errors import KafkaError
+from faust.exceptions import ProducerSendError
 
 from stream import topics
+from stream.pipeline.failures import told
 from stream.pipeline.weekly import Timer, keep_time
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Sequence
 
     from stream.pipeline.judge import Closer, DayExaminer, Judge
     from stream.pipeline.publisher import Publisher
     from stream.pipeline.watcher import Watcher
     from stream.settings import Settings
 
-    Send = Callable[[str, bytes, bytes], Awaitable[Any]]
-    """Sends a key and a value to a topic."""
+    Send = Callable[[str, Sequence[tuple[bytes, bytes]]], Awaitable[Any]]
+    """Sends keys and values to a topic, all together, and returns when Kafka has them."""
 
 log = logging.getLogger(__name__)
 
@@ -32,17 +36,29 @@ CLOSING_RESTS: Final = 4
 """The same of closing hours, which must keep up with a backlog."""
 
 
-async def publish(publisher: Publisher, settings: Settings, send: Send) -> None:
-    """Tells the live figures that changed."""
-    await _tell(publisher, settings.publish_s, topics.SHARES, send)
+async def publish(publisher: Publisher, settings: Settings, send: Send, counted: asyncio.Event) -> None:
+    """Tells the live figures that changed, as soon as a batch is committed.
+
+    What another worker commits is looked at a little later, and so is what the clock alone changes. (Having
+    the database notify the elected one costs every transaction that counts: while it commits, no other can.)
+    """
+
+    async def due() -> None:
+        await asyncio.sleep(settings.publish_s)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(settings.publish_s):
+                await counted.wait()
+        counted.clear()
+
+    await _tell(publisher, due, topics.SHARES, send)
 
 
-async def watch(watcher: Watcher, settings: Settings, send: Send) -> None:
+async def watch(watcher: Watcher, settings: Settings, send: Send, _counted: asyncio.Event) -> None:
     """Tells the alerts that rang, changed or cleared."""
-    await _tell(watcher, settings.watch_s, topics.ALERTS, send)
+    await _tell(watcher, lambda: asyncio.sleep(settings.watch_s), topics.ALERTS, send)
 
 
-async def judge(judge: Judge, settings: Settings, _send: Send) -> None:
+async def judge(judge: Judge, settings: Settings, _send: Send, _counted: asyncio.Event) -> None:
     """Has the doubts of duties whose facts changed judged; while the database is away, nothing."""
     while True:
         await asyncio.sleep(settings.doubt_s)
@@ -52,7 +68,7 @@ async def judge(judge: Judge, settings: Settings, _send: Send) -> None:
             log.warning("no doubts judged: %s", str(failure).strip())
 
 
-async def examine(examiner: DayExaminer, settings: Settings, _send: Send) -> None:
+async def examine(examiner: DayExaminer, settings: Settings, _send: Send, _counted: asyncio.Event) -> None:
     """Has the devices' days whose facts changed looked at; while the database is away, nothing.
 
     However much there is to look at, it takes no more than a small part of the time.
@@ -60,7 +76,7 @@ async def examine(examiner: DayExaminer, settings: Settings, _send: Send) -> Non
     await _rarely(examiner.examine, settings.examine_s, RESTS, "no days of devices looked at")
 
 
-async def close(closer: Closer, settings: Settings, _send: Send) -> None:
+async def close(closer: Closer, settings: Settings, _send: Send, _counted: asyncio.Event) -> None:
     """Has the hours of facts that are over closed; while the database is away, nothing.
 
     However many there are, it takes no more than a part of the time.
@@ -81,19 +97,32 @@ async def _rarely(work: Callable[[], int], every_s: float, rests: int, failed: s
         pause = max(every_s, rests * (time.monotonic() - began))
 
 
-async def report(timer: Timer, settings: Settings, _send: Send) -> None:
+async def report(timer: Timer, settings: Settings, _send: Send, _counted: asyncio.Event) -> None:
     """Has the reports that are due published, and their letters sent."""
     await keep_time(settings, timer)
 
 
-async def _tell(teller: Publisher | Watcher, every_s: float, topic: str, send: Send) -> None:
-    """Every so often, what changed since the last time; while the database is away, nothing."""
+async def _tell(
+    teller: Publisher | Watcher, due: Callable[[], Awaitable[None]], topic: str, send: Send
+) -> None:
+    """Whenever it is due, what changed since the last time; while the database is away, nothing.
+
+    What Kafka did not take is told again, as it is then.
+    """
+    said = ""
     while True:
-        await asyncio.sleep(every_s)
+        await due()
         try:
             changed = await asyncio.to_thread(teller.changed)
         except psycopg.Error as failure:
-            log.warning("nothing for %s: %s", topic, str(failure).strip())
-            continue
-        for key, value in changed:
-            await send(topic, key, value)
+            words = str(failure).strip()
+        else:
+            try:
+                await send(topic, changed)
+                words = ""
+            except (KafkaError, ProducerSendError) as failure:
+                words = told(failure)
+                teller.forget()
+        if words and words != said:  # once, however often it is tried
+            log.warning("nothing for %s: %s", topic, words)
+        said = words

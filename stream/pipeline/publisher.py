@@ -5,29 +5,37 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import msgspec
-from msgspec.structs import replace
 
+from stream import clock
 from stream.clock import UNKNOWN
-from stream.core.live.share_event import share_event
+from stream.core.live.scopes import News
+from stream.core.shares import FORCE
 from stream.pipeline.elected import Elected
 from stream.store.policies import Known
-from stream.store.reading.live import live, present
+from stream.store.reading.live import LiveFigures, present
 from stream.store.schema import Lock
 
 if TYPE_CHECKING:
-    from stream.core.live.overview import LiveShare
+    from stream.clock import Clock
     from stream.core.live.share_event import ShareEvent
     from stream.settings import Settings
 
 
 class Publisher(Elected):
-    """Live figures on ``visibility.shares``: one worker at a time, elected by a lock in the database."""
+    """Live figures on ``visibility.shares``: one worker at a time, elected by a lock in the database.
 
-    def __init__(self, settings: Settings) -> None:
+    Args:
+        settings: database, and which clock says what is now.
+        wall: the clock, microseconds since 1970.
+    """
+
+    def __init__(self, settings: Settings, *, wall: Clock = clock.wall) -> None:
         super().__init__(settings, Lock.PUBLISHER, "patrol publisher")
+        self._wall = wall
         self._known = Known()
         self._term = 0
-        self._sent: dict[str, ShareEvent] = {}
+        self._figures = LiveFigures()
+        self._news = News()
 
     def changed(self) -> list[tuple[bytes, bytes]]:
         """Key and value of the figures that changed since they were last published.
@@ -39,23 +47,20 @@ class Publisher(Elected):
             if not self.held():
                 return []
             if self.terms != self._term:  # others may have published meanwhile
-                self._sent, self._term = {}, self.terms
+                self._news, self._term = News(), self.terms
             connection = self.connection()
-            now = present(connection, self._settings)
+            now = present(connection, self._settings, self._wall)
             if now == UNKNOWN:
                 return []
-            policies = self._known.now(connection)
-            return [message for item in live(connection, now, policies) for message in self._new(item)]
+            tally = self._figures.look(connection, now, self._known.now(connection))
+            return [_message(event) for event in self._news.take(tally)]
 
-    def _new(self, item: LiveShare) -> list[tuple[bytes, bytes]]:
-        scope = item.figures.scope
-        key = scope if scope == "force" else f"{scope}:{item.figures.id}"
-        officers = item.officers
-        event = share_event(item.figures, item.name, item.target, officers.on_duty, officers.on_patch)
-        # The end of the period moves with the clock: a figure that differs in nothing else has not changed.
-        # Where nobody is on duty the period begins now, whenever that is.
-        lasting = replace(event, start=event.start if officers.on_duty else "", end="")
-        if self._sent.get(key) == lasting:
-            return []
-        self._sent[key] = lasting
-        return [(key.encode(), msgspec.json.encode(event))]
+    def forget(self) -> None:
+        """What was told last may not have arrived: everything is told again."""
+        self._news = News()
+
+
+def _message(event: ShareEvent) -> tuple[bytes, bytes]:
+    """Key and value of a figure on ``visibility.shares``."""
+    key = event.scope if event.scope == FORCE else f"{event.scope}:{event.id}"
+    return key.encode(), msgspec.json.encode(event)

@@ -1,8 +1,8 @@
 """What the worker runs, from top to bottom: the stages that count, and the errands that tell.
 
 A stage turns the events of one topic into transactions. Each transaction goes all the way to the slices, so
-nothing can be lost between two commits. An errand looks at the database every few seconds; one worker, which
-is elected by a lock there, does it for all. ``stream.pipeline.agents`` runs what is in these two lists, and
+nothing can be lost between two commits. An errand looks at the database over and over; one worker, which is
+elected by a lock there, does it for all. ``stream.pipeline.agents`` runs what is in these two lists, and
 nothing else.
 """
 
@@ -19,6 +19,7 @@ from stream.pipeline.watcher import Watcher
 from stream.pipeline.weekly import Timer
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Callable, Coroutine
 
     from stream.pipeline.batches import Broken
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from stream.store.ledger import Counted, Ledger, Offset
 
     Run = Callable[[Ledger, list[Any], list[Offset], Broken], Counted]
-    Do = Callable[[Any, Settings, Send], Coroutine[Any, Any, None]]
+    Do = Callable[[Any, Settings, Send, asyncio.Event], Coroutine[Any, Any, None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,7 @@ class Errand:
         does: what it is for.
         writes: tables and topics that it may change.
         elect: makes the candidate of this worker; of all workers' candidates one is elected.
-        run: does it until cancelled.
+        run: does it until cancelled; it is told whenever this worker has committed a batch.
     """
 
     name: str
@@ -113,7 +114,7 @@ STAGES: tuple[Stage, ...] = (
 ERRANDS: tuple[Errand, ...] = (
     Errand(
         "publish",
-        "every PATROL_PUBLISH_S: the live figures that changed",
+        "after a batch, PATROL_PUBLISH_S apart: the live figures that changed",
         (topics.SHARES,),
         Publisher,
         errands.publish,

@@ -107,7 +107,7 @@ class Watcher(Elected):
                 return []
             connection = self.connection()
             told = self._take_over(connection)
-            sight = self._eyes.look(connection)
+            sight = self._eyes.watch(connection)
             if sight.fresh.age_s is None:
                 return [message(item) for item in told]  # nothing was ever received
             seen = conditions(
@@ -122,6 +122,10 @@ class Watcher(Elected):
             self._watch = after
             # Each episode once, in its latest state.
             return [message(item) for item in {item.alert_id: item for item in (*told, *changed)}.values()]
+
+    def forget(self) -> None:
+        """What was told last may not have arrived: what is open, or was a little before, is told again."""
+        self._term = 0
 
     def _take_over(self, connection: Connection) -> Iterable[Episode]:
         """What is open, where it has just come to us to watch."""

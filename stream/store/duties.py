@@ -371,6 +371,13 @@ def _write(
         extra=[BinaryColumn("officer", "int4", booked.officers[booked.touched][shut[0]])],
     )
     np.maximum.at(until, shut[0], shut[2])
+    # Whoever keeps a copy of the closed rows sees by these numbers that they changed (``reading.screen``).
+    gone, added = difference(was, shut)
+    moved = np.zeros(len(keys), np.bool_)
+    moved[was[0][gone]], moved[shut[0][added]] = True, True
+    same = np.array([row[2] for row in rows], np.int64) == until
+    same &= (settled == np.concatenate([row[3] for row in rows]).reshape(-1, TOTALS)).all(axis=1)
+    until[moved & same] += 1
     texts = pack(desk.with_keys(growing, PLACE), len(keys))
     lines = []
     for at, (key, limit, sums, row) in enumerate(

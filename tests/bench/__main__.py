@@ -7,7 +7,18 @@ from importlib import import_module
 
 from tests.bench import show
 
-ALL = ("places", "core", "ingest", "end_to_end", "force", "recompute", "pages", "reports", "screen")
+ALL = (
+    "places",
+    "core",
+    "ingest",
+    "end_to_end",
+    "force",
+    "recompute",
+    "pages",
+    "figures",
+    "reports",
+    "screen",
+)
 LONG = ("stored", "growth", "spark")
 """Only by name: they take minutes, and nothing else may run beside them."""
 

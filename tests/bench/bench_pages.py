@@ -70,9 +70,14 @@ def force() -> AreaSet:
 
 
 class Crowd:
-    """Units that go round and round, some of them over the edges of their wards."""
+    """Units that go round and round, some of them over the edges of their wards.
 
-    def __init__(self) -> None:
+    Args:
+        radios: how many of them are officers' radios; the rest are vehicles.
+    """
+
+    def __init__(self, radios: int = RADIOS) -> None:
+        self.radios = radios
         chance = np.random.default_rng(1)
         self.names = tuple(f"U{at:05}" for at in range(UNITS))
         self.ward = np.arange(UNITS) % (SIDE * SIDE)
@@ -108,11 +113,15 @@ class Crowd:
                 (f"N{self.ward[at]:03}",),
                 (
                     Allocation(self.names[at], "radio"),
-                    *([Allocation(self.names[RADIOS + at], "vehicle")] if RADIOS + at < UNITS else []),
+                    *(
+                        [Allocation(self.names[self.radios + at], "vehicle")]
+                        if self.radios + at < UNITS
+                        else []
+                    ),
                 ),
                 name=f"PC {at}",
             )
-            for at in range(RADIOS)
+            for at in range(self.radios)
         ]
 
 

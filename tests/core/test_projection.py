@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -27,7 +26,8 @@ from stream.core.live.projection import (
     remaining,
 )
 from stream.core.shares import MISSED, NEIGHBOURHOOD, Figures
-from stream.core.slices import HIDDEN, NO_DEVICE, OFF_PATCH, ON_BREAK, ON_PATCH, UNSEEN, Slices
+from stream.core.slices import HIDDEN, OFF_PATCH, ON_BREAK, ON_PATCH, UNSEEN
+from tests.duty_rows import Row, columns
 from tests.strategies import many
 
 if TYPE_CHECKING:
@@ -222,16 +222,6 @@ def test_what_is_left_of_duties() -> None:
 PATIENCE = 300
 
 
-class Row(NamedTuple):
-    """A slice of one duty."""
-
-    start: int
-    end: int
-    activity: int
-    state: int
-    place: int
-
-
 @st.composite
 def shifts(draw: st.DrawFn) -> list[list[Row]]:
     """Some duties' slices, with gaps in which the officer is off duty."""
@@ -247,21 +237,6 @@ def shifts(draw: st.DrawFn) -> list[list[Row]]:
             time = end
         found.append(rows)
     return found
-
-
-def columns(shift: Sequence[Sequence[Row]]) -> Slices:
-    """Slices as columns."""
-    rows = [(duty, *row) for duty, own in enumerate(shift) for row in own]
-    table = np.array(rows, np.int64).reshape(-1, 6)
-    return Slices(
-        table[:, 0].astype(np.int32),
-        table[:, 1].copy(),
-        table[:, 2].copy(),
-        table[:, 3].astype(np.int8),
-        table[:, 4].astype(np.int16),
-        table[:, 5].astype(np.int32),
-        np.full(len(table), NO_DEVICE, np.int32),
-    )
 
 
 def literally(rows: Sequence[Row], begun: int, now: int) -> tuple[int, int, int, int, int]:

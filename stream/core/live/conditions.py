@@ -8,6 +8,7 @@ themselves.
 from __future__ import annotations
 
 from fractions import Fraction
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from geo.areas import Kind
@@ -32,9 +33,11 @@ from stream.core.live.projection import CERTAIN_MISS, LIKELY_MISS
 from stream.core.shares import FORCE, NEIGHBOURHOOD, OFFICER
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
+    from datetime import date
 
     from geo.areas import AreaSet
+    from stream.core.facts import Duty
     from stream.core.live.overview import Depth, LiveShare, Picture
 
 PRIORITY = "priority"
@@ -84,9 +87,15 @@ def conditions(
 
 def clock(time: int, now: int, *, seconds: bool = False) -> str:
     """A local time of day, with its date where that is not today."""
+    shown, day, of_day = _local(time, seconds)
+    return shown if day == local_day(now) else f"{shown} on {of_day}"
+
+
+@lru_cache(8192)
+def _local(time: int, seconds: bool) -> tuple[str, date, str]:
+    """A local time of day, its day, and that in words: of what lasts it is asked with every look."""
     local = moment(time).astimezone(LOCAL)
-    shown = f"{local:%H:%M:%S}" if seconds else f"{local:%H:%M}"
-    return shown if local_day(time) == local_day(now) else f"{shown} on {local.day} {local:%B}"
+    return (f"{local:%H:%M:%S}" if seconds else f"{local:%H:%M}"), local_day(time), f"{local.day} {local:%B}"
 
 
 def _nobody(shares: Sequence[LiveShare], depth: Depth, now: int) -> Iterator[Condition]:
@@ -135,10 +144,11 @@ def _unvisited(depth: Depth, now: int) -> Iterator[Condition]:
 def _away(depth: Depth, areas: AreaSet, now: int) -> Iterator[Condition]:
     tracks, shown = depth.tracks, depth.presence
     names = area_names(areas)
+    gone = (shown.off_since != FOREVER) & (shown.activity != SIGNED_OFF)
     for at in tracks.running:
-        duty, since = tracks.duties[at], int(shown.off_since[at])
-        if not duty.patch or since == FOREVER or shown.activity[at] == SIGNED_OFF:
+        if not gone[at] or not tracks.duties[at].patch:
             continue
+        duty, since = tracks.duties[at], int(shown.off_since[at])
         place = None if shown.place[at] == UNKNOWN else tracks.places[int(shown.place[at])]
         if place is None:
             where = ""
@@ -154,17 +164,29 @@ def _away(depth: Depth, areas: AreaSet, now: int) -> Iterator[Condition]:
 
 def _silent(picture: Picture, depth: Depth) -> Iterator[Condition]:
     tracks, shown, now = depth.tracks, depth.presence, picture.as_of
+    off = (shown.activity == SIGNED_OFF).tolist()
+    last, lately = picture.last_fix, now - HEARD
     for at in tracks.running:
         duty = tracks.duties[at]
+        # Nearly always a device that is held for the whole duty was heard just now.
+        if off[at] or _lately(duty, last, lately):
+            continue
         held = [
             item
             for item in duty.devices
             if (item.start is None or item.start <= now) and (item.end is None or item.end > now)
         ]
-        if not held or shown.activity[at] == SIGNED_OFF:
+        if not held:
             continue
-        since = max(duty.start, *(picture.last_fix.get(item.device_id, duty.start) for item in held))
-        if now - since >= HEARD:
+        since = max(duty.start, *(last.get(item.device_id, duty.start) for item in held))
+        if since <= lately:
             devices = ", ".join(f"{item.kind} {item.device_id}" for item in held)
             text = f"{duty.name or duty.officer_id}: no position since {clock(since, now)} ({devices})"
             yield Condition(TRACKER_SILENT, OFFICER, duty.officer_id, text, since)
+
+
+def _lately(duty: Duty, last: Mapping[str, int], lately: int) -> bool:
+    for item in duty.devices:
+        if item.start is None and item.end is None and last.get(item.device_id, lately) > lately:
+            return True
+    return False

@@ -153,6 +153,7 @@ class Standing:
         ends: their newest slices, sorted by duty and time.
         places: the places behind all place numbers.
         far: whether no position of its duties lies near any area (``stream.core.shares.Figures.far``).
+        touched: ``bool[duties]``, those of which anything differs from the last reading; None: not known.
     """
 
     duties: Sequence[Duty]
@@ -160,6 +161,7 @@ class Standing:
     ends: Slices
     places: Sequence[Place]
     far: bool = False
+    touched: NDArray[np.bool_] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -308,13 +310,28 @@ def deepen(tracks: DayTracks, areas: AreaSet, policies: Policies) -> Depth:
         shown,
         {(item.scope, item.id): item for item in late},
         {key: tuple(items[:TOP]) for key, items in away.items()},
-        _awaited(tracks, areas, policies, shown),
+        awaited(tracks, areas, policies, shown),
         min((duty.start for duty in tracks.duties), default=now),
         due_since(tracks),
     )
 
 
-def due_since(tracks: DayTracks) -> dict[str, int]:
+@dataclass(frozen=True, slots=True, eq=False)
+class Covered:
+    """Stretches of duties without a break, of slices that are not at hand.
+
+    Attributes:
+        duty: ``int64[n]``, numbers of the duties.
+        start: ``int64[n]``, microseconds since 1970 UTC.
+        end: ``int64[n]``, exclusive.
+    """
+
+    duty: NDArray[np.int64]
+    start: NDArray[np.int64]
+    end: NDArray[np.int64]
+
+
+def due_since(tracks: DayTracks, covered: Covered | None = None) -> dict[str, int]:
     """By neighbourhood: since when somebody should have been on patch there, without a pause.
 
     Officers on a break or off duty (state 11) need not be: while that applies to all of them, nobody should
@@ -322,6 +339,7 @@ def due_since(tracks: DayTracks) -> dict[str, int]:
 
     Args:
         tracks: the last day.
+        covered: what of it is not in its slices.
 
     Returns:
         microseconds, by ``area_id``.
@@ -332,10 +350,13 @@ def due_since(tracks: DayTracks) -> dict[str, int]:
     owned = np.array([len(duty.patch) for duty in tracks.duties], np.int64)
     areas = np.array([number[area] for duty in tracks.duties for area in duty.patch], np.int64)
     rows = np.flatnonzero((slices.activity != ON_BREAK) & (slices.start <= now))
-    duty = slices.duty[rows]
+    duty, start, end = slices.duty[rows], slices.start[rows], slices.end[rows]
+    if covered is not None:
+        duty = np.concatenate([duty, covered.duty])
+        start, end = np.concatenate([start, covered.start]), np.concatenate([end, covered.end])
     first = np.cumsum(owned) - owned
     at, entry = ranges(first[duty], first[duty] + owned[duty])
-    area, start, end = areas[entry], slices.start[rows][at], slices.end[rows][at]
+    area, start, end = areas[entry], start[at], end[at]
     order = np.lexsort((start, area))
     area, start, end = area[order], start[order], np.minimum(end[order], now + 1)
     # The latest end so far within each neighbourhood: those of the one before lie below its own times.
@@ -348,7 +369,15 @@ def due_since(tracks: DayTracks) -> dict[str, int]:
     return {names[area[at]]: int(begins[at]) for at in last.tolist() if reach[at] > now}
 
 
-def _awaited(tracks: DayTracks, areas: AreaSet, policies: Policies, shown: Presence) -> tuple[Awaited, ...]:
+def awaited(tracks: DayTracks, areas: AreaSet, policies: Policies, shown: Presence) -> tuple[Awaited, ...]:
+    """How the priority areas in force stand with their visits.
+
+    Args:
+        tracks: the last day; of the slices those in priority areas suffice.
+        areas: the areas in force.
+        policies: what makes a visit.
+        shown: what the officers do.
+    """
     now, slices = tracks.as_of, tracks.slices
     inside = np.array([bool(place.priorities) for place in tracks.places] + [False], np.bool_)
     rows = np.flatnonzero(inside[slices.place] & (slices.start < now))

@@ -58,7 +58,7 @@ class DoubtfulTime:
     """The doubtful time of some duties, all kinds together.
 
     Attributes:
-        duties: how many duties.
+        keys: of the duties.
         duty: ``int64[m]``, their positions.
         start: ``int64[m]``, microseconds since 1970 UTC.
         end: ``int64[m]``, exclusive.
@@ -66,7 +66,7 @@ class DoubtfulTime:
         ambiguous: ``bool[m]``, whether the error of the position leaves it open as well (rule 14).
     """
 
-    duties: int
+    keys: NDArray[np.integer]
     duty: NDArray[np.int64]
     start: NDArray[np.int64]
     end: NDArray[np.int64]
@@ -84,13 +84,21 @@ class DoubtfulTime:
             ["int4", "time", "time", "int2", "bool"],
         )
         at = order[np.searchsorted(keys[order], duty)] if len(keys) else duty
-        return cls(len(keys), at.astype(np.int64), start, end, activity == ON_PATCH, ambiguous)
+        return cls(keys, at.astype(np.int64), start, end, activity == ON_PATCH, ambiguous)
 
     def sums(self, low: int, high: int) -> NDArray[np.int64]:
         """Within a period: ``int64[duties, DOUBT_TOTALS]`` (``stream.core.shares.doubt_totals``)."""
-        table = np.zeros((self.duties, DOUBT_TOTALS), np.int64)
+        table = np.zeros((len(self.keys), DOUBT_TOTALS), np.int64)
         time = np.maximum(np.minimum(self.end, high) - np.maximum(self.start, low), 0)
         sure = ~self.ambiguous
         for column, part in enumerate((sure | self.ambiguous, sure & self.on_patch, sure & ~self.on_patch)):
             np.add.at(table[:, column], self.duty[part], time[part])
         return table
+
+    def by_duty(self) -> dict[int, set[tuple[int, int, bool, bool]]]:
+        """The stretches of each duty that has any, by its key: to see whether they are others."""
+        found: dict[int, set[tuple[int, int, bool, bool]]] = {}
+        columns = (self.keys[self.duty], self.start, self.end, self.on_patch, self.ambiguous)
+        for key, *stretch in zip(*(column.tolist() for column in columns), strict=True):
+            found.setdefault(key, set()).add((*stretch,))
+        return found

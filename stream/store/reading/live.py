@@ -11,6 +11,7 @@ from geo.areas import Kind
 from stream import clock
 from stream.clock import UNKNOWN
 from stream.core.live.overview import standing_shares
+from stream.core.live.scopes import KeptScopes
 from stream.store import areas
 from stream.store.reading.instant import instant
 from stream.store.reading.screen import Reader
@@ -18,6 +19,7 @@ from stream.store.reading.screen import Reader
 if TYPE_CHECKING:
     from stream.clock import Clock
     from stream.core.live.overview import LiveShare
+    from stream.core.live.scopes import Tally
     from stream.core.policy import Policies
     from stream.settings import Settings
     from stream.store.schema import Connection
@@ -32,6 +34,27 @@ def newest_event(connection: Connection) -> int:
 def present(connection: Connection, settings: Settings, wall: Clock = clock.wall) -> int:
     """What is now by the clock that the settings name, microseconds; see ``stream.clock``."""
     return clock.chosen(settings.clock, lambda: newest_event(connection), wall)()
+
+
+class LiveFigures:
+    """The live figures, asked for again and again: only what changed is read. For one thread at a time."""
+
+    def __init__(self) -> None:
+        self._reader = Reader()
+        self._scopes = KeptScopes()
+
+    def look(self, connection: Connection, now: int, policies: Policies) -> Tally:
+        """The figures as ``live`` gives them, all together.
+
+        Args:
+            connection: outside any transaction; all is read as of one instant.
+            now: microseconds since 1970.
+            policies: their targets, and how old a position may be to be shown.
+        """
+        with instant(connection):
+            found = self._reader.standing(connection, now)
+            names = self._reader.grounds(connection, now)
+        return self._scopes.of(found.duties, names).tally(found, now, policies)
 
 
 def live(connection: Connection, now: int, policies: Policies) -> list[LiveShare]:

@@ -6,7 +6,7 @@ is new, so that a second of a whole force costs a few queries, however long the 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -17,26 +17,31 @@ from geo.hours import OwnHours
 from geo.matching.history import FOREVER
 from stream.clock import UNKNOWN, chosen
 from stream.core.facts import SECOND, Duty
-from stream.core.live.overview import DAY, DayTracks, Picture, Standing, Units
+from stream.core.live.overview import DAY, Covered, DayTracks, Picture, Standing, Units
+from stream.core.live.projection import LOOK_BACK
+from stream.core.live.watched import needed
 from stream.core.quality.tracks import Extent
 from stream.core.shares import TOTALS, totals
 from stream.core.slices import HIDDEN, OFF_PATCH, ON_PATCH, Slices
 from stream.store import areas
 from stream.store.chunks import exactly
-from stream.store.columns import ARRAY_HEADER, copy_out, literal
+from stream.store.columns import copy_out, literal, series_out
 from stream.store.reading.doubtful import DoubtfulTime
-from stream.store.reading.instant import instant, read_duties, slices_of
+from stream.store.reading.ends import KeptEnds
+from stream.store.reading.instant import instant, numbering, read_duties, slices_of
 from stream.store.registry import Registry
 from stream.store.tracks import SLICES, closed
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from geo.matching.places import Place
+    from stream.core.policy import Policies
     from stream.core.windows import Rows
     from stream.store.areas import Version
+    from stream.store.reading.ends import GrowingEnds
     from stream.store.schema import Connection
 
 SHOWN = 3600 * SECOND
@@ -45,24 +50,56 @@ SHOWN = 3600 * SECOND
 MARGIN = 2 * 3600 * SECOND
 """How far beyond now the priority areas' hours are looked up at once, microseconds."""
 
-HEAD = 2 + TOTALS
-"""Numbers before the slices in what is read of a growing end: duty, closed, settled."""
 
+class _Kept:
+    """Of the closed slices of the last day those that alerts depend on."""
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Ends:
-    """Growing ends of duties: their keys, how far they are closed, sums, and slices as rows."""
+    def __init__(self, patience: int) -> None:
+        self.patience = patience
+        self.now = -FOREVER
+        self.rows: Rows = SLICES.empty()
+        self.covered = Covered(*(np.empty(0, np.int64) for _ in range(3)))
 
-    keys: NDArray[np.int64]
-    closed: NDArray[np.int64]
-    settled: NDArray[np.int64]
-    rows: Rows
+    def take(
+        self,
+        fresh: Mapping[int, Rows],
+        slices_of_rows: Callable[[Rows], Slices],
+        places: Sequence[Place],
+        keys: NDArray[np.int64],
+    ) -> None:
+        """Takes closed slices in the place of those of the same duties, and drops those of other duties.
+
+        Args:
+            fresh: rows by the duty's key.
+            slices_of_rows: rows → slices, with the places' numbers.
+            places: the places behind them.
+            keys: of the duties of the last day, in order.
+        """
+        gone = np.array(sorted(fresh), np.int64)
+        stay = np.isin(self.rows[0], keys) & ~np.isin(self.rows[0], gone)
+        along = np.isin(self.covered.duty, keys) & ~np.isin(self.covered.duty, gone)
+        parts = [fresh[key] for key in gone.tolist()]
+        made: Rows = tuple(
+            np.concatenate([SLICES.empty()[at], *(part[at] for part in parts)]) for at in range(7)
+        )
+        made = (np.repeat(np.arange(len(parts), dtype=np.int64), [len(part[1]) for part in parts]), *made[1:])
+        which, covered = needed(slices_of_rows(made), places, self.now - LOOK_BACK, self.patience)
+        made = (gone[made[0]], *made[1:])
+        self.rows = tuple(
+            np.concatenate([old[stay], new[which]]) for old, new in zip(self.rows, made, strict=True)
+        )
+        self.covered = Covered(
+            np.concatenate([self.covered.duty[along], gone[covered.duty]]),
+            np.concatenate([self.covered.start[along], covered.start]),
+            np.concatenate([self.covered.end[along], covered.end]),
+        )
 
 
 class Reader:
     """Reads pictures over one connection; not for several threads at once."""
 
     def __init__(self) -> None:
+        self._server = ""
         self._registry = Registry()
         self._places: list[Place] = []
         self._newest_place = -1
@@ -76,7 +113,13 @@ class Reader:
         self._units = np.zeros(0, _UNIT)
         self._arrived = np.empty(0, np.int32)
         self._looked = False
-        self._closed: dict[int, tuple[bytes, Rows]] = {}
+        self._dated: dict[str, tuple[int, int]] = {}
+        self._first_watch = True
+        self._closed: dict[int, Rows] = {}
+        self._marks = _NO_MARKS
+        self._kept = _Kept(0)
+        self._doubted: dict[int, set[tuple[int, int, bool, bool]]] = {}
+        self._now_ends, self._day_ends = KeptEnds(), KeptEnds()
 
     # ── every second ──────────────────────────────────────────────────────────────────────────────────────
 
@@ -89,12 +132,13 @@ class Reader:
             wall: the wall clock, microseconds since 1970.
         """
         with instant(connection):
+            self._follow(connection)
             newest = self._read_units(connection)
             at = chosen(clock, lambda: newest, lambda: wall)()
             now = wall if at == UNKNOWN else at
             self._date_arrivals(now)
             self._read_areas(connection)
-            found = self.standing(connection, now, at=at)
+            found = self._standing(connection, now, at)
         return Picture(
             **{item.name: getattr(found, item.name) for item in fields(found)},
             as_of=now,
@@ -106,16 +150,96 @@ class Reader:
             heard=self._newest_heard(),
         )
 
-    def standing(self, connection: Connection, now: int, *, at: int | None = None) -> Standing:
+    def watch(
+        self, connection: Connection, clock: str, wall: int, policies: Policies
+    ) -> tuple[Picture, DayTracks, Covered]:
+        """The state of things as far as alerts depend on it: no units, and of the last day what is needed.
+
+        Args:
+            connection: outside any transaction; all is read as of one instant.
+            clock: which says what is now: ``wall`` or ``events``.
+            wall: the wall clock, microseconds since 1970.
+            policies: how long a silent officer is shown as last seen (rule 4).
+        """
+        with instant(connection):
+            self._follow(connection)
+            newest, last_fix = self._last_fixes(connection)
+            at = chosen(clock, lambda: newest, lambda: wall)()
+            now = wall if at == UNKNOWN else at
+            last_fix |= self._seen_to_come(last_fix, now)
+            self._read_areas(connection)
+            found = self._standing(connection, now, at)
+            tracks, covered = self.watched(connection, now, int(policies.at(now).max_gap_s * SECOND))
+        picture = Picture(
+            **{item.name: getattr(found, item.name) for item in fields(found)},
+            as_of=now,
+            newest=newest,
+            areas=self._areas_at(now),
+            units=_NOBODY,
+            last_fix=last_fix,
+        )
+        return picture, tracks, covered
+
+    def _last_fixes(self, connection: Connection) -> tuple[int, dict[str, int]]:
+        """The time of the newest fix of all, ``-FOREVER`` for none, and of each device's, by its name."""
+        _, (device, newest) = series_out(
+            connection,
+            f"select 0, array_agg(device::int8), array_agg(newest) from stay_end where newest > {-FOREVER}",
+            ["int8", "int8"],
+        )
+        keys = device.tolist()
+        self._name(connection, keys)
+        names = self._device_names
+        return int(newest.max(initial=-FOREVER)), dict(
+            zip([names[key] for key in keys], newest.tolist(), strict=True)
+        )
+
+    def _seen_to_come(self, last_fix: dict[str, int], now: int) -> dict[str, int]:
+        """Of devices whose last fix was dated ahead, when it was seen to come; at the first look its time."""
+        dated = self._dated
+        self._dated = {
+            name: dated[name]
+            if name in dated and dated[name][0] == time
+            else (time, time if self._first_watch else now)
+            for name, time in last_fix.items()
+            if time > now or dated.get(name, (None, 0))[0] == time
+        }
+        self._first_watch = False
+        return {name: heard for name, (_, heard) in self._dated.items()}
+
+    def _name(self, connection: Connection, keys: Sequence[int]) -> None:
+        """Learns the names of devices that were not met yet."""
+        unmet = sorted(set(keys) - self._device_names.keys())
+        if unmet:
+            self._device_names.update(
+                connection.execute(
+                    "select device, device_id from device where device = any(%s)", [unmet]
+                ).fetchall()
+            )
+
+    def standing(self, connection: Connection, now: int) -> Standing:
         """The duties now running, with their sums.
 
         Args:
             connection: in a transaction that sees one instant.
             now: microseconds since 1970; nothing later counts.
-            at: the time at which the duties run; None: now.
         """
-        at = now if at is None else at
-        keys, duties, ends = self._running(connection, at, at)
+        self._follow(connection)
+        return self._standing(connection, now, now)
+
+    def grounds(self, connection: Connection, now: int) -> Mapping[str, str]:
+        """Names by id of the neighbourhoods in force.
+
+        Args:
+            connection: in a transaction that sees one instant.
+            now: microseconds since 1970.
+        """
+        self._read_areas(connection)
+        return self._areas_at(now).names(Kind.NEIGHBOURHOOD)
+
+    def _standing(self, connection: Connection, now: int, at: int) -> Standing:
+        ends = self._now_ends.read(connection, at, at)
+        keys, duties = ends.keys, self._named(connection, self._now_ends, ends)
         self._read_places(connection)
         # Device clocks may be ahead: what is settled behind now does not count yet.
         early = np.flatnonzero(ends.closed > now)
@@ -130,13 +254,19 @@ class Reader:
         later = self._slices((early[ahead[0]], *ahead[1:]))
         table = ends.settled + totals(slices, duties, self._places, -FOREVER, now)
         table -= totals(later, duties, self._places, now, FOREVER)
-        doubted = DoubtfulTime.of(connection, keys).sums(-FOREVER, now)
+        doubts = DoubtfulTime.of(connection, keys)
+        doubted = doubts.by_duty()
+        others = {
+            key for key in doubted.keys() | self._doubted.keys() if doubted.get(key) != self._doubted.get(key)
+        }
+        self._doubted = doubted
         return Standing(
             duties=duties,
-            table=np.hstack([table, doubted]),
+            table=np.hstack([table, doubts.sums(-FOREVER, now)]),
             ends=slices,
             places=self._places,
             far=self._far(connection, keys, duties, table, slices),
+            touched=ends.touched | np.isin(keys, sorted(others)),
         )
 
     def _far(
@@ -196,13 +326,7 @@ class Reader:
             )
             self._units["place"][key] = place
             self._arrived = np.append(self._arrived, keys)
-            unmet = sorted(set(keys.tolist()) - self._device_names.keys())
-            if unmet:
-                self._device_names.update(
-                    connection.execute(
-                        "select device, device_id from device where device = any(%s)", [unmet]
-                    ).fetchall()
-                )
+            self._name(connection, keys.tolist())
         return int(newest.max())
 
     def _shown(self, now: int) -> Units:
@@ -262,35 +386,30 @@ class Reader:
             self._in_force = (numbers, AreaSet.union(*(self._sets[number] for number in numbers)))
         return self._in_force[1]
 
-    def _running(
-        self, connection: Connection, low: int, high: int
-    ) -> tuple[NDArray[np.int64], list[Duty], _Ends]:
-        """Duties that touch a time, both ends included, in the order of their keys."""
-        wanted = (
-            "from duty d join slice_end e using (duty) where until_at is not null "
-            "and tstzrange(start_at, until_at) "
-            f"&& tstzrange(from_us({int(low)}), from_us({int(high)}), '[]') "
-        )
-        # A row's xmin is another one whenever it was written anew: a booking is read once a revision.
-        stamp, length, flat = _series(
-            connection,
-            f"select d.xmin::text::int8, array[duty::int8, closed] || settled || slices {wanted}"
-            "order by duty",
-        )
-        first = np.cumsum(length) - length
-        keys, stamps = flat[first], stamp
-        duties = self._named(connection, list(zip(keys.tolist(), stamps.tolist(), strict=True)))
-        return keys, duties, _ends(length, flat)
-
-    def _named(self, connection: Connection, wanted: Sequence[tuple[int, int]]) -> list[Duty]:
+    def _named(self, connection: Connection, kept: KeptEnds, ends: GrowingEnds) -> list[Duty]:
+        """The bookings behind growing ends, each read once a revision."""
+        if kept.duties is not None:
+            return kept.duties
+        wanted = list(zip(ends.keys.tolist(), ends.stamps.tolist(), strict=True))
         missing = {key: stamp for key, stamp in wanted if (key, stamp) not in self._duties}
         if missing:
             for key, duty in read_duties(connection, "duty = any(%s)", [list(missing)]).items():
                 self._duties[key, missing[key]] = duty
         if len(self._duties) > 4 * len(wanted) + 10_000:  # of days gone by
-            kept = set(wanted)
-            self._duties = {key: duty for key, duty in self._duties.items() if key in kept}
-        return [self._duties[key] for key in wanted]
+            allowed = set(wanted)
+            self._duties = {key: duty for key, duty in self._duties.items() if key in allowed}
+        kept.duties = [self._duties[key] for key in wanted]
+        return kept.duties
+
+    def _follow(self, connection: Connection) -> None:
+        """Forgets everything where another server answers: its transactions have other numbers."""
+        [(server,)] = connection.execute(
+            "select concat(pg_postmaster_start_time(), ' ', oid) from pg_database "
+            "where datname = current_database()"
+        ).fetchall()
+        if server != self._server:
+            self.__init__()  # type: ignore[misc]
+            self._server = server
 
     def _read_places(self, connection: Connection) -> None:
         [(newest,)] = connection.execute("select coalesce(max(place), -1) from place").fetchall()
@@ -306,47 +425,84 @@ class Reader:
     def tracks(self, connection: Connection, now: int) -> DayTracks:
         """The last day up to a time (microseconds), closed slices read only where they changed."""
         with instant(connection):
+            self._follow(connection)
             self._read_areas(connection)
-            keys, duties, ends = self._running(connection, now - DAY, now)
-            marks = [
-                row.tobytes()
-                for row in np.column_stack([ends.closed, ends.settled]).astype(np.int64, order="C")
-            ]
-            stale = np.array(
-                [
-                    at
-                    for at, (key, mark) in enumerate(zip(keys.tolist(), marks, strict=True))
-                    if self._closed.get(key, (b"",))[0] != mark
-                ],
-                np.int64,
-            )
-            if len(stale):
-                found = closed(
-                    connection,
-                    SLICES,
-                    keys[stale].astype(np.int32),
-                    np.full(len(stale), -FOREVER, np.int64),
-                    np.full(len(stale), FOREVER, np.int64),
-                )
-                bounds = np.searchsorted(found[0], np.arange(len(stale) + 1)).tolist()
-                for at, (low, high) in zip(stale.tolist(), pairwise(bounds), strict=True):
-                    self._closed[int(keys[at])] = (marks[at], tuple(column[low:high] for column in found))
+            ends = self._day_ends.read(connection, now - DAY, now)
+            duties = self._named(connection, self._day_ends, ends)
+            for key, part in self._changed(connection, ends).items():
+                self._closed[key] = part
             self._read_places(connection)
-        self._closed = {key: self._closed[key] for key in keys.tolist()}
-        parts = [self._closed[key][1] for key in keys.tolist()]
+        keys = ends.keys.tolist()
+        self._closed = {key: self._closed[key] for key in keys}
+        parts = list(self._closed.values())
         size = [len(part[1]) for part in parts]
         shut: Rows = tuple(
             np.concatenate([SLICES.empty()[at], *(part[at] for part in parts)]) for at in range(7)
         )
         shut = (np.repeat(np.arange(len(parts), dtype=np.int64), size), *shut[1:])
+        return self._day(now, duties, shut, ends)
+
+    def watched(self, connection: Connection, now: int, patience: int) -> tuple[DayTracks, Covered]:
+        """The last day, without the closed slices that no alert depends on (``stream.core.live.watched``).
+
+        Args:
+            connection: in a transaction that sees one instant.
+            now: microseconds since 1970.
+            patience: how long a silent officer is shown as last seen (rule 4), microseconds.
+        """
+        self._follow(connection)
+        self._read_areas(connection)
+        kept = self._kept
+        if patience != kept.patience or now < kept.now:
+            kept = self._kept = _Kept(patience)
+            self._marks = _NO_MARKS
+        kept.now = now
+        ends = self._day_ends.read(connection, now - DAY, now)
+        duties = self._named(connection, self._day_ends, ends)
+        self._read_places(connection)
+        fresh = self._changed(connection, ends)
+        kept.take(fresh, self._slices, self._places, ends.keys)
+        rows = numbering(ends.keys.tolist())[kept.rows[0]].astype(np.int64), *kept.rows[1:]
+        covered = Covered(
+            numbering(ends.keys.tolist())[kept.covered.duty].astype(np.int64),
+            kept.covered.start,
+            kept.covered.end,
+        )
+        return self._day(now, duties, rows, ends), covered
+
+    def _changed(self, connection: Connection, ends: GrowingEnds) -> dict[int, Rows]:
+        """The closed slices, by duty, of those of which they are others than when this was last asked."""
+        keys = ends.keys.tolist()
+        marks = np.column_stack([ends.closed, ends.settled])
+        known, before = self._marks
+        at = np.minimum(np.searchsorted(known, ends.keys), max(0, len(known) - 1))
+        same = np.zeros(len(keys), np.bool_)
+        if len(known):
+            same = (known[at] == ends.keys) & (before[at] == marks).all(axis=1)
+        stale = np.flatnonzero(~same)
+        found = closed(
+            connection,
+            SLICES,
+            ends.keys[stale].astype(np.int32),
+            np.full(len(stale), -FOREVER, np.int64),
+            np.full(len(stale), FOREVER, np.int64),
+        )
+        self._marks = ends.keys, marks
+        bounds = np.searchsorted(found[0], np.arange(len(stale) + 1)).tolist()
+        return {
+            keys[at]: tuple(column[low:high] for column in found)
+            for at, (low, high) in zip(stale.tolist(), pairwise(bounds), strict=True)
+        }
+
+    def _day(self, now: int, duties: Sequence[Duty], shut: Rows, ends: GrowingEnds) -> DayTracks:
+        """The last day of closed and growing slices, whose keys are the numbers of the duties."""
         table = [np.concatenate(pair) for pair in zip(shut, ends.rows, strict=True)]
         order = np.lexsort((table[1], table[0]))
         slices = self._slices(tuple(column[order] for column in table))
         # A duty's slices begin with it.
         first = min((duty.start for duty in duties), default=now)
-        return DayTracks(
-            now, tuple(duties), slices, self._places, self._windows_over(min(first, now - DAY), now)
-        )
+        windows = self._windows_over(min(first, now - DAY), now)
+        return DayTracks(now, tuple(duties), slices, self._places, windows)
 
     def _windows_over(self, start: int, end: int) -> OwnHours:
         if self._windows is None or start < self._windows.reach[0] or end >= self._windows.reach[1]:
@@ -368,6 +524,11 @@ class Reader:
         return self._windows
 
 
+_NO_MARKS = np.empty(0, np.int64), np.empty((0, 1 + TOTALS), np.int64)
+"""Of no duties: their keys, and by what it is seen that their closed slices are others."""
+
+_NOBODY = Units((), *(np.empty(0, kind) for kind in (np.int64, *[np.float64] * 5, np.int32)))
+
 _UNIT = np.dtype(
     [
         ("time", np.int64),
@@ -380,33 +541,3 @@ _UNIT = np.dtype(
         ("heard", np.int64),
     ]
 )
-_READ = (_UNIT.names or ())[:-1]
-
-
-def _ends(length: NDArray[np.int64], flat: NDArray[np.int64]) -> _Ends:
-    """Arrays ``duty, closed, settled…, slices…`` one after another → columns."""
-    first = np.cumsum(length) - length
-    head = flat[first[:, None] + np.arange(HEAD)] if len(first) else np.empty((0, HEAD), np.int64)
-    body = np.ones(len(flat), np.bool_)
-    body[(first[:, None] + np.arange(HEAD)).ravel()] = False
-    table = flat[body].reshape(-1, SLICES.width)
-    key = np.repeat(np.arange(len(length), dtype=np.int64), (length - HEAD) // SLICES.width)
-    rows: Rows = (key, *(np.ascontiguousarray(table[:, at]) for at in range(SLICES.width)))
-    return _Ends(head[:, 0].copy(), head[:, 1].copy(), head[:, 2:].copy(), rows)
-
-
-def _series(
-    connection: Connection, query: str
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Rows of a number and an array of numbers (int8): the numbers, the arrays' lengths, all their values."""
-    found = connection.cursor(binary=True).execute(query.encode()).pgresult
-    assert found is not None
-    numbers = b"".join(found.get_value(row, 0) or b"" for row in range(found.ntuples))
-    arrays = [(found.get_value(row, 1) or b"")[ARRAY_HEADER:] for row in range(found.ntuples)]
-    values = np.frombuffer(b"".join(arrays), _ELEMENT)["value"].astype(np.int64)
-    length = np.array([len(item) // _ELEMENT.itemsize for item in arrays], np.int64)
-    return np.frombuffer(numbers, ">i8").astype(np.int64), length, values
-
-
-_ELEMENT = np.dtype([("size", ">i4"), ("value", ">i8")])
-"""An element of an array in PostgreSQL's binary format."""

@@ -10,9 +10,13 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from geo.areas import Kind
 from geo.matching.history import FOREVER
 from stream.core.facts import SECOND
-from stream.core.live.overview import Depth, LiveShare, Picture, Presence, deepen, picture_shares
+from stream.core.live.overview import Depth, LiveShare, Picture, Presence, deepen, of_duties, picture_shares
+from stream.core.live.projection import LOOK_BACK
+from stream.core.live.scopes import KeptScopes
+from stream.core.live.watched import watch_depth, watched_shares
 from stream.settings import EVENTS
 from stream.store.policies import Known
 from stream.store.reading.screen import Reader
@@ -91,6 +95,7 @@ class Eyes:
     steady: Callable[[], float] = time.monotonic
     known: Known = field(default_factory=Known)
     _reader: Reader = field(default_factory=Reader)
+    _scopes: KeptScopes = field(default_factory=KeptScopes)
     _depth: Depth | None = None
     _depth_areas: AreaSet | None = None
     _deep_next: float = 0.0
@@ -124,6 +129,26 @@ class Eyes:
         usual, least = int(self.settings.shift_s * SECOND), self.settings.projection_done
         shown, shares = picture_shares(picture, depth, policies, usual, least)
         return Sight(picture, shown, depth, shares, self._fresh(picture, wall))
+
+    def watch(self, connection: Connection) -> Sight:
+        """Reads what alerts depend on, all as of one instant: no units, and no figures of officers.
+
+        Args:
+            connection: outside any transaction.
+
+        Raises:
+            psycopg.Error: the database is away.
+        """
+        policies, wall = self.known.now(connection), self.wall()
+        picture, tracks, covered = self._reader.watch(connection, self.settings.clock, wall, policies)
+        now, usual = picture.as_of, int(self.settings.shift_s * SECOND)
+        grounds = picture.areas.names(Kind.NEIGHBOURHOOD)
+        tally = self._scopes.of(picture.duties, grounds).tally(picture, now, policies)
+        depth = watch_depth(tracks, covered, picture.areas, policies)
+        recent = of_duties(tracks.slices, tracks.running)
+        recent = recent.take((recent.end > now - LOOK_BACK) & (recent.start < now))
+        shares = watched_shares(tally, picture, recent, usual, self.settings.projection_done)
+        return Sight(picture, tally.shown, depth, tuple(shares), self._fresh(picture, wall))
 
     def _fresh(self, picture: Picture, wall: int) -> Fresh:
         newest, heard, steady = picture.newest, picture.heard, self.steady()

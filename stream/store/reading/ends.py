@@ -1,0 +1,144 @@
+"""The growing ends of duties, read again and again: only those that changed come over the line.
+
+Reads only. What changed is asked of PostgreSQL itself, so that whoever counts writes nothing for it, and it
+does not matter which process counted: each row says by which transaction it was written, and of transactions
+older than the oldest one then running the last snapshot has seen everything.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from stream.core.shares import TOTALS
+from stream.store.columns import ARRAY_HEADER, literal, series_out
+from stream.store.tracks import SLICES
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from stream.core.facts import Duty
+    from stream.core.windows import Rows
+    from stream.store.schema import Connection
+
+HEAD = 1 + TOTALS
+"""Numbers before the slices in what is read of a growing end: closed, settled."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GrowingEnds:
+    """Growing ends of duties, in the order of their keys.
+
+    Attributes:
+        keys: ``int64[n]``.
+        stamps: ``int64[n]``, numbers that are others after each revision of the bookings.
+        touched: ``bool[n]``, whether the row differs from what was read last, or was not read then.
+        closed: ``int64[n]``, no closed slice ends after this, microseconds.
+        settled: ``int64[n, TOTALS]``, sums of the closed slices.
+        rows: the growing slices, with keys 0 … n-1.
+    """
+
+    keys: NDArray[np.int64]
+    stamps: NDArray[np.int64]
+    touched: NDArray[np.bool_]
+    closed: NDArray[np.int64]
+    settled: NDArray[np.int64]
+    rows: Rows
+
+
+class KeptEnds:
+    """The growing ends of the duties that touch a time, as they were when they were last asked for.
+
+    Attributes:
+        duties: the bookings behind them, for whoever keeps them here; None where they are others now.
+    """
+
+    def __init__(self) -> None:
+        self.duties: list[Duty] | None = None
+        self._keys = self._stamps = np.empty(0, np.int64)
+        self._rows: list[bytes] = []
+        self._until = ""
+
+    def read(self, connection: Connection, low: int, high: int) -> GrowingEnds:
+        """Those of the duties that touch a time, both ends included.
+
+        Args:
+            connection: in a transaction that sees one instant, of the same database each time.
+            low: microseconds since 1970.
+            high: microseconds.
+        """
+        [(until, age)] = connection.execute(
+            "select pg_snapshot_xmin(pg_current_snapshot())::xid::text, age(%s::text::xid)",
+            [self._until or "3"],
+        ).fetchall()
+        # A row's xmin is another one whenever it was written anew: a booking is read once a revision.
+        _, (keys, stamps, since) = series_out(
+            connection,
+            "select 0, array_agg(duty::int8 order by duty), array_agg(d.xmin::text::int8 order by duty), "
+            "array_agg(age(e.xmin)::int8 order by duty) "
+            "from duty d join slice_end e using (duty) where until_at is not null "
+            "and tstzrange(start_at, until_at) "
+            f"&& tstzrange(from_us({int(low)}), from_us({int(high)}), '[]')",
+            ["int8", "int8", "int8"],
+        )
+        was, rows = self._known(keys)
+        wanted = (was < 0) | (since <= age) if self._until else was < 0
+        touched = was < 0
+        touched[~touched] = stamps[~touched] != self._stamps[was[~touched]]
+        same = len(keys) == len(self._keys) and not touched.any()
+        at = np.flatnonzero(wanted)
+        for number, row in zip(at.tolist(), _read(connection, keys[at]), strict=True):
+            touched[number] |= rows[number] != row
+            rows[number] = row
+        if not same:
+            self.duties = None
+        self._keys, self._stamps, self._rows, self._until = keys, stamps, rows, until
+        return _unpacked(keys, stamps, touched, rows)
+
+    def _known(self, keys: NDArray[np.int64]) -> tuple[NDArray[np.int64], list[bytes]]:
+        """For each key where it was, -1 if it was not there; and what was read of it."""
+        if not len(self._keys):
+            return np.full(len(keys), -1), [b""] * len(keys)
+        at = np.minimum(np.searchsorted(self._keys, keys), len(self._keys) - 1)
+        was = np.where(self._keys[at] == keys, at, -1)
+        return was, [b"" if number < 0 else self._rows[number] for number in was.tolist()]
+
+
+def _read(connection: Connection, keys: NDArray[np.int64]) -> list[bytes]:
+    """All that is read of growing ends, as arrays of int8 in binary, in the order of their keys."""
+    if not len(keys):
+        return []
+    found = connection.cursor(binary=True).execute(
+        f"select array[closed] || settled || slices from slice_end "
+        f"where duty = any({literal(keys, 'int4')}) order by duty".encode()
+    )
+    result = found.pgresult
+    assert result is not None
+    return [result.get_value(row, 0) or b"" for row in range(result.ntuples)]
+
+
+def _unpacked(
+    keys: NDArray[np.int64], stamps: NDArray[np.int64], touched: NDArray[np.bool_], rows: list[bytes]
+) -> GrowingEnds:
+    """Arrays ``closed, settled…, slices…`` in PostgreSQL's binary format → columns."""
+    size = np.array([len(row) for row in rows], np.int64)
+    first = np.cumsum(size) - size
+    raw = np.frombuffer(b"".join(rows), np.uint8)
+    body = np.ones(len(raw), np.bool_)
+    body[(first[:, None] + np.arange(ARRAY_HEADER)).ravel()] = False
+    flat = raw[body].view(_ELEMENT)["value"].astype(np.int64)
+    length = (size - ARRAY_HEADER) // _ELEMENT.itemsize
+    first = np.cumsum(length) - length
+    head = flat[first[:, None] + np.arange(HEAD)] if len(first) else np.empty((0, HEAD), np.int64)
+    body = np.ones(len(flat), np.bool_)
+    body[(first[:, None] + np.arange(HEAD)).ravel()] = False
+    table = flat[body].reshape(-1, SLICES.width)
+    key = np.repeat(np.arange(len(length), dtype=np.int64), (length - HEAD) // SLICES.width)
+    slices: Rows = (key, *(np.ascontiguousarray(table[:, at]) for at in range(SLICES.width)))
+    return GrowingEnds(keys, stamps, touched, head[:, 0].copy(), head[:, 1:].copy(), slices)
+
+
+_ELEMENT = np.dtype([("size", ">i4"), ("value", ">i8")])
+"""An element of an array in PostgreSQL's binary format."""
