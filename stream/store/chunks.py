@@ -200,39 +200,14 @@ def around(
     """
     edge = np.maximum(high, low - 1)
     begins, ends = hour_of(low), hour_of(np.maximum(high, low)) + HOUR - 1
-    number = np.arange(len(keys))
-    window, columns = _read(connection, keys, begins, ends)
-    for wanted, backward in ((before, True), (after, False)):
-        have = np.bincount(
-            window[_outside(columns[0], window, low, edge, backward=backward)], minlength=len(keys)
-        )
-        reach, within = begins if backward else ends, DAY
-        span = 0
-        open_ = (have < wanted) & (since < begins if backward else until > ends)
-        while open_.any():
-            some = number[open_]
-            nearest = _nearest(connection, keys[some], reach[some], within, backward=backward)
-            there = np.abs(nearest) < FOREVER
-            if within == FOREVER:
-                open_[some[~there]] = False
-            elif not there.all():
-                within = FURTHER * within if within < YEAR else FOREVER
-            some, nearest = some[there], nearest[there]
-            if not len(some):
-                continue
-            if backward:
-                start, end = hour_of(nearest) - span, reach[some] - 1
-                reach[some] = start
-            else:
-                start, end = reach[some] + 1, hour_of(nearest) + HOUR - 1 + span
-                reach[some] = end
-            more, found = _read(connection, keys[some], start, end)
-            window = np.concatenate([window, some[more]])
-            columns = [np.concatenate(pair) for pair in zip(columns, found, strict=True)]
-            have += np.bincount(some[more], minlength=len(keys))
-            beyond = reach <= since if backward else reach >= until
-            open_ &= (have < wanted) & ~beyond
-            span = 2 * span + HOUR
+    parts = [_read(connection, keys, begins, ends)]
+    [(window, (time, *_))] = parts
+    lacking = before - np.bincount(window[time < low[window]], minlength=len(keys))
+    parts += _further(connection, keys, begins, np.where(begins > since, lacking, 0), since, backward=True)
+    lacking = after - np.bincount(window[time > edge[window]], minlength=len(keys))
+    parts += _further(connection, keys, ends, np.where(ends < until, lacking, 0), until, backward=False)
+    window = np.concatenate([part for part, _ in parts])
+    columns = [np.concatenate(column) for column in zip(*(found for _, found in parts), strict=True)]
     order = np.lexsort((columns[0], window))
     window, columns = window[order], [column[order] for column in columns]
     time, bounds = columns[0], offsets(window, len(keys))
@@ -242,16 +217,45 @@ def around(
     return _fixes(window[rows], [column[rows] for column in columns])
 
 
-def _outside(
-    time: NDArray[np.int64],
-    window: NDArray[np.int64],
-    low: NDArray[np.int64],
-    high: NDArray[np.int64],
+def _further(
+    connection: Connection,
+    keys: NDArray[np.integer],
+    edge: NDArray[np.int64],
+    lacking: NDArray[np.int64],
+    limit: int,
     *,
     backward: bool,
-) -> NDArray[np.bool_]:
-    found: NDArray[np.bool_] = time < low[window] if backward else time > high[window]
-    return found
+) -> Iterator[tuple[NDArray[np.int64], list[NDArray[Any]]]]:
+    """Fixes before, or behind, what was read of windows, hour by hour and then more at a time.
+
+    Args:
+        connection: in whichever transaction it is.
+        keys: ``int[n]``, the windows' devices.
+        edge: ``int64[n]``, up to where each was read.
+        lacking: ``int64[n]``, at least so many are wanted, as far as there are any.
+        limit: nothing beyond this is looked for.
+        backward: before, or else behind.
+    """
+    edge, lacking = edge.copy(), lacking.copy()
+    within, span = DAY, 0
+    while len(some := np.flatnonzero(lacking > 0)):
+        nearest = _nearest(connection, keys[some], edge[some], within, backward=backward)
+        there = np.abs(nearest) < FOREVER
+        left = np.abs(edge[some] - float(limit))
+        lacking[some[~there & ((left <= within) | (within == FOREVER))]] = 0
+        if not there.all():
+            within = FURTHER * within if within < YEAR else FOREVER
+        some, nearest = some[there], nearest[there]
+        if backward:
+            start, end = hour_of(nearest) - span, edge[some] - 1
+        else:
+            start, end = edge[some] + 1, hour_of(nearest) + HOUR - 1 + span
+        window, columns = _read(connection, keys[some], start, end)
+        yield some[window], columns
+        lacking -= np.bincount(some[window], minlength=len(keys))
+        edge[some] = start if backward else end
+        lacking[edge <= limit if backward else edge >= limit] = 0
+        span = 2 * span + HOUR
 
 
 def some_by_some(connection: Connection, low: int, high: int) -> Iterator[Fixes]:
