@@ -140,6 +140,8 @@ def _us(column: str) -> str:
 COUNTS = "not d.cancelled and (d.end_at is null or d.end_at - d.start_at <= interval '24 hours')"
 """Rules 8 and 8a in SQL: which duties count."""
 
+_POSITIONS: dict[str, dict[str, list[tuple[int, float, float]]]] = {}
+
 
 class Tables:
     """Reads the tables, open ends as ``None`` cut to ``until``."""
@@ -148,20 +150,25 @@ class Tables:
         self._connection = connection
         self.until = until
         self.duties = self._duties()
-        self._positions: dict[str, list[tuple[int, float, float]]] = {}
 
     def ask(self, text: str, *values: object) -> list[tuple[Any, ...]]:
         """Rows."""
         return self._connection.execute(text.encode(), values or None).fetchall()
 
     def positions(self) -> dict[str, list[tuple[int, float, float]]]:
-        """Time, longitude and latitude of every fix by device, in order; read once."""
-        if not self._positions:
+        """Time, longitude and latitude of every fix by device, in order; read again where they changed."""
+        [(mark,)] = self.ask(
+            "select md5(string_agg(md5(device_id || ' ' || at || data::text), '' order by device, at)) "
+            "from (select * from fix_open union all select * from fix_chunk) r join device using (device)"
+        )
+        if mark not in _POSITIONS:
+            _POSITIONS.clear()
+            _POSITIONS[mark] = {}
             for name, *row in self.ask(
                 f"select device_id, {_us('time')}, lon, lat from fix join device using (device) order by 1, 2"
             ):
-                self._positions.setdefault(name, []).append((row[0], row[1], row[2]))
-        return self._positions
+                _POSITIONS[mark].setdefault(name, []).append((row[0], row[1], row[2]))
+        return _POSITIONS[mark]
 
     def _duties(self) -> dict[str, Duty]:
         held: dict[str, list[Allocation]] = {}

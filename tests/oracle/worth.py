@@ -91,6 +91,7 @@ class Looked:
 
     def __init__(self, tables: Tables, mine: Sequence[Duty], period: Span) -> None:
         self.tables, self.until = tables, tables.until
+        self.positions = tables.positions()
         self.period = (period[0], tables.until)
         self.asked = [
             duty
@@ -122,9 +123,7 @@ class Looked:
         self.heard |= {name for name in self.names if self._ends(name, self.period)}
 
     def _ends(self, name: str, span: Span) -> list[Position]:
-        rows = [
-            Position(*row) for row in self.tables.positions().get(name, []) if span[0] <= row[0] < span[1]
-        ]
+        rows = [Position(*row) for row in self.positions.get(name, []) if span[0] <= row[0] < span[1]]
         return [*rows[:1], *rows[1:][-1:]]
 
     def strangers(self) -> list[str]:
@@ -146,9 +145,7 @@ class Looked:
             )
         }
         known = sorted(
-            name
-            for name, rows in self.tables.positions().items()
-            if any(low <= row[0] < high for row in rows)
+            name for name, rows in self.positions.items() if any(low <= row[0] < high for row in rows)
         )
         return [name for name in known if name not in booked]
 
