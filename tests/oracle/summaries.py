@@ -20,6 +20,7 @@ from itertools import pairwise, takewhile
 from typing import TYPE_CHECKING, Any, NamedTuple
 from zoneinfo import ZoneInfo
 
+import numpy as np
 import shapely
 
 from stream.core.facts import Allocation, Duty
@@ -40,6 +41,7 @@ from stream.core.summaries.model import (
     TeamFacts,
 )
 from stream.core.visits import PriorityFigures
+from stream.store import chunks
 from tests.oracle.exact import Place
 from tests.oracle.slices import Slice, allocated, counted_to, duty_at
 from tests.oracle.tenure import Settings, Tenure, team_facts, tenures
@@ -162,12 +164,16 @@ class Tables:
             "from (select * from fix_open union all select * from fix_chunk) r join device using (device)"
         )
         if mark not in _POSITIONS:
+            # The view `fix` has the same (``tests/shell/test_chunks.py``), and takes a hundred times as long.
+            known = self.ask("select device, device_id from device")
+            keys = np.array([key for key, _ in known], np.int64)
+            low, high = np.full(len(keys), -FOREVER, np.int64), np.full(len(keys), FOREVER, np.int64)
+            fixes = chunks.around(self._connection, keys, low, high)
             _POSITIONS.clear()
             _POSITIONS[mark] = {}
-            for name, *row in self.ask(
-                f"select device_id, {_us('time')}, lon, lat from fix join device using (device) order by 1, 2"
-            ):
-                _POSITIONS[mark].setdefault(name, []).append((row[0], row[1], row[2]))
+            rows = zip(fixes.time.tolist(), fixes.lon.tolist(), fixes.lat.tolist(), strict=True)
+            for at, row in zip(fixes.device.tolist(), rows, strict=True):
+                _POSITIONS[mark].setdefault(known[at][1], []).append(row)
         return _POSITIONS[mark]
 
     def _duties(self) -> dict[str, Duty]:

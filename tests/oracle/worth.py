@@ -7,6 +7,7 @@ wrong clocks are not looked at: the worlds that summaries are counted of here ha
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from datetime import UTC, date, datetime, timedelta
 from itertools import groupby, pairwise
 from typing import TYPE_CHECKING, NamedTuple
@@ -123,8 +124,10 @@ class Looked:
         self.heard |= {name for name in self.names if self._ends(name, self.period)}
 
     def _ends(self, name: str, span: Span) -> list[Position]:
-        rows = [Position(*row) for row in self.positions.get(name, []) if span[0] <= row[0] < span[1]]
-        return [*rows[:1], *rows[1:][-1:]]
+        rows = self.positions.get(name, [])
+        low, high = (bisect_left(rows, (moment,)) for moment in span)
+        found = [Position(*row) for row in rows[low:high]]
+        return [*found[:1], *found[1:][-1:]]
 
     def strangers(self) -> list[str]:
         """Devices heard in the period that no duty of the period names."""
@@ -144,9 +147,7 @@ class Looked:
                 *(high, low),
             )
         }
-        known = sorted(
-            name for name, rows in self.positions.items() if any(low <= row[0] < high for row in rows)
-        )
+        known = sorted(name for name in self.positions if self._ends(name, self.period))
         return [name for name in known if name not in booked]
 
     def reports(self, name: str) -> list[tuple[str, int, int | None, int]]:
