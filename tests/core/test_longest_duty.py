@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
@@ -16,6 +17,9 @@ from stream.core.slices import booking, canonical, newest, spans
 from tests.counted import Case
 from tests.strategies import HOUR, World, many, micros, wrongly_booked
 from tests.worlds import wandering
+
+if TYPE_CHECKING:
+    from datetime import date
 
 
 @many(100)
@@ -58,9 +62,14 @@ def test_a_figure_of_thousands_of_years_is_explained_by_the_days_that_have_facts
     case = Case(replace(world, duties=(*world.duties, long, old)), Policies())
     slices = cut_open(case.slices, case.duties, world.as_of)
     period = micros("1900-01-01T00:00:00+00:00"), micros("9999-01-01T00:00:00+00:00")
-    looked = []
+    looked: list[date] = []
     midnight = calendar.day_start
-    monkeypatch.setattr(calendar, "day_start", lambda day: looked.append(day) or midnight(day))
+
+    def noted(day: date) -> int:
+        looked.append(day)
+        return midnight(day)
+
+    monkeypatch.setattr(calendar, "day_start", noted)
     for figure in shares(slices, case.duties, case.places, *period):
         found = explain(
             *(figure, slices, case.duties, case.places, case.device_ids, Policies()), until=world.as_of
