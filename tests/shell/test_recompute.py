@@ -24,7 +24,7 @@ from stream.core.calendar import rfc3339
 from stream.core.facts import Allocation, Duty, StateReport
 from stream.core.policy import Policies
 from stream.core.shares import AMBIGUOUS_OFF, AMBIGUOUS_ON, shares, totals
-from stream.core.slices import HIDDEN, NO_STATE, newest, slices, whole_slices
+from stream.core.slices import HIDDEN, NO_STATE, last_open, newest, slices, whole_slices
 from stream.core.stays import stays, whole_stays
 from stream.store import policies, recompute
 from stream.store.ledger import Ledger
@@ -541,7 +541,7 @@ def fill_as_before(connection: Connection, world: World) -> None:
                     ],
                 )
         mine = np.flatnonzero(rows.duty == number).tolist()
-        endless = counted.end[counted.duty == number] == FOREVER
+        endless = last_open(counted, duties)[counted.duty == number]  # a program of then wrote no end
         last = mine[-1:] if endless.any() else []
         for row in mine[: len(mine) - len(last)]:
             device_key = int(rows.device[row]) + 1 or None
