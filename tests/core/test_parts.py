@@ -404,7 +404,8 @@ def test_the_stretches_of_a_duty_tile_it(world: World) -> None:
         ends = np.minimum(case.slices.end, told_.until)
         rows = np.flatnonzero((case.slices.duty == number) & (case.slices.start < ends))
         assert sum(item.time for item in told_.stretches) == int((ends - case.slices.start)[rows].sum())
-        assert told_.until == max(duty.start + 1, world.as_of if duty.end is None else duty.end)
+        ends_at = duty.start if duty.cancelled else world.as_of if duty.end is None else duty.end
+        assert told_.until == max(duty.start + 1, ends_at)
         assert all(local_day(item.start) == local_day(item.end - 1) for item in told_.stretches)
         starts = [item.start for item in told_.stretches]
         assert starts == sorted(starts)
