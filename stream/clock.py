@@ -8,14 +8,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from geo.matching.history import FOREVER
 from stream.settings import EVENTS
 
 Clock = Callable[[], int]
 """What is now, microseconds since 1970; ``UNKNOWN`` in a replay before its first event."""
 
-UNKNOWN = -FOREVER
-"""No now: nobody is on duty, nothing is over."""
+UNKNOWN = -(2**62)
+"""No now: nobody is on duty, nothing is over. It is -``FOREVER``, which a test checks."""
 
 
 def wall() -> int:

@@ -6,12 +6,15 @@ broker keeps everything in memory and forgets it when it ends, the database does
 Each server is held by a *keeper*, a small process of its own (this file run as a script). The keeper ends
 the server and removes its temporary folder as soon as its maker closes it, ends or is killed, even by
 SIGKILL, so nothing is left behind. A Ctrl-C in the terminal does not reach the servers: the program that
-holds them decides when they go.
+holds them decides when they go. Should the keeper itself be killed, the server goes with it, and the next
+keeper of the same user removes the folder.
 """
 
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import fcntl
 import functools
 import importlib.util
 import json
@@ -20,6 +23,7 @@ import select
 import shutil
 import signal
 import socket
+import stat
 import struct
 import subprocess
 import sys
@@ -71,6 +75,11 @@ class Keeper:
         except BaseException:
             self.close()
             raise
+
+    @property
+    def pid(self) -> int:
+        """The keeper's process id."""
+        return self._process.pid
 
     def ask(self, do: str, **details: Any) -> dict[str, Any]:
         """Sends one request (see the keeper's side below) and returns its answer."""
@@ -137,6 +146,13 @@ class ThrowawayServer:
     def begin(self) -> None:
         """What :meth:`start` means for this kind of server."""
         raise NotImplementedError
+
+    @property
+    def folder(self) -> Path:
+        """The temporary folder, which goes when the server does, however its maker ends."""
+        if self.keeper is None:
+            raise EmbeddedError(f"the embedded {self.name} is not running: use it in a `with` statement")
+        return self.keeper.folder
 
     @property
     def pid(self) -> int:
@@ -309,6 +325,7 @@ class EmbeddedDatabase(ThrowawayServer):
             "synchronous_commit": "on",  # a commit has left the process, so a crash of the server keeps it
             "full_page_writes": "off",
             "io_method": "sync",  # no processes that only read ahead
+            "dynamic_shared_memory_type": "mmap",  # in files that go with the folder, even after a crash
             "jit": "off",
         }
         command = [str(bin_folder / "postgres"), "-D", str(data)]
@@ -436,12 +453,26 @@ def _last_words(log: Path) -> str:
 # --- The keeper: this file run as a script. Standard library only, one thread, no state on disk. ---
 
 
+_KEPT = "patrol-kept-"
+"""How the names of the temporary folders begin."""
+
+_NEW_S = 60.0
+"""A folder without a lock that is younger, seconds, may be one that is just being made."""
+
+_LOOK_S = 0.5
+"""Seconds between two looks whether the maker is still there."""
+
+
 class _Kept:
     """The keeper's own side: the folder, the server, and the requests."""
 
-    def __init__(self, name: str, user: tuple[int, int] | None) -> None:
+    def __init__(self, name: str, user: tuple[int, int] | None, parent: int) -> None:
         self.user = user
-        self.folder = Path(tempfile.mkdtemp(prefix=f"patrol-{name}-", dir=_place(user)))
+        self.parent = parent
+        place = _place(user)
+        _remove_left(place, {os.geteuid(), *(user or ())[:1]})
+        self.folder = Path(tempfile.mkdtemp(prefix=f"{_KEPT}{name}-", dir=place))
+        self._lock = _locked(self.folder)
         if user is not None:
             os.chown(self.folder, *user)
         self.server: subprocess.Popen[bytes] | None = None
@@ -469,30 +500,40 @@ class _Kept:
         return {"error": f"unknown request {request['do']!r}"}
 
     def run(self, request: dict[str, Any]) -> dict[str, Any]:
-        done = subprocess.run(
-            request["command"],
-            input=request.get("input", "").encode(),
-            stdout=subprocess.PIPE,
-            check=False,
-            **self._how(request),
-        )
+        said: bytes | None = None
+        with subprocess.Popen(
+            request["command"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, **self._how(request)
+        ) as done:
+            given: bytes | None = request.get("input", "").encode()
+            while said is None:
+                try:
+                    said, _ = done.communicate(given, timeout=_LOOK_S)
+                except subprocess.TimeoutExpired:
+                    given = None
+                    if os.getppid() != self.parent:  # nobody waits for it any more
+                        done.kill()
         if done.returncode:
-            words = done.stdout.decode(errors="replace").strip().splitlines()[-5:]
+            words = said.decode(errors="replace").strip().splitlines()[-5:]
             return {"error": f"{request['command'][0]} failed ({done.returncode}): {' | '.join(words)}"}
         return {}
+
+    def close(self) -> None:
+        """Ends the server and removes what it leaves on the machine."""
+        self.stop(self.signal)
+        _remove(self.folder)
 
     def _how(self, request: dict[str, Any]) -> dict[str, Any]:
         how: dict[str, Any] = {
             "stderr": subprocess.STDOUT,
             "cwd": self.folder,
             "env": {**os.environ, **request["env"]},
-            "preexec_fn": _die_with_parent,
+            "preexec_fn": functools.partial(_die_with_parent, os.getpid()),
         }
         if self.user is not None:
             how |= {"user": self.user[0], "group": self.user[1], "extra_groups": []}
         return how
 
-    def stop(self, how: int, patience_s: float = 15.0) -> None:
+    def stop(self, how: int, patience_s: float = 5.0) -> None:
         """Ends the server and every process that it made."""
         server, self.server = self.server, None
         if server is not None and server.poll() is None:
@@ -520,10 +561,56 @@ def _place(user: tuple[int, int] | None) -> str:
     return "/tmp" if closed or len(str(usual)) > 60 else str(usual)
 
 
-def _die_with_parent() -> None:
+def _die_with_parent(parent: int) -> None:
     """Between fork and exec on Linux: should the keeper itself be killed, the server goes too."""
     if sys.platform == "linux":
         _prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+        if os.getppid() != parent:
+            os._exit(1)  # it was gone before
+
+
+def _locked(folder: Path) -> int | None:
+    """A lock on the folder itself, which goes when its holder does; None where somebody has it."""
+    found = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        fcntl.flock(found, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(found)
+        return None
+    return found
+
+
+def _remove_left(place: str, owners: set[int]) -> None:
+    """Removes the folders of keepers that were killed: those of this user that nobody has locked.
+
+    One is left alone for a minute: it may have been made at this moment, and its lock not taken yet.
+    """
+    for folder in Path(place).glob(f"{_KEPT}*"):
+        with contextlib.suppress(OSError):
+            about = folder.lstat()
+            if about.st_uid not in owners or not stat.S_ISDIR(about.st_mode):
+                continue
+            if time.time() - about.st_mtime < _NEW_S:
+                continue
+            lock = _locked(folder)
+            if lock is not None:
+                _remove(folder)
+                os.close(lock)
+
+
+def _remove(folder: Path) -> None:
+    """Removes a folder, and the segment of shared memory that a crashed PostgreSQL in it leaves on Linux.
+
+    PostgreSQL makes one of a few bytes, whatever its settings, as a sign that somebody uses the data; its key
+    and id are on line 7 of ``postmaster.pid``. Only one that nobody is attached to is taken away.
+    """
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        key, segment = (folder / "data" / "postmaster.pid").read_text().splitlines()[6].split()
+        for line in Path("/proc/sysvipc/shm").read_text().splitlines()[1:]:
+            fields = line.split()  # key, id, mode, size, two process ids, how many are attached
+            if [fields[0], fields[1], fields[6]] == [key, segment, "0"]:
+                ctypes.CDLL(None).shmctl(int(segment), 0, None)  # IPC_RMID
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _adopt_orphans() -> None:
@@ -532,8 +619,6 @@ def _adopt_orphans() -> None:
 
 
 def _prctl(option: int, value: int) -> None:
-    import ctypes
-
     ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0)
 
 
@@ -555,12 +640,12 @@ def _keep(name: str, user: tuple[int, int] | None) -> None:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _leave)
     _adopt_orphans()
-    kept = _Kept(name, user)
+    kept = _Kept(name, user, parent)
     try:
         waiting = b""
         while True:
             # A fork of the parent may hold the pipe open after the parent's end, hence the look at who it is.
-            if not select.select([0], [], [], 0.5)[0]:
+            if not select.select([0], [], [], _LOOK_S)[0]:
                 if os.getppid() != parent:
                     return
                 continue
@@ -578,8 +663,7 @@ def _keep(name: str, user: tuple[int, int] | None) -> None:
         return
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        kept.stop(kept.signal)
-        shutil.rmtree(kept.folder, ignore_errors=True)
+        kept.close()
 
 
 if __name__ == "__main__":

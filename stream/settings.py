@@ -13,19 +13,14 @@ import contextlib
 import math
 import os
 import re
-import tomllib
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl, unquote, urlsplit
-
-from psycopg import ProgrammingError
-from psycopg.conninfo import conninfo_to_dict
-
-from stream.core.policy import Policies, PolicyError, parse_policies
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from stream.core.policy import Policies
 
 WALL, EVENTS = "wall", "events"
 
@@ -76,7 +71,7 @@ class Settings:
     """
 
     kafka: str = ""
-    database: str = ""
+    database: str = field(default="", repr=False)
     topic_prefix: str = ""
     partitions: int = 8
     replication: int = 1
@@ -167,6 +162,7 @@ SETTINGS: Mapping[str, str] = {
 
 
 _MOST_BYTES = 1 << 16
+_HOST = re.compile(r"[\w.-]+|\[[0-9A-Fa-f:.]+\]")
 DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 STARTTLS, TLS, PLAIN = "starttls", "tls", "plain"
 
@@ -197,6 +193,8 @@ def relay(address: str) -> Relay:
     Raises:
         SettingsError: it is not one; the message does not repeat it, because it may hold a password.
     """
+    from urllib.parse import parse_qsl, unquote, urlsplit
+
     try:
         found = urlsplit(address)
         port = found.port
@@ -236,6 +234,8 @@ def read_policies(path: str) -> Policies:
     Raises:
         SettingsError: the file cannot be read or used.
     """
+    from stream.core.policy import Policies, PolicyError, parse_policies
+
     if not path:
         return Policies()
     try:
@@ -254,6 +254,8 @@ def load(environment: Mapping[str, str] | None = None) -> Settings:
     Raises:
         SettingsError: an unknown setting in the file, or an invalid value.
     """
+    import tomllib
+
     environment = os.environ if environment is None else environment
     names = {f"PATROL_{name.upper()}" for name in SETTINGS}
     allowed = names | {f"{name}_FILE" for name in names} | {"PATROL_CONFIG"}
@@ -301,6 +303,9 @@ def _check_database(dsn: str) -> None:
     Raises:
         SettingsError: it is none; the message repeats nothing of it, because it may hold a password.
     """
+    from psycopg import ProgrammingError
+    from psycopg.conninfo import conninfo_to_dict
+
     try:
         found = conninfo_to_dict(dsn)
     except ProgrammingError as error:
@@ -315,6 +320,8 @@ def _check_database(dsn: str) -> None:
 
 
 def _typed(given: Mapping[str, Any]) -> Settings:
+    from urllib.parse import urlsplit
+
     values: dict[str, Any] = {}
     for item in fields(Settings):
         if item.name not in given:
@@ -335,9 +342,11 @@ def _typed(given: Mapping[str, Any]) -> Settings:
         raise SettingsError(f"PATROL_KAFKA has an @ in it: name servers alone, no user: {SETTINGS['kafka']}")
     for address in filter(None, values.get("kafka", "").split(",")):
         host, _, port = address.strip().rpartition(":")
-        if not (host and port.isascii() and port.isdigit() and int(port) < 65_536):
-            raise SettingsError(f"PATROL_KAFKA={values['kafka']!r} is not host:port: {SETTINGS['kafka']}")
-    _check_database(values.get("database", ""))
+        if not (_HOST.fullmatch(host) and port.isascii() and port.isdigit() and int(port) < 65_536):
+            # Not repeated: who takes it for a URL may have written a password into it.
+            raise SettingsError(f"PATROL_KAFKA is not host:port: {SETTINGS['kafka']}")
+    if values.get("database"):
+        _check_database(values["database"])
     if values.get("projection_done", 0.0) > 1:
         raise SettingsError(f"PATROL_PROJECTION_DONE must be at most 1: {SETTINGS['projection_done']}")
     if values.get("clock", WALL) not in (WALL, EVENTS):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import pickle
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from geo.boundaries.checks import check
 from geo.boundaries.findings import NOTHING, Checked, finding_of, refuse_acceptances
 from geo.boundaries.layer import LIMITS, AreaFileError, ReadingLimits
 from geo.boundaries.reading import read_layer
+from geo.orphans import end_with
 
 _PLAIN = 2_000  # vertices; so few cannot cross more than a million times
 
@@ -57,7 +59,7 @@ def check_apart(
         return Checked(None, (finding_of("unreadable", str(error), NOTHING),))
     if int(shapely.get_num_coordinates(raw.geometry).sum()) <= _PLAIN:
         return check(raw, kind, against, outline, **options)
-    request = pickle.dumps((raw, kind, _plain(against), outline, limits, options))
+    request = pickle.dumps((os.getpid(), (raw, kind, _plain(against), outline, limits, options)))
     packages = [place for place in sys.path if Path(place).is_absolute()]
     program = f"import sys; sys.path[:0] = {packages!r}; from geo.boundaries.apart import _answer; _answer()"
     try:
@@ -93,7 +95,8 @@ def _sorted(areas: list[Area] | None) -> AreaSet | None:
 
 def _answer() -> None:
     """The other process's whole work: a request on standard input, the findings on standard output."""
-    raw, kind, against, outline, limits, options = pickle.load(sys.stdin.buffer)
+    parent, (raw, kind, against, outline, limits, options) = pickle.load(sys.stdin.buffer)
+    end_with(parent)
     _limit(limits)
     checked = check(raw, kind, _sorted(against), outline, **options)
     pickle.dump((_plain(checked.areas), checked.findings), sys.stdout.buffer)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import math
+import os
 import re
 import signal
 import struct
@@ -18,6 +19,7 @@ import shapely
 
 from geo.boundaries.distrust import names_words, size_words
 from geo.boundaries.layer import AreaFileError, RawLayer, ReadingLimits
+from geo.orphans import end_with
 
 _SAFE = "GeoPackage or GeoJSON"
 
@@ -43,11 +45,13 @@ def ask_gdal(
         "memory": limits.memory_bytes,
         "packages": [place for place in sys.path if Path(place).is_absolute()],
         "seconds": math.ceil(limits.seconds),
+        "parent": os.getpid(),
     }
     late = f"was not read within {limits.seconds:g} s; it is damaged or far too detailed, simplify it"
     # The function's own source is the child's program: it imports GDAL and numpy only, in a third of a
     # second, where importing this module with shapely and pandas takes two.
-    program = f"from __future__ import annotations\n{inspect.getsource(_child)}\n_child()"
+    parts = inspect.getsource(end_with), inspect.getsource(_child)
+    program = "\n".join(["from __future__ import annotations", *parts, "_child()"])
     try:
         done = subprocess.run(
             [sys.executable, "-I", "-c", program],
@@ -108,6 +112,7 @@ def _child() -> None:
     import warnings
 
     request: dict[str, Any] = json.load(sys.stdin)
+    end_with(request["parent"])
     os.environ.update(
         GDAL_SKIP=request["never"],
         GDAL_HTTP_MAX_RETRY="0",

@@ -5,6 +5,7 @@ Exit codes: 0 done, 1 the answer is no, 2 wrong use (or an unusable file), 3 a s
 
 from __future__ import annotations
 
+import gc
 import logging
 import sys
 
@@ -24,7 +25,10 @@ from stream.cli.roster import roster
 from stream.cli.serve import export, ingest, init, up, worker
 from stream.cli.simulate import simulate
 from stream.cli.web import web
+from stream.pipeline.ending import exit_code as ending_code
+from stream.pipeline.ending import heed_signals, interrupted, leave_in_peace
 from stream.pipeline.failures import WRONG_USE, exit_code, told
+from stream.pipeline.processes import COLLECT_AFTER
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -69,17 +73,30 @@ def main() -> None:
     for client in ("aiokafka", "kafka"):
         # Without a log of its own, Python would print a client's errors beside the one line below.
         logging.getLogger(client).addHandler(logging.NullHandler())
+    heed_signals()
+    gc.set_threshold(COLLECT_AFTER)  # modules are no cycles: looking at them took a fifth of a worker's start
+    try:
+        code = _run()
+    except BaseException as error:
+        if not interrupted() and not isinstance(error, click.Abort | KeyboardInterrupt):
+            raise
+        code = ending_code()
+    leave_in_peace()
+    sys.exit(code)
+
+
+def _run() -> int | None:
+    """The command's exit code, or None for 0."""
     try:
         # Without its standalone mode click hands an exit code back in place of leaving with it.
-        sys.exit(patrol(standalone_mode=False))
-    except (click.Abort, KeyboardInterrupt):
-        sys.exit(130)
+        code: int | None = patrol(standalone_mode=False)
     except click.ClickException as error:
         error.show()
-        sys.exit(WRONG_USE)
+        return WRONG_USE
     except Exception as error:
-        code = exit_code(error)
-        if code is None:
+        if interrupted() or isinstance(error, click.Abort):
+            raise
+        if (code := exit_code(error)) is None:
             raise
         click.echo(f"patrol: {told(error)}", err=True)
-        sys.exit(code)
+    return code

@@ -6,14 +6,12 @@ Words, options and tables only: the checks stand in ``geo.boundaries.checks``, t
 
 from __future__ import annotations
 
-import hashlib
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from geo.areas import Kind
 from stream.cli.boundary_files import (
     check,
     diff,
@@ -34,7 +32,6 @@ from stream.cli.common import (
     username,
 )
 from stream.clock import wall
-from stream.files.recorded import record_json
 from stream.settings import load as load_settings
 
 if TYPE_CHECKING:
@@ -78,6 +75,7 @@ def load(
     is counted again under the new version; figures that change are put on record, with the reason given with
     --why.
     """
+    from geo.areas import Kind
     from geo.boundaries.findings import Severity, findings_rows
     from stream.cli.restated import outcome_json
     from stream.store.areas import versions
@@ -154,6 +152,7 @@ def rollback(kind: str | None, why: str | None, dry_run: bool, as_json: bool) ->
     The version stays readable (`patrol areas list --all`, `patrol areas export --version`). What was counted
     under it is counted again, and figures that change are put on record.
     """
+    from geo.areas import Kind
     from stream.cli.restated import outcome_json
     from stream.store.policies import in_force
     from stream.store.publications import withdraw
@@ -205,6 +204,8 @@ def tell(outcome: Publication, policies: Policies, took: float, *, dry_run: bool
 
 def digest(path: Path) -> str:
     """SHA-256 of a file, or of all files of a folder by name."""
+    import hashlib
+
     whole = hashlib.sha256()
     for item in sorted(path.rglob("*")) if path.is_dir() else [path]:
         if item.is_file():
@@ -217,6 +218,7 @@ def digest(path: Path) -> str:
 @click.option("--json", "as_json", is_flag=True, help="As JSON, with the findings that were accepted.")
 def list_(everything: bool, as_json: bool) -> None:
     """Lists the published versions; the one of each kind that is in force now is marked."""
+    from stream.files.recorded import record_json
     from stream.store import areas as tables
     from stream.store.records import records
 

@@ -12,15 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from geo.areas import AreaSet, Kind
 from stream.cli.common import KINDS, database, moment_option, print_json, print_table, username
 from stream.clock import wall
-from stream.files.recorded import diff_json
 from stream.settings import load as load_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from geo.areas import AreaSet, Kind
     from geo.boundaries.diffs import Diff
     from geo.boundaries.findings import Acceptance, Checked, Finding
     from stream.store.areas import Version
@@ -97,6 +96,7 @@ def read_checked(file: Path, against: AreaSet | None, **options: Any) -> Checked
         click.UsageError: an option makes no sense.
         AreaFileError: the outline cannot be used.
     """
+    from geo.areas import Kind
     from geo.boundaries.apart import check_apart as run
 
     accept = acceptances(options["accept"], options["why"], username())
@@ -184,6 +184,7 @@ def check(
     **options: Any,
 ) -> None:
     """Reports what is wrong with a boundary file, where and how badly; exit 1 if it must not be published."""
+    from geo.areas import Kind
     from geo.boundaries.findings import counts_words, findings_geojson, findings_rows
     from geo.boundaries.pages import findings_html
     from stream.store.records import in_force_at
@@ -227,8 +228,10 @@ def diff(a: str, b: str, kind: str | None, start: str | None, map_: Path | None,
 
     With a database it also says whose patches that touches, and in which weeks.
     """
+    from geo.areas import Kind
     from geo.boundaries.diffs import diff as compare
     from geo.boundaries.pages import diff_html, diff_rows
+    from stream.files.recorded import diff_json
 
     wanted = Kind(kind) if kind else None
     old, _ = side(a, wanted)
@@ -260,6 +263,8 @@ def comparable(a: str, old: AreaSet, b: str, new: AreaSet) -> tuple[AreaSet, Are
     Raises:
         click.UsageError: two versions of different kinds.
     """
+    from geo.areas import AreaSet
+
     if a.isdigit() and b.isdigit() and set(old.kind).isdisjoint(new.kind):
         raise click.UsageError(
             f"version {a} holds areas of kind {', '.join(sorted(set(old.kind)))} and version {b} of kind "
@@ -362,6 +367,7 @@ def export(
     version: int | None, at: str | None, kind: str | None, format_: str, crs: str, out: Path | None
 ) -> None:
     """Writes published areas to a file for a GIS."""
+    from geo.areas import Kind
     from geo.boundaries.writing import write_areas
     from stream.store.records import in_force_at
 

@@ -11,9 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, overload
 
 import click
-import msgspec
 
-from geo.areas import Kind
 from stream.clock import wall
 from stream.settings import load
 
@@ -28,7 +26,8 @@ if TYPE_CHECKING:
 
 FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 FOLDER = click.Path(path_type=Path, file_okay=False)
-KINDS = click.Choice([kind.value for kind in Kind])
+KINDS = click.Choice(["neighbourhood", "priority", "premises"])
+"""As in ``geo.areas.Kind``, which a test checks: --help has to be quick."""
 
 # ── Options ───────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -142,6 +141,8 @@ def say_no(why: str) -> NoReturn:
 
 def print_json(value: object, *, indent: int | None = None) -> None:
     """Prints an answer as JSON: values, or structs of them."""
+    import msgspec
+
     click.echo(json.dumps(msgspec.to_builtins(value), indent=indent, ensure_ascii=False))
 
 

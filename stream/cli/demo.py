@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
+import math
 import os
 import signal
-import subprocess
-import tempfile
 import time
 from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from stream.core.calendar import LOCAL, moment, parse_time
-
 if TYPE_CHECKING:
+    import asyncio
+    import subprocess
     from collections.abc import Awaitable, Callable, Iterator
+    from pathlib import Path
 
     from rich.console import Console
     from rich.table import Table
@@ -34,6 +32,10 @@ SETTLE_S = 8.0
 """Kept free at the end of ``--for``, so that the last messages are counted too."""
 PATIENCE_S = 60.0
 """How long what was sent may wait without any of it being counted."""
+LIMIT_S = 9.5
+"""So long it may take to end when told to: a little longer than its processes."""
+TOLD_S = 1.5
+"""How long it goes on counting then, and how long its processes may take; they hold nothing that is kept."""
 SHIFT = "2026-11-20T14:00:00Z"
 """A late turn on a Friday: the hours of all priority areas begin or end in it."""
 HOURS = 10.0
@@ -77,7 +79,7 @@ def demo(seconds: float | None, officers: int, speed: float | None, seed: int, p
     with ExitStack() as stack:
         stage = _Stage(console, stack, began)
         stage.prepare(seed, officers, port or free_port())
-        until_told(lambda stop: stage.play(stop, seconds, speed))
+        until_told(lambda stop: stage.play(stop, seconds, speed), limit_s=LIMIT_S)
 
 
 class _Stage:
@@ -101,6 +103,7 @@ class _Stage:
     def prepare(self, seed: int, officers: int, port: int) -> None:
         """Starts the servers and the pipeline's processes, publishes the areas, simulates the shift."""
         from stream.cli.serve import initialise
+        from stream.core.calendar import parse_time
         from stream.embedded import EmbeddedBroker, EmbeddedDatabase
         from stream.pipeline.processes import PARTS, start
         from stream.settings import Settings
@@ -122,8 +125,8 @@ class _Stage:
         self.settings = Settings(**changed, partitions=4)
         initialise(self.settings)
         self._say("broker and database are up, in memory and in a temporary folder")
-        folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="patrol-demo-")))
-        self.log = folder / "log"
+        # In a folder that goes even if this process is killed.
+        self.log = broker.folder / "pipeline"
         environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith("PATROL_")},
             **{f"PATROL_{name.upper()}": str(value) for name, value in changed.items()},
@@ -151,6 +154,8 @@ class _Stage:
 
     async def play(self, stop: asyncio.Event, seconds: float | None, speed: float | None) -> None:
         """Sends the shift and shows the figures until it is over, the time is up, or told to stop."""
+        import asyncio
+
         from rich.live import Live as RichLive
 
         from stream.files.replay import send_simulation
@@ -169,10 +174,13 @@ class _Stage:
         def heard(sent: int, reached: int) -> None:
             self._sent, self._reached = sent, reached
 
+        over = asyncio.Event()  # told to stop, or the time is up
+        told = asyncio.ensure_future(stop.wait())
+        told.add_done_callback(lambda _: over.set())
         sending = asyncio.create_task(
-            send_simulation(self.simulation, self.settings.kafka, speed=speed, stop=stop, on_progress=heard)
+            send_simulation(self.simulation, self.settings.kafka, speed=speed, stop=over, on_progress=heard)
         )
-        timer = asyncio.get_running_loop().call_later(left + SETTLE_S / 2, stop.set) if cut else None
+        timer = asyncio.get_running_loop().call_later(left + SETTLE_S / 2, over.set) if cut else None
         rates, due = _Rates(self._began), 0.0
         # In a terminal the table is redrawn; elsewhere it is printed now and then.
         screen = RichLive(console=self.console, auto_refresh=False, transient=True)
@@ -196,12 +204,13 @@ class _Stage:
                 if sending.done():
                     break
                 await asyncio.wait([sending], timeout=ROLL_S)
-            complete = not stop.is_set()
+            complete = not over.is_set()
             await sending
-            await self._settle(show)
+            await self._settle(show, stop)
         if timer:
             timer.cancel()
-        self._summary(complete)
+        told.cancel()
+        self._summary(complete and not stop.is_set())
 
     def _check_processes(self) -> None:
         if failed := [process for process in self.processes if process.poll() is not None]:
@@ -210,14 +219,20 @@ class _Stage:
                 f"{self.log.read_text(errors='replace')[-2000:]}"
             )
 
-    async def _settle(self, show: Callable[[], Awaitable[None]]) -> None:
-        """Waits until everything sent is counted."""
+    async def _settle(self, show: Callable[[], Awaitable[None]], stop: asyncio.Event) -> None:
+        """Waits until everything sent is counted; not for long when told to stop."""
+        import asyncio
+
         from stream.pipeline.lag import LagMeter
 
         meter = await asyncio.to_thread(LagMeter, self.settings)
-        waiting, deadline = None, 0.0
+        waiting, deadline, last = None, 0.0, math.inf
         try:
             while not (lag := await asyncio.to_thread(meter.measure, self.connection)).none:
+                if stop.is_set():
+                    last = min(last, time.monotonic() + TOLD_S)
+                if time.monotonic() > last:
+                    return
                 if lag != waiting:
                     waiting, deadline = lag, time.monotonic() + PATIENCE_S
                 if time.monotonic() > deadline:
@@ -381,6 +396,8 @@ def _row(item: LiveShare) -> Iterator[str]:
 
 
 def _clock(time_us: int) -> str:
+    from stream.core.calendar import LOCAL, moment
+
     return f"{moment(time_us).astimezone(LOCAL):%H:%M:%S}"
 
 
@@ -398,12 +415,15 @@ def _dead_letters(settings: Settings) -> int:
 
 
 def _end(processes: list[subprocess.Popen[bytes]]) -> None:
+    import subprocess
+
+    until = time.monotonic() + TOLD_S
     for process in processes:
         if process.poll() is None:
             process.send_signal(signal.SIGTERM)
     for process in processes:
         try:
-            process.wait(10)
+            process.wait(max(0.1, until - time.monotonic()))
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-import msgspec
 
 from geo.boundaries.layer import printable
 from stream.cli.common import FILE, print_json, print_table, say_no, write_whole
@@ -63,6 +60,8 @@ def doctor(
     form_of_values, understood (the first rows), misfits (reason, count, first rows, example), faults, unsure,
     missing, notes, as_is, command, then, mapping (TOML), declared, clean.
     """
+    import msgspec
+
     from stream.files.doctor.diagnosis import diagnose, parse_any_mapping
     from stream.files.doctor.position_map import PositionMapError
     from stream.files.foreign import ForeignError
@@ -186,6 +185,9 @@ def _write_map(path: Path, answers: list[Diagnosis]) -> None:
 
 def _write_positions(file: Path, mapping: AnyMapping, path: Path) -> int:
     """Writes positions by a declared mapping, whole or not at all; the number of rows left out."""
+    import csv
+    import io
+
     from stream.files.doctor.position_map import COLUMNS, PositionMapping, csv_row, map_positions
     from stream.files.doctor.told import grouped
     from stream.files.foreign import tables

@@ -25,8 +25,6 @@ from stream.cli.common import (
     states_option,
     write_tables,
 )
-from stream.core.explaining.explanation import LEVELS
-from stream.core.shares import FORCE, NEIGHBOURHOOD, OFFICER
 from stream.settings import load, read_policies
 
 if TYPE_CHECKING:
@@ -38,6 +36,10 @@ if TYPE_CHECKING:
     from stream.core.facts import Duty
     from stream.core.policy import Policies
     from stream.core.teams import Teams
+
+
+LEVELS = ("activity", "where", "state", "officer", "day", "stretch")
+"""As in ``stream.core.explaining.explanation``, which a test checks: --help has to be quick."""
 
 
 def file_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -97,7 +99,7 @@ def explain(
     from stream.core.explaining.wording import words
     from stream.core.quality.doubts import named
     from stream.core.quality.wording import notes
-    from stream.core.shares import shares
+    from stream.core.shares import FORCE, NEIGHBOURHOOD, OFFICER, shares
     from stream.core.slices import up_to
     from stream.files.sheets.explanations import abstraction_table, explanation_json, parts_table
 
@@ -246,6 +248,7 @@ def nobody(found: Found, scope: str, wanted: str, start: int, end: int) -> str:
     from stream.core.calendar import local_day
     from stream.core.explaining.explanation import uncounted
     from stream.core.explaining.wording import day_words, period_words, uncounted_words
+    from stream.core.shares import FORCE, NEIGHBOURHOOD, OFFICER
 
     who = {
         OFFICER: f"officer {printable(wanted)}",

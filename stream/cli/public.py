@@ -22,9 +22,6 @@ from stream.cli.common import (
 )
 from stream.cli.report import refuse_unknown
 from stream.clock import wall
-from stream.core.calendar import Period
-from stream.files.postcode_file import read_postcodes
-from stream.reports.bundle import file_name
 from stream.settings import load
 
 if TYPE_CHECKING:
@@ -68,6 +65,7 @@ def public(
     All neighbourhoods are counted even where one is asked for, because two that share officers could together
     reveal one of them. Exit 1: the neighbourhood named does not exist.
     """
+    from stream.core.calendar import Period
     from stream.core.summaries.disclosure import Rule, publish_all
     from stream.reports.public import SOURCE, LanguageError, texts
     from stream.store.doubts import judge_due
@@ -128,6 +126,7 @@ STATES = {
 
 def _write(item: Public, language: str, folder: Path, *, fragment: bool) -> str:
     from stream.reports import public as page
+    from stream.reports.bundle import file_name
 
     name = f"{file_name(item.area_id)}_{item.month}.{language}{'.part' if fragment else ''}.html"
     text = page.fragment(item, language) if fragment else page.html(item, language)
@@ -161,6 +160,7 @@ def postcode(
     """
     from geo.matching.places import PlaceIndex
     from stream.core.postcodes import Finder, LookupOutcome
+    from stream.files.postcode_file import read_postcodes
 
     settings = load()
     known = read_postcodes(file, settings)

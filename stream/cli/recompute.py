@@ -7,19 +7,15 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
 import sys
 import time
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from stream.cli.common import database, moment_option, print_json, username
 from stream.clock import wall
-from stream.pipeline.processes import CHILD, end_with_parent
+from stream.pipeline.ending import begin_in_pool
 from stream.settings import load
 
 if TYPE_CHECKING:
@@ -99,6 +95,10 @@ def _counted(
     connection: Connection, dsn: str, parts: Iterable[Chunk], horizon: int, jobs: int
 ) -> Iterator[Recounted]:
     """Counts all parts, in this process or in several."""
+    from concurrent.futures import ProcessPoolExecutor
+    from concurrent.futures.process import BrokenProcessPool
+    from multiprocessing import get_context
+
     from stream.store.ledger import Ledger
     from stream.store.recompute import count
 
@@ -129,9 +129,7 @@ def _enter(dsn: str, horizon: int, parent: int) -> None:
     from stream.store.ledger import Ledger
     from stream.store.schema import connect
 
-    os.environ[CHILD] = str(parent)
-    end_with_parent()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    begin_in_pool(parent)
     logging.getLogger("psycopg").setLevel(logging.CRITICAL)
     _mine["ledger"] = Ledger(connect(dsn, name="patrol recompute"))
     _mine["horizon"] = horizon

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import os
 import sys
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 from typing import TYPE_CHECKING
 
 import click
@@ -25,15 +23,14 @@ from stream.cli.common import (
     username,
     write_whole,
 )
-from stream.core.calendar import Period
-from stream.core.summaries.model import decode, encode
-from stream.reports.bundle import files
+from stream.pipeline.ending import begin_in_pool
 from stream.settings import load
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
+    from stream.core.calendar import Period
     from stream.core.summaries.model import Summary
     from stream.store.reports import Entry
     from stream.store.schema import Connection
@@ -58,6 +55,8 @@ def _formats(_: click.Context, __: click.Parameter, text: str) -> tuple[str, ...
 
 def _week(_: click.Context, __: click.Parameter, text: str) -> Period:
     """``"2026-W47"`` makes its period."""
+    from stream.core.calendar import Period
+
     try:
         return Period.week(text)
     except ValueError as error:
@@ -208,6 +207,9 @@ def _found(
 
 def _write(data: bytes, formats: tuple[str, ...], folder: Path) -> list[str]:
     """In a process of its own: a stored summary to its files."""
+    from stream.core.summaries.model import decode
+    from stream.reports.bundle import files
+
     found = files(decode(data), formats)
     for name, content in found.items():
         write_whole(folder / name, content)
@@ -217,11 +219,18 @@ def _write(data: bytes, formats: tuple[str, ...], folder: Path) -> list[str]:
 def _written(
     found: Sequence[Summary], formats: tuple[str, ...], folder: Path, jobs: int
 ) -> Iterator[tuple[Summary, list[str]]]:
+    from concurrent.futures import ProcessPoolExecutor
+    from multiprocessing import get_context
+
+    from stream.core.summaries.model import encode
+
     if jobs == 1 or len(found) < 2:
         for item in found:
             yield item, _write(encode(item), formats, folder)
         return
-    with ProcessPoolExecutor(min(jobs, len(found)), get_context("spawn")) as pool:
+    with ProcessPoolExecutor(
+        min(jobs, len(found)), get_context("spawn"), initializer=begin_in_pool, initargs=(os.getpid(),)
+    ) as pool:
         tasks = [pool.submit(_write, encode(item), formats, folder) for item in found]
         for item, task in zip(found, tasks, strict=True):
             yield item, task.result()

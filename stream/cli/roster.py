@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import hashlib
 import json
 from contextlib import nullcontext
 from datetime import date
@@ -107,6 +105,8 @@ def import_(
     Sends what changed since the last import, as new revisions; the same file twice sends nothing. Rows that
     cannot be understood are refused by number and reason, and the rest is imported; the exit code is then 1.
     """
+    import hashlib
+
     from stream.files.foreign import ForeignError
     from stream.files.roster.importing import bring_in, into_files, tables_of
     from stream.files.roster.mapping import RosterError, read_mapping
@@ -179,6 +179,8 @@ def _without_patches(mapping: RosterMapping, *, allowed: bool) -> bool:
 
 
 def _onto_kafka(settings: Settings) -> Deliver:
+    import asyncio
+
     from aiokafka.errors import KafkaConnectionError, KafkaError
 
     from stream import topics

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -21,6 +20,7 @@ from stream.pipeline.processes import PARTS, in_words, start_logging, supervise,
 from stream.settings import SETTINGS, load
 
 if TYPE_CHECKING:
+    import asyncio
     from pathlib import Path
 
     from stream.settings import Settings
@@ -36,16 +36,19 @@ SETTINGS_HELP = "\b\nSettings:\n" + "\n".join(
 
 def initialise(settings: Settings) -> list[str]:
     """Makes topics and schema, or brings them up to date; says what was done, a line each."""
+    import asyncio
+
     from stream.store import areas
     from stream.store.policies import agreed
     from stream.store.reading.progress import days
-    from stream.store.schema import connect, has_policies, migrate
+    from stream.store.schema import connect, has_policies, migrate, suited
     from stream.topics import ensure_topics, specs
 
     done = []
     with connect(settings.database, name="patrol init") as connection:
+        suited(connection)  # before anything is changed, as is this:
         if has_policies(connection):
-            agreed(connection, settings)  # before anything is changed
+            agreed(connection, settings)
         outcomes = asyncio.run(
             ensure_topics(
                 settings.kafka,
@@ -68,6 +71,8 @@ def initialise(settings: Settings) -> list[str]:
 
 def missing(settings: Settings) -> list[str]:
     """What the pipeline lacks, or will never count, a line each; changes nothing."""
+    import asyncio
+
     from stream.pipeline.lag import LagMeter
     from stream.store.schema import SchemaError, connect, require
     from stream.topics import existing, specs
@@ -120,6 +125,8 @@ def ingest() -> None:
     What is usable is said by the policies in the database, so it needs that too; while the database is away
     it goes on with those that it knows.
     """
+    import asyncio
+
     from stream.pipeline.ingest import IngestSettings, run
     from stream.pipeline.limits import Limits
     from stream.pipeline.waiting import first_of
@@ -167,6 +174,8 @@ def worker() -> None:
 )
 def up() -> None:
     """Checks settings and servers, then supervises the parts."""
+    import asyncio
+
     from stream.topics import existing
 
     settings = load()

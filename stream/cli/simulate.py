@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
 
 import click
@@ -120,6 +119,8 @@ def simulate(
         names = f"areas.geojson, positions.{form}, duties.jsonl, states.jsonl, truth.csv, true_visits.csv"
         click.echo(f"wrote {out}: {names}")
     if to_kafka:
+        import asyncio
+
         settings = load()
         settings.need("kafka")
         sent = asyncio.run(send_simulation(made, settings.kafka, prefix=settings.topic_prefix, speed=0))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import socket
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -13,6 +12,7 @@ import click
 from stream.settings import load
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Iterator
 
     from stream.settings import Settings
@@ -24,6 +24,8 @@ def bound(host: str, port: int) -> socket.socket:
     Raises:
         click.ClickException: the port is taken, or not allowed.
     """
+    import socket
+
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # Named TCP, or asyncio would leave Nagle's delay on: 40 ms for every answer on a connection kept alive.
     found = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
@@ -81,6 +83,7 @@ def web(host: str, port: int, openapi: bool) -> None:
     There is no access control yet: it answers on this machine only, and refuses any other address.
     """
     import asyncio
+    import socket
 
     import uvicorn
 

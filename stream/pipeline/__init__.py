@@ -14,7 +14,8 @@ Reading list for a newcomer:
 * ``health``         health and metrics of a process without pages
 * ``dead_letters``   the headers of what cannot be used
 * ``waiting``        growing pauses, and waiting that a word to stop cuts short
-* ``processes``      the parts of ``patrol up``, started, supervised and ended; ``child`` ends with its parent
+* ``processes``      the parts of ``patrol up``, started, supervised and ended
+* ``ending``         how a process ends when it is told to, or when its parent is gone
 * ``lag``            what was sent and is not counted yet
 * ``failures``       what went wrong, in a line and as an exit code
 """

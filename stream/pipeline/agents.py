@@ -15,11 +15,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import faust
@@ -33,7 +31,6 @@ from stream import topics
 from stream.core import frames
 from stream.pipeline import dead_letters
 from stream.pipeline.failures import told
-from stream.pipeline.mail import read_mailing
 from stream.pipeline.stages import ERRANDS, STAGES
 from stream.pipeline.waiting import Backoff, first_of
 from stream.store.ledger import Counted, Ledger, Offset
@@ -62,6 +59,8 @@ FOR_ITS_OWN_SAKE = (
     psycopg.errors.InsufficientPrivilege,
 )
 """What a database refuses because of its own state: it is waited for."""
+FAREWELL_S = 4.0
+"""So long Faust may take to stop."""
 KAFKA_AWAY = (AIOKafkaConnectionError, KafkaConnectionError)
 FOR_THE_DATAS_SAKE = (psycopg.DataError, psycopg.IntegrityError)
 """What it refuses because of what it is given."""
@@ -360,6 +359,8 @@ class Worker:
             except psycopg.OperationalError as failure:
                 log.warning("waiting for the database: %s", str(failure).strip() or type(failure).__name__)
             await backoff.pause(self.desk.stop)
+            if self.desk.stop.is_set():
+                raise asyncio.CancelledError  # nothing is read any more
 
     def _topic(self, name: str) -> Any:
         return self.app.topic(
@@ -432,15 +433,18 @@ def build(settings: Settings, place: Callable[[Any], Coroutine[Any, Any, None]])
     class Transport(driver.Transport):
         """With that consumer."""
 
-    Consumer.logger = driver.Consumer.logger  # what it says is Faust's
+    class App(faust.App):
+        """Without folders, which Faust would make for tables."""
+
+        def _create_directories(self) -> None:
+            pass
+
+    Consumer.logger, App.logger = driver.Consumer.logger, faust.App.logger  # what they say is Faust's
     Transport.Consumer = Consumer
-    app = faust.App(
+    app = App(
         f"{settings.topic_prefix}patrol-worker",
         broker=[f"kafka://{address.strip()}" for address in settings.kafka.split(",")],
         store="memory://",
-        datadir=str(
-            Path(tempfile.gettempdir()) / "patrol-worker"
-        ),  # Faust insists on one; nothing is kept there
         web_enabled=False,
         autodiscover=False,
         topic_allow_declare=False,
@@ -473,6 +477,8 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         Exception: a fault of the program: better to end and be restarted than to continue in a bad state.
     """
     if settings.mail:
+        from stream.pipeline.mail import read_mailing
+
         read_mailing(settings.mail)  # a file that cannot be used is better known now than on Monday
     backoff = Backoff()
     while not stop.is_set():
@@ -493,7 +499,13 @@ async def _run(settings: Settings, stop: asyncio.Event) -> None:
         await worker.desk.run(
             lambda _: Counted()
         )  # waits for the database; an old schema is an error at once
-        await worker.app.start()
+        # Faust waits for ever where the broker goes away meanwhile, so it is not waited for alone.
+        starting = asyncio.ensure_future(worker.app.start())
+        await first_of([starting], stop)
+        if not starting.done():
+            starting.cancel()
+            return
+        starting.result()
         tasks = [asyncio.create_task(task(), name=name) for name, task in worker.tasks.items()]
         await first_of(tasks, stop)
         for task in tasks:
@@ -502,5 +514,7 @@ async def _run(settings: Settings, stop: asyncio.Event) -> None:
             if isinstance(outcome, Exception):
                 raise outcome
     finally:
-        await worker.app.stop()
+        stopping = asyncio.ensure_future(worker.app.stop())
+        await asyncio.wait([stopping], timeout=FAREWELL_S)  # it says goodbye to a broker that may be away
+        stopping.cancel()
         await asyncio.to_thread(worker.close)

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
-import ctypes
 import gc
 import logging
 import os
 import signal
-import subprocess
 import sys
 import time
 from typing import TYPE_CHECKING
 
 import click
 
-from stream.pipeline.waiting import Backoff, first_of
+from stream.pipeline.ending import END_S, as_child, stopping
 
 if TYPE_CHECKING:
+    import asyncio
+    import subprocess
     from collections.abc import Awaitable, Callable, Iterable, Mapping
 
 PARTS: Mapping[str, str] = {
@@ -37,11 +36,8 @@ def in_words(names: Iterable[str]) -> str:
 COLLECT_AFTER = 50_000
 """New objects, less those that are gone, after which the garbage collector looks for cycles."""
 
-CHILD = "PVCHILD_OF"
-"""Tells a process of this program its parent, so that it ends with it."""
-
-PR_SET_PDEATHSIG = 1
-"""Linux: which signal to get when the parent is gone, prctl(2)."""
+FAREWELL_S = END_S + 0.5
+"""So long a part that was told to end is waited for: it ends by itself before."""
 
 
 def start_logging() -> None:
@@ -59,27 +55,36 @@ def start_logging() -> None:
         logging.getLogger(told).setLevel(logging.CRITICAL)
 
 
-def until_told(work: Callable[[asyncio.Event], Awaitable[object]]) -> None:
+def until_told(work: Callable[[asyncio.Event], Awaitable[object]], *, limit_s: float = END_S) -> None:
     """Runs something until it is done, or SIGINT or SIGTERM asks it to end cleanly.
+
+    Args:
+        work: given the event that is set when it is asked to.
+        limit_s: so long it may then take; after that the process ends as it is.
 
     The garbage collector passes over the program itself, and looks at what came in by the thousand: messages
     and rows are no cycles, and looking at them more often took a twentieth of the processor time.
     """
+    import asyncio
+
     gc.freeze()
     gc.set_threshold(COLLECT_AFTER)
 
     async def run() -> None:
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
-        for name in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(name, stop.set)
-        await work(stop)
+        with stopping(lambda: loop.call_soon_threadsafe(stop.set), limit_s):
+            await work(stop)
 
     asyncio.run(run())
 
 
 async def supervise(parts: Iterable[str], stop: asyncio.Event) -> None:
     """Keeps processes of this program running; asks them to end, and waits for them, when told."""
+    import asyncio
+
+    from stream.pipeline.waiting import Backoff, first_of
+
     log = logging.getLogger(__name__)
     refused: list[str] = []
 
@@ -87,9 +92,7 @@ async def supervise(parts: Iterable[str], stop: asyncio.Event) -> None:
         backoff = Backoff(0.5, 30.0)
         while not stop.is_set():
             began = time.monotonic()
-            process = await asyncio.create_subprocess_exec(
-                *command(part), env={**os.environ, CHILD: str(os.getpid())}
-            )
+            process = await asyncio.create_subprocess_exec(*command(part), env=as_child(os.environ))
             ended = asyncio.ensure_future(process.wait())
             await first_of([ended], stop)
             if not stop.is_set() and ended.result() == 2:
@@ -102,6 +105,8 @@ async def supervise(parts: Iterable[str], stop: asyncio.Event) -> None:
                 await backoff.pause(stop)
             if process.returncode is None:
                 process.send_signal(signal.SIGTERM)
+                if not (await asyncio.wait([ended], timeout=FAREWELL_S))[0]:
+                    process.kill()
                 await ended
 
     await asyncio.gather(*(keep(part) for part in parts))
@@ -111,29 +116,18 @@ async def supervise(parts: Iterable[str], stop: asyncio.Event) -> None:
 
 def command(*words: str) -> list[str]:
     """This program with other arguments, for a process of its own."""
-    return [sys.executable, "-m", "stream.cli.run", *words]
+    return [sys.executable, "-m", "stream", *words]
 
 
 def start(*words: str, environment: dict[str, str], output: int | None = None) -> subprocess.Popen[bytes]:
     """Starts this program with other arguments in a process of its own."""
+    import subprocess
+
     # In a session of its own, so that Ctrl-C reaches it through us, once what it holds is settled.
     return subprocess.Popen(
         command(*words),
-        env={**environment, CHILD: str(os.getpid())},
+        env=as_child(environment),
         stdout=output,
         stderr=output,
         start_new_session=True,
     )
-
-
-def end_with_parent() -> None:
-    """Asks the system to end this process when its parent is killed, so that no orphan goes on counting.
-
-    Only Linux can; elsewhere the children of a killed parent have to be ended by hand.
-    """
-    parent = os.environ.pop(CHILD, None)
-    if parent is None or sys.platform != "linux":
-        return
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-    if os.getppid() != int(parent):
-        sys.exit(1)  # it was gone before we asked

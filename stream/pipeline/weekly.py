@@ -23,6 +23,7 @@ import logging
 import os
 import signal
 import sys
+import threading
 import time
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
@@ -36,20 +37,19 @@ from stream import clock
 from stream.clock import UNKNOWN
 from stream.core.calendar import LOCAL, WEEK, Period, local_day, microseconds
 from stream.pipeline.elected import Elected
-from stream.pipeline.mail import Delivered, deliver, read_mailing
 from stream.settings import Settings, weekly_at
-from stream.store import outbox, reports
+from stream.store import outbox
 from stream.store.doubts import judge_due
 from stream.store.policies import in_force
 from stream.store.reading.instant import first_duty
 from stream.store.reading.live import newest_event, present
-from stream.store.reading.summaries import summaries
 from stream.store.schema import Lock, connect, require
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from stream.clock import Clock
+    from stream.pipeline.mail import Delivered
     from stream.store.schema import Connection
 
 log = logging.getLogger("stream.pipeline.weekly")  # also where this file is run as a program
@@ -66,7 +66,7 @@ AT_WORK = "patrol reports"
 PATIENCE_S = 900.0
 """How long reports wait for late positions: after an outage there is a backlog."""
 
-FAREWELL_S = 10.0
+FAREWELL_S = 5.0
 """How long the process may take to finish a letter when the worker is told to end."""
 
 LOOK_S, LAST_PAUSE_S = 5.0, 300.0
@@ -102,6 +102,8 @@ def plan(connection: Connection, due: int, weeks: int) -> list[Period]:
         due: microseconds (see ``last_due``).
         weeks: how many weeks back what was never published is published late.
     """
+    from stream.store import reports
+
     last = Period.around(WEEK, due).before(1)[0]
     known = [*last.before(max(weeks, AGAIN) - 1), last]
     ever, now = reports.runs(connection, due, [week.name for week in known])
@@ -170,6 +172,8 @@ def send_due(settings: Settings, *, wall: Clock, stop: Callable[[], bool] = lamb
         SettingsError: the mail file cannot be used.
         psycopg.Error: the database is away.
     """
+    from stream.pipeline.mail import deliver
+
     with connect(settings.database, name=AT_WORK) as connection:
         return deliver(connection, settings, wall=wall, stop=stop)
 
@@ -188,6 +192,10 @@ def publish_week(
     Returns:
         how many reports were written.
     """
+    from stream.pipeline.mail import read_mailing
+    from stream.store import reports
+    from stream.store.reading.summaries import summaries
+
     began = time.monotonic()
     mailing = read_mailing(settings.mail) if settings.mail else None
     judge_due(connection)
@@ -285,12 +293,12 @@ async def run_apart(settings: Settings) -> None:
     Raises:
         RunError: it failed.
     """
-    from stream.pipeline.processes import CHILD
+    from stream.pipeline.ending import as_child
 
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "stream.pipeline.weekly"),
         stdin=asyncio.subprocess.PIPE,
-        env={**os.environ, CHILD: str(os.getpid())},
+        env=as_child(os.environ),
         start_new_session=True,
     )
     try:
@@ -314,21 +322,23 @@ def main() -> None:
     When told to end it does so at once and drops what is not committed, except that a letter being sent is
     finished first.
     """
+    from stream.pipeline.ending import end_with_parent, stopping
     from stream.pipeline.failures import exit_code, told
-    from stream.pipeline.processes import end_with_parent, start_logging
+    from stream.pipeline.mail import Delivered
+    from stream.pipeline.processes import start_logging
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     end_with_parent()
     os.nice(10)
     start_logging()
     settings = msgspec.json.decode(sys.stdin.buffer.read(), type=Settings)
-    stopping: list[int] = []
+    stop = threading.Event()
     try:
         done = publish_due(settings, wall=clock.wall)
         if done.weeks:
             log.info("%d reports of %s published", done.written, ", ".join(done.weeks))
-        signal.signal(signal.SIGTERM, lambda number, _: stopping.append(number))
-        sent = send_due(settings, wall=clock.wall, stop=lambda: bool(stopping))
+        with stopping(stop.set, FAREWELL_S):
+            sent = send_due(settings, wall=clock.wall, stop=stop.is_set)
         if sent != Delivered():
             log.info("letters: %d sent, %d failed, %d put off", sent.sent, sent.failed, sent.postponed)
     except Exception as error:

@@ -156,16 +156,30 @@ def require(connection: Connection) -> None:
     """Checks that the schema is up to date.
 
     Raises:
-        SchemaError: it is not; the message says to run ``patrol init``, or to update the program.
+        SchemaError: it is not, or is in an encoding other than UTF-8; the message says what to do.
     """
+    known = suited(connection)
+    missing = [name for name, _ in migrations() if name not in known]
+    if missing:
+        raise SchemaError(f"the database lacks {', '.join(missing)}: run 'patrol init' first")
+
+
+def suited(connection: Connection) -> set[str]:
+    """Checks that the database can be one of this program's; changes nothing.
+
+    Returns:
+        the names of the migrations that it has.
+
+    Raises:
+        SchemaError: it is in an encoding other than UTF-8, or of a newer version.
+    """
+    _in_utf8(connection)
     present = connection.execute("select to_regclass('migration') is not null").fetchone()
     known: set[str] = set()
     if present == (True,):
         known = {name for (name,) in connection.execute("select name from migration")}
     _not_newer(known)
-    missing = [name for name, _ in migrations() if name not in known]
-    if missing:
-        raise SchemaError(f"the database lacks {', '.join(missing)}: run 'patrol init' first")
+    return known
 
 
 def _not_newer(known: Iterable[str]) -> None:

@@ -18,6 +18,7 @@ ALL = (
     "figures",
     "reports",
     "screen",
+    "start",
 )
 LONG = ("stored", "growth", "spark")
 """Only by name: they take minutes, and nothing else may run beside them."""

@@ -108,7 +108,7 @@ def command(dsn: str, start: int, end: int, jobs: int) -> Row:
     began = time.monotonic()
     done = subprocess.run(
         [
-            *(sys.executable, "-m", "stream.cli.run", "recompute", "--json", "--jobs", str(jobs)),
+            *(sys.executable, "-m", "stream", "recompute", "--json", "--jobs", str(jobs)),
             *("--from", rfc3339(start), "--to", rfc3339(end)),
         ],
         env={**os.environ, "PATROL_DATABASE": dsn},

@@ -401,7 +401,7 @@ def process(folder: Path, bootstrap: str, prefix: str, *words: str) -> Iterator[
         "PATROL_TOPIC_PREFIX": prefix,
         "PATROL_HEALTH_PORT": str(health),
     }
-    command = [sys.executable, "-m", "stream.cli.run", "bridge", f"tcp://127.0.0.1:{port}", *words]
+    command = [sys.executable, "-m", "stream", "bridge", f"tcp://127.0.0.1:{port}", *words]
     with log.open("ab") as file:
         started = subprocess.Popen(command, env=environment, cwd=PROJECT, stdout=file, stderr=file)
     try:
@@ -465,7 +465,7 @@ def test_killed_while_it_buffers(
 def test_a_pipe_is_read_as_it_comes(tmp_path: Path) -> None:
     """What comes through a pipe is of now and is shown while the pipe stays open; a file's is not of now."""
     lip = f"7 {written.as_hex(written.lip_short(-1.1, 52.6))}\n".encode()
-    command = [sys.executable, "-m", "stream.cli.run", "bridge", "-", "--dry-run"]
+    command = [sys.executable, "-m", "stream", "bridge", "-", "--dry-run"]
     with subprocess.Popen(
         command,
         cwd=PROJECT,
@@ -879,7 +879,7 @@ def test_a_file_onto_kafka(embedded_broker: EmbeddedBroker, prefix: str) -> None
 def test_wrong_use_is_told(words: list[str], code: int, said: str) -> None:
     """A wrong source, a missing file and an unreachable Kafka end the command with one line and a code."""
     environment = {**os.environ, "PATROL_KAFKA": f"127.0.0.1:{free_port()}"}
-    command = [sys.executable, "-m", "stream.cli.run", "bridge", *words]
+    command = [sys.executable, "-m", "stream", "bridge", *words]
     done = subprocess.run(command, env=environment, cwd=PROJECT, capture_output=True, text=True, check=False)
     assert done.returncode == code, done.stderr
     assert said in done.stderr

@@ -350,7 +350,7 @@ def test_areas_are_loaded_and_listed(embedded_broker: EmbeddedBroker, database: 
 def test_a_file_is_replayed_onto_topics(
     embedded_broker: EmbeddedBroker, database: str, tmp_path: Path
 ) -> None:
-    """`patrol replay` sends each row to the topic of its kind."""
+    """`patrol replay` sends each row to the topic of its kind, or all to one of the force's own."""
     settings = {"kafka": embedded_broker.bootstrap, "topic_prefix": "clireplay."}
     did("init", **settings, database=database)
     path = tmp_path / "tracks.csv"
@@ -360,6 +360,13 @@ def test_a_file_is_replayed_onto_topics(
     vehicles = sent(embedded_broker.bootstrap, f"clireplay.{topics.VEHICLE_POSITIONS}", 1)
     assert [json.loads(record.value)["lat"] for record in radios] == [52.63, 52.64]
     assert [json.loads(record.value)["device_id"] for record in vehicles] == ["V1"]
+    printed("replay", path, "--speed", "0", "--topic", topics.VEHICLE_POSITIONS, **settings)
+    assert len(sent(embedded_broker.bootstrap, f"clireplay.{topics.VEHICLE_POSITIONS}", 4)) == 4
+    refused = run("replay", path, "--topic", "none", **settings)
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert (
+        refused.stderr == "patrol: Kafka has no topic clireplay.none: run 'patrol init', or look at --topic\n"
+    )
 
 
 def test_a_simulated_shift_is_sent_to_kafka(embedded_broker: EmbeddedBroker, database: str) -> None:

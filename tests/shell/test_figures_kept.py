@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -234,7 +235,9 @@ def test_what_is_kept_is_what_is_asked_from_scratch(
                 # When a position that is dated ahead was seen to come, only who was there then can know.
                 assert heard.keys() == fresh.picture.last_fix.keys()
                 assert all(heard[name] <= time for name, time in fresh.picture.last_fix.items())
-                wanted_seen = replace(fresh, picture=replace(fresh.picture, last_fix=heard))
+                wanted_seen = dataclasses.replace(
+                    fresh, picture=dataclasses.replace(fresh.picture, last_fix=heard)
+                )
                 assert observed(seen) == observed(wanted_seen)
         for _ in range(2):
             listener.hears(publisher.changed(), now)

@@ -321,7 +321,7 @@ def test_broken_off_in_the_middle_it_harms_nothing(
 def run(dsn: str, *words: str) -> subprocess.Popen[bytes]:
     """``patrol recompute`` in a process of its own."""
     return subprocess.Popen(
-        [sys.executable, "-m", "stream.cli.run", "recompute", *words],
+        [sys.executable, "-m", "stream", "recompute", *words],
         env={**os.environ, "PATROL_DATABASE": dsn},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import math
+import os
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
+from geo.orphans import end_with
 from stream.files.foreign.table import Cell, ForeignError
 
 if TYPE_CHECKING:
@@ -52,10 +54,11 @@ def sheets_of(
         "memory": limits.memory_bytes,
         "seconds": math.ceil(limits.seconds),
         "packages": [place for place in sys.path if Path(place).is_absolute()],
+        "parent": os.getpid(),
     }
     # The function's own source is the child's program, which starts quicker than this module.
     program = "from __future__ import annotations\n" + "\n".join(
-        [inspect.getsource(_errors_of), inspect.getsource(_child), "_child()"]
+        [inspect.getsource(end_with), inspect.getsource(_errors_of), inspect.getsource(_child), "_child()"]
     )
     too_much = (
         f"{name}: cannot be read within {limits.memory_bytes >> 20:,} MiB and {limits.seconds:g} s; it is "
@@ -161,6 +164,7 @@ def _child() -> None:
     import sys
 
     request: dict[str, Any] = json.loads(sys.stdin.buffer.readline())
+    end_with(request["parent"])
     sys.path += [place for place in request["packages"] if place not in sys.path]
     try:
         import resource

@@ -85,7 +85,7 @@ def parse_source(text: str, password: str = "") -> Source:
     """
     found = re.fullmatch(r"(tcp|udp|mqtts?)://([^/]*)(?:/(.*))?", text)
     if found is None:
-        if "://" in text:
+        if re.match(r"(tcp|udp|mqtts?):|.*://", text):
             raise SettingsError("SOURCE is not tcp://:PORT, udp://:PORT, mqtt://HOST[:PORT]/TOPIC or a file")
         return Source(FILE, "standard input" if text == "-" else f"file {Path(text).name}", path=text)
     scheme, place, rest = found.groups()
