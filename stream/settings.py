@@ -67,6 +67,8 @@ class Settings:
         page: the web pages' address as people reach it, for links in mail.
         postcodes: the file of postcodes, for the finder.
         health_port: where processes without pages tell of themselves; 0: nowhere.
+        health_host: the address at which they do.
+        log: how log lines are written: ``plain``, or ``json``, an object a line.
         mqtt_password: of the MQTT broker that ``patrol bridge`` reads.
     """
 
@@ -106,6 +108,8 @@ class Settings:
     postcodes: str = ""
     page: str = ""
     health_port: int = 0
+    health_host: str = "127.0.0.1"
+    log: str = "plain"
     mqtt_password: str = field(default="", repr=False)
 
     def need(self, *names: str) -> None:
@@ -155,7 +159,9 @@ SETTINGS: Mapping[str, str] = {
     "mail": "a TOML file that says who gets which report by mail (deploy/README.md)",
     "postcodes": "a CSV file (gzip or not) with postcode, lat and long, for the finder",
     "page": "the web pages' address as people reach it, for links in mail: https://patrol.force.example",
-    "health_port": "port on this machine for /healthz, /readyz and /metrics of a process without pages",
+    "health_port": "port for /healthz, /readyz and /metrics of a process without pages; patrol up: the first",
+    "health_host": "address of that port; 0.0.0.0 where Prometheus is on another machine, or in a container",
+    "log": "how log lines are written: plain, or json (an object a line)",
     "mqtt_password": "password for the MQTT broker of patrol bridge (or PATROL_MQTT_PASSWORD_FILE)",
 }
 """Every setting with its meaning, as help and documentation print it."""
@@ -354,6 +360,8 @@ def _typed(given: Mapping[str, Any]) -> Settings:
     weekly_at(values.get("report_at", "Mon 06:00"))
     if values.get("health_port", 0) >= 65_536:
         raise SettingsError(f"PATROL_HEALTH_PORT={values['health_port']} is not a port: write 1 to 65535")
+    if values.get("log", "plain") not in ("plain", "json"):
+        raise SettingsError(f"PATROL_LOG={values['log']!r}: write plain or json")
     if values.get("smtp"):
         relay(values["smtp"])
     if bool(values.get("smtp")) != bool(values.get("mail")):

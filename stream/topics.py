@@ -6,14 +6,18 @@ It speaks to Kafka's administration only. What stands in the messages is for the
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
+import socket
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
 from aiokafka.errors import IncompatibleBrokerVersion, KafkaError, TopicAlreadyExistsError, for_code
 from kafka import KafkaAdminClient
+from kafka.errors import KafkaConnectionError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,6 +49,8 @@ KIND_DUTIES: Final = "duties"
 KIND_STATES: Final = "states"
 BROKEN_FRAME: Final = "broken_frame"
 """The reason of a dead letter from an internal topic; those from raw topics have the decoders' reasons."""
+REPLAYED_HEADER: Final = "patrol-replayed"
+"""The header of a dead letter that was sent again: where the message first stood, ``partition:offset``."""
 DEAD_LETTER_HEADERS: Final = ("reason", "detail", "topic", "partition", "offset", "time")
 
 METADATA_MS: Final = 10_000
@@ -52,6 +58,9 @@ METADATA_MS: Final = 10_000
 
 MAX_MESSAGE_BYTES: Final = 8 * 2**20
 """What the topics for frames and for dead letters take; Kafka's own default, 1 MiB, holds 20,000 fixes."""
+
+REACH_S: Final = 3.0
+"""How long a broker may take to accept a connection, seconds."""
 
 PATIENCE, REST_S = 50, 0.2
 """How often Kafka is asked for a topic's id, and the pause between two questions, seconds."""
@@ -156,6 +165,39 @@ async def ensure_topics(
     return outcomes
 
 
+def opened(client: Any, **options: Any) -> Any:
+    """A client of kafka-python, where a broker answers.
+
+    Its constructors leave a thread and sockets behind where none does, with each try: so that is looked at
+    first.
+
+    Args:
+        client: ``KafkaAdminClient`` or ``KafkaConsumer``.
+        options: of its constructor.
+
+    Raises:
+        kafka.errors.KafkaConnectionError: no broker can be reached.
+        kafka.errors.KafkaError: it does not answer.
+    """
+    reached = False
+    for address in str(options["bootstrap_servers"]).split(","):
+        host, _, port = address.strip().rpartition(":")
+        with contextlib.suppress(OSError), socket.create_connection((host.strip("[]"), int(port)), REACH_S):
+            reached = True
+            break
+    if not reached:
+        raise KafkaConnectionError(f"no broker can be reached at {options['bootstrap_servers']}")
+    made = client.__new__(client)
+    try:
+        made.__init__(**options)
+    except BaseException:
+        for close in ("_client.close", "_net.stop"):
+            with contextlib.suppress(Exception):  # it may not have come so far
+                attrgetter(close)(made)()
+        raise
+    return made
+
+
 async def existing(bootstrap: str) -> set[str]:
     """The topics that Kafka has.
 
@@ -183,7 +225,7 @@ def incarnations(bootstrap: str, names: Sequence[str]) -> dict[str, str]:
     Raises:
         kafka.errors.KafkaError: Kafka cannot be asked.
     """
-    admin = KafkaAdminClient(bootstrap_servers=bootstrap)
+    admin = opened(KafkaAdminClient, bootstrap_servers=bootstrap)
     try:
         # Just after a topic was made again, Kafka may have no answer yet.
         for _ in range(PATIENCE):

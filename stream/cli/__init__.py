@@ -13,6 +13,7 @@ import click
 
 from stream.cli.areas import areas
 from stream.cli.bridge import bridge
+from stream.cli.dead_letters import dead_letters
 from stream.cli.demo import demo
 from stream.cli.doctor import doctor
 from stream.cli.explain import explain, teams
@@ -24,6 +25,7 @@ from stream.cli.report import report
 from stream.cli.roster import roster
 from stream.cli.serve import export, ingest, init, up, worker
 from stream.cli.simulate import simulate
+from stream.cli.status import status
 from stream.cli.web import web
 from stream.pipeline.ending import exit_code as ending_code
 from stream.pipeline.ending import heed_signals, interrupted, leave_in_peace
@@ -56,6 +58,8 @@ for command in (
     replay,
     roster,
     bridge,
+    status,
+    dead_letters,
     export,
     recompute,
     report,

@@ -13,7 +13,8 @@ import click
 from stream.cli.common import FOLDER, moment_option
 from stream.clock import wall
 from stream.pipeline.failures import UNREACHED
-from stream.pipeline.processes import start_logging, until_told
+from stream.pipeline.logs import start_logging
+from stream.pipeline.processes import until_told
 from stream.settings import load
 
 if TYPE_CHECKING:
@@ -133,7 +134,7 @@ def bridge(
     if near is not None and not place.ends:
         raise click.BadParameter("is for files: what comes in now has a time of receipt", param_hint="--near")
     if not (dry_run and place.ends):
-        start_logging()
+        start_logging(settings.log)
     target = None if dry_run else KafkaTarget(settings.kafka, settings.topic_prefix, kind)
     feed = FeedSettings(place.name, format_, kind, device, moment_option(near), gps_ahead)
     metrics = BridgeMetrics()
@@ -157,7 +158,9 @@ def bridge(
                     away = place.kind == MQTT and not metrics.connected
                     return "the MQTT broker" if away else ""
 
-                stack.enter_context(served(settings.health_port, metrics.registry, waiting_for))
+                stack.enter_context(
+                    served(settings.health_port, metrics.registry, waiting_for, host=settings.health_host)
+                )
             left = await run(
                 place, intake, target, stop, connections=connections, idle_s=idle, client_id=client_id
             )

@@ -16,7 +16,8 @@ from stream.cli.common import (
     without_figures,
     write_tables,
 )
-from stream.pipeline.processes import PARTS, in_words, start_logging, supervise, until_told
+from stream.pipeline.logs import start_logging
+from stream.pipeline.processes import PARTS, in_words, supervise, until_told
 from stream.settings import SETTINGS, load
 
 if TYPE_CHECKING:
@@ -129,14 +130,21 @@ def ingest() -> None:
 
     from stream.pipeline.ingest import IngestSettings, run
     from stream.pipeline.limits import Limits
+    from stream.pipeline.metrics import IngestMetrics
+    from stream.pipeline.monitor import Monitor
     from stream.pipeline.waiting import first_of
 
     settings = load()
     settings.need("kafka", "database")
-    start_logging()
-    limits = Limits(settings)
+    start_logging(settings.log)
+    limits, metrics = Limits(settings), IngestMetrics()
+    monitor = Monitor(settings, metrics)
 
     async def work(stop: asyncio.Event) -> None:
+        with monitor.watching():
+            await ingesting(stop)
+
+    async def ingesting(stop: asyncio.Event) -> None:
         try:
             if not await limits.begin(stop):
                 return
@@ -147,7 +155,8 @@ def ingest() -> None:
                 group_id=f"{settings.topic_prefix}patrol-ingest",
                 session_timeout_s=settings.session_s,
             )
-            parts = [asyncio.ensure_future(part) for part in (run(run_settings, stop), limits.follow(stop))]
+            reading = run(run_settings, stop, metrics.take)
+            parts = [asyncio.ensure_future(part) for part in (reading, limits.follow(stop))]
             await first_of(parts, stop)
             stop.set()  # where one has failed, the other ends too
             await asyncio.gather(*parts)
@@ -161,11 +170,19 @@ def ingest() -> None:
 def worker() -> None:
     """Frames to stays, slices and shares; as many workers as there are partitions share the work."""
     from stream.pipeline.agents import run
+    from stream.pipeline.metrics import WorkerMetrics
+    from stream.pipeline.monitor import Monitor
 
     settings = load()
     settings.need("kafka", "database")
-    start_logging()
-    until_told(lambda stop: run(settings, stop))
+    start_logging(settings.log)
+    metrics = WorkerMetrics()
+
+    async def work(stop: asyncio.Event) -> None:
+        with Monitor(settings, metrics).watching():
+            await run(settings, stop, metrics)
+
+    until_told(work)
 
 
 @click.command(
@@ -180,11 +197,11 @@ def up() -> None:
 
     settings = load()
     settings.need("kafka", "database")
-    start_logging()
+    start_logging(settings.log)
     with database("patrol up", settings):
         pass
     asyncio.run(existing(settings.kafka))  # whether a broker answers
-    until_told(lambda stop: supervise(PARTS, stop))
+    until_told(lambda stop: supervise(PARTS, stop, settings.health_port))
 
 
 @click.command(epilog="Example: patrol export --out week47")

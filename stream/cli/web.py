@@ -65,6 +65,16 @@ def agree(settings: Settings) -> None:
             agreed(connection, settings)
 
 
+def _tell(failure: Exception | None) -> None:
+    """Has an outage of the database logged, in a line when it begins and one when it is over."""
+    from stream.pipeline.outages import DATABASE, OUTAGES
+
+    if failure is None:
+        OUTAGES.well("pages")
+    else:
+        OUTAGES.failed("pages", DATABASE, failure)
+
+
 @click.command(epilog="Example: patrol web --port 8080")
 @click.option(
     "--host", default="127.0.0.1", show_default=True, help="The address to listen on: loopback only."
@@ -87,7 +97,8 @@ def web(host: str, port: int, openapi: bool) -> None:
 
     import uvicorn
 
-    from stream.pipeline.processes import start_logging, until_told
+    from stream.pipeline.logs import start_logging
+    from stream.pipeline.processes import until_told
     from stream.pipeline.waiting import first_of
     from stream.web.app import AddressError, create_app, refuse_open
 
@@ -115,7 +126,8 @@ def web(host: str, port: int, openapi: bool) -> None:
     settings = load()
     agree(settings)
     app = create_app(settings)
-    start_logging()
+    start_logging(settings.log)
+    app.state.pulse.tell = _tell
     plain = host.strip("[]")
     with bound(plain, port) as listening:
         listening.listen(128)  # a request sent at once is answered when everything is running

@@ -109,6 +109,19 @@ def of_messages(decoded: Decoded, offset: NDArray[np.int64], topic: str, partiti
     return HeardFrame((span,), offset[index], rows)
 
 
+def without(frame: HeardFrame, offsets: NDArray[np.int64]) -> HeardFrame:
+    """The same messages of one span without the reports at some offsets: they were heard before.
+
+    Args:
+        frame: as ``of_messages`` makes it.
+        offsets: ``int64[n]``, in any order.
+    """
+    kept = np.flatnonzero(~np.isin(frame.offset, offsets))
+    [span] = frame.spans
+    fewer = msgspec.structs.replace(span, rows=len(kept))
+    return HeardFrame((fewer,), frame.offset[kept], frame.rows.take(kept))
+
+
 class _Header(msgspec.Struct, array_like=True):
     spans: tuple[HeardSpan, ...]
     device_ids: tuple[str, ...]

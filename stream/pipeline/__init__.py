@@ -11,7 +11,10 @@ Reading list for a newcomer:
 * ``errands``        what an elected worker does beside them, with ``publisher``, ``watcher`` and ``weekly``
 * ``mail``           letters with the reports
 * ``bridge``         feeds of radios and vehicles as they come → the raw topics; a folder of its own
-* ``health``         health and metrics of a process without pages
+* ``monitor``        whether a process gets on, with ``metrics``; ``health`` answers for it on a port
+* ``outages``        what a process waits for, said once; ``logs`` what of its lines is written
+* ``condition``      how the whole system is, asked once
+* ``second_chance``  dead letters read, judged anew and sent again
 * ``dead_letters``   the headers of what cannot be used
 * ``waiting``        growing pauses, and waiting that a word to stop cuts short
 * ``processes``      the parts of ``patrol up``, started, supervised and ended

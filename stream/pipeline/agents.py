@@ -30,7 +30,7 @@ from kafka.errors import KafkaConnectionError
 from stream import topics
 from stream.core import frames
 from stream.pipeline import dead_letters
-from stream.pipeline.failures import told
+from stream.pipeline.outages import DATABASE, KAFKA, OUTAGES
 from stream.pipeline.stages import ERRANDS, STAGES
 from stream.pipeline.waiting import Backoff, first_of
 from stream.store.ledger import Counted, Ledger, Offset
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
 
     from stream.pipeline.batches import Broken
+    from stream.pipeline.metrics import WorkerMetrics
     from stream.pipeline.stages import Stage
     from stream.settings import Settings
     from stream.store.schema import Connection
@@ -74,6 +75,7 @@ class Turn:
 
     Attributes:
         checks: asked of each new connection before anything is written through it; they may raise.
+        metrics: told of what was done.
     """
 
     settings: Settings
@@ -84,6 +86,7 @@ class Turn:
     connection: Connection | None = None
     ledger: Ledger | None = None
     checks: list[Callable[[Ledger], None]] = field(default_factory=list)
+    metrics: WorkerMetrics | None = None
     _agreed: bool = False
 
     async def run(self, work: Callable[[Ledger], Counted]) -> Counted | None:
@@ -92,13 +95,19 @@ class Turn:
         loop = asyncio.get_running_loop()
         async with self.turn:
             while True:
+                old, began = self.ledger is not None, loop.time()
                 try:
-                    return await loop.run_in_executor(self.thread, self._do, work)
+                    counted = await loop.run_in_executor(self.thread, self._do, work)
                 except FOR_ITS_OWN_SAKE as failure:
                     self._drop()
-                    log.warning(
-                        "waiting for the database: %s", str(failure).strip() or type(failure).__name__
-                    )
+                    if old:
+                        continue  # an old connection may have been cut: a new one tells more
+                    OUTAGES.failed(self.name, DATABASE, failure)
+                else:
+                    OUTAGES.well(self.name)
+                    if self.metrics is not None:
+                        self.metrics.settled(counted, loop.time() - began)
+                    return counted
                 await backoff.pause(self.stop)
                 if self.stop.is_set():
                     return None
@@ -218,6 +227,8 @@ class Intake:
             if fresh and not await self._count(fresh):
                 return
             self._counted.set()
+            if self._desk.metrics is not None:
+                self._desk.metrics.taken(self._stage.topic, len(fresh))
             for stream, event in events:
                 await stream.ack(event)
 
@@ -260,7 +271,8 @@ class Intake:
         try:
             return await self._desk.run(partial(self._batch, messages=messages)) is not None
         except FOR_THE_DATAS_SAKE as refusal:
-            log.warning("%s: %s; looking for what is refused", self.topic, str(refusal).strip())
+            why = refusal.diag.message_primary or type(refusal).__name__
+            log.warning("%s: %s; looking for what is refused", self.topic, why)
         for message in messages:
             if not await self._divide(message):
                 return False
@@ -280,7 +292,8 @@ class Intake:
                 halves = self._stage.halves(part.value) if refusals < MOST_REFUSALS else ()
                 parts[:0] = [Part.of(message, value) for value in halves]
                 if not halves:
-                    words = " ".join(str(refusal).split())
+                    # What else the database says repeats the row: who, and where.
+                    words = " ".join((refusal.diag.message_primary or str(refusal)).split())
                     await asyncio.to_thread(self._broken, part, f"the database refuses it: {words}")
         return True
 
@@ -306,12 +319,14 @@ class Worker:
     Args:
         settings: Kafka, database, policies.
         stop: set when the worker is told to end.
+        metrics: told of what is done.
     """
 
-    def __init__(self, settings: Settings, stop: asyncio.Event) -> None:
+    def __init__(self, settings: Settings, stop: asyncio.Event, metrics: WorkerMetrics | None = None) -> None:
         self.app = build(settings, self._place)
-        self.desk = Turn(settings, stop)
-        self.aside = Turn(settings, stop, "patrol worker: hear")
+        self.desk = Turn(settings, stop, metrics=metrics)
+        self.aside = Turn(settings, stop, "patrol worker: hear", metrics=metrics)
+        self._metrics = metrics
         self._settings = settings
         self._loop = asyncio.get_running_loop()
         self._elected = [errand.elect(settings) for errand in ERRANDS]
@@ -355,9 +370,12 @@ class Worker:
         backoff = Backoff()
         while True:
             try:
-                return await asyncio.to_thread(look)
+                found = await asyncio.to_thread(look)
             except psycopg.OperationalError as failure:
-                log.warning("waiting for the database: %s", str(failure).strip() or type(failure).__name__)
+                OUTAGES.failed("start", DATABASE, failure)
+            else:
+                OUTAGES.well("start")
+                return found
             await backoff.pause(self.desk.stop)
             if self.desk.stop.is_set():
                 raise asyncio.CancelledError  # nothing is read any more
@@ -388,6 +406,8 @@ class Worker:
     def _broken(self, message: Any, detail: str) -> None:
         """Keeps a message that cannot be read; called from the ledger's thread."""
         log.error("%s %s:%s: %s", message.topic, message.partition, message.offset, detail)
+        if self._metrics is not None:
+            self._metrics.dead_letters.labels(topics.BROKEN_FRAME).inc()
         asyncio.run_coroutine_threadsafe(self._keep(message, detail), self._loop).result()
 
     async def _keep(self, message: Any, detail: str) -> None:
@@ -468,8 +488,13 @@ def build(settings: Settings, place: Callable[[Any], Coroutine[Any, Any, None]])
     return app
 
 
-async def run(settings: Settings, stop: asyncio.Event) -> None:
+async def run(settings: Settings, stop: asyncio.Event, metrics: WorkerMetrics | None = None) -> None:
     """Runs a worker until ``stop`` is set.
+
+    Args:
+        settings: Kafka, database, policies.
+        stop: set it to end.
+        metrics: told of what is done.
 
     Raises:
         SchemaError: the database's schema is not up to date.
@@ -483,18 +508,18 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
     backoff = Backoff()
     while not stop.is_set():
         try:
-            await _run(settings, stop)
+            await _run(settings, stop, metrics)
         except StartAgainError as error:
             log.warning("%s; the worker starts again from what the database has", error)
         except KAFKA_AWAY as error:
-            log.warning("waiting for Kafka: %s", told(error))
+            OUTAGES.failed("worker", KAFKA, error)
         else:
             return
         await backoff.pause(stop)
 
 
-async def _run(settings: Settings, stop: asyncio.Event) -> None:
-    worker = Worker(settings, stop)
+async def _run(settings: Settings, stop: asyncio.Event, metrics: WorkerMetrics | None) -> None:
+    worker = Worker(settings, stop, metrics)
     try:
         await worker.desk.run(
             lambda _: Counted()
@@ -506,6 +531,7 @@ async def _run(settings: Settings, stop: asyncio.Event) -> None:
             starting.cancel()
             return
         starting.result()
+        OUTAGES.well("worker")
         tasks = [asyncio.create_task(task(), name=name) for name, task in worker.tasks.items()]
         await first_of(tasks, stop)
         for task in tasks:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
 
 from aiokafka.errors import MessageSizeTooLargeError, RecordListTooLargeError
 
 from stream import topics
+
+_STAND: Final = re.compile(rb"(\d{1,9}):(\d{1,18})")
 
 LAST_MS: Final = 253_402_300_799_999
 """The end of the year 9999, milliseconds since 1970: a later time makes no sense."""
@@ -19,6 +22,14 @@ TOO_LARGE: Final = (MessageSizeTooLargeError, RecordListTooLargeError)
 def without_value(detail: str, value: bytes | None) -> str:
     """The detail of a letter whose value is left out: it stays where the other headers say."""
     return f"{detail} (the value, {len(value or b'')} bytes, is too long to be kept here)"
+
+
+def first_stand(record: Any) -> tuple[int, int] | None:
+    """Partition and offset at which a message first stood, if it is a dead letter that was sent again."""
+    for name, value in record.headers:
+        if name == topics.REPLAYED_HEADER and (found := _STAND.fullmatch(value or b"")):
+            return int(found[1]), int(found[2])
+    return None
 
 
 def headers(

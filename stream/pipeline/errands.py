@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import time
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import psycopg
 from aiokafka.errors import KafkaError
 from faust.exceptions import ProducerSendError
 
 from stream import topics
-from stream.pipeline.failures import told
+from stream.pipeline.outages import DATABASE, KAFKA, OUTAGES
 from stream.pipeline.weekly import Timer, keep_time
 
 if TYPE_CHECKING:
@@ -27,7 +26,10 @@ if TYPE_CHECKING:
     Send = Callable[[str, Sequence[tuple[bytes, bytes]]], Awaitable[Any]]
     """Sends keys and values to a topic, all together, and returns when Kafka has them."""
 
-log = logging.getLogger(__name__)
+Answer = TypeVar("Answer")
+
+AGAIN_S: Final = 5.0
+"""While the database is away it is asked again after so long, however seldom it is asked otherwise."""
 
 RESTS: Final = 20
 """So many times as long as it looked at devices' days the worker then does not."""
@@ -60,12 +62,11 @@ async def watch(watcher: Watcher, settings: Settings, send: Send, _counted: asyn
 
 async def judge(judge: Judge, settings: Settings, _send: Send, _counted: asyncio.Event) -> None:
     """Has the doubts of duties whose facts changed judged; while the database is away, nothing."""
+    pause = settings.doubt_s
     while True:
-        await asyncio.sleep(settings.doubt_s)
-        try:
-            await asyncio.to_thread(judge.judge)
-        except psycopg.Error as failure:
-            log.warning("no doubts judged: %s", str(failure).strip())
+        await asyncio.sleep(pause)
+        done = await _asked("judge", judge.judge)
+        pause = settings.doubt_s if done is not None else min(settings.doubt_s, AGAIN_S)
 
 
 async def examine(examiner: DayExaminer, settings: Settings, _send: Send, _counted: asyncio.Event) -> None:
@@ -73,7 +74,7 @@ async def examine(examiner: DayExaminer, settings: Settings, _send: Send, _count
 
     However much there is to look at, it takes no more than a small part of the time.
     """
-    await _rarely(examiner.examine, settings.examine_s, RESTS, "no days of devices looked at")
+    await _rarely("examine", examiner.examine, settings.examine_s, RESTS)
 
 
 async def close(closer: Closer, settings: Settings, _send: Send, _counted: asyncio.Event) -> None:
@@ -81,19 +82,18 @@ async def close(closer: Closer, settings: Settings, _send: Send, _counted: async
 
     However many there are, it takes no more than a part of the time.
     """
-    await _rarely(closer.close_hours, settings.close_s, CLOSING_RESTS, "no hours of facts closed")
+    await _rarely("close", closer.close_hours, settings.close_s, CLOSING_RESTS)
 
 
-async def _rarely(work: Callable[[], int], every_s: float, rests: int, failed: str) -> None:
+async def _rarely(who: str, work: Callable[[], int], every_s: float, rests: int) -> None:
     """Has something done every so often, or as much less often as it takes longer."""
     pause = every_s
     while True:
         await asyncio.sleep(pause)
         began = time.monotonic()
-        try:
-            await asyncio.to_thread(work)
-        except psycopg.Error as failure:
-            log.warning("%s: %s", failed, str(failure).strip())
+        if await _asked(who, work) is None:
+            pause = min(every_s, AGAIN_S)
+            continue
         pause = max(every_s, rests * (time.monotonic() - began))
 
 
@@ -109,20 +109,30 @@ async def _tell(
 
     What Kafka did not take is told again, as it is then.
     """
-    said = ""
     while True:
         await due()
+        changed = await _asked(topic, teller.changed)
+        if changed is None:
+            continue
         try:
-            changed = await asyncio.to_thread(teller.changed)
-        except psycopg.Error as failure:
-            words = str(failure).strip()
+            await send(topic, changed)
+        except (KafkaError, ProducerSendError) as failure:
+            OUTAGES.failed(f"sending to {topic}", KAFKA, failure)
+            teller.forget()
         else:
-            try:
-                await send(topic, changed)
-                words = ""
-            except (KafkaError, ProducerSendError) as failure:
-                words = told(failure)
-                teller.forget()
-        if words and words != said:  # once, however often it is tried
-            log.warning("nothing for %s: %s", topic, words)
-        said = words
+            OUTAGES.well(f"sending to {topic}")
+
+
+async def _asked(who: str, ask: Callable[[], Answer]) -> Answer | None:
+    """What an elected part answers; None while the database is away, which is said."""
+    for again in (True, False):
+        try:
+            found = await asyncio.to_thread(ask)
+        except psycopg.Error as failure:
+            # An old connection may have been cut: a new one tells more.
+            if not again:
+                OUTAGES.failed(who, DATABASE, failure)
+        else:
+            OUTAGES.well(who)
+            return found
+    return None

@@ -1,4 +1,4 @@
-"""``/healthz``, ``/readyz`` and ``/metrics`` of a process without pages, on a port of this machine."""
+"""``/healthz``, ``/readyz`` and ``/metrics`` of a process without pages, on a port of its own."""
 
 from __future__ import annotations
 
@@ -28,13 +28,16 @@ class _Silent(WSGIRequestHandler):
 
 
 @contextlib.contextmanager
-def served(port: int, registry: CollectorRegistry, waiting_for: Callable[[], str]) -> Iterator[int]:
-    """Answers on a port of this machine while the block runs.
+def served(
+    port: int, registry: CollectorRegistry, waiting_for: Callable[[], str], *, host: str = "127.0.0.1"
+) -> Iterator[int]:
+    """Answers on a port while the block runs.
 
     Args:
         port: 0 for a free one.
         registry: what ``/metrics`` tells.
         waiting_for: what the process waits for; empty: it is ready. It is called in another thread.
+        host: the address to listen on: this machine's own unless told otherwise.
 
     Yields:
         The port.
@@ -60,7 +63,7 @@ def served(port: int, registry: CollectorRegistry, waiting_for: Callable[[], str
         start(status, [("Content-Type", "application/json")])
         return [json.dumps(body).encode()]
 
-    server = make_server("127.0.0.1", port, answer, _Server, _Silent)
+    server = make_server(host, port, answer, _Server, _Silent)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True)
     thread.start()
     try:

@@ -33,6 +33,7 @@ from stream.core.events import Reason, Reject, UsableLimits, decode_duties, deco
 from stream.pipeline import dead_letters
 from stream.pipeline.compression import fast_lz4
 from stream.pipeline.dead_letters import LAST_MS, TOO_LARGE
+from stream.pipeline.outages import KAFKA, OUTAGES
 from stream.pipeline.waiting import Backoff
 
 if TYPE_CHECKING:
@@ -100,6 +101,7 @@ class IngestProgress:
         state: ``waiting`` while Kafka is away or not ready; ``detail`` then says what is missing.
         rejects: dead letters by reason.
         lag: messages known to wait in Kafka.
+        settle_s: how long the last batch took to be settled, seconds.
     """
 
     state: State = "starting"
@@ -111,6 +113,7 @@ class IngestProgress:
     states: int = 0
     rejects: Mapping[Reason, int] = field(default_factory=dict)
     lag: int = 0
+    settle_s: float = 0.0
 
 
 class NotReadyError(RuntimeError):
@@ -162,11 +165,10 @@ async def run(
         except (KafkaError, NotReadyError, OSError, TimeoutError) as failure:
             if progress.now.messages > settled:
                 backoff.reset()
-            what = str(failure) or type(failure).__name__
-            if progress.now.state != "waiting" or progress.now.detail != what:
-                log.warning("waiting for Kafka: %s", what)
-            progress.tell(state="waiting", detail=what)
+            OUTAGES.failed("ingest", KAFKA, failure)
+            progress.tell(state="waiting", detail=str(failure) or type(failure).__name__)
             await backoff.pause(stop)
+    OUTAGES.well("ingest")
     progress.tell(state="stopped", detail="")
     return progress.now
 
@@ -317,6 +319,7 @@ class _Worker(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka is un
             elif now() - heard > _PROBE_S:
                 async with asyncio.timeout(_ACK_PATIENCE_S):
                     await self._consumer.topics()  # raises where no broker answers
+                OUTAGES.well("ingest")
                 heard = now()
             if self._due(now()):
                 await self._settle()
@@ -417,6 +420,7 @@ class _Worker(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka is un
             batch, self._batch = self._batch, _Batch()
             if not batch.messages:
                 return
+            began = asyncio.get_running_loop().time()
             try:
                 async with asyncio.timeout(_ACK_PATIENCE_S):
                     made = await self._produce(batch)
@@ -424,6 +428,7 @@ class _Worker(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka is un
             except BaseException:
                 self._failed = True
                 raise
+        OUTAGES.well("ingest")
         before = self._progress.now
         self._progress.tell(
             messages=before.messages + batch.messages,
@@ -433,6 +438,7 @@ class _Worker(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka is un
             states=before.states + batch.kinds[topics.KIND_STATES],
             rejects=Counter(before.rejects) + Counter(reject.reason for _, reject in batch.rejects),
             lag=self._lag(),
+            settle_s=asyncio.get_running_loop().time() - began,
         )
 
     async def _produce(self, batch: _Batch) -> int:
@@ -569,11 +575,16 @@ def _heard(partition: TopicPartition, records: Sequence[ConsumerRecord], decoded
     offset = np.arange(first, first + count)
     if records[-1].offset >= first + count:  # Kafka has removed some in between
         offset = np.fromiter((record.offset for record in records), np.int64, count)
-    return heard_frames.of_messages(decoded, offset, partition.topic, partition.partition)
+    found = heard_frames.of_messages(decoded, offset, partition.topic, partition.partition)
+    # A dead letter that was sent again was heard when it came first.
+    again = [record.offset for record in records if record.headers and dead_letters.first_stand(record)]
+    return heard_frames.without(found, np.array(again, np.int64)) if again else found
 
 
 def _headers(record: ConsumerRecord, reject: Reject) -> list[tuple[str, bytes]]:
-    stood = (record.topic, record.partition, record.offset, record.timestamp)
+    first = dead_letters.first_stand(record) if record.headers else None
+    partition, offset = first or (record.partition, record.offset)
+    stood = (record.topic, partition, offset, record.timestamp)
     return list(dead_letters.headers(reject.reason, reject.detail, *stood).items())
 
 

@@ -6,17 +6,23 @@ It asks Kafka and the database, and changes nothing.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
-from kafka.errors import RetriableError
+from kafka.admin import OffsetSpec
+from kafka.errors import RetriableError, UnknownTopicOrPartitionError
 
 from stream import topics
 from stream.store.reading import progress
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from stream.settings import Settings
     from stream.store.schema import Connection
+
+PATIENCE_MS: Final = 5_000
+"""How long Kafka is waited for at each question of a glance."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,43 +45,134 @@ class Lag:
         return self.raw == 0 and self.frames == self.heard
 
 
-class LagMeter:
-    """Asks repeatedly with one connection; not for several threads at once."""
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """How far one partition is settled, and where it ends.
 
-    def __init__(self, settings: Settings) -> None:
+    Attributes:
+        settled: the next offset to be settled.
+        end: the offset of the next message to come; the embedded broker says where the last batch begins.
+    """
+
+    settled: int
+    end: int
+
+    @property
+    def waiting(self) -> int:
+        """Messages not settled yet; where Kafka removed some, or keeps marks between them, a few too many."""
+        return max(0, self.end - self.settled)
+
+
+class LagMeter:
+    """Asks repeatedly with one connection; not for several threads at once.
+
+    Args:
+        settings: Kafka, the topics' prefix.
+        patience: further options of the clients: how long they wait.
+    """
+
+    def __init__(self, settings: Settings, **patience: int) -> None:
         self._settings = settings
-        self._admin: Any = KafkaAdminClient(bootstrap_servers=settings.kafka)
-        self._consumer: Any = KafkaConsumer(
-            bootstrap_servers=settings.kafka, enable_auto_commit=False, fetch_max_wait_ms=50
-        )
+        self._admin: Any = topics.opened(KafkaAdminClient, bootstrap_servers=settings.kafka, **patience)
+        try:
+            self._consumer: Any = topics.opened(
+                KafkaConsumer,
+                bootstrap_servers=settings.kafka,
+                enable_auto_commit=False,
+                fetch_max_wait_ms=50,
+                **patience,
+            )
+        except BaseException:
+            self._admin.close()
+            raise
         self._group = f"{settings.topic_prefix}patrol-ingest"
 
     def measure(self, connection: Connection) -> Lag:
         """The lag now. Ingest is asked first: what leaves it is then seen at the worker."""
         ends = self._ends(topics.RAW)
         try:
-            settled = self._admin.list_group_offsets([self._group])
+            offsets = self._committed()
         except RetriableError:
-            settled = {}  # nobody has committed anything yet, or Kafka is finding out who keeps the group
-        offsets = {
-            (found.topic, found.partition): int(value.offset)
-            for found, value in dict(settled.get(self._group, {})).items()
-        }
-        raw = sum(max(0, end - max(offsets.get(key, 0), 0)) for key, end in ends.items())
+            offsets = {}  # nobody has committed anything yet, or Kafka is finding out who keeps the group
+        raw = sum(max(0, end - offsets.get(key, 0)) for key, end in ends.items())
         ends = self._ends(topics.INTERNAL)
         counted = self._counted(connection, {topic for topic, _ in ends})
         waiting = {key: max(0, end - counted.get(key, 0)) for key, end in ends.items()}
         heard = topics.named(topics.HEARD, self._settings.topic_prefix)
         return Lag(raw, sum(waiting.values()), waiting.get((heard, 0), 0))
 
+    def raw(self) -> dict[tuple[str, int], Reach]:
+        """How far ingest is, by topic and partition, at a glance: nothing is read.
+
+        Raises:
+            kafka.errors.KafkaError: Kafka does not answer.
+        """
+        return self._reaches(topics.RAW, self._committed())
+
+    def internal(self, connection: Connection) -> dict[tuple[str, int], Reach]:
+        """How far the workers are, likewise.
+
+        Raises:
+            kafka.errors.KafkaError, psycopg.Error: one of them does not answer.
+        """
+        names = {topics.named(name, self._settings.topic_prefix) for name in topics.INTERNAL}
+        return self._reaches(topics.INTERNAL, self._counted(connection, names))
+
+    def dead_letters(self) -> dict[tuple[str, int], Reach]:
+        """How many dead letters were kept so far, by topic and partition: none of them is settled."""
+        return self._reaches((topics.DEAD_LETTERS,), {})
+
+    def oldest_ms(self, topic: str, partition: int, offset: int) -> int | None:
+        """When the first message from an offset on was written, milliseconds since 1970; None: there is none.
+
+        An offset below the end does not say that a message waits: a transaction's mark takes one up, and so
+        does what was removed.
+        """
+        where, consumer = TopicPartition(topic, partition), self._consumer
+        consumer.assign([where])
+        try:
+            first = int(consumer.beginning_offsets([where], timeout_ms=PATIENCE_MS)[where])
+        except KeyError:  # the client's own: it lost the topic while it asked
+            raise UnknownTopicOrPartitionError(f"{topic} {partition}") from None
+        consumer.seek(where, max(offset, first))
+        found = consumer.poll(timeout_ms=1000, max_records=1).get(where)
+        consumer.unsubscribe()
+        return int(found[0].timestamp) if found else None
+
+    def _reaches(
+        self, names: tuple[str, ...], settled: Mapping[tuple[str, int], int]
+    ) -> dict[tuple[str, int], Reach]:
+        ends = self._offsets(names, OffsetSpec.LATEST)
+        return {key: Reach(settled.get(key, 0), end) for key, end in ends.items()}
+
+    def _offsets(self, names: tuple[str, ...], which: Any) -> dict[tuple[str, int], int]:
+        """The first or the last offsets by topic and partition, of all partitions that there are now."""
+        wanted = sorted(topics.named(name, self._settings.topic_prefix) for name in names)
+        # Asked anew each time: partitions may have been added.
+        asked = {
+            TopicPartition(str(found["name"]), int(each["partition_index"])): which
+            for found in self._admin.describe_topics(wanted)
+            for each in found.get("partitions") or ()
+        }
+        found = self._admin.list_partition_offsets(asked, timeout_ms=PATIENCE_MS) if asked else {}
+        return {(item.topic, item.partition): int(at.offset) for item, at in found.items()}
+
+    def _committed(self) -> dict[tuple[str, int], int]:
+        """The next offset that ingest reads, by topic and partition."""
+        settled = self._admin.list_group_offsets([self._group])
+        return {
+            (found.topic, found.partition): max(int(value.offset), 0)
+            for found, value in dict(settled.get(self._group, {})).items()
+        }
+
     def lost(self, connection: Connection) -> list[str]:
         """What Kafka deleted before the database had it, a line for each partition."""
-        partitions = self._partitions(topics.INTERNAL)
-        counted = self._counted(connection, {item.topic for item in partitions})
+        starts = self._offsets(topics.INTERNAL, OffsetSpec.EARLIEST)
+        counted = self._counted(connection, {topic for topic, _ in starts})
         return [
-            topics.no_longer_held(item.topic, item.partition, next_offset, int(first))
-            for item, first in sorted(self._consumer.beginning_offsets(partitions).items())
-            if first > (next_offset := counted.get((item.topic, item.partition), 0))
+            topics.no_longer_held(*key, next_offset, first)
+            for key, first in sorted(starts.items())
+            if first > (next_offset := counted.get(key, 0))
         ]
 
     def _counted(self, connection: Connection, names: set[str]) -> dict[tuple[str, int], int]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import psycopg
 
 from stream.core.policy import Policies, limits
+from stream.pipeline.outages import DATABASE, OUTAGES
 from stream.pipeline.waiting import Backoff
 from stream.store.policies import Known, agreed
 from stream.store.schema import connect, require
@@ -68,12 +69,16 @@ class Limits:
     async def _until_read(self, stop: asyncio.Event, *, first: bool) -> bool:
         backoff = Backoff()
         while not stop.is_set():
+            old = self._connection is not None
             try:
                 await asyncio.to_thread(self._read, first=first)
             except (psycopg.OperationalError, psycopg.InterfaceError) as failure:
                 self.close()
-                log.warning("waiting for the database: %s", str(failure).strip() or type(failure).__name__)
+                if old:
+                    continue  # an old connection may have been cut: a new one tells more
+                OUTAGES.failed("policies", DATABASE, failure)
             else:
+                OUTAGES.well("policies")
                 return True
             await backoff.pause(stop)
         return False

@@ -40,21 +40,6 @@ FAREWELL_S = END_S + 0.5
 """So long a part that was told to end is waited for: it ends by itself before."""
 
 
-def start_logging() -> None:
-    """Log lines with UTC times on standard error."""
-    logging.Formatter.converter = time.gmtime
-    logging.basicConfig(
-        level=logging.INFO,
-        format="%(asctime)sZ %(levelname)s %(name)s: %(message)s",
-        datefmt="%Y-%m-%dT%H:%M:%S",
-    )
-    for noisy in ("kafka", "faust", "mode"):
-        logging.getLogger(noisy).setLevel(logging.ERROR)
-    # Their errors come as exceptions too, and are told in our own words.
-    for told in ("aiokafka", "psycopg.pool"):
-        logging.getLogger(told).setLevel(logging.CRITICAL)
-
-
 def until_told(work: Callable[[asyncio.Event], Awaitable[object]], *, limit_s: float = END_S) -> None:
     """Runs something until it is done, or SIGINT or SIGTERM asks it to end cleanly.
 
@@ -79,20 +64,33 @@ def until_told(work: Callable[[asyncio.Event], Awaitable[object]], *, limit_s: f
     asyncio.run(run())
 
 
-async def supervise(parts: Iterable[str], stop: asyncio.Event) -> None:
-    """Keeps processes of this program running; asks them to end, and waits for them, when told."""
+async def supervise(parts: Iterable[str], stop: asyncio.Event, health_port: int = 0) -> None:
+    """Keeps processes of this program running; asks them to end, and waits for them, when told.
+
+    Args:
+        parts: the commands, each a process.
+        stop: set it to end.
+        health_port: where the first of them answers on its health; the others on the ports that follow. 0:
+            none does.
+    """
     import asyncio
 
     from stream.pipeline.waiting import Backoff, first_of
 
+    parts = list(parts)
     log = logging.getLogger(__name__)
     refused: list[str] = []
+
+    def _port_of(part: str) -> dict[str, str]:
+        return {"PATROL_HEALTH_PORT": str(health_port + parts.index(part))} if health_port else {}
 
     async def keep(part: str) -> None:
         backoff = Backoff(0.5, 30.0)
         while not stop.is_set():
             began = time.monotonic()
-            process = await asyncio.create_subprocess_exec(*command(part), env=as_child(os.environ))
+            process = await asyncio.create_subprocess_exec(
+                *command(part), env=as_child({**os.environ, **_port_of(part)})
+            )
             ended = asyncio.ensure_future(process.wait())
             await first_of([ended], stop)
             if not stop.is_set() and ended.result() == 2:

@@ -37,6 +37,7 @@ from stream import clock
 from stream.clock import UNKNOWN
 from stream.core.calendar import LOCAL, WEEK, Period, local_day, microseconds
 from stream.pipeline.elected import Elected
+from stream.pipeline.outages import DATABASE, OUTAGES
 from stream.settings import Settings, weekly_at
 from stream.store import outbox
 from stream.store.doubts import judge_due
@@ -281,7 +282,11 @@ async def keep_time(settings: Settings, timer: Timer) -> None:
             if await asyncio.to_thread(timer.look):
                 await run_apart(settings)
             pause = LOOK_S
-        except (psycopg.Error, RunError) as failure:
+            OUTAGES.well("reports")
+        except psycopg.Error as failure:
+            OUTAGES.failed("reports", DATABASE, failure)
+            pause = LOOK_S
+        except RunError as failure:
             log.warning("reports wait: %s", " ".join(str(failure).split()))
             pause = min(pause * 2, LAST_PAUSE_S)
         await asyncio.sleep(pause)
@@ -324,14 +329,14 @@ def main() -> None:
     """
     from stream.pipeline.ending import end_with_parent, stopping
     from stream.pipeline.failures import exit_code, told
+    from stream.pipeline.logs import start_logging
     from stream.pipeline.mail import Delivered
-    from stream.pipeline.processes import start_logging
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     end_with_parent()
     os.nice(10)
-    start_logging()
     settings = msgspec.json.decode(sys.stdin.buffer.read(), type=Settings)
+    start_logging(settings.log)
     stop = threading.Event()
     try:
         done = publish_due(settings, wall=clock.wall)

@@ -238,15 +238,17 @@ def test_the_documents_say_what_is_needed() -> None:
 
 
 def test_the_documents_name_ports_that_are_listened_on() -> None:
-    """Every port of this machine in the documents is that of `patrol web`, or one that compose opens."""
+    """Every port of this machine in the documents is `patrol web`'s, one that compose opens, or of health."""
     compose = _text("docker-compose.yml")
     [web] = [option.default for option in patrol.commands["web"].params if option.name == "port"]
     opened = re.findall(r"^ +- 127\.0\.0\.1:(\d+):\d+$", compose, re.MULTILINE)
     assert len(opened) == 2
+    health = re.findall(r'^ +PATROL_HEALTH_PORT: "(\d+)"$', compose, re.MULTILINE)
+    assert health
     for name in ["README.md", RUNNING, "docker-compose.yml"]:
         ports = re.findall(r"(?:127\.0\.0\.1|localhost):(\d{4,})", _text(name))
         assert ports
-        assert set(ports) <= {str(web), *opened}, name
+        assert set(ports) <= {str(web), *opened, *health}, name
 
 
 def test_no_document_speaks_of_a_setting_that_is_none() -> None:

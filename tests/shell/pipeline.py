@@ -145,8 +145,8 @@ def write_areas(force: AreaSet, folder: Path) -> tuple[tuple[Path, str], ...]:
     return tuple(files)
 
 
-def offline(facts: Facts, folder: Path) -> dict[str, bytes]:
-    """The tables that ``patrol account`` makes of the facts as files."""
+def offline(facts: Facts, folder: Path, *more: str) -> dict[str, bytes]:
+    """The tables that ``patrol account`` makes of the facts as files, with more options."""
     folder.mkdir(parents=True, exist_ok=True)
     files = {name: folder / f"{name}.jsonl" for name in ("positions", "duties", "states")}
     lines: dict[str, list[bytes]] = {name: [] for name in files}
@@ -155,7 +155,7 @@ def offline(facts: Facts, folder: Path) -> dict[str, bytes]:
         lines[home.get(message.topic, "positions")].append(message.value + b"\n")
     for name, path in files.items():
         path.write_bytes(b"".join(lines[name]))
-    words = ["account", "--until", rfc3339(facts.until), "--out", str(folder / "figures")]
+    words = ["account", "--until", rfc3339(facts.until), "--out", str(folder / "figures"), *more]
     for path, kind in facts.areas:
         words += ["--areas", f"{path}:{kind}"]
     for name, path in files.items():
@@ -525,15 +525,15 @@ class Pipeline:
             self.__dict__.pop(name, None)
 
 
-def heard_of(messages: Sequence[Message]) -> Heard:
-    """What is heard of messages that each come once, under the rules' own settings (rule 22)."""
+def heard_of(messages: Sequence[Message], policies: Policies | None = None) -> Heard:
+    """What is heard of messages that each come once, under the rules' own settings or others (rule 22)."""
     parts = []
     for topic in (topics.RADIO_POSITIONS, topics.VEHICLE_POSITIONS):
         mine = [message for message in messages if message.topic == topic]
         decoded = decode_positions(
             [message.value for message in mine],
             np.array([message.stamp // 1000 * 1000 for message in mine], np.int64),
-            limits=limits(Policies()),
+            limits=limits(policies or Policies()),
             traccar=topic == topics.VEHICLE_POSITIONS,
         )
         parts.append(heard(decoded.judged))

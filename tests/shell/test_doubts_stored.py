@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from geo.areas import AreaSet, Kind
 from stream.core.calendar import microseconds
 from stream.core.facts import Duty
+from stream.core.quality.elsewhere import all_far
 from stream.core.shares import doubt_totals, shares
 from stream.core.stays import take
 from stream.files.account import figures
@@ -214,7 +216,7 @@ def test_the_files_from_the_database_are_those_from_files(connection: Connection
                 "day",
                 until,
                 world.doubts,
-                positions=(world.fixes.time, world.fixes.lon, world.fixes.lat),
+                far=partial(all_far, (world.fixes.time, world.fixes.lon, world.fixes.lat)),
                 versions=world.history.versions,
             ),
             until,
@@ -237,7 +239,7 @@ def test_the_files_from_the_database_are_those_from_files(connection: Connection
                 "day",
                 until,
                 found.doubts,
-                positions=found.nowhere,
+                far=partial(all_far, found.nowhere),
                 versions=found.versions,
             ),
             until,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TextIO
@@ -18,6 +17,7 @@ from stream import topics
 from stream.pipeline.bridge.buffer import MemoryBuffer
 from stream.pipeline.bridge.intake import KINDS
 from stream.pipeline.compression import fast_lz4
+from stream.pipeline.outages import KAFKA, OUTAGES
 from stream.pipeline.waiting import Backoff, first_of
 
 if TYPE_CHECKING:
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
     from stream.pipeline.bridge.buffer import Batch, Buffer, Record
     from stream.pipeline.bridge.metrics import BridgeMetrics
-
-log = logging.getLogger(__name__)
 
 BATCH: Final = 500
 _ACK_PATIENCE_S: Final = 10.0
@@ -55,12 +53,11 @@ async def send(buffer: Buffer, target: KafkaTarget, metrics: BridgeMetrics, endi
     """
     backoff = Backoff()
     never = asyncio.Event()
-    told = ""
     while not (ending.is_set() and not buffer.count):
         try:
             async with _producer(target) as producer:
                 metrics.kafka_up.set(1)
-                told = ""
+                OUTAGES.well("bridge")
                 while (batch := await _next(buffer, ending)) is not None:
                     await _ship(producer, target, batch)
                     buffer.done(batch)
@@ -68,10 +65,7 @@ async def send(buffer: Buffer, target: KafkaTarget, metrics: BridgeMetrics, endi
                     backoff.reset()
         except (KafkaError, topics.TopicError, OSError, TimeoutError) as failure:
             metrics.kafka_up.set(0)
-            what = str(failure) or type(failure).__name__
-            if what != told:
-                log.warning("waiting for Kafka: %s", what)
-                told = what
+            OUTAGES.failed("bridge", KAFKA, failure)
             await backoff.pause(never)
 
 

@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 DEEP_SHARE = 20
 """The last day is looked at anew after so many times the time that it took, once a second at most."""
 
+WHILE_S, GAIN_S = 30.0, 3.0
+"""Late positions catch up where the newest has become so much younger within so long, seconds."""
+
 LIVE, LATE, STALE, EMPTY = "live", "late", "stale", "empty"
 AWAY, SILENT, SCHEMA, FAULT, WORKER = "away", "silent", "schema", "fault", "worker"
 TROUBLES = (AWAY, SILENT, SCHEMA, FAULT, WORKER)
@@ -80,6 +83,30 @@ class Sight:
     fresh: Fresh
 
 
+@dataclass(slots=True)
+class Pace:
+    """Whether positions that are late become less late.
+
+    What comes every half minute is now older, now newer: so the least age of a while is compared with that of
+    the while before.
+    """
+
+    _ages: list[tuple[float, float]] = field(default_factory=list)
+
+    def gains(self, age_s: float, steady: float) -> bool:
+        """Whether they do, up to now.
+
+        Args:
+            age_s: how old the newest position is.
+            steady: when that was seen, by a monotonic clock, seconds.
+        """
+        self._ages = [(at, age) for at, age in self._ages if steady - at < 2 * WHILE_S]
+        self._ages.append((steady, age_s))
+        lately = min(age for at, age in self._ages if steady - at < WHILE_S)
+        before = min((age for at, age in self._ages if steady - at >= WHILE_S), default=lately)
+        return lately < before - GAIN_S
+
+
 @dataclass(slots=True, eq=False)
 class Eyes:
     """Sees how things are, and remembers what seldom changes; for one thread at a time.
@@ -102,6 +129,7 @@ class Eyes:
     _seen: tuple[int, int] = (-FOREVER, -FOREVER)
     _came: float = 0.0
     _lag: float | None = None
+    _pace: Pace = field(default_factory=Pace)
 
     @property
     def policies(self) -> Policies:
@@ -169,7 +197,8 @@ class Eyes:
         if age <= limit:
             return Fresh(newest, age, self._lag, LIVE, f"Live: the newest position is {spell(age)} old.{odd}")
         if quiet <= limit and self._lag is not None:
-            text = f"Catching up: positions are arriving, and the newest is {spell(age)} old."
+            how = "Catching up" if self._pace.gains(age, steady) else "Late"
+            text = f"{how}: positions are arriving, and the newest is {spell(age)} old."
             return Fresh(newest, age, self._lag, LATE, text)
         return Fresh(newest, age, self._lag, STALE, f"Stale: no new position for {spell(age)}.")
 

@@ -249,7 +249,11 @@ def event(name: str, body: msgspec.Struct, mark: str | None = None) -> bytes:
 
 
 class Pulse:
-    """Reads once a second while pages are open, and hands out what changed."""
+    """Reads once a second while pages are open, and hands out what changed.
+
+    Attributes:
+        tell: told of each reading that failed, and None of each that did not; by default the log is.
+    """
 
     def __init__(
         self,
@@ -270,6 +274,7 @@ class Pulse:
         self._moment: Moment | None = None
         self._read_at = -FOREVER / SECOND
         self.failed: Fresh | None = None
+        self.tell: Callable[[Exception | None], None] | None = None
         self._reading: asyncio.Task[None] | None = None
         self._began = -FOREVER / SECOND
         self._number = 0
@@ -356,13 +361,17 @@ class Pulse:
             raise
         else:
             self.failed = None
+            if self.tell is not None:
+                self.tell(None)
             self._read_at = began
         finally:
             self.counts.read_s += time.monotonic() - began
 
     def _fails(self, failure: Exception) -> None:
         self.counts.failures += 1
-        if self.failed is None:
+        if self.tell is not None:
+            self.tell(failure)
+        elif self.failed is None:
             log.warning("no live figures: %s", str(failure).strip())
         self.failed = self._away(failure)
 
