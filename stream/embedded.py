@@ -271,8 +271,8 @@ class EmbeddedBroker(ThrowawayServer):
 class EmbeddedDatabase(ThrowawayServer):
     """A PostgreSQL 18 on a Unix socket that only this user can reach.
 
-    It does not wait for the disk (``fsync=off``): what was committed survives the end and even a crash of the
-    server, but not a crash of the machine.
+    Unless told otherwise it does not wait for the disk (``fsync=off``): what was committed survives the end
+    and even a crash of the server, but not a crash of the machine.
 
     Example:
         >>> with EmbeddedDatabase() as database:  # doctest: +SKIP
@@ -280,13 +280,15 @@ class EmbeddedDatabase(ThrowawayServer):
 
     Args:
         folder: where the data stays for the next time; ``None`` takes a temporary one, removed at the end.
+        durable: it waits for the disk, as a force's own does: for measurements.
     """
 
     name = "database"
     stop_signal = signal.SIGINT  # PostgreSQL's fast shutdown: ends the clients, writes what is in memory
 
-    def __init__(self, folder: Path | None = None) -> None:
+    def __init__(self, folder: Path | None = None, *, durable: bool = False) -> None:
         self._given = None if folder is None else Path(folder).absolute()
+        self._waits = "on" if durable else "off"
 
     @property
     def dsn(self) -> str:
@@ -321,9 +323,9 @@ class EmbeddedDatabase(ThrowawayServer):
             "checkpoint_timeout": "30min",
             "wal_level": "replica",
             "max_wal_senders": 0,
-            "fsync": "off",
+            "fsync": self._waits,
             "synchronous_commit": "on",  # a commit has left the process, so a crash of the server keeps it
-            "full_page_writes": "off",
+            "full_page_writes": self._waits,
             "io_method": "sync",  # no processes that only read ahead
             "dynamic_shared_memory_type": "mmap",  # in files that go with the folder, even after a crash
             "jit": "off",

@@ -92,34 +92,42 @@ class HeardFrame:
         return len(self.offset)
 
 
-def of_messages(decoded: Decoded, offset: NDArray[np.int64], topic: str, partition: int) -> HeardFrame:
-    """How messages of one raw partition were judged; of which incarnation of its topic is to be put in.
+def of_partitions(decoded: Decoded, topic: str, offsets: Mapping[int, NDArray[np.int64]]) -> HeardFrame:
+    """How messages of raw partitions were judged; of which incarnation of their topic is to be put in.
 
     Args:
-        decoded: a batch of messages.
-        offset: ``int64[messages]``, their offsets, rising; at least one.
+        decoded: all of them as one batch, the partitions one after another.
         topic: where they were read from.
-        partition: of it.
+        offsets: by partition, in the order of the batch, its messages' offsets, rising; at least one each.
     """
     rows, index = heard_rows(decoded.judged), decoded.judged_index
     if (index[1:] < index[:-1]).any():
         order = np.argsort(index)
         rows, index = rows.take(order), index[order]
-    span = HeardSpan(topic, partition, "", int(offset[0]), int(offset[-1]) + 1, len(index))
-    return HeardFrame((span,), offset[index], rows)
+    ends = np.cumsum([len(offset) for offset in offsets.values()])
+    count = np.diff(np.searchsorted(index, ends), prepend=0).tolist()
+    spans = tuple(
+        HeardSpan(topic, partition, "", int(offset[0]), int(offset[-1]) + 1, reports)
+        for (partition, offset), reports in zip(offsets.items(), count, strict=True)
+    )
+    return HeardFrame(spans, np.concatenate(list(offsets.values()))[index], rows)
 
 
-def without(frame: HeardFrame, offsets: NDArray[np.int64]) -> HeardFrame:
-    """The same messages of one span without the reports at some offsets: they were heard before.
+def without(frame: HeardFrame, offsets: Mapping[int, Sequence[int]]) -> HeardFrame:
+    """The same messages without the reports at some offsets: they were heard before.
 
     Args:
-        frame: as ``of_messages`` makes it.
-        offsets: ``int64[n]``, in any order.
+        frame: as ``of_partitions`` makes it.
+        offsets: by partition, in any order.
     """
-    kept = np.flatnonzero(~np.isin(frame.offset, offsets))
-    [span] = frame.spans
-    fewer = msgspec.structs.replace(span, rows=len(kept))
-    return HeardFrame((fewer,), frame.offset[kept], frame.rows.take(kept))
+    kept, spans, first = np.ones(len(frame.offset), np.bool_), [], 0
+    for span in frame.spans:
+        mine = slice(first, first + span.rows)
+        gone = np.array(offsets.get(span.partition, ()), np.int64)
+        kept[mine] = ~np.isin(frame.offset[mine], gone)
+        spans.append(msgspec.structs.replace(span, rows=int(kept[mine].sum())))
+        first += span.rows
+    return HeardFrame(tuple(spans), frame.offset[kept], frame.rows.take(kept))
 
 
 class _Header(msgspec.Struct, array_like=True):

@@ -2,7 +2,7 @@
 
 Events come in, one transaction a batch is made of them by ``stream.store.ledger`` (where the order of a
 commit is written down step by step), and only then are they acknowledged. The batch is whatever came in while
-the last one was written: under light traffic a frame, under a backlog many.
+the last one was written, and under light traffic what ingest sends together.
 
 A stage that gathers is beside the others: what it writes nobody waits for.
 
@@ -49,6 +49,16 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+TOGETHER_S = 0.1
+"""So long after a frame those of other partitions have come that ingest sent with it."""
+COMMITS_S = 2.0
+"""How often the group's offsets are told to Kafka: nothing starts from them, but they can be looked at."""
+FETCH_WAIT_MS = 250
+"""So long Kafka may hold a request for messages back while there are none."""
+LINGER_S = 0.02
+"""So long a message waits for others: a request to Kafka costs more than what is in it."""
+SENT_BYTES = 2**18
+"""So much to one partition leaves as one request: all figures that changed at once."""
 WAITING_FRAMES = 64
 """Frames that may wait in memory for their transaction; the rest wait in Kafka."""
 MOST_REFUSALS = 64
@@ -195,7 +205,7 @@ class Intake:
         self._broken = broken
         self._counted = counted
         self._adrift = adrift
-        self._waiting: asyncio.Queue[tuple[Any, Any]] = asyncio.Queue(WAITING_FRAMES)
+        self._waiting: asyncio.Queue[tuple[Any, Any, float]] = asyncio.Queue(WAITING_FRAMES)
         self._incarnation = ""
         self._passed: dict[int, int] = {}
         desk.checks.append(self._check)
@@ -214,8 +224,9 @@ class Intake:
 
     async def agent(self, stream: Any) -> None:
         """The body of the Faust agent: takes events off the stream, in order, without acknowledging them."""
+        now = asyncio.get_running_loop().time
         async for event in stream.noack().events():
-            await self._waiting.put((stream, event))
+            await self._waiting.put((stream, event, now()))
 
     async def work(self) -> None:
         """Makes transactions of what waits, until cancelled."""
@@ -223,21 +234,22 @@ class Intake:
             events = await self._events()
             if self._adrift():
                 raise StartAgainError(f"where {self.topic} is to be read from was not known in time")
-            fresh = await self._fresh([event.message for _, event in events])
+            fresh = await self._fresh([event.message for _, event, _ in events])
             if fresh and not await self._count(fresh):
                 return
             self._counted.set()
             if self._desk.metrics is not None:
                 self._desk.metrics.taken(self._stage.topic, len(fresh))
-            for stream, event in events:
+            for stream, event, _ in events:
                 await stream.ack(event)
 
-    async def _events(self) -> list[tuple[Any, Any]]:
+    async def _events(self) -> list[tuple[Any, Any, float]]:
         """What goes into the next transaction: at least one event, and no more than fits into it."""
         settings, now = self._desk.settings, asyncio.get_running_loop().time
         events = [await self._waiting.get()]
         size, most = len(events[0][1].value or b""), settings.batch_fixes * frames.FIX_BYTES  # 44 bytes a fix
-        until = now() + (getattr(settings, self._stage.gathers) if self._stage.gathers else 0)
+        # Whatever has waited for the last transaction need not wait for more.
+        until = events[0][2] + (getattr(settings, self._stage.gathers) if self._stage.gathers else TOGETHER_S)
         while size < most:
             if self._waiting.empty():
                 if (left := until - now()) <= 0:
@@ -443,8 +455,23 @@ def build(settings: Settings, place: Callable[[Any], Coroutine[Any, Any, None]])
         place: seeks a consumer's partitions, whenever some were assigned, before anything is read.
     """
 
+    class ConsumerThread(driver.AIOKafkaConsumerThread):
+        """Faust's own, which would let a fetch wait for 1.5 s: there is no setting.
+
+        A fetch under way does not ask for the partitions that were just read, and nothing else is answered
+        on its connection, even after partitions moved.
+        """
+
+        def _create_worker_consumer(self, transport: Any) -> Any:
+            consumer = super()._create_worker_consumer(transport)
+            consumer._fetch_max_wait_ms = FETCH_WAIT_MS
+            return consumer
+
     class Consumer(driver.Consumer):
         """Faust's own, which would begin at the offsets that the group has committed."""
+
+        def _new_consumer_thread(self) -> Any:
+            return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
         async def perform_seek(self) -> None:
             await super().perform_seek()
@@ -459,7 +486,8 @@ def build(settings: Settings, place: Callable[[Any], Coroutine[Any, Any, None]])
         def _create_directories(self) -> None:
             pass
 
-    Consumer.logger, App.logger = driver.Consumer.logger, faust.App.logger  # what they say is Faust's
+    ConsumerThread.logger = driver.AIOKafkaConsumerThread.logger  # what they say is Faust's
+    Consumer.logger, App.logger = driver.Consumer.logger, faust.App.logger
     Transport.Consumer = Consumer
     app = App(
         f"{settings.topic_prefix}patrol-worker",
@@ -473,8 +501,8 @@ def build(settings: Settings, place: Callable[[Any], Coroutine[Any, Any, None]])
         broker_rebalance_timeout=max(1.0, settings.session_s / 2),
         broker_heartbeat_interval=settings.session_s / 7,
         broker_request_timeout=max(30.0, settings.session_s * 3),
-        broker_commit_interval=0.5,
-        broker_commit_every=100,
+        broker_commit_interval=COMMITS_S,
+        broker_commit_every=10_000,
         stream_wait_empty=False,
         stream_recovery_delay=0.0,
         stream_buffer_maxsize=WAITING_FRAMES,
@@ -483,6 +511,8 @@ def build(settings: Settings, place: Callable[[Any], Coroutine[Any, Any, None]])
         producer_metadata_max_age_ms=topics.METADATA_MS,
         consumer_max_fetch_size=topics.MAX_MESSAGE_BYTES,
         producer_max_request_size=topics.MAX_MESSAGE_BYTES,
+        producer_linger=LINGER_S,
+        producer_max_batch_size=SENT_BYTES,
     )
     app.transport = Transport(app.conf.broker_consumer, app)
     return app

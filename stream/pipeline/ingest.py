@@ -42,7 +42,6 @@ if TYPE_CHECKING:
     from aiokafka import ConsumerRecord
     from numpy.typing import NDArray
 
-    from stream.core.events import Decoded
     from stream.core.facts import Fixes
     from stream.core.heard_frames import HeardFrame
 
@@ -57,7 +56,8 @@ _MAX_HEARD: Final = 200_000  # reports of one heard frame, a megabyte or four
 _MAX_HELD: Final = 20_000  # messages held as they came: rejects and duty events
 _MAX_HELD_BYTES: Final = 2**25  # of them together: a few long ones are as much as many
 _SMALL_LAG: Final = 1_000  # messages that wait in Kafka when there is no backlog
-_BACKLOG_FLUSHES: Final = 10  # under a backlog, frames grow for so many flush intervals
+_ANSWERS_S: Final = 0.01  # so much later than the first, the other brokers have answered too
+_FETCH_WAIT_MS: Final = 100
 _IDLE_POLL_S: Final = 0.2
 _PROBE_S: Final = 2.0  # after so long without a message, look whether the broker is there at all
 _ACK_PATIENCE_S: Final = 20.0
@@ -75,7 +75,9 @@ class IngestSettings:
         limits: says which positions are unusable (rule 2); asked for every batch.
         prefix: prefix of every topic's name.
         group_id: the consumer group; several processes with one group share the work.
-        flush_interval_s: how long messages gather before they leave as frames, while traffic is light.
+        gather_s: while all is read, messages gather in Kafka for so long before they are fetched: decoding
+            one costs nearly what decoding a hundred does. The first after a silence is fetched at once.
+        grow_s: under a backlog, frames grow for so long at most.
         max_frame_fixes: the most fixes of one frame.
         session_timeout_s: after this silence, Kafka gives a process's partitions to another.
         idempotent: whether Kafka removes duplicates of the producer; a broker that cannot is detected.
@@ -86,7 +88,8 @@ class IngestSettings:
     limits: Callable[[], UsableLimits]
     prefix: str = ""
     group_id: str = "patrol-ingest"
-    flush_interval_s: float = 0.1
+    gather_s: float = 0.5
+    grow_s: float = 1.0
     max_frame_fixes: int = 50_000
     session_timeout_s: float = 10.0
     idempotent: bool = True
@@ -128,13 +131,13 @@ async def run(
     One cycle:
 
     1. Messages are fetched from the raw topics; the consumer's position moves on, the committed offset stays.
-    2. They are decoded at once: into columns of fixes, duty events, and rejects with reasons. With little
-       traffic 1 and 2 repeat for ``flush_interval_s``; under a backlog ten times as long, or until the frames
-       are full.
+    2. They are decoded at once: into columns of fixes, duty events, and rejects with reasons. Under a backlog
+       1 and 2 repeat for ``grow_s``, or until the frames are full.
     3. Fixes leave as frames, keyed by device; duty events as lines, keyed by officer; rejects unchanged as
        dead letters; and how each position was judged, by its offset, as heard frames (rule 22).
     4. Every one of these is acknowledged by all in-sync replicas.
     5. The raw offsets are committed, of the partitions still owned.
+    6. Where that was all, nothing is fetched until ``gather_s`` have passed since 1.
 
     Killed before 5, the messages since the last commit come again, and their frames once more: facts are
     sets, and heard frames have offsets, so nothing is counted twice. For that, heard frames leave one after
@@ -199,7 +202,7 @@ async def _open_consumer(settings: IngestSettings, stack: contextlib.AsyncExitSt
         metadata_max_age_ms=topics.METADATA_MS,
         max_partition_fetch_bytes=4 * 2**20,
         # A fetch under way does not ask for the partitions that were just read: it must not wait for long.
-        fetch_max_wait_ms=50,
+        fetch_max_wait_ms=_FETCH_WAIT_MS,
     )
     stack.push_async_callback(_close, consumer)
     await consumer.start()
@@ -305,17 +308,10 @@ class _Worker(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka is un
         heard = now()
         while not stop.is_set():
             wait_s = self._patience(now()) if self._batch.messages else _IDLE_POLL_S
-            fetched = await self._consumer.getmany(timeout_ms=round(wait_s * 1000), max_records=50_000)
-            if fetched:
+            if await self._fetch(wait_s):
                 heard = now()
-                if not self._batch.messages:
-                    self._batch.began = heard
-                for partition, records in fetched.items():
-                    if records[0].offset < self._positions.get(partition, 0):
-                        # The topic was made again: what was read before belongs to the one before.
-                        await self._settle()
-                        self._incarnations.clear()
-                    self._take(partition, records)
+                if not self._behind():
+                    await self._gather(stop)
             elif now() - heard > _PROBE_S:
                 async with asyncio.timeout(_ACK_PATIENCE_S):
                     await self._consumer.topics()  # raises where no broker answers
@@ -324,6 +320,42 @@ class _Worker(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka is un
             if self._due(now()):
                 await self._settle()
         await self._settle()
+
+    async def _fetch(self, wait_s: float) -> bool:
+        """Steps 1 and 2; whether anything came within a time."""
+        fetched = await self._consumer.getmany(timeout_ms=round(wait_s * 1000), max_records=50_000)
+        if fetched and not self._batch.messages:
+            self._batch.began = asyncio.get_running_loop().time()
+        if any(found[0].offset < self._positions.get(at, 0) for at, found in fetched.items()):
+            # A topic was made again: what was read before belongs to the one before.
+            await self._settle()
+            self._incarnations.clear()
+        by_topic: dict[str, dict[TopicPartition, list[ConsumerRecord]]] = {}
+        for at, found in fetched.items():
+            by_topic.setdefault(at.topic, {})[at] = found
+        for topic, parts in by_topic.items():
+            self._take(topic, parts)
+        return bool(fetched)
+
+    async def _gather(self, stop: asyncio.Event) -> None:
+        """Settles what was just fetched, and lets messages gather at the brokers.
+
+        Paused, the client has no fetch under way that would bring a message or two, and nobody waits for one
+        when partitions move or the process ends.
+        """
+        consumer, began = self._consumer, self._batch.began
+        consumer.pause(*consumer.assignment())
+        try:
+            await asyncio.sleep(_ANSWERS_S)
+            consumer.resume(*consumer.paused())
+            await self._fetch(0)  # what the other brokers answered; it does not give way, so none is asked
+            consumer.pause(*consumer.assignment())
+            await self._settle()
+            rest_s = began + self._settings.gather_s - asyncio.get_running_loop().time()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), max(0.0, rest_s))
+        finally:
+            consumer.resume(*consumer.paused())
 
     async def on_partitions_revoked(self, revoked: Sequence[TopicPartition]) -> None:
         """Settles what is held while the partitions are still owned, so that nobody reads it again."""
@@ -342,12 +374,13 @@ class _Worker(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka is un
             if partition in self._consumer.assignment()
         )
 
+    def _behind(self) -> bool:
+        """Whether there is a backlog in Kafka."""
+        return self._lag() > _SMALL_LAG
+
     def _patience(self, now: float) -> float:
-        """How long the batch may still grow (seconds): a little, or under a backlog ten times as long."""
-        age, interval = now - self._batch.began, self._settings.flush_interval_s
-        if age < interval:
-            return interval - age
-        return max(0.0, _BACKLOG_FLUSHES * interval - age) if self._lag() > _SMALL_LAG else 0.0
+        """How long the batch may still grow, seconds: not at all where there is no backlog."""
+        return max(0.0, self._batch.began + self._settings.grow_s - now) if self._behind() else 0.0
 
     def _due(self, now: float) -> bool:
         batch, settings = self._batch, self._settings
@@ -357,10 +390,11 @@ class _Worker(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka is un
         much = batch.held >= _MAX_HELD or batch.held_bytes >= _MAX_HELD_BYTES
         return batch.fix_count >= full or much or self._patience(now) <= 0
 
-    def _take(self, partition: TopicPartition, records: list[ConsumerRecord]) -> None:
-        """Step 2: decodes what came from one raw partition into the batch."""
+    def _take(self, name: str, parts: Mapping[TopicPartition, list[ConsumerRecord]]) -> None:
+        """Step 2: decodes what came from the partitions of a raw topic into the batch."""
         batch = self._batch
-        topic = self._raw[partition.topic]
+        topic = self._raw[name]
+        records = [record for found in parts.values() for record in found]
         values = [record.value for record in records]
         if topic in {topics.RADIO_POSITIONS, topics.VEHICLE_POSITIONS}:
             received = _received(records)
@@ -374,13 +408,21 @@ class _Worker(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka is un
             batch.fix_count += len(decoded.fixes)
             batch.oldest_ms = min(batch.oldest_ms, int(received[received >= 0].min(initial=LAST_MS)))
             rejects = decoded.rejects
-            batch.heard.append(_heard(partition, records, decoded))
+            offsets = {at.partition: _offsets(found) for at, found in parts.items()}
+            heard = heard_frames.of_partitions(decoded, name, offsets)
+            # A dead letter that was sent again was heard when it came first.
+            again = {
+                at.partition: [one.offset for one in found if one.headers and dead_letters.first_stand(one)]
+                for at, found in parts.items()
+            }
+            batch.heard.append(heard_frames.without(heard, again) if any(again.values()) else heard)
         else:
             rejects = self._take_events(topic, values)
         batch.rejects += [(records[reject.index], reject) for reject in rejects]
         batch.held_bytes += sum(len(values[reject.index] or b"") for reject in rejects)
         batch.messages += len(records)
-        batch.offsets[partition] = self._positions[partition] = records[-1].offset + 1
+        for at, found in parts.items():
+            batch.offsets[at] = self._positions[at] = found[-1].offset + 1
 
     def _take_events(self, topic: str, values: list[bytes | None]) -> list[Reject]:
         long = {i: len(value) for i, value in enumerate(values) if value and len(value) > MAX_EVENT_BYTES}
@@ -569,16 +611,13 @@ class _Worker(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka is un
             log.info("offsets not committed, their messages come again: %s", failure)
 
 
-def _heard(partition: TopicPartition, records: Sequence[ConsumerRecord], decoded: Decoded) -> HeardFrame:
-    """How the messages that came from one raw partition were judged; the incarnation is asked for later."""
+def _offsets(records: Sequence[ConsumerRecord]) -> NDArray[np.int64]:
+    """The records' offsets."""
     first, count = records[0].offset, len(records)
     offset = np.arange(first, first + count)
     if records[-1].offset >= first + count:  # Kafka has removed some in between
         offset = np.fromiter((record.offset for record in records), np.int64, count)
-    found = heard_frames.of_messages(decoded, offset, partition.topic, partition.partition)
-    # A dead letter that was sent again was heard when it came first.
-    again = [record.offset for record in records if record.headers and dead_letters.first_stand(record)]
-    return heard_frames.without(found, np.array(again, np.int64)) if again else found
+    return offset
 
 
 def _headers(record: ConsumerRecord, reject: Reject) -> list[tuple[str, bytes]]:

@@ -43,8 +43,8 @@ class Stage:
         run: makes one transaction of a batch: messages, and the offsets that they reach.
         halves: divides a message that the database refuses, so that only the part at fault is kept back.
         gathers: the setting that says for how many seconds messages gather for one transaction; such a stage
-            has a connection and a thread of its own, so that no other waits for it. Empty: it takes what is
-            there, in turn with the others.
+            has a connection and a thread of its own, so that no other waits for it. Empty: it takes what
+            comes together, in turn with the others.
     """
 
     name: str

@@ -21,6 +21,9 @@ Bookings and states take the same path from step 7 on, after locking the devices
 everybody locks devices before officers, and both in the order of their keys, there is no deadlock; and
 because a booking locks the devices it allocates, a fix is never counted past a booking that is being written.
 
+Places that nobody met before get their rows over a connection of their own (``registry``), which commits at
+once: nobody waits for a place until another's transaction ends, and if that fails they do no harm.
+
 What was heard (rule 22) is a transaction of its own, which none of these waits for (``heard``).
 
 Killed at any instant, the database holds all of a batch or nothing of it, and the frames come again. A frame

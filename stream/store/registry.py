@@ -8,9 +8,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
+from psycopg.conninfo import make_conninfo
 
 from geo.matching.history import UNKNOWN
 from geo.matching.places import Place
+from stream.store.schema import connect
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -28,7 +30,7 @@ MOST_DEVICES: Final = 200_000
 class Registry:
     """A program's copy of the keys; what is missing is looked up or made.
 
-    Keys never change, so a copy is never stale; but one made in a transaction that did not commit must be
+    Keys never change, so a copy is never stale; but one read in a transaction that did not commit must be
     forgotten (``forget``).
     """
 
@@ -41,6 +43,7 @@ class Registry:
         """Drops everything known."""
         self._devices.clear()
         self._officers.clear()
+        self._keys: dict[Place, int] = {}
         self._place_keys = np.empty(0, np.int32)
         self._place_numbers = np.empty(0, np.int32)
 
@@ -100,11 +103,14 @@ class Registry:
 
     def meet(self, connection: Connection, history: AreaHistory, keys: NDArray[np.integer]) -> None:
         """Makes sure that all these places have numbers: another program may have met them first."""
-        if keys.max(initial=UNKNOWN) < len(self._place_numbers) and not np.any(
-            self.to_numbers(keys)[keys != UNKNOWN] == UNKNOWN
-        ):
+        known = np.append(self._place_numbers, np.int32(UNKNOWN))
+        within = (keys >= 0) & (keys < len(self._place_numbers))
+        unknown = np.unique(keys[(keys != UNKNOWN) & (known[np.where(within, keys, -1)] == UNKNOWN)])
+        if not len(unknown):
             return
-        for place in _place_keys(connection):
+        found = _place_keys(connection, unknown.tolist())
+        self._keys |= found
+        for place in found:
             history.number(place)
         self._meet(connection, history.places)
 
@@ -115,10 +121,8 @@ class Registry:
         """
         places = list(known) or [Place(None, None, ())]
         met = set(places)
-        for neighbourhood, premises, priorities, near in connection.execute(
-            "select neighbourhood, premises, priorities, near from place order by near <> '{}', place"
-        ).fetchall():
-            place = Place(neighbourhood, premises, tuple(priorities), tuple(near))
+        self._keys = _place_keys(connection)
+        for place in self._keys:
             if place not in met:
                 places.append(place)
                 met.add(place)
@@ -126,32 +130,52 @@ class Registry:
         return places
 
     def _meet(self, connection: Connection, places: Sequence[Place]) -> None:
-        keys = _place_keys(connection)
-        # Sorted, so that two workers that meet the same new places wait for each other in one order.
-        new = sorted(
-            (place for place in places if place not in keys),
-            key=lambda place: (place.neighbourhood or "", place.premises or "", *place[2:]),
-        )
+        new = [place for place in places if place not in self._keys]
         if new:
-            with connection.cursor() as cursor:
-                cursor.executemany(
-                    "insert into place (neighbourhood, premises, priorities, near) values (%s, %s, %s, %s) "
-                    "on conflict (neighbourhood, premises, priorities, near) do nothing",
-                    [
-                        [place.neighbourhood, place.premises, list(place.priorities), list(place.near)]
-                        for place in new
-                    ],
-                )
-            keys = _place_keys(connection)
-        self._place_keys = np.array([keys[place] for place in places], np.int32)
-        self._place_numbers = np.full(max(keys.values(), default=-1) + 1, UNKNOWN, np.int32)
+            self._keys |= _made(connection, new)
+            if not self._keys.keys() >= set(new):  # somebody else met them meanwhile
+                self._keys |= _place_keys(connection)
+        self._place_keys = np.array([self._keys[place] for place in places], np.int32)
+        self._place_numbers = np.full(max(self._keys.values(), default=-1) + 1, UNKNOWN, np.int32)
         self._place_numbers[self._place_keys] = np.arange(len(places), dtype=np.int32)
 
 
-def _place_keys(connection: Connection) -> dict[Place, int]:
+def _made(connection: Connection, places: Sequence[Place]) -> dict[Place, int]:
+    """Keys of those places that were not there, with rows made for them.
+
+    Made over a connection of its own, which commits at once: whoever meets the same place need not wait for
+    the end of the transaction that is under way. Harmless if that fails: a place is only what it is called.
+    """
+    info = connection.info
+    dsn = make_conninfo(info.dsn, password=info.password or None)
+    made = {}
+    # Sorted, so that two workers that meet the same new places wait for each other in one order.
+    rows = sorted(places, key=lambda place: (place.neighbourhood or "", place.premises or "", *place[2:]))
+    with connect(dsn, name="patrol places") as aside, aside.cursor() as cursor:
+        cursor.execute("set lock_timeout = '10s'")
+        cursor.executemany(
+            "insert into place (neighbourhood, premises, priorities, near) values (%s, %s, %s, %s) "
+            "on conflict (neighbourhood, premises, priorities, near) do nothing returning place",
+            [
+                [place.neighbourhood, place.premises, list(place.priorities), list(place.near)]
+                for place in rows
+            ],
+            returning=True,
+        )
+        for place in rows:
+            if (row := cursor.fetchone()) is not None:
+                made[place] = int(row[0])
+            cursor.nextset()
+    return made
+
+
+def _place_keys(connection: Connection, keys: Sequence[int] | None = None) -> dict[Place, int]:
+    """Places and their keys, those without what is near first; None: all of them."""
     return {
         Place(neighbourhood, premises, tuple(priorities), tuple(near)): key
         for key, neighbourhood, premises, priorities, near in connection.execute(
-            "select place, neighbourhood, premises, priorities, near from place"
+            "select place, neighbourhood, premises, priorities, near from place "
+            "where %(keys)s::int[] is null or place = any(%(keys)s) order by near <> '{}', place",
+            {"keys": None if keys is None else list(keys)},
         ).fetchall()
     }

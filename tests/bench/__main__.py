@@ -20,7 +20,7 @@ ALL = (
     "screen",
     "start",
 )
-LONG = ("stored", "growth", "spark")
+LONG = ("live", "backlog", "stored", "growth", "spark")
 """Only by name: they take minutes, and nothing else may run beside them."""
 
 

@@ -13,9 +13,13 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tests.bench import Row, show
 from tests.bench.bench_force import a_day, later, rows_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 OFFICERS, DAYS = 300, 5
 
@@ -44,8 +48,13 @@ def equal(one: Path, other: Path) -> bool:
     )
 
 
-def run(officers: int = OFFICERS, count: int = DAYS) -> list[Row]:
+def run(options: Sequence[str] = ()) -> list[Row]:
     """Measures."""
+    parser = argparse.ArgumentParser(prog="spark")
+    parser.add_argument("--officers", type=int, default=OFFICERS)
+    parser.add_argument("--days", type=int, default=DAYS)
+    given = parser.parse_args(list(options))
+    officers, count = given.officers, given.days
     found: list[Row] = []
     with tempfile.TemporaryDirectory() as root:
         days = [Path(root) / "day0"]
@@ -73,8 +82,4 @@ def run(officers: int = OFFICERS, count: int = DAYS) -> list[Row]:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--officers", type=int, default=OFFICERS)
-    parser.add_argument("--days", type=int, default=DAYS)
-    given = parser.parse_args()
-    print(show(run(given.officers, given.days)))
+    print(show(run(sys.argv[1:])))

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from stream.core.events import REASONS, decode_positions
 from stream.core.frames import FrameError
-from stream.core.heard_frames import HeardFrame, HeardSpan, decode, encode, fresh, of_messages, split
+from stream.core.heard_frames import HeardFrame, HeardSpan, decode, encode, fresh, of_partitions, split
 from stream.core.policy import Policies, limits
 from stream.core.quality.heard import NO_DAY, NO_DELAY, Heard, HeardRows, counted, heard
 from tests.strategies import many
@@ -183,7 +183,10 @@ TRACCAR = {
     data=st.data(),
 )
 def test_each_report_has_the_offset_of_its_message(kinds: list[str], data: st.DataObject) -> None:
-    """Reports of both forms among others, with offsets that Kafka removed in between: each has its own."""
+    """Reports of both forms among others, with offsets that Kafka removed in between: each has its own.
+
+    Messages of several partitions, read as one batch, have a span for each.
+    """
     gaps = data.draw(st.lists(st.integers(1, 3), min_size=len(kinds), max_size=len(kinds)))
     offset = np.cumsum(np.array(gaps, np.int64)) + 40
     events = {
@@ -194,13 +197,18 @@ def test_each_report_has_the_offset_of_its_message(kinds: list[str], data: st.Da
     }
     lines = [json.dumps(events[kind]).encode() if kind in events else b"{" for kind in kinds]
     decoded = decode_positions(lines, None, limits=limits(Policies()), traccar=True)
-    found = decode(encode(of_messages(decoded, offset, "vehicle.positions", 2)))
+    cut = data.draw(st.integers(1, len(kinds)))
+    offsets = {2: offset[:cut], 5: offset[cut:]} if cut < len(kinds) else {2: offset}
+    found = decode(encode(of_partitions(decoded, "vehicle.positions", offsets)))
     names = {"native": "R1", "traccar": "T1", "zero": "Z", "nameless": None}
     assert [row[:2] for row in told(found)] == [
         (at, names[kind]) for at, kind in zip(offset.tolist(), kinds, strict=True) if kind != "broken"
     ]
-    [span] = found.spans
-    assert (span.start, span.end) == (offset[0], offset[-1] + 1)
+    reports = [sum(kind != "broken" for kind in part) for part in (kinds[:cut], kinds[cut:])]
+    assert [(span.partition, span.start, span.end, span.rows) for span in found.spans] == [
+        (partition, part[0], part[-1] + 1, count)
+        for (partition, part), count in zip(offsets.items(), reports, strict=False)
+    ]
 
 
 # ── exactly once ──────────────────────────────────────────────────────────────────────────────────────────
@@ -234,7 +242,7 @@ class Readers:
         if start == end:
             return HeardFrame((), np.empty(0, np.int64), as_rows([]))
         topic, partition, incarnation = self.source
-        found = of_messages(decoded, np.arange(start, end), topic, partition)
+        found = of_partitions(decoded, topic, {partition: np.arange(start, end)})
         return replace(found, spans=(msgspec.structs.replace(found.spans[0], incarnation=incarnation),))
 
 

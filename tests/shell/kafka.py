@@ -14,13 +14,24 @@ import subprocess
 import uuid
 from base64 import urlsafe_b64encode
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from stream.embedded import Keeper, ThrowawayServer, free_port, speaks_kafka
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 PROJECT = Path(__file__).resolve().parents[2]
 POM = PROJECT / "deploy" / "kafka" / "pom.xml"
 _VERSION = re.findall(r"<kafka.version>(.+?)</kafka.version>", POM.read_text())[0]
 JARS = POM.parent / "target" / f"kafka-{_VERSION}"
+
+AS_SHIPPED = [
+    *("-Xms1g", "-Xmx1g", "-server", "-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20"),
+    *("-XX:InitiatingHeapOccupancyPercent=35", "-XX:+ExplicitGCInvokesConcurrent"),
+    "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
+]
+"""How Kafka's own start script runs it: for measurements."""
 
 _JVM = [
     "-Xms128m",
@@ -69,12 +80,14 @@ class RealKafka(ThrowawayServer):
     quick. :meth:`kill` and :meth:`start` crash it and begin it again on what it had written.
 
     Args:
+        jvm: options of Java; None: for a short life on a shared machine.
         settings: further lines of ``server.properties``.
     """
 
     name = "kafka"
 
-    def __init__(self, **settings: object) -> None:
+    def __init__(self, jvm: Sequence[str] | None = None, **settings: object) -> None:
+        self._jvm = _JVM if jvm is None else jvm
         self._further = settings
         self._ports: tuple[int, int] | None = None
 
@@ -88,7 +101,7 @@ class RealKafka(ThrowawayServer):
         """Formats the folder where it is new, starts the server and returns when it answers."""
         reason = unavailable_reason()
         assert reason is None, reason
-        java = ["java", *_JVM, "-cp", f"{JARS}{os.sep}*"]
+        java = ["java", *self._jvm, "-cp", f"{JARS}{os.sep}*"]
         if self.keeper is None:
             self.keeper = Keeper("kafka")
             self._ports = free_port(), free_port()

@@ -237,7 +237,9 @@ def test_a_second_chance_leaves_what_a_first_one_would_have(
     booking = next(one for one in messages if one.topic == topics.DUTY_BOOKINGS)
     duty_id = json.loads(booking.value)["duty_id"]
     rules = (
-        "alter table fix add constraint refused check (error_m <> 33.125)",
+        "create function taken(at bigint, n integer, data bytea) returns boolean return "
+        + "(select not exists (select from fix_rows(at, n, data) where error_m = 33.125))",
+        "alter table fix_open add constraint refused check (taken(at, n, data))",
         f"alter table duty_revision add constraint refused check (duty_id <> '{duty_id}')",
     )
     policy = tmp_path / "policy.toml"
@@ -262,7 +264,7 @@ def test_a_second_chance_leaves_what_a_first_one_would_have(
         assert run(pipeline, "replay", "--reason", "error_too_large").exit_code == 1
         assert pipeline.settled() == settled
 
-        for table in ("fix", "duty_revision"):
+        for table in ("fix_open", "duty_revision"):
             pipeline.connection.execute(f"alter table {table} drop constraint refused".encode())
         load = ["policy", "load", str(policy), "--from", "beginning", "--why", "wider"]
         loaded = CliRunner().invoke(

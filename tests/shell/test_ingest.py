@@ -473,6 +473,31 @@ def test_partitions_move_between_processes_without_loss(world: World) -> None:
     asyncio.run(scenario())
 
 
+@pytest.mark.parametrize("broker", ["embedded_broker"])
+def test_nobody_waits_for_messages_that_gather(world: World) -> None:
+    """While messages gather in Kafka, another process may take partitions over, and ingest ends when told."""
+
+    async def scenario() -> None:
+        await world.create()
+        await world.send(topics.RADIO_POSITIONS, [_position(0)])
+        sent = 1
+        async with world.running(gather_s=10 * PATIENCE_S) as first:
+            await first.until(lambda progress: progress.messages == 1)
+            async with world.running() as second:
+                heard = asyncio.create_task(second.until(lambda progress: progress.messages > 0))
+                while not heard.done():
+                    await world.send(topics.RADIO_POSITIONS, [_position(i) for i in range(sent, sent + 50)])
+                    sent += 50
+                first.stop.set()
+                await first.task
+                while await world.behind():
+                    await second.news()
+        assert set(await world.fixes()) == {_fix(i) for i in range(sent)}
+        await world.assert_heard()
+
+    asyncio.run(scenario())
+
+
 def test_while_kafka_is_away_ingest_waits_and_says_so() -> None:
     """Without a broker or topics, ingest waits, says what is missing, and goes on when it is there."""
 
@@ -557,7 +582,7 @@ def _die_at(fatal: str) -> None:
 
 def _child(bootstrap: str, prefix: str, fatal: str) -> None:
     _die_at(fatal)
-    settings = World(bootstrap, prefix).settings(max_frame_fixes=50, flush_interval_s=0.02)
+    settings = World(bootstrap, prefix).settings(max_frame_fixes=50, gather_s=0.02)
     asyncio.run(run(settings, asyncio.Event()))
 
 
@@ -567,15 +592,15 @@ if __name__ == "__main__":
 
 @both
 def test_long_messages_are_settled_before_many_are_held(world: World) -> None:
-    """Some dozens of megabytes of rejects or events leave at once, however few they are."""
+    """Under a backlog some dozens of megabytes of rejects or events leave at once, however few they are."""
 
     async def work() -> None:
         await world.create()
-        long = b"{" + b"x" * 900_000
-        await world.send(topics.RADIO_POSITIONS, [long] * 50)
-        async with world.running(flush_interval_s=10 * PATIENCE_S) as ingest:
+        long = b"{" + b"x" * 30_000
+        await world.send(topics.RADIO_POSITIONS, [long] * 2_000)
+        async with world.running(grow_s=10 * PATIENCE_S) as ingest:
             told = await ingest.until(lambda progress: progress.messages > 0)
-            assert told.messages < 50
+            assert told.messages < 2_000
             assert told.rejects == {Reason.NOT_JSON: told.messages}
 
     asyncio.run(work())

@@ -356,6 +356,27 @@ def test_names_have_one_key_for_every_program(connection: Connection) -> None:
     ]
 
 
+def test_places_are_met_without_waiting_for_whoever_met_them_first(database: str) -> None:
+    """A place that an open transaction met has its key for others at once, and keeps it if that one fails."""
+    met = [Place(None, None, ()), Place("N1", "B1", ()), Place("N1", None, ("P1",))]
+    more = [*met, Place("N2", None, ("P1",), ("", "N1"))]
+    numbers = np.arange(3, dtype=np.int32)
+    with connect(database) as first, connect(database) as second:
+        migrate(first)
+        second.execute("set lock_timeout = '1s'")
+        one, two = Registry(), Registry()
+        with first.transaction(force_rollback=True):
+            keys = one.to_keys(first, met, numbers)
+            with second.transaction():
+                assert two.to_keys(second, more, numbers).tolist() == keys.tolist()
+                [last] = two.to_keys(second, more, np.array([3], np.int32)).tolist()
+            known = AreaHistory([])
+            one.meet(first, known, np.array([last, UNKNOWN], np.int32))
+            [number] = one.to_numbers(np.array([last], np.int32)).tolist()
+            assert known.places[number] == more[3]
+        assert Registry().to_keys(second, met, numbers).tolist() == keys.tolist()
+
+
 def test_a_copy_of_the_devices_keys_is_bounded(
     connection: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
