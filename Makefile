@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test fuzz mutants bench accuracy pages pictures spark lint lock
+.PHONY: help install demo test faults fuzz mutants bench accuracy pages pictures spark lint lock
 
 help: ## lists these targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -22,6 +22,9 @@ test: lint pages ## runs the linters and all tests, e.g. make test ARGS="-k stay
 
 fuzz: pages ## runs the tests with other random examples each time, e.g. make fuzz ARGS="-k ledger"
 	$(BIN)/python -m pytest -n 2 --dist worksteal --hypothesis-profile fuzz $(ARGS)
+
+faults: $(STAMP) ## runs the fault campaign: 200 runs, an hour, e.g. make faults ARGS="--runs 20 --seed 300"
+	$(BIN)/python -m tests.faults $(ARGS)
 
 mutants: $(STAMP) ## puts small faults into a copy and sees whether tests notice, e.g. make mutants ARGS="--sample 250"
 	$(BIN)/python -m tests.mutants $(ARGS)

@@ -281,14 +281,16 @@ class EmbeddedDatabase(ThrowawayServer):
     Args:
         folder: where the data stays for the next time; ``None`` takes a temporary one, removed at the end.
         durable: it waits for the disk, as a force's own does: for measurements.
+        settings: the server's own, where they are to be others than usual here.
     """
 
     name = "database"
     stop_signal = signal.SIGINT  # PostgreSQL's fast shutdown: ends the clients, writes what is in memory
 
-    def __init__(self, folder: Path | None = None, *, durable: bool = False) -> None:
+    def __init__(self, folder: Path | None = None, *, durable: bool = False, **settings: object) -> None:
         self._given = None if folder is None else Path(folder).absolute()
         self._waits = "on" if durable else "off"
+        self._further = settings
 
     @property
     def dsn(self) -> str:
@@ -329,6 +331,7 @@ class EmbeddedDatabase(ThrowawayServer):
             "io_method": "sync",  # no processes that only read ahead
             "dynamic_shared_memory_type": "mmap",  # in files that go with the folder, even after a crash
             "jit": "off",
+            **self._further,
         }
         command = [str(bin_folder / "postgres"), "-D", str(data)]
         for name, value in settings.items():

@@ -16,11 +16,13 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
 from aiokafka.errors import IncompatibleBrokerVersion, KafkaError, TopicAlreadyExistsError, for_code
-from kafka import KafkaAdminClient
+from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
 from kafka.errors import KafkaConnectionError
 
+from stream.core.calendar import LOCAL, moment
+
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
 # In: what outside systems send.
 RADIO_POSITIONS: Final = "radio.positions"
@@ -66,6 +68,7 @@ PATIENCE, REST_S = 50, 0.2
 """How often Kafka is asked for a topic's id, and the pause between two questions, seconds."""
 
 _DAY_MS: Final = 86_400_000
+_NOTE: Final = "sent_us="
 _NAME: Final = re.compile(r"[a-zA-Z0-9._-]{1,249}")
 
 
@@ -239,20 +242,112 @@ def incarnations(bootstrap: str, names: Sequence[str]) -> dict[str, str]:
         admin.close()
 
 
-def no_longer_held(topic: str, partition: int, start: int, first: int) -> str:
-    """Says that messages were deleted from Kafka before they were counted.
+@dataclass(frozen=True, slots=True, order=True)
+class NoLongerHeld:
+    """Messages of one partition that Kafka deleted before they were counted.
 
-    Args:
+    Attributes:
         topic: its full name.
         partition: its number.
-        start: the offset that the database counts next.
+        incarnation: the topic's own id in Kafka.
+        start: the first offset that is missing.
         first: the first offset that Kafka still holds.
+        sent_after: when the last message before them was sent, microseconds since 1970; None: not known.
+        sent_before: when the first one after them was sent; None: there is none.
     """
-    return (
-        f"{topic} {partition}: {first - start:,} messages (offsets {start} to {first - 1}) are neither in "
-        f"the database nor in Kafka any more: what they told is not counted. Restore a newer backup, or send "
-        f"again what the sources still have (patrol replay)"
-    )
+
+    topic: str
+    partition: int
+    incarnation: str
+    start: int
+    first: int
+    sent_after: int | None = None
+    sent_before: int | None = None
+
+    @property
+    def count(self) -> int:
+        """How many messages, or a few less where Kafka keeps marks of its own between them."""
+        return self.first - self.start
+
+    @property
+    def hours(self) -> str:
+        """When they were sent, in local time: a part of a sentence."""
+        after, before = (
+            None if time_us is None else moment(time_us).astimezone(LOCAL)
+            for time_us in (self.sent_after, self.sent_before)
+        )
+        if after is None and before is None:
+            return "sent at a time that is not on record"
+        if after is None:
+            return f"sent before {before:%Y-%m-%d %H:%M}"
+        if before is None:
+            return f"sent after {after:%Y-%m-%d %H:%M}"
+        same = "%H:%M" if after.date() == before.date() else "%Y-%m-%d %H:%M"
+        return f"sent between {after:%Y-%m-%d %H:%M} and {before:{same}}"
+
+    def __str__(self) -> str:
+        return (
+            f"{self.topic} {self.partition}: {self.count:,} messages (offsets {self.start} to "
+            f"{self.first - 1}), {self.hours}, are neither in the database nor in Kafka any more: what they "
+            f"told is not counted. Restore a newer backup, or send again what the sources still have "
+            f"(patrol replay)"
+        )
+
+
+def settled(admin: Any, group: str) -> dict[tuple[str, int], tuple[int, int | None]]:
+    """How far a consumer group is: the next offset, and when the last message before it was sent.
+
+    Args:
+        admin: kafka-python's client for administration.
+        group: its name.
+
+    Returns:
+        by topic and partition, the time in microseconds since 1970; None where it is not on record.
+
+    Raises:
+        kafka.errors.KafkaError: Kafka cannot be asked.
+    """
+    found = dict(admin.list_group_offsets([group]).get(group, {}))
+    return {
+        (where.topic, where.partition): (int(item.offset), _time_in(item.metadata))
+        for where, item in found.items()
+        if item.offset >= 0
+    }
+
+
+def sent_note(time_us: int) -> str:
+    """What is committed beside an offset: when the last message before it was sent."""
+    return f"{_NOTE}{time_us}"
+
+
+def _time_in(note: str | None) -> int | None:
+    text = (note or "").removeprefix(_NOTE)
+    return int(text) if (note or "").startswith(_NOTE) and text.isdigit() else None
+
+
+def first_sent(bootstrap: str, partitions: Iterable[tuple[str, int]]) -> dict[tuple[str, int], int]:
+    """When the first message that Kafka still holds was sent, microseconds since 1970.
+
+    Args:
+        bootstrap: Kafka's addresses, ``host:port`` separated by commas.
+        partitions: topics' full names and numbers.
+
+    Returns:
+        times by partition; one that is empty is left out.
+
+    Raises:
+        kafka.errors.KafkaError: Kafka cannot be asked.
+    """
+    consumer = opened(KafkaConsumer, bootstrap_servers=bootstrap, enable_auto_commit=False)
+    try:
+        found = consumer.offsets_for_times({TopicPartition(*where): 0 for where in partitions})
+        return {
+            (where.topic, where.partition): int(item.timestamp) * 1000
+            for where, item in found.items()
+            if item is not None and item.timestamp >= 0
+        }
+    finally:
+        consumer.close()
 
 
 async def _ensure(admin: AIOKafkaAdminClient, spec: NewTopic, leaders: Sequence[bool] | None) -> TopicOutcome:

@@ -130,6 +130,7 @@ def ingest() -> None:
 
     from stream.pipeline.ingest import IngestSettings, run
     from stream.pipeline.limits import Limits
+    from stream.pipeline.losses import Losses
     from stream.pipeline.metrics import IngestMetrics
     from stream.pipeline.monitor import Monitor
     from stream.pipeline.waiting import first_of
@@ -145,6 +146,7 @@ def ingest() -> None:
             await ingesting(stop)
 
     async def ingesting(stop: asyncio.Event) -> None:
+        losses = Losses(settings, "patrol ingest")
         try:
             if not await limits.begin(stop):
                 return
@@ -154,9 +156,10 @@ def ingest() -> None:
                 prefix=settings.topic_prefix,
                 group_id=f"{settings.topic_prefix}patrol-ingest",
                 session_timeout_s=settings.session_s,
+                gone=losses.tell,
             )
-            reading = run(run_settings, stop, metrics.take)
-            parts = [asyncio.ensure_future(part) for part in (reading, limits.follow(stop))]
+            tasks = run(run_settings, stop, metrics.take), limits.follow(stop), losses.keep(stop)
+            parts = [asyncio.ensure_future(part) for part in tasks]
             await first_of(parts, stop)
             stop.set()  # where one has failed, the other ends too
             await asyncio.gather(*parts)

@@ -18,7 +18,7 @@ import logging
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import faust
 import psycopg
@@ -29,17 +29,19 @@ from kafka.errors import KafkaConnectionError
 
 from stream import topics
 from stream.core import frames
+from stream.core.facts import SECOND
 from stream.pipeline import dead_letters
 from stream.pipeline.outages import DATABASE, KAFKA, OUTAGES
 from stream.pipeline.stages import ERRANDS, STAGES
 from stream.pipeline.waiting import Backoff, first_of
 from stream.store.ledger import Counted, Ledger, Offset
+from stream.store.losses import record
 from stream.store.policies import agreed
 from stream.store.reading import progress
 from stream.store.schema import connect, require
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Sequence
+    from collections.abc import Callable, Coroutine, Mapping, Sequence
 
     from stream.pipeline.batches import Broken
     from stream.pipeline.metrics import WorkerMetrics
@@ -72,7 +74,10 @@ FOR_ITS_OWN_SAKE = (
 """What a database refuses because of its own state: it is waited for."""
 FAREWELL_S = 4.0
 """So long Faust may take to stop."""
+LOOK_S = 5.0
+"""Seconds between two looks whether the database is still the same, also while nothing comes in."""
 KAFKA_AWAY = (AIOKafkaConnectionError, KafkaConnectionError)
+Gap: TypeAlias = "tuple[str, int, int, int]"
 FOR_THE_DATAS_SAKE = (psycopg.DataError, psycopg.IntegrityError)
 """What it refuses because of what it is given."""
 
@@ -121,6 +126,11 @@ class Turn:
                 await backoff.pause(self.stop)
                 if self.stop.is_set():
                     return None
+
+    async def look(self) -> None:
+        """Asks the database now and then, until cancelled; so an older one is noticed while nothing comes."""
+        while await self.run(Ledger.answers) is not None:
+            await asyncio.sleep(LOOK_S)
 
     def _do(self, work: Callable[[Ledger], Counted]) -> Counted:
         if self.ledger is None:
@@ -194,10 +204,17 @@ class Intake:
         broken: told of messages that cannot be read.
         counted: set whenever a batch is committed.
         adrift: whether reading may have begun elsewhere than where the database says.
+        gaps: those that were looked into: topic, partition, the offset that was due, the one that came.
     """
 
     def __init__(
-        self, stage: Stage, desk: Turn, broken: Broken, counted: asyncio.Event, adrift: Callable[[], bool]
+        self,
+        stage: Stage,
+        desk: Turn,
+        broken: Broken,
+        counted: asyncio.Event,
+        adrift: Callable[[], bool],
+        gaps: set[Gap],
     ) -> None:
         self.topic = topics.named(stage.topic, desk.settings.topic_prefix)
         self._stage = stage
@@ -205,6 +222,7 @@ class Intake:
         self._broken = broken
         self._counted = counted
         self._adrift = adrift
+        self._gaps = gaps
         self._waiting: asyncio.Queue[tuple[Any, Any, float]] = asyncio.Queue(WAITING_FRAMES)
         self._incarnation = ""
         self._passed: dict[int, int] = {}
@@ -265,8 +283,14 @@ class Intake:
         return events
 
     async def _fresh(self, messages: Sequence[Any]) -> list[Any]:
-        """Those not yet counted; that the topic is still the one on record is looked at first."""
-        if not self._incarnation or any(m.offset < self._passed.get(m.partition, 0) for m in messages):
+        """Those not yet counted; that the topic is still the one on record is looked at first.
+
+        Raises:
+            StartAgainError: messages did not come that were due. Where Kafka has deleted them, whoever starts
+                again says so.
+        """
+        again = any(m.offset < self._passed.get(m.partition, 0) for m in messages)
+        if not self._incarnation or again or self._gap(messages):
             self._incarnation = await asyncio.to_thread(incarnation_of, self._desk.settings, self.topic)
             self._passed.clear()
 
@@ -276,7 +300,22 @@ class Intake:
 
             if await self._desk.run(look) is None:
                 return []
+            gap = self._gap(messages)
+            if gap is not None and gap not in self._gaps:
+                self._gaps.add(gap)
+                topic, partition, due, came = gap
+                raise StartAgainError(f"{topic} {partition}: offset {came} came where {due} was due")
         return [m for m in messages if m.offset >= self._passed.get(m.partition, 0)]
+
+    def _gap(self, messages: Sequence[Any]) -> Gap | None:
+        """The first place where messages are missing between what is counted and what came."""
+        due = dict(self._passed)
+        for message in messages:
+            partition, offset = message.partition, message.offset
+            if offset > due.get(partition, 0):
+                return self.topic, partition, due.get(partition, 0), offset
+            due[partition] = max(due.get(partition, 0), offset + 1)
+        return None
 
     async def _count(self, messages: list[Any]) -> bool:
         """Makes one transaction of messages, more where the database refuses some; False: told to stop."""
@@ -314,10 +353,12 @@ class Intake:
 
     def _batch(self, ledger: Ledger, messages: list[Any], *, empty: bool = False) -> Counted:
         reached: dict[int, int] = {}
+        sent: dict[int, int] = {}
         for message in messages:
             reached[message.partition] = max(reached.get(message.partition, 0), message.offset + 1)
+            sent[message.partition] = round(message.timestamp * SECOND)
         offsets = [
-            Offset(self.topic, partition, self._incarnation, offset)
+            Offset(self.topic, partition, self._incarnation, offset, sent[partition])
             for partition, offset in sorted(reached.items())
         ]
         counted = self._stage.run(ledger, [] if empty else messages, offsets, self._broken)
@@ -332,9 +373,16 @@ class Worker:
         settings: Kafka, database, policies.
         stop: set when the worker is told to end.
         metrics: told of what is done.
+        gaps: those that were looked into, by the worker before this one too.
     """
 
-    def __init__(self, settings: Settings, stop: asyncio.Event, metrics: WorkerMetrics | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        stop: asyncio.Event,
+        metrics: WorkerMetrics | None = None,
+        gaps: set[Gap] | None = None,
+    ) -> None:
         self.app = build(settings, self._place)
         self.desk = Turn(settings, stop, metrics=metrics)
         self.aside = Turn(settings, stop, "patrol worker: hear", metrics=metrics)
@@ -345,11 +393,12 @@ class Worker:
         self._out = {name: self._topic(name) for name in topics.OUT}
         self._reads = {topics.named(stage.topic, settings.topic_prefix) for stage in STAGES}
         self._adrift = False
+        self._gaps: set[Gap] = set() if gaps is None else gaps
         self._counted = asyncio.Event()
         self.tasks: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {}
         for stage in STAGES:
             desk = self.aside if stage.gathers else self.desk
-            intake = Intake(stage, desk, self._broken, self._counted, lambda: self._adrift)
+            intake = Intake(stage, desk, self._broken, self._counted, lambda: self._adrift, self._gaps)
             self.app.agent(self._topic(stage.topic), name=stage.name, concurrency=1)(intake.agent)
             self.tasks[stage.name] = intake.work
         for errand, elected in zip(ERRANDS, self._elected, strict=True):
@@ -362,9 +411,10 @@ class Worker:
         try:
             starts = await self._starts(mine)
             held = await consumer.earliest_offsets(*mine)
+            if gone := {tp: (starts[tp], held[tp]) for tp in mine if held[tp] > starts[tp]}:
+                await asyncio.to_thread(self._say_gone, gone)
+                self._gaps |= {(tp.topic, tp.partition, *offsets) for tp, offsets in gone.items()}
             for tp in mine:
-                if held[tp] > starts[tp]:
-                    log.error("%s", topics.no_longer_held(tp.topic, tp.partition, starts[tp], held[tp]))
                 await consumer.seek(tp, starts[tp])
             done = True
         finally:
@@ -391,6 +441,25 @@ class Worker:
             await backoff.pause(self.desk.stop)
             if self.desk.stop.is_set():
                 raise asyncio.CancelledError  # nothing is read any more
+
+    def _say_gone(self, gone: Mapping[Any, tuple[int, int]]) -> None:
+        """Says which messages Kafka deleted before the database had them, and puts it on record."""
+        kafka = self._settings.kafka
+        ids = topics.incarnations(kafka, sorted({tp.topic for tp in gone}))
+        until = topics.first_sent(kafka, [(tp.topic, tp.partition) for tp in gone])
+        with connect(self._settings.database, name="patrol worker: start") as connection:
+            since = progress.sent(connection)
+            found = [
+                topics.NoLongerHeld(
+                    *(tp.topic, tp.partition, ids.get(tp.topic, ""), start, first),
+                    since.get((tp.topic, tp.partition, ids.get(tp.topic, ""))),
+                    until.get((tp.topic, tp.partition)),
+                )
+                for tp, (start, first) in sorted(gone.items())
+            ]
+            for item in found:
+                log.error("%s", item)
+            record(connection, found)
 
     def _topic(self, name: str) -> Any:
         return self.app.topic(
@@ -536,9 +605,10 @@ async def run(settings: Settings, stop: asyncio.Event, metrics: WorkerMetrics | 
 
         read_mailing(settings.mail)  # a file that cannot be used is better known now than on Monday
     backoff = Backoff()
+    gaps: set[Gap] = set()
     while not stop.is_set():
         try:
-            await _run(settings, stop, metrics)
+            await _run(settings, stop, metrics, gaps)
         except StartAgainError as error:
             log.warning("%s; the worker starts again from what the database has", error)
         except KAFKA_AWAY as error:
@@ -548,8 +618,10 @@ async def run(settings: Settings, stop: asyncio.Event, metrics: WorkerMetrics | 
         await backoff.pause(stop)
 
 
-async def _run(settings: Settings, stop: asyncio.Event, metrics: WorkerMetrics | None) -> None:
-    worker = Worker(settings, stop, metrics)
+async def _run(
+    settings: Settings, stop: asyncio.Event, metrics: WorkerMetrics | None, gaps: set[Gap]
+) -> None:
+    worker = Worker(settings, stop, metrics, gaps)
     try:
         await worker.desk.run(
             lambda _: Counted()
@@ -563,6 +635,7 @@ async def _run(settings: Settings, stop: asyncio.Event, metrics: WorkerMetrics |
         starting.result()
         OUTAGES.well("worker")
         tasks = [asyncio.create_task(task(), name=name) for name, task in worker.tasks.items()]
+        tasks += [asyncio.create_task(desk.look(), name=desk.name) for desk in (worker.desk, worker.aside)]
         await first_of(tasks, stop)
         for task in tasks:
             task.cancel()

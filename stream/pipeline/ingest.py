@@ -37,7 +37,7 @@ from stream.pipeline.outages import KAFKA, OUTAGES
 from stream.pipeline.waiting import Backoff
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from aiokafka import ConsumerRecord
     from numpy.typing import NDArray
@@ -81,6 +81,7 @@ class IngestSettings:
         max_frame_fixes: the most fixes of one frame.
         session_timeout_s: after this silence, Kafka gives a process's partitions to another.
         idempotent: whether Kafka removes duplicates of the producer; a broker that cannot is detected.
+        gone: is told of messages that Kafka deleted before they were read.
         compression: of what is produced, as aiokafka names it; the fast LZ4 halves frames at 60 ns a fix.
     """
 
@@ -94,6 +95,7 @@ class IngestSettings:
     session_timeout_s: float = 10.0
     idempotent: bool = True
     compression: str | None = field(default_factory=fast_lz4)
+    gone: Callable[[list[topics.NoLongerHeld]], Awaitable[None]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,6 +269,7 @@ class _Batch:
     heard: list[HeardFrame] = field(default_factory=list)
     held_bytes: int = 0
     offsets: dict[TopicPartition, int] = field(default_factory=dict)
+    sent_ms: dict[TopicPartition, int] = field(default_factory=dict)
     oldest_ms: int = LAST_MS
 
     @property
@@ -330,6 +333,11 @@ class _Worker(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka is un
             # A topic was made again: what was read before belongs to the one before.
             await self._settle()
             self._incarnations.clear()
+        due = self._positions
+        if gaps := {
+            at: due[at] for at, found in fetched.items() if found[0].offset > due.get(at, found[0].offset)
+        }:
+            await self._look_for_gone(gaps)
         by_topic: dict[str, dict[TopicPartition, list[ConsumerRecord]]] = {}
         for at, found in fetched.items():
             by_topic.setdefault(at.topic, {})[at] = found
@@ -366,6 +374,46 @@ class _Worker(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka is un
     async def on_partitions_assigned(self, assigned: Sequence[TopicPartition]) -> None:
         """Everything needed is in Kafka; a topic may have been made again meanwhile."""
         self._incarnations.clear()
+        # What is fetched already is not settled meanwhile: where reading was to go on is what is committed.
+        async with self._settling:
+            committed = {partition: await self._consumer.committed(partition) for partition in assigned}
+            await self._look_for_gone(
+                {each: offset for each, offset in committed.items() if offset is not None}
+            )
+
+    async def _look_for_gone(self, starts: Mapping[TopicPartition, int]) -> None:
+        """Says what Kafka deleted before it was read: from offsets on where reading was to go on."""
+        if not starts:
+            return
+        first = await self._consumer.beginning_offsets(list(starts))
+        gone = {
+            (each.topic, each.partition): (offset, first[each])
+            for each, offset in starts.items()
+            if first[each] > offset
+        }
+        if gone:
+            found = await asyncio.to_thread(self._ask_for_gone, gone)
+            if self._settings.gone is not None:
+                await self._settings.gone(found)
+
+    def _ask_for_gone(self, gone: Mapping[tuple[str, int], tuple[int, int]]) -> list[topics.NoLongerHeld]:
+        bootstrap, group = self._settings.bootstrap, self._settings.group_id
+        try:
+            ids = topics.incarnations(bootstrap, sorted({topic for topic, _ in gone}))
+            until = topics.first_sent(bootstrap, gone)
+            admin = topics.opened(kafka.KafkaAdminClient, bootstrap_servers=bootstrap)
+            try:
+                since = topics.settled(admin, group)
+            finally:
+                admin.close()
+        except kafka.errors.KafkaError as failure:
+            raise NotReadyError(f"Kafka does not say since when it holds messages: {failure}") from failure
+        return [
+            topics.NoLongerHeld(
+                *where, ids.get(where[0], ""), start, first, since.get(where, (0, None))[1], until.get(where)
+            )
+            for where, (start, first) in sorted(gone.items())
+        ]
 
     def _lag(self) -> int:
         return sum(
@@ -423,6 +471,7 @@ class _Worker(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka is un
         batch.messages += len(records)
         for at, found in parts.items():
             batch.offsets[at] = self._positions[at] = found[-1].offset + 1
+            batch.sent_ms[at] = found[-1].timestamp
 
     def _take_events(self, topic: str, values: list[bytes | None]) -> list[Reject]:
         long = {i: len(value) for i, value in enumerate(values) if value and len(value) > MAX_EVENT_BYTES}
@@ -466,7 +515,7 @@ class _Worker(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka is un
             try:
                 async with asyncio.timeout(_ACK_PATIENCE_S):
                     made = await self._produce(batch)
-                await self._commit(batch.offsets)
+                await self._commit(batch.offsets, batch.sent_ms)
             except BaseException:
                 self._failed = True
                 raise
@@ -598,10 +647,16 @@ class _Worker(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka is un
         for topic in topics.INTERNAL:
             self._partitions[topic] = len(await self._producer.partitions_for(self._names[topic]))
 
-    async def _commit(self, offsets: Mapping[TopicPartition, int]) -> None:
-        """Step 5."""
+    async def _commit(
+        self, offsets: Mapping[TopicPartition, int], sent_ms: Mapping[TopicPartition, int]
+    ) -> None:
+        """Step 5; beside each offset stands when the last message before it was sent."""
         owned = self._consumer.assignment()
-        mine = {partition: offset for partition, offset in offsets.items() if partition in owned}
+        mine = {
+            partition: (offset, topics.sent_note(max(0, sent_ms[partition]) * 1000))
+            for partition, offset in offsets.items()
+            if partition in owned
+        }
         if not mine:
             return
         try:

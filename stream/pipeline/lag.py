@@ -5,6 +5,7 @@ It asks Kafka and the database, and changes nothing.
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -166,13 +167,27 @@ class LagMeter:
         }
 
     def lost(self, connection: Connection) -> list[str]:
-        """What Kafka deleted before the database had it, a line for each partition."""
-        starts = self._offsets(topics.INTERNAL, OffsetSpec.EARLIEST)
-        counted = self._counted(connection, {topic for topic, _ in starts})
+        """What Kafka deleted before ingest had read it, or the database had it; a line for each partition."""
+        firsts = self._offsets((*topics.INTERNAL, *topics.RAW), OffsetSpec.EARLIEST)
+        internal = {topics.named(name, self._settings.topic_prefix) for name in topics.INTERNAL}
+        counted = self._counted(connection, internal)
+        since = {where[:2]: time_us for where, time_us in progress.sent(connection).items()}
+        starts: dict[tuple[str, int], tuple[int, int | None]] = {
+            where: (counted.get(where, 0), since.get(where) if where in counted else None)
+            for where in firsts
+            if where[0] in internal
+        }
+        with contextlib.suppress(RetriableError):  # Kafka is finding out who keeps the group
+            starts |= topics.settled(self._admin, self._group)
+        gone = {
+            where: (starts[where], first)
+            for where, first in sorted(firsts.items())
+            if first > starts.get(where, (first, None))[0]
+        }
+        until = topics.first_sent(self._settings.kafka, gone) if gone else {}
         return [
-            topics.no_longer_held(*key, next_offset, first)
-            for key, first in sorted(starts.items())
-            if first > (next_offset := counted.get(key, 0))
+            str(topics.NoLongerHeld(*where, "", start, first, after, until.get(where)))
+            for where, ((start, after), first) in gone.items()
         ]
 
     def _counted(self, connection: Connection, names: set[str]) -> dict[tuple[str, int], int]:

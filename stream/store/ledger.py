@@ -59,18 +59,33 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 
+OWN_KEYS = frozenset({"place_pkey", "device_pkey", "officer_pkey", "duty_pkey"})
+"""Constraints on keys that the database gives. In a copy made from a template its sequences fall back when
+the server crashes: then it gives keys again that are taken, and each try takes it further."""
+MOST_KEYS = 1000
+"""So many keys that are taken are passed over in a row."""
+
 RECOUNTED = 200
 """How many devices are recounted at once."""
 
 
 @dataclass(frozen=True, slots=True)
 class Offset:
-    """How far a partition of one incarnation of a topic has been counted."""
+    """How far a partition of one incarnation of a topic has been counted.
+
+    Attributes:
+        topic: its full name.
+        partition: its number.
+        incarnation: the topic's own id in Kafka.
+        next_offset: the first offset that is not counted.
+        sent: when the last message counted was sent, microseconds since 1970; None: not known.
+    """
 
     topic: str
     partition: int
     incarnation: str
     next_offset: int
+    sent: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +213,15 @@ class Ledger:
                 note(self._desk, changes)
             return 0 if moved is None else moved.changed
 
+    def answers(self) -> Counted:
+        """Asks the database whether it is there; nothing is counted.
+
+        Raises:
+            psycopg.Error: it is not, or this connection is cut.
+        """
+        self._connection.execute("select")
+        return Counted()
+
     def passed(self, topic: str, incarnation: str) -> dict[int, int]:
         """The next offset to count of each partition of this incarnation of a topic."""
         return dict(
@@ -208,6 +232,7 @@ class Ledger:
         )
 
     def _attempt(self, work: Callable[[], _T]) -> _T:
+        tries = 0
         while True:
             try:
                 return work()
@@ -217,6 +242,11 @@ class Ledger:
                 _LookAgainError,
             ):
                 self._desk.forget()
+            except psycopg.errors.UniqueViolation as refusal:
+                self._desk.forget()
+                tries += 1
+                if refusal.diag.constraint_name not in OWN_KEYS or tries > MOST_KEYS:
+                    raise
             except BaseException:
                 self._desk.forget()
                 raise
@@ -308,10 +338,11 @@ class Ledger:
         """Step 10: within one incarnation an offset only rises; a topic made again starts afresh."""
         for item in frames:
             self._connection.execute(
-                "insert into frame_offset (topic, partition, incarnation, next_offset) "
-                "values (%s, %s, %s, %s) on conflict (topic, partition) do update "
+                "insert into frame_offset (topic, partition, incarnation, next_offset, sent_at) "
+                "values (%s, %s, %s, %s, from_us(%s)) on conflict (topic, partition) do update "
                 "set incarnation = excluded.incarnation, "
+                "sent_at = coalesce(excluded.sent_at, frame_offset.sent_at), "
                 "next_offset = case when frame_offset.incarnation = excluded.incarnation "
                 "then greatest(frame_offset.next_offset, excluded.next_offset) else excluded.next_offset end",
-                [item.topic, item.partition, item.incarnation, item.next_offset],
+                [item.topic, item.partition, item.incarnation, item.next_offset, item.sent],
             )

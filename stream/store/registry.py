@@ -54,7 +54,7 @@ class Registry:
         if missing := self._unmet(connection, self._devices, "device", names):
             connection.execute(
                 "with made as (insert into device (device_id) select unnest(%s::text[]) "
-                "on conflict do nothing returning device) "
+                "on conflict (device_id) do nothing returning device) "
                 "insert into stay_end (device) select device from made",
                 [missing],
             )
@@ -66,7 +66,9 @@ class Registry:
         wanted = sorted(set(names))
         if missing := self._unmet(connection, self._officers, "officer", wanted):
             connection.execute(
-                "insert into officer (officer_id) select unnest(%s::text[]) on conflict do nothing", [missing]
+                "insert into officer (officer_id) select unnest(%s::text[]) "
+                "on conflict (officer_id) do nothing",
+                [missing],
             )
             self._unmet(connection, self._officers, "officer", missing)
         return {name: self._officers[name] for name in wanted}

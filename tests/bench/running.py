@@ -9,7 +9,7 @@ import time
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 from stream.cli.serve import initialise
 from stream.embedded import EmbeddedDatabase
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from tests.bench.roaming import Roaming
 
 BOOKED_AT_ONCE = 2_000
-USUAL = {"broker_session_timeout_ms": 9_000, "broker_heartbeat_interval_ms": 2_000}
+USUAL: Final[dict[str, Any]] = {"broker_session_timeout_ms": 9_000, "broker_heartbeat_interval_ms": 2_000}
 """Kafka's own defaults, where tests have others."""
 WAITS = ("fsync", "synchronous_commit", "full_page_writes")
 PARTS = ("ingest", "worker")
@@ -55,7 +55,7 @@ def servers(roaming: Roaming, booked_from: int) -> Iterator[Servers]:
     if reason := unavailable_reason():
         sys.exit(f"this needs Apache Kafka: {reason}")
     with ExitStack() as stack:
-        kafka = stack.enter_context(RealKafka(AS_SHIPPED, **USUAL))
+        kafka = stack.enter_context(RealKafka(jvm=AS_SHIPPED, **USUAL))
         database = stack.enter_context(EmbeddedDatabase(durable=True))
         settings = Settings(kafka=kafka.bootstrap, database=database.dsn)
         initialise(settings)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from functools import partial
 from typing import TYPE_CHECKING
 
 import psycopg
@@ -14,8 +13,18 @@ from psycopg.sql import SQL, Identifier
 
 from stream import topics
 from stream.cli import patrol
+from stream.store.reading import progress
 from stream.store.schema import connect
-from tests.shell.pipeline import WORKER, Pipeline, assert_same, bootstrap_of, both, demo_facts, offline
+from tests.shell.pipeline import (
+    INGEST,
+    WORKER,
+    Pipeline,
+    assert_same,
+    bootstrap_of,
+    both,
+    demo_facts,
+    offline,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -85,6 +94,7 @@ def test_restored_database_counts_again_what_kafka_holds(
         assert pipeline.counted() < before
         if not running:
             pipeline.start(WORKER)
+        pipeline.settle()  # nothing new has to come for that
         pipeline.post(parts[2])
         pipeline.settle()
         pipeline.kill(WORKER)
@@ -97,29 +107,62 @@ def test_restored_database_counts_again_what_kafka_holds(
 
 @pytest.mark.slow
 @pytest.mark.kafka
-def test_what_nobody_has_any_more_is_said(real_kafka: RealKafka, database: str, tmp_path: Path) -> None:
-    """Frames that Kafka deleted before the database had them are named by topic, partition and offsets."""
-    facts = demo_facts(tmp_path)
-    with Pipeline(real_kafka.bootstrap, database, tmp_path) as pipeline:
+@pytest.mark.parametrize("part", [WORKER, INGEST])
+@pytest.mark.parametrize("running", [False, True], ids=["ended", "too slow"])
+def test_what_nobody_has_any_more_is_said(
+    real_kafka: RealKafka, database: str, tmp_path: Path, part: str, running: bool
+) -> None:
+    """What Kafka deleted before it was counted is named by topic, partition, offsets and hours, and kept."""
+    facts = demo_facts(tmp_path, hours=0.5)
+    topic = topics.FIXES if part == WORKER else topics.RADIO_POSITIONS
+    low, high = len(facts.messages) // 3, 2 * len(facts.messages) // 3
+    session_s = 30.0 if running else 1.0  # so long it keeps its partitions
+    with Pipeline(real_kafka.bootstrap, database, tmp_path, session_s=session_s) as pipeline:
         pipeline.load_areas(facts)
-        pipeline.kill(WORKER)
-        pipeline.post(facts.messages)
-        pipeline.wait(pipeline.taken, "all taken by ingest")
-        checked = CliRunner().invoke(patrol, ["init", "--check"], env=pipeline.environment)
-        assert (checked.exit_code, checked.output) == (0, "nothing is missing\n")
-        ends = pipeline.delete_records(topics.FIXES)
-        checked = CliRunner().invoke(patrol, ["init", "--check"], env=pipeline.environment)
-        assert checked.exit_code == 1
-        pipeline.start(WORKER)
-        name = topics.named(topics.FIXES, pipeline.settings.topic_prefix)
-        for partition, end in ends.items():
-            line = topics.no_longer_held(name, partition, 0, end)
-            assert f"{line}\n" in checked.output
-            pipeline.wait(partial(_logged, pipeline, line), line)
+        pipeline.send(facts.messages[:low])
+        pipeline.settle()
+        if running:
+            pipeline.halt(part)
+        else:
+            pipeline.kill(part)
+        pipeline.post(facts.messages[low:high])
+        if part == WORKER:
+            pipeline.wait(pipeline.taken, "all taken by ingest")
+        assert checked(pipeline) == (0, "nothing is missing\n")
+        pipeline.delete_records(topic)
+        pipeline.post(facts.messages[high:])
+        if part == WORKER:
+            pipeline.wait(pipeline.taken, "all taken by ingest")
+        code, said = checked(pipeline)
+        assert code == 1
+        if running:
+            pipeline.go_on(part)
+        else:
+            pipeline.start(part)
+        # One that was running may have had the first of them in its hands.
+        wanted = said.splitlines()
+        known = (lambda: gone(pipeline)) if running else (lambda: set(wanted) == gone(pipeline))
+        pipeline.wait(known, "what is missing is on record")
+        for item in progress.no_longer_held(pipeline.connection, 1):
+            assert item.topic == topics.named(topic, pipeline.settings.topic_prefix)
+            assert str(item) in pipeline.log(part)
+            assert item.sent_after is not None
+            assert item.sent_before is not None
+            assert item.sent_after <= item.sent_before
+            assert item.hours in str(item)
+        pipeline.wait(lambda: checked(pipeline) == (0, "nothing is missing\n"), "all that is left is counted")
+        assert 1 < len(gone(pipeline)) <= len(wanted)
 
 
-def _logged(pipeline: Pipeline, line: str) -> bool:
-    return line in pipeline.log(WORKER)
+def checked(pipeline: Pipeline) -> tuple[int, str]:
+    """What ``patrol init --check`` says."""
+    done = CliRunner().invoke(patrol, ["init", "--check"], env=pipeline.environment)
+    return done.exit_code, done.output
+
+
+def gone(pipeline: Pipeline) -> set[str]:
+    """What is on record as deleted before it was counted."""
+    return {str(item) for item in progress.no_longer_held(pipeline.connection, 1)}
 
 
 @pytest.mark.slow

@@ -190,10 +190,10 @@ EXACT = ("positions", "interval_median", "interval_p95", "silent", "jump", "deci
 """What is told of devices by day whatever came twice."""
 
 
-def assert_device_days(pipeline: Pipeline, folder: Path) -> None:
+def assert_device_days(pipeline: Pipeline, folder: Path, until: int = UNTIL) -> None:
     """By device and day the worker keeps what ``quality.csv`` in a folder says of the same facts."""
     connection = pipeline.connection
-    pipeline.wait(lambda: not day_totals(connection, UNTIL)[-1], "all days of devices are looked at")
+    pipeline.wait(lambda: not day_totals(connection, until)[-1], "all days of devices are looked at")
     with (folder / "quality.csv").open(encoding="utf-8", newline="") as file:
         told = [
             tuple(row.values())
@@ -205,7 +205,7 @@ def assert_device_days(pipeline: Pipeline, folder: Path) -> None:
     found = [
         (row.scope, row.id, row.day, row.finding, str(row.count), _seconds(row.us), row.detail)
         for day in range(*(number_of(name) + more for name, more in ((days[0], -1), (days[-1], 2))))
-        for row in devices_seen(connection, day, UNTIL, in_force(connection)).findings.rows(*EXACT)
+        for row in devices_seen(connection, day, until, in_force(connection)).findings.rows(*EXACT)
     ]
     assert sorted(found) == sorted(told)
 

@@ -81,13 +81,21 @@ class RealKafka(ThrowawayServer):
 
     Args:
         jvm: options of Java; None: for a short life on a shared machine.
+        outside: a second listener's port, and the port that its clients are told to come to, where something
+            stands between them and the server.
         settings: further lines of ``server.properties``.
     """
 
     name = "kafka"
 
-    def __init__(self, jvm: Sequence[str] | None = None, **settings: object) -> None:
+    def __init__(
+        self,
+        outside: tuple[int, int] | None = None,
+        jvm: Sequence[str] | None = None,
+        **settings: object,
+    ) -> None:
         self._jvm = _JVM if jvm is None else jvm
+        self._outside = outside
         self._further = settings
         self._ports: tuple[int, int] | None = None
 
@@ -96,6 +104,11 @@ class RealKafka(ThrowawayServer):
         """``127.0.0.1:PORT``, for ``bootstrap_servers``."""
         assert self._ports is not None, "not started"
         return f"127.0.0.1:{self._ports[0]}"
+
+    @property
+    def running(self) -> bool:
+        """Whether it was started, and not stopped or crashed since."""
+        return self._pid is not None
 
     def begin(self) -> None:
         """Formats the folder where it is new, starts the server and returns when it answers."""
@@ -146,6 +159,16 @@ class RealKafka(ThrowawayServer):
             "log.cleaner.dedupe.buffer.size": 2**24,
             **{name.replace("_", "."): value for name, value in self._further.items()},
         }
+        if self._outside is not None:
+            listens, told = self._outside
+            settings["listeners"] = f"{settings['listeners']},OUTSIDE://127.0.0.1:{listens}"
+            settings["advertised.listeners"] = (
+                f"{settings['advertised.listeners']},OUTSIDE://127.0.0.1:{told}"
+            )
+            settings["listener.security.protocol.map"] = ",".join(
+                f"{name}:PLAINTEXT" for name in ("PLAINTEXT", "CONTROLLER", "OUTSIDE")
+            )
+            settings["inter.broker.listener.name"] = "PLAINTEXT"
         path = folder / "server.properties"
         path.write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
         return path

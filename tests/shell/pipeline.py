@@ -319,6 +319,14 @@ class Pipeline:
                 f"{part} had ended before it was killed"
             )
 
+    def halt(self, part: str) -> None:
+        """Stops a process (SIGSTOP)."""
+        self._processes[part].send_signal(signal.SIGSTOP)
+
+    def go_on(self, part: str) -> None:
+        """Has a stopped process go on (SIGCONT)."""
+        self._processes[part].send_signal(signal.SIGCONT)
+
     def stop(self) -> None:
         """Asks the processes to end (SIGTERM) and expects that they do, without a fault in their logs."""
         for process in self._processes.values():

@@ -237,8 +237,10 @@ def test_a_second_chance_leaves_what_a_first_one_would_have(
     booking = next(one for one in messages if one.topic == topics.DUTY_BOOKINGS)
     duty_id = json.loads(booking.value)["duty_id"]
     rules = (
-        "create function taken(at bigint, n integer, data bytea) returns boolean return "
-        + "(select not exists (select from fix_rows(at, n, data) where error_m = 33.125))",
+        (
+            "create function taken(at bigint, n integer, data bytea) returns boolean return "
+            "(select not exists (select from fix_rows(at, n, data) where error_m = 33.125))"
+        ),
         "alter table fix_open add constraint refused check (taken(at, n, data))",
         f"alter table duty_revision add constraint refused check (duty_id <> '{duty_id}')",
     )

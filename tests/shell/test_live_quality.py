@@ -20,7 +20,10 @@ from stream.core.quality.heard import heard_rows
 from stream.settings import Settings
 from stream.store.device_days import examine_due
 from stream.store.doubts import judge_due
+from stream.store.losses import record
 from stream.store.pool import Pool
+from stream.store.schema import connect
+from stream.topics import NoLongerHeld
 from stream.web.live.pulse import Pulse
 from stream.web.live.quality import HeardJson, LiveQuality, QualityJson
 from tests.shell.town import MINUTE, NOON, SPOTS, Town, duty
@@ -65,6 +68,29 @@ def test_a_clean_town_has_nothing_to_say(town: Town) -> None:
     said = asked(town)
     assert (said.findings, said.warnings) == ([], [])
     assert said.text == "Nothing contradicts the facts behind the figures."
+
+
+def test_what_was_never_counted_is_told_with_its_hours(town: Town) -> None:
+    """What Kafka deleted uncounted comes first, by topic, partitions and hours."""
+    topic = "force.patrol.fixes"
+    found = [
+        NoLongerHeld(topic, number, "one", 100, 150, NOON - HOUR, NOON - 5 * MINUTE) for number in (0, 3)
+    ]
+    with connect(town.dsn) as connection:
+        record(connection, found)
+        record(connection, [replace(found[0], first=120), replace(found[1], topic="later", sent_before=None)])
+    said = asked(town)
+    assert said.text == "Part of what was sent was never counted, and is in no figure."
+    rest = "were deleted from Kafka before they were counted: figures of that time lack what they told."
+    assert said.warnings == [
+        f"50 messages of later (partition 3), sent after 2026-11-16 11:00, {rest}",
+        f"100 messages of {topic} (partitions 0 and 3), sent between 2026-11-16 11:00 and 11:55, {rest}",
+    ]
+    assert [(item.topic, item.partition, item.messages) for item in said.no_longer_held] == [
+        ("later", 3, 50),
+        (topic, 0, 50),
+        (topic, 3, 50),
+    ]
 
 
 @pytest.mark.parametrize(

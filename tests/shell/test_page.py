@@ -138,6 +138,7 @@ def test_probable_mistakes_in_the_facts_are_led_to(site: Site) -> None:
             "delay_median_s": 2,
             "delay_p95_s": 95,
         },
+        "no_longer_held": [],
     }
 
     def answered(route: Route) -> None:

@@ -434,6 +434,30 @@ def test_a_batch_that_is_refused_leaves_nothing_and_the_next_one_counts(connecti
     assert ledger.positions(fixes) == Counted(fixes=3)
 
 
+def test_keys_that_are_given_again_are_passed_over(connection: Connection) -> None:
+    """Where a crash set sequences back, what is new gets keys that are free, and nothing is refused."""
+    for round_ in range(2):
+        ledger = Ledger(connection)
+        put(
+            connection,
+            AreaSet.of([square(Kind.NEIGHBOURHOOD, f"N{at}", 4 * at, 4) for at in range(2 + round_)]),
+            Kind.NEIGHBOURHOOD,
+            round_,
+        )
+        for number in range(3):
+            name = f"{round_}{number}"
+            held = (Allocation(f"R{name}", "radio"),)
+            booked = Duty(f"D{name}", 1, f"O{name}", NOON, NOON + 60 * SECOND, ("N1",), held)
+            assert ledger.bookings([booked], []) == Counted(duties=1)
+            spots = [BINARY.at(4 * at + 1, 1) for at in range(2 + round_)]
+            fixes = [(f"R{name}", NOON + at * SECOND, *spot, None) for at, spot in enumerate(spots)]
+            assert ledger.positions(fix_columns(fixes)) == Counted(fixes=len(fixes))
+        for table in ("place", "device", "officer", "duty"):
+            connection.execute(f"alter table {table} alter column {table} restart with 1".encode())
+    assert connection.execute("select count(*) from device").fetchone() == (6,)
+    assert connection.execute("select count(*) from duty").fetchone() == (6,)
+
+
 def counted_shift(connection: Connection) -> Ledger:
     """N1 published from 1970 on, and 200 fixes of R1 that walk through it, held by O1 in an open duty."""
     put(connection, AreaSet.of([square(Kind.NEIGHBOURHOOD, "N1", 0, 4)]), Kind.NEIGHBOURHOOD, 0)

@@ -107,7 +107,7 @@ def counted(messages: Sequence[Message], stream: Stream, together_s: float) -> l
         settings = Settings(batch_fixes=LIMIT)
         stage = Stage("locate", topics.FIXES, "", (), run, undivided)
         desk = Desk(settings, asyncio.Event())
-        intake = Intake(stage, desk, lambda *_: None, asyncio.Event(), lambda: False)
+        intake = Intake(stage, desk, lambda *_: None, asyncio.Event(), lambda: False, set())
         tasks = [asyncio.create_task(part) for part in (intake.agent(stream), intake.work())]
         try:
             await first_of(tasks[1:], stream.all_done)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from stream.store import chunks
+from stream.topics import NoLongerHeld
 
 if TYPE_CHECKING:
     from datetime import date
@@ -23,6 +24,32 @@ def offsets(connection: Connection) -> dict[tuple[str, int, str], int]:
             "select topic, partition, incarnation, next_offset from frame_offset"
         )
     }
+
+
+def sent(connection: Connection) -> dict[tuple[str, int, str], int]:
+    """When the last message counted was sent, microseconds since 1970, by the same; where it is on record."""
+    return {
+        (topic, partition, incarnation): time_us
+        for topic, partition, incarnation, time_us in connection.execute(
+            "select topic, partition, incarnation, (extract(epoch from sent_at) * 1000000)::int8 "
+            "from frame_offset where sent_at is not null"
+        )
+    }
+
+
+def no_longer_held(connection: Connection, days: int) -> list[NoLongerHeld]:
+    """What was found in the last days to be deleted from Kafka before it was counted, the latest first."""
+    return [
+        NoLongerHeld(*row)
+        for row in connection.execute(
+            "select topic, partition, incarnation, first_offset, next_offset, "
+            "(extract(epoch from sent_after) * 1000000)::int8, "
+            "(extract(epoch from sent_before) * 1000000)::int8 "
+            "from no_longer_held where found_at > now() - make_interval(days => %s) "
+            "order by found_at desc, topic, partition, first_offset",
+            [days],
+        )
+    ]
 
 
 def positions(connection: Connection) -> int:

@@ -12,11 +12,12 @@ from msgspec import Meta
 from geo.areas import Kind
 from stream.core.calendar import local_day, rfc3339
 from stream.core.events import REASONS
-from stream.core.json_types import Count, Seconds, Time
+from stream.core.json_types import Count, Seconds, Time, when
 from stream.core.quality.findings import DEVICE, DUTY, OFFICER, PATCH, SCOPES
 from stream.core.quality.totals import totals
 from stream.core.quality.tracks import Extent
 from stream.core.quality.wording import warnings
+from stream.store.reading import progress
 from stream.store.reading.device_days import day_totals
 from stream.store.reading.quality import LIVE, booked_beyond, heard_lately, live_quality
 
@@ -26,10 +27,14 @@ if TYPE_CHECKING:
     from stream.core.facts import Duty
     from stream.core.quality.findings import QualityFinding
     from stream.store.schema import Connection
+    from stream.topics import NoLongerHeld
     from stream.web.live.pulse import Moment, Pulse
 
 MISTAKES = tuple(name for name in LIVE if name != "not_booked")
 """What is told in words: a spare car that nobody booked reports too, and is only listed."""
+
+GONE_DAYS = 7
+"""For so many days after it was found, what Kafka deleted uncounted is told."""
 
 KEPT_S = 30.0
 """For so long an answer is given again, however many ask."""
@@ -79,6 +84,20 @@ class TodayJson(msgspec.Struct, frozen=True):
     ]
 
 
+class NoLongerHeldJson(msgspec.Struct, frozen=True):
+    """Messages of one partition that Kafka deleted before they were counted: they are in no figure."""
+
+    topic: Annotated[str, Meta(description="Its full name.")]
+    partition: Count
+    messages: Annotated[Count, Meta(description="How many; on `patrol.fixes` each holds many positions.")]
+    sent_after: Annotated[
+        Time | None, Meta(description="When the last message before them was sent; null where not known.")
+    ]
+    sent_before: Annotated[
+        Time | None, Meta(description="When the first one after them was sent; null where there is none.")
+    ]
+
+
 class QualityJson(msgspec.Struct, frozen=True):
     """What the facts behind the live figures are worth."""
 
@@ -88,6 +107,9 @@ class QualityJson(msgspec.Struct, frozen=True):
     findings: list[QualityFindingJson]
     heard: HeardJson
     today: TodayJson
+    no_longer_held: Annotated[
+        list[NoLongerHeldJson], Meta(description="Found in the last seven days, the latest first.")
+    ]
 
 
 class LiveQuality:
@@ -130,19 +152,47 @@ class LiveQuality:
             neighbourhoods=moment.picture.areas.names(Kind.NEIGHBOURHOOD),
             beyond=beyond,
         )
-        told = warnings(found.only(*MISTAKES), where="")
+        gone = progress.no_longer_held(connection, GONE_DAYS)
+        mistakes = warnings(found.only(*MISTAKES), where="")
+        told = [*gone_text(gone), *mistakes]
         return QualityJson(
             as_of=rfc3339(now),
-            text=answer_text(len(moment.picture.duties), len(told)),
+            text=answer_text(len(moment.picture.duties), len(mistakes), gone=bool(gone)),
             warnings=told,
             findings=[_finding(row, [*moment.picture.duties, *beyond]) for row in found.rows()],
             heard=HeardJson(reports, rejected, every.delay_median, every.delay_p95),
             today=TodayJson(local_day(now).isoformat(), *day_totals(connection, now)),
+            no_longer_held=[
+                NoLongerHeldJson(
+                    item.topic, item.partition, item.count, when(item.sent_after), when(item.sent_before)
+                )
+                for item in gone
+            ],
         )
 
 
-def answer_text(duties: int, kinds: int) -> str:
+def gone_text(gone: Sequence[NoLongerHeld]) -> list[str]:
+    """What Kafka deleted before it was counted, a line a topic and its hours."""
+    partitions: dict[tuple[str, str], list[NoLongerHeld]] = {}
+    for item in gone:
+        partitions.setdefault((item.topic, item.hours), []).append(item)
+    return [
+        f"{sum(item.count for item in items):,} messages of {topic} "
+        f"({_numbers([item.partition for item in items])}), {hours}, were deleted from Kafka before they "
+        "were counted: figures of that time lack what they told."
+        for (topic, hours), items in partitions.items()
+    ]
+
+
+def _numbers(partitions: list[int]) -> str:
+    *most, last = (str(number) for number in sorted(set(partitions)))
+    return f"partitions {', '.join(most)} and {last}" if most else f"partition {last}"
+
+
+def answer_text(duties: int, kinds: int, *, gone: bool = False) -> str:
     """Can the data be trusted? In one sentence."""
+    if gone:
+        return "Part of what was sent was never counted, and is in no figure."
     if not duties:
         return "No duty is running now, so there is nothing to say."
     if not kinds:
