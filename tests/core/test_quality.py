@@ -192,13 +192,13 @@ def test_silences_by_day_are_those_of_a_recount(chance: random.Random) -> None:
         (row.id, row.day): (row.count, row.us) for row in found.quality.rows("silent") if row.scope == DEVICE
     }
     wanted = {}
-    for name in {item.device_id for duty in found.duties if not duty.cancelled for item in duty.devices}:
+    for name in {item.device_id for duty in found.duties if duty.counts for item in duty.devices}:
         fixes = decoded.fixes
         mine = [at for at, code in enumerate(fixes.device.tolist()) if fixes.device_ids[code] == name]
         booked = [
-            (duty.start, duty.end)
+            (duty.start, duty.until)
             for duty in found.duties
-            if not duty.cancelled and name in {item.device_id for item in duty.devices}
+            if duty.counts and name in {item.device_id for item in duty.devices}
         ]
         for day, silent in silences_by_day(fixes.time[mine].tolist(), booked, days.until).items():
             wanted[name, day] = silent
