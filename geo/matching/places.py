@@ -67,7 +67,7 @@ class Place(NamedTuple):
 
     def exact(self) -> Place:
         """The same without what is near."""
-        return self._replace(near=()) if self.near else self
+        return Place(*self[:3]) if self.near else self
 
 
 @dataclass(frozen=True, slots=True, eq=False)

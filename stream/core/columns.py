@@ -39,6 +39,20 @@ class Columns:
         return type(self)(*(value if isinstance(value, tuple) else column(name) for name, value in found))
 
 
+def in_time_order(key: NDArray[np.integer], time: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The stable order by key and time: ``int64[n]``, as ``np.lexsort((time, key))`` gives it.
+
+    Where both fit one number that is sorted, and quickly, since such columns are a few sorted ones joined.
+    """
+    if not len(key):
+        return np.empty(0, np.int64)
+    low, high = int(time.min()), int(time.max())
+    first, width = int(key.min()), high - low + 1
+    if (int(key.max()) - first + 1) * width >= 2**63:
+        return np.lexsort((time, key))
+    return np.argsort((key.astype(np.int64) - first) * width + (time - low), kind="stable")
+
+
 def ranges(start: NDArray[np.int64], end: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """All integers of the ranges ``[start[i], end[i])``, one after another.
 

@@ -4,7 +4,8 @@ Columns in, columns out; no Kafka, no database, no clock. Every instant of a dut
 from the stays, states and allocations at that instant, so a window of a duty can be recounted and put back
 into the rest.
 
-The steps: duties are cut into *spans* (an officer is on one duty at a time); each allocation of a device lays
+What is booked and keyed becomes columns first (``plan``), which whoever counts again and again may keep. Then
+the steps: duties are cut into *spans* (an officer is on one duty at a time); each allocation of a device lays
 *claims* on the time in which the device's place is known; claims, states and spans cut the duty into
 elementary intervals; each of them gets its best claim, its state and by these its activity; alike neighbours
 are joined.
@@ -12,6 +13,7 @@ are joined.
 
 from __future__ import annotations
 
+import bisect
 import json
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
@@ -19,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from geo.matching.history import FOREVER, UNKNOWN, exact_numbers
-from stream.core.columns import Columns, changes, coalesce, offsets, ranges, search
+from stream.core.columns import Columns, changes, coalesce, in_time_order, offsets, ranges, search
 from stream.core.policy import BREAK, MAX_STATE, NOT_VISIBLE, OFF_DUTY, Policies
 
 if TYPE_CHECKING:
@@ -189,15 +191,142 @@ def slices(
         policies: each duty is judged by the policy at its start.
         windows: by duty number, the interval asked about; None: every duty, whole.
     """
-    duty, opens, closes = spans(duties, windows)
-    claim = _claims(duties, duty, opens, closes, stays=stays, device_ids=device_ids)
-    changed = _state_changes(duties, duty, opens, closes, states)
+    booked = plan(duties, {name: number for number, name in enumerate(device_ids)}, states)
+    low = np.full(len(duties), -FOREVER if windows is None else FOREVER, np.int64)
+    high = np.full(len(duties), FOREVER, np.int64)
+    for number, (start, end) in (windows or {}).items():
+        low[number], high[number] = start, end
+    return planned_slices(booked, stays, places, policies, low, high)
+
+
+SPAN = np.dtype([("low", "<i8"), ("high", "<i8")])
+"""A span of a duty: start and end, microseconds."""
+HELD = np.dtype([("low", "<i8"), ("high", "<i8"), ("rank", "<i8"), ("device", "<i8")])
+"""A device allocated: start and end, which of the duty's is asked first (0), and its number."""
+KEYED = np.dtype([("time", "<i8"), ("state", "<i8")])
+"""A radio state: when it was keyed, and its code."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Plan:
+    """What is booked and keyed for duties, as columns: all that their slices follow from but the stays.
+
+    A duty's part depends on its officer's bookings and states alone, with how long these duties may be (rule
+    8a), so it may be kept beside others.
+
+    Attributes:
+        start: ``int64[n]``, the duties' starts, microseconds.
+        patch: ``int32[n]``, index into ``patches``.
+        patches: home patches.
+        spans: ``SPAN[s]``, by duty and time, and ``span_bounds``: ``int64[n + 1]``, whose they are.
+        held: ``HELD[h]``, by duty and rank, and ``held_bounds``.
+        keyed: ``KEYED[k]``, by duty and time, within what counts of it, one a time; and ``keyed_bounds``.
+    """
+
+    start: NDArray[np.int64]
+    patch: NDArray[np.int32]
+    patches: Sequence[tuple[str, ...]]
+    spans: NDArray[Any]
+    span_bounds: NDArray[np.int64]
+    held: NDArray[Any]
+    held_bounds: NDArray[np.int64]
+    keyed: NDArray[Any]
+    keyed_bounds: NDArray[np.int64]
+
+
+def plan(duties: Sequence[Duty], devices: Mapping[str, int], states: Iterable[StateReport]) -> Plan:
+    """What is booked and keyed for duties.
+
+    Args:
+        duties: newest revisions, with all duties of every officer that occurs.
+        devices: numbers of the devices by name; others are left out, for nothing is known of them.
+        states: the officers' radio states, from each duty's start on.
+    """
+    codes: dict[tuple[str, ...], int] = {}
+    patch = [codes.setdefault(duty.patch, len(codes)) for duty in duties]
+    owner, low, high = spans(duties)
+    span = np.empty(len(owner), SPAN)
+    span["low"], span["high"] = low, high
+    rows = [
+        (number, start, end, rank, devices[name])
+        for number, duty in enumerate(duties)
+        for rank, (name, start, end) in enumerate(allocations(duty))
+        if name in devices and start < end
+    ]
+    holder, held = _structured(rows, HELD)
+    # Where several states are keyed at one instant, the largest code counts, whatever the order of arrival.
+    by_officer: dict[str, dict[int, int]] = {}
+    for report in states:
+        known = by_officer.setdefault(report.officer_id, {})
+        known[report.time] = max(known.get(report.time, NO_STATE), min(report.state, MAX_STATE))
+    reports = {officer: sorted(known.items()) for officer, known in by_officer.items()}
+    keyer, keyed = _structured(
+        [
+            (number, when, code)
+            for number, duty in enumerate(duties)
+            for when, code in _within(reports.get(duty.officer_id, []), duty)
+        ],
+        KEYED,
+    )
+    count = len(duties)
+    return Plan(
+        np.array([duty.start for duty in duties], np.int64),
+        np.array(patch, np.int32),
+        tuple(codes),
+        *(span, offsets(owner, count)),
+        *(held, offsets(holder, count)),
+        *(keyed, offsets(keyer, count)),
+    )
+
+
+def _within(reports: list[tuple[int, int]], duty: Duty) -> list[tuple[int, int]]:
+    """Of an officer's states in order those keyed in what counts of a duty."""
+    first = bisect.bisect_left(reports, (duty.start,))
+    return reports[first : bisect.bisect_left(reports, (duty.until,), first)]
+
+
+def _structured(
+    rows: Sequence[tuple[int, ...]], kind: np.dtype[Any]
+) -> tuple[NDArray[np.int64], NDArray[Any]]:
+    """Rows whose first number is their owner's → owners, and the rest as one structured array."""
+    names = kind.names or ()
+    table = np.array(rows, np.int64).reshape(-1, 1 + len(names))
+    found = np.empty(len(table), kind)
+    for at, name in enumerate(names, 1):
+        found[name] = table[:, at]
+    return np.ascontiguousarray(table[:, 0]), found
+
+
+def planned_slices(
+    booked: Plan,
+    stays: Stays,
+    places: Sequence[Place],
+    policies: Policies,
+    low: NDArray[np.int64],
+    high: NDArray[np.int64],
+) -> Slices:
+    """The slices of windows of duties.
+
+    Args:
+        booked: the duties.
+        stays: sorted by device and time, numbered as the devices of ``booked``.
+        places: the places behind ``stays.place``.
+        policies: each duty is judged by the policy at its start.
+        low: ``int64[n]``, where each duty's window starts, microseconds.
+        high: ``int64[n]``, where it ends; no later than ``low``: the duty is left out.
+    """
+    duty = np.repeat(np.arange(len(booked.start), dtype=np.int32), np.diff(booked.span_bounds))
+    opens, closes = np.maximum(booked.spans["low"], low[duty]), np.minimum(booked.spans["high"], high[duty])
+    asked = np.flatnonzero(opens < closes)
+    duty, opens, closes = duty[asked], opens[asked], closes[asked]
+    claim = _claims(booked, duty, opens, closes, stays)
+    changed = _state_changes(booked, duty, opens, closes)
 
     # Elementary intervals: every instant at which anything may change, per span.
     number = np.arange(len(duty), dtype=np.int64)
     span = np.concatenate([number, number, claim.span, claim.span, changed.span])
     time = np.concatenate([opens, closes, claim.start, claim.end, changed.time])
-    order = np.lexsort((time, span))
+    order = in_time_order(span, time)
     fresh = changes(span[order], time[order])
     mark = np.empty(len(order), np.int64)
     mark[order] = np.cumsum(fresh) - 1
@@ -229,7 +358,7 @@ def slices(
     device = np.where(seen, claim.device[best] if len(claim.device) else NO_DEVICE, NO_DEVICE).astype(
         np.int32
     )
-    activity, state, place = _activities(duties, owner, code, place, places=places, policies=policies)
+    activity, state, place = _activities(booked, owner, code, place, places=places, policies=policies)
 
     counted = np.flatnonzero(activity >= 0)
     row, start, end = coalesce(
@@ -254,26 +383,19 @@ class _Claims:
 
 
 def _claims(
-    duties: Sequence[Duty],
+    booked: Plan,
     duty: NDArray[np.int32],
     opens: NDArray[np.int64],
     closes: NDArray[np.int64],
-    *,
     stays: Stays,
-    device_ids: Sequence[str],
 ) -> _Claims:
-    numbers = {name: number for number, name in enumerate(device_ids)}
-    rows: list[tuple[int, int, int, int, int]] = []
-    for span, (number, low, high) in enumerate(
-        zip(duty.tolist(), opens.tolist(), closes.tolist(), strict=True)
-    ):
-        for rank, (device_id, held, until) in enumerate(allocations(duties[number])):
-            known_as = numbers.get(device_id)
-            if known_as is not None and max(low, held) < min(high, until):
-                rows.append((span, max(low, held), min(high, until), rank, known_as))
-    table = np.array(rows, np.int64).reshape(-1, 5)
-    owner, start, end, best, device = (np.ascontiguousarray(table[:, column]) for column in range(5))
-    bounds = offsets(stays.device, len(device_ids))
+    owner, at = ranges(booked.held_bounds[duty], booked.held_bounds[duty + 1])
+    held = booked.held[at]
+    start, end = np.maximum(opens[owner], held["low"]), np.minimum(closes[owner], held["high"])
+    real = np.flatnonzero(start < end)
+    owner, start, end = owner[real], start[real], end[real]
+    best, device = held["rank"][real], held["device"][real]
+    bounds = offsets(stays.device, int(device.max(initial=-1)) + 1)
     first, last = bounds[device], bounds[device + 1]
     row, stay = ranges(
         search(stays.end, first, last, start, right=True),  # the first stay that ends after the claim's start
@@ -319,43 +441,21 @@ class _StateChanges:
 
 
 def _state_changes(
-    duties: Sequence[Duty],
-    duty: NDArray[np.int32],
-    opens: NDArray[np.int64],
-    closes: NDArray[np.int64],
-    states: Iterable[StateReport],
+    booked: Plan, duty: NDArray[np.int32], opens: NDArray[np.int64], closes: NDArray[np.int64]
 ) -> _StateChanges:
-    officers: dict[str, int] = {}
-    officer = np.array(
-        [officers.setdefault(duties[n].officer_id, len(officers)) for n in duty.tolist()], np.int64
-    )
-    began = np.array([duties[number].start for number in duty.tolist()], np.int64)
-    # Where several states are keyed at one instant, the largest code counts, whatever the order of arrival.
-    reports = np.array(
-        [
-            (officers[r.officer_id], r.time, min(r.state, MAX_STATE))
-            for r in states
-            if r.officer_id in officers
-        ],
-        np.int64,
-    ).reshape(-1, 3)
-    order = np.lexsort((-reports[:, 2], reports[:, 1], reports[:, 0]))
-    reports = reports[order]
-    reports = reports[changes(reports[:, 0], reports[:, 1])]
-    who, when, code = (np.ascontiguousarray(reports[:, column]) for column in range(3))
-    bounds = offsets(who, len(officers))
-    low, high = bounds[officer], bounds[officer + 1]
-    since = search(when, low, high, began)
+    when = np.ascontiguousarray(booked.keyed["time"])
+    code = booked.keyed["state"]
+    low, high = booked.keyed_bounds[duty], booked.keyed_bounds[duty + 1]
     inside = search(when, low, high, opens, right=True)  # states keyed at or before the span opens
     opening = np.ones(len(duty), np.int64)
-    held = np.flatnonzero(inside > since)
+    held = np.flatnonzero(inside > low)
     opening[held] = code[inside[held] - 1]
     span, report = ranges(inside, search(when, low, high, closes))
     return _StateChanges(opening, span, when[report], code[report])
 
 
 def _activities(
-    duties: Sequence[Duty],
+    booked: Plan,
     duty: NDArray[np.int32],
     code: NDArray[np.int64],
     place: NDArray[np.int32],
@@ -371,10 +471,9 @@ def _activities(
     for number, policy in enumerate(policies.policies):
         for state, meaning in policy.states.items():
             counts[number, state] = {BREAK: 1, NOT_VISIBLE: 2, OFF_DUTY: 3}.get(meaning.counts, 0)
-    began = np.array([item.start for item in duties], np.int64)
-    counted = counts[policies.number_at(began)[duty], code]
+    counted = counts[policies.number_at(booked.start)[duty], code]
 
-    at_home = _at_home(duties, duty, place, places)
+    at_home = _at_home(booked.patches, booked.patch[duty], place, places)
     in_premises = np.array([item.premises is not None for item in places], np.bool_)[place]
     unknown = place == UNKNOWN
     activity = np.select(
@@ -387,15 +486,18 @@ def _activities(
 
 
 def _at_home(
-    duties: Sequence[Duty], duty: NDArray[np.int32], place: NDArray[np.int32], places: Sequence[Place]
+    patches: Sequence[tuple[str, ...]],
+    patch: NDArray[np.int32],
+    place: NDArray[np.int32],
+    places: Sequence[Place],
 ) -> NDArray[np.bool_]:
-    """Whether a place lies in the duty's home patch: decided once for each pair that occurs."""
-    pair, back = np.unique(duty.astype(np.int64) * (len(places) + 1) + place + 1, return_inverse=True)
+    """Whether a place lies in a home patch: decided once for each pair that occurs."""
+    pair, back = np.unique(patch.astype(np.int64) * (len(places) + 1) + place + 1, return_inverse=True)
     answer = np.zeros(len(pair), np.bool_)
-    for at, (owner, where) in enumerate(
+    for at, (home, where) in enumerate(
         zip(*(c.tolist() for c in divmod(pair, len(places) + 1)), strict=True)
     ):
-        answer[at] = where > 0 and places[where - 1].neighbourhood in duties[owner].patch
+        answer[at] = where > 0 and places[where - 1].neighbourhood in patches[home]
     return answer[back]
 
 

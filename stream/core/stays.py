@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from geo.matching.history import UNKNOWN, exact_numbers
-from stream.core.columns import Columns, changes, coalesce, ranges
+from stream.core.columns import Columns, changes, coalesce, in_time_order, ranges
 from stream.core.facts import SECOND, Fixes
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def in_order(fixes: Fixes) -> Fixes:
     device, time = fixes.device, fixes.time
     if bool(np.all((device[1:] > device[:-1]) | ((device[1:] == device[:-1]) & (time[1:] > time[:-1])))):
         return fixes
-    order = np.lexsort((time, device))
+    order = in_time_order(device, time)
     first = changes(device[order], time[order])
     if not first.all():
         # Only the few identities that were reported twice need the long comparison.
@@ -297,7 +297,7 @@ def legs_to_stays(
         add(stood, np.maximum(start[stood], opens), history.parked(number, *ways, error[stood]))
 
     legs, times, places = np.concatenate(leg), np.concatenate(when), np.concatenate(place)
-    order = np.lexsort((times, legs)) if high > low else np.argsort(legs, kind="stable")
+    order = in_time_order(legs, times) if high > low else np.argsort(legs, kind="stable")
     legs, times, places = legs[order], times[order], places[order]
     return _runs(kept.device[a], end, legs, times, places)
 

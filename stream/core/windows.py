@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from stream.core.columns import coalesce
+from stream.core.columns import coalesce, in_time_order
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -149,7 +149,7 @@ def splice(old: Rows, new: Rows, low: NDArray[np.int64], high: NDArray[np.int64]
     table = tuple(np.concatenate(columns) for columns in zip(*pieces, strict=True))
     real = table[1] < table[2]
     table = tuple(column[real] for column in table)
-    order = np.lexsort((table[1], table[0]))
+    order = in_time_order(table[0], table[1])
     table = tuple(column[order] for column in table)
     row, start, end = coalesce(table[1], table[2], (table[0], *table[3:]))
     return (table[0][row], start, end, *(column[row] for column in table[3:]))
@@ -158,11 +158,11 @@ def splice(old: Rows, new: Rows, low: NDArray[np.int64], high: NDArray[np.int64]
 def difference(old: Rows, new: Rows) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Which rows of two tables have no equal in the other: ``(gone, added)``, ``bool`` of their lengths.
 
-    Neither table holds a row twice.
+    In neither table do two rows of a key begin at one time.
     """
     count = len(old[0])
     table = tuple(np.concatenate(columns) for columns in zip(old, new, strict=True))
-    order = np.lexsort(table[::-1])
+    order = in_time_order(table[0], table[1])
     alike = np.ones(max(len(order) - 1, 0), np.bool_)
     for column in table:
         alike &= column[order[1:]] == column[order[:-1]]

@@ -12,7 +12,8 @@ Reading list for a newcomer:
 * ``bookings``      duties, allocations and states
 * ``tracks``        stays and slices: closed rows and the growing end
 * ``ledger``        one batch, one transaction: the order of a commit, step by step
-* ``desk``          the copies that a program keeps while it counts
+* ``copies``        copies of rows between transactions, as columns
+* ``desk``          what a program keeps while it counts: its copies, and how it asks
 * ``gathering``     new fixes among their neighbours (steps 3 and 4)
 * ``positions``     from fixes to stays (steps 5 and 6)
 * ``duties``        from stays, bookings and states to slices (steps 7 to 9)

@@ -567,7 +567,10 @@ def _make_partition(connection: Connection, begins: int) -> bool:
 
 
 def _close(connection: Connection, part: NDArray[np.int64], ready: NDArray[np.int64]) -> int:
-    """Closes hours of devices in one transaction, but of those that others hold just now; gives how many."""
+    """Closes hours of devices in one transaction, but of those that others hold just now; gives how many.
+
+    The same fixes stay stored, and growing ends are locked but not written: so copies of these stay right.
+    """
     with connection.transaction():
         found = connection.execute(
             f"select device from stay_end where device = any({literal(np.unique(part[0]), 'int4')}) "

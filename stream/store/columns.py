@@ -12,10 +12,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from psycopg.adapt import Loader
+from psycopg.adapt import Dumper, Loader
+from psycopg.postgres import types
 from psycopg.pq import Format
 
 from geo.matching.history import FOREVER
+from stream.core.columns import ranges
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -208,6 +210,33 @@ class IntegersLoader(Loader):
     def load(self, data: Buffer) -> NDArray[np.int64]:
         """The values of one array."""
         return np.frombuffer(data[ARRAY_HEADER:], self._ELEMENT)["value"].astype(np.int64)
+
+
+class IntegersDumper(Dumper):
+    """``int[n]`` → ``int8[]`` in binary."""
+
+    format = Format.BINARY
+    oid = types["int8"].array_oid
+
+    def dump(self, obj: NDArray[np.integer]) -> Buffer:
+        """The bytes of one array."""
+        size = len(obj)
+        # Dimensions, whether there are NULLs, the elements' type; of each dimension its size and first one.
+        head = [int(size > 0), 0, types["int8"].oid, *([size, 1] if size else [])]
+        elements = np.empty(size, [("size", ">i4"), ("value", ">i8")])
+        elements["size"], elements["value"] = 8, obj
+        return np.array(head, ">i4").tobytes() + elements.tobytes()
+
+
+def parts_of_arrays(sent: bytes, size: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Values of many ``int8[]``, one after another as PostgreSQL sends them, of which the sizes are known."""
+    words = np.frombuffer(sent, ">u4")
+    # Three words before the elements, five where there are any; three of each: its size, and two of value.
+    long = np.where(size > 0, 5, 3) + 3 * size
+    _, number = ranges(np.zeros(len(size), np.int64), size)
+    at = np.repeat(np.cumsum(long) - long + 5, size) + 3 * number
+    high, low = words[at + 1].astype(np.uint64), words[at + 2].astype(np.uint64)
+    return ((high << np.uint64(32)) | low).view(np.int64)
 
 
 def literal(values: NDArray[np.integer], type_name: str = "int8") -> str:

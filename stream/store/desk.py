@@ -1,69 +1,97 @@
 """What one program keeps while it counts: its connection, and copies that save reading.
 
 No step of the counting is here. A copy is right only under the locks that guard it: the boundaries' while
-they are held, allocations and bookings while the row with their counter is locked.
+they are held, allocations and bookings while the row with their counter is locked, a growing end while nobody
+else may write its row and the stamp says that nobody has.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
 from psycopg.postgres import types
 
 from geo.matching.history import FOREVER
-from stream.core.calendar import microseconds
 from stream.core.policy import Policies
+from stream.core.shares import TOTALS
+from stream.core.slices import HELD, KEYED, SPAN, Plan, plan
 from stream.store import areas, bookings, policies
-from stream.store.columns import IntegersLoader
+from stream.store.columns import IntegersDumper, IntegersLoader
+from stream.store.copies import MOST, Copies
+from stream.store.reading.instant import us
 from stream.store.registry import Registry
+from stream.store.tracks import CONTEXT, SLICES, STAYS, part_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
-    import numpy as np
     from numpy.typing import NDArray
 
     from geo.matching.history import AreaHistory
+    from stream.core.facts import Duty
     from stream.core.windows import Rows
     from stream.store.schema import Connection
+
+STAMP: Final = "xmin::text::int8"
+"""In SQL, which transaction wrote a row as it is: another one whenever anybody has written it anew."""
 
 MARGIN_US = 36 * 3600 * 1_000_000
 """How much further back than asked duties are kept, so that a slightly late fact needs no reading."""
 
 
-@dataclass(slots=True)
-class Booked:
-    """A copy of one device's allocations: duty, officer, start, end; complete from ``since`` on."""
+MOST_PLANS: Final = 20_000
+"""So many duties are kept at least, before all are forgotten: those of a force's last days."""
 
-    counter: int
-    since: int
-    rows: list[tuple[int, int, int, int]] = field(default_factory=list)
+END = np.dtype([("stamp", "<i8"), ("closed", "<i8"), ("whole", "?")])
+"""Of a device's growing end, beside its stays and fixes."""
+SLICE_END = np.dtype([("stamp", "<i8"), ("closed", "<i8"), ("settled", "<i8", (TOTALS,))])
+"""Of a duty's growing end, beside its slices."""
+COUNTED = np.dtype([("stamp", "<i8"), ("since", "<i8")])
+"""Of what is complete from a time on: the counter it was read at, and the time."""
+ALLOCATED = np.dtype([("duty", "<i8"), ("officer", "<i8"), ("start", "<i8"), ("end", "<i8")])
+"""Of a device: the duty and officer it is allocated to, from when and until when."""
+PLANNED = np.dtype([("stamp", "<i8"), ("start", "<i8"), ("patch", "<i4")])
+"""Of a duty's plan, beside its spans, devices and states; its patch by number of ``patches``."""
 
 
 class Desk:
-    """A connection, the policies, and the copies of keys, boundaries, allocations and bookings.
+    """A connection, the policies, and the copies of keys, boundaries, growing ends, allocations and bookings.
 
     Attributes:
         connection: the program's own; not for several threads at once.
         policies: those in force in the database, by which everything is counted.
         registry: names and keys.
-        booked: by device's key, its allocations.
-        officers: by officer's key, since when the copy is complete (microseconds), and the copy.
+        ends: by device's key, its growing end: ``stays`` with numbers of places, and ``context``.
+        slice_ends: by duty's key, its growing end: ``slices`` with numbers of places.
+        allocated: by device's key, its allocations as ``rows``.
+        officers: by officer's key, since when ``duties`` and ``plans`` have all that it is booked for.
+        duties: by key.
+        plans: by duty's key, what its slices follow from but the stays; devices are keys.
+        patches: the home patches, in the order of their numbers.
+        busiest: how many duties were counted at once, at most.
         suspects: devices and hours that are marked as worth a look (``stream.store.doubts``).
     """
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
+        connection.adapters.register_dumper(np.ndarray, IntegersDumper)
         self._wide = connection.cursor(binary=True)
         self._wide.adapters.register_loader(types["int8"].array_oid, IntegersLoader)
         self.policies = Policies()
         self.registry = Registry()
-        self.booked: dict[int, Booked] = {}
-        self.officers: dict[int, tuple[int, bookings.BookedOfficer]] = {}
+        self.ends = Copies(END, stays=part_of(STAYS), context=CONTEXT)
+        self.slice_ends = Copies(SLICE_END, slices=part_of(SLICES))
+        self.allocated = Copies(COUNTED, rows=ALLOCATED)
+        self.officers = Copies(COUNTED)
+        self.plans = Copies(PLANNED, spans=SPAN, held=HELD, keyed=KEYED)
+        self.duties: dict[int, Duty] = {}
+        self.patches: dict[tuple[str, ...], int] = {}
+        self.busiest = 0
         self.suspects: set[tuple[int, int]] = set()
         self._history: AreaHistory | None = None
         self._areas = ""
+        self._stamp: int | None = None
 
     def forget(self) -> None:
         """Drops every copy: nothing left behind by a failed transaction is trusted."""
@@ -71,20 +99,33 @@ class Desk:
         self._history = None
         self._areas = ""
         self.suspects.clear()
+        self._forget_rows()
+
+    def _forget_rows(self) -> None:
+        for copies in (self.ends, self.slice_ends, self.allocated):
+            copies.forget()
         self.forget_bookings()
 
     def forget_bookings(self) -> None:
-        """Drops the copies of allocations and bookings."""
-        self.booked.clear()
-        self.officers.clear()
+        """Drops the copies of what officers are booked for."""
+        self.officers.forget()
+        self.plans.forget()
+        self.duties.clear()
+        self.patches.clear()
 
     def open(self) -> None:
         """Step 2 of every transaction: locks boundaries and policies, and brings the copies up to date."""
+        self._stamp = None
+        if max(map(len, (self.ends, self.slice_ends, self.allocated))) > MOST:
+            self._forget_rows()
+        if len(self.plans) > max(MOST_PLANS, 20 * self.busiest):
+            self.forget_bookings()
         areas.hold(self.connection)
         # One question for both: it is asked in every transaction.
         newest, edition = areas.newest_with(self.connection, policies.EDITION)
         if edition != self.policies.edition:
             self.policies = policies.in_force(self.connection)
+            self.forget_bookings()
         if self._history is None or newest != self._areas:
             known = self._history.places if self._history else ()
             places = self.registry.places(self.connection, known)
@@ -105,6 +146,20 @@ class Desk:
         """The rows of a query, sent in binary: for wide arrays, which come as ``int64[n]``, and bytes."""
         return self._wide.execute(query.encode(), parameters).fetchall()
 
+    def columns(self, query: str, parameters: Sequence[object], count: int) -> list[NDArray[np.int64]]:
+        """The rows of a query for so many columns of integers: ``int64[n]`` each, in the query's order."""
+        names = [f"c{number}" for number in range(count)]
+        every = ", ".join(f"array_agg({name}::int8)" for name in names)
+        [row] = self.fetch(f"select {every} from ({query}) q ({', '.join(names)})", parameters)
+        return [np.empty(0, np.int64) if column is None else column for column in row]
+
+    def stamp(self) -> int:
+        """What the rows that this transaction writes have as their stamp (``STAMP``)."""
+        if self._stamp is None:
+            [(number,)] = self.connection.execute("select pg_current_xact_id()::text::int8").fetchall()
+            self._stamp = int(number) % 2**32
+        return self._stamp
+
     def numbers(self, keys: NDArray[np.integer]) -> NDArray[np.int32]:
         """Places' keys → numbers of ``history.places``."""
         self.registry.meet(self.connection, self.history, keys)
@@ -122,36 +177,90 @@ class Desk:
         """Rows whose places are numbers, with keys instead."""
         return (*rows[:column], self.keys(rows[column]), *rows[column + 1 :])
 
-    def refresh_allocations(self, counters: Mapping[int, int], since: int) -> None:
-        """Reads the allocations of those devices whose copy is stale, or does not reach back to a time."""
-        stale = [
-            key
-            for key, counter in counters.items()
-            if (copy := self.booked.get(key)) is None or copy.counter != counter or copy.since > since
-        ]
-        if not stale:
-            return
-        since = max(since - MARGIN_US, -FOREVER) if since > -FOREVER else since
-        for key in stale:
-            self.booked[key] = Booked(counters[key], since)
-        for device, duty, officer, start, end in self.connection.execute(
-            "select a.device, duty, officer, coalesce(a.start_at, d.start_at), least(a.end_at, d.until_at) "
-            "from allocation a join duty d using (duty) where a.device = any(%s) "
-            "and d.until_at > from_us(%s)",
-            [stale, since],
-        ).fetchall():
-            self.booked[device].rows.append((duty, officer, microseconds(start), microseconds(end)))
+    def refresh_allocations(self, keys: NDArray[np.integer], counters: NDArray[np.int64], since: int) -> None:
+        """Reads the allocations of those devices whose copy is stale, or does not reach back to a time.
 
-    def refresh_officers(self, counters: Mapping[int, int], since: int) -> None:
-        """Reads the bookings of those officers whose copy is stale, or does not reach back to a time."""
-        stale = [
-            officer
-            for officer, facts in counters.items()
-            if (copy := self.officers.get(officer)) is None or copy[1].facts != facts or copy[0] > since
-        ]
-        if not stale:
+        Args:
+            keys: ``int[n]``, rising.
+            counters: ``int64[n]``, theirs.
+            since: microseconds.
+        """
+        at = self.allocated.find(keys)
+        fresh = self.allocated.fresh(at, counters) & (self.allocated.head(at)["since"] <= since)
+        if fresh.all():
             return
+        stale, counters = keys[~fresh], counters[~fresh]
+        since = max(since - MARGIN_US, -FOREVER)
+        device, duty, officer, start, end = self.columns(
+            f"select a.device, duty, officer, {us('coalesce(a.start_at, d.start_at)')}, "
+            f"{us('least(a.end_at, d.until_at)')} "
+            "from allocation a join duty d using (duty) where a.device = any(%s::int4[]) "
+            "and d.until_at > from_us(%s) order by a.device",
+            [stale, since],
+            5,
+        )
+        rows = np.empty(len(device), ALLOCATED)
+        rows["duty"], rows["officer"], rows["start"], rows["end"] = duty, officer, start, end
+        head = np.empty(len(stale), COUNTED)
+        head["stamp"], head["since"] = counters, since
+        count = np.searchsorted(device, stale, "right") - np.searchsorted(device, stale)
+        self.allocated.put(stale, head, rows=(count, rows))
+
+    def refresh_officers(
+        self,
+        keys: NDArray[np.int64],
+        counters: NDArray[np.int64],
+        since: int,
+        wanted: NDArray[np.int64],
+        theirs: NDArray[np.int64],
+    ) -> None:
+        """Reads the bookings of those officers whose copy is stale, or does not reach back to a time.
+
+        Args:
+            keys: ``int64[n]``, rising.
+            counters: ``int64[n]``, theirs.
+            since: microseconds.
+            wanted: ``int64[m]``, duties that have to be there.
+            theirs: ``int64[m]``, the officers of these.
+        """
+        at = self.officers.find(keys)
+        fresh = self.officers.fresh(at, counters) & (self.officers.head(at)["since"] <= since)
+        fresh &= ~np.isin(keys, theirs[self.plans.find(wanted) < 0])
+        if fresh.all():
+            return
+        stale = keys[~fresh]
         margin = max(since - MARGIN_US, -FOREVER)
-        for officer, found in bookings.read_officers(self.connection, stale, margin).items():
-            found.facts = counters[officer]
-            self.officers[officer] = (margin, found)
+        found = bookings.read_officers(self.connection, stale.tolist(), margin)
+        head = np.empty(len(stale), COUNTED)
+        head["stamp"], head["since"] = counters[~fresh], margin
+        self.officers.put(stale, head)
+        read = sorted((pair for each in found.values() for pair in each.duties.items()), key=lambda p: p[0])
+        duties = [duty for _, duty in read]
+        names = sorted({item.device_id for duty in duties for item in duty.devices})
+        devices = dict(zip(names, self.registry.devices(self.connection, names).tolist(), strict=True))
+        booked = plan(duties, devices, [state for each in found.values() for state in each.states])
+        self.duties.update(read)
+        planned = np.empty(len(read), PLANNED)
+        codes = [self.patches.setdefault(patch, len(self.patches)) for patch in booked.patches]
+        planned["stamp"], planned["start"] = 0, booked.start
+        planned["patch"] = np.array(codes, np.int32)[booked.patch]
+        self.plans.put(
+            np.array([key for key, _ in read], np.int64),
+            planned,
+            spans=(np.diff(booked.span_bounds), booked.spans),
+            held=(np.diff(booked.held_bounds), booked.held),
+            keyed=(np.diff(booked.keyed_bounds), booked.keyed),
+        )
+
+    def plan(self, keys: NDArray[np.int64]) -> Plan:
+        """What is booked for duties of which there is a plan; devices are keys."""
+        at = self.plans.find(keys)
+        head = self.plans.head(at)
+        span_bounds, spans = self.plans.part("spans", at)
+        held_bounds, held = self.plans.part("held", at)
+        keyed_bounds, keyed = self.plans.part("keyed", at)
+        return Plan(
+            *(np.ascontiguousarray(head["start"]), np.ascontiguousarray(head["patch"])),
+            list(self.patches),
+            *(spans, span_bounds, held, held_bounds, keyed, keyed_bounds),
+        )

@@ -29,7 +29,7 @@ from stream.store.reading.instant import Numbered, fetch, read_duties, us
 from stream.store.schema import Lock, alone, lock
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -44,12 +44,16 @@ HOUR: Final = 3600 * SECOND
 # ── marks, in the transaction that counts ─────────────────────────────────────────────────────────────────
 
 
-def mark_due(connection: Connection, duties: Iterable[int]) -> None:
-    """Marks duties, by key, as to be judged again; the caller has locked their officers."""
+def mark_due(connection: Connection, duties: NDArray[np.int64]) -> None:
+    """Marks duties, ``int64[n]`` keys, as to be judged again; the caller has locked their officers.
+
+    Whoever takes marks away has to lock these officers too: so one that stands is enough, and is not touched.
+    """
     connection.execute(
-        "insert into doubt_due (duty) select unnest(%s::int[]) "
+        "insert into doubt_due (duty) select duty from unnest(%s::int4[]) w (duty) where not exists ("
+        "select from doubt_due d where d.duty = w.duty and not d.taken) "
         "on conflict (duty) do update set taken = false where doubt_due.taken",
-        [sorted(duties)],
+        [duties],
     )
 
 

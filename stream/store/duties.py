@@ -6,18 +6,20 @@ written.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from geo.matching.history import FOREVER
+from stream.core.columns import changes, offsets
 from stream.core.shares import TOTALS, totals
-from stream.core.slices import Slices, limited, slices
+from stream.core.slices import NO_DEVICE, Slices, limited, planned_slices
 from stream.core.stays import Stays
 from stream.core.windows import difference, splice
 from stream.store import bookings, doubts, gathering
-from stream.store.columns import BinaryColumn
+from stream.store.columns import BinaryColumn, parts_of_arrays
+from stream.store.desk import SLICE_END, STAMP
 from stream.store.reading import instant
 from stream.store.tracks import (
     SLICES,
@@ -25,12 +27,13 @@ from stream.store.tracks import (
     closed,
     concatenate,
     firsts,
-    pack,
+    from_parts,
     pick,
     replace_closed,
     rewrite_ends,
+    rows_of,
     settled_before,
-    unpack,
+    to_parts,
 )
 
 if TYPE_CHECKING:
@@ -39,6 +42,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from stream.core.facts import Duty, StateReport
+    from stream.core.slices import Plan
     from stream.core.windows import Rows
     from stream.store.desk import Desk
     from stream.store.positions import Moved
@@ -52,18 +56,49 @@ class TouchedWindows:
     """Duties to be recounted.
 
     Attributes:
-        duties: by key the window's start, its end, and the watermark (microseconds).
-        officers: their officers' keys.
+        keys: ``int64[n]``, rising.
+        officers: ``int64[n]``, their officers' keys.
+        low: ``int64[n]``, where each window starts, microseconds.
+        high: ``int64[n]``, where it ends.
+        watermark: ``int64[n]``, nothing that comes in order changes a slice that ends before it.
         moved: the stays just counted; None where bookings or states changed, and no stays.
         since: no window, and no duty that is counted whole, begins before this.
         again: they are counted again although nothing is known to have changed: what is closed stays closed.
     """
 
-    duties: dict[int, tuple[int, int, int]]
-    officers: Collection[int]
+    keys: NDArray[np.int64]
+    officers: NDArray[np.int64]
+    low: NDArray[np.int64]
+    high: NDArray[np.int64]
+    watermark: NDArray[np.int64]
     moved: Moved | None
     since: int
     again: bool = False
+
+    @classmethod
+    def of(
+        cls, rows: NDArray[np.int64], moved: Moved | None, since: int, *, again: bool = False
+    ) -> TouchedWindows:
+        """Of rows of duty, officer, low, high, watermark: windows of one duty become one."""
+        rows = rows[np.argsort(rows[:, 0], kind="stable")]
+        first = np.flatnonzero(changes(rows[:, 0]))
+        duty, officer = rows[first, 0], rows[first, 1]
+        if not len(first):
+            return cls(duty, officer, duty, duty, duty, moved, since, again)
+        low, watermark = (np.minimum.reduceat(rows[:, column], first) for column in (2, 4))
+        high = np.maximum.reduceat(rows[:, 3], first)
+        return cls(duty, officer, low, high, watermark, moved, since, again)
+
+    def only(self, which: NDArray[np.bool_]) -> TouchedWindows:
+        """Some of the duties."""
+        return replace(
+            self,
+            keys=self.keys[which],
+            officers=self.officers[which],
+            low=self.low[which],
+            high=self.high[which],
+            watermark=self.watermark[which],
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -83,65 +118,44 @@ class Changes:
     added: Rows
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Booked:
-    """All duties of the officers that are touched, and which of them are recounted.
-
-    Attributes:
-        keys, duties, officers: of one length, the officers' by key.
-        states: the officers'.
-        touched: ``int64[n]``, positions of the duties to be recounted.
-    """
-
-    keys: NDArray[np.int32]
-    duties: list[Duty]
-    officers: NDArray[np.int32]
-    states: list[StateReport]
-    touched: NDArray[np.int64]
-
-
 # ── which duties, from devices or from bookings ───────────────────────────────────────────────────────────
 
 
 def touched_by(desk: Desk, moved: Moved, which: NDArray[np.bool_] | None = None) -> TouchedWindows:
     """Step 7: the duties that held the devices, or those chosen, in the windows."""
-    keys, window = moved.keys.tolist(), moved.window
-    chosen = [True] * len(keys) if which is None else which.tolist()
+    window = moved.window
     since = int(max(window.low.min(initial=FOREVER), -FOREVER))
-    desk.refresh_allocations(dict(zip(keys, moved.booked, strict=True)), since)
-    windows: dict[int, tuple[int, int, int]] = {}
-    officers: set[int] = set()
-    for key, low, high, watermark, wanted in zip(
-        keys, window.low.tolist(), window.high.tolist(), moved.watermark.tolist(), chosen, strict=True
-    ):
-        if not wanted:
-            continue
-        for duty, officer, start, end in desk.booked[key].rows:
-            if start < high and end > low:
-                known = windows.get(duty, (FOREVER, -FOREVER, FOREVER))
-                windows[duty] = (min(known[0], low), max(known[1], high), min(known[2], watermark))
-                officers.add(officer)
-    return TouchedWindows(windows, officers, moved, since)
+    return TouchedWindows.of(_held(desk, moved, since, which), moved, since)
+
+
+def _held(desk: Desk, moved: Moved, since: int, which: NDArray[np.bool_] | None) -> NDArray[np.int64]:
+    """Duties that held devices in their windows, as rows that ``TouchedWindows.of`` takes."""
+    desk.refresh_allocations(moved.keys, moved.booked, since)
+    device = np.arange(len(moved.keys)) if which is None else np.flatnonzero(which)
+    bounds, rows = desk.allocated.part("rows", desk.allocated.find(moved.keys[device]))
+    device = np.repeat(device, np.diff(bounds))
+    low, high = moved.window.low[device], moved.window.high[device]
+    meet = np.flatnonzero((rows["start"] < high) & (rows["end"] > low))
+    rows, device = rows[meet], device[meet]
+    return np.stack([rows["duty"], rows["officer"], low[meet], high[meet], moved.watermark[device]], axis=1)
 
 
 def again(desk: Desk, duties: Collection[int], moved: Moved | None) -> TouchedWindows:
     """Step 7 for counting again: whole duties by key, and those that held a device whose stays differ."""
-    windows: dict[int, tuple[int, int, int]] = {}
-    officers: set[int] = set()
+    held = np.empty((0, 5), np.int64)
     since = FOREVER
     if moved is not None and moved.differs.any():
-        found = touched_by(desk, moved, moved.differs)
-        windows |= found.duties
-        officers |= set(found.officers)
-        since = found.since
-    for duty, officer, start in desk.fetch(
-        "select duty, officer, (extract(epoch from start_at) * 1000000)::int8 from duty where duty = any(%s)",
-        [sorted(duties)],
-    ):
-        windows[duty] = (-FOREVER, FOREVER, -FOREVER)
-        officers.add(officer)
-        since = min(since, start)
-    return TouchedWindows(windows, officers, moved, since, again=True)
+        since = int(max(moved.window.low.min(initial=FOREVER), -FOREVER))
+        held = _held(desk, moved, since, moved.differs)
+    duty, officer, start = desk.columns(
+        f"select duty, officer, {instant.us('start_at')} from duty where duty = any(%s::int4[])",
+        [np.array(sorted(duties), np.int64)],
+        3,
+    )
+    endless = np.full(len(duty), FOREVER, np.int64)
+    whole = np.stack([duty, officer, -endless, endless, -endless], axis=1)
+    since = min(since, int(start.min(initial=FOREVER)))
+    return TouchedWindows.of(np.concatenate([whole, held]), moved, since, again=True)
 
 
 def limit_again(desk: Desk, duties: Collection[int], devices: Collection[int]) -> set[int]:
@@ -233,27 +247,28 @@ def book(
                     "where duty = %s",
                     [known[0]],
                 )
+                desk.slice_ends.drop(np.array([known[0]]))
     keyed: dict[int, list[int]] = {}
     for report in states:
         keyed.setdefault(officers[report.officer_id], []).append(report.time)
     touched = affected.keys() | keyed.keys()
     bookings.write_duties(connection, desk.registry, changed, officers)
     bookings.raise_counters(connection, touched)
-    desk.forget_bookings()
 
-    windows: dict[int, tuple[int, int, int]] = {}
+    windows: list[tuple[int, int, int, int, int]] = []
     revised = {duty.duty_id for duty in changed}
     since = min([low for low, _ in affected.values()] + [report.time for report in states], default=0)
     for officer, copy in bookings.read_officers(connection, touched, since).items():
         low, high = affected.get(officer, (FOREVER, -FOREVER))
         for key, duty in copy.duties.items():
             if duty.duty_id in revised or (duty.start < high and duty.until > low):
-                windows[key] = (-FOREVER, FOREVER, -FOREVER)
+                windows.append((key, officer, -FOREVER, FOREVER, -FOREVER))
                 continue
             within = [time for time in keyed.get(officer, ()) if duty.is_on(time)]
             if within:
-                windows[key] = (min(within), FOREVER, -FOREVER)
-    return TouchedWindows(windows, touched, None, min((low for low, _, _ in windows.values()), default=since))
+                windows.append((key, officer, min(within), FOREVER, -FOREVER))
+    rows = np.array(windows, np.int64).reshape(-1, 5)
+    return TouchedWindows.of(rows, None, min((row[2] for row in windows), default=since))
 
 
 # ── counting them ─────────────────────────────────────────────────────────────────────────────────────────
@@ -261,217 +276,233 @@ def book(
 
 def count(desk: Desk, windows: TouchedWindows) -> Changes | None:
     """Steps 7 (locks), 8 and 9: recounts the windows' slices; None where there are none."""
-    if not windows.duties:
+    if not len(windows.keys):
         return None
-    counters = bookings.lock_officers(desk.connection, windows.officers)
-    doubts.mark_due(desk.connection, windows.duties)
-    desk.refresh_officers(counters, windows.since)
-    held = [
-        (key, duty, officer)
-        for officer in sorted(counters)
-        for key, duty in desk.officers[officer][1].duties.items()
-    ]
-    booked = _Booked(
-        np.array([key for key, _, _ in held], np.int32),
-        [duty for _, duty, _ in held],
-        np.array([officer for _, _, officer in held], np.int32),
-        [report for officer in sorted(counters) for report in desk.officers[officer][1].states],
-        np.array([at for at, (key, _, _) in enumerate(held) if key in windows.duties], np.int64),
+    officers, counters = desk.columns(
+        "select officer, facts from officer where officer = any(%s::int4[]) order by officer for update",
+        [np.unique(windows.officers)],
+        2,
     )
-    bounds = [windows.duties[key] for key in booked.keys[booked.touched].tolist()]
-    low, high, watermark = (np.array([row[column] for row in bounds], np.int64) for column in range(3))
-    touched = [booked.duties[at] for at in booked.touched.tolist()]
-    stays, names = _stays_for(desk, touched, low, high, windows.moved)
+    doubts.mark_due(desk.connection, windows.keys)
+    desk.refresh_officers(officers, counters, windows.since, windows.keys, windows.officers)
+    windows = windows.only(desk.plans.find(windows.keys) >= 0)
+    desk.busiest = max(desk.busiest, len(windows.keys))
+    booked = desk.plan(windows.keys)
+    stays, devices = _stays_for(desk, booked, windows)
     if windows.moved is None:
-        watermark = _newest_starts(touched, stays, names)
-    new = _counted(desk, booked, low, high, stays, names)
-    return _write(desk, booked, low, high, None if windows.again else watermark, new)
+        windows = replace(windows, watermark=_newest_starts(booked, stays))
+    return _write(desk, windows, _counted(desk, booked, windows, stays, devices))
 
 
 def _counted(
-    desk: Desk,
-    booked: _Booked,
-    low: NDArray[np.int64],
-    high: NDArray[np.int64],
-    stays: Stays,
-    names: list[str],
+    desk: Desk, booked: Plan, windows: TouchedWindows, stays: Stays, devices: NDArray[np.int64]
 ) -> Rows:
     """Step 8: the slices within the windows, as rows whose keys count the duties touched."""
-    windows = zip(booked.touched.tolist(), low.tolist(), high.tolist(), strict=True)
-    found = slices(
-        booked.duties,
-        stays,
-        names,
-        booked.states,
-        desk.history.places,
-        desk.policies,
-        windows={number: (start, end) for number, start, end in windows},
-    )
-    track = np.full(len(booked.duties), -1, np.int64)
-    track[booked.touched] = np.arange(len(booked.touched))
-    device = np.append(desk.registry.devices(desk.connection, names), np.int32(-1))[found.device]
+    found = planned_slices(booked, stays, desk.history.places, desk.policies, windows.low, windows.high)
     return (
-        track[found.duty],
+        found.duty.astype(np.int64),
         found.start,
         found.end,
         found.activity.astype(np.int16),
         found.state,
         found.place,
-        device,
+        np.append(devices, NO_DEVICE).astype(np.int32)[found.device],
     )
 
 
-def _write(
-    desk: Desk,
-    booked: _Booked,
-    low: NDArray[np.int64],
-    high: NDArray[np.int64],
-    watermark: NDArray[np.int64] | None,
-    new: Rows,
-) -> Changes:
+def _write(desk: Desk, windows: TouchedWindows, new: Rows) -> Changes:
     """Step 9: the new slices are spliced into the old ones, and what changed is written.
 
-    Without a watermark closed rows stay closed, and the growing end stays growing.
+    Where they are counted again closed rows stay closed, and the growing end stays growing.
     """
-    keys = booked.keys[booked.touched]
-    found = desk.fetch(
-        "select duty, slices, closed, settled from slice_end where duty = any(%s)", [keys.tolist()]
-    )
-    by_key = {row[0]: row for row in found}
-    rows = [by_key[key] for key in keys.tolist()]
-    ends = desk.with_numbers(unpack(SLICES, [row[1] for row in rows]), PLACE)
-    until = np.array([row[2] for row in rows], np.int64)
-    settled = np.concatenate([row[3] for row in rows]).reshape(-1, TOTALS)
+    keys, low, high, watermark = windows.keys, windows.low, windows.high, windows.watermark
+    every = np.arange(len(keys))
+    ends, before, settled = _slice_ends(desk, keys)
+    until = before.copy()
     ask = np.flatnonzero((low <= until) & (until > -FOREVER))
-    if watermark is None:
+    if windows.again:
         # A closed row may grow again: the growing end shows this, the newest closed end does not.
         first = firsts(ends, len(keys))
         watermark = np.where(first < FOREVER, first, until) + 1
-        ask = np.arange(len(keys))
+        ask = every
     was = closed(desk.connection, SLICES, keys[ask], low[ask], high[ask])
     was = desk.with_numbers((ask[was[0]], *was[1:]), PLACE)
     with_end = high >= firsts(ends, len(keys))
-    with_end |= ~np.isin(np.arange(len(keys)), ends[0])
-    old = concatenate(was, pick(ends, with_end[ends[0]]))
+    with_end |= ~np.isin(every, ends[0])
+    growing_before = pick(ends, with_end[ends[0]])
+    old = concatenate(was, growing_before)
     table = splice(old, new, low, high)
     done = settled_before(table, watermark) | ~with_end[table[0]]
     shut, growing = pick(table, done), pick(table, ~done)
 
-    touched = [booked.duties[at] for at in booked.touched.tolist()]
+    touched = [desk.duties[key] for key in keys.tolist()]
     entire = (low <= -FOREVER) & (high >= FOREVER)
-    settled[entire] = 0  # all closed rows are loaded: no old sum is needed
+    summed = np.where(entire[:, np.newaxis], 0, settled)  # all closed rows are loaded: no old sum is needed
     was_summed = pick(was, ~entire[was[0]])
-    settled = settled + _sums(desk, shut, touched) - _sums(desk, was_summed, touched)
+    summed = summed + _sums(desk, shut, touched) - _sums(desk, was_summed, touched)
     replace_closed(
         desk.connection,
         SLICES,
         keys,
         desk.with_keys(was, PLACE),
         desk.with_keys(shut, PLACE),
-        extra=[BinaryColumn("officer", "int4", booked.officers[booked.touched][shut[0]])],
+        extra=[BinaryColumn("officer", "int4", windows.officers[shut[0]])],
     )
     np.maximum.at(until, shut[0], shut[2])
     # Whoever keeps a copy of the closed rows sees by these numbers that they changed (``reading.screen``).
     gone, added = difference(was, shut)
     moved = np.zeros(len(keys), np.bool_)
     moved[was[0][gone]], moved[shut[0][added]] = True, True
-    same = np.array([row[2] for row in rows], np.int64) == until
-    same &= (settled == np.concatenate([row[3] for row in rows]).reshape(-1, TOTALS)).all(axis=1)
-    until[moved & same] += 1
-    texts = pack(desk.with_keys(growing, PLACE), len(keys))
-    lines = []
-    for at, (key, limit, sums, row) in enumerate(
-        zip(keys.tolist(), until.tolist(), settled.tolist(), rows, strict=True)
-    ):
-        was_text = _array(row[1].tolist())
-        text = texts[at] if with_end[at] else was_text
-        if (text, limit, sums) != (was_text, row[2], row[3].tolist()):
-            lines.append(f"{key}\t{text}\t{limit}\t{_array(sums)}\n")
-    rewrite_ends(desk.connection, SLICES, lines, "slices, closed, settled")
+    until[moved & (until == before) & (summed == settled).all(axis=1)] += 1
+    write = (until != before) | (summed != settled).any(axis=1)
+    gone, added = difference(growing_before, growing)
+    write[growing_before[0][gone]] = write[growing[0][added]] = True
+    now = concatenate(growing, pick(ends, ~with_end[ends[0]]))
+    _write_ends(desk, np.flatnonzero(write), keys, until, summed, now)
     gone, added = difference(old, table)
-    return Changes(keys, touched, pick(old, gone), pick(table, added))
+    return Changes(keys.astype(np.int32), touched, pick(old, gone), pick(table, added))
+
+
+def _slice_ends(desk: Desk, keys: NDArray[np.int64]) -> tuple[Rows, NDArray[np.int64], NDArray[np.int64]]:
+    """Growing ends of duties: their slices, up to when rows are closed, and the sums of these."""
+    _, stamps = desk.columns(
+        f"select duty, {STAMP} from slice_end where duty = any(%s::int4[]) order by duty", [keys], 2
+    )
+    stale = keys[~desk.slice_ends.fresh(desk.slice_ends.find(keys), stamps)]
+    if len(stale):
+        _read_slice_ends(desk, stale)
+    at = desk.slice_ends.find(keys)
+    head = desk.slice_ends.head(at)
+    rows = from_parts(*desk.slice_ends.part("slices", at))
+    return rows, np.ascontiguousarray(head["closed"]), np.ascontiguousarray(head["settled"])
+
+
+def _read_slice_ends(desk: Desk, keys: NDArray[np.int64]) -> None:
+    """Copies growing ends."""
+    [(stamp, until, settled, size, slices)] = desk.fetch(
+        "select array_agg(stamp), array_agg(closed), string_agg(array_send(settled), ''), "
+        "array_agg(cardinality(slices)::int8), string_agg(array_send(slices), '') "
+        f"from (select *, {STAMP} as stamp from slice_end where duty = any(%s::int4[]) order by duty) e",
+        [keys],
+    )
+    sums = parts_of_arrays(settled, np.full(len(keys), TOTALS, np.int64)).reshape(-1, TOTALS)
+    rows = desk.with_numbers(rows_of(SLICES, size, parts_of_arrays(slices, size)), PLACE)
+    _keep(desk, keys, stamp, until, sums, rows)
+
+
+def _keep(
+    desk: Desk,
+    keys: NDArray[np.int64],
+    stamp: NDArray[np.int64] | int,
+    until: NDArray[np.int64],
+    settled: NDArray[np.int64],
+    rows: Rows,
+) -> None:
+    """Keeps copies of growing ends, as they are in the database; rows with numbers of places."""
+    head = np.empty(len(keys), SLICE_END)
+    head["stamp"], head["closed"], head["settled"] = stamp, until, settled
+    count = np.diff(offsets(rows[0], len(keys)))
+    desk.slice_ends.put(keys, head, slices=(count, to_parts(SLICES, rows)))
+
+
+def _write_ends(
+    desk: Desk,
+    which: NDArray[np.int64],
+    keys: NDArray[np.int64],
+    until: NDArray[np.int64],
+    settled: NDArray[np.int64],
+    rows: Rows,
+) -> None:
+    """Writes those growing ends that are not what they were."""
+    if not len(which):
+        return
+    number = np.full(len(keys), -1, np.int64)
+    number[which] = np.arange(len(which))
+    rows = pick(rows, number[rows[0]] >= 0)
+    rows = (number[rows[0]], *rows[1:])
+    rewrite_ends(
+        desk.connection,
+        SLICES,
+        keys[which],
+        desk.with_keys(rows, PLACE),
+        {"closed": until[which], "settled": settled[which]},
+    )
+    _keep(desk, keys[which], desk.stamp(), until[which], settled[which], rows)
 
 
 def _sums(desk: Desk, rows: Rows, duties: Sequence[Duty]) -> NDArray[np.int64]:
+    if not len(rows[0]):
+        return np.zeros((len(duties), TOTALS), np.int64)
     table = Slices(
         rows[0].astype(np.int32), rows[1], rows[2], rows[3].astype(np.int8), rows[4], rows[5], rows[6]
     )
     return totals(table, duties, desk.history.places, -FOREVER, FOREVER)
 
 
-def _array(values: Sequence[int]) -> str:
-    return f"{{{','.join(map(str, values))}}}"
-
-
 # ── the stays they are counted from ───────────────────────────────────────────────────────────────────────
 
 
-def _stays_for(
-    desk: Desk,
-    duties: Sequence[Duty],
-    low: NDArray[np.int64],
-    high: NDArray[np.int64],
-    moved: Moved | None,
-) -> tuple[Stays, list[str]]:
-    """The stays of all devices allocated in the windows: those just counted, the others' from the tables."""
-    wanted: dict[str, tuple[int, int]] = {}
-    for duty, start, end in zip(duties, low.tolist(), high.tolist(), strict=True):
-        for item in duty.devices:
-            known = wanted.get(item.device_id, (FOREVER, -FOREVER))
-            wanted[item.device_id] = (
-                min(known[0], max(start, duty.start)),
-                max(known[1], min(end, duty.until)),
-            )
-    names = sorted(wanted)
-    keys = desk.registry.devices(desk.connection, names)
-    opens = np.array([wanted[name][0] for name in names], np.int64)
-    closes = np.array([wanted[name][1] for name in names], np.int64)
+def _stays_for(desk: Desk, booked: Plan, windows: TouchedWindows) -> tuple[Stays, NDArray[np.int64]]:
+    """The stays of all devices allocated in the windows, and the keys behind their numbers.
+
+    Of those just counted they are at hand, of the others in the tables. The devices of ``booked`` become
+    these numbers.
+    """
+    owner = np.repeat(np.arange(len(windows.keys)), np.diff(booked.held_bounds))
+    opens = np.maximum(windows.low[owner], booked.held["low"])
+    closes = np.minimum(windows.high[owner], booked.held["high"])
+    asked = np.flatnonzero(opens < closes)
+    devices, number = np.unique(booked.held["device"][asked], return_inverse=True)
+    low, high = np.full(len(devices), FOREVER, np.int64), np.full(len(devices), -FOREVER, np.int64)
+    np.minimum.at(low, number, opens[asked])
+    np.maximum.at(high, number, closes[asked])
+    booked.held["device"] = len(devices)  # nothing is asked of the others
+    booked.held["device"][asked] = number
+    moved = windows.moved
     rows = STAYS.empty()
-    absent = np.ones(len(names), np.bool_)
+    absent = np.ones(len(devices), np.bool_)
     if moved is not None:
-        track = {key: number for number, key in enumerate(moved.keys.tolist())}
-        number = np.array([track.get(key, -1) for key in keys.tolist()], np.int64)
-        first = np.append(firsts(moved.stays, len(moved.keys)), FOREVER)
-        at_hand = (number >= 0) & np.append(moved.complete, np.False_)[number] & (first[number] <= opens)
+        at = np.minimum(np.searchsorted(moved.keys, devices), len(moved.keys) - 1)
+        at_hand = (moved.keys[at] == devices) & moved.complete[at]
+        at_hand &= firsts(moved.stays, len(moved.keys))[at] <= low
         absent = ~at_hand
         name_of = np.full(len(moved.keys), -1, np.int64)
-        name_of[number[at_hand]] = np.flatnonzero(at_hand)
+        name_of[at[at_hand]] = np.flatnonzero(at_hand)
         rows = pick(moved.stays, name_of[moved.stays[0]] >= 0)
         rows = (name_of[rows[0]], *rows[1:])
     where = np.flatnonzero(absent)
-    rows = concatenate(rows, _stored_stays(desk, keys[where], opens[where], closes[where], where))
-    return Stays(rows[0].astype(np.int32), rows[1], rows[2], rows[3]), names
+    if len(where):
+        rows = concatenate(rows, _stored_stays(desk, devices[where], low[where], high[where], where))
+    return Stays(rows[0].astype(np.int32), rows[1], rows[2], rows[3]), devices
 
 
 def _stored_stays(
     desk: Desk,
-    keys: NDArray[np.int32],
+    keys: NDArray[np.int64],
     low: NDArray[np.int64],
     high: NDArray[np.int64],
     track: NDArray[np.int64],
 ) -> Rows:
     """Stays from the tables, closed ones only within ``[low, high]``; their keys are those of ``track``."""
-    if not len(keys):
-        return STAYS.empty()
-    found = desk.fetch("select device, stays, closed from stay_end where device = any(%s)", [keys.tolist()])
-    by_key = {row[0]: row for row in found}
-    ends = unpack(STAYS, [by_key[key][1] for key in keys.tolist()])
-    until = np.array([by_key[key][2] for key in keys.tolist()], np.int64)
-    ask = np.flatnonzero((until > -FOREVER) & (low <= until))
-    shut = closed(desk.connection, STAYS, keys[ask], low[ask], high[ask])
-    rows = concatenate((ask[shut[0]], *shut[1:]), ends)
-    return desk.with_numbers((track[rows[0]], *rows[1:]), gathering.PLACE)
-
-
-def _newest_starts(duties: Sequence[Duty], stays: Stays, names: Sequence[str]) -> NDArray[np.int64]:
-    """For each duty the start of the newest stay of its devices: nothing before it will grow."""
-    newest = np.full(len(names), -FOREVER, np.int64)
-    np.maximum.at(newest, stays.device, stays.start)
-    number = {name: at for at, name in enumerate(names)}
-    return np.array(
-        [
-            max((int(newest[number[item.device_id]]) for item in duty.devices), default=-FOREVER)
-            for duty in duties
-        ],
-        np.int64,
+    _, stamps, booked = desk.columns(
+        f"select device, {STAMP}, booked from stay_end where device = any(%s::int4[]) order by device",
+        [keys],
+        3,
     )
+    ends = gathering.ends_of(desk, keys, stamps, booked)
+    ask = np.flatnonzero((ends.closed > -FOREVER) & (low <= ends.closed))
+    shut = closed(desk.connection, STAYS, keys[ask], low[ask], high[ask])
+    shut = desk.with_numbers((ask[shut[0]], *shut[1:]), gathering.PLACE)
+    rows = concatenate(shut, ends.stays)
+    return (track[rows[0]], *rows[1:])
+
+
+def _newest_starts(booked: Plan, stays: Stays) -> NDArray[np.int64]:
+    """For each duty the start of the newest stay of its devices: nothing before it will grow."""
+    devices = int(max(booked.held["device"].max(initial=0), stays.device.max(initial=0))) + 1
+    newest = np.full(devices, -FOREVER, np.int64)
+    np.maximum.at(newest, stays.device, stays.start)
+    found = np.full(len(booked.start), -FOREVER, np.int64)
+    owner = np.repeat(np.arange(len(found)), np.diff(booked.held_bounds))
+    np.maximum.at(found, owner, newest[booked.held["device"]])
+    return found

@@ -12,20 +12,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from geo.matching.history import FOREVER
-from stream.core.columns import offsets
+from stream.core.columns import in_time_order, offsets
 from stream.core.facts import Fixes
 from stream.core.stays import stated, take
 from stream.store import chunks
-from stream.store.tracks import STAYS, firsts, pick, unpack
+from stream.store.columns import parts_of_arrays
+from stream.store.desk import END, STAMP
+from stream.store.tracks import CONTEXT, STAYS, firsts, from_parts, pick, rows_of, to_parts
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from stream.core.windows import Rows
     from stream.store.desk import Desk
-
-CONTEXT = np.dtype([("time", "<i8"), ("lon", "<f8"), ("lat", "<f8"), ("error_m", "<f8")])
-"""A fix in ``stay_end.context``."""
 
 NEIGHBOURS = (4, 64, 1_024, 16_384, 1_000_000)
 """How many fixes before and after late ones are loaded, until they suffice."""
@@ -59,7 +58,7 @@ class Ends:
     context: NDArray[Any]
     bounds: NDArray[np.int64]
     whole: NDArray[np.bool_]
-    booked: list[int]
+    booked: NDArray[np.int64]
 
     def only(self, which: NDArray[np.bool_]) -> Ends:
         """The ends of some devices, renumbered."""
@@ -73,7 +72,7 @@ class Ends:
             self.context[np.repeat(which, size)],
             np.concatenate([np.zeros(1, np.int64), np.cumsum(size[which])]),
             self.whole[which],
-            [counter for counter, kept in zip(self.booked, which.tolist(), strict=True) if kept],
+            self.booked[which],
         )
 
 
@@ -141,23 +140,88 @@ class Batch:
 
 def lock(desk: Desk, keys: NDArray[np.int32]) -> Ends:
     """Step 3: locks the growing ends of devices, in the order of their keys, until the transaction ends."""
-    found = desk.fetch(
-        "select stays, context, whole, closed, booked from stay_end where device = any(%s) "
+    _, stamps, booked = desk.columns(
+        f"select device, {STAMP}, booked from stay_end where device = any(%s::int4[]) "
         "order by device for update",
-        [keys.tolist()],
+        [keys],
+        3,
     )
-    rows = desk.with_numbers(unpack(STAYS, [row[0] for row in found]), PLACE)
-    context = np.frombuffer(b"".join(row[1] for row in found), CONTEXT)
-    size = np.array([len(row[1]) // CONTEXT.itemsize for row in found], np.int64)
+    return ends_of(desk, keys, stamps, booked)
+
+
+def ends_of(
+    desk: Desk, keys: NDArray[np.integer], stamps: NDArray[np.int64], booked: NDArray[np.int64]
+) -> Ends:
+    """Growing ends, from the copies as far as these have the stamps; the others are read.
+
+    Args:
+        desk: whose transaction holds locks that nobody can pass who would write them.
+        keys: ``int[n]``, rising.
+        stamps: ``int64[n]``, what the rows have now.
+        booked: ``int64[n]``, counters.
+    """
+    stale = keys[~desk.ends.fresh(desk.ends.find(keys), stamps)]
+    if len(stale):
+        _read_ends(desk, stale)
+    at = desk.ends.find(keys)
+    head = desk.ends.head(at)
+    stays = from_parts(*desk.ends.part("stays", at))
+    bounds, context = desk.ends.part("context", at)
     return Ends(
-        rows,
-        firsts(rows, len(keys)),
-        np.array([row[3] for row in found], np.int64),
+        stays,
+        firsts(stays, len(keys)),
+        np.ascontiguousarray(head["closed"]),
         context,
-        np.concatenate([np.zeros(1, np.int64), np.cumsum(size)]),
-        np.array([row[2] for row in found], np.bool_),
-        [row[4] for row in found],
+        bounds,
+        np.ascontiguousarray(head["whole"]),
+        booked,
     )
+
+
+def _read_ends(desk: Desk, keys: NDArray[np.integer]) -> None:
+    """Copies growing ends."""
+    [found] = desk.fetch(
+        "select array_agg(stamp), array_agg(closed), array_agg(whole::int4::int8), "
+        "array_agg(cardinality(stays)::int8), array_agg(length(context)::int8), "
+        "string_agg(array_send(stays), ''), string_agg(context, '') "
+        f"from (select *, {STAMP} as stamp from stay_end where device = any(%s::int4[]) order by device) e",
+        [keys],
+    )
+    stamp, closed, whole, size, length, stays, context = found
+    rows = desk.with_numbers(rows_of(STAYS, size, parts_of_arrays(stays, size)), PLACE)
+    put_ends(
+        desk,
+        *(keys, stamp, closed, whole.astype(np.bool_)),
+        *(rows, length // CONTEXT.itemsize, np.frombuffer(context, CONTEXT)),
+    )
+
+
+def put_ends(
+    desk: Desk,
+    keys: NDArray[np.integer],
+    stamp: NDArray[np.int64] | int,
+    closed: NDArray[np.int64],
+    whole: NDArray[np.bool_],
+    stays: Rows,
+    size: NDArray[np.int64],
+    context: NDArray[Any],
+) -> None:
+    """Keeps copies of growing ends, as they are in the database.
+
+    Args:
+        desk: that keeps them.
+        keys: ``int[n]``, rising.
+        stamp: the rows' own.
+        closed: as in ``Ends``.
+        whole: as in ``Ends``.
+        stays: rows with keys 0 … n-1, in order, and numbers of places.
+        size: ``int64[n]``, how many fixes are in the context of each.
+        context: all of them.
+    """
+    head = np.empty(len(keys), END)
+    head["stamp"], head["closed"], head["whole"] = stamp, closed, whole
+    count = np.diff(offsets(stays[0], len(keys)))
+    desk.ends.put(keys, head, stays=(count, to_parts(STAYS, stays)), context=(size, context))
 
 
 def gather(
@@ -241,13 +305,13 @@ def _merge(*parts: Fixes) -> Fixes:
     if len(parts) == 1:
         return parts[0]  # each part is in order
     joined = _join(*parts)
-    return take(joined, np.lexsort((joined.time, joined.device)))
+    return take(joined, in_time_order(joined.device, joined.time))
 
 
 def _overlay(stored: Fixes, new: Fixes) -> tuple[Fixes, NDArray[np.bool_], NDArray[np.bool_]]:
     """Stored and new fixes in order, one an identity: ``(fixes, changed, replaced)`` as in ``Gathered``."""
     joined = _join(stored, new)
-    order = np.lexsort((joined.time, joined.device))
+    order = in_time_order(joined.device, joined.time)
     device, time = joined.device[order], joined.time[order]
     twice = np.zeros(len(order), np.bool_)
     twice[1:] = (device[1:] == device[:-1]) & (time[1:] == time[:-1])

@@ -40,7 +40,7 @@ import numpy as np
 import psycopg
 
 from geo.matching.history import FOREVER
-from stream.core.columns import offsets
+from stream.core.columns import in_time_order, offsets
 from stream.core.stays import in_order, take
 from stream.store import bookings, chunks, doubts, duties, heard, positions
 from stream.store.desk import Desk
@@ -269,7 +269,7 @@ class Ledger:
         rank = np.empty(len(order), np.int32)
         rank[order] = np.arange(len(order), dtype=np.int32)
         fixes = with_device(fixes, rank[device])
-        fixes = take(fixes, np.lexsort((fixes.time, fixes.device)))
+        fixes = take(fixes, in_time_order(fixes.device, fixes.time))
         bounds = offsets(fixes.device, len(keys))
         return Batch(keys[order], fixes, fixes.time[bounds[:-1]], fixes.time[bounds[1:] - 1])
 

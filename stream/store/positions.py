@@ -17,12 +17,12 @@ from stream.core.facts import SECOND
 from stream.core.stays import impossible, jumps, legs_to_stays, lost_legs, perhaps_faster, take
 from stream.core.windows import difference, rejudged, splice, widened
 from stream.store import chunks, device_days, doubts
-from stream.store.gathering import AGAIN, CONTEXT, NEIGHBOURS, PLACE, gather, lock
+from stream.store.gathering import AGAIN, NEIGHBOURS, PLACE, gather, lock, put_ends
 from stream.store.tracks import (
+    CONTEXT,
     STAYS,
     closed,
     concatenate,
-    pack,
     pick,
     replace_closed,
     rewrite_ends,
@@ -30,8 +30,6 @@ from stream.store.tracks import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from numpy.typing import NDArray
 
     from stream.core.policy import Policies
@@ -47,7 +45,7 @@ class Moved:
     Attributes:
         changed: how many fixes were new, or better than the ones they replaced.
         keys: ``int32[n]``, database keys.
-        booked: counters of the devices' allocations.
+        booked: ``int64[n]``, counters of the devices' allocations.
         window: what was recounted.
         watermark: ``int64[n]``, nothing that comes in order changes a stay that ends before it.
         stays: rows from before the window on.
@@ -57,7 +55,7 @@ class Moved:
 
     changed: int
     keys: NDArray[np.int32]
-    booked: Sequence[int]
+    booked: NDArray[np.int64]
     window: Window
     watermark: NDArray[np.int64]
     stays: Rows
@@ -201,24 +199,30 @@ def _write_ends(
         return
     start = np.maximum(np.where(anchor >= 0, anchor - 1, found.bounds[:-1]), found.bounds[:-1])
     whole = (start == found.bounds[:-1]) & ~found.more_before
-    texts = pack(desk.with_keys(growing, PLACE), len(keys))
-    stop = np.where(write & ~found.more_after, found.bounds[1:], start)
-    bounds = np.concatenate([np.zeros(1, np.int64), np.cumsum(stop - start)])
-    _, rows = ranges(start, stop)
+    which = np.flatnonzero(write)
+    number = np.cumsum(write) - 1
+    growing = pick(growing, write[growing[0]])
+    growing = (number[growing[0]], *growing[1:])
+    # What is at hand of a device may end before its last fixes: then these stand.
+    stands = found.more_after[which]
+    first, last = start[which], np.where(stands, start[which], found.bounds[1:][which])
+    size = np.where(stands, np.diff(ends.bounds)[which], last - first)
+    owner, rows = ranges(first, last)
     context = np.empty(len(rows), CONTEXT)
     for name in CONTEXT.names or ():
         context[name] = getattr(found.fixes, name)[rows]
-    data, old, size = context.tobytes(), ends.context.tobytes(), CONTEXT.itemsize
-    lines = []
-    for number in np.flatnonzero(write).tolist():
-        if found.more_after[number]:
-            piece = old[ends.bounds[number] * size : ends.bounds[number + 1] * size]
-            all_of_it = ends.whole[number]
-        else:
-            piece, all_of_it = data[bounds[number] * size : bounds[number + 1] * size], whole[number]
-        newest = int.from_bytes(piece[-size:][:8], "little", signed=True)
-        flag = "t" if all_of_it else "f"
-        lines.append(
-            f"{keys[number]}\t{texts[number]}\t\\\\x{piece.hex()}\t{flag}\t{until[number]}\t{newest}\n"
-        )
-    rewrite_ends(desk.connection, STAYS, lines, "stays, context, whole, closed, newest")
+    if stands.any():
+        kept, rows = ranges(ends.bounds[which], np.where(stands, ends.bounds[which + 1], ends.bounds[which]))
+        owner, context = np.concatenate([owner, kept]), np.concatenate([context, ends.context[rows]])
+        context = context[np.argsort(owner, kind="stable")]
+    whole = np.where(stands, ends.whole[which], whole[which])
+    bounds = np.concatenate([np.zeros(1, np.int64), np.cumsum(size)])
+    rewrite_ends(
+        desk.connection,
+        STAYS,
+        keys[which],
+        desk.with_keys(growing, PLACE),
+        {"whole": whole, "closed": until[which], "newest": context["time"][bounds[1:] - 1]},
+        (bounds, context),
+    )
+    put_ends(desk, keys[which], desk.stamp(), until[which], whole, growing, size, context)

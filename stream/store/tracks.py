@@ -7,18 +7,17 @@ positions only rewrites the ends; a row enters the constrained table once nothin
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from geo.matching.history import FOREVER, UNKNOWN
-from stream.core.columns import offsets
+from stream.core.columns import in_time_order, offsets
 from stream.core.windows import Rows, difference
 from stream.store.columns import BinaryColumn, copy_in, copy_out, literal
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -78,21 +77,46 @@ SLICES = Layout(
 )
 
 
-def unpack(layout: Layout, flat: Sequence[Sequence[int] | NDArray[np.int64]]) -> Rows:
-    """Array columns of keys 0, 1, 2, … → rows."""
-    count = np.array([len(row) // layout.width for row in flat], np.int64)
-    parts = [np.asarray(row, np.int64) for row in flat]
-    table = np.concatenate([np.empty(0, np.int64), *parts]).reshape(-1, layout.width)
+CONTEXT = np.dtype([("time", "<i8"), ("lon", "<f8"), ("lat", "<f8"), ("error_m", "<f8")])
+"""A fix in ``stay_end.context``."""
+
+
+def rows_of(layout: Layout, size: NDArray[np.int64], flat: NDArray[np.int64]) -> Rows:
+    """Array columns of keys 0, 1, 2, …, one after another, of which the sizes are known → rows."""
+    table = flat.reshape(-1, layout.width)
     values = [table[:, 2 + number].astype(column.dtype) for number, column in enumerate(layout.empty()[3:])]
-    key = np.repeat(np.arange(len(flat), dtype=np.int64), count)
+    key = np.repeat(np.arange(len(size), dtype=np.int64), size // layout.width)
     return (key, np.ascontiguousarray(table[:, 0]), np.ascontiguousarray(table[:, 1]), *values)
 
 
-def pack(rows: Rows, keys: int) -> list[str]:
-    """Rows → for each key the text of its array column."""
-    table = np.stack([column.astype(np.int64) for column in rows[1:]], axis=1)
-    bounds = offsets(rows[0], keys).tolist()
-    return [f"{{{','.join(map(str, table[low:high].ravel().tolist()))}}}" for low, high in pairwise(bounds)]
+def unpack(layout: Layout, flat: Sequence[Sequence[int] | NDArray[np.int64]]) -> Rows:
+    """Array columns of keys 0, 1, 2, … → rows."""
+    parts = [np.asarray(row, np.int64) for row in flat]
+    return rows_of(
+        layout,
+        np.array([len(part) for part in parts], np.int64),
+        np.concatenate([np.empty(0, np.int64), *parts]),
+    )
+
+
+def part_of(layout: Layout) -> np.dtype[Any]:
+    """A row as a copy of it is kept: start, end and the values."""
+    values = zip(layout.values, layout.empty()[3:], strict=True)
+    return np.dtype([("start", "<i8"), ("end", "<i8"), *((name, column.dtype) for name, column in values)])
+
+
+def to_parts(layout: Layout, rows: Rows) -> NDArray[Any]:
+    """Rows → what is kept of them."""
+    found = np.empty(len(rows[0]), part_of(layout))
+    for name, column in zip(found.dtype.names or (), rows[1:], strict=True):
+        found[name] = column
+    return found
+
+
+def from_parts(bounds: NDArray[np.int64], parts: NDArray[Any]) -> Rows:
+    """What was kept of keys 0, 1, 2, … → rows."""
+    key = np.repeat(np.arange(len(bounds) - 1, dtype=np.int64), np.diff(bounds))
+    return (key, *(np.ascontiguousarray(parts[name]) for name in parts.dtype.names or ()))
 
 
 def closed(
@@ -197,30 +221,60 @@ def settled_before(rows: Rows, watermark: NDArray[np.int64]) -> NDArray[np.bool_
     return settled
 
 
-def rewrite_ends(connection: Connection, layout: Layout, lines: Sequence[str], columns: str) -> None:
-    """Updates the growing ends from lines in COPY text format (tab-separated, the key first)."""
-    if not lines:
+def rewrite_ends(
+    connection: Connection,
+    layout: Layout,
+    keys: NDArray[np.integer],
+    rows: Rows,
+    columns: Mapping[str, NDArray[Any]],
+    context: tuple[NDArray[np.int64], NDArray[Any]] | None = None,
+) -> None:
+    """Updates growing ends.
+
+    Args:
+        connection: in the transaction that holds the locks.
+        layout: which kind of track.
+        keys: ``int[n]``, database keys.
+        rows: the rows that still grow, with keys 0 … n-1, in order.
+        columns: further ones by name: ``int64[n]``, ``bool[n]``, or ``int64[n, k]`` for arrays.
+        context: of stays, where each key's last fixes are, ``int64[n + 1]``, and these.
+    """
+    if not len(keys):
         return
-    staging = f"new_{layout.ends}"
-    names = [name.strip() for name in columns.split(",")]
+    bounds = offsets(rows[0], len(keys)) * layout.width
+    given: dict[str, Any] = {
+        "flat": np.stack([column.astype(np.int64) for column in rows[1:]], axis=1).ravel()
+    }
+    row = {"key": keys, "low": bounds[:-1] + 1, "high": bounds[1:]}
+    # One array for all rows, of which each takes its part: nothing is staged, and there is one statement.
+    values = {layout.view: "(%(flat)s::int8[])[w.low:w.high]"}
+    for name, column in columns.items():
+        if column.ndim == 1:
+            row[name] = column
+            values[name] = f"w.{name} <> 0" if column.dtype == np.bool_ else f"w.{name}"
+        else:
+            size = column.shape[1]
+            row["number"], given[f"all_{name}"] = np.arange(len(keys)), column.ravel()
+            values[name] = f"(%(all_{name})s::int8[])[w.number * {size} + 1:w.number * {size} + {size}]"
+    if context is not None:
+        around, fixes = context
+        row["first"], row["size"] = around[:-1] * CONTEXT.itemsize + 1, np.diff(around) * CONTEXT.itemsize
+        given["context"] = fixes.tobytes()
+        values["context"] = "substr(%(context)s::bytea, w.first::int4, w.size::int4)"
+    given |= {f"w_{name}": column for name, column in row.items()}
+    arrays = ", ".join(f"%(w_{name})s::int8[]" for name in row)
+    assignments = ", ".join(f"{name} = {value}" for name, value in values.items())
     connection.execute(
-        f"create temp table if not exists {staging} on commit delete rows as "
-        f"select {layout.key}, {columns} from {layout.ends} limit 0".encode()
+        f"update {layout.ends} e set {assignments} from unnest({arrays}) w ({', '.join(row)}) "
+        f"where e.{layout.key} = w.key::int4".encode(),
+        given,
     )
-    with connection.cursor().copy(f"copy {staging} ({layout.key}, {columns}) from stdin".encode()) as copy:
-        copy.write("".join(lines).encode())
-    assignments = ", ".join(f"{name} = n.{name}" for name in names)
-    connection.execute(
-        f"update {layout.ends} e set {assignments} from {staging} n "
-        f"where e.{layout.key} = n.{layout.key}".encode()
-    )
-    connection.execute(f"delete from {staging}".encode())
 
 
 def concatenate(*tables: Rows) -> Rows:
     """Rows of several tables, in order of key and start."""
     table: list[NDArray[Any]] = [np.concatenate(columns) for columns in zip(*tables, strict=True)]
-    order = np.lexsort((table[1], table[0]))
+    order = in_time_order(table[0], table[1])
     return tuple(column[order] for column in table)
 
 

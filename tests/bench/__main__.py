@@ -11,6 +11,7 @@ ALL = (
     "places",
     "core",
     "ingest",
+    "ledger",
     "end_to_end",
     "force",
     "recompute",

@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream.core.columns import changes, coalesce, offsets, ranges, search
+from stream.core.columns import changes, coalesce, in_time_order, offsets, ranges, search
 
 SMALL = st.integers(-6, 12)
 
@@ -24,6 +24,16 @@ def test_ranges_are_pythons_own(bounds: list[tuple[int, int]]) -> None:
     row, value = ranges(column([low for low, _ in bounds]), column([high for _, high in bounds]))
     expected = [(at, item) for at, (low, high) in enumerate(bounds) for item in range(low, high)]
     assert list(zip(row.tolist(), value.tolist(), strict=True)) == expected
+
+
+LARGE = st.one_of(SMALL, st.sampled_from((-(2**62), 2**62, 1_795_420_800_000_000)))
+
+
+@given(st.lists(st.tuples(st.one_of(SMALL, st.just(2**31 - 1)), LARGE), max_size=12))
+def test_the_order_by_key_and_time_is_a_stable_sort(rows: list[tuple[int, int]]) -> None:
+    """However far keys and times reach, rows come by key, then by time, equal ones as they stood."""
+    found = in_time_order(column([key for key, _ in rows]), column([time for _, time in rows]))
+    assert found.tolist() == sorted(range(len(rows)), key=rows.__getitem__)
 
 
 @given(st.lists(st.integers(0, 6), max_size=20).map(sorted))

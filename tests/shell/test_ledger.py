@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,12 +15,13 @@ from hypothesis import strategies as st
 
 from geo.matching.history import FOREVER
 from stream.core.facts import SECOND, Allocation, Duty, StateReport
-from stream.core.slices import slices
+from stream.core.slices import planned_slices
 from stream.core.stays import legs_to_stays, take
+from stream.store import bookings, gathering, positions
 from stream.store import duties as duty_steps
-from stream.store import gathering, positions
 from stream.store.ledger import Ledger, Offset
 from stream.store.schema import connect
+from stream.store.tracks import CONTEXT
 from tests.shell.stored import (
     assert_consistent,
     empty,
@@ -34,7 +37,7 @@ from tests.worlds import wandering
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from stream.core.facts import Fixes
     from stream.core.slices import Slices
@@ -245,12 +248,12 @@ class Work:
             self.fixes.append(len(fixes))
             return legs_to_stays(fixes, *rest)
 
-        def counted(*given: Any, windows: dict[int, tuple[int, int]]) -> Slices:
-            self.windows.append(list(windows.values()))
-            return slices(*given, windows=windows)
+        def counted(*given: Any) -> Slices:
+            self.windows.append(list(zip(*(bound.tolist() for bound in given[-2:]), strict=True)))
+            return planned_slices(*given)
 
         patched.setattr(positions, "legs_to_stays", made)
-        patched.setattr(duty_steps, "slices", counted)
+        patched.setattr(duty_steps, "planned_slices", counted)
 
 
 def test_a_new_fix_costs_no_more_than_its_neighbours(
@@ -283,6 +286,70 @@ def test_a_new_fix_costs_no_more_than_its_neighbours(
     assert fine_stored(connection) == fine_expected(world)
 
 
+def test_a_steady_stream_reads_nothing_again(connection: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Growing ends and bookings are read once, and again only where somebody else has written them."""
+    empty(connection)
+    world = patrolled()
+    publish(connection, world)
+    ledger, columns = Ledger(connection), world_fixes(world)
+    ledger.bookings(world.duties, world.states)
+    read: list[str] = []
+    for module, name in ((gathering, "_read_ends"), (duty_steps, "_read_slice_ends")):
+        monkeypatch.setattr(module, name, partial(_told, read, name, getattr(module, name)))
+    monkeypatch.setattr(bookings, "read_officers", partial(_told, read, "booked", bookings.read_officers))
+    for number in range(400):
+        if number == 20:
+            read.clear()
+        ledger.positions(take(columns, np.array([number])))
+    ledger.bookings([], [StateReport("O1", START, 2)])
+    ledger.positions(take(columns, np.array([400])))
+    assert read == ["booked", "booked"]  # both by the booking itself
+    keyed = StateReport("O1", START + 401 * STEP, 8)
+    Ledger(connection).bookings([], [keyed])
+    read.clear()
+    ledger.positions(take(columns, np.array([401])))
+    assert sorted(read) == ["_read_slice_ends", "booked"]
+    read.clear()
+    connection.execute("update stay_end set stays = stays")
+    connection.execute("update slice_end set slices = slices")
+    for number in range(402, 410):
+        ledger.positions(take(columns, np.array([number])))
+    assert sorted(read) == ["_read_ends", "_read_slice_ends"]
+    told = replace(world, fixes=world.fixes[:410], states=(*world.states, StateReport("O1", START, 2), keyed))
+    assert fine_stored(connection) == fine_expected(told)
+    assert_consistent(connection)
+
+
+def test_a_program_that_waits_for_another_sees_what_it_wrote(connection: Connection) -> None:
+    """A growing end that was rewritten while a program waited for its lock is not counted by the old copy."""
+    empty(connection)
+    world = patrolled()
+    publish(connection, world)
+    columns, late = world_fixes(world), [396, 398]
+    one = Ledger(connection)
+    one.bookings(world.duties, world.states)
+    one.positions(take(columns, np.setdiff1d(np.arange(400), late)))
+    waits = f"select wait_event_type = 'Lock' from pg_stat_activity where pid = {connection.info.backend_pid}"
+    with (
+        connect(connection.info.dsn) as beside,
+        connect(connection.info.dsn) as looking,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        with beside.transaction():
+            Ledger(beside).positions(take(columns, np.array(late)))
+            counted = pool.submit(one.positions, take(columns, np.array([400])))
+            while looking.execute(waits.encode()).fetchone() != (True,):
+                assert not counted.done()
+        assert counted.result().fixes == 1
+    assert fine_stored(connection) == fine_expected(replace(world, fixes=world.fixes[:401]))
+    assert_consistent(connection)
+
+
+def _told(read: list[str], name: str, work: Callable[..., Any], *given: Any) -> Any:
+    read.append(name)
+    return work(*given)
+
+
 def test_a_growing_end_holds_no_more_than_later_fixes_may_change(connection: Connection) -> None:
     """Closed is what ends before the last fix but one; of the fixes the last three are kept."""
     empty(connection)
@@ -299,7 +366,7 @@ def test_a_growing_end_holds_no_more_than_later_fixes_may_change(connection: Con
         "select device_id, octet_length(context), whole, closed "
         "from stay_end join device using (device) order by 1"
     ).fetchall()
-    assert [(name, size // gathering.CONTEXT.itemsize, whole) for name, size, whole, _ in found] == [
+    assert [(name, size // CONTEXT.itemsize, whole) for name, size, whole, _ in found] == [
         ("R2", 2, True),
         ("R3", 3, True),
         ("R4", 3, False),

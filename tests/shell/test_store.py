@@ -26,7 +26,13 @@ from stream.core.slices import slices
 from stream.core.stays import stays
 from stream.files.sheets.contract import stays_table
 from stream.store import areas as tables
-from stream.store.columns import WIDTHS, BinaryColumn, copy_in, copy_out
+from stream.store.columns import (
+    WIDTHS,
+    BinaryColumn,
+    copy_in,
+    copy_out,
+    parts_of_arrays,
+)
 from stream.store.desk import Desk
 from stream.store.ledger import Counted, Ledger, Offset
 from stream.store.reading.exports import derived
@@ -232,6 +238,30 @@ def test_arrays_of_a_row_come_back_as_columns(scratch: Connection, arrays: list[
     assert [found.tolist() for found in row[::2]] == arrays
     assert {found.dtype for found in row[::2]} == {np.dtype(np.int64)}
     assert list(row[1::2]) == [len(array) for array in arrays]
+
+
+@many(60)
+@given(st.lists(INTEGERS, min_size=1, max_size=8))
+def test_arrays_of_many_rows_come_as_one_column(scratch: Connection, arrays: list[list[int]]) -> None:
+    """Arrays of any sizes, sent together as the server joins them, come out one after another."""
+    rows = ", ".join(f"({number}, %s::int8[])" for number in range(len(arrays)))
+    [(size, items)] = Desk(scratch).fetch(
+        "select array_agg(cardinality(items)::int8 order by number), "
+        f"string_agg(array_send(items), '' order by number) from (values {rows}) v (number, items)",
+        [np.array(array, np.int64) for array in arrays],
+    )
+    assert size.tolist() == [len(array) for array in arrays]
+    assert parts_of_arrays(items, size).tolist() == [value for array in arrays for value in array]
+
+
+def test_columns_of_integers_go_in_and_out_of_a_question(scratch: Connection) -> None:
+    """An array given to a question arrives whole, and the answer is in order; no rows are empty columns."""
+    desk, given = Desk(scratch), np.array([-(2**63), 0, 7, 2**63 - 1], np.int64)
+    query = "select value, value / 2 from unnest(%s::int8[]) w (value) where value > %s order by value desc"
+    value, half = desk.columns(query, [given, -1], 2)
+    assert value.tolist() == [2**63 - 1, 7, 0]
+    assert half.tolist() == [2**62 - 1, 3, 0]
+    assert [len(found) for found in desk.columns(query, [given[:0], -1], 2)] == [0, 0]
 
 
 def test_an_empty_result_has_columns_of_no_rows(scratch: Connection) -> None:
