@@ -195,7 +195,7 @@ def test_silences_by_day_are_those_of_a_recount(chance: random.Random) -> None:
     for name in {item.device_id for duty in found.duties if duty.counts for item in duty.devices}:
         fixes = decoded.fixes
         mine = [at for at, code in enumerate(fixes.device.tolist()) if fixes.device_ids[code] == name]
-        booked = [
+        booked: list[tuple[int, int | None]] = [
             (duty.start, duty.until)
             for duty in found.duties
             if duty.counts and name in {item.device_id for item in duty.devices}
