@@ -13,7 +13,6 @@ import click
 from stream.cli.common import FOLDER, moment_option
 from stream.clock import wall
 from stream.pipeline.failures import UNREACHED
-from stream.pipeline.logs import start_logging
 from stream.pipeline.processes import until_told
 from stream.settings import load
 
@@ -134,6 +133,8 @@ def bridge(
     if near is not None and not place.ends:
         raise click.BadParameter("is for files: what comes in now has a time of receipt", param_hint="--near")
     if not (dry_run and place.ends):
+        from stream.pipeline.logs import start_logging
+
         start_logging(settings.log)
     target = None if dry_run else KafkaTarget(settings.kafka, settings.topic_prefix, kind)
     feed = FeedSettings(place.name, format_, kind, device, moment_option(near), gps_ahead)

@@ -16,7 +16,6 @@ from stream.cli.common import (
     without_figures,
     write_tables,
 )
-from stream.pipeline.logs import start_logging
 from stream.pipeline.processes import PARTS, in_words, supervise, until_told
 from stream.settings import SETTINGS, load
 
@@ -130,6 +129,7 @@ def ingest() -> None:
 
     from stream.pipeline.ingest import IngestSettings, run
     from stream.pipeline.limits import Limits
+    from stream.pipeline.logs import start_logging
     from stream.pipeline.losses import Losses
     from stream.pipeline.metrics import IngestMetrics
     from stream.pipeline.monitor import Monitor
@@ -173,6 +173,7 @@ def ingest() -> None:
 def worker() -> None:
     """Frames to stays, slices and shares; as many workers as there are partitions share the work."""
     from stream.pipeline.agents import run
+    from stream.pipeline.logs import start_logging
     from stream.pipeline.metrics import WorkerMetrics
     from stream.pipeline.monitor import Monitor
 
@@ -196,6 +197,7 @@ def up() -> None:
     """Checks settings and servers, then supervises the parts."""
     import asyncio
 
+    from stream.pipeline.logs import start_logging
     from stream.topics import existing
 
     settings = load()

@@ -118,7 +118,7 @@ def test_team_facts_are_those_of_a_slow_reading(
     """For any bookings: present teams, months, shares, joiners, leavers and the unseen, read literally."""
     booked, as_of, start, end = case
     found = teams(booked, policy, as_of, start, end)
-    counting = [duty for duty in booked if not duty.cancelled and duty.start < as_of]
+    counting = [duty for duty in booked if duty.counts and duty.start < as_of]
     beginning = min((duty.start for duty in counting), default=0)
     members: dict[str, tuple[str | None, int | None, int | None, bool, bool]] = {}
     moves: list[tuple[int, str, str, str | None]] = []
