@@ -19,6 +19,7 @@ from stream.core.slices import planned_slices
 from stream.core.stays import legs_to_stays, take
 from stream.store import bookings, gathering, positions
 from stream.store import duties as duty_steps
+from stream.store.chunks import HOUR, close_due
 from stream.store.ledger import Ledger, Offset
 from stream.store.schema import connect
 from stream.store.tracks import CONTEXT
@@ -315,7 +316,12 @@ def test_a_steady_stream_reads_nothing_again(connection: Connection, monkeypatch
     for number in range(402, 410):
         ledger.positions(take(columns, np.array([number])))
     assert sorted(read) == ["_read_ends", "_read_slice_ends"]
-    told = replace(world, fixes=world.fixes[:410], states=(*world.states, StateReport("O1", START, 2), keyed))
+    read.clear()
+    assert close_due(connection, worth=1, late=-HOUR)  # which moves fixes, and leaves growing ends alone
+    ledger.positions(take(columns, np.array([411])))
+    ledger.positions(take(columns, np.array([410])))  # late: among fixes of an hour that is closed
+    assert read == []
+    told = replace(world, fixes=world.fixes[:412], states=(*world.states, StateReport("O1", START, 2), keyed))
     assert fine_stored(connection) == fine_expected(told)
     assert_consistent(connection)
 

@@ -27,7 +27,17 @@ from tests.shell.stored import (
     publish,
     put_in_force,
 )
-from tests.strategies import BINARY, DAY, HOUR, World, bookable_worlds, many, world_fixes, wrongly_booked
+from tests.strategies import (
+    BINARY,
+    DAY,
+    HOUR,
+    OPENINGS,
+    World,
+    bookable_worlds,
+    many,
+    world_fixes,
+    wrongly_booked,
+)
 from tests.worlds import horizon, wandering
 
 if TYPE_CHECKING:
@@ -218,6 +228,38 @@ def test_another_longest_duty_counts_from_its_date_and_when_recomputed(
     assert changed & spent == differ & spent
     assert {item.cause for item in outcomes} <= {"policy", "facts"}
     assert again(connection, world) == ()
+
+
+@pytest.mark.parametrize(("booked", "longest"), [(25, 30), (20, 10), (None, 10), (None, 30)])
+def test_a_worker_that_kept_copies_counts_on_by_the_longest_duty_that_was_recomputed(
+    connection: Connection, booked: int | None, longest: int
+) -> None:
+    """Loaded and recomputed by others between its batches: what it counts afterwards is as offline."""
+    empty(connection)
+    put_in_force(connection)
+    start = OPENINGS[0]
+    fixes = [("R1", start + n * 300 * SECOND, *BINARY.at(n % 5, 1.0), 10.0) for n in range(300)]
+    areas = tuple(
+        ("neighbourhood", f"N{n}", shapely.box(*BINARY.at(n * 2, 0), *BINARY.at(n * 2 + 2, 6)))
+        for n in range(2)
+    )
+    end = None if booked is None else start + booked * HOUR
+    duty = Duty("D1", 1, "O1", start, end, ("N1",), (Allocation("R1", "radio"),))
+    until = start + 26 * HOUR
+    world = World(tuple(fixes), ((None, areas),), (duty,), (), until, (start, until))
+    publish(connection, world)
+    worker, parts = Ledger(connection), in_time(world, 5)
+    worker.bookings(world.duties, world.states)
+    worker.positions(parts[0])
+    loaded(connection, Policies((BEGINNING,), (Policy(longest_duty_s=longest * HOUR / SECOND),)), BEGINNING)
+    worker.positions(parts[1])
+    assert listed(connection) == {"D1"}
+    again(connection, world)
+    for part in parts[2:]:
+        worker.positions(part)
+    assert_consistent(connection)
+    assert listed(connection) == set()
+    assert fine_stored(connection) == fine_expected(world, policies.in_force(connection))
 
 
 def test_a_worker_that_had_begun_counts_by_what_was_loaded_meanwhile(connection: Connection) -> None:
