@@ -188,10 +188,13 @@ def days(start: int, end: int) -> Iterator[tuple[int, int]]:
 
 
 def weeks(start: int, end: int) -> Iterator[tuple[int, int]]:
-    """The local ISO weeks that ``[start, end)`` touches, in order, whole."""
+    """The local ISO weeks that ``[start, end)`` touches, in order, whole but for the last one of all time."""
     first = local_day(start)
     monday = first - timedelta(days=first.weekday())
     while day_start(monday) < end:
+        if date.max - monday < timedelta(days=7):
+            yield day_start(monday), end
+            return
         yield day_start(monday), day_start(monday + timedelta(days=7))
         monday += timedelta(days=7)
 

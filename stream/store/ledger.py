@@ -179,6 +179,7 @@ class Ledger:
             how many devices were looked at.
         """
         self._desk.forget()
+        self._desk.registry.aside = False  # nobody waits for the places that it makes, and it may be undone
         self._desk.open()
         keys = chunks.heard(self._connection, start)
         for part in np.split(keys, range(RECOUNTED, len(keys), RECOUNTED)):

@@ -32,11 +32,15 @@ class Registry:
 
     Keys never change, so a copy is never stale; but one read in a transaction that did not commit must be
     forgotten (``forget``).
+
+    Attributes:
+        aside: whether new places are made over a connection of its own, which commits at once.
     """
 
     def __init__(self) -> None:
         self._devices: dict[str, int] = {}
         self._officers: dict[str, int] = {}
+        self.aside = True
         self.forget()
 
     def forget(self) -> None:
@@ -137,7 +141,7 @@ class Registry:
     def _meet(self, connection: Connection, places: Sequence[Place]) -> None:
         new = [place for place in places if place not in self._keys]
         if new:
-            self._keys |= _made(connection, new)
+            self._keys |= _made(connection, new) if self.aside else _inserted(connection, new)
             if not self._keys.keys() >= set(new):  # somebody else met them meanwhile
                 self._keys |= _place_keys(connection)
         self._place_keys = np.array([self._keys[place] for place in places], np.int32)
@@ -153,11 +157,17 @@ def _made(connection: Connection, places: Sequence[Place]) -> dict[Place, int]:
     """
     info = connection.info
     dsn = make_conninfo(info.dsn, password=info.password or None)
+    with connect(dsn, name="patrol places") as aside:
+        aside.execute("set lock_timeout = '10s'")
+        return _inserted(aside, places)
+
+
+def _inserted(connection: Connection, places: Sequence[Place]) -> dict[Place, int]:
+    """The same over a connection."""
     made = {}
     # Sorted, so that two workers that meet the same new places wait for each other in one order.
     rows = sorted(places, key=lambda place: (place.neighbourhood or "", place.premises or "", *place[2:]))
-    with connect(dsn, name="patrol places") as aside, aside.cursor() as cursor:
-        cursor.execute("set lock_timeout = '10s'")
+    with connection.cursor() as cursor:
         cursor.executemany(
             "insert into place (neighbourhood, premises, priorities, near) values (%s, %s, %s, %s) "
             "on conflict (neighbourhood, premises, priorities, near) do nothing returning place",

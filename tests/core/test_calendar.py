@@ -138,3 +138,11 @@ def test_a_period_is_the_days_that_its_name_says(kind: str, time_us: int, count:
     chain = [*period.before(count), period]
     assert len(chain) == count + 1
     assert all(one.next == two for one, two in pairwise(chain))
+
+
+def test_the_weeks_of_a_period_to_the_end_of_all_time_end_with_it() -> None:
+    """The last week that has a Monday is there, and nothing is looked for behind it."""
+    end = calendar.microseconds(datetime(9999, 12, 31, 23, 59, tzinfo=UTC))
+    found = list(calendar.weeks(calendar.microseconds(datetime(9999, 12, 20, tzinfo=UTC)), end))
+    assert [calendar.local_day(start).isoformat() for start, _ in found] == ["9999-12-20", "9999-12-27"]
+    assert found[-1][1] == end
