@@ -31,7 +31,7 @@ SERVICES: dict[str, dict[str, Any]] = FILE["services"]
 OURS = sorted(name for name, service in SERVICES.items() if "build" in service)
 SERVERS = sorted(set(SERVICES) - set(OURS))
 DOCKERFILE = (PROJECT / "deploy" / "Dockerfile").read_text()
-LOCKS = ["requirements.lock", "deploy/requirements.lock"]
+LOCKS = ["requirements.lock", "deploy/requirements.lock", "deploy/spark.lock"]
 
 
 def read(text: str) -> PyCompose:
@@ -272,12 +272,12 @@ def test_lock_has_hashes_and_no_address(lock: str) -> None:
 
 
 def test_lock_has_what_the_project_needs() -> None:
-    """Every package that pyproject.toml names, the build backend too, is in the lock of all."""
+    """Every package that pyproject.toml names, the build backend too, is in a lock, Spark in its own."""
     project = tomllib.loads((PROJECT / "pyproject.toml").read_text())
     named = list(project["project"]["dependencies"]) + list(project["build-system"]["requires"])
     for extra in project["project"]["optional-dependencies"].values():
         named += extra
-    locked = {pin.split("==")[0] for pin in pins(LOCKS[0])}
+    locked = {pin.split("==")[0] for pin in [*pins(LOCKS[0]), *pins(LOCKS[2])]}
     assert {normal(re.split(r"[\[<>=!~; ]", name)[0]) for name in named} <= locked
 
 

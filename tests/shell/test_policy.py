@@ -519,6 +519,7 @@ AT_THE_DATABASE = {
     "postcode": ["LE1 1AA"],
     "explain": ["--force", "--week", "2026-W47"],
     "teams": [],
+    "dead-letters replay": ["--reason", "error_too_large"],
 }
 """Commands that meet the database, and words that make each do its work."""
 
@@ -527,6 +528,9 @@ WITHOUT_POLICY = {
     "account": "counts files by --policy",
     "simulate": "judges nothing",
     "replay": "judges nothing",
+    "status": "is there to look",
+    "dead-letters list": "judges nothing",
+    "dead-letters show": "judges nothing",
     "bridge": "judges nothing",
     "doctor": "reads files",
     "roster import": "judges nothing",
