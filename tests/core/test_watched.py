@@ -175,3 +175,33 @@ def test_scopes_are_made_anew_where_duties_or_names_are_others() -> None:
     assert kept.of([one], dict(NAMES)) is first
     assert kept.of([one], {"N1": "Abbey East"}) is not first
     assert kept.of([replace(one, revision=2)], {"N1": "Abbey East"}).duties[0].revision == 2
+
+
+@pytest.mark.parametrize("patch", [None, ("N2",), ()])
+def test_what_a_duty_left_is_news(patch: tuple[str, ...] | None) -> None:
+    """Where a duty is no longer among a figure's own, its share is news, though the others stay as they were.
+
+    Its officer is signed off, so that no count of officers changes; it is cancelled, or has another patch.
+    """
+    now = NOON + 3600 * SECOND
+    stays, other = (
+        Duty(f"D{n}", 1, f"O{n}", NOON, NOON + 36_000 * SECOND, ("N1",), name=f"PC {n}") for n in (1, 2)
+    )
+    scopes, news = KeptScopes(), News()
+
+    def look(at: int, *duties: Duty) -> list[str]:
+        table: NDArray[np.int64] = np.zeros((len(duties), TOTALS + DOUBT_TOTALS), np.int64)
+        table[0, ON_PATCH], table[0, OFF_PATCH] = 3000 * SECOND, 600 * SECOND
+        table[1:, OFF_PATCH] = 36 * SECOND
+        rows = [[Row(NOON, now + SECOND, ON_PATCH, 2, 1)], [Row(NOON, NOON + 36 * SECOND, OFF_PATCH, 2, 3)]]
+        touched = np.array([duty not in (stays, other) for duty in duties], np.bool_)
+        ends = columns(rows[: len(duties)])
+        found = Standing(duties=duties, table=table, ends=ends, places=PLACES, touched=touched)
+        return [item.id for item in news.take(scopes.of(duties, NAMES).tally(found, at, Policies()))]
+
+    assert look(now, stays, other) == ["force", "N1", "O1", "O2"]
+    others = [] if patch is None else [replace(other, revision=2, patch=patch)]
+    told = look(now + 1, stays, *others)
+    assert "N1" in told
+    assert ("force" in told) is (patch != ("N2",))
+    assert "O1" not in told

@@ -93,11 +93,20 @@ def rest(item: LiveShare) -> tuple[Any, ...]:
     )
 
 
+def made_of(officer_id: str, patch: tuple[str, ...]) -> set[tuple[str, bool]]:
+    """The figures that a duty is part of: their keys, and whether it is one of duties with a patch."""
+    if not patch:
+        return {(f"officer:{officer_id}", False)}
+    return {(key, True) for key in ("force", f"officer:{officer_id}", *(f"neighbourhood:{n}" for n in patch))}
+
+
 FACTS = (
-    "select duty_id, officer_id, d::text, closed, settled, slices, "
+    "select duty_id, officer_id, patch, d::text, closed, settled, slices, "
     "(select array_agg(f::text order by f::text) from doubtful f where f.duty = d.duty) "
-    "from duty d join slice_end using (duty) join officer using (officer)"
+    "from duty d join slice_end using (duty) join officer using (officer) "
+    "where start_at <= from_us(%(now)s) and from_us(%(now)s) < until_at"
 )
+"""All that is known of the duties now running: no figure is made of others, whatever becomes of them."""
 
 
 class Reader:
@@ -114,13 +123,14 @@ class Reader:
         found = live(self.connection, now, policies.in_force(self.connection))
         fresh = {key_of(item): item for item in found}
         assert len(fresh) == len(found)
-        facts = {row[0]: row for row in self.connection.execute(FACTS.encode()).fetchall()}
+        facts = {row[0]: row for row in self.connection.execute(FACTS.encode(), {"now": now}).fetchall()}
         changed = {
-            row[1]
+            key
             for name in facts.keys() | self._facts.keys()
             if facts.get(name) != self._facts.get(name)
             for row in (facts.get(name), self._facts.get(name))
             if row is not None
+            for key in made_of(*row[1:3])
         }
         still = now == self._now and not changed
         self._facts, self._now = facts, now
@@ -131,8 +141,7 @@ class Reader:
             news = known is None or at_once(item) != at_once(known)
             moved = known is None or rest(item) != rest(known)
             other = known is None or replace(event_of(item), end="") != replace(event_of(known), end="")
-            # Of the force and of neighbourhoods it is not looked at here whose duties changed.
-            if news or (moved and key.startswith("officer:") and item.figures.id in changed):
+            if news or (moved and (key, item.figures.has_share) in changed):
                 assert key in said
             if key in said:
                 assert news or moved or (still and other)
@@ -259,6 +268,46 @@ def test_another_database_in_its_place_is_read_anew(database_server: EmbeddedDat
             tally = kept.look(town.connection, now, Policies())
             wanted = [event_of(item) for item in live(town.connection, now, Policies())]
             assert sorted(map(tally.event, range(len(tally.told))), key=repr) == sorted(wanted, key=repr)
+
+
+def test_news_is_of_the_duties_that_a_figure_is_made_of(database: str) -> None:
+    """An officer's bookings that are not running are no news, whatever becomes of them; a duty that goes is.
+
+    It is also where its officer is signed off, so that no count changes, and the others stay as they were.
+    """
+    one, two = duty("O1", "N1", NOON, None), duty("O2", "N1", NOON, None)
+    town = Town(database).begin(one, two)
+    publisher = Publisher(Settings(database=database, projection_done=0.0), wall=lambda: town.now)
+    listener = Reader(town.connection)
+
+    def told(minutes: float) -> set[str]:
+        now = town.go(minutes)
+        messages = publisher.changed()
+        listener.hears(messages, now)
+        return {key.decode() for key, _ in messages}
+
+    with contextlib.closing(town), contextlib.closing(publisher):
+        town.put(R1="west")
+        town.go(0.05)
+        town.key("O2", 11)
+        town.go(5)
+        town.put(R1="away")
+        town.go(5)
+        town.put(R1="")
+        assert "officer:O1" in told(0.1)
+        for number, (start, end, cancelled) in enumerate(
+            [(0, 60, True), (-60, 0, False), (0, 10_000, False)]  # the last one is too long (rule 8a)
+        ):
+            other = duty("O1", "N2", NOON + start * MINUTE, NOON + end * MINUTE)
+            town.book(dataclasses.replace(other, duty_id=f"X{number}", cancelled=cancelled))
+            before = listener.told["officer:O1"]
+            assert told(0.1) == set()
+            [now] = [
+                item for item in live(town.connection, town.now, Policies()) if key_of(item) == "officer:O1"
+            ]
+            assert rest(now) != rest(before)  # the clock alone
+        town.book(dataclasses.replace(two, revision=2, cancelled=True))
+        assert told(0.01) == {"force", "neighbourhood:N1"}
 
 
 def test_a_late_visit_that_changes_no_sum_is_seen(database: str) -> None:

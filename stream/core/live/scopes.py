@@ -6,9 +6,10 @@ because they are looked at with every batch, and only few of them are then told.
 
 A figure is news when a person would see another one: at once where its counts of officers, its verdict, its
 target, its name, its beginning or the reason for having no share changed, and with every whole minute of its
-officers' time; where facts of one of its duties changed, also with every whole minute of any part of it, and
-every tenth of a per cent of the share and its bounds. Without new facts shares move with the clock alone, by
-the seconds since each last position; that is no news before it makes a minute.
+officers' time; where facts of one of its duties changed, or a duty is no longer one of them, also with every
+whole minute of any part of it, and every tenth of a per cent of the share and its bounds. Without new facts
+shares move with the clock alone, by the seconds since each last position; that is no news before it makes a
+minute.
 """
 
 from __future__ import annotations
@@ -293,10 +294,11 @@ class News:
         Where time stands still and nothing comes any more (a replay has ended), all that is not told to the
         microsecond is news once.
         """
-        self._told = told = self._of(tally.scopes)
+        self._told, left = self._of(tally.scopes)
+        told, touched = self._told, tally.touched | left
         at_once, rest = tally.seen()
-        fresh = (at_once != told.at_once).any(axis=1) | (tally.touched & (rest != told.rest).any(axis=1))
-        if tally.as_of == self._as_of and not tally.touched.any():
+        fresh = (at_once != told.at_once).any(axis=1) | (touched & (rest != told.rest).any(axis=1))
+        if tally.as_of == self._as_of and not touched.any():
             fresh |= (tally.sums != told.sums).any(axis=1)
         fresh &= tally.told
         told.at_once[~tally.told] = np.nan  # a row that is no figure now is news when it becomes one
@@ -308,18 +310,23 @@ class News:
         self._scopes, self._as_of = tally.scopes, tally.as_of
         return [tally.event(row) for row in np.flatnonzero(fresh).tolist()]
 
-    def _of(self, scopes: Scopes) -> _Told:
-        """What was told, by these rows."""
-        if scopes is self._scopes:
-            return self._told
+    def _of(self, scopes: Scopes) -> tuple[_Told, NDArray[np.bool_]]:
+        """What was told, by these rows; and which a duty left, or was in by another revision: ``bool[n]``."""
+        before, left = self._scopes, np.zeros(len(scopes.keys), np.bool_)
+        if scopes is before:
+            return self._told, left
         found = _Told.nothing(len(scopes.keys))
-        if self._scopes is not None:
-            known = {key: row for row, key in enumerate(_identities(self._scopes))}
+        if before is not None:
+            known = {key: row for row, key in enumerate(_identities(before))}
             rows = np.array([known.get(key, -1) for key in _identities(scopes)], np.int64)
             met = np.flatnonzero(rows >= 0)
             for name in ("at_once", "rest", "sums"):
                 getattr(found, name)[met] = getattr(self._told, name)[rows[met]]
-        return found
+            # What a duty was in before is not seen by the duties that are there now.
+            here = set(map(id, scopes.duties))
+            gone = np.array([id(duty) not in here for duty in before.duties], np.bool_)
+            left[met] = np.isin(rows[met], before.row[gone[before.duty]])
+        return found, left
 
 
 @dataclass(frozen=True, slots=True, eq=False)
