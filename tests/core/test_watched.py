@@ -205,3 +205,16 @@ def test_what_a_duty_left_is_news(patch: tuple[str, ...] | None) -> None:
     assert "N1" in told
     assert ("force" in told) is (patch != ("N2",))
     assert "O1" not in told
+
+
+@pytest.mark.parametrize("with_patch", [0, 60])
+@pytest.mark.parametrize("without", [0, 60])
+def test_an_officer_has_one_figure(with_patch: int, without: int) -> None:
+    """Of duties with a patch and without, that without is told where only it has time, else that with it."""
+    duties = [Duty("D1", 1, "O1", NOON, None, ("N1",)), Duty("D2", 1, "O1", NOON, None)]
+    table: NDArray[np.int64] = np.zeros((2, TOTALS + DOUBT_TOTALS), np.int64)
+    table[:, OFF_PATCH] = with_patch * SECOND, without * SECOND
+    found = Standing(duties=duties, table=table, ends=columns([[], []]), places=PLACES)
+    told = News().take(Scopes.of(duties, NAMES).tally(found, NOON + 60 * SECOND, Policies()))
+    [figure] = [item for item in told if item.scope == "officer"]
+    assert (figure.without_share == "no_home_patch") is bool(without and not with_patch)

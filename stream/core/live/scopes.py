@@ -148,7 +148,7 @@ class Scopes:
             touched[self.row[found.touched[self.duty]]] = True
         # Who is booked with a patch too, but was off duty (state 11) all that time, worked without one.
         spent = np.asarray(sums[:, :PRIORITY].any(axis=1))
-        gives_way = np.where(self.patched, ~spent & spent[self.other], spent | ~spent[self.other])
+        gives_way = np.where(self.patched, ~spent & spent[self.other], ~spent | spent[self.other])
         starts = np.where(self.starts == FOREVER, now, self.starts)
         instants, which = np.unique(starts, return_inverse=True)
         return Tally(
