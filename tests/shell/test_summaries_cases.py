@@ -153,8 +153,9 @@ def opened(database_server: EmbeddedDatabase) -> Iterator[Connection]:
 def facts(opened: Connection) -> Facts:
     """Two neighbourhoods and nothing else."""
     opened.execute(
-        "truncate area, area_version, fix, allocation, state, stay, stay_end, slice, slice_end, "
-        "duty_revision, duty, officer, device, restated, restatement, recomputed, heard restart identity"
+        "truncate area, area_version, fix_row, fix_open, fix_chunk, allocation, state, stay, stay_end, "
+        "slice, slice_end, duty_revision, duty, officer, device, restated, restatement, recomputed, heard "
+        "restart identity"
     )
     found = Facts(opened, Ledger(opened))
     found.publish(WEST, EAST)
