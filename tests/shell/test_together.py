@@ -36,6 +36,7 @@ class Message:
     partition: int
     offset: int
     value: bytes
+    timestamp: float = 1_795_420_800.0
 
 
 @dataclass(frozen=True, slots=True)
