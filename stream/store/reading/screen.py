@@ -177,6 +177,8 @@ class Reader:
             areas=self._areas_at(now),
             units=_NOBODY,
             last_fix=last_fix,
+            unseen=frozenset(name for name, time in last_fix.items() if time > now),
+            heard=max((time for time in last_fix.values() if time <= now), default=-FOREVER),
         )
         return picture, tracks, covered
 
