@@ -276,14 +276,17 @@ class RunError(RuntimeError):
 
 async def keep_time(settings: Settings, timer: Timer) -> None:
     """Looks for work and has it done, until cancelled; failures are tried again with growing pauses."""
-    pause = LOOK_S
+    pause, old = LOOK_S, False
     while True:
         try:
             if await asyncio.to_thread(timer.look):
                 await run_apart(settings)
-            pause = LOOK_S
+            pause, old = LOOK_S, True
             OUTAGES.well("reports")
         except psycopg.Error as failure:
+            if old:
+                old = False
+                continue  # an old connection may have been cut: a new one tells more
             OUTAGES.failed("reports", DATABASE, failure)
             pause = LOOK_S
         except RunError as failure:
