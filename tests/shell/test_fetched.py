@@ -29,6 +29,7 @@ class Record:
     offset: int
     value: bytes = examples.POSITION
     timestamp: int = 1_795_421_704_000
+    headers: tuple[tuple[str, bytes], ...] = ()
     key: bytes | None = None
 
 
@@ -78,8 +79,8 @@ class Consumer:
         found, self.at_hand = self.at_hand, {}
         return found
 
-    async def commit(self, offsets: dict[TopicPartition, int]) -> None:
-        self.committed.append(dict(offsets))
+    async def commit(self, offsets: dict[TopicPartition, tuple[int, str]]) -> None:
+        self.committed.append({at: offset for at, (offset, _) in offsets.items()})
         if len(self.committed) == 3:
             self.stop.set()
 
