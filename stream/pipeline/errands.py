@@ -18,7 +18,7 @@ from stream.pipeline.weekly import Timer, keep_time
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-    from stream.pipeline.judge import Closer, DayExaminer, Judge
+    from stream.pipeline.chores import Chore
     from stream.pipeline.publisher import Publisher
     from stream.pipeline.watcher import Watcher
     from stream.settings import Settings
@@ -60,41 +60,31 @@ async def watch(watcher: Watcher, settings: Settings, send: Send, _counted: asyn
     await _tell(watcher, lambda: asyncio.sleep(settings.watch_s), topics.ALERTS, send)
 
 
-async def judge(judge: Judge, settings: Settings, _send: Send, _counted: asyncio.Event) -> None:
-    """Has the doubts of duties whose facts changed judged; while the database is away, nothing."""
-    pause = settings.doubt_s
-    while True:
-        await asyncio.sleep(pause)
-        done = await _asked("judge", judge.judge)
-        pause = settings.doubt_s if done is not None else min(settings.doubt_s, AGAIN_S)
+async def judge(chore: Chore, settings: Settings, _send: Send, _counted: asyncio.Event) -> None:
+    """Has the doubts of duties whose facts changed judged."""
+    await _again("judge", chore, settings.doubt_s)
 
 
-async def examine(examiner: DayExaminer, settings: Settings, _send: Send, _counted: asyncio.Event) -> None:
-    """Has the devices' days whose facts changed looked at; while the database is away, nothing.
-
-    However much there is to look at, it takes no more than a small part of the time.
-    """
-    await _rarely("examine", examiner.examine, settings.examine_s, RESTS)
+async def examine(chore: Chore, settings: Settings, _send: Send, _counted: asyncio.Event) -> None:
+    """Has the devices' days whose facts changed looked at, in no more than a small part of the time."""
+    await _again("examine", chore, settings.examine_s, RESTS)
 
 
-async def close(closer: Closer, settings: Settings, _send: Send, _counted: asyncio.Event) -> None:
-    """Has the hours of facts that are over closed; while the database is away, nothing.
-
-    However many there are, it takes no more than a part of the time.
-    """
-    await _rarely("close", closer.close_hours, settings.close_s, CLOSING_RESTS)
+async def close(chore: Chore, settings: Settings, _send: Send, _counted: asyncio.Event) -> None:
+    """Has the hours of facts that are over closed, in no more than a part of the time."""
+    await _again("close", chore, settings.close_s, CLOSING_RESTS)
 
 
-async def _rarely(who: str, work: Callable[[], int], every_s: float, rests: int) -> None:
-    """Has something done every so often, or as much less often as it takes longer."""
+async def _again(who: str, chore: Chore, every_s: float, rests: int = 0) -> None:
+    """Has a chore done every so often, or as much less often as it takes longer."""
     pause = every_s
     while True:
         await asyncio.sleep(pause)
         began = time.monotonic()
-        if await _asked(who, work) is None:
+        if await _asked(who, chore.do) is None:
             pause = min(every_s, AGAIN_S)
-            continue
-        pause = max(every_s, rests * (time.monotonic() - began))
+        else:
+            pause = max(every_s, rests * (time.monotonic() - began))
 
 
 async def report(timer: Timer, settings: Settings, _send: Send, _counted: asyncio.Event) -> None:

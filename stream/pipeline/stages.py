@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from stream import topics
 from stream.pipeline import batches, errands
-from stream.pipeline.judge import Closer, DayExaminer, Judge
+from stream.pipeline.chores import CLOSE, EXAMINE, JUDGE
 from stream.pipeline.publisher import Publisher
 from stream.pipeline.watcher import Watcher
 from stream.pipeline.weekly import Timer
@@ -130,21 +130,21 @@ ERRANDS: tuple[Errand, ...] = (
         "judge",
         "every PATROL_DOUBT_S: duties whose facts changed → where they contradict each other",
         ("doubt", "doubtful", "doubt_due"),
-        Judge,
+        JUDGE,
         errands.judge,
     ),
     Errand(
         "examine",
         "every PATROL_EXAMINE_S: devices' days whose facts changed → what they were seen to do",
         ("device_day", "device_day_basis", "device_due", "device_seen"),
-        DayExaminer,
+        EXAMINE,
         errands.examine,
     ),
     Errand(
         "close",
         "every PATROL_CLOSE_S: hours of facts that are over → one row a device and hour",
         ("fix_open", "fix_chunk", "fix_row"),
-        Closer,
+        CLOSE,
         errands.close,
     ),
     Errand(

@@ -20,9 +20,9 @@ from stream.core.calendar import parse_time, rfc3339
 from stream.core.events import decode_duties, decode_positions, decode_states
 from stream.core.facts import SECOND
 from stream.core.policy import Policies, limits
-from stream.simulate import TOPICS, demo_force, simulate
+from stream.simulate import demo_force, simulate
 from tests.shell.doubted import UNTIL, doubted_facts
-from tests.shell.pipeline import Facts, Message, write_areas
+from tests.shell.pipeline import Facts, Message, facts_of, write_areas
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -82,14 +82,7 @@ def _shift(seed: int, folder: Path) -> Facts:
         interval_s=10.0,
         seed=seed,
     )
-    messages = [
-        Message(TOPICS[topic], value, send, key)
-        for batch in made.messages()
-        for topic, value, send, key in zip(
-            batch.topic.tolist(), batch.value, batch.send.tolist(), batch.key, strict=True
-        )
-    ]
-    return Facts(write_areas(force, folder), tuple(messages), made.end + 600 * SECOND)
+    return facts_of(made, force, folder)
 
 
 # ── flaws ─────────────────────────────────────────────────────────────────────────────────────────────────

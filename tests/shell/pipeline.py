@@ -52,6 +52,7 @@ if TYPE_CHECKING:
 
     from geo.areas import AreaSet
     from stream.embedded import EmbeddedBroker
+    from stream.simulate import Simulation
     from stream.store.schema import Connection
     from tests.shell.kafka import RealKafka
 
@@ -124,14 +125,19 @@ def demo_facts(folder: Path, *, hours: float = 1.0, interval_s: float = 10.0, se
     made = simulate(
         force, officers=16, start=parse_time(SHIFT), hours=hours, interval_s=interval_s, seed=seed
     )
-    messages = [
+    return facts_of(made, force, folder)
+
+
+def facts_of(made: Simulation, force: AreaSet, folder: Path) -> Facts:
+    """What was simulated, in sending order, and the boundaries in files."""
+    messages = tuple(
         Message(TOPICS[topic], value, send, key)
         for batch in made.messages()
         for topic, value, send, key in zip(
             batch.topic.tolist(), batch.value, batch.send.tolist(), batch.key, strict=True
         )
-    ]
-    return Facts(write_areas(force, folder), tuple(messages), made.end + 600 * SECOND)
+    )
+    return Facts(write_areas(force, folder), messages, made.end + 600 * SECOND)
 
 
 def write_areas(force: AreaSet, folder: Path) -> tuple[tuple[Path, str], ...]:

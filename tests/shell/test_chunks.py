@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from geo.matching.history import FOREVER
 from stream.core.facts import SECOND, Fixes
 from stream.core.stays import take
-from stream.pipeline.judge import Closer
+from stream.pipeline.chores import CLOSE
 from stream.settings import Settings
 from stream.store import chunks
 from stream.store.chunks import DAY, HOUR, close_due
@@ -367,14 +367,14 @@ def test_one_worker_closes_for_all(connection: Connection, database_server: Embe
     facts: Facts = {}
     write(connection, facts, hours(25))
     settings = Settings(database=database_server.dsn_of("chunks"))
-    first, second = Closer(settings), Closer(settings)
+    first, second = CLOSE(settings), CLOSE(settings)
     try:
-        assert first.close_hours() == 24 * DEVICES
+        assert first.do() == 24 * DEVICES
         write(connection, facts, {(1, START + 61 * SECOND): (0.5, 0.5, 1.0, 0.0, 0.0)})
-        assert second.close_hours() == 0
+        assert second.do() == 0
         first.close()
         await_release(connection, Lock.CLOSER)
-        assert second.close_hours() == 1
+        assert second.do() == 1
     finally:
         first.close()
         second.close()

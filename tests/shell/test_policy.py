@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import getpass
 import json
-import os
 import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -571,6 +570,7 @@ def everything(connection: Connection) -> dict[str, list[tuple[object, ...]]]:
 
 
 @pytest.mark.parametrize("name", AT_THE_DATABASE)
+@pytest.mark.usefixtures("no_settings")
 def test_another_policy_in_a_shell_changes_nothing(
     name: str,
     dsn: str,
@@ -587,8 +587,6 @@ def test_another_policy_in_a_shell_changes_nothing(
     written(tmp_path, AREAS, "areas.geojson")
     written(tmp_path, "postcode,lat,long\nLE1 1AA,52.63,-1.13\n", "postcodes.csv")
     file = written(tmp_path, "[[policy]]\ntarget = 0.5\nmax_gap_s = 30\n")
-    for variable in [variable for variable in os.environ if variable.startswith("PATROL_")]:
-        monkeypatch.delenv(variable)
     monkeypatch.setenv("PATROL_DATABASE", dsn)
     monkeypatch.setenv("PATROL_KAFKA", ELSEWHERE)
     monkeypatch.setenv("PATROL_POSTCODES", "postcodes.csv")

@@ -58,6 +58,7 @@ PATHS = ("/readyz", "/healthz", "/metrics", "/api/v1/live", "/collections", "/we
 
 @pytest.mark.parametrize(("name", "value"), LEAKS, ids=[f"{name}-{at}" for at, (name, _) in enumerate(LEAKS)])
 @pytest.mark.parametrize("words", COMMANDS)
+@pytest.mark.usefixtures("no_settings")
 def test_no_command_repeats_a_password(
     name: str,
     value: str,
@@ -67,8 +68,6 @@ def test_no_command_repeats_a_password(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """An address that cannot be one is refused in one line that has nothing of the password."""
-    for variable in [variable for variable in os.environ if variable.startswith("PATROL_")]:
-        monkeypatch.delenv(variable)
     monkeypatch.setenv("PATROL_DATABASE", "postgresql://127.0.0.1:1/patrol")
     monkeypatch.setenv("PATROL_KAFKA", "127.0.0.1:1")
     monkeypatch.setenv(name, value)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -47,6 +46,7 @@ def latin(database: str) -> str:
 
 
 @pytest.mark.parametrize(("kind", "made"), [(NEWER, newer), (LATIN, latin)])
+@pytest.mark.usefixtures("no_settings")
 def test_an_unsuited_database_is_refused_in_one_line(
     database: str,
     kind: str,
@@ -56,8 +56,6 @@ def test_an_unsuited_database_is_refused_in_one_line(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """A newer schema, or an encoding other than UTF-8: one line says what to do, before Kafka is asked."""
-    for variable in [variable for variable in os.environ if variable.startswith("PATROL_")]:
-        monkeypatch.delenv(variable)
     monkeypatch.setenv("PATROL_DATABASE", made(database))
     monkeypatch.setenv("PATROL_KAFKA", f"127.0.0.1:{free_port()}")
     for words in COMMANDS:
