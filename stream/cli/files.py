@@ -150,7 +150,10 @@ def account(
         for line in _doubtful(found):
             click.echo(printable(line), err=True)
         if not force and not nothing:
-            click.echo("no duty with time to count: none is there but cancelled or later ones", err=True)
+            click.echo(
+                "no duty with time to count: all are cancelled, later, or booked for too long to count",
+                err=True,
+            )
         doubts = in_question(found.quality)
         for item in force:
             click.echo(_sentence(item, policies))

@@ -71,16 +71,13 @@ class Visits:
         return len(self.start)
 
 
-def reach(slices: Slices, duties: Sequence[Duty], until: int | None = None) -> tuple[int, int]:
+def reach(slices: Slices, duties: Sequence[Duty], until: int) -> tuple[int, int]:
     """The time that visits may lie in: from the first slice to the end of the last; ``(0, 0)`` for none.
 
     Args:
         slices: those that ``visits`` is to be asked about.
         duties: the duties behind ``slices.duty``.
         until: see ``visits``.
-
-    Raises:
-        ValueError: a slice without an end and no ``until``.
     """
     start, end = slices.start, _ends(slices, duties, until)
     real = start < end
@@ -94,7 +91,7 @@ def visits(
     policies: Policies,
     windows: OwnHours | None = None,
     *,
-    until: int | None = None,
+    until: int,
 ) -> Visits:
     """The visits that officers made to priority areas.
 
@@ -110,7 +107,7 @@ def visits(
         until: duties that have no end yet are counted up to here, microseconds.
 
     Raises:
-        ValueError: a slice without an end and no ``until``, or a visit outside the windows' reach.
+        ValueError: a visit outside the windows' reach.
     """
     area_ids = sorted({area for place in places for area in place.priorities})
     number = {area: at for at, area in enumerate(area_ids)}
@@ -177,12 +174,8 @@ def visits(
     )
 
 
-def _ends(slices: Slices, duties: Sequence[Duty], until: int | None) -> NDArray[np.int64]:
+def _ends(slices: Slices, duties: Sequence[Duty], until: int) -> NDArray[np.int64]:
     """Ends of the slices, those of duties without an end cut at ``until`` (rule 8)."""
-    if until is None:
-        if (slices.end == FOREVER).any():
-            raise ValueError("a duty has no end yet: say until when its visits are counted")
-        return slices.end
     running = np.array([duty.end is None for duty in duties], np.bool_)
     return np.where(running[slices.duty], np.minimum(slices.end, until), slices.end)
 

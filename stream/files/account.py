@@ -223,9 +223,9 @@ def positions_of(paths: Sequence[Path], limit: UsableLimits) -> Positions:
     """
     joining, told = frames.Joining(), Gathered()
     rejects: dict[str, list[Reject]] = {}
+    usable = 0
     for path in paths:
         bad: list[Reject] = []
-        usable = 0
         for chunk in read_fixes(path, limits=limit):
             joining.add(chunk.fixes)
             told.add(chunk.heard)
@@ -237,11 +237,11 @@ def positions_of(paths: Sequence[Path], limit: UsableLimits) -> Positions:
 
 
 def need_usable(path: Path, usable: int, rejects: Sequence[Reject], told: Callable[[], Heard]) -> None:
-    """Refuses a file of positions of which none is usable.
+    """Refuses a file of positions of which none is usable, where none was before it.
 
     Args:
         path: the file.
-        usable: how many of its positions are.
+        usable: how many positions are, of this file and those before it.
         rejects: the others.
         told: gives what was heard, for a likely cause.
 

@@ -12,7 +12,7 @@ from stream.core.explaining.explanation import cut_open, is_of, silences
 from stream.core.explaining.parts import Found, area_names, ids_of, near_ids
 from stream.core.explaining.wording import Named, officer_names
 from stream.core.policy import BEGINNING
-from stream.core.quality.elsewhere import all_far, anywhere, extent_of
+from stream.core.quality.elsewhere import anywhere, extent_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -78,12 +78,7 @@ def from_files(
         done.quality,
         _reported(facts.fixes, done.slices),
         not anywhere(done.slices, done.history.places, start, min(end, done.until))
-        and all_far(
-            (facts.fixes.time, facts.fixes.lon, facts.fixes.lat),
-            extent_of(done.history.versions, start, end),
-            start,
-            min(end, done.until),
-        ),
+        and facts.far(extent_of(done.history.versions, start, end), start, min(end, done.until)),
     )
 
 

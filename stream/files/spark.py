@@ -189,7 +189,7 @@ def read(
     ]
     told.sort(key=lambda item: item.unit)
     rejects: dict[str, list[Reject]] = {str(path): [] for path in paths}
-    gathered = Gathered()
+    gathered, usable = Gathered(), 0
     for path in paths:
         mine = [item for item in told if units[item.unit].path == path.resolve()]
         bad = [reject for item in mine for reject in item.rejects]
@@ -201,8 +201,8 @@ def read(
                 )
             gathered.add(item.heard)
         rejects[str(path)] = bad
-        usable = sum(int(item.count.sum()) for item in mine)
-        need_usable(path, usable, bad, partial(Heard.joined, [item.heard for item in mine]))
+        usable += sum(int(item.count.sum()) for item in mine)
+        need_usable(path, usable, bad, gathered.done)
     code_of: dict[str, int] = {}
     codes = [
         np.array([code_of.setdefault(name, len(code_of)) for name in item.device_ids], np.int32)

@@ -108,13 +108,13 @@ class Watcher(Elected):
             connection = self.connection()
             told = self._take_over(connection)
             sight = self._eyes.watch(connection)
-            if sight.fresh.age_s is None:
+            if sight.fresh.newest is None:
                 return [message(item) for item in told]  # nothing was ever received
             seen = conditions(
                 sight.picture,
                 sight.shares,
                 sight.depth,
-                int(sight.fresh.age_s * SECOND),
+                int((sight.fresh.age_s or 0.0) * SECOND),
                 int(self._settings.alert_feed_stopped_s * SECOND),
             )
             after = observe(self._watch, seen, self._patience)

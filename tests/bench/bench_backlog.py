@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from stream.core.facts import SECOND
 from stream.pipeline.lag import LagMeter
+from stream.store import chunks
 from tests.bench import Row, show
 from tests.bench.roaming import Roaming, Size, feed
 from tests.bench.running import Spending, pipeline, servers
@@ -41,8 +42,8 @@ def measure(size: Size, seconds: int) -> tuple[dict[str, float], int, float]:
                 after = Spending.now(found, parts)
         finally:
             meter.close()
-        [(stored,)] = found.connection.execute("select count(*) from fix").fetchall()
-    assert int(str(stored)) == int(told["sent"])
+        stored = chunks.count(found.connection)
+    assert stored == int(told["sent"])
     return after.since(before), int(told["sent"]), after.at - before.at
 
 

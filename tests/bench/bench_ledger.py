@@ -7,11 +7,9 @@ of this program, and of the server's process behind its connection. Everything f
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,6 +21,7 @@ from stream.store import areas
 from stream.store.ledger import Ledger
 from stream.store.schema import connect, migrate
 from tests.bench import Row, show
+from tests.bench.bench_pages import spent_s
 from tests.bench.record import force
 
 if TYPE_CHECKING:
@@ -102,12 +101,6 @@ def walks(area_set: AreaSet, who: Patrol, chance: Generator) -> Iterator[Fixes]:
         )
 
 
-def processor(pid: int) -> float:
-    """Processor seconds of a process so far."""
-    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
 def measure(connection: Connection, area_set: AreaSet, devices: int) -> list[Row]:
     """One size, on a database of its own."""
     who = patrol(area_set, devices)
@@ -119,10 +112,10 @@ def measure(connection: Connection, area_set: AreaSet, devices: int) -> list[Row
         ledger.positions(next(fixes))
     server = connection.info.backend_pid
     [(written,)] = connection.execute("select pg_current_wal_insert_lsn()::text").fetchall()
-    began = time.process_time(), processor(server)
+    began = time.process_time(), spent_s(server)
     for _ in range(BATCHES):
         ledger.positions(next(fixes))
-    ours, theirs = time.process_time() - began[0], processor(server) - began[1]
+    ours, theirs = time.process_time() - began[0], spent_s(server) - began[1]
     [(wal,)] = connection.execute(
         "select (pg_current_wal_insert_lsn() - %s::pg_lsn)::float8", [written]
     ).fetchall()
@@ -133,6 +126,7 @@ def measure(connection: Connection, area_set: AreaSet, devices: int) -> list[Row
         Row("  of it this program", ours / many * 1e6, "µs"),
         Row("  of it the server", theirs / many * 1e6, "µs"),
         Row("  written ahead", float(str(wal)) / many, "bytes"),
+        Row(line=f"ledger: devices={devices} us_per_device={(ours + theirs) / many * 1e6:.1f}"),
     ]
 
 

@@ -25,6 +25,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from stream import topics
 from stream.core.facts import SECOND
+from stream.store import chunks
 from tests.bench import Row, show
 from tests.bench.roaming import INTERVAL_MS, Roaming, Size, command
 from tests.bench.running import Spending, pipeline, servers
@@ -181,7 +182,7 @@ async def watch(found: Servers, size: Size, warm_s: int, seconds: int) -> Found:
             feeding.wait()
             listening.cancel()
             await asyncio.gather(listening, return_exceptions=True)
-    [(stored,)] = found.connection.execute("select count(*) from fix").fetchall()
+    stored = chunks.count(found.connection)
     took = after.at - before.at
     return Found(
         cores={name: used / took for name, used in after.since(before).items()},
@@ -189,7 +190,7 @@ async def watch(found: Servers, size: Size, warm_s: int, seconds: int) -> Found:
         events=size.units * 1000 / INTERVAL_MS,
         shares=shares / took,
         late_s=sent["late_s"],
-        lost=int(sent["sent"]) - int(str(stored)),
+        lost=int(sent["sent"]) - stored,
     )
 
 

@@ -11,7 +11,6 @@ import os
 import subprocess
 import sys
 import time
-from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +26,7 @@ from stream.pipeline.processes import command, start
 from stream.settings import Settings
 from stream.store.schema import connect
 from tests.bench import Row, show
+from tests.bench.bench_pages import spent_s
 from tests.messages import DUTY
 
 if TYPE_CHECKING:
@@ -56,12 +56,6 @@ def help_s(words: Sequence[str]) -> float:
     return median(found)
 
 
-def processor_s(pid: int) -> float:
-    """Seconds of processor time that a process has taken, Linux."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
 def worker_s() -> tuple[float, float]:
     """Seconds until a worker has counted a message: of processor time, and by the clock."""
     spent, took = [], []
@@ -87,7 +81,7 @@ def worker_s() -> tuple[float, float]:
                         sys.exit(f"the worker ended with exit code {worker.returncode}")
                     time.sleep(0.02)
                 took.append(time.perf_counter() - began)
-                spent.append(processor_s(worker.pid))
+                spent.append(spent_s(worker.pid))
                 worker.terminate()
                 worker.wait()
         producer.close()
@@ -99,12 +93,13 @@ def run() -> list[Row]:
     helps = {" ".join(words): help_s(words) for words in commands()}
     slowest = max(helps, key=lambda name: helps[name])
     processor, clock = worker_s()
-    print(f"start: help_s={helps['']:.2f} slowest_help_s={helps[slowest]:.2f} worker_cpu_s={processor:.2f}")
+    line = f"start: help_s={helps['']:.2f} slowest_help_s={helps[slowest]:.2f} worker_cpu_s={processor:.2f}"
     return [
         Row("patrol --help", helps[""], "s", "aim 0.3"),
         Row("the slowest help of a command", helps[slowest], "s", f"patrol {slowest} --help; aim 0.3"),
         Row("a worker until it has counted a message", processor, "s of CPU", "aim 1"),
         Row("  by the clock", clock, "s", "most of it Kafka's first join of the group"),
+        Row(line=line),
     ]
 
 

@@ -198,7 +198,7 @@ def test_the_overlay_is_what_the_accounting_does(noisy: World) -> None:
     figures = {
         each.id: each for each in shares(cut, duties, history.places, *period) if each.scope == OFFICER
     }
-    visited = counted_visits(cut, duties, history.places, policies)
+    visited = counted_visits(cut, duties, history.places, policies, until=noisy.simulation.end)
     who = np.array(visited.officer_ids)[visited.officer] if len(visited) else np.empty(0, np.str_)
     where = np.array(visited.area_ids)[visited.area] if len(visited) else np.empty(0, np.str_)
     presence = methods.ours(noisy)

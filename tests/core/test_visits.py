@@ -828,8 +828,8 @@ def test_a_visit_that_only_touches_the_hours_has_no_stretch_in_them(text: str, h
     assert shift.visits().inside_in_window.tolist() == [False]
 
 
-def test_what_has_no_end_needs_to_be_told_until_when() -> None:
-    """An open duty is counted until told; asked without a word, it says what is missing."""
+def test_what_has_no_end_is_counted_up_to_a_time() -> None:
+    """Of an open duty visits are counted up to the time told, whatever end its last slice has."""
     shift = told(Stint("O1", "PP"))
     open_ = replace(
         shift,
@@ -838,10 +838,7 @@ def test_what_has_no_end_needs_to_be_told_until_when() -> None:
         until=MONDAY + 200 * SECOND,
     )
     assert listed(open_.visits()) == [("P1", "O1", 0, 200, 200, True)]
-    with pytest.raises(ValueError, match="until when"):
-        visits(open_.slices(), open_.duties, PLACES, Policies())
-    with pytest.raises(ValueError, match="until when"):
-        reach(open_.slices(), open_.duties)
+    assert reach(open_.slices(), open_.duties, open_.until) == (MONDAY, open_.until)
 
 
 def test_windows_that_do_not_reach_far_enough_are_refused() -> None:
@@ -849,13 +846,13 @@ def test_windows_that_do_not_reach_far_enough_are_refused() -> None:
     shift = told(Stint("O1", "PPPP"))
     short = windows_of(shift.versions, MONDAY, MONDAY + 180 * SECOND)
     with pytest.raises(ValueError, match="reach"):
-        visits(shift.slices(), shift.duties, PLACES, Policies(), short)
+        visits(shift.slices(), shift.duties, PLACES, Policies(), short, until=shift.until)
 
 
 def test_nothing_comes_of_nothing(tmp_path: Path) -> None:
     """No slices, no duties, no places: no visits, no figures, files with a head and no rows."""
     nothing = Shift((), (), (), (), Policies(), 0, (0, 0))
-    assert reach(nothing.slices(), ()) == (0, 0)
+    assert reach(nothing.slices(), (), 0) == (0, 0)
     found = nothing.visits()
     assert (len(found), found.area_ids, priority_figures(found, 0, 1)) == (0, (), [])
     write({"visits": visits_table(found), "priorities": priorities_table([])}, tmp_path)
@@ -898,8 +895,9 @@ def test_from_positions_to_the_files() -> None:
     counted = slices(
         duties, stays(fixes, history, Policies()), fixes.device_ids, states, history.places, Policies()
     )
-    own = OwnHours.of([(BEGINNING, areas)], *reach(counted, duties))
-    found = visits(counted, duties, history.places, Policies(), own)
+    until = MONDAY + 800 * SECOND
+    own = OwnHours.of([(BEGINNING, areas)], *reach(counted, duties, until))
+    found = visits(counted, duties, history.places, Policies(), own, until=until)
     table = visits_table(found)
     assert table.column_names == [
         *("area_id", "officer_id", "start", "end", "dwell_s", "in_window_s", "home_team")

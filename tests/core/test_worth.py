@@ -203,7 +203,7 @@ def by_hours(told: Told) -> tuple[int, int, int]:
                 left_open |= item.id == device and item.day == day and not by_state
             if item.finding in ("never_heard", "none_usable") and item.scope == "device":
                 left_open |= item.id in radios and not by_state
-            if item.finding in ("too_long_duty", "open_duty"):
+            if item.finding == "open_duty":
                 left_open |= item.id == duty.duty_id
             if item.finding == "unknown_patch":
                 left_open |= item.id in duty.patch and not by_state

@@ -348,7 +348,7 @@ def questionable(
         elif item.finding == "patch_not_in_force":
             if decided and item.id == duty.duty_id:
                 parts.append(whole)
-        elif item.finding in ("too_long_duty", "open_duty"):
+        elif item.finding == "open_duty":
             if item.id == duty.duty_id:
                 parts.append(whole)
         elif item.finding == "overlapping_duties" and item.id == duty.officer_id:

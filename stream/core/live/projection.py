@@ -77,6 +77,11 @@ class Outlook:
         return LIKELY_MISS if missing else OPEN
 
 
+def expected_end(duty: Duty, usual: int) -> int:
+    """When a duty is expected to end, microseconds; an open one after the ``usual`` time, or its longest."""
+    return duty.until if duty.end is not None else min(duty.start + usual, duty.until)
+
+
 def remaining(duties: Iterable[Duty], now: int, usual: int) -> int:
     """Booked time still to come, microseconds.
 
@@ -85,10 +90,7 @@ def remaining(duties: Iterable[Duty], now: int, usual: int) -> int:
         now: microseconds since 1970 UTC.
         usual: how long a duty without an end is expected to last, microseconds.
     """
-    return sum(
-        max(0, (duty.until if duty.end is not None else min(duty.start + usual, duty.until)) - now)
-        for duty in duties
-    )
+    return sum(max(0, expected_end(duty, usual) - now) for duty in duties)
 
 
 def outlook(

@@ -15,7 +15,7 @@ import numpy as np
 from stream.core.columns import changes, coalesce
 from stream.core.facts import SECOND
 from stream.core.live.overview import Covered, Depth, awaited, due_since, presence
-from stream.core.live.projection import LOOK_BACK, outlook
+from stream.core.live.projection import LOOK_BACK, expected_end, outlook
 from stream.core.shares import OFFICER, figures_of, totals
 from stream.core.slices import ON_BREAK, ON_PATCH, UNSEEN
 
@@ -106,10 +106,7 @@ def watched_shares(
     """
     now, scopes = tally.as_of, tally.scopes
     late = scopes.sums(totals(recent, standing.duties, standing.places, now - LOOK_BACK, now))
-    ends = np.array(
-        [min(duty.start + usual, duty.until) if duty.end is None else duty.until for duty in standing.duties],
-        np.int64,
-    )
+    ends = np.array([expected_end(duty, usual) for duty in standing.duties], np.int64)
     rest = scopes.sums(np.maximum(ends - now, 0))
     count = scopes.sums(np.ones(len(ends), np.int64)).tolist()
     made = []

@@ -276,9 +276,9 @@ def visits_about(record: SummaryFacts, period: Period, policies: Policies) -> Vi
         (slices.end > period.start - VISITS_REACH) & (slices.start < period.end + VISITS_REACH)
     )
     slices = slices.take(near)
-    low, high = reach(slices, record.duties)
+    low, high = reach(slices, record.duties, record.until)
     windows = OwnHours.of(record.versions, min(low, period.start), max(high, period.end))
-    return visits(slices, record.duties, record.places, policies, windows)
+    return visits(slices, record.duties, record.places, policies, windows, until=record.until)
 
 
 def team_list(record: SummaryFacts, period: Period, policies: Policies) -> Teams:
@@ -354,11 +354,7 @@ class _Own:
         """Those of the duties that touch ``[start, end)``."""
         record = common.record
         numbers = np.array(
-            [
-                number
-                for number in common.members.get(area_id, ())
-                if _touches(record.duties[number], start, end)
-            ],
+            [number for number in common.members.get(area_id, ()) if record.duties[number].is_in(start, end)],
             np.int64,
         )
         owner, rows = ranges(common.bounds[numbers], common.bounds[numbers + 1])
@@ -385,10 +381,6 @@ class _Own:
             range(len(self.duties)),
             key=lambda number: (self.duties[number].start, self.duties[number].duty_id),
         )
-
-
-def _touches(duty: Duty, start: int, end: int) -> bool:
-    return duty.is_in(start, end)
 
 
 def _summary(common: _Common, area_id: str) -> Summary:

@@ -62,7 +62,7 @@ def touched(
     Time that is unknown already is not in it, nor are breaks. Of a wrong clock, of misplaced positions and of
     many rejected reports it is the time that the device decided on that day; of a radio that was never heard,
     what another device decided in the duties that name it; of a patch that is unknown or was not in force,
-    what a position decided in its duties; of a duty that is too long or was left open, and of the time that
+    what a position decided in its duties; of a duty that was left open, and of the time that
     several duties of an officer claim, all of it.
 
     Args:
@@ -98,7 +98,7 @@ def touched(
             parts.append((seen & within(item.id in duty.patch for duty in duties), -FOREVER, FOREVER))
         elif item.finding == "patch_not_in_force":
             parts.append((seen & within(duty.duty_id == item.id for duty in duties), -FOREVER, FOREVER))
-        elif item.finding in ("too_long_duty", "open_duty"):
+        elif item.finding == "open_duty":
             parts.append((counted & within(duty.duty_id == item.id for duty in duties), -FOREVER, FOREVER))
         elif item.finding == "overlapping_duties":
             mine = counted & within(duty.officer_id == item.id for duty in duties)
@@ -244,11 +244,7 @@ CAUSES: Final = (
     (("never_heard", "none_usable"), ("{} never heard", "{}s never heard")),
     (("clock_offset",), ("{} with a wrong clock", "{}s with wrong clocks")),
     ((REJECTED,), ("{} with many rejected reports", "{}s with many rejected reports")),
-    (
-        ("too_long_duty",),
-        ("duty booked for too long to be counted", "duties booked for too long to be counted"),
-    ),
-    (("open_duty",), ("duty open for more than 16 hours", "duties open for more than 16 hours")),
+    (("open_duty",), ("duty left open", "duties left open")),
     (("overlapping_duties",), ("officer with overlapping duties", "officers with overlapping duties")),
 )
 """Serious findings, those that are told together, and what they are of, one and several."""

@@ -15,7 +15,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
 from stream.core.events import text_fault
-from stream.core.facts import LONGEST_DUTY_S, SECOND, Duty
+from stream.core.facts import Duty
 from stream.files.roster.rows import RefusedRow, by_kind
 
 if TYPE_CHECKING:
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from stream.files.roster.rows import DutyPiece
 
 _FOREVER: Final = 2**63 - 1
-LONGEST: Final = LONGEST_DUTY_S * SECOND
-"""A longer duty is likely a mistake in a date, and counts for nothing unless a policy says so (rule 8a)."""
 
 
 @dataclass(slots=True)
@@ -154,7 +152,7 @@ def _add(found: RosterDuties, duty_id: str, rows: list[DutyPiece]) -> None:
     if not duty.cancelled:
         found.told["no_patch"] += not duty.patch
         found.told["no_device"] += not duty.devices
-        found.told["too_long"] += duty.end is not None and duty.end - duty.start > LONGEST
+        found.told["too_long"] += duty.too_long
 
 
 def _refuse(found: RosterDuties, rows: Iterable[DutyPiece], detail: str) -> None:

@@ -95,6 +95,40 @@ class _Kept:
         )
 
 
+class _Arrivals:
+    """When devices were last heard: by the time of their newest fix, but not after it was seen to come.
+
+    Of what was there at the first look and is dated ahead it is not known when it came.
+    """
+
+    def __init__(self) -> None:
+        self._time = self._heard = np.empty(0, np.int64)
+        self._looked = False
+
+    def look(self, keys: NDArray[np.integer], newest: NDArray[np.int64], now: int) -> None:
+        """Looks at the newest fixes of all devices (keys, times) at an instant, microseconds."""
+        more = np.full(max(0, int(keys.max(initial=-1)) + 1 - len(self._time)), -FOREVER, np.int64)
+        self._time, self._heard = np.append(self._time, more), np.append(self._heard, more)
+        fresh = self._time[keys] != newest
+        key, time = keys[fresh], newest[fresh]
+        self._time[key] = time
+        self._heard[key] = np.minimum(time, now) if self._looked else np.where(time > now, FOREVER, time)
+        self._looked = True
+
+    def last(self, names: Mapping[int, str]) -> dict[str, int]:
+        """When each device was heard; its fix's own time where that is not known."""
+        times = np.minimum(self._time, self._heard)
+        return {names[key]: int(times[key]) for key in np.flatnonzero(times > -FOREVER).tolist()}
+
+    def unseen(self, names: Mapping[int, str]) -> frozenset[str]:
+        """The devices of which it is not known."""
+        return frozenset(names[key] for key in np.flatnonzero(self._heard == FOREVER).tolist())
+
+    def newest(self) -> int:
+        """When any was heard; ``-FOREVER`` where that is not known of any."""
+        return int(self._heard.max(initial=-FOREVER, where=self._heard < FOREVER))
+
+
 class Reader:
     """Reads pictures over one connection; not for several threads at once."""
 
@@ -111,10 +145,7 @@ class Reader:
         self._in_force: tuple[tuple[int, ...], AreaSet] = ((), AreaSet.of(()))
         self._windows: OwnHours | None = None
         self._units = np.zeros(0, _UNIT)
-        self._arrived = np.empty(0, np.int32)
-        self._looked = False
-        self._dated: dict[str, tuple[int, int]] = {}
-        self._first_watch = True
+        self._arrivals = _Arrivals()
         self._closed: dict[int, Rows] = {}
         self._marks = _NO_MARKS
         self._kept = _Kept(0)
@@ -136,7 +167,8 @@ class Reader:
             newest = self._read_units(connection)
             at = chosen(clock, lambda: newest, lambda: wall)()
             now = wall if at == UNKNOWN else at
-            self._date_arrivals(now)
+            met = np.flatnonzero(self._units["time"] > -FOREVER)
+            self._arrivals.look(met, self._units["time"][met], now)
             self._read_areas(connection)
             found = self._standing(connection, now, at)
         return Picture(
@@ -145,9 +177,9 @@ class Reader:
             newest=newest,
             areas=self._areas_at(now),
             units=self._shown(now),
-            last_fix=self._last_fix(),
-            unseen=self._unseen(),
-            heard=self._newest_heard(),
+            last_fix=self._arrivals.last(self._device_names),
+            unseen=self._arrivals.unseen(self._device_names),
+            heard=self._arrivals.newest(),
         )
 
     def watch(
@@ -163,51 +195,35 @@ class Reader:
         """
         with instant(connection):
             self._follow(connection)
-            newest, last_fix = self._last_fixes(connection)
+            keys, times = self._last_fixes(connection)
+            newest = int(times.max(initial=-FOREVER))
             at = chosen(clock, lambda: newest, lambda: wall)()
             now = wall if at == UNKNOWN else at
-            last_fix |= self._seen_to_come(last_fix, now)
+            self._arrivals.look(keys, times, now)
             self._read_areas(connection)
             found = self._standing(connection, now, at)
-            tracks, covered = self.watched(connection, now, int(policies.at(now).max_gap_s * SECOND))
+            tracks, covered = self._watched(connection, now, int(policies.at(now).max_gap_s * SECOND))
         picture = Picture(
             **{item.name: getattr(found, item.name) for item in fields(found)},
             as_of=now,
             newest=newest,
             areas=self._areas_at(now),
             units=_NOBODY,
-            last_fix=last_fix,
-            unseen=frozenset(name for name, time in last_fix.items() if time > now),
-            heard=max((time for time in last_fix.values() if time <= now), default=-FOREVER),
+            last_fix=self._arrivals.last(self._device_names),
+            unseen=self._arrivals.unseen(self._device_names),
+            heard=self._arrivals.newest(),
         )
         return picture, tracks, covered
 
-    def _last_fixes(self, connection: Connection) -> tuple[int, dict[str, int]]:
-        """The time of the newest fix of all, ``-FOREVER`` for none, and of each device's, by its name."""
+    def _last_fixes(self, connection: Connection) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The devices that a fix is there of, by key, and the time of the newest of each."""
         _, (device, newest) = series_out(
             connection,
             f"select 0, array_agg(device::int8), array_agg(newest) from stay_end where newest > {-FOREVER}",
             ["int8", "int8"],
         )
-        keys = device.tolist()
-        self._name(connection, keys)
-        names = self._device_names
-        return int(newest.max(initial=-FOREVER)), dict(
-            zip([names[key] for key in keys], newest.tolist(), strict=True)
-        )
-
-    def _seen_to_come(self, last_fix: dict[str, int], now: int) -> dict[str, int]:
-        """Of devices whose last fix was dated ahead, when it was seen to come; at the first look its time."""
-        dated = self._dated
-        self._dated = {
-            name: dated[name]
-            if name in dated and dated[name][0] == time
-            else (time, time if self._first_watch else now)
-            for name, time in last_fix.items()
-            if time > now or dated.get(name, (None, 0))[0] == time
-        }
-        self._first_watch = False
-        return {name: heard for name, (_, heard) in self._dated.items()}
+        self._name(connection, device.tolist())
+        return device, newest
 
     def _name(self, connection: Connection, keys: Sequence[int]) -> None:
         """Learns the names of devices that were not met yet."""
@@ -327,7 +343,6 @@ class Reader:
                 ["int4", "int8"],
             )
             self._units["place"][key] = place
-            self._arrived = np.append(self._arrived, keys)
             self._name(connection, keys.tolist())
         return int(newest.max())
 
@@ -346,30 +361,6 @@ class Reader:
             heading_deg=rows["heading_deg"].astype(np.float64),
             place=self._registry.to_numbers(rows["place"]),
         )
-
-    def _last_fix(self) -> dict[str, int]:
-        met = np.flatnonzero(self._units["time"] > -FOREVER).tolist()
-        times = np.minimum(self._units["time"], self._units["heard"])
-        return {self._device_names[key]: int(times[key]) for key in met}
-
-    def _date_arrivals(self, now: int) -> None:
-        """When what is new was heard: by its own time, but not after it was seen to come.
-
-        Of what was there at the first look and is dated ahead it is not known when it came.
-        """
-        time = self._units["time"][self._arrived]
-        latest = np.minimum(time, now) if self._looked else np.where(time > now, FOREVER, time)
-        self._units["heard"][self._arrived] = latest
-        self._arrived, self._looked = np.empty(0, np.int32), True
-
-    def _unseen(self) -> frozenset[str]:
-        rows = np.flatnonzero((self._units["heard"] == FOREVER) & (self._units["time"] > -FOREVER))
-        return frozenset(self._device_names[key] for key in rows.tolist())
-
-    def _newest_heard(self) -> int:
-        heard = self._units["heard"]
-        met = (heard < FOREVER) & (self._units["time"] > -FOREVER)
-        return int(heard.max(initial=-FOREVER, where=met))
 
     def _read_areas(self, connection: Connection) -> None:
         word = areas.newest(connection)
@@ -444,7 +435,7 @@ class Reader:
         shut = (np.repeat(np.arange(len(parts), dtype=np.int64), size), *shut[1:])
         return self._day(now, duties, shut, ends)
 
-    def watched(self, connection: Connection, now: int, patience: int) -> tuple[DayTracks, Covered]:
+    def _watched(self, connection: Connection, now: int, patience: int) -> tuple[DayTracks, Covered]:
         """The last day, without the closed slices that no alert depends on (``stream.core.live.watched``).
 
         Args:
@@ -452,8 +443,6 @@ class Reader:
             now: microseconds since 1970.
             patience: how long a silent officer is shown as last seen (rule 4), microseconds.
         """
-        self._follow(connection)
-        self._read_areas(connection)
         kept = self._kept
         if patience != kept.patience or now < kept.now:
             kept = self._kept = _Kept(patience)
@@ -461,7 +450,6 @@ class Reader:
         kept.now = now
         ends = self._day_ends.read(connection, now - DAY, now)
         duties = self._named(connection, self._day_ends, ends)
-        self._read_places(connection)
         fresh = self._changed(connection, ends)
         kept.take(fresh, self._slices, self._places, ends.keys)
         rows = numbering(ends.keys.tolist())[kept.rows[0]].astype(np.int64), *kept.rows[1:]
@@ -540,6 +528,5 @@ _UNIT = np.dtype(
         ("speed_mps", np.float32),
         ("heading_deg", np.float32),
         ("place", np.int64),
-        ("heard", np.int64),
     ]
 )

@@ -193,7 +193,7 @@ def answer_text(duties: int, kinds: int, *, gone: bool = False) -> str:
     """Can the data be trusted? In one sentence."""
     if gone:
         return "Part of what was sent was never counted, and is in no figure."
-    if not duties:
+    if not duties and not kinds:
         return "No duty is running now, so there is nothing to say."
     if not kinds:
         return "Nothing contradicts the facts behind the figures."

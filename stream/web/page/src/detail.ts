@@ -370,8 +370,8 @@ export class Detail {
         "dl",
         { class: "facts" },
         ...fact("On patch", figure.share === null ? noFigure(figure) : `${duration(figure.on_patch_s)} of ${duration(figure.duty_s)}`, ""),
-        ...fact("Booked on", `${asked === undefined ? clock(duty.duty.from) : dayClock(duty.duty.from)}–${duty.duty.to ? (duty.duty.counted_to ? clock(duty.duty.to) : `${dayClock(duty.duty.to)}: too long, so it counts for nothing until it is revised`) : "open"}`, ""),
-        ...fact("Last heard", one ? (one.last_fix ? ago((state.now - ms(one.last_fix)) / 1000) : "never") : dayClock(duty.duty.to), ""),
+        ...fact("Booked on", `${asked === undefined ? clock(duty.duty.from) : dayClock(duty.duty.from)}–${duty.duty.to ? (duty.duty.counted_to ? clock(duty.duty.to) : `${dayClock(duty.duty.to)}: too long, so it counts for nothing until it is revised`) : one || !duty.duty.counted_to ? "open" : `open, counted to ${dayClock(duty.duty.counted_to)}`}`, ""),
+        ...fact("Last heard", one ? (one.last_fix ? ago((state.now - ms(one.last_fix)) / 1000) : "never") : way.span ? dayClock(new Date(way.span[1]).toISOString()) : "never", ""),
       ),
       h(
         "section",
