@@ -39,6 +39,14 @@ comment on column duty.longest_us is
 comment on column duty.until_at is
     'up to where it counts (rule 8a); null: it counts for nothing, because it is cancelled or booked for too long';
 create index duty_by_counted_time on duty using gist (tstzrange(start_at, until_at)) where until_at is not null;
+create index duty_by_booked_time on duty using gist (tstzrange(start_at, coalesce(until_at, end_at)))
+    where not cancelled;
+drop index duty_by_time;
+drop index duty_by_start;
+create index duty_by_start on duty (start_at) where until_at is not null;
+comment on view officer_slices is
+    'what each officer did when and where (rule 12); what still runs ends at until_at of its duty; ambiguous: the error '
+    'of the position leaves open whether it was on the patch (rule 14)';
 
 -- ── What people with SQL ask, by what counts ──────────────────────────────────────────────────────────────────────
 create or replace function duty_times(since timestamptz, until timestamptz)

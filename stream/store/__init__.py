@@ -11,6 +11,7 @@ Reading list for a newcomer:
 * ``areas``         boundary versions
 * ``bookings``      duties, allocations and states
 * ``tracks``        stays and slices: closed rows and the growing end
+* ``chunks``        facts of closed hours, many in a row; ``packed``: their bytes
 * ``ledger``        one batch, one transaction: the order of a commit, step by step
 * ``copies``        copies of rows between transactions, as columns
 * ``desk``          what a program keeps while it counts: its copies, and how it asks
@@ -19,6 +20,8 @@ Reading list for a newcomer:
 * ``duties``        from stays, bookings and states to slices (steps 7 to 9)
 * ``doubts``        where facts contradict each other: marked while counting, judged a little later
 * ``heard``         what was heard of each device on each day
+* ``second_chances``  dead letters that were sent again
+* ``losses``        what Kafka no longer held when it was to be counted
 * ``device_days``   what each device was seen to do on each day
 * ``recompute``     settled figures again from stored facts
 * ``policies``      policies on record: loaded, in force, and what they left outdated
@@ -29,5 +32,6 @@ Reading list for a newcomer:
 * ``alerts``        alerts as episodes, acknowledgements and snoozes
 * ``reading``       questions: ``instant`` (one instant, one numbering), ``live`` and ``screen`` (figures and
                     picture of now), ``sight`` (what the live page and the watch see), ``duty_track``
-                    (a duty's map), ``summaries``, ``explained``, ``exports``, ``progress``
+                    (a duty's map), ``summaries``, ``explained``, ``exports``, ``progress``, ``ends`` (growing
+                    ends, only what changed), ``operations`` (what an operator asks)
 """

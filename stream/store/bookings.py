@@ -1,8 +1,7 @@
-"""Duties, allocations and radio states in the database, and a program's copy of them.
+"""Duties, allocations and radio states in the database.
 
-It reads and writes; which revision counts is decided in the core. The copy is checked against a counter on
-each officer's and each device's row, which goes up in the transaction that changes them; whoever holds the
-row's lock and finds the counter unchanged may use the copy.
+It reads and writes; which revision counts is decided in the core. A counter on each officer's and each
+device's row goes up in the transaction that changes them: whoever keeps copies asks for it.
 """
 
 from __future__ import annotations
@@ -29,20 +28,16 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class BookedOfficer:
-    """What an officer is booked for and keyed: duties by key, states, and the counter they were read at."""
+    """What an officer is booked for and keyed: duties by key, and states."""
 
-    facts: int = -1
     duties: dict[int, Duty] = field(default_factory=dict)
     states: list[StateReport] = field(default_factory=list)
 
 
-def lock_officers(connection: Connection, officers: Collection[int]) -> dict[int, int]:
-    """Locks officers' rows in the order of their keys until the transaction ends; gives their counters."""
-    return dict(
-        connection.execute(
-            "select officer, facts from officer where officer = any(%s) order by officer for update",
-            [sorted(officers)],
-        ).fetchall()
+def lock_officers(connection: Connection, officers: Collection[int]) -> None:
+    """Locks officers' rows in the order of their keys until the transaction ends."""
+    connection.execute(
+        "select from officer where officer = any(%s) order by officer for update", [sorted(officers)]
     )
 
 
@@ -66,7 +61,7 @@ def read_officers(connection: Connection, officers: Collection[int], since: int)
     for key, duty in instant.read_duties(connection, which, [wanted, max(since, 0)]).items():
         officer = names[duty.officer_id]
         found[officer].duties[key] = duty
-        if since <= 0 or not duty.too_long:  # of one from years ago no state is needed to count others
+        if since <= 0 or duty.counts:  # of one that does not, from years ago, none is needed
             first[officer] = min(first.get(officer, FOREVER), duty.start)
     if first:
         for officer, *reported in instant.fetch(
@@ -136,9 +131,8 @@ def record_states(
 
 def write_duties(
     connection: Connection, registry: Registry, duties: Sequence[Duty], officers: Mapping[str, int]
-) -> dict[str, int]:
-    """Writes the revisions that count, with their allocations; gives the duties' keys by ``duty_id``."""
-    keys: dict[str, int] = {}
+) -> None:
+    """Writes the revisions that count, with their allocations."""
     touched: set[int] = set()
     for duty in duties:
         [(key,)] = connection.execute(
@@ -163,7 +157,6 @@ def write_duties(
                 duty.longest,
             ],
         ).fetchall()
-        keys[duty.duty_id] = key
         connection.execute("insert into slice_end (duty) values (%s) on conflict do nothing", [key])
         gone = connection.execute("delete from allocation where duty = %s returning device", [key]).fetchall()
         touched.update(device for (device,) in gone)
@@ -186,7 +179,6 @@ def write_duties(
                 ],
             )
     connection.execute("update stay_end set booked = booked + 1 where device = any(%s)", [sorted(touched)])
-    return keys
 
 
 def raise_counters(connection: Connection, officers: Iterable[int]) -> None:

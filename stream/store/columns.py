@@ -56,6 +56,9 @@ SENDERS = {
 ARRAY_HEADER = 20
 """Bytes before the elements of an array of one dimension."""
 
+INTEGER = np.dtype([("size", ">i4"), ("value", ">i8")])
+"""An element of ``int8[]``."""
+
 BLOCK = 100_000
 """Rows that come as one value of bytes: taking COPY's rows one by one costs ten times as much."""
 
@@ -178,7 +181,7 @@ def series_out(
         connection: in whichever transaction it is.
         query: SQL; first which row of the answer it is, int4 from 0, then its arrays (null: empty), which are
             of one length and hold no NULL.
-        types: a key of ``WIDTHS`` for the arrays' elements.
+        types: a key of ``WIDTHS`` for the arrays' elements; not ``time``.
 
     Returns:
         ``(length, columns)``: ``int64[rows]``, how many values came of each row, and the values of all.
@@ -196,8 +199,7 @@ def series_out(
             data = (found.get_value(row, number) or b"")[ARRAY_HEADER:]
             parts.append(data)
             length[at] = len(data) // element.itemsize
-        values = np.frombuffer(b"".join(parts), element)["value"].astype(width.newbyteorder("="))
-        columns.append(values + POSTGRES_EPOCH_US if name == "time" else values)
+        columns.append(np.frombuffer(b"".join(parts), element)["value"].astype(width.newbyteorder("=")))
     return length, columns
 
 
@@ -205,11 +207,10 @@ class IntegersLoader(Loader):
     """``int8[]`` in binary → ``int64[n]``; no element may be NULL."""
 
     format = Format.BINARY
-    _ELEMENT = np.dtype([("size", ">i4"), ("value", ">i8")])
 
     def load(self, data: Buffer) -> NDArray[np.int64]:
         """The values of one array."""
-        return np.frombuffer(data[ARRAY_HEADER:], self._ELEMENT)["value"].astype(np.int64)
+        return np.frombuffer(data[ARRAY_HEADER:], INTEGER)["value"].astype(np.int64)
 
 
 class IntegersDumper(Dumper):
@@ -223,7 +224,7 @@ class IntegersDumper(Dumper):
         size = len(obj)
         # Dimensions, whether there are NULLs, the elements' type; of each dimension its size and first one.
         head = [int(size > 0), 0, types["int8"].oid, *([size, 1] if size else [])]
-        elements = np.empty(size, [("size", ">i4"), ("value", ">i8")])
+        elements = np.empty(size, INTEGER)
         elements["size"], elements["value"] = 8, obj
         return np.array(head, ">i4").tobytes() + elements.tobytes()
 

@@ -57,7 +57,7 @@ class Copies:
         return found
 
     def head(self, at: NDArray[np.int64]) -> NDArray[Any]:
-        """The heads of copies by where they are; of those that are not, some with the stamp -1."""
+        """The heads of copies by where they are; for those that are not there, any: ``fresh`` tells."""
         return self._head[at] if len(self._head) else np.full(len(at), -1).astype(self._head.dtype)
 
     def fresh(self, at: NDArray[np.int64], stamps: NDArray[np.integer]) -> NDArray[np.bool_]:

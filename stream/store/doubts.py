@@ -58,7 +58,11 @@ def mark_due(connection: Connection, duties: NDArray[np.int64]) -> None:
 
 
 def mark_sharing(connection: Connection, devices: Collection[int], duties: Collection[Duty]) -> None:
-    """Marks duties of any officer that hold one of these devices (keys) while one of these duties runs."""
+    """Marks duties of any officer that hold one of these devices (keys) about the time of these duties.
+
+    Longer than they run by ``LONG``: a doubt of a device may reach from one duty into others, and must end
+    there when the first is cancelled, or moved, and no longer says where its officer was meanwhile.
+    """
     if not devices or not duties:
         return
     connection.execute(
@@ -69,8 +73,8 @@ def mark_sharing(connection: Connection, devices: Collection[int], duties: Colle
         "order by duty on conflict (duty) do update set taken = false",
         [
             sorted(devices),
-            max(duty.until for duty in duties),
-            min(duty.start for duty in duties),
+            min(max(duty.until for duty in duties) + LONG, FOREVER),
+            min(duty.start for duty in duties) - LONG,
         ],
     )
 
@@ -200,8 +204,14 @@ def _take(connection: Connection, after: int) -> list[int]:
             )
         ]
         held = connection.execute("select distinct officer from duty where duty = any(%s)", [due]).fetchall()
-        bookings.lock_officers(connection, [officer for (officer,) in held])
-        connection.execute("update doubt_due set taken = true where duty = any(%s)", [due])
+        locked = sorted(officer for (officer,) in held)
+        bookings.lock_officers(connection, locked)
+        # One that has come to another officer meanwhile stays due: it may just be being marked again.
+        connection.execute(
+            "update doubt_due m set taken = true from duty d "
+            "where d.duty = m.duty and m.duty = any(%s) and d.officer = any(%s)",
+            [due, locked],
+        )
     return due
 
 

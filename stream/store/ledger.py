@@ -18,7 +18,8 @@ growing ends are written. 10. The offsets of the frames are recorded, and the tr
 is the frame acknowledged.
 
 Bookings and states take the same path from step 7 on, after locking the devices that they allocate. Because
-everybody locks devices before officers, and both in the order of their keys, there is no deadlock; and
+everybody locks devices before officers, and both in the order of their keys, those who count never wait for
+each other in a circle (a recompute that gives duties another limit may meet one, and is tried again); and
 because a booking locks the devices it allocates, a fix is never counted past a booking that is being written.
 
 Places that nobody met before get their rows over a connection of their own (``registry``), which commits at

@@ -49,10 +49,8 @@ TIME_UNITS: Final = (6, 3, 0)
 WHOLE: Final = 2.0**53
 """Whole numbers up to here have a float64 each."""
 
-VALUES: Final = (("lon", np.float64), ("lat", np.float64), ("error_m", np.float64))
-SMALL: Final = (("speed_mps", np.float32), ("heading_deg", np.float32))
-COLUMNS: Final = 1 + len(VALUES) + len(SMALL)
-_KINDS: Final = tuple(kind for _, kind in (*VALUES, *SMALL))
+_KINDS: Final = (np.float64, np.float64, np.float64, np.float32, np.float32)
+COLUMNS: Final = 1 + len(_KINDS)
 _BITS: Final = {np.float64: np.uint64, np.float32: np.uint32}
 
 

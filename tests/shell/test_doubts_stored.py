@@ -21,17 +21,21 @@ from stream.core.stays import take
 from stream.files.account import figures
 from stream.files.sheets import CountedAccount, sheets
 from stream.store import areas
-from stream.store.doubts import judge_due, mark_sharing
+from stream.store.doubts import LONG, judge_due, mark_sharing
 from stream.store.ledger import Ledger
 from stream.store.reading.exports import derived
 from stream.store.schema import connect
 from tests.doubtful_worlds import (
     HOUR,
+    MINUTE,
     OPENING,
     POLICIES,
     TOWN,
     Counted,
+    circle,
     duty,
+    moving,
+    standing,
     two_days,
 )
 from tests.shell.stored import empty, migrated
@@ -79,6 +83,14 @@ def publish(connection: Connection) -> None:
         areas.publish(connection, AreaSet.of(TOWN), kind, 0, file="test", sha256="", by="test")
 
 
+def amended(first: Duty, how: int) -> Duty:
+    """A revision after which none of a duty counts, or other hours do."""
+    end = first.start + 30 * HOUR if how == 1 else first.end
+    start = first.start + (5 * 24 * HOUR if how == 2 else 0)
+    end = end if how < 2 else start + 8 * HOUR
+    return replace(first, revision=2, start=start, end=end, cancelled=how == 0)
+
+
 @many(8)
 @given(seed=st.integers(0, 2**32 - 1), parts=st.integers(2, 9))
 def test_doubts_do_not_depend_on_order_batches_or_on_when_they_are_judged(
@@ -89,6 +101,7 @@ def test_doubts_do_not_depend_on_order_batches_or_on_when_they_are_judged(
     ledger = Ledger(connection)
     random = Random(seed)
     reports, booked = two_days(random)
+    booked += [amended(item, random.randrange(3)) for item in random.sample(booked, random.choice([0, 1, 2]))]
     world = Counted(reports, booked)
     rows = list(range(len(world.fixes)))
     if random.random() < 0.5:
@@ -132,15 +145,41 @@ def test_the_random_days_hold_every_kind_of_doubt() -> None:
     assert over > 0
 
 
+@pytest.mark.parametrize("how", range(3))
+def test_a_doubt_ends_with_the_duty_that_was_its_reason(connection: Connection, how: int) -> None:
+    """A car is frozen for its next officer too while its first walks elsewhere: not without the first."""
+    publish(connection)
+    reports = standing("V1", (1050.0, 1050.0), OPENING, OPENING + 7 * HOUR, step=5 * MINUTE)
+    reports += moving("R1", OPENING, OPENING + 2 * HOUR, circle((4500.0, 1500.0), 300, 1.4), step=2 * MINUTE)
+    first = duty("D1", "O1", OPENING, OPENING + 2 * HOUR, "R1", "V1")
+    later = duty("D2", "O2", OPENING + 3 * HOUR, OPENING + 7 * HOUR, "V1")
+    ledger = Ledger(connection)
+    ledger.positions(Counted(reports, []).fixes)
+    ledger.bookings([first, later], [])
+    judge_due(connection)
+    assert {row[0] for row in stored(connection) if row[3] == "frozen"} == {"D2"}
+    ledger.bookings([changed := amended(first, how)], [])
+    judge_due(connection)
+    assert stored(connection) == expected(Counted(reports, [first, later, changed]))
+    assert not [row for row in stored(connection) if row[0] == "D2"]
+
+
 def test_duties_that_share_a_device_are_marked(connection: Connection) -> None:
-    """Marked are all duties that hold one of the devices while one of the duties runs, its edges included.
+    """Marked are all duties that hold one of the devices within two days of the duties, the edges included.
 
     Without devices or without duties none is.
     """
     publish(connection)
-    spans = ((0, 1, "R1"), (1, 2, "R1"), (2, 3, "R2"), (3, None, "R1"), (4, 5, "R2"))
+    long = LONG // HOUR
+    spans = ((-1, 0, "R1"), (long, long + 1, "R1"), (long, long + 2, "R2"), (2 * long + 2, None, "R1"))
     booked = [
-        duty(f"D{number}", f"O{number}", OPENING + start * HOUR, end and OPENING + end * HOUR, device)
+        duty(
+            f"D{number}",
+            f"O{number}",
+            OPENING + start * HOUR,
+            None if end is None else OPENING + end * HOUR,
+            device,
+        )
         for number, (start, end, device) in enumerate(spans)
     ]
     Ledger(connection).bookings(booked, [])
@@ -148,9 +187,9 @@ def test_duties_that_share_a_device_are_marked(connection: Connection) -> None:
     for devices, chosen, marked in (
         (["R1"], [booked[1]], {"D0", "D1"}),
         (["R1", "R2"], [booked[1]], {"D0", "D1", "D2"}),
-        (["R2"], [booked[0], booked[4]], {"D2", "D4"}),
+        (["R1"], [booked[2]], {"D0", "D1", "D3"}),
+        (["R2"], [booked[0]], {"D2"}),
         (["R1"], [booked[3]], {"D3"}),
-        (["R1"], [booked[4]], {"D3"}),
         ([], [booked[1]], set()),
         (["R1"], [], set()),
     ):

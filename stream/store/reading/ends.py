@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from stream.core.shares import TOTALS
-from stream.store.columns import ARRAY_HEADER, literal, series_out
-from stream.store.tracks import SLICES
+from stream.store.columns import ARRAY_HEADER, INTEGER, literal, parts_of_arrays, series_out
+from stream.store.tracks import SLICES, rows_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -123,22 +123,10 @@ def _unpacked(
     keys: NDArray[np.int64], stamps: NDArray[np.int64], touched: NDArray[np.bool_], rows: list[bytes]
 ) -> GrowingEnds:
     """Arrays ``closed, settled…, slices…`` in PostgreSQL's binary format → columns."""
-    size = np.array([len(row) for row in rows], np.int64)
-    first = np.cumsum(size) - size
-    raw = np.frombuffer(b"".join(rows), np.uint8)
-    body = np.ones(len(raw), np.bool_)
-    body[(first[:, None] + np.arange(ARRAY_HEADER)).ravel()] = False
-    flat = raw[body].view(_ELEMENT)["value"].astype(np.int64)
-    length = (size - ARRAY_HEADER) // _ELEMENT.itemsize
+    length = (np.array([len(row) for row in rows], np.int64) - ARRAY_HEADER) // INTEGER.itemsize
+    flat = parts_of_arrays(b"".join(rows), length)
     first = np.cumsum(length) - length
-    head = flat[first[:, None] + np.arange(HEAD)] if len(first) else np.empty((0, HEAD), np.int64)
-    body = np.ones(len(flat), np.bool_)
-    body[(first[:, None] + np.arange(HEAD)).ravel()] = False
-    table = flat[body].reshape(-1, SLICES.width)
-    key = np.repeat(np.arange(len(length), dtype=np.int64), (length - HEAD) // SLICES.width)
-    slices: Rows = (key, *(np.ascontiguousarray(table[:, at]) for at in range(SLICES.width)))
+    own = first[:, None] + np.arange(HEAD)
+    head = flat[own].reshape(-1, HEAD)
+    slices = rows_of(SLICES, length - HEAD, np.delete(flat, own.ravel()))
     return GrowingEnds(keys, stamps, touched, head[:, 0].copy(), head[:, 1:].copy(), slices)
-
-
-_ELEMENT = np.dtype([("size", ">i4"), ("value", ">i8")])
-"""An element of an array in PostgreSQL's binary format."""
