@@ -49,7 +49,7 @@ TIME_UNITS: Final = (6, 3, 0)
 WHOLE: Final = 2.0**53
 """Whole numbers up to here have a float64 each."""
 
-_KINDS: Final = (np.float64, np.float64, np.float64, np.float32, np.float32)
+_KINDS: Final[tuple[type[np.floating[Any]], ...]] = (*[np.float64] * 3, *[np.float32] * 2)
 COLUMNS: Final = 1 + len(_KINDS)
 _BITS: Final = {np.float64: np.uint64, np.float32: np.uint32}
 
