@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import time
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -13,7 +14,7 @@ from faust.exceptions import ProducerSendError
 
 from stream import topics
 from stream.pipeline.outages import DATABASE, KAFKA, OUTAGES
-from stream.pipeline.weekly import Timer, keep_time
+from stream.pipeline.weekly import RunError, run_apart
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -21,12 +22,15 @@ if TYPE_CHECKING:
     from stream.pipeline.chores import Chore
     from stream.pipeline.publisher import Publisher
     from stream.pipeline.watcher import Watcher
+    from stream.pipeline.weekly import Timer
     from stream.settings import Settings
 
     Send = Callable[[str, Sequence[tuple[bytes, bytes]]], Awaitable[Any]]
     """Sends keys and values to a topic, all together, and returns when Kafka has them."""
 
 Answer = TypeVar("Answer")
+
+log = logging.getLogger(__name__)
 
 AGAIN_S: Final = 5.0
 """While the database is away it is asked again after so long, however seldom it is asked otherwise."""
@@ -36,6 +40,9 @@ RESTS: Final = 20
 
 CLOSING_RESTS: Final = 4
 """The same of closing hours, which must keep up with a backlog."""
+
+REPORTS_S, REPORTS_LAST_S = 5.0, 300.0
+"""Seconds between two looks whether reports are due, and at most after work that failed."""
 
 
 async def publish(publisher: Publisher, settings: Settings, send: Send, counted: asyncio.Event) -> None:
@@ -88,8 +95,21 @@ async def _again(who: str, chore: Chore, every_s: float, rests: int = 0) -> None
 
 
 async def report(timer: Timer, settings: Settings, _send: Send, _counted: asyncio.Event) -> None:
-    """Has the reports that are due published, and their letters sent."""
-    await keep_time(settings, timer)
+    """Has the reports that are due published, and their letters sent.
+
+    Work that failed is tried again with growing pauses.
+    """
+    pause = REPORTS_S
+    while True:
+        due = await _asked("reports", timer.look)
+        try:
+            if due:
+                await run_apart(settings)
+            pause = REPORTS_S
+        except RunError as failure:
+            log.warning("reports wait: %s", " ".join(str(failure).split()))
+            pause = min(pause * 2, REPORTS_LAST_S)
+        await asyncio.sleep(pause)
 
 
 async def _tell(

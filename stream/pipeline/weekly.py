@@ -31,13 +31,11 @@ from datetime import time as day_time
 from typing import TYPE_CHECKING
 
 import msgspec
-import psycopg
 
 from stream import clock
 from stream.clock import UNKNOWN
 from stream.core.calendar import LOCAL, WEEK, Period, local_day, microseconds
 from stream.pipeline.elected import Elected
-from stream.pipeline.outages import DATABASE, OUTAGES
 from stream.settings import Settings, weekly_at
 from stream.store import outbox
 from stream.store.doubts import judge_due
@@ -67,11 +65,9 @@ AT_WORK = "patrol reports"
 PATIENCE_S = 900.0
 """How long reports wait for late positions: after an outage there is a backlog."""
 
-FAREWELL_S = 5.0
-"""How long the process may take to finish a letter when the worker is told to end."""
-
-LOOK_S, LAST_PAUSE_S = 5.0, 300.0
-"""Seconds between two looks, and at most after work that failed."""
+FAREWELL_S = 3.5
+"""How long the process may take to finish a letter when the worker is told to end: less than what Faust's own
+farewell, which follows, leaves of the time that the worker has."""
 
 
 # ── what is due ───────────────────────────────────────────────────────────────────────────────────────────
@@ -272,27 +268,6 @@ class Timer(Elected):
 
 class RunError(RuntimeError):
     """The process that does the work failed; what it logged says why."""
-
-
-async def keep_time(settings: Settings, timer: Timer) -> None:
-    """Looks for work and has it done, until cancelled; failures are tried again with growing pauses."""
-    pause, old = LOOK_S, False
-    while True:
-        try:
-            if await asyncio.to_thread(timer.look):
-                await run_apart(settings)
-            pause, old = LOOK_S, True
-            OUTAGES.well("reports")
-        except psycopg.Error as failure:
-            if old:
-                old = False
-                continue  # an old connection may have been cut: a new one tells more
-            OUTAGES.failed("reports", DATABASE, failure)
-            pause = LOOK_S
-        except RunError as failure:
-            log.warning("reports wait: %s", " ".join(str(failure).split()))
-            pause = min(pause * 2, LAST_PAUSE_S)
-        await asyncio.sleep(pause)
 
 
 async def run_apart(settings: Settings) -> None:

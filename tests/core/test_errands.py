@@ -6,11 +6,14 @@ import asyncio
 import contextlib
 from typing import TYPE_CHECKING, Any
 
+import psycopg
 import pytest
 from aiokafka.errors import KafkaTimeoutError
 
 from stream import topics
 from stream.pipeline import errands
+from stream.pipeline.outages import DATABASE, Outages
+from stream.pipeline.weekly import RunError
 from stream.settings import Settings
 
 if TYPE_CHECKING:
@@ -75,3 +78,49 @@ def test_what_kafka_refused_is_told_again(caplog: pytest.LogCaptureFixture) -> N
     assert asyncio.run(told(teller, 2, 1, 0.0, counts=True)) == [(topics.SHARES, MESSAGES)]
     assert (teller.looks, teller.forgotten) == (3, 2)
     assert caplog.text.count("gone") == 1
+
+
+def test_an_outage_is_over_for_reports_when_the_database_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reports wait for the database until the timer's look succeeds, also where the work then fails."""
+    outages = Outages()
+    monkeypatch.setattr(errands, "OUTAGES", outages)
+    monkeypatch.setattr(errands, "REPORTS_S", 0.0)
+    looks = iter([False, False, True])
+    while_away: list[set[str]] = []
+    while_at_work: list[set[str]] = []
+
+    class Timer:
+        """Fails twice, and then has something to do."""
+
+        def look(self) -> bool:
+            """As the timer's."""
+            if outages.waiting():
+                while_away.append(set(outages.waiting()))
+            if not next(looks):
+                raise psycopg.OperationalError("away")
+            return True
+
+    async def once() -> None:
+        worked = asyncio.Event()
+
+        async def work(_settings: Settings) -> None:
+            while_at_work.append(set(outages.waiting()))
+            worked.set()
+            raise RunError("it ended with exit code 1")
+
+        monkeypatch.setattr(errands, "run_apart", work)
+        timer: Any = Timer()
+        task = asyncio.create_task(errands.report(timer, Settings(), send_nothing, asyncio.Event()))
+        await asyncio.wait({task, asyncio.create_task(worked.wait())}, return_when=asyncio.FIRST_COMPLETED)
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+    asyncio.run(once())
+    assert while_away == [{DATABASE}]
+    assert while_at_work == [set()]
+
+
+async def send_nothing(topic: str, _messages: Sequence[tuple[bytes, bytes]]) -> None:
+    """Where nothing is to be sent."""
+    raise AssertionError(topic)
