@@ -22,32 +22,34 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import faust
 import psycopg
-from aiokafka.errors import KafkaConnectionError as AIOKafkaConnectionError
+from aiokafka.errors import KafkaError
 from faust.exceptions import ProducerSendError
 from faust.transport.drivers import aiokafka as driver
-from kafka.errors import KafkaConnectionError
+from kafka.errors import KafkaError as OtherKafkaError
 
 from stream import topics
 from stream.core import frames
 from stream.core.facts import SECOND
 from stream.pipeline import dead_letters
+from stream.pipeline.losses import Losses
 from stream.pipeline.outages import DATABASE, KAFKA, OUTAGES
 from stream.pipeline.stages import ERRANDS, STAGES
 from stream.pipeline.waiting import Backoff, first_of
 from stream.store.ledger import Counted, Ledger, Offset
-from stream.store.losses import record
 from stream.store.policies import agreed
 from stream.store.reading import progress
 from stream.store.schema import connect, require
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 
     from stream.pipeline.batches import Broken
     from stream.pipeline.metrics import WorkerMetrics
     from stream.pipeline.stages import Stage
     from stream.settings import Settings
     from stream.store.schema import Connection
+
+    Place = Callable[[Any, Callable[[], Awaitable[None]]], Awaitable[None]]
 
 log = logging.getLogger(__name__)
 
@@ -76,7 +78,6 @@ FAREWELL_S = 4.0
 """So long Faust may take to stop."""
 LOOK_S = 5.0
 """Seconds between two looks whether the database is still the same, also while nothing comes in."""
-KAFKA_AWAY = (AIOKafkaConnectionError, KafkaConnectionError)
 Gap: TypeAlias = "tuple[str, int, int, int]"
 FOR_THE_DATAS_SAKE = (psycopg.DataError, psycopg.IntegrityError)
 """What it refuses because of what it is given."""
@@ -366,6 +367,21 @@ class Intake:
         return counted
 
 
+@dataclass(frozen=True, slots=True)
+class Starts:
+    """Where partitions are to be read from.
+
+    Attributes:
+        offsets: by partition the next offset that the database has not counted.
+        sent: by partition when the last message counted was sent, microseconds since 1970; None: not known.
+        ids: by topic its own id in Kafka.
+    """
+
+    offsets: Mapping[Any, int]
+    sent: Mapping[Any, int | None]
+    ids: Mapping[str, str]
+
+
 class Worker:
     """The stages as agents of a Faust app, and the tasks beside them: made here, run by ``run``.
 
@@ -374,6 +390,10 @@ class Worker:
         stop: set when the worker is told to end.
         metrics: told of what is done.
         gaps: those that were looked into, by the worker before this one too.
+
+    Attributes:
+        losses: where what Kafka no longer holds is told.
+        fault: done when reading could not be placed: Faust then reads nothing any more, and goes on so.
     """
 
     def __init__(
@@ -394,6 +414,8 @@ class Worker:
         self._reads = {topics.named(stage.topic, settings.topic_prefix) for stage in STAGES}
         self._adrift = False
         self._gaps: set[Gap] = set() if gaps is None else gaps
+        self.losses = Losses(settings, "patrol worker: losses")
+        self.fault: asyncio.Future[None] = self._loop.create_future()
         self._counted = asyncio.Event()
         self.tasks: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {}
         for stage in STAGES:
@@ -404,30 +426,40 @@ class Worker:
         for errand, elected in zip(ERRANDS, self._elected, strict=True):
             self.tasks[errand.name] = partial(errand.run, elected, settings, self._send, self._counted)
 
-    async def _place(self, consumer: Any) -> None:
+    async def _place(self, consumer: Any, usual: Callable[[], Awaitable[None]]) -> None:
         """Begins to read each partition where the database says, whatever the group has committed."""
         mine = [tp for tp in consumer.assignment() if tp.topic in self._reads]
         done = False
         try:
+            await usual()
             starts = await self._starts(mine)
             held = await consumer.earliest_offsets(*mine)
-            if gone := {tp: (starts[tp], held[tp]) for tp in mine if held[tp] > starts[tp]}:
-                await asyncio.to_thread(self._say_gone, gone)
+            if gone := {tp: (starts.offsets[tp], held[tp]) for tp in mine if held[tp] > starts.offsets[tp]}:
+                await self.losses.tell(await asyncio.to_thread(self._gone, gone, starts))
                 self._gaps |= {(tp.topic, tp.partition, *offsets) for tp, offsets in gone.items()}
             for tp in mine:
-                await consumer.seek(tp, starts[tp])
+                await consumer.seek(tp, starts.offsets[tp])
             done = True
+        except Exception as failure:
+            if not self.fault.done():
+                self.fault.set_exception(failure)
+            raise
         finally:
             self._adrift = not done  # cancelled, because it took too long
 
-    async def _starts(self, partitions: Sequence[Any]) -> dict[Any, int]:
-        """By partition the next offset that the database has not counted; waits while it is away."""
+    async def _starts(self, partitions: Sequence[Any]) -> Starts:
+        """Where the database says that each partition is to be read from; waits while it is away."""
 
-        def look() -> dict[Any, int]:
-            names = topics.incarnations(self._settings.kafka, sorted({tp.topic for tp in partitions}))
+        def look() -> Starts:
+            ids = topics.incarnations(self._settings.kafka, sorted({tp.topic for tp in partitions}))
             with connect(self._settings.database, name="patrol worker: start") as connection:
-                has = progress.offsets(connection)
-            return {tp: has.get((tp.topic, tp.partition, names.get(tp.topic, "")), 0) for tp in partitions}
+                has, sent = progress.offsets(connection), progress.sent(connection)
+            known = {tp: (tp.topic, tp.partition, ids.get(tp.topic, "")) for tp in partitions}
+            return Starts(
+                {tp: has.get(known[tp], 0) for tp in partitions},
+                {tp: sent.get(known[tp]) for tp in partitions},
+                ids,
+            )
 
         backoff = Backoff()
         while True:
@@ -442,24 +474,17 @@ class Worker:
             if self.desk.stop.is_set():
                 raise asyncio.CancelledError  # nothing is read any more
 
-    def _say_gone(self, gone: Mapping[Any, tuple[int, int]]) -> None:
-        """Says which messages Kafka deleted before the database had them, and puts it on record."""
-        kafka = self._settings.kafka
-        ids = topics.incarnations(kafka, sorted({tp.topic for tp in gone}))
-        until = topics.first_sent(kafka, [(tp.topic, tp.partition) for tp in gone])
-        with connect(self._settings.database, name="patrol worker: start") as connection:
-            since = progress.sent(connection)
-            found = [
-                topics.NoLongerHeld(
-                    *(tp.topic, tp.partition, ids.get(tp.topic, ""), start, first),
-                    since.get((tp.topic, tp.partition, ids.get(tp.topic, ""))),
-                    until.get((tp.topic, tp.partition)),
-                )
-                for tp, (start, first) in sorted(gone.items())
-            ]
-            for item in found:
-                log.error("%s", item)
-            record(connection, found)
+    def _gone(self, gone: Mapping[Any, tuple[int, int]], starts: Starts) -> list[topics.NoLongerHeld]:
+        """Which messages Kafka deleted before the database had them, and when they were sent."""
+        until = topics.first_sent(self._settings.kafka, [(tp.topic, tp.partition) for tp in gone])
+        return [
+            topics.NoLongerHeld(
+                *(tp.topic, tp.partition, starts.ids.get(tp.topic, ""), start, first),
+                starts.sent[tp],
+                until.get((tp.topic, tp.partition)),
+            )
+            for tp, (start, first) in sorted(gone.items())
+        ]
 
     def _topic(self, name: str) -> Any:
         return self.app.topic(
@@ -516,12 +541,13 @@ class Worker:
             elected.close()
 
 
-def build(settings: Settings, place: Callable[[Any], Coroutine[Any, Any, None]]) -> faust.App:
+def build(settings: Settings, place: Place) -> faust.App:
     """The Faust app without agents. Topics are made by ``patrol init``; PostgreSQL is the only state.
 
     Args:
         settings: Kafka, and its patience.
-        place: seeks a consumer's partitions, whenever some were assigned, before anything is read.
+        place: seeks a consumer's partitions, whenever some were assigned, before anything is read; it is
+            given Faust's own way too, which notes what the group has committed.
     """
 
     class ConsumerThread(driver.AIOKafkaConsumerThread):
@@ -543,8 +569,7 @@ def build(settings: Settings, place: Callable[[Any], Coroutine[Any, Any, None]])
             return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
         async def perform_seek(self) -> None:
-            await super().perform_seek()
-            await place(self)
+            await place(self, super().perform_seek)
 
     class Transport(driver.Transport):
         """With that consumer."""
@@ -611,7 +636,7 @@ async def run(settings: Settings, stop: asyncio.Event, metrics: WorkerMetrics | 
             await _run(settings, stop, metrics, gaps)
         except StartAgainError as error:
             log.warning("%s; the worker starts again from what the database has", error)
-        except KAFKA_AWAY as error:
+        except (KafkaError, OtherKafkaError) as error:
             OUTAGES.failed("worker", KAFKA, error)
         else:
             return
@@ -622,28 +647,33 @@ async def _run(
     settings: Settings, stop: asyncio.Event, metrics: WorkerMetrics | None, gaps: set[Gap]
 ) -> None:
     worker = Worker(settings, stop, metrics, gaps)
+    tasks: list[asyncio.Future[None]] = [worker.fault]
     try:
         await worker.desk.run(
             lambda _: Counted()
         )  # waits for the database; an old schema is an error at once
+        tasks.append(asyncio.create_task(worker.losses.keep(stop), name="losses"))
         # Faust waits for ever where the broker goes away meanwhile, so it is not waited for alone.
         starting = asyncio.ensure_future(worker.app.start())
-        await first_of([starting], stop)
-        if not starting.done():
+        await first_of([starting, *tasks], stop)
+        if starting.done():
+            starting.result()
+            OUTAGES.well("worker")
+            tasks += [asyncio.create_task(task(), name=name) for name, task in worker.tasks.items()]
+            tasks += [
+                asyncio.create_task(desk.look(), name=desk.name) for desk in (worker.desk, worker.aside)
+            ]
+            await first_of(tasks, stop)
+        else:
             starting.cancel()
-            return
-        starting.result()
-        OUTAGES.well("worker")
-        tasks = [asyncio.create_task(task(), name=name) for name, task in worker.tasks.items()]
-        tasks += [asyncio.create_task(desk.look(), name=desk.name) for desk in (worker.desk, worker.aside)]
-        await first_of(tasks, stop)
+    finally:
         for task in tasks:
             task.cancel()
-        for outcome in await asyncio.gather(*tasks, return_exceptions=True):
-            if isinstance(outcome, Exception):
-                raise outcome
-    finally:
+        outcomes = await asyncio.gather(*tasks, return_exceptions=True)
         stopping = asyncio.ensure_future(worker.app.stop())
         await asyncio.wait([stopping], timeout=FAREWELL_S)  # it says goodbye to a broker that may be away
         stopping.cancel()
         await asyncio.to_thread(worker.close)
+    for outcome in outcomes:
+        if isinstance(outcome, Exception):
+            raise outcome

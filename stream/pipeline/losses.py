@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import psycopg
 
+from stream.pipeline.outages import DATABASE, OUTAGES
 from stream.pipeline.waiting import Backoff, first_of
 from stream.store.losses import record
 from stream.store.schema import connect
@@ -63,9 +64,11 @@ class Losses:
             due = list(self._due)
             try:
                 await asyncio.to_thread(self.write, due)
-            except psycopg.OperationalError:
+            except psycopg.Error as failure:  # also: read-only, as a standby is
+                OUTAGES.failed(self._name, DATABASE, failure)
                 await backoff.pause(stop)
                 continue
+            OUTAGES.well(self._name)
             backoff.reset()
             del self._due[: len(due)]
             if not self._due:
@@ -76,7 +79,7 @@ class Losses:
         """Puts it on record now.
 
         Raises:
-            psycopg.OperationalError: the database is away.
+            psycopg.Error: the database is away, or takes nothing.
         """
         with connect(self._settings.database, name=self._name) as connection:
             record(connection, found)

@@ -121,7 +121,7 @@ def test_a_worker_asks_again_soon() -> None:
     """What Faust has no setting for is set: Kafka holds a worker's request back for a quarter of a second."""
 
     async def made() -> tuple[Any, Any]:
-        async def place(_consumer: object) -> None: ...
+        async def place(_consumer: object, _usual: object) -> None: ...
 
         app: Any = build(Settings(kafka="localhost:9"), place)
         thread = app.consumer._thread
