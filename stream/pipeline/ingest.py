@@ -296,7 +296,7 @@ class _Worker(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka is un
         self._partitions: dict[str, int] = {}
         self._incarnations: dict[str, str] = {}
         self._settling = asyncio.Lock()
-        self._failed = False
+        self._failed = ""
         names = {topic: topics.named(topic, settings.prefix) for topic in (*topics.RAW, *topics.INTERNAL)}
         self._names = names
         self._dead_letters = topics.named(topics.DEAD_LETTERS, settings.prefix)
@@ -320,7 +320,7 @@ class _Worker(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka is un
                     await self._consumer.topics()  # raises where no broker answers
                 OUTAGES.well("ingest")
                 heard = now()
-            if self._due(now()):
+            if self._failed or self._due(now()):
                 await self._settle()
         await self._settle()
 
@@ -376,10 +376,15 @@ class _Worker(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka is un
         self._incarnations.clear()
         # What is fetched already is not settled meanwhile: where reading was to go on is what is committed.
         async with self._settling:
-            committed = {partition: await self._consumer.committed(partition) for partition in assigned}
-            await self._look_for_gone(
-                {each: offset for each, offset in committed.items() if offset is not None}
-            )
+            try:
+                committed = {partition: await self._consumer.committed(partition) for partition in assigned}
+                await self._look_for_gone(
+                    {each: offset for each, offset in committed.items() if offset is not None}
+                )
+            except BaseException:
+                # The client only logs what is raised here, and a loss would never be told.
+                self._failed = "where reading was to go on could not be asked"
+                raise
 
     async def _look_for_gone(self, starts: Mapping[TopicPartition, int]) -> None:
         """Says what Kafka deleted before it was read: from offsets on where reading was to go on."""
@@ -506,7 +511,7 @@ class _Worker(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka is un
         """
         async with self._settling:
             if self._failed:
-                raise NotReadyError("the messages held could not be handed on: starting afresh")
+                raise NotReadyError(f"{self._failed}: starting afresh")
             # What comes in meanwhile belongs to the next batch, its offsets too.
             batch, self._batch = self._batch, _Batch()
             if not batch.messages:
@@ -517,7 +522,7 @@ class _Worker(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka is un
                     made = await self._produce(batch)
                 await self._commit(batch.offsets, batch.sent_ms)
             except BaseException:
-                self._failed = True
+                self._failed = "the messages held could not be handed on"
                 raise
         OUTAGES.well("ingest")
         before = self._progress.now

@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition, codec
 from aiokafka.admin import NewTopic
+from aiokafka.errors import KafkaTimeoutError
 from aiokafka.record.default_records import DefaultRecordBatch, DefaultRecordBatchBuilder
 
 from stream import topics
@@ -523,6 +524,37 @@ def test_while_kafka_is_away_ingest_waits_and_says_so() -> None:
         assert (await ingest.task).state == "stopped"
 
     asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("question", ["committed", "beginning_offsets"])
+def test_where_reading_goes_on_is_asked_until_it_is_known(
+    embedded_broker: EmbeddedBroker, monkeypatch: pytest.MonkeyPatch, question: str
+) -> None:
+    """While Kafka does not say what it still holds, nothing is settled; ingest asks afresh, and goes on."""
+    world = World(embedded_broker.bootstrap, f"ingest{next(_worlds)}.")
+    ask = getattr(AIOKafkaConsumer, question)
+    failures = [KafkaTimeoutError("no answer")]
+
+    async def failing(consumer: AIOKafkaConsumer, *about: Any) -> Any:
+        if failures:
+            raise failures.pop()
+        return await ask(consumer, *about)
+
+    async def scenario() -> list[str]:
+        await world.create()
+        for part in range(2):
+            await world.send(topics.RADIO_POSITIONS, [_position(i) for i in range(part * 50, part * 50 + 50)])
+            if part:
+                monkeypatch.setattr(AIOKafkaConsumer, question, failing)
+            async with world.running() as ingest:
+                told = [await ingest.news()]
+                while told[-1].messages < 50:
+                    told.append(await ingest.news())
+        assert set(await world.fixes()) == {_fix(i) for i in range(100)}
+        return [progress.detail for progress in told if progress.state == "waiting"]
+
+    assert asyncio.run(scenario()) == ["where reading was to go on could not be asked: starting afresh"]
+    assert failures == []
 
 
 @pytest.mark.kafka
