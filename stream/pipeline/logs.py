@@ -117,7 +117,7 @@ class Quiet(logging.Filter):
                     if age < DEFER_S and not at_once:
                         continue
                     # One line says it; what follows within the period is counted.
-                    if not self._outages.hold(kind.server):
+                    if not self._outages.hold(kind.server, kind.held):
                         found.append(_again(kind.record, kind.held - 1))
                     kind.held, kind.server = 0, ""
                 elif age >= PERIOD_S or at_once:

@@ -146,12 +146,17 @@ class Outages:
                 extra={"outage": what, "seconds": round(lasted, 1), "held_back": outage.held},
             )
 
-    def hold(self, what: str) -> bool:
-        """Whether a client's line about a server belongs to an outage; it is then counted as held back."""
+    def hold(self, what: str, count: int = 1) -> bool:
+        """Whether lines of a client about a server belong to an outage; they are then counted as held back.
+
+        Args:
+            what: the server.
+            count: how many lines.
+        """
         with self._lock:
             outage = self._now.get(what)
             if outage is not None:
-                outage.held += 1
+                outage.held += count
             return outage is not None
 
     def waiting(self) -> dict[str, tuple[float, str]]:

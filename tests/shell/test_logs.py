@@ -158,7 +158,7 @@ def test_talk_of_a_client_in_an_outage_is_counted(told: pytest.LogCaptureFixture
     log.outages.well("ingest")
     log.wait(SETTLED_S)
     assert log.lines == []
-    assert "1,001 lines of its clients were held back" in told.records[-1].getMessage()
+    assert "2,000 lines of its clients were held back" in told.records[-1].getMessage()
 
 
 def test_talk_of_a_client_without_an_outage_is_written_once_a_while() -> None:
