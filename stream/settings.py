@@ -159,7 +159,7 @@ SETTINGS: Mapping[str, str] = {
     "mail": "a TOML file that says who gets which report by mail (deploy/README.md)",
     "postcodes": "a CSV file (gzip or not) with postcode, lat and long, for the finder",
     "page": "the web pages' address as people reach it, for links in mail: https://patrol.force.example",
-    "health_port": "port for /healthz, /readyz and /metrics of a process without pages; patrol up: the first",
+    "health_port": "port for /healthz, /readyz and /metrics of a process without pages; patrol up: ingest's",
     "health_host": "address of that port; 0.0.0.0 where Prometheus is on another machine, or in a container",
     "log": "how log lines are written: plain, or json (an object a line)",
     "mqtt_password": "password for the MQTT broker of patrol bridge (or PATROL_MQTT_PASSWORD_FILE)",

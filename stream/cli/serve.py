@@ -16,7 +16,7 @@ from stream.cli.common import (
     without_figures,
     write_tables,
 )
-from stream.pipeline.processes import PARTS, in_words, supervise, until_told
+from stream.pipeline.processes import FAREWELL_S, PARTS, in_words, supervise, until_told
 from stream.settings import SETTINGS, load
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def missing(settings: Settings) -> list[str]:
             return found
         meter = LagMeter(settings)
         try:
-            return meter.lost(connection)
+            return [str(item) for item in meter.lost(connection)]
         finally:
             meter.close()
 
@@ -206,7 +206,8 @@ def up() -> None:
     with database("patrol up", settings):
         pass
     asyncio.run(existing(settings.kafka))  # whether a broker answers
-    until_told(lambda stop: supervise(PARTS, stop, settings.health_port))
+    # What it waits for may take its whole time to end, and is only then ended by it.
+    until_told(lambda stop: supervise(PARTS, stop, settings.health_port), limit_s=FAREWELL_S + 0.5)
 
 
 @click.command(epilog="Example: patrol export --out week47")

@@ -86,23 +86,21 @@ def heed_signals(limit_s: float = END_S) -> None:
     """
     _process.limit_s = limit_s
     _watch()
-    _process.before = {
-        number: signal.signal(number, _tell)
-        for number in SIGNALS
-        if signal.getsignal(number) is not signal.SIG_IGN
-    }
+    _process.before = _heeded()
 
 
 @contextlib.contextmanager
 def stopping(stop: Callable[[], object], limit_s: float = END_S) -> Iterator[None]:
     """While the block runs, a signal to end calls ``stop`` and interrupts nothing; for the main thread.
 
+    One that is ignored stays so.
+
     Args:
         stop: must return at once.
         limit_s: so long the process may then take to end.
     """
     _watch()
-    before = {number: signal.signal(number, _tell) for number in SIGNALS}
+    before = _heeded()
     _process.stop, _process.limit_s = stop, limit_s
     try:
         if _process.told:
@@ -122,6 +120,15 @@ def leave_in_peace() -> None:
         return
     for number, handler in _process.before.items():
         signal.signal(number, handler)
+
+
+def _heeded() -> dict[signal.Signals, Any]:
+    """Has the signals to end obeyed that are not ignored; what was done about them before."""
+    return {
+        number: signal.signal(number, _tell)
+        for number in SIGNALS
+        if signal.getsignal(number) is not signal.SIG_IGN
+    }
 
 
 def _tell(number: int, _frame: FrameType | None) -> None:

@@ -34,7 +34,13 @@ def in_words(names: Iterable[str]) -> str:
 
 
 COLLECT_AFTER = 50_000
-"""New objects, less those that are gone, after which the garbage collector looks for cycles."""
+"""New objects, less those that are gone, after which the garbage collector looks for cycles.
+
+Messages and rows are none, and looking at them more often took a twentieth of the processor time.
+"""
+
+OF_THE_PIPELINE = ("ingest", "worker")
+"""The parts that answer on PATROL_HEALTH_PORT; ``patrol web`` does on its own."""
 
 FAREWELL_S = END_S + 0.5
 """So long a part that was told to end is waited for: it ends by itself before."""
@@ -47,13 +53,11 @@ def until_told(work: Callable[[asyncio.Event], Awaitable[object]], *, limit_s: f
         work: given the event that is set when it is asked to.
         limit_s: so long it may then take; after that the process ends as it is.
 
-    The garbage collector passes over the program itself, and looks at what came in by the thousand: messages
-    and rows are no cycles, and looking at them more often took a twentieth of the processor time.
+    The garbage collector passes over the program itself.
     """
     import asyncio
 
     gc.freeze()
-    gc.set_threshold(COLLECT_AFTER)
 
     async def run() -> None:
         stop = asyncio.Event()
@@ -70,8 +74,8 @@ async def supervise(parts: Iterable[str], stop: asyncio.Event, health_port: int 
     Args:
         parts: the commands, each a process.
         stop: set it to end.
-        health_port: where the first of them answers on its health; the others on the ports that follow. 0:
-            none does.
+        health_port: where the first of those that count answers on its health; the next one on the port that
+            follows. 0: none does.
     """
     import asyncio
 
@@ -80,16 +84,15 @@ async def supervise(parts: Iterable[str], stop: asyncio.Event, health_port: int 
     parts = list(parts)
     log = logging.getLogger(__name__)
     refused: list[str] = []
-
-    def _port_of(part: str) -> dict[str, str]:
-        return {"PATROL_HEALTH_PORT": str(health_port + parts.index(part))} if health_port else {}
+    with_port = [part for part in parts if part in OF_THE_PIPELINE] if health_port else []
+    ports = {part: {"PATROL_HEALTH_PORT": str(health_port + at)} for at, part in enumerate(with_port)}
 
     async def keep(part: str) -> None:
         backoff = Backoff(0.5, 30.0)
         while not stop.is_set():
             began = time.monotonic()
             process = await asyncio.create_subprocess_exec(
-                *command(part), env=as_child({**os.environ, **_port_of(part)})
+                *command(part), env=as_child({**os.environ, **ports.get(part, {})})
             )
             ended = asyncio.ensure_future(process.wait())
             await first_of([ended], stop)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import re
@@ -13,10 +14,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from click.testing import CliRunner
 
-from stream import embedded
+from stream import embedded, topics
+from stream.cli import patrol, serve
 from stream.embedded import EmbeddedDatabase, Keeper
+from stream.pipeline import agents, logs, processes, weekly
+from stream.pipeline.ending import END_S
 from stream.pipeline.processes import command
+from stream.settings import Settings
 from tests.shell.ends import (
     AWAY,
     CALM,
@@ -157,6 +163,68 @@ with stopping(lambda: None, 0.2):
 def test_what_runs_for_ever_ends_orderly(how: signal.Signals) -> None:
     """Told to end, what runs until told finishes its work, and its exit code is 0."""
     assert told(ORDERLY, how) == (0, "orderly\n", "")
+
+
+IGNORED = """
+import asyncio
+from stream.pipeline.processes import until_told
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+async def work(stop):
+    signal.raise_signal(signal.SIGINT)
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    print("told" if stop.is_set() else "ready", flush=True)
+    await stop.wait()
+    print("orderly")
+until_told(work)
+"""
+
+
+def test_what_is_ignored_stays_ignored() -> None:
+    """What a shell starts in the background ignores Ctrl-C, and goes on doing so; SIGTERM ends it."""
+    assert told(IGNORED) == (0, "orderly\n", "")
+
+
+def test_who_waits_for_others_has_more_time_than_they(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`patrol up` may take longer than its parts, and a worker longer than a letter and Faust together."""
+    limits: list[float] = []
+
+    async def existing(_bootstrap: str) -> set[str]:
+        return set()
+
+    def until_told(_work: object, *, limit_s: float = END_S) -> None:
+        limits.append(limit_s)
+
+    monkeypatch.setattr(serve, "load", lambda: Settings(kafka="kafka:9092", database="postgresql://"))
+    monkeypatch.setattr(serve, "database", lambda *_: contextlib.nullcontext())
+    monkeypatch.setattr(serve, "until_told", until_told)
+    monkeypatch.setattr(logs, "start_logging", lambda _: None)
+    monkeypatch.setattr(topics, "existing", existing)
+    CliRunner().invoke(patrol, ["up"], catch_exceptions=False)
+    [limit_s] = limits
+    assert limit_s > processes.FAREWELL_S > END_S > weekly.FAREWELL_S + agents.FAREWELL_S
+
+
+def test_each_part_with_a_health_port_has_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ingest answers on the port of the setting, the worker on the next; `patrol web` has its own anyway."""
+    monkeypatch.delenv("PATROL_HEALTH_PORT", raising=False)
+    say = "import os, sys, time; path, part = sys.argv[1:]; port = os.environ.get('PATROL_HEALTH_PORT', '')\n"
+    say += "open(f'{path}/.{part}', 'w').write(port); os.rename(f'{path}/.{part}', f'{path}/{part}')\n"
+    say += "time.sleep(1000)"
+    monkeypatch.setattr(processes, "command", lambda part: [sys.executable, "-c", say, str(tmp_path), part])
+    parts = ("web", "ingest", "worker")
+
+    async def scenario() -> None:
+        stop = asyncio.Event()
+        work = asyncio.create_task(processes.supervise(parts, stop, 9101))
+        async with asyncio.timeout(PATIENCE_S):
+            while not all((tmp_path / part).exists() for part in parts):
+                await asyncio.sleep(0.01)
+        stop.set()
+        await work
+
+    asyncio.run(scenario())
+    assert [(tmp_path / part).read_text() for part in parts] == ["", "9101", "9102"]
 
 
 @pytest.mark.parametrize("how", [TERM, INT], ids=str)
