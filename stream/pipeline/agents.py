@@ -111,7 +111,7 @@ class Turn:
         loop = asyncio.get_running_loop()
         async with self.turn:
             while True:
-                old, began = self.ledger is not None, loop.time()
+                old = self.ledger is not None
                 try:
                     counted = await loop.run_in_executor(self.thread, self._do, work)
                 except FOR_ITS_OWN_SAKE as failure:
@@ -122,7 +122,7 @@ class Turn:
                 else:
                     OUTAGES.well(self.name)
                     if self.metrics is not None:
-                        self.metrics.settled(counted, loop.time() - began)
+                        self.metrics.settled(counted)
                     return counted
                 await backoff.pause(self.stop)
                 if self.stop.is_set():
@@ -249,16 +249,18 @@ class Intake:
 
     async def work(self) -> None:
         """Makes transactions of what waits, until cancelled."""
+        now, metrics = asyncio.get_running_loop().time, self._desk.metrics
         while True:
             events = await self._events()
+            began = now()
             if self._adrift():
                 raise StartAgainError(f"where {self.topic} is to be read from was not known in time")
             fresh = await self._fresh([event.message for _, event, _ in events])
             if fresh and not await self._count(fresh):
                 return
             self._counted.set()
-            if self._desk.metrics is not None:
-                self._desk.metrics.taken(self._stage.topic, len(fresh))
+            if fresh and metrics is not None:
+                metrics.taken(self._stage.topic, len(fresh), now() - began)
             for stream, event, _ in events:
                 await stream.ack(event)
 

@@ -6,6 +6,7 @@ What a process does is counted where it does it; how far behind it is, and wheth
 
 from __future__ import annotations
 
+import math
 from functools import partial
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Final
@@ -123,6 +124,7 @@ class WorkerMetrics(PipelineMetrics):
         super().__init__("worker", outages)
         self.counted = self._counter("counted", "Facts that were new.", "kind")
         self.newest_age = self._gauge("newest_fix_age_seconds", "Age of the newest position counted.")
+        self.newest_age.set(math.nan)
         self.repeated = self._counter("repeated", "Positions that were known.")
         self.lost = self._gauge("lost_partitions", "Partitions of which Kafka deleted what was not counted.")
         self.due = self._gauge("due", "What waits for a timer.", "what")
@@ -131,15 +133,22 @@ class WorkerMetrics(PipelineMetrics):
         self.table_rows = self._gauge("table_rows", "About how many rows they have.", "table")
         self.chunks = self._gauge("chunks", "Hours of devices kept as one row, by state.", "state")
         self.oldest_day = self._gauge("oldest_day_age_days", "Age of the oldest day on record.")
+        self.oldest_day.set(math.nan)
 
-    def settled(self, counted: Counted, seconds: float) -> None:
-        """Counts one transaction."""
-        self.commit.observe(seconds)
+    def settled(self, counted: Counted) -> None:
+        """Counts what was new in one transaction."""
         for kind in ("fixes", "duties", "states", "heard"):
             self.counted.labels(kind).inc(getattr(counted, kind))
         self.repeated.inc(counted.repeated)
 
-    def taken(self, topic: str, messages: int) -> None:
-        """Counts the messages of one batch."""
+    def taken(self, topic: str, messages: int, seconds: float) -> None:
+        """Counts one batch.
+
+        Args:
+            topic: without the prefix.
+            messages: how many were settled, one at least.
+            seconds: how long that took, what was waited for included.
+        """
         self.messages.labels(topic).inc(messages)
         self.batch.observe(messages)
+        self.commit.observe(seconds)

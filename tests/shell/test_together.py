@@ -15,6 +15,8 @@ from stream.core import frames
 from stream.pipeline import agents
 from stream.pipeline.agents import Intake, Turn
 from stream.pipeline.batches import undivided
+from stream.pipeline.metrics import WorkerMetrics
+from stream.pipeline.outages import Outages
 from stream.pipeline.stages import Stage
 from stream.pipeline.waiting import first_of
 from stream.settings import Settings
@@ -78,6 +80,20 @@ class Desk(Turn):
 
     async def run(self, work: Callable[[Any], Counted]) -> Counted:
         return work(NoLedger())
+
+
+class LaterDesk(Turn):
+    """A turn without a database, in which the messages before offset 2 are counted already."""
+
+    def _do(self, work: Callable[[Any], Counted]) -> Counted:
+        return work(LaterLedger())
+
+
+class LaterLedger:
+    """It has counted two messages of the partition."""
+
+    def passed(self, _topic: str, _incarnation: str) -> dict[int, int]:
+        return {0: 2}
 
 
 class NoLedger:
@@ -146,3 +162,36 @@ def test_a_transaction_holds_no_more_than_fits(sizes: list[int]) -> None:
     stream = Stream([Event(message) for message in messages])
     for batch in counted(messages, stream, 0.0):
         assert sum(len(message.value) for message in batch[:-1]) < LIMIT * frames.FIX_BYTES
+
+
+def test_only_batches_are_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither questions to the database nor messages that were counted before are batches."""
+    monkeypatch.setattr(agents, "incarnation_of", lambda *_: "one life")
+    monkeypatch.setattr(agents, "TOGETHER_S", 0.0)
+    stream = Stream([Event(Message(0, at, b"x")) for at in range(4)])
+    metrics = WorkerMetrics(Outages())
+
+    def run(_ledger: Ledger, batch: list[Any], _offsets: list[Offset], _broken: object) -> Counted:
+        return Counted(fixes=len(batch))
+
+    async def work() -> None:
+        stage = Stage("locate", topics.FIXES, "", (), run, undivided)
+        desk = LaterDesk(Settings(batch_fixes=0), asyncio.Event(), metrics=metrics)
+        intake = Intake(stage, desk, lambda *_: None, asyncio.Event(), lambda: False, set())
+        for _ in range(3):
+            await desk.run(lambda _: Counted())
+        tasks = [asyncio.create_task(part) for part in (intake.agent(stream), intake.work())]
+        try:
+            await first_of(tasks[1:], stream.all_done)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            desk.close()
+
+    asyncio.run(work())
+    assert len(stream.acknowledged) == 4
+    value = metrics.registry.get_sample_value
+    assert value("patrol_worker_batch_messages_sum") == 2
+    assert value("patrol_worker_commit_seconds_count") == value("patrol_worker_batch_messages_count") == 2
+    assert value("patrol_worker_counted_total", {"kind": "fixes"}) == 2
