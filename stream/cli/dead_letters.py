@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from stream.cli.common import database, dry_run_option, moment_option, print_json, print_table, username
+from stream.cli.common import (
+    database,
+    dry_run_option,
+    moment_option,
+    print_json,
+    print_table,
+    say_no,
+    username,
+)
 from stream.settings import load
 
 if TYPE_CHECKING:
@@ -161,12 +169,13 @@ def _head(letter: DeadLetter, prefix: str) -> dict[str, object]:
 @click.option("--all", "whole", is_flag=True, help="All of a long message.")
 @json_option
 def show(number: str, *, message: bool, whole: bool, as_json: bool) -> None:
-    """Why one of them could not be used, what would become of it now, and with --message what it says.
+    """Why one of them could not be used, and with --message what it says.
+
+    What would become of it now is said by `patrol dead-letters replay NUMBER --dry-run`.
 
     Exit 1: there is none of that number.
     """
     from geo.boundaries.layer import printable
-    from stream.cli.common import say_no
     from stream.pipeline.second_chance import Wanted
 
     settings = _settings()
