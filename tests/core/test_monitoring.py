@@ -99,6 +99,19 @@ def test_every_rule_has_its_section_in_the_runbook_and_every_section_its_rule() 
         assert all(re.fullmatch(r"\$labels\.\w+|\$value( \| \w+)?", found) for found in placeholders)
 
 
+def test_what_is_absent_is_named() -> None:
+    """absent() of anything but plain labels says nothing of what is absent: a rule writes it in."""
+    names = {rule["alert"]: rule for rule in rules() if "absent(" in rule["expr"]}
+    assert names
+    for rule in names.values():
+        given = re.findall(
+            r'label_replace\(absent\(up\{job="(\w+)"\} == 1\), "job", "(\w+)", "", ""\)', rule["expr"]
+        )
+        assert given == [("ingest", "ingest"), ("worker", "worker")]
+        assert rule["expr"].count("absent(") == len(given)
+        assert set(re.findall(r"\$labels\.(\w+)", rule["annotations"]["summary"])) == {"job"}
+
+
 def test_a_metric_that_is_gone_would_be_noticed() -> None:
     """A made-up query is read for its metrics and labels."""
     query = 'sum(rate(patrol_gone_total{kind="x"}[5m])) / up{job=~"a|b"} > 1'
