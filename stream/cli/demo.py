@@ -402,16 +402,13 @@ def _clock(time_us: int) -> str:
 
 
 def _dead_letters(settings: Settings) -> int:
-    from kafka import KafkaConsumer, TopicPartition
+    from stream.pipeline.lag import LagMeter
 
-    from stream import topics
-
-    consumer: Any = KafkaConsumer(bootstrap_servers=settings.kafka, enable_auto_commit=False)
+    meter = LagMeter(settings)
     try:
-        where = [TopicPartition(topics.DEAD_LETTERS, 0)]
-        return int(sum(consumer.end_offsets(where).values()))
+        return sum(each.end for each in meter.dead_letters().values())
     finally:
-        consumer.close()
+        meter.close()
 
 
 def _end(processes: list[subprocess.Popen[bytes]]) -> None:

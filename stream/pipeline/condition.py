@@ -17,11 +17,11 @@ from kafka.errors import KafkaError
 
 from stream import topics
 from stream.pipeline.failures import told
-from stream.pipeline.lag import PATIENCE_MS, LagMeter
+from stream.pipeline.lag import LOST_DAYS, PATIENCE_MS, LagMeter
 from stream.pipeline.metrics import program_version
 from stream.pipeline.outages import lasting
 from stream.settings import EVENTS
-from stream.store.reading import operations
+from stream.store.reading import operations, progress
 from stream.store.schema import Lock, SchemaError, connect, require
 
 if TYPE_CHECKING:
@@ -110,7 +110,8 @@ class Condition(msgspec.Struct):
         kafka, database: whether they answered.
         newest_age_s: age of the newest position, seconds.
         dead_letters: how many were kept up to now.
-        lost: what Kafka deleted before it was counted, a line each.
+        lost: what Kafka deleted before it was counted, a line each: what was found out in the last day, and
+            what whoever reads it has yet to find out.
         wrong: what is wrong, a line each.
     """
 
@@ -154,7 +155,7 @@ def examine(settings: Settings) -> Condition:
         _kafka(found, settings, connection, connected)
     except (KafkaError, OSError) as failure:
         found.wrong.append(f"Kafka cannot be asked: {told(failure)}")
-        found.processes = [_part(item, None) for item in connected if item.name in PARTS]
+        found.processes = [_part(item) for item in connected if item.name in PARTS]
     finally:
         _closed(connection)
     judge(found)
@@ -180,6 +181,7 @@ def _database(found: Condition, connection: Connection, *, live: bool) -> list[o
         TimerJson("reports are published", timers.reports_age_s, timers.letters_waiting, Lock.TIMER in held),
         TimerJson("doubts are judged", None, timers.doubts_due, Lock.JUDGE in held),
         TimerJson("devices' days are looked at", None, timers.devices_due, Lock.EXAMINER in held),
+        TimerJson("hours that are over are closed", None, 0, Lock.CLOSER in held),
     ]
     found.tables = [
         TableJson(item.name, item.rows, item.size, item.parts)
@@ -209,7 +211,12 @@ def _kafka(
         reaches = meter.raw()
         if connection is not None:
             reaches |= meter.internal(connection)
-            found.lost = meter.lost(connection)
+            # Where both tell of it, they do so from the same offset on.
+            gone = {
+                (item.topic, item.partition, item.incarnation, item.start): item
+                for item in (*meter.lost(connection), *progress.no_longer_held(connection, LOST_DAYS))
+            }
+            found.lost = [str(gone[where]) for where in sorted(gone)]
         found.topics = _topics(meter, reaches, settings.topic_prefix)
         found.dead_letters = sum(each.end for each in meter.dead_letters().values())
     finally:
@@ -237,8 +244,8 @@ def _topics(meter: LagMeter, reaches: Mapping[tuple[str, int], Reach], prefix: s
     return told_of
 
 
-def _part(item: operations.ConnectedProcess, reads: str | None) -> PartJson:
-    return PartJson(item.name, item.host, round(item.since_s, 1), 1, reads or "–")
+def _part(item: operations.ConnectedProcess) -> PartJson:
+    return PartJson(item.name, item.host, round(item.since_s, 1), 1, "–")
 
 
 def _processes(

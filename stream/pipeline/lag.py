@@ -5,13 +5,18 @@ It asks Kafka and the database, and changes nothing.
 
 from __future__ import annotations
 
-import contextlib
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
 from kafka.admin import OffsetSpec
-from kafka.errors import RetriableError, UnknownTopicOrPartitionError
+from kafka.errors import (
+    CoordinatorLoadInProgressError,
+    CoordinatorNotAvailableError,
+    NotCoordinatorError,
+    UnknownTopicOrPartitionError,
+)
 
 from stream import topics
 from stream.store.reading import progress
@@ -24,6 +29,10 @@ if TYPE_CHECKING:
 
 PATIENCE_MS: Final = 5_000
 """How long Kafka is waited for at each question of a glance."""
+LOST_DAYS: Final = 1
+"""For so many days after it was found out it is told as wrong that Kafka deleted what was not counted."""
+NO_COORDINATOR: Final = (CoordinatorNotAvailableError, CoordinatorLoadInProgressError, NotCoordinatorError)
+"""What Kafka answers while it finds out which broker keeps a group, a new one for instance."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,11 +100,8 @@ class LagMeter:
     def measure(self, connection: Connection) -> Lag:
         """The lag now. Ingest is asked first: what leaves it is then seen at the worker."""
         ends = self._ends(topics.RAW)
-        try:
-            offsets = self._committed()
-        except RetriableError:
-            offsets = {}  # nobody has committed anything yet, or Kafka is finding out who keeps the group
-        raw = sum(max(0, end - offsets.get(key, 0)) for key, end in ends.items())
+        offsets = self._committed()
+        raw = sum(max(0, end - offsets.get(key, (0, None))[0]) for key, end in ends.items())
         ends = self._ends(topics.INTERNAL)
         counted = self._counted(connection, {topic for topic, _ in ends})
         waiting = {key: max(0, end - counted.get(key, 0)) for key, end in ends.items()}
@@ -108,7 +114,7 @@ class LagMeter:
         Raises:
             kafka.errors.KafkaError: Kafka does not answer.
         """
-        return self._reaches(topics.RAW, self._committed())
+        return self._reaches(topics.RAW, {key: offset for key, (offset, _) in self._committed().items()})
 
     def internal(self, connection: Connection) -> dict[tuple[str, int], Reach]:
         """How far the workers are, likewise.
@@ -158,27 +164,40 @@ class LagMeter:
         found = self._admin.list_partition_offsets(asked, timeout_ms=PATIENCE_MS) if asked else {}
         return {(item.topic, item.partition): int(at.offset) for item, at in found.items()}
 
-    def _committed(self) -> dict[tuple[str, int], int]:
-        """The next offset that ingest reads, by topic and partition."""
-        settled = self._admin.list_group_offsets([self._group])
-        return {
-            (found.topic, found.partition): max(int(value.offset), 0)
-            for found, value in dict(settled.get(self._group, {})).items()
-        }
+    def _committed(self) -> dict[tuple[str, int], tuple[int, int | None]]:
+        """How far ingest is, as ``topics.settled`` says it; empty: it has committed nothing yet.
 
-    def lost(self, connection: Connection) -> list[str]:
-        """What Kafka deleted before ingest had read it, or the database had it; a line for each partition."""
+        A Kafka that nobody has read from yet chooses a broker for the group when it is asked, and does not
+        answer meanwhile.
+        """
+        until = time.monotonic() + PATIENCE_MS / 1000
+        while True:
+            try:
+                return topics.settled(self._admin, self._group)
+            except NO_COORDINATOR:
+                if time.monotonic() > until:
+                    raise
+            time.sleep(topics.REST_S)
+
+    def lost(self, connection: Connection) -> list[topics.NoLongerHeld]:
+        """What Kafka deleted that ingest has still to read, or the database to count, by topic and partition.
+
+        It is no longer told once the process concerned has read on: then it is on record
+        (``progress.no_longer_held``).
+
+        Raises:
+            kafka.errors.KafkaError, psycopg.Error: one of them does not answer.
+        """
         firsts = self._offsets((*topics.INTERNAL, *topics.RAW), OffsetSpec.EARLIEST)
         internal = {topics.named(name, self._settings.topic_prefix) for name in topics.INTERNAL}
-        counted = self._counted(connection, internal)
-        since = {where[:2]: time_us for where, time_us in progress.sent(connection).items()}
+        ids = self._ids({topic for topic, _ in firsts})
+        counted, sent = progress.offsets(connection), progress.sent(connection)
         starts: dict[tuple[str, int], tuple[int, int | None]] = {
-            where: (counted.get(where, 0), since.get(where) if where in counted else None)
-            for where in firsts
+            where: (counted.get(known, 0), sent.get(known))
+            for where, known in ((where, (*where, ids.get(where[0], ""))) for where in firsts)
             if where[0] in internal
         }
-        with contextlib.suppress(RetriableError):  # Kafka is finding out who keeps the group
-            starts |= topics.settled(self._admin, self._group)
+        starts |= self._committed()
         gone = {
             where: (starts[where], first)
             for where, first in sorted(firsts.items())
@@ -186,21 +205,24 @@ class LagMeter:
         }
         until = topics.first_sent(self._settings.kafka, gone) if gone else {}
         return [
-            str(topics.NoLongerHeld(*where, "", start, first, after, until.get(where)))
+            topics.NoLongerHeld(*where, ids.get(where[0], ""), start, first, after, until.get(where))
             for where, ((start, after), first) in gone.items()
         ]
 
     def _counted(self, connection: Connection, names: set[str]) -> dict[tuple[str, int], int]:
         """The next offset to be counted, by topic and partition."""
         # The record of a topic that was deleted and recreated does not apply to the new one.
-        present = {
-            (str(found["name"]), str(found["topic_id"]))
-            for found in self._admin.describe_topics(sorted(names))
-        }
+        ids = self._ids(names)
         return {
             (topic, partition): offset
             for (topic, partition, incarnation), offset in progress.offsets(connection).items()
-            if (topic, incarnation) in present
+            if ids.get(topic) == incarnation
+        }
+
+    def _ids(self, names: set[str]) -> dict[str, str]:
+        """The topics' own ids in Kafka, by name."""
+        return {
+            str(found["name"]): str(found["topic_id"]) for found in self._admin.describe_topics(sorted(names))
         }
 
     def _partitions(self, names: tuple[str, ...]) -> list[TopicPartition]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import threading
 import time
 from dataclasses import dataclass, field
@@ -19,10 +20,10 @@ from kafka.errors import KafkaError
 
 from stream import topics
 from stream.pipeline.health import served
-from stream.pipeline.lag import PATIENCE_MS, LagMeter, Reach
+from stream.pipeline.lag import LOST_DAYS, PATIENCE_MS, LagMeter, Reach
 from stream.pipeline.metrics import WorkerMetrics
 from stream.pipeline.outages import DATABASE, KAFKA, OUTAGES, lasting
-from stream.store.reading import operations
+from stream.store.reading import operations, progress
 from stream.store.schema import connect
 
 if TYPE_CHECKING:
@@ -178,8 +179,8 @@ class Monitor:
         self._steady = steady
         self._meter: LagMeter | None = None
         self._connection: Connection | None = None
-        heard = topics.named(topics.HEARD, settings.topic_prefix)
-        self.progress = Progress(self._oldest, {heard: settings.hear_s})
+        self._heard = topics.named(topics.HEARD, settings.topic_prefix)
+        self.progress = Progress(self._oldest, {self._heard: settings.hear_s})
         self._looked = self._beat = steady()
         self._slow = self._rare = -RARE_S
         self._said = steady()
@@ -224,7 +225,7 @@ class Monitor:
             if isinstance(self._metrics, WorkerMetrics):
                 connection = self._connected()
                 self.progress.look(self._meter.internal(connection), now)
-                self._operations(self._metrics, self._meter, connection, now)
+                self._operations(self._metrics, connection, now)
             else:
                 self.progress.look(self._meter.raw(), now)
         except (psycopg.Error, KafkaError, OSError) as failure:
@@ -246,14 +247,11 @@ class Monitor:
             self._connection = connect(self._settings.database, name="patrol worker: monitor", connect_s=5)
         return self._connection
 
-    def _operations(
-        self, metrics: WorkerMetrics, meter: LagMeter, connection: Connection, now: float
-    ) -> None:
+    def _operations(self, metrics: WorkerMetrics, connection: Connection, now: float) -> None:
         if now - self._slow < SLOW_S:
             return
         found = operations.timers(connection)
-        if found.newest_age_s is not None:
-            metrics.newest_age.set(found.newest_age_s)
+        metrics.newest_age.set(math.nan if found.newest_age_s is None else found.newest_age_s)
         for timer, age in (("alerts", found.watched_age_s), ("reports", found.reports_age_s)):
             if age is not None:
                 metrics.age.labels(timer).set(age)
@@ -273,10 +271,12 @@ class Monitor:
             metrics.table_rows.labels(table.name).set(table.rows)
         for state, count in operations.chunks(tables).items():
             metrics.chunks.labels(state).set(count)
-        metrics.lost.set(len(meter.lost(connection)))
+        # From the record: what Kafka itself says is over as soon as somebody has read on.
+        gone = progress.no_longer_held(connection, LOST_DAYS)
+        metrics.lost.set(len({(item.topic, item.partition) for item in gone}))
         if now - self._rare >= RARE_S:
-            if (days := operations.oldest_day_age(connection)) is not None:
-                metrics.oldest_day.set(days)
+            days = operations.oldest_day_age(connection)
+            metrics.oldest_day.set(math.nan if days is None else days)
             self._rare = now
         self._slow = now
 
@@ -302,10 +302,11 @@ class Monitor:
             return
         done = self._metrics.sum_of(self._metrics.messages), self._metrics.sum_of(self._metrics.dead_letters)
         messages, letters = (after - before for after, before in zip(done, self._before, strict=True))
-        lag = self.progress.lag(now)
+        # What was heard gathers for a while, and no figure waits for it.
+        lag = {topic: found for topic, found in self.progress.lag(now).items() if topic != self._heard}
         waiting = sum(count for count, _ in lag.values())
         behind = max((seconds for _, seconds in lag.values()), default=0.0)
-        # Frames that gather for a while, and what came since the last look, are no backlog.
+        # What came since the last look is no backlog.
         late = f", {lasting(behind)} behind" if waiting and behind > 2 * LOOK_S else ""
         log.info(
             "%d messages (%.1f a second), %d wait%s, %d dead letters",

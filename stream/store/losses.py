@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def record(connection: Connection, found: Iterable[NoLongerHeld]) -> None:
-    """Puts on record what is missing; what is there already is only widened."""
+    """Puts on record what is missing; what is there already is only widened, and is then found anew."""
     with connection.transaction():
         for item in found:
             connection.execute(
@@ -20,8 +20,8 @@ def record(connection: Connection, found: Iterable[NoLongerHeld]) -> None:
                 "next_offset, sent_after, sent_before) "
                 "values (%s, %s, %s, %s, %s, from_us(%s), from_us(%s)) "
                 "on conflict (topic, partition, incarnation, first_offset) do update "
-                "set next_offset = excluded.next_offset, sent_before = excluded.sent_before "
-                "where known.next_offset < excluded.next_offset",
+                "set next_offset = excluded.next_offset, sent_before = excluded.sent_before, "
+                "found_at = excluded.found_at where known.next_offset < excluded.next_offset",
                 [
                     *(item.topic, item.partition, item.incarnation, item.start, item.first),
                     *(item.sent_after, item.sent_before),

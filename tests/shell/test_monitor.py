@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gc
 import json
+import logging
+import math
 import re
 import threading
 import urllib.error
@@ -19,15 +21,19 @@ from kafka.errors import KafkaError
 from prometheus_client.parser import text_string_to_metric_families
 
 from stream import topics
+from stream.core.calendar import parse_time
 from stream.embedded import EmbeddedBroker, EmbeddedDatabase, free_port
 from stream.pipeline.lag import LagMeter, Reach
 from stream.pipeline.metrics import IngestMetrics, WorkerMetrics
-from stream.pipeline.monitor import LOOK_S, STALL_S, Progress
+from stream.pipeline.monitor import LOOK_S, REPORT_S, STALL_S, Monitor, Progress
+from stream.pipeline.outages import Outages
 from stream.settings import Settings
+from stream.store.losses import record
+from stream.topics import NoLongerHeld
 from tests.shell.pipeline import INGEST, WORKER, Message, Pipeline, demo_facts
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 KEY = ("radio.positions", 3)
 PROJECT = Path(__file__).resolve().parents[2]
@@ -117,6 +123,24 @@ def test_lag_in_seconds_is_how_long_the_oldest_has_waited(
         if messages and number > delay:
             first = next(at for at, end in enumerate(ends[1:]) if end > kafka.settled)
             assert seconds == pytest.approx((number - first) * every_s)
+
+
+def test_what_gathers_for_a_while_is_no_backlog(caplog: pytest.LogCaptureFixture) -> None:
+    """The line of a minute says nothing of what was heard, which waits on purpose, but of the others."""
+    caplog.set_level(logging.INFO, "stream.pipeline.monitor")
+    now = 0.0
+    settings = Settings(topic_prefix="force.")
+    monitor = Monitor(settings, WorkerMetrics(Outages()), Outages(), lambda: now)
+    monitor.progress = Progress(lambda *_: 1)
+    heard, fixes = (topics.named(name, "force.") for name in (topics.HEARD, topics.FIXES))
+    for waiting in (0, 3):
+        for _ in range(2):
+            monitor.progress.look({(heard, 0): Reach(0, 5), (fixes, 0): Reach(0, waiting)}, now)
+            now += REPORT_S / 2
+        monitor.report()
+    quiet, late = [entry.getMessage() for entry in caplog.records]
+    assert quiet == "0 messages (0.0 a second), 0 wait, 0 dead letters"
+    assert late == "0 messages (0.0 a second), 3 wait, 1 min 0 s behind, 0 dead letters"
 
 
 def test_every_metric_is_told_of_in_the_documents() -> None:
@@ -291,3 +315,84 @@ def test_nothing_read_though_messages_wait_is_not_ready(
         assert progress.said().startswith("nothing was read of ")
     finally:
         meter.close()
+
+
+@pytest.fixture
+def empty(embedded_broker: EmbeddedBroker, database: str, tmp_path: Path) -> Iterator[Pipeline]:
+    """A pipeline of which no process runs, with topics and tables in which nothing is."""
+    pipeline = Pipeline(embedded_broker.bootstrap, database, tmp_path)
+    pipeline.prepare()
+    yield pipeline
+    pipeline.hang_up()
+
+
+def told(pipeline: Pipeline) -> WorkerMetrics:
+    """What a worker's metrics say after the first look."""
+    metrics, outages = WorkerMetrics(Outages()), Outages()
+    monitor = Monitor(pipeline.settings, metrics, outages)
+    try:
+        monitor.look()
+    finally:
+        monitor._drop()
+    assert outages.waiting() == {}
+    return metrics
+
+
+def value(metrics: WorkerMetrics, name: str) -> float:
+    """The value of a metric without labels."""
+    found = metrics.registry.get_sample_value(f"patrol_worker_{name}")
+    assert found is not None
+    return found
+
+
+@pytest.mark.slow
+def test_an_age_of_nothing_is_not_zero(empty: Pipeline) -> None:
+    """Where no position was ever counted its age is no number, before the first look and after it."""
+    for metrics in (WorkerMetrics(Outages()), told(empty)):
+        assert math.isnan(value(metrics, "newest_fix_age_seconds"))
+        assert math.isnan(value(metrics, "oldest_day_age_days"))
+
+
+@pytest.mark.slow
+def test_what_was_lost_is_told_for_a_day(empty: Pipeline) -> None:
+    """Also when everything after it is counted; again when more is found to be lost; then no longer."""
+    fixes, duties = (
+        topics.named(name, empty.settings.topic_prefix) for name in (topics.FIXES, topics.DUTIES)
+    )
+    found = [
+        NoLongerHeld(fixes, 0, "a", 3, 9),
+        NoLongerHeld(fixes, 0, "b", 0, 2),
+        NoLongerHeld(duties, 1, "c", 0, 4),
+    ]
+    assert value(told(empty), "lost_partitions") == 0
+    record(empty.connection, found)
+    assert value(told(empty), "lost_partitions") == 2
+    empty.connection.execute("update no_longer_held set found_at = found_at - interval '25 hours'")
+    assert value(told(empty), "lost_partitions") == 0
+    record(empty.connection, [NoLongerHeld(fixes, 0, "a", 3, 9)])
+    assert value(told(empty), "lost_partitions") == 0
+    record(empty.connection, [NoLongerHeld(fixes, 0, "a", 3, 12)])
+    assert value(told(empty), "lost_partitions") == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("again", [False, True], ids=["counted", "made again"])
+def test_what_is_lost_is_told_of_the_topic_that_there_is(
+    empty: Pipeline, monkeypatch: pytest.MonkeyPatch, again: bool
+) -> None:
+    """It is told by the topic's own id; what was counted of one that was deleted says nothing about it."""
+    where = topics.named(topics.FIXES, empty.settings.topic_prefix), 0
+    now = topics.incarnations(empty.settings.kafka, [where[0]])[where[0]]
+    empty.connection.execute(
+        "insert into frame_offset (topic, partition, incarnation, next_offset, sent_at) "
+        "values (%s, %s, %s, 3, '2026-11-30 06:00Z')",
+        [*where, "before" if again else now],
+    )
+    meter = LagMeter(empty.settings)
+    try:
+        monkeypatch.setattr(meter, "_offsets", lambda *_: {where: 5})
+        [found] = meter.lost(empty.connection)
+    finally:
+        meter.close()
+    start, sent = (0, None) if again else (3, parse_time("2026-11-30T06:00:00Z"))
+    assert found == NoLongerHeld(*where, now, start, 5, sent)

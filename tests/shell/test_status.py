@@ -9,6 +9,8 @@ import pytest
 from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
+from kafka import KafkaAdminClient
+from kafka.errors import CoordinatorLoadInProgressError, CoordinatorNotAvailableError
 
 from stream import topics
 from stream.cli import patrol
@@ -23,6 +25,9 @@ from stream.pipeline.condition import (
     TopicJson,
     judge,
 )
+from stream.pipeline.stages import ERRANDS
+from stream.store.losses import record
+from stream.topics import NoLongerHeld
 from tests.shell.pipeline import WORKER, Pipeline, demo_facts
 
 if TYPE_CHECKING:
@@ -65,6 +70,7 @@ def test_status_says_what_runs_and_what_is_wrong(
         assert {item["part"] for item in found["processes"]} >= {"patrol ingest", "patrol worker"}
         assert {item["topic"] for item in found["topics"]} == {*topics.RAW, *topics.INTERNAL}
         assert not any(item["waiting"] for item in found["topics"])
+        assert len(found["timers"]) == len(ERRANDS)
         assert found["schema"].startswith("00")
         assert next(item["rows"] >= 0 for item in found["tables"] if item["name"].startswith("fix"))
         code, text = run(pipeline)
@@ -74,6 +80,35 @@ def test_status_says_what_runs_and_what_is_wrong(
         pipeline.wait(lambda: "no 'patrol worker' is running" in said()["wrong"], "it is missed", rest_s=0.2)
         code, text = run(pipeline)
         assert (code, "no 'patrol worker' is running" in text) == (1, True)
+
+
+@pytest.mark.slow
+def test_a_kafka_that_nobody_has_read_from_is_shown_and_what_was_lost_is_wrong(
+    embedded_broker: EmbeddedBroker, database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While Kafka finds out who keeps the readers' group it is asked again; a loss on record is told."""
+    pipeline = Pipeline(embedded_broker.bootstrap, database, tmp_path)
+    pipeline.prepare()
+    ask = KafkaAdminClient.list_group_offsets
+    refusals = [CoordinatorLoadInProgressError(), CoordinatorNotAvailableError()]
+
+    def new(client: Any, groups: Any) -> Any:
+        if refusals:
+            raise refusals.pop()
+        return ask(client, groups)
+
+    monkeypatch.setattr(KafkaAdminClient, "list_group_offsets", new)
+    gone = NoLongerHeld(topics.named(topics.FIXES, pipeline.settings.topic_prefix), 0, "one", 3, 9)
+    record(pipeline.connection, [gone])
+    pipeline.hang_up()
+    code, text = run(pipeline, "--json")
+    found = json.loads(text)
+    assert (code, found["kafka"], refusals) == (1, True, [])
+    assert {item["topic"]: item["waiting"] for item in found["topics"]} == dict.fromkeys(
+        (*topics.RAW, *topics.INTERNAL), 0
+    )
+    assert found["lost"] == [str(gone)]
+    assert str(gone) in found["wrong"]
 
 
 def test_a_server_that_is_away_is_told_and_the_other_one_shown(tmp_path: Path) -> None:

@@ -68,16 +68,12 @@ class ConnectedProcess:
     Attributes:
         name: what it says that it is: ``patrol worker``.
         host: where it runs; empty: on the database's own machine.
-        connections: how many it has.
-        since_s: for how long the oldest of them has been open, seconds.
-        waiting: how many of them wait for a lock.
+        since_s: for how long the oldest of its connections has been open, seconds.
     """
 
     name: str
     host: str
-    connections: int
     since_s: float
-    waiting: int
 
 
 def timers(connection: Connection) -> Timers:
@@ -128,11 +124,10 @@ def tables(connection: Connection) -> list[StoredTable]:
 def processes(connection: Connection) -> list[ConnectedProcess]:
     """The programs of this project that are connected now, but for this connection's own."""
     return [
-        ConnectedProcess(str(name), str(host), int(count), max(0.0, float(since)), int(waiting))
-        for name, host, count, since, waiting in connection.execute(
-            "select split_part(application_name, ':', 1), coalesce(host(client_addr), ''), count(*), "
-            "extract(epoch from max(now() - backend_start)), "
-            "count(*) filter (where wait_event_type = 'Lock') "
+        ConnectedProcess(str(name), str(host), max(0.0, float(since)))
+        for name, host, since in connection.execute(
+            "select split_part(application_name, ':', 1), coalesce(host(client_addr), ''), "
+            "extract(epoch from max(now() - backend_start)) "
             "from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid() "
             "and application_name like 'patrol %' group by 1, 2 order by 1, 2"
         )
@@ -152,7 +147,7 @@ def held(connection: Connection) -> set[int]:
 
 
 def chunks(found: Iterable[StoredTable]) -> dict[str, int]:
-    """About how many rows hold an hour of a device, by state, of the tables that there are."""
+    """About how many rows hold an hour of a device, by state."""
     return {CHUNKS[table.name]: table.rows for table in found if table.name in CHUNKS}
 
 
