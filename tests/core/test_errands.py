@@ -22,6 +22,14 @@ if TYPE_CHECKING:
 MESSAGES = [(b"force", b"{}"), (b"officer:1", b"{}")]
 
 
+@pytest.fixture(autouse=True)
+def outages(monkeypatch: pytest.MonkeyPatch) -> Outages:
+    """Those of the errands of one test; other tests of this process have theirs."""
+    found = Outages()
+    monkeypatch.setattr(errands, "OUTAGES", found)
+    return found
+
+
 class Teller:
     """Says the same with each look."""
 
@@ -80,10 +88,10 @@ def test_what_kafka_refused_is_told_again(caplog: pytest.LogCaptureFixture) -> N
     assert caplog.text.count("gone") == 1
 
 
-def test_an_outage_is_over_for_reports_when_the_database_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_outage_is_over_for_reports_when_the_database_answers(
+    outages: Outages, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Reports wait for the database until the timer's look succeeds, also where the work then fails."""
-    outages = Outages()
-    monkeypatch.setattr(errands, "OUTAGES", outages)
     monkeypatch.setattr(errands, "REPORTS_S", 0.0)
     looks = iter([False, False, True])
     while_away: list[set[str]] = []

@@ -11,6 +11,7 @@ import pytest
 
 from stream import topics
 from stream.pipeline import agents
+from stream.pipeline.outages import Outages
 from tests.shell.pipeline import Pipeline
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ def run(settings: Settings, monkeypatch: pytest.MonkeyPatch, failures: Iterator[
             return ask(bootstrap, names)
 
         monkeypatch.setattr(topics, "incarnations", failing)
+        monkeypatch.setattr(agents, "OUTAGES", Outages())  # others have theirs
         await asyncio.wait_for(agents.run(settings, stop), PATIENCE_S)
         assert stop.is_set()
 
