@@ -21,7 +21,7 @@ ALL = (
     "screen",
     "start",
 )
-LONG = ("live", "backlog", "stored", "growth", "spark")
+LONG = ("live", "backlog", "stored", "growth", "spark", "strain")
 """Only by name: they take minutes, and nothing else may run beside them."""
 
 

@@ -40,13 +40,13 @@ class Servers:
     """Kafka and PostgreSQL, with boundaries and bookings in it.
 
     Attributes:
-        kafka, database: their process ids.
+        connection: as long as the database is not stopped.
     """
 
     settings: Settings
     connection: Connection
-    kafka: int
-    database: int
+    kafka: RealKafka
+    database: EmbeddedDatabase
 
 
 @contextmanager
@@ -70,7 +70,7 @@ def servers(roaming: Roaming, booked_from: int) -> Iterator[Servers]:
         for at in range(0, len(duties), BOOKED_AT_ONCE):
             ledger.bookings(duties[at : at + BOOKED_AT_ONCE], ())
         connection.execute("vacuum analyze")
-        yield Servers(settings, connection, kafka.pid, database.pid)
+        yield Servers(settings, connection, kafka, database)
 
 
 @contextmanager
@@ -99,7 +99,8 @@ def _spent(pid: int) -> tuple[float, float]:
     return own / TICKS_S, ended / TICKS_S
 
 
-def _children(pid: int) -> list[int]:
+def children(pid: int) -> list[int]:
+    """The processes that one has started and that run."""
     return [
         int(child)
         for task in Path(f"/proc/{pid}/task").iterdir()
@@ -111,7 +112,7 @@ def spent_s(pid: int) -> float:
     """Processor time that a process and all that it started have used, seconds."""
     own, ended = _spent(pid)
     total = own + ended
-    for child in _children(pid):
+    for child in children(pid):
         try:
             total += spent_s(child)
         except OSError:  # it has just ended: its parent has its time at the next look
@@ -141,7 +142,7 @@ class Spending:
         for name, process in parts.items():
             if process.poll() is not None:
                 raise RuntimeError(f"{name} ended with {process.returncode}")
-        pids = {"Kafka": found.kafka, "PostgreSQL": found.database}
+        pids = {"Kafka": found.kafka.pid, "PostgreSQL": found.database.pid}
         pids |= {name: process.pid for name, process in parts.items()}
         return cls(time.monotonic(), {name: spent_s(pid) for name, pid in pids.items()})
 
