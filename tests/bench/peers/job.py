@@ -105,7 +105,7 @@ class Ground:
     def place(self, lon: float, lat: float) -> str:
         """The neighbourhood of a point, of several the one with the smallest id; empty: outside all."""
         found = len(self._names) - 1
-        for at in self._tree.query(shapely.Point(lon, lat)).tolist():
+        for at in self._tree.query(shapely.points(lon, lat)).tolist():
             if at < found and shapely.intersects_xy(self._shapes[at], lon, lat):
                 found = at
         return self._names[found]

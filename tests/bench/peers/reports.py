@@ -105,7 +105,7 @@ class Reports(Roaming):
         said = super().said(unit, time_ms, turn)
         for at in np.flatnonzero(self._wrong(unit, turn)).tolist():
             who = unit[at : at + 1]
-            kind = int(who[0] + turn) // WRONG_EACH % (REPEATED + 1)
+            kind = int(who[0]) % (REPEATED + 1)
             if kind < REPEATED:
                 said[at] = wrong(kind, self.names[who[0]], int(time_ms[at]))
             elif turn:

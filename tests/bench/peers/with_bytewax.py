@@ -18,7 +18,6 @@ from tests.bench.peers.job import WRITE_S, Fix, Given, Ground, Table, Track, aft
 
 GIVEN = Given.here()
 GROUND = Ground(GIVEN.areas)
-Row = tuple[str, str, int]
 
 
 def fixes(batch: list[Any]) -> list[tuple[str, tuple[Fix, str]]]:
@@ -44,7 +43,7 @@ class Device(op.StatefulBatchLogic):  # type: ignore[misc]
         if self._untold and self._next is None:
             self._next = datetime.now(timezone.utc) + timedelta(seconds=WRITE_S)  # noqa: UP017
 
-    def on_batch(self, values: list[tuple[Fix, str]]) -> tuple[list[Row], bool]:
+    def on_batch(self, values: list[tuple[Fix, str]]) -> tuple[list[tuple[str, int]], bool]:
         """Takes fixes in; says nothing yet."""
         for fix, place in values:
             self._track, told = after(self._track, fix, place)
@@ -53,7 +52,7 @@ class Device(op.StatefulBatchLogic):  # type: ignore[misc]
         self._plan()
         return [], False
 
-    def on_notify(self) -> tuple[list[tuple[str, int]], bool]:  # type: ignore[override]
+    def on_notify(self) -> tuple[list[tuple[str, int]], bool]:
         """Tells the places whose time changed."""
         told, self._untold, self._next = list(self._untold.items()), {}, None
         return told, False
