@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -18,6 +19,7 @@ import tempfile
 import time
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
@@ -27,6 +29,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from kafka import KafkaAdminClient
 
 from geo.areas import Kind
+from geo.orphans import end_with
 from stream import topics
 from stream.cli.serve import initialise
 from stream.core.facts import SECOND
@@ -49,10 +52,11 @@ if TYPE_CHECKING:
 
 SIZE = Size(2_700, 700, 169, 0)
 SECONDS, ROUNDS = 1_200, 3
-LOOK_S = 0.2
+LOOK_S = 0.5
 STALLED_S = 120.0
 ENDING_S = 15.0
 WARMING = 2
+MOST_SAID = 200
 HERE = Path(__file__).parent / "peers"
 BUILT = PROJECT / "build" / "peers"
 JVM = ("-Xms256m", "-Xmx1g", "-XX:+UseSerialGC", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn")
@@ -99,8 +103,13 @@ Commands = dict[str, list[str]]
 """Processes by what they are called, each as the words that start it."""
 
 
-def _worded(command: Sequence[str], what: str) -> str:
-    """Runs something that others' packages depend on.
+def _made(command: Sequence[str], what: str, telling: int = 0) -> None:
+    """Runs something that gets or makes what a peer needs.
+
+    Args:
+        command: its words.
+        what: what it means if it fails.
+        telling: which of the lines with ERROR says why.
 
     Raises:
         UnavailableError: it failed.
@@ -110,10 +119,9 @@ def _worded(command: Sequence[str], what: str) -> str:
     except OSError as failure:
         raise UnavailableError(f"{what}: {failure.strerror}: {command[0]}") from None
     if done.returncode:
-        lines = f"{done.stderr}\n{done.stdout}".splitlines()
-        told = next((line for line in lines if "ERROR" in line), "no reason given")
-        raise UnavailableError(f"{what}: {told}")
-    return done.stdout
+        lines = [line for line in f"{done.stderr}\n{done.stdout}".splitlines() if "ERROR" in line]
+        said = re.sub(r"\x1b\[\d*m", "", lines[telling]).strip() if lines else "no reason given"
+        raise UnavailableError(f"{what}: {said[:MOST_SAID]}")
 
 
 def _venv(name: str) -> Path:
@@ -122,9 +130,11 @@ def _venv(name: str) -> Path:
     stamp = folder / "installed"
     python = folder / "bin" / "python"
     if not stamp.exists() or stamp.read_text() != wanted:
-        _worded([sys.executable, "-m", "venv", "--clear", str(folder)], "no environment could be made")
+        _made([sys.executable, "-m", "venv", "--clear", str(folder)], "no environment could be made")
         pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input"]
-        _worded([*pip, "--only-binary", ":all:", "-r", str(HERE / f"{name}.txt")], "pip could not install it")
+        _made(
+            [*pip, "--only-binary", ":all:", "-r", str(HERE / f"{name}.txt")], "pip could not install it", -1
+        )
         stamp.write_text(wanted)
     return python
 
@@ -137,7 +147,7 @@ def ours(_site: Site) -> Commands:
 def kafka_streams(_site: Site) -> Commands:
     """A program in Java."""
     pom = HERE / "kafka_streams" / "pom.xml"
-    _worded(["mvn", "-B", "-q", "-Dstyle.color=never", "-f", str(pom), "package"], "Maven could not make it")
+    _made(["mvn", "-B", "-q", "-Dstyle.color=never", "-f", str(pom), "package"], "Maven could not make it")
     jars = pom.parent / "target" / "jars"
     return {"Kafka Streams": ["java", *JVM, "-cp", f"{jars}{os.sep}*", "peers.PlaceTime"]}
 
@@ -145,7 +155,7 @@ def kafka_streams(_site: Site) -> Commands:
 def bytewax(site: Site) -> Commands:
     """A dataflow, with a folder to recover from."""
     python = str(_venv("bytewax"))
-    _worded([python, "-m", "bytewax.recovery", str(site.folder), "1"], "no folder to recover from")
+    _made([python, "-m", "bytewax.recovery", str(site.folder), "1"], "no folder to recover from")
     words = ["-m", "bytewax.run", "tests.bench.peers.with_bytewax"]
     return {
         "Bytewax": [
@@ -192,13 +202,19 @@ PEERS: Mapping[str, Callable[[Site], Commands]] = {
 
 @contextmanager
 def running(commands: Commands, environment: dict[str, str]) -> Iterator[dict[str, subprocess.Popen[bytes]]]:
-    """Processes, until they are no longer needed. What they wrote is shown if something goes wrong."""
+    """Processes, until they are no longer needed or this one is gone. What they wrote is shown on a fault."""
     processes: dict[str, subprocess.Popen[bytes]] = {}
     with tempfile.TemporaryFile() as log:
         try:
             for name, words in commands.items():
                 processes[name] = subprocess.Popen(
-                    words, env=environment, cwd=PROJECT, stdout=log, stderr=log, start_new_session=True
+                    words,
+                    env=environment,
+                    cwd=PROJECT,
+                    stdout=log,
+                    stderr=log,
+                    start_new_session=True,
+                    preexec_fn=partial(end_with, os.getpid()),  # noqa: PLW1509  # nobody else has threads yet
                 )
             yield processes
         except BaseException:
