@@ -103,7 +103,7 @@ Commands = dict[str, list[str]]
 """Processes by what they are called, each as the words that start it."""
 
 
-def _made(command: Sequence[str], what: str, telling: int = 0) -> None:
+def made(command: Sequence[str], what: str, telling: int = 0) -> None:
     """Runs something that gets or makes what a peer needs.
 
     Args:
@@ -130,9 +130,9 @@ def _venv(name: str) -> Path:
     stamp = folder / "installed"
     python = folder / "bin" / "python"
     if not stamp.exists() or stamp.read_text() != wanted:
-        _made([sys.executable, "-m", "venv", "--clear", str(folder)], "no environment could be made")
+        made([sys.executable, "-m", "venv", "--clear", str(folder)], "no environment could be made")
         pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input"]
-        _made(
+        made(
             [*pip, "--only-binary", ":all:", "-r", str(HERE / f"{name}.txt")], "pip could not install it", -1
         )
         stamp.write_text(wanted)
@@ -147,7 +147,7 @@ def ours(_site: Site) -> Commands:
 def kafka_streams(_site: Site) -> Commands:
     """A program in Java."""
     pom = HERE / "kafka_streams" / "pom.xml"
-    _made(["mvn", "-B", "-q", "-Dstyle.color=never", "-f", str(pom), "package"], "Maven could not make it")
+    made(["mvn", "-B", "-q", "-Dstyle.color=never", "-f", str(pom), "package"], "Maven could not make it")
     jars = pom.parent / "target" / "jars"
     return {"Kafka Streams": ["java", *JVM, "-cp", f"{jars}{os.sep}*", "peers.PlaceTime"]}
 
@@ -155,7 +155,7 @@ def kafka_streams(_site: Site) -> Commands:
 def bytewax(site: Site) -> Commands:
     """A dataflow, with a folder to recover from."""
     python = str(_venv("bytewax"))
-    _made([python, "-m", "bytewax.recovery", str(site.folder), "1"], "no folder to recover from")
+    made([python, "-m", "bytewax.recovery", str(site.folder), "1"], "no folder to recover from")
     words = ["-m", "bytewax.run", "tests.bench.peers.with_bytewax"]
     return {
         "Bytewax": [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,7 @@ from stream.core.facts import SECOND
 from stream.core.policy import Policies
 from stream.core.stays import stays, whole_stays
 from tests.bench import bench_peers
-from tests.bench.bench_peers import differences
+from tests.bench.bench_peers import UnavailableError, differences, made
 from tests.bench.peers import job
 from tests.bench.peers.reports import REPEATED, Reports, wrong
 from tests.bench.roaming import Size
@@ -272,6 +273,25 @@ def test_packages_of_peers_are_pinned(name: str) -> None:
     """Every package of a peer's own environment has its version, and nothing says where it comes from."""
     lines = (PEERS / f"{name}.txt").read_text().splitlines()
     assert all(re.fullmatch(r"#.*|[\w.-]+==[\w.]+", line) for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["/nowhere/mvn"], "No such file or directory: /nowhere/mvn"),
+        ([sys.executable, "-c", "import sys; sys.exit('x\\nERROR: first\\nERROR: last')"], "ERROR: last"),
+        ([sys.executable, "-c", "print('\\x1b[0mERROR: ' + 'y' * 999); raise SystemExit(1)"], "ERROR: yyy"),
+        ([sys.executable, "-c", "raise SystemExit(1)"], "no reason given"),
+    ],
+    ids=["no such program", "the last reason", "a long one", "none"],
+)
+def test_why_a_peer_cannot_be_had_is_one_short_line(words: list[str], said: str) -> None:
+    """Whatever an installer says, the reason that is told is a single line of at most some 200 characters."""
+    with pytest.raises(UnavailableError, match=f"^it could not be made: {re.escape(said)}") as told:
+        made(words, "it could not be made", -1)
+    text = str(told.value)
+    assert len(text) < 250
+    assert text.isprintable()
 
 
 def test_every_peer_is_described() -> None:
