@@ -37,6 +37,8 @@ CELL = 0.02
 WEST, SOUTH = -3.0, 51.0
 STEP_OVER = 0.0009
 """How far from the edge of its patch a probe reports, degrees of longitude: 60 m."""
+ROUND_S = 100_000
+"""After so many seconds units are back where they were, at once."""
 BATCH_BYTES = 2**18
 OUTSTANDING = 400
 """So many batches may wait for their acknowledgement."""
@@ -110,6 +112,17 @@ class Roaming:
             end = start + 10 * 3600 * SECOND
             yield Duty(f"D{at:06}", 1, f"O{at:06}", start, end, patch, tuple(mine), name=f"PC {at}")
 
+    def where(
+        self, unit: NDArray[np.int64], time_ms: NDArray[np.int64], turn: int
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+        """Where units are at times: lon and lat (degrees), and how far round they have gone (radians)."""
+        angle = self._turn[unit] + self._speed[unit] * (time_ms / 1000 % ROUND_S)
+        lon = self._lon[unit] + self._radius[unit] * np.cos(angle)
+        lat = self._lat[unit] + self._radius[unit] * np.sin(angle)
+        probe = unit < self.size.probes
+        over = self._lon[unit] + CELL / 2 + (STEP_OVER if turn % 2 else -STEP_OVER)
+        return np.where(probe, over, lon), np.where(probe, self._lat[unit], lat), angle
+
     def said(self, unit: NDArray[np.int64], time_ms: NDArray[np.int64], turn: int) -> list[bytes]:
         """What units say at times, as messages.
 
@@ -118,12 +131,7 @@ class Roaming:
             time_ms: of each.
             turn: which report it is of theirs, counted from 0.
         """
-        angle = self._turn[unit] + self._speed[unit] * (time_ms / 1000 % 100_000)
-        lon = self._lon[unit] + self._radius[unit] * np.cos(angle)
-        lat = self._lat[unit] + self._radius[unit] * np.sin(angle)
-        probe = unit < self.size.probes
-        over = self._lon[unit] + CELL / 2 + (STEP_OVER if turn % 2 else -STEP_OVER)
-        lon, lat = np.where(probe, over, lon), np.where(probe, self._lat[unit], lat)
+        lon, lat, angle = self.where(unit, time_ms, turn)
         heads = self._heads
         when = np.datetime_as_string(time_ms.astype("datetime64[ms]")).astype("S")
         heard = np.datetime_as_string((time_ms + HEARD_MS).astype("datetime64[ms]")).astype("S")
@@ -143,9 +151,18 @@ class Roaming:
 
 
 class Sender:
-    """Hands messages to Kafka, a batch for each partition at once."""
+    """Hands messages to Kafka, a batch for each partition at once.
 
-    def __init__(self, producer: Any, roaming: Roaming, partitions: int) -> None:
+    Args:
+        prefix: of the topics' names.
+        keyed: the messages' key is the device's id; otherwise they have none.
+    """
+
+    def __init__(
+        self, producer: Any, roaming: Roaming, partitions: int, prefix: str = "", *, keyed: bool = False
+    ) -> None:
+        self._prefix = prefix
+        self._keys = [name.encode() if keyed else None for name in roaming.names]
         self._producer = producer
         self._roaming = roaming
         self._partitions = partitions
@@ -157,16 +174,16 @@ class Sender:
         values = self._roaming.said(unit, time_ms, turn)
         radio = unit < self._roaming.size.radios
         lane = np.where(radio, 0, self._partitions) + unit % self._partitions
-        times = time_ms.tolist()
+        times, keys = time_ms.tolist(), [self._keys[who] for who in unit.tolist()]
         for which in np.unique(lane).tolist():
             over, partition = divmod(which, self._partitions)
-            topic = (topics.RADIO_POSITIONS, topics.VEHICLE_POSITIONS)[over]
+            topic = self._prefix + (topics.RADIO_POSITIONS, topics.VEHICLE_POSITIONS)[over]
             batch = self._producer.create_batch()
             for at in np.flatnonzero(lane == which).tolist():
-                if batch.append(key=None, value=values[at], timestamp=times[at]) is None:
+                if batch.append(key=keys[at], value=values[at], timestamp=times[at]) is None:
                     await self._hand(batch, topic, partition)
                     batch = self._producer.create_batch()
-                    batch.append(key=None, value=values[at], timestamp=times[at])
+                    batch.append(key=keys[at], value=values[at], timestamp=times[at])
             await self._hand(batch, topic, partition)
         self.sent += len(values)
 
