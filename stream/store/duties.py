@@ -158,7 +158,9 @@ def again(desk: Desk, duties: Collection[int], moved: Moved | None) -> TouchedWi
     return TouchedWindows.of(np.concatenate([whole, held]), moved, since, again=True)
 
 
-def limit_again(desk: Desk, duties: Collection[int], devices: Collection[int]) -> set[int]:
+def limit_again(
+    desk: Desk, duties: Collection[int], devices: Collection[int]
+) -> tuple[set[int], dict[int, Duty]]:
     """Before duties are counted again: how long each may be is for the policies in force to say (rule 8a).
 
     Args:
@@ -167,14 +169,15 @@ def limit_again(desk: Desk, duties: Collection[int], devices: Collection[int]) -
         devices: keys of devices that the transaction will lock.
 
     Returns:
-        keys of the other duties of the same officers that this gives time to, or takes time from.
+        keys of the other duties of the same officers that this gives time to, or takes time from; and by key,
+        as they were, those that count up to somewhere else than before.
     """
     connection = desk.connection
     known = instant.read_duties(connection, "duty = any(%s)", [sorted(duties)])
     if all(
         was is now for was, now in zip(known.values(), limited(known.values(), desk.policies), strict=True)
     ):
-        return set()
+        return set(), {}
     # The same order of locks as everybody's: devices, then officers, both by key.
     held = connection.execute(
         "select device from allocation where duty = any(%s)", [sorted(duties)]
@@ -189,12 +192,14 @@ def limit_again(desk: Desk, duties: Collection[int], devices: Collection[int]) -
     bookings.lock_officers(connection, set(owners.values()))
     known = instant.read_duties(connection, "duty = any(%s)", [sorted(duties)])
     others: set[int] = set()
+    before: dict[int, Duty] = {}
     for key, was, now in zip(known, known.values(), limited(known.values(), desk.policies), strict=True):
         if was is now:
             continue
         connection.execute("update duty set longest_us = %s where duty = %s", [now.longest, key])
         if was.until == now.until:
             continue
+        before[key] = was
         names = sorted({item.device_id for item in now.devices})
         allocated = desk.registry.devices(connection, names).tolist()
         connection.execute("update stay_end set booked = booked + 1 where device = any(%s)", [allocated])
@@ -209,7 +214,7 @@ def limit_again(desk: Desk, duties: Collection[int], devices: Collection[int]) -
             )
         )
     desk.forget_bookings()
-    return others - set(duties)
+    return others - set(duties), before
 
 
 def book(

@@ -188,12 +188,13 @@ class Ledger:
             self._count(Batch(part, None, low, high))
         return len(keys)
 
-    def again(self, part: Chunk, note: Callable[[Desk, Changes], None]) -> int:
+    def again(self, part: Chunk, note: Callable[[Desk, Changes, dict[int, Duty]], None]) -> int:
         """Counts stays and slices again from the facts, under the same locks as everybody who counts.
 
         Args:
             part: which.
-            note: is told, in the transaction, what that changed.
+            note: is told, in the transaction, what that changed; and the duties by key, as they were, that
+                count up to somewhere else than before.
 
         Returns:
             how many fixes were looked at.
@@ -203,16 +204,16 @@ class Ledger:
         """
         return self._attempt(lambda: self._again(part, note))
 
-    def _again(self, part: Chunk, note: Callable[[Desk, Changes], None]) -> int:
+    def _again(self, part: Chunk, note: Callable[[Desk, Changes, dict[int, Duty]], None]) -> int:
         with self._connection.transaction():
             self._desk.open()
-            beside = duties.limit_again(self._desk, part.duties, part.devices.tolist())
+            beside, limited = duties.limit_again(self._desk, part.duties, part.devices.tolist())
             count = len(part.devices)
             low, high = np.full(count, part.start, np.int64), np.full(count, part.end - 1, np.int64)
             moved = positions.count(self._desk, Batch(part.devices, None, low, high)) if count else None
             changes = duties.count(self._desk, duties.again(self._desk, {*part.duties, *beside}, moved))
             if changes is not None:
-                note(self._desk, changes)
+                note(self._desk, changes, limited)
             return 0 if moved is None else moved.changed
 
     def answers(self) -> Counted:

@@ -31,7 +31,7 @@ from stream.store.records import Restated, times
 from stream.store.registry import Registry
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -264,11 +264,10 @@ def week_figures(connection: Connection, since: int, until: int) -> WeekFigures:
         since: microseconds.
         until: open duties and the last week are counted up to here, microseconds.
     """
-    return {
-        (week.name, item.scope, item.id): item
-        for week in week_tables(connection, since, until)
-        for item in week.figures(week.table)
-    }
+    found: WeekFigures = {}
+    for week in week_tables(connection, since, until):
+        found |= week.figures(week.table)
+    return found
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -291,18 +290,38 @@ class WeekTable:
     duties: list[Duty]
     table: NDArray[np.int64]
 
-    def figures(self, table: NDArray[np.int64]) -> list[Figures]:
-        """The figures of the whole week that these sums, or others of the same duties, make."""
-        present = [
+    def figures(
+        self, table: NDArray[np.int64], present: Mapping[int, bool] | None = None
+    ) -> dict[tuple[str, str, str], Figures]:
+        """The figures of the whole week that these sums, or others of the same duties, make.
+
+        Args:
+            table: as ``table``.
+            present: of duties by their keys, whether any time of them counted in the week, where that was
+                another than now.
+
+        Returns:
+            by week, scope and id; none at all where no duty is in the week.
+        """
+        said = present or {}
+        inside = [
             number
-            for number, duty in enumerate(self.duties)
-            if duty.is_in(self.start, self.end) or table[number].any()
+            for number, (key, duty) in enumerate(zip(self.keys, self.duties, strict=True))
+            if said.get(key, duty.is_in(self.start, self.end)) or table[number].any()
         ]
-        return gather(table, self.duties, present, *calendar.week_bounds(self.name))
+        if not inside:
+            return {}
+        whole = calendar.week_bounds(self.name)
+        return {(self.name, item.scope, item.id): item for item in gather(table, self.duties, inside, *whole)}
 
 
 def week_tables(
-    connection: Connection, since: int, until: int, *, before: int | None = None
+    connection: Connection,
+    since: int,
+    until: int,
+    *,
+    before: int | None = None,
+    also: Collection[int] = (),
 ) -> Iterator[WeekTable]:
     """The sums of each local week from the one that a time lies in.
 
@@ -311,6 +330,7 @@ def week_tables(
         since: microseconds.
         until: open duties and the last week are counted up to here, microseconds.
         before: only weeks that begin before this time, and those without duties too.
+        also: keys of duties that are among them wherever they end by now, unless they are cancelled.
     """
     if before is None:
         first = first_duty(connection)
@@ -325,8 +345,8 @@ def week_tables(
     booked = read_duties(
         connection,
         # What counts for nothing now may have counted before, by another policy.
-        "not cancelled and coalesce(until_at, end_at) > from_us(%s) order by duty_id",
-        [low],
+        "not cancelled and (coalesce(until_at, end_at) > from_us(%s) or duty = any(%s)) order by duty_id",
+        [low, list(also)],
         devices=None,
     )
     keys, duties = list(booked), list(booked.values())

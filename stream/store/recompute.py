@@ -38,10 +38,12 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from stream.core.facts import Duty
     from stream.core.windows import Rows
     from stream.store.desk import Desk
     from stream.store.duties import Changes
     from stream.store.ledger import Ledger
+    from stream.store.publications import WeekFigures, WeekTable
     from stream.store.records import Restated
     from stream.store.schema import Connection
 
@@ -248,8 +250,7 @@ def begin(connection: Connection, parts: Sequence[Chunk], until: int) -> None:
     with connection.transaction():
         connection.execute("delete from recomputed where not counted and not duty = any(%s)", [keys])
         booked = read_duties(connection, "duty = any(%s)", [keys], devices=None)
-        ends = {key: (duty.start, duty.until) for key, duty in booked.items()}
-        _note_doubt(connection, ends, until, counted=False)
+        _note_before(connection, booked, booked, until, counted=False)
 
 
 # ── counting a part ───────────────────────────────────────────────────────────────────────────────────────
@@ -265,15 +266,12 @@ def count(ledger: Ledger, part: Chunk, until: int) -> Recounted:
     """
     changed = 0
 
-    def note(desk: Desk, changes: Changes) -> None:
+    def note(desk: Desk, changes: Changes, before: Mapping[int, Duty]) -> None:
         nonlocal changed
         found = _risen(desk, changes, until)
         changed = len({duty for duty, _ in found})
-        ends = {
-            key: (duty.start, duty.until)
-            for key, duty in zip(changes.keys.tolist(), changes.duties, strict=True)
-        }
-        _note_doubt(desk.connection, ends, until)
+        now = dict(zip(changes.keys.tolist(), changes.duties, strict=True))
+        _note_before(desk.connection, {**now, **before}, now, until)
         _keep(desk.connection, found)
 
     fixes = ledger.again(part, note)
@@ -316,34 +314,46 @@ def _keep(connection: Connection, risen: dict[tuple[int, str], NDArray[np.int64]
         )
 
 
-def _note_doubt(
-    connection: Connection, duties: Mapping[int, Interval], until: int, *, counted: bool = True
+def _note_before(
+    connection: Connection,
+    before: Mapping[int, Duty],
+    now: Mapping[int, Duty],
+    until: int,
+    *,
+    counted: bool = True,
 ) -> None:
-    """Notes the doubtful time of duties as it was judged before, by local week, where nothing is noted yet.
+    """Notes what is not known afterwards of duties by local week, where nothing is noted yet.
+
+    That is the doubtful time as it was judged before, and whether any of the duty counted in the week: how
+    long a duty may be is for the policy to say (rule 8a), so it may end in another week than before.
 
     Args:
         connection: to the database.
-        duties: their times, microseconds, by key.
-        until: open ones and the last week are looked at up to here.
+        before: the duties by key, as they were counted before.
+        now: the same as they are counted now.
+        until: open ones and the last week are looked at up to here, microseconds.
         counted: they are counted again in this very transaction; else they will be.
     """
     if counted:  # also where by now none of the duty counts in a week in which some did
-        connection.execute("update recomputed set counted = true where duty = any(%s)", [list(duties)])
-    weeks: dict[Interval, list[int]] = defaultdict(list)
-    for key, (start, end) in duties.items():
-        for bounds in calendar.weeks(start, min(end, until)):
-            weeks[bounds].append(key)
-    for (start, end), keys in sorted(weeks.items()):
-        before = doubtful(connection, start, min(end, until), keys)
-        sums = np.array([before.get(key, (0,) * DOUBT_TOTALS) for key in keys], np.int64).T
+        connection.execute("update recomputed set counted = true where duty = any(%s)", [list(now)])
+    weeks: dict[Interval, dict[int, bool]] = defaultdict(dict)
+    for there, duties in ((False, now), (True, before)):
+        for key, duty in duties.items():
+            for bounds in calendar.weeks(duty.start, min(duty.until, until)):
+                weeks[bounds][key] = there
+    for (start, end), present in sorted(weeks.items()):
+        keys = list(present)
+        judged = doubtful(connection, start, min(end, until), keys)
+        sums = np.array([judged.get(key, (0,) * DOUBT_TOTALS) for key in keys], np.int64).T
         connection.execute(
-            "insert into recomputed (duty, week, times, doubtful, counted) "
-            "select duty, %s, array_fill(0::bigint, array[%s]), array[a, b, c], %s "
-            "from unnest(%s::int[], %s::int8[], %s::int8[], %s::int8[]) r (duty, a, b, c) "
+            "insert into recomputed (duty, week, times, doubtful, counted, present) "
+            "select duty, %s, array_fill(0::bigint, array[%s]), array[a, b, c], %s, present "
+            "from unnest(%s::int[], %s::bool[], %s::int8[], %s::int8[], %s::int8[]) "
+            "r (duty, present, a, b, c) "
             "on conflict (duty, week) do update set counted = recomputed.counted or excluded.counted",
             [
                 *(calendar.week_name(calendar.local_day(start)), TOTALS, counted, keys),
-                *(column.tolist() for column in sums),
+                *(list(present.values()), *(column.tolist() for column in sums)),
             ],
         )
 
@@ -424,24 +434,15 @@ def _conclude(
     with connection.transaction():
         connection.execute("set transaction isolation level repeatable read")
         notes = _notes(connection, until)
+        connection.execute("delete from recomputed")
         restated: dict[str, list[Restated]] = {FACTS: [], POLICY: []}
-        for week in sorted(notes[FACTS].keys() | notes[POLICY].keys()):
+        for week, risen in sorted(notes.items()):
             start, end = calendar.week_bounds(week)
             since = min(since, start)
-            for found in week_tables(connection, start, until, before=end):
-                after = found.table
-                for cause in (POLICY, FACTS):
-                    risen, rise = notes[cause].get(week, {}), np.zeros_like(after)
-                    for row, key in enumerate(found.keys):
-                        if key in risen:
-                            rise[row] = risen[key]
-                    before = after - rise
-                    was, now = (
-                        {(week, item.scope, item.id): item for item in found.figures(table)}
-                        for table in (before, after)
-                    )
+            for found in week_tables(connection, start, until, before=end, also=list(risen)):
+                steps = _steps(found, risen)
+                for cause, was, now in zip((FACTS, POLICY), steps, steps[1:], strict=False):
                     restated[cause] += difference(was, now)
-                    after = before
         policies.counted_again(connection, *period, officer_id, edition)
         return tuple(
             Recomputed(
@@ -454,22 +455,55 @@ def _conclude(
         )
 
 
-def _notes(connection: Connection, until: int) -> dict[str, dict[str, dict[int, list[int]]]]:
-    """Takes the notes away; gives by cause, week and duty's key how much each sum rose, doubtful time too."""
-    notes: dict[str, dict[str, dict[int, list[int]]]] = {FACTS: {}, POLICY: {}}
+@dataclass(frozen=True, slots=True)
+class Rise:
+    """What counting a duty again changed of a week.
+
+    Attributes:
+        cause: ``facts`` or ``policy``.
+        times: by how much each sum rose, doubtful time too; microseconds.
+        present: whether any of it counted in the week before; None: as now.
+    """
+
+    cause: str
+    times: tuple[int, ...]
+    present: bool | None
+
+
+def _steps(found: WeekTable, risen: Mapping[int, Rise]) -> tuple[WeekFigures, WeekFigures, WeekFigures]:
+    """A week's figures before, as other facts alone make them, and as the policy makes them too."""
+    steps, table = [found.figures(found.table)], found.table.copy()
+    present: dict[int, bool] = {}
+    for cause in (POLICY, FACTS):
+        for row, key in enumerate(found.keys):
+            rise = risen.get(key)
+            if rise is not None and rise.cause == cause:
+                table[row] -= rise.times
+                if rise.present is not None:
+                    present[key] = rise.present
+        steps.append(found.figures(table, present))
+    now, facts, before = steps
+    return before, facts, now
+
+
+def _notes(connection: Connection, until: int) -> dict[str, dict[int, Rise]]:
+    """What the notes say by week and duty's key, of the duties for which that is something."""
+    notes: dict[str, dict[int, Rise]] = {}
     weeks: dict[str, list[Any]] = defaultdict(list)
-    for duty, week, *said in fetch(
+    for week, *said in fetch(
         connection,
-        "delete from recomputed r returning duty, week, times, doubtful, "
-        "exists (select from policy_outdated o where o.duty = r.duty)",
+        "select week, r.duty, times, doubtful, present, exists ("
+        f"select from policy_outdated o where o.duty = r.duty), {us('start_at')}, "
+        f"case when not cancelled then {us('until_at')} end from recomputed r left join duty d using (duty)",
     ):
-        weeks[week].append((duty, *said))
+        weeks[week].append(said)
     for week, rows in weeks.items():
         start, end = calendar.week_bounds(week)
         now = doubtful(connection, start, min(end, until), [duty for duty, *_ in rows])
-        for duty, rise, before, older in rows:
+        for duty, rise, before, present, older, opens, closes in rows:
             after = now.get(duty, (0,) * DOUBT_TOTALS)
             more = [a - b for a, b in zip(after, after if before is None else before, strict=True)]
-            if any(rise) or any(more):
-                notes[POLICY if older else FACTS].setdefault(week, {})[duty] = [*rise, *more]
+            there = closes is not None and max(opens, start) < min(closes, end, until)
+            if any(rise) or any(more) or present not in (None, there):
+                notes.setdefault(week, {})[duty] = Rise(POLICY if older else FACTS, (*rise, *more), present)
     return notes

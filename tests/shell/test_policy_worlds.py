@@ -16,6 +16,7 @@ from stream.core.slices import newest
 from stream.store import policies, recompute
 from stream.store.ledger import Ledger
 from stream.store.publications import difference, week_figures
+from stream.store.records import times
 from stream.store.schema import connect
 from tests.shell.stored import (
     assert_consistent,
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
 
     from stream.embedded import EmbeddedDatabase
     from stream.store.recompute import Recomputed
+    from stream.store.records import Restated
     from stream.store.schema import Connection
 
 STATES = DEFAULT_STATES | {6: State("crime scene", "not_visible"), 9: State("escort", "visible")}
@@ -76,9 +78,14 @@ def loaded(connection: Connection, wanted: Policies, since: int) -> policies.Loa
 
 def again(connection: Connection, world: World) -> tuple[Recomputed, ...]:
     """Everything counted again."""
-    times = [fix[1] for fix in world.fixes] + [duty.start for duty in world.duties]
-    period = min(times) - 1, horizon(world) + 1
-    until = recompute.horizon(connection, horizon(world))
+    moments = [fix[1] for fix in world.fixes] + [duty.start for duty in world.duties]
+    return recomputed(
+        connection, (min(moments) - 1, horizon(world) + 1), recompute.horizon(connection, horizon(world))
+    )
+
+
+def recomputed(connection: Connection, period: tuple[int, int], until: int) -> tuple[Recomputed, ...]:
+    """A period counted again; open duties are counted up to a time."""
     recompute.hold(connection)
     edition, ledger = policies.edition(connection), Ledger(connection)
     plan = recompute.plan(connection, *period)
@@ -86,6 +93,21 @@ def again(connection: Connection, world: World) -> tuple[Recomputed, ...]:
     for part in plan:
         recompute.count(ledger, part, until)
     return recompute.conclude(connection, period, until, by="tester", why="a test", edition=edition)
+
+
+def in_all(outcomes: Sequence[Recomputed]) -> tuple[Restated, ...]:
+    """What several restatements, each of which begins where the one before it ended, come to."""
+    found: dict[tuple[str, str, str], Restated] = {}
+    for outcome in outcomes:
+        for item in outcome.restated:
+            key = item.week, item.scope, item.id
+            assert key not in found or found[key].after == item.before
+            found[key] = replace(item, before=found[key].before if key in found else item.before)
+    return tuple(
+        found[key]
+        for key in sorted(found)
+        if (found[key].before and times(found[key].before)) != (found[key].after and times(found[key].after))
+    )
 
 
 def listed(connection: Connection) -> set[str]:
@@ -220,14 +242,39 @@ def test_another_longest_duty_counts_from_its_date_and_when_recomputed(
     assert_consistent(connection)
     assert fine_stored(connection) == fine_expected(world, rules)
     assert listed(connection) == set()
-    changed = {(item.week, item.scope, item.id) for outcome in outcomes for item in outcome.restated}
-    # A week without any duty time has no figures to change.
-    now = week_figures(connection, start, until)
-    spent = {key for found in (was, now) for key, item in found.items() if item.duty or item.on_break}
-    differ = {(item.week, item.scope, item.id) for item in difference(was, now)}
-    assert changed & spent == differ & spent
+    assert in_all(outcomes) == tuple(difference(was, week_figures(connection, start, until)))
     assert {item.cause for item in outcomes} <= {"policy", "facts"}
     assert again(connection, world) == ()
+
+
+@pytest.mark.parametrize("longest", [2, 30], ids=["no longer", "for the first time"])
+def test_a_week_that_a_duty_reaches_only_by_the_one_policy_is_on_record(
+    connection: Connection, longest: int
+) -> None:
+    """An open duty from Sunday 18:00 on counts up to Monday 00:00 or beyond it: Monday's week, too, had
+    figures that it has no more, or has some that it had not.
+    """
+    empty(connection)
+    start = OPENINGS[0] - 14 * HOUR
+    put_in_force(
+        connection,
+        Policies((BEGINNING,), (Policy(longest_duty_s=(32 - longest) * HOUR / SECOND),)),
+    )
+    world = replace(wandering(1), duties=(Duty("D1", 1, "O1", start, None, ("N1",)),), fixes=(), states=())
+    publish(connection, world)
+    Ledger(connection).bookings(world.duties, [])
+    until = start + 40 * HOUR
+    was = week_figures(connection, start, until)
+    loaded(connection, Policies((BEGINNING,), (Policy(longest_duty_s=longest * HOUR / SECOND),)), BEGINNING)
+    [outcome] = recomputed(connection, (start, until), until)
+    now = week_figures(connection, start, until)
+    assert outcome.restated == tuple(difference(was, now))
+    of_officer = {item.week: (item.before, item.after) for item in outcome.restated if item.id == "O1"}
+    assert of_officer.keys() == {"2026-W47", "2026-W48"}
+    assert (of_officer["2026-W48"][0] is None, of_officer["2026-W48"][1] is None) == (
+        longest == 30,
+        longest == 2,
+    )
 
 
 @pytest.mark.parametrize(("booked", "longest"), [(25, 30), (20, 10), (None, 10), (None, 30)])
