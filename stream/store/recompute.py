@@ -337,10 +337,10 @@ def _note_before(
     if counted:  # also where by now none of the duty counts in a week in which some did
         connection.execute("update recomputed set counted = true where duty = any(%s)", [list(now)])
     weeks: dict[Interval, dict[int, bool]] = defaultdict(dict)
-    for there, duties in ((False, now), (True, before)):
+    for duties in (now, before):
         for key, duty in duties.items():
-            for bounds in calendar.weeks(duty.start, min(duty.until, until)):
-                weeks[bounds][key] = there
+            for start, end in calendar.weeks(duty.start, min(duty.until, until)):
+                weeks[start, end][key] = before[key].is_in(start, min(end, until))
     for (start, end), present in sorted(weeks.items()):
         keys = list(present)
         judged = doubtful(connection, start, min(end, until), keys)
