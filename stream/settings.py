@@ -53,6 +53,7 @@ class Settings:
         hear_s: for how many seconds what was heard gathers before it is counted.
         examine_s: seconds between two looks at what devices were seen to do, at least.
         close_s: seconds between two looks for hours of facts that are over, at least.
+        restate_s: seconds between two looks for facts that changed settled weeks, at least.
         alert_nobody_on_patch_s, alert_projected_miss_s, alert_priority_unvisited_s, alert_off_patch_s,
         alert_tracker_silent_s, alert_feed_stopped_s: how long a condition must hold before the alert is
             raised.
@@ -91,6 +92,7 @@ class Settings:
     hear_s: float = 30.0
     examine_s: float = 300.0
     close_s: float = 60.0
+    restate_s: float = 60.0
     alert_nobody_on_patch_s: float = 900.0
     alert_projected_miss_s: float = 900.0
     alert_priority_unvisited_s: float = 7200.0
@@ -143,6 +145,7 @@ SETTINGS: Mapping[str, str] = {
     "hear_s": "for how many seconds what was heard of devices gathers before it is counted",
     "examine_s": "seconds between two looks at what devices were seen to do by day, at least",
     "close_s": "seconds between two looks for hours of positions that are over, to be packed, at least",
+    "restate_s": "seconds between two looks for later facts that changed settled weeks, at least",
     "alert_nobody_on_patch_s": "alert: officers on duty and none of them on patch for this many seconds",
     "alert_projected_miss_s": "alert: for this many seconds heading below the target, doubt included",
     "alert_priority_unvisited_s": "alert: a priority area unvisited for this many seconds of its own hours",

@@ -31,11 +31,15 @@ create table restatement_due (
     revision integer,
     officer  text,
     start_at timestamptz not null,
-    end_at   timestamptz not null
+    end_at   timestamptz not null,
+    first_at timestamptz not null,
+    last_at  timestamptz not null
 );
 comment on table restatement_due is
     'facts counted since that lie in settled weeks, or reach into one: they may have changed its figures';
 comment on column restatement_due.name is 'of the device, the duty, or, of a state, the officer';
+comment on column restatement_due.start_at is 'what it may have changed lies between this and end_at';
+comment on column restatement_due.first_at is 'the facts themselves lie between this and last_at';
 comment on column restatement_due.officer is 'whose figures it may have changed; null: not known';
 
 alter table restatement drop constraint restatement_cause_check;

@@ -311,6 +311,7 @@ def publish(
     from stream.store.doubts import judge_due
     from stream.store.policies import in_force
     from stream.store.reading.summaries import summaries
+    from stream.store.settled import restate_due, settle
 
     at = present(now)
     if not period.is_over(at):
@@ -318,6 +319,8 @@ def publish(
     settings = load()
     with database("patrol report", settings) as connection:
         judge_due(connection)
+        settle(connection, [period.name])
+        restate_due(connection)
         found = list(summaries(connection, in_force(connection), period, area_ids=areas or None, now=at))
         refuse_unknown(found, areas, period)
         letters = read_mailing(settings.mail).letters if settings.mail else lambda *_: ()

@@ -1,4 +1,7 @@
-"""What one elected process does a little after counting: doubts (21), devices' days (22), closing hours."""
+"""What one elected process does a little after counting.
+
+Doubts (rule 21), devices' days (22), closing hours, and what later facts changed in settled weeks (20).
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from stream.store.chunks import close_due
 from stream.store.device_days import examine_due
 from stream.store.doubts import judge_due
 from stream.store.schema import Lock
+from stream.store.settled import restate_due
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,4 +55,5 @@ class Chore(Elected):
 JUDGE: Final = partial(Chore, Lock.JUDGE, "patrol judge", judge_due)
 EXAMINE: Final = partial(Chore, Lock.EXAMINER, "patrol examine", partial(examine_due, most=MOST_DAYS))
 CLOSE: Final = partial(Chore, Lock.CLOSER, "patrol close", partial(close_due, most=MOST_HOURS))
+RESTATE: Final = partial(Chore, Lock.RESTATER, "patrol restate", restate_due)
 """The chores that there are, of a worker with its settings."""

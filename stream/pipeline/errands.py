@@ -36,7 +36,7 @@ AGAIN_S: Final = 5.0
 """While the database is away it is asked again after so long, however seldom it is asked otherwise."""
 
 RESTS: Final = 20
-"""So many times as long as it looked at devices' days the worker then does not."""
+"""So many times as long as it looked at devices' days, or at settled weeks, the worker then does not."""
 
 CLOSING_RESTS: Final = 4
 """The same of closing hours, which must keep up with a backlog."""
@@ -92,6 +92,11 @@ async def _again(who: str, chore: Chore, every_s: float, rests: int = 0) -> None
             pause = min(every_s, AGAIN_S)
         else:
             pause = max(every_s, rests * (time.monotonic() - began))
+
+
+async def restate(chore: Chore, settings: Settings, _send: Send, _counted: asyncio.Event) -> None:
+    """Has what later facts changed in settled weeks put on record, in a small part of the time."""
+    await _again("restate", chore, settings.restate_s, RESTS)
 
 
 async def report(timer: Timer, settings: Settings, _send: Send, _counted: asyncio.Event) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from stream import topics
 from stream.pipeline import batches, errands
-from stream.pipeline.chores import CLOSE, EXAMINE, JUDGE
+from stream.pipeline.chores import CLOSE, EXAMINE, JUDGE, RESTATE
 from stream.pipeline.publisher import Publisher
 from stream.pipeline.watcher import Watcher
 from stream.pipeline.weekly import Timer
@@ -82,7 +82,7 @@ STAGES: tuple[Stage, ...] = (
         "frames of fixes → stays → slices",
         (
             *("device", "fix_open", "fix_chunk", "place", "stay", "stay_end", "slice", "slice_end"),
-            *("frame_offset", "suspect", "doubt_due", "device_due"),
+            *("frame_offset", "suspect", "doubt_due", "device_due", "restatement_due"),
             topics.DEAD_LETTERS,
         ),
         batches.fixes,
@@ -94,7 +94,7 @@ STAGES: tuple[Stage, ...] = (
         "bookings and states → slices",
         (
             *("officer", "duty_revision", "duty", "allocation", "state", "device", "stay_end"),
-            *("slice", "slice_end", "frame_offset", "doubt_due"),
+            *("slice", "slice_end", "frame_offset", "doubt_due", "restatement_due"),
             topics.DEAD_LETTERS,
         ),
         batches.bookings,
@@ -129,7 +129,7 @@ ERRANDS: tuple[Errand, ...] = (
     Errand(
         "judge",
         "every PATROL_DOUBT_S: duties whose facts changed → where they contradict each other",
-        ("doubt", "doubtful", "doubt_due"),
+        ("doubt", "doubtful", "doubt_due", "restatement_due"),
         JUDGE,
         errands.judge,
     ),
@@ -148,9 +148,19 @@ ERRANDS: tuple[Errand, ...] = (
         errands.close,
     ),
     Errand(
+        "restate",
+        "every PATROL_RESTATE_S: settled weeks whose facts changed → restatements on record",
+        (
+            *("restatement", "restated", "restatement_due", "settled", "settled_week"),
+            *("doubt", "doubtful", "doubt_due", "recomputed"),
+        ),
+        RESTATE,
+        errands.restate,
+    ),
+    Errand(
         "report",
         "at PATROL_REPORT_AT: the reports of the week before, and their letters",
-        ("report", "report_run", "outbox"),
+        ("report", "report_run", "outbox", "settled", "settled_week", "restatement", "restated"),
         Timer,
         errands.report,
     ),

@@ -43,6 +43,7 @@ from stream.store.policies import in_force
 from stream.store.reading.instant import first_duty
 from stream.store.reading.live import newest_event, present
 from stream.store.schema import Lock, connect, require
+from stream.store.settled import restate_due, settle
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -196,6 +197,8 @@ def publish_week(
     began = time.monotonic()
     mailing = read_mailing(settings.mail) if settings.mail else None
     judge_due(connection)
+    settle(connection, [week.name])
+    restate_due(connection)
     counted = list(summaries(connection, in_force(connection), week, now=now))
     with connection.transaction():
         published = reports.publish(

@@ -48,13 +48,13 @@ def newest(connection: Connection) -> str:
     return newest_with(connection, "0")[0]
 
 
-def newest_with(connection: Connection, also: str) -> tuple[str, int]:
-    """The same, and a number that SQL gives, in one question."""
+def newest_with(connection: Connection, *also: str) -> tuple[str, list[int]]:
+    """The same, and numbers that SQL gives, in one question."""
     row = connection.execute(
-        f"select max(version), max(withdrawn), {also} from area_version".encode()
+        f"select max(version), max(withdrawn), {', '.join(also)} from area_version".encode()
     ).fetchone()
     assert row is not None
-    return str(row[:2]), int(row[2])
+    return str(row[:2]), [int(number) for number in row[2:]]
 
 
 def publish(

@@ -16,7 +16,7 @@ from geo.matching.history import FOREVER
 from stream.core.policy import Policies
 from stream.core.shares import TOTALS
 from stream.core.slices import HELD, KEYED, SPAN, Plan, plan
-from stream.store import areas, bookings, policies
+from stream.store import areas, bookings, late, policies
 from stream.store.columns import IntegersDumper, IntegersLoader
 from stream.store.copies import MOST, Copies
 from stream.store.reading.instant import us
@@ -71,6 +71,7 @@ class Desk:
         patches: the home patches, in the order of their numbers.
         busiest: how many duties were counted at once, at most.
         suspects: devices and hours that are marked as worth a look (``stream.store.doubts``).
+        settled: before this time, microseconds, there are settled weeks, as ``open`` found it.
     """
 
     def __init__(self, connection: Connection) -> None:
@@ -89,6 +90,7 @@ class Desk:
         self.patches: dict[tuple[str, ...], int] = {}
         self.busiest = 0
         self.suspects: set[tuple[int, int]] = set()
+        self.settled = -FOREVER
         self._history: AreaHistory | None = None
         self._areas = ""
         self._stamp: int | None = None
@@ -121,8 +123,8 @@ class Desk:
         if len(self.plans) > max(MOST_PLANS, 20 * self.busiest):
             self.forget_bookings()
         areas.hold(self.connection)
-        # One question for both: it is asked in every transaction.
-        newest, edition = areas.newest_with(self.connection, policies.EDITION)
+        # One question for all: it is asked in every transaction.
+        newest, (edition, self.settled) = areas.newest_with(self.connection, policies.EDITION, late.SETTLED)
         if edition != self.policies.edition:
             self.policies = policies.in_force(self.connection)
             self.forget_bookings()

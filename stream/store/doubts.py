@@ -9,7 +9,7 @@ doubtful; here it is only said which facts have to be looked at.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
 
@@ -21,7 +21,7 @@ from stream.core.quality.devices import device_doubts, frozen_runs
 from stream.core.quality.doubts import Doubts, doubtful_parts, doubts
 from stream.core.slices import ambiguous
 from stream.core.stays import perhaps_faster, take
-from stream.store import bookings
+from stream.store import bookings, late
 from stream.store.chunks import around
 from stream.store.columns import literal
 from stream.store.policies import in_force
@@ -29,7 +29,7 @@ from stream.store.reading.instant import Numbered, fetch, read_duties, us
 from stream.store.schema import Lock, alone, lock
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -341,7 +341,26 @@ def _write(connection: Connection, found: _Evidence, judged: Doubts) -> None:
     first, start, end = coalesce(start, end, [duty, activity, unsure])
     parts = [key[duty][first], activity[first], unsure[first], start, end]
     together = list(zip(*(column.tolist() for column in parts), strict=True))
-    _replace(connection, "doubtful", ("duty", "activity", "ambiguous"), found.judged, together)
+    other = _replace(connection, "doubtful", ("duty", "activity", "ambiguous"), found.judged, together)
+    if other:
+        _mark_late(connection, found, other)
+
+
+def _mark_late(connection: Connection, found: _Evidence, rows: Iterable[tuple[Any, ...]]) -> None:
+    """Marks duties of which other time in settled weeks is doubtful than before (rule 20)."""
+    [(settled,)] = fetch(connection, f"select {late.SETTLED}")
+    reach: dict[int, Interval] = {}
+    for row in rows:
+        _widen(reach, row[0], row[-2:])
+    duties = dict(zip(found.keys, found.duties, strict=True))
+    late.mark(
+        connection,
+        [
+            late.Mark("doubt", duties[key].duty_id, low, high, low, high, duties[key].officer_id)
+            for key, (low, high) in sorted(reach.items())
+            if low < settled
+        ],
+    )
 
 
 def _replace(
@@ -350,8 +369,12 @@ def _replace(
     columns: Sequence[str],
     duties: Sequence[int],
     rows: Sequence[tuple[object, ...]],
-) -> None:
-    """Makes a table say this of duties, and nothing else; rows end with start and end in microseconds."""
+) -> set[tuple[Any, ...]]:
+    """Makes a table say this of duties, and nothing else; rows end with start and end in microseconds.
+
+    Returns:
+        the rows that are no more, or are new.
+    """
     names = ", ".join(columns)
     before = fetch(
         connection,
@@ -359,7 +382,7 @@ def _replace(
         [list(duties)],
     )
     if sorted(before) == sorted(rows):
-        return
+        return set()
     connection.execute(f"delete from {table} where duty = any(%s)".encode(), [list(duties)])
     with connection.cursor() as cursor:
         cursor.executemany(
@@ -367,6 +390,7 @@ def _replace(
             f"values ({'%s, ' * len(columns)}from_us(%s), from_us(%s))".encode(),
             rows,
         )
+    return set(before) ^ set(rows)
 
 
 # ── what is read ──────────────────────────────────────────────────────────────────────────────────────────

@@ -24,6 +24,7 @@ from stream.store.reading import instant
 from stream.store.tracks import (
     SLICES,
     STAYS,
+    Changes,
     closed,
     concatenate,
     firsts,
@@ -99,23 +100,6 @@ class TouchedWindows:
             high=self.high[which],
             watermark=self.watermark[which],
         )
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Changes:
-    """What counting again changed.
-
-    Attributes:
-        keys: ``int32[n]``, the duties counted.
-        duties: as many.
-        gone: rows that are no more; their keys are positions in ``duties``, their places numbers.
-        added: rows that were not there.
-    """
-
-    keys: NDArray[np.int32]
-    duties: list[Duty]
-    gone: Rows
-    added: Rows
 
 
 # ── which duties, from devices or from bookings ───────────────────────────────────────────────────────────

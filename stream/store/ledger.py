@@ -43,7 +43,7 @@ import psycopg
 from geo.matching.history import FOREVER
 from stream.core.columns import in_time_order, offsets
 from stream.core.stays import in_order, take
-from stream.store import bookings, chunks, doubts, duties, heard, positions
+from stream.store import bookings, chunks, doubts, duties, heard, late, positions
 from stream.store.desk import Desk
 from stream.store.gathering import Batch, with_device
 from stream.store.schema import Lock, lock
@@ -55,8 +55,8 @@ if TYPE_CHECKING:
 
     from stream.core.facts import Duty, Fixes, StateReport
     from stream.core.heard_frames import HeardFrame
-    from stream.store.duties import Changes
     from stream.store.schema import Connection
+    from stream.store.tracks import Changes
 
 _T = TypeVar("_T")
 
@@ -283,7 +283,11 @@ class Ledger:
             return 0
         # Where the facts are what they were, slices are too unless a stay of their devices is another.
         which = moved.differs if batch.fixes is None else None
-        duties.count(self._desk, duties.touched_by(self._desk, moved, which))
+        changes = duties.count(self._desk, duties.touched_by(self._desk, moved, which))
+        if batch.fixes is not None:
+            late.mark_positions(
+                self._connection, self._desk.settled, batch.keys, batch.low, batch.high, changes
+            )
         return moved.changed
 
     def _bookings(
@@ -322,7 +326,9 @@ class Ledger:
             new_states = bookings.record_states(connection, states, officers)
             windows = duties.book(self._desk, changed, new_states, now, officers)
             doubts.mark_sharing(connection, keys.tolist(), [*changed, *(duty for _, _, duty in now.values())])
-            duties.count(self._desk, windows)
+            changes = duties.count(self._desk, windows)
+            before = {name: duty for name, (_, _, duty) in now.items()}
+            late.mark_bookings(connection, self._desk.settled, changed, before, new_states, changes)
             self._record(frames)
         return Counted(duties=len(changed), states=len(new_states))
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import psycopg
@@ -28,10 +28,11 @@ from stream.store import chunks, policies
 from stream.store.doubts import judge_due
 from stream.store.ledger import Chunk
 from stream.store.policies import COUNTED_TO
-from stream.store.publications import difference, doubtful, record, week_tables
-from stream.store.reading.instant import fetch, read_duties, us
+from stream.store.reading.instant import read_duties, us
 from stream.store.reading.live import newest_event
-from stream.store.schema import Lock, try_lock
+from stream.store.schema import Lock, alone, try_lock
+from stream.store.settled import Recomputed, record_notes, restate
+from stream.store.week_figures import doubtful
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -41,16 +42,11 @@ if TYPE_CHECKING:
     from stream.core.facts import Duty
     from stream.core.windows import Rows
     from stream.store.desk import Desk
-    from stream.store.duties import Changes
     from stream.store.ledger import Ledger
-    from stream.store.publications import WeekFigures, WeekTable
-    from stream.store.records import Restated
     from stream.store.schema import Connection
+    from stream.store.tracks import Changes
 
 Interval: TypeAlias = tuple[int, int]
-
-FACTS, POLICY = "facts", "policy"
-"""The causes under which it stands in the records: of duties that another policy had counted, the latter."""
 
 PART_FIXES = 400_000
 """About how many fixes one transaction looks at: it holds its devices that long (a second)."""
@@ -361,21 +357,6 @@ def _note_before(
 # ── what it amounts to ────────────────────────────────────────────────────────────────────────────────────
 
 
-@dataclass(frozen=True, slots=True)
-class Recomputed:
-    """What a recompute, and any before it that was broken off, amounted to, for one cause.
-
-    Attributes:
-        restatement: its number in the records.
-        restated: the figures that changed, by week, scope and id.
-        cause: ``facts``, or ``policy`` where another policy had counted the duties.
-    """
-
-    restatement: int
-    restated: tuple[Restated, ...]
-    cause: str = FACTS
-
-
 def horizon(connection: Connection, now: int) -> int:
     """Up to where open duties are counted, microseconds: now, or the newest event where that is later."""
     return max(now, newest_event(connection))
@@ -413,97 +394,11 @@ def conclude(
     judge_due(connection)
     while True:
         try:
-            return _conclude(
-                connection, period, until, by=by, why=why, edition=edition, officer_id=officer_id
-            )
+            with alone(connection, Lock.RESTATEMENTS), connection.transaction():
+                connection.execute("set transaction isolation level repeatable read")
+                restate(connection)
+                outcomes = record_notes(connection, until, by=by, why=why, edition=edition, since=period[0])
+                policies.counted_again(connection, *period, officer_id, edition)
+                return outcomes
         except psycopg.errors.SerializationFailure:
             continue  # a policy was loaded in the same moment: what it says of these duties is read again
-
-
-def _conclude(
-    connection: Connection,
-    period: tuple[int, int],
-    until: int,
-    *,
-    by: str,
-    why: str,
-    edition: int,
-    officer_id: str | None,
-) -> tuple[Recomputed, ...]:
-    since = period[0]
-    with connection.transaction():
-        connection.execute("set transaction isolation level repeatable read")
-        notes = _notes(connection, until)
-        connection.execute("delete from recomputed")
-        restated: dict[str, list[Restated]] = {FACTS: [], POLICY: []}
-        for week, risen in sorted(notes.items()):
-            start, end = calendar.week_bounds(week)
-            since = min(since, start)
-            for found in week_tables(connection, start, until, before=end, also=list(risen)):
-                steps = _steps(found, risen)
-                for cause, was, now in zip((FACTS, POLICY), steps, steps[1:], strict=False):
-                    restated[cause] += difference(was, now)
-        policies.counted_again(connection, *period, officer_id, edition)
-        return tuple(
-            Recomputed(
-                record(connection, cause, edition if cause == POLICY else None, since, by, why, items),
-                tuple(items),
-                cause,
-            )
-            for cause, items in restated.items()
-            if items
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Rise:
-    """What counting a duty again changed of a week.
-
-    Attributes:
-        cause: ``facts`` or ``policy``.
-        times: by how much each sum rose, doubtful time too; microseconds.
-        present: whether any of it counted in the week before; None: as now.
-    """
-
-    cause: str
-    times: tuple[int, ...]
-    present: bool | None
-
-
-def _steps(found: WeekTable, risen: Mapping[int, Rise]) -> tuple[WeekFigures, WeekFigures, WeekFigures]:
-    """A week's figures before, as other facts alone make them, and as the policy makes them too."""
-    steps, table = [found.figures(found.table)], found.table.copy()
-    present: dict[int, bool] = {}
-    for cause in (POLICY, FACTS):
-        for row, key in enumerate(found.keys):
-            rise = risen.get(key)
-            if rise is not None and rise.cause == cause:
-                table[row] -= rise.times
-                if rise.present is not None:
-                    present[key] = rise.present
-        steps.append(found.figures(table, present))
-    now, facts, before = steps
-    return before, facts, now
-
-
-def _notes(connection: Connection, until: int) -> dict[str, dict[int, Rise]]:
-    """What the notes say by week and duty's key, of the duties for which that is something."""
-    notes: dict[str, dict[int, Rise]] = {}
-    weeks: dict[str, list[Any]] = defaultdict(list)
-    for week, *said in fetch(
-        connection,
-        "select week, r.duty, times, doubtful, present, exists ("
-        f"select from policy_outdated o where o.duty = r.duty), {us('start_at')}, "
-        f"case when not cancelled then {us('until_at')} end from recomputed r left join duty d using (duty)",
-    ):
-        weeks[week].append(said)
-    for week, rows in weeks.items():
-        start, end = calendar.week_bounds(week)
-        now = doubtful(connection, start, min(end, until), [duty for duty, *_ in rows])
-        for duty, rise, before, present, older, opens, closes in rows:
-            after = now.get(duty, (0,) * DOUBT_TOTALS)
-            more = [a - b for a, b in zip(after, after if before is None else before, strict=True)]
-            there = closes is not None and max(opens, start) < min(closes, end, until)
-            if any(rise) or any(more) or present not in (None, there):
-                notes.setdefault(week, {})[duty] = Rise(POLICY if older else FACTS, (*rise, *more), present)
-    return notes

@@ -48,6 +48,10 @@ class Lock(IntEnum):
     """Held while days of devices are looked at, so that what was seen first is written first."""
     CLOSER = 0x7061_7472_0012
     """Of the worker that closes hours of facts over and over."""
+    RESTATER = 0x7061_7472_0020
+    """Of the worker that restates what later facts changed, over and over."""
+    RESTATEMENTS = 0x7061_7472_0021
+    """Held while restatements are put on record: each begins where the one before it ended."""
     CLOSING = 0x7061_7472_0013
     """Held while hours of facts are closed: partitions are made by one process at a time."""
 

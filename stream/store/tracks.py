@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from stream.core.facts import Duty
     from stream.store.schema import Connection
 
 
@@ -79,6 +80,23 @@ SLICES = Layout(
 
 CONTEXT = np.dtype([("time", "<i8"), ("lon", "<f8"), ("lat", "<f8"), ("error_m", "<f8")])
 """A fix in ``stay_end.context``."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Changes:
+    """What counting again changed.
+
+    Attributes:
+        keys: ``int32[n]``, the duties counted.
+        duties: as many.
+        gone: rows that are no more; their keys are positions in ``duties``, their places numbers.
+        added: rows that were not there.
+    """
+
+    keys: NDArray[np.int32]
+    duties: list[Duty]
+    gone: Rows
+    added: Rows
 
 
 def rows_of(layout: Layout, size: NDArray[np.int64], flat: NDArray[np.int64]) -> Rows:

@@ -15,9 +15,9 @@ from stream.core.policy import BEGINNING, DEFAULT_STATES, Policies, Policy, Stat
 from stream.core.slices import newest
 from stream.store import policies, recompute
 from stream.store.ledger import Ledger
-from stream.store.publications import difference, week_figures
 from stream.store.records import times
 from stream.store.schema import connect
+from stream.store.week_figures import difference, week_figures
 from tests.shell.stored import (
     assert_consistent,
     empty,

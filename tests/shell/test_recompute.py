@@ -28,11 +28,11 @@ from stream.core.slices import HIDDEN, NO_STATE, last_open, newest, slices, whol
 from stream.core.stays import stays, whole_stays
 from stream.store import policies, recompute
 from stream.store.ledger import Ledger
-from stream.store.publications import difference, week_figures
 from stream.store.reading.exports import derived
 from stream.store.reading.live import live
 from stream.store.records import restatements, times
 from stream.store.schema import connect, migrate, migrations
+from stream.store.week_figures import difference, week_figures
 from tests.shell.stored import (
     POLICIES,
     assert_consistent,

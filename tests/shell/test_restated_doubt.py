@@ -20,9 +20,10 @@ from stream.core.stays import take
 from stream.store import policies, recompute
 from stream.store.doubts import judge_due
 from stream.store.ledger import Ledger
-from stream.store.publications import publish, week_figures
+from stream.store.publications import publish
 from stream.store.records import restatements, times
 from stream.store.schema import connect
+from stream.store.week_figures import week_figures
 from tests.doubtful_worlds import (
     HOUR,
     MINUTE,
@@ -46,9 +47,9 @@ if TYPE_CHECKING:
 
     from stream.core.shares import Figures
     from stream.embedded import EmbeddedDatabase
-    from stream.store.publications import WeekFigures
     from stream.store.records import Restated
     from stream.store.schema import Connection
+    from stream.store.week_figures import WeekFigures
 
 MOVED = (
     replace(PATCH_A, geometry=ground(0, 0, 1600, 3000)),

@@ -37,11 +37,11 @@ from stream.settings import EVENTS, WALL, Settings, SettingsError
 from stream.store import reports
 from stream.store.policies import in_force
 from stream.store.pool import Pool
-from stream.store.publications import record
 from stream.store.reading.live import newest_event
 from stream.store.reading.summaries import summaries
 from stream.store.records import Restated
 from stream.store.schema import Lock, connect, lock, migrate
+from stream.store.settled import record
 from stream.web.weeks.shelf import Shelf
 from tests.shell.pipeline import Message, Pipeline
 from tests.shell.stored import migrated, outbox_rows
