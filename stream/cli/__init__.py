@@ -22,6 +22,7 @@ from stream.cli.policy import policy
 from stream.cli.public import postcode, public
 from stream.cli.recompute import recompute
 from stream.cli.report import report
+from stream.cli.restated import restatements
 from stream.cli.roster import roster
 from stream.cli.serve import export, ingest, init, up, worker
 from stream.cli.simulate import simulate
@@ -62,6 +63,7 @@ for command in (
     dead_letters,
     export,
     recompute,
+    restatements,
     report,
     postcode,
     explain,

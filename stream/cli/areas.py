@@ -31,6 +31,7 @@ from stream.cli.common import (
     print_table,
     username,
 )
+from stream.cli.restated import restatements
 from stream.clock import wall
 from stream.settings import load as load_settings
 
@@ -264,50 +265,4 @@ def record_row(item: VersionRecord, current: set[int]) -> tuple[str, ...]:
     )
 
 
-@areas.command(epilog="Example: patrol areas restatements")
-@click.option("--json", "as_json", is_flag=True, help="As JSON, with each figure before and after.")
-def restatements(as_json: bool) -> None:
-    """Lists how published areas, late facts and corrected duties changed figures already counted."""
-    from stream.cli.restated import as_json as restated_json
-    from stream.core.calendar import rfc3339
-    from stream.store.policies import in_force
-    from stream.store.records import restatements as read
-
-    with database("patrol areas restatements") as connection:
-        found, policies = read(connection), in_force(connection)
-    if as_json:
-        rows = [
-            {
-                "restatement": item.number,
-                "cause": item.cause,
-                "version": item.version,
-                "counted_anew_from": rfc3339(item.since),
-                "recorded_at": rfc3339(item.recorded_at),
-                "recorded_by": item.recorded_by,
-                "why": item.why,
-                "restated": [restated_json(row, policies) for row in item.restated],
-            }
-            for item in found
-        ]
-        print_json(rows, indent=1)
-        return
-    if not found:
-        click.echo("no figure was ever restated")
-        return
-    print_table(
-        ("number", "cause", "version", "when", "by", "weeks", "figures", "why"),
-        [
-            (
-                str(item.number),
-                item.cause,
-                str(item.version or ""),
-                local_minute(item.recorded_at),
-                item.recorded_by,
-                f"{item.restated[0].week} to {item.restated[-1].week}" if item.restated else "",
-                f"{len(item.restated):,}",
-                item.why,
-            )
-            for item in found
-        ],
-        right=(0, 2, 6),
-    )
+areas.add_command(restatements)  # it was here before it was of all causes

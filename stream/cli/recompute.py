@@ -9,26 +9,31 @@ import logging
 import os
 import sys
 import time
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from stream.cli.common import database, moment_option, print_json, username
+from stream.cli.common import database, local_minute, moment_option, print_json, username
 from stream.clock import wall
-from stream.pipeline.ending import begin_in_pool
+from stream.pipeline.ending import begin_in_pool, exit_code, stopping
 from stream.settings import load
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Generator, Sequence
 
     from stream.core.policy import Policies
     from stream.store.ledger import Chunk, Ledger
     from stream.store.policies import Outdated
-    from stream.store.recompute import Recomputed, Recounted
+    from stream.store.recompute import Recounted, Run
     from stream.store.schema import Connection
+    from stream.store.settled import Recomputed
 
 SHOWN = 20
 """How many changed figures are listed; --json has all."""
+
+TOLD = 10
+"""So many times it says how far it is where nobody looks on."""
 
 
 @click.command(
@@ -39,14 +44,21 @@ SHOWN = 20
 @click.option("--officer", metavar="ID", help="Only this officer's duties, and the devices they hold.")
 @click.option("--jobs", type=click.IntRange(1, 64), default=1, show_default=True, help="Processes.")
 @click.option("--why", default="counted again from the stored facts", help="The reason, for the records.")
+@click.option("--anew", is_flag=True, help="From the beginning, although the same was stopped half-way.")
 @click.option("--json", "as_json", is_flag=True, help="The answer as JSON.")
-def recompute(since: str, until: str, officer: str | None, jobs: int, why: str, *, as_json: bool) -> None:
+def recompute(
+    since: str, until: str, officer: str | None, jobs: int, why: str, *, anew: bool, as_json: bool
+) -> None:
     """Recounts settled figures from stored facts.
 
     Counts the stays of a period, and the slices of every duty that touches it, again from fixes, bookings and
     states, while the pipeline goes on, by the policies in force for their time. Differences from the tables
     are corrected, and put on record as a restatement: its cause is the policy where another one had counted
     a duty, else the facts. A second run finds nothing to do.
+
+    It says on standard error how far it is. Told to end (Ctrl-C, SIGTERM) it finishes the part at hand. Then,
+    or where it was killed, the same command goes on from there. What it changed is put on record when all
+    parts are done.
     """
     from stream.store import policies
     from stream.store import recompute as work
@@ -59,59 +71,96 @@ def recompute(since: str, until: str, officer: str | None, jobs: int, why: str, 
     with database("patrol recompute", settings) as connection:
         try:
             work.hold(connection)
-            parts = work.plan(connection, start, end, officer)
+            run = work.start(
+                connection,
+                (start, end),
+                officer,
+                work.horizon(connection, wall()),
+                by=username(),
+                why=why,
+                anew=anew,
+            )
         except work.RecomputeError as error:
             raise click.UsageError(str(error)) from error
-        edition = policies.edition(connection)
-        horizon = work.horizon(connection, wall())
-        work.begin(connection, parts, horizon)
-        counted = work.Recounted()
-        for done, item in enumerate(_counted(connection, settings.database, parts, horizon, jobs), 1):
-            counted += item
-            if sys.stderr.isatty():
-                click.echo(f"\r{done} of {len(parts)} parts, {counted.fixes:,} fixes", nl=False, err=True)
-        if parts and sys.stderr.isatty():
-            click.echo(err=True)
+        counted = _count_all(connection, settings.database, run, jobs)
         outcomes = work.conclude(
             connection,
             (start, end),
-            horizon,
+            run.until,
             by=username(),
             why=why,
-            edition=edition,
+            edition=run.edition,
             officer_id=officer,
         )
         older, rules = policies.outdated(connection), policies.in_force(connection)
     if as_json:
-        print_json(_json(counted, parts, outcomes, rules, older), indent=1)
+        print_json(_json(counted, list(run.parts.values()), outcomes, rules, older), indent=1)
     else:
-        _tell(counted, parts, outcomes, rules, older, time.monotonic() - began)
+        _tell(counted, list(run.parts.values()), outcomes, rules, older, time.monotonic() - began)
 
 
 # ── the processes ─────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _counted(
-    connection: Connection, dsn: str, parts: Iterable[Chunk], horizon: int, jobs: int
-) -> Iterator[Recounted]:
-    """Counts all parts, in this process or in several."""
+def _count_all(connection: Connection, dsn: str, run: Run, jobs: int) -> Recounted:
+    """Counts what is left of a run, and says how far it is.
+
+    Raises:
+        click.exceptions.Exit: it was told to end.
+    """
+    from threading import Event
+
+    from stream.store.recompute import Recounted
+
+    before = run.total - len(run.parts)
+    if run.begun is not None:
+        click.echo(
+            f"goes on with what was begun {local_minute(run.begun)}: "
+            f"{before:,} of {run.total:,} parts were done",
+            err=True,
+        )
+    counted, done, stop, screen = Recounted(), before, Event(), sys.stderr.isatty()
+    with stopping(stop.set), closing(_counted(connection, dsn, run, jobs)) as parts:
+        while not stop.is_set() and (found := next(parts, None)) is not None:
+            counted, done = counted + found, done + 1
+            words = f"{done:,} of {run.total:,} parts, {counted.fixes:,} fixes"
+            if screen:
+                click.echo(f"\r{words}", nl=False, err=True)
+            elif done * TOLD // run.total > (done - 1) * TOLD // run.total and run.total >= TOLD:
+                click.echo(words, err=True)
+    if screen and done > before:
+        click.echo(err=True)
+    if stop.is_set() and done < run.total:
+        click.echo(
+            f"stopped after {done:,} of {run.total:,} parts: the same command goes on from there, "
+            "and then puts on record what changed",
+            err=True,
+        )
+        raise click.exceptions.Exit(exit_code())
+    return counted
+
+
+def _counted(connection: Connection, dsn: str, run: Run, jobs: int) -> Generator[Recounted, None, None]:
+    """Counts the parts that are left, in this process or in several."""
     from concurrent.futures import ProcessPoolExecutor
     from concurrent.futures.process import BrokenProcessPool
     from multiprocessing import get_context
 
     from stream.store.ledger import Ledger
-    from stream.store.recompute import count
+    from stream.store.recompute import count, finish
 
     if jobs == 1:
         ledger = Ledger(connection)
-        for part in parts:
-            yield count(ledger, part, horizon)
+        for number, part in run.parts.items():
+            found = count(ledger, part, run.until)
+            finish(connection, number)
+            yield found
         return
     pool = ProcessPoolExecutor(
-        jobs, get_context("spawn"), initializer=_enter, initargs=(dsn, horizon, os.getpid())
+        jobs, get_context("spawn"), initializer=_enter, initargs=(dsn, run.until, os.getpid())
     )
     try:
-        yield from pool.map(_count, parts)
+        yield from pool.map(_count, *zip(*run.parts.items(), strict=True)) if run.parts else ()
     except BrokenProcessPool as error:
         raise click.ClickException(
             "one of the processes was killed; what it had done stays: run the same command again"
@@ -131,15 +180,18 @@ def _enter(dsn: str, horizon: int, parent: int) -> None:
 
     begin_in_pool(parent)
     logging.getLogger("psycopg").setLevel(logging.CRITICAL)
-    _mine["ledger"] = Ledger(connect(dsn, name="patrol recompute"))
+    _mine["connection"] = connect(dsn, name="patrol recompute")
+    _mine["ledger"] = Ledger(_mine["connection"])
     _mine["horizon"] = horizon
 
 
-def _count(part: Chunk) -> Recounted:
-    from stream.store.recompute import count
+def _count(number: int, part: Chunk) -> Recounted:
+    from stream.store.recompute import count, finish
 
     ledger: Ledger = _mine["ledger"]
-    return count(ledger, part, _mine["horizon"])
+    found = count(ledger, part, _mine["horizon"])
+    finish(_mine["connection"], number)
+    return found
 
 
 # ── the answer ────────────────────────────────────────────────────────────────────────────────────────────

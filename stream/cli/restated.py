@@ -1,21 +1,108 @@
-"""Restatements (rule 20) for the terminal: each figure before and after, in a table or as JSON."""
+"""Restatements (rule 20) in the terminal: the command that lists them, and figures before and after."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from stream.core.calendar import rfc3339, week_bounds
-from stream.core.shares import OFFICER, seconds
-from stream.reports.view import reading
+import click
+
+from stream.cli.common import (
+    database,
+    local_minute,
+    moment_option,
+    neighbourhoods_option,
+    print_json,
+    print_table,
+)
 
 if TYPE_CHECKING:
     from stream.core.policy import Policies
     from stream.core.shares import Figures
     from stream.store.publications import Publication
-    from stream.store.records import Restated
+    from stream.store.records import Restated, Restatement
 
 COLUMNS = ("week", "whose", "on patch before", "after", "share before", "after")
 """The columns of a table of ``row``."""
+
+
+SHOWN = 40
+"""How many figures the table of a week or neighbourhood shows; --json has all."""
+
+
+@click.command(epilog="Example: patrol restatements --week 2026-W47 --area E05001784")
+@click.option("--since", help="Only those recorded from then on: 2026-11-16 (local midnight), or RFC 3339.")
+@click.option("--week", metavar="2026-W47", help="Only what changed of this week, with each figure.")
+@neighbourhoods_option
+@click.option("--json", "as_json", is_flag=True, help="As JSON, with each figure before and after.")
+def restatements(since: str | None, week: str | None, areas: tuple[str, ...], *, as_json: bool) -> None:
+    """Lists how figures already counted were changed: when, what, why, before and after.
+
+    By published areas, by a recompute because of facts or policy and, of weeks whose reports have been
+    published, by facts that came later and by revised duties. With --week or --area each figure is shown.
+    """
+    from stream.core.calendar import week_bounds
+    from stream.store.policies import in_force
+    from stream.store.recompute import unfinished
+    from stream.store.records import restatements as read
+
+    if week is not None:
+        try:
+            week_bounds(week)
+        except ValueError as error:
+            raise click.BadParameter(f"--week: {error}") from error
+    with database("patrol restatements") as connection:
+        found = read(connection, since=moment_option(since), week=week, neighbourhoods=areas)
+        policies, run = in_force(connection), unfinished(connection)
+    if as_json:
+        print_json([_restatement_json(item, policies) for item in found], indent=1)
+        return
+    if run is not None:
+        start, end, by, done, total = run
+        click.echo(
+            f"not on record yet: the recompute of {local_minute(start)} to {local_minute(end)}, begun by "
+            f"{by}: {done:,} of {total:,} parts are done; the same command goes on with it"
+        )
+    if not found:
+        chosen = since is not None or week is not None or areas
+        click.echo("no figure was restated" if chosen else "no figure was ever restated")
+        return
+    print_table(
+        ("number", "cause", "version", "when", "by", "weeks", "figures", "why"),
+        [
+            (
+                str(item.number),
+                item.cause,
+                str(item.version or ""),
+                local_minute(item.recorded_at),
+                item.recorded_by,
+                f"{item.restated[0].week} to {item.restated[-1].week}",
+                f"{len(item.restated):,}",
+                item.why,
+            )
+            for item in found
+        ],
+        right=(0, 2, 6),
+    )
+    if week is not None or areas:
+        figures = [(str(item.number), *row(part, policies)) for item in found for part in item.restated]
+        print_table(("number", *COLUMNS), figures[:SHOWN], right=(0,))
+        if len(figures) > SHOWN:
+            click.echo(f"… and {len(figures) - SHOWN:,} more; --json has all of them")
+
+
+def _restatement_json(item: Restatement, policies: Policies) -> dict[str, object]:
+    from stream.core.calendar import rfc3339
+
+    return {
+        "restatement": item.number,
+        "cause": item.cause,
+        "version": item.version,
+        "counted_anew_from": rfc3339(item.since),
+        "recorded_at": rfc3339(item.recorded_at),
+        "recorded_by": item.recorded_by,
+        "why": item.why,
+        "restated": [as_json(part, policies) for part in item.restated],
+    }
 
 
 def row(item: Restated, policies: Policies) -> tuple[str, ...]:
@@ -29,11 +116,16 @@ def row(item: Restated, policies: Policies) -> tuple[str, ...]:
 
 
 def _target(item: Restated, policies: Policies) -> float:
+    from stream.core.calendar import week_bounds
+
     return policies.at(week_bounds(item.week)[0]).target
 
 
 def _words(figures: Figures | None, target: float, *, bounded: bool) -> tuple[str, str]:
     """Hours on patch, and the share with its bounds; the verdict where it is not on one officer."""
+    from stream.core.shares import OFFICER
+    from stream.reports.view import reading
+
     if figures is None:
         return "–", "–"
     hours, found = f"{figures.on_patch / 3.6e9:,.2f} h", reading(figures, target)
@@ -45,6 +137,8 @@ def _words(figures: Figures | None, target: float, *, bounded: bool) -> tuple[st
 
 def outcome_json(outcome: Publication, policies: Policies) -> dict[str, object]:
     """A publication's outcome as JSON; times in seconds."""
+    from stream.core.calendar import rfc3339
+
     return {
         "versions": list(outcome.versions),
         "counted_anew_from": rfc3339(outcome.since),
@@ -56,6 +150,8 @@ def outcome_json(outcome: Publication, policies: Policies) -> dict[str, object]:
 
 def as_json(item: Restated, policies: Policies) -> dict[str, object]:
     """One figure before and after as JSON; times in seconds. What was not counted then is null."""
+    from stream.core.shares import seconds
+
     target = _target(item, policies)
 
     def figure(found: Figures | None) -> dict[str, float | str | None] | None:

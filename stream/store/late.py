@@ -105,9 +105,10 @@ def mark_positions(
     mark(
         connection,
         [
-            Mark("positions", name, *span, int(low[names[name]]), int(high[names[name]]), duty.officer_id)
+            Mark("positions", name, *span, first, min(last, max(first, settled)), duty.officer_id)
             for duty, span in reach.values()
             for name in sorted({item.device_id for item in duty.devices} & names.keys())
+            for first, last in [(int(low[names[name]]), int(high[names[name]]))]
         ],
     )
 

@@ -5,8 +5,9 @@ them live, in parts of bounded size, each a transaction of its own under the sam
 run meanwhile, and several programs may share the parts. Where nothing differs, nothing is written.
 
 What a part changes is noted in its own transaction, by duty and week (``recomputed``), and the notes become
-one restatement (rule 20). Killed at any instant, the parts that were done are done, and their notes are there
-for the next recompute, which puts them into its restatement.
+one restatement (rule 20). Stopped or killed at any instant, the parts that were done are done, and their
+notes are there for the next recompute, which puts them into its restatement. Which parts there are, and which
+of them are done, is on record too, so that the same recompute goes on where it was (``start``).
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from stream.store import chunks, policies
 from stream.store.doubts import judge_due
 from stream.store.ledger import Chunk
 from stream.store.policies import COUNTED_TO
-from stream.store.reading.instant import read_duties, us
+from stream.store.reading.instant import fetch, read_duties, us
 from stream.store.reading.live import newest_event
 from stream.store.schema import Lock, alone, try_lock
 from stream.store.settled import Recomputed, record_notes, restate
@@ -231,6 +232,104 @@ def _packed(
         yield part()
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Run:
+    """A recompute on record, with what is left of it.
+
+    Attributes:
+        parts: by number, those that are not done.
+        total: how many there were at its start.
+        until: open duties are counted up to here, microseconds.
+        edition: the newest policy on record when it began.
+        begun: when it began, microseconds; None: just now.
+    """
+
+    parts: dict[int, Chunk]
+    total: int
+    until: int
+    edition: int
+    begun: int | None = None
+
+
+def start(
+    connection: Connection,
+    period: tuple[int, int],
+    officer_id: str | None,
+    until: int,
+    *,
+    by: str,
+    why: str,
+    anew: bool = False,
+) -> Run:
+    """Puts a recompute on record, or takes up the one on record where that is of the same period and officer.
+
+    What was stopped or killed goes on with the parts that were not done: facts that came since are counted
+    already, by the same policies. Where others were loaded since, it begins anew.
+
+    Args:
+        connection: who called ``hold``.
+        period: start and end, microseconds.
+        officer_id: as for ``plan``.
+        until: open duties are counted up to here, microseconds.
+        by: who recomputes.
+        why: the reason, for the records.
+        anew: whether one on record is left aside; what it changed is on record with this one.
+
+    Raises:
+        RecomputeError: there is no such officer.
+    """
+    edition = policies.edition(connection)
+    known = fetch(
+        connection,
+        f"select {us('until_at')}, {us('begun_at')} from recompute_run where start_at = from_us(%s) "
+        "and end_at = from_us(%s) and officer is not distinct from %s and edition = %s",
+        [*period, officer_id, edition],
+    )
+    if known and not anew:
+        [(until, begun)] = known
+        parts = {
+            number: Chunk(np.array(devices, np.int32), tuple(duties), low, high)
+            for number, devices, duties, low, high in fetch(
+                connection,
+                f"select part, devices, duties, {us('start_at')}, {us('end_at')} from recompute_part "
+                "where not done order by part",
+            )
+        }
+        [(total,)] = fetch(connection, "select count(*) from recompute_part")
+        begin(connection, list(parts.values()), until)
+        return Run(parts, total, until, edition, begun)
+    parts = dict(enumerate(plan(connection, *period, officer_id)))
+    begin(connection, list(parts.values()), until)
+    with connection.transaction(), connection.cursor() as cursor:
+        cursor.execute("delete from recompute_run")
+        cursor.execute("delete from recompute_part")
+        cursor.execute(
+            "insert into recompute_run (start_at, end_at, officer, edition, until_at, begun_by, why) "
+            "values (from_us(%s), from_us(%s), %s, %s, from_us(%s), %s, %s)",
+            [*period, officer_id, edition, until, by, why],
+        )
+        cursor.executemany(
+            "insert into recompute_part (part, devices, duties, start_at, end_at) "
+            "values (%s, %s, %s, from_us(%s), from_us(%s))",
+            [
+                [number, part.devices.tolist(), list(part.duties), part.start, part.end]
+                for number, part in parts.items()
+            ],
+        )
+    return Run(parts, len(parts), until, edition)
+
+
+def unfinished(connection: Connection) -> tuple[int, int, str, int, int] | None:
+    """The recompute that has not ended: start and end (microseconds), by whom, parts done, and all parts."""
+    found = fetch(
+        connection,
+        f"select {us('start_at')}, {us('end_at')}, begun_by, "
+        "(select count(*) from recompute_part where done), (select count(*) from recompute_part) "
+        "from recompute_run",
+    )
+    return found[0] if found else None
+
+
 def begin(connection: Connection, parts: Sequence[Chunk], until: int) -> None:
     """Notes the doubtful time of all duties in the parts before the first is counted.
 
@@ -272,6 +371,11 @@ def count(ledger: Ledger, part: Chunk, until: int) -> Recounted:
 
     fixes = ledger.again(part, note)
     return Recounted(fixes, len(part.devices), len(part.duties), changed)
+
+
+def finish(connection: Connection, number: int) -> None:
+    """Puts on record that a part (by its number) is done; killed just before, it is done once more."""
+    connection.execute("update recompute_part set done = true where part = %s", [number])
 
 
 def _risen(desk: Desk, changes: Changes, until: int) -> dict[tuple[int, str], NDArray[np.int64]]:
@@ -399,6 +503,8 @@ def conclude(
                 restate(connection)
                 outcomes = record_notes(connection, until, by=by, why=why, edition=edition, since=period[0])
                 policies.counted_again(connection, *period, officer_id, edition)
+                connection.execute("delete from recompute_run")
+                connection.execute("delete from recompute_part")
                 return outcomes
         except psycopg.errors.SerializationFailure:
             continue  # a policy was loaded in the same moment: what it says of these duties is read again

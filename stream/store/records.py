@@ -1,4 +1,4 @@
-"""The record of boundaries: versions, who published them and why, what that restated (rule 20).
+"""What is on record: boundary versions, who published them and why, and all restatements (rule 20).
 
 It reads. Nothing is published, taken back or counted here.
 """
@@ -19,7 +19,7 @@ from stream.store import areas
 from stream.store.reading.instant import fetch, us
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from stream.core.shares import Figures
     from stream.store.schema import Connection
@@ -105,21 +105,39 @@ class Restatement:
     restated: tuple[Restated, ...]
 
 
-def restatements(connection: Connection) -> list[Restatement]:
-    """All restatements with the figures that they changed, the oldest first."""
+def restatements(
+    connection: Connection,
+    *,
+    since: int | None = None,
+    week: str | None = None,
+    neighbourhoods: Collection[str] = (),
+) -> list[Restatement]:
+    """Restatements with the figures that they changed, the oldest first.
+
+    Args:
+        connection: to the database.
+        since: only those recorded from this time on, microseconds.
+        week: only figures of this week, and restatements that have any.
+        neighbourhoods: only figures of these, and restatements that have any.
+    """
     changed: dict[int, list[Restated]] = defaultdict(list)
     for number, *row in fetch(
         connection,
         "select restatement, week, scope, id, has_share, before, after from restated "
+        "join restatement using (restatement) "
+        "where recorded_at >= coalesce(from_us(%s), '-infinity') and (%s::text is null or week = %s) "
+        "and (%s::text[] = '{}' or scope = 'neighbourhood' and id = any(%s)) "
         "order by restatement, week, scope, id",
+        [since, week, week, list(neighbourhoods), list(neighbourhoods)],
     ):
         changed[number].append(_restated(*row))
     return [
-        Restatement(number, cause, version, since, at, by, why, tuple(changed[number]))
-        for number, cause, version, since, at, by, why in fetch(
+        Restatement(number, cause, version, from_when, at, by, why, tuple(changed[number]))
+        for number, cause, version, from_when, at, by, why in fetch(
             connection,
             f"select restatement, cause, version, {us('since')}, {us('recorded_at')}, recorded_by, why "
-            "from restatement order by restatement",
+            "from restatement where restatement = any(%s) order by restatement",
+            [list(changed)],
         )
     ]
 

@@ -45,9 +45,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from stream.embedded import EmbeddedDatabase
-    from stream.store.recompute import Recomputed
     from stream.store.records import Restated
     from stream.store.schema import Connection
+    from stream.store.settled import Recomputed
 
 STATES = DEFAULT_STATES | {6: State("crime scene", "not_visible"), 9: State("escort", "visible")}
 RESTING = DEFAULT_STATES | {1: State("on duty", "break")}

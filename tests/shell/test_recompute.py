@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -22,16 +23,18 @@ from geo.matching.history import FOREVER, UNKNOWN
 from stream.cli import patrol
 from stream.core.calendar import rfc3339
 from stream.core.facts import Allocation, Duty, StateReport
-from stream.core.policy import Policies
+from stream.core.policy import BEGINNING, Policies, Policy
 from stream.core.shares import AMBIGUOUS_OFF, AMBIGUOUS_ON, shares, totals
 from stream.core.slices import HIDDEN, NO_STATE, last_open, newest, slices, whole_slices
 from stream.core.stays import stays, whole_stays
 from stream.store import policies, recompute
+from stream.store.doubts import judge_due
 from stream.store.ledger import Ledger
 from stream.store.reading.exports import derived
 from stream.store.reading.live import live
 from stream.store.records import restatements, times
 from stream.store.schema import connect, migrate, migrations
+from stream.store.settled import Recomputed
 from stream.store.week_figures import difference, week_figures
 from tests.shell.stored import (
     POLICIES,
@@ -58,7 +61,7 @@ HOUR_US = 3_600_000_000
 PROCESSES = "select count(*) from pg_stat_activity where application_name = 'patrol recompute'"
 """How many there are, as the server sees it."""
 
-NOTHING = recompute.Recomputed(0, ())
+NOTHING = Recomputed(0, ())
 """What a recompute amounts to that finds nothing to correct."""
 
 WRITTEN = "stay, slice, stay_end, slice_end, recomputed, restatement, restated"
@@ -93,7 +96,7 @@ def wide(world: World) -> tuple[int, int]:
 
 def again(
     connection: Connection, world: World, officer_id: str | None = None
-) -> tuple[recompute.Recounted, recompute.Recomputed]:
+) -> tuple[recompute.Recounted, Recomputed]:
     """Everything of the period counted again, in this process."""
     start, end = wide(world)
     recompute.hold(connection)
@@ -324,7 +327,7 @@ def run(dsn: str, *words: str) -> subprocess.Popen[bytes]:
         [sys.executable, "-m", "stream", "recompute", *words],
         env={**os.environ, "PATROL_DATABASE": dsn},
         stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
+        stderr=subprocess.PIPE,
     )
 
 
@@ -352,14 +355,119 @@ def test_killed_while_it_waits_in_a_transaction_it_harms_nothing(
             pass  # the server notices that nobody is there any more
     assert fine_stored(connection) == before
     process = run(dsn, *words, "--json")
-    output, _ = process.communicate(timeout=120)
-    assert process.returncode == 0, output.decode()
+    output, said = process.communicate(timeout=120)
+    assert process.returncode == 0, said.decode()
     assert fine_stored(connection) == fine_expected(world)
     [record] = restatements(connection)
     answer = json.loads(output)
     assert answer["restatement"] == record.number
     assert len(answer["restated"]) == len(record.restated)
     assert record.why == "after the flood"
+
+
+def test_told_to_end_it_finishes_the_part_at_hand_and_goes_on_from_there(
+    dsn: str, connection: Connection
+) -> None:
+    """SIGTERM amid the first part: it says how far it is and how to go on, with exit code 143. The same
+    command counts only the rest, mends all, and puts both on record as one; --anew begins from the start.
+    """
+    world = moved(wandering(0), -10 * HOUR_US)  # two days
+    # None is open: how long it lasts by now would be for the clock to say.
+    ended = tuple(replace(duty, end=duty.end or duty.start + HOUR_US) for duty in world.duties)
+    world = replace(world, duties=ended)
+    fill(connection, world)
+    start, end = wide(world)
+    until = recompute.horizon(connection, horizon(world))
+    judge_due(connection)
+    damage(connection, 0)
+    wrong = week_figures(connection, start, until)
+    words = ["--from", rfc3339(start), "--to", rfc3339(end)]
+    with connect(dsn) as holder:
+        with holder.transaction():
+            holder.execute("select from officer for update")
+            process = run(dsn, *words)
+            waiting = f"{PROCESSES} and wait_event_type = 'Lock'"
+            while connection.execute(waiting.encode()).fetchall() == [(0,)]:
+                assert process.poll() is None
+            process.send_signal(signal.SIGTERM)
+        output, said = process.communicate(timeout=120)
+    assert (process.returncode, output) == (143, b"")
+    [(total,)] = connection.execute("select count(*) from recompute_part").fetchall()
+    assert f"stopped after 1 of {total} parts: the same command goes on from there" in said.decode()
+    assert total > 1
+    assert restatements(connection) == []
+
+    runner = CliRunner(env={"PATROL_DATABASE": dsn})
+    listed = runner.invoke(patrol, ["restatements"])
+    assert f"1 of {total} parts are done; the same command goes on with it" in listed.output
+    found = runner.invoke(patrol, ["recompute", *words])
+    assert found.exit_code == 0
+    assert f"1 of {total} parts were done" in found.output
+    assert fine_stored(connection) == fine_expected(world)
+    [record] = restatements(connection)
+    assert record.restated == tuple(difference(wrong, week_figures(connection, start, until)))
+    assert connection.execute("select from recompute_run").fetchall() == []
+    assert connection.execute("select from recompute_part").fetchall() == []
+
+    with connect(dsn) as broken_off:
+        recompute.hold(broken_off)
+        recompute.start(broken_off, (start, end), None, until, by="tester", why="a test")
+        recompute.finish(broken_off, 0)
+    damage(connection, 0)
+    found = runner.invoke(patrol, ["recompute", *words, "--anew"])
+    assert (found.exit_code, "parts were done" in found.output) == (0, False)
+    assert fine_stored(connection) == fine_expected(world)
+
+
+def test_where_another_policy_was_loaded_it_begins_anew(connection: Connection) -> None:
+    """What was done by the old one has to be counted again; the period or officer decide too."""
+    world = wandering(1)
+    fill(connection, world)
+    period = wide(world)
+    until = recompute.horizon(connection, horizon(world))
+    recompute.hold(connection)
+
+    def start(period: tuple[int, int], officer: str | None = None) -> recompute.Run:
+        return recompute.start(connection, period, officer, until, by="tester", why="a test")
+
+    first = start(period)
+    recompute.finish(connection, 0)
+    again = start(period)
+    assert (first.begun, len(again.parts), again.total) == (None, first.total - 1, first.total)
+    assert again.begun is not None
+    assert start(period, "O1").begun is None
+    assert start(period).begun is None
+    assert start((period[0], period[1] + 1)).begun is None
+    with connection.transaction(force_rollback=True):
+        policies.load(
+            connection,
+            Policies((BEGINNING,), (Policy(max_gap_s=20.0, parked_gap_s=20.0),)),
+            BEGINNING,
+            by="tester",
+            why="a test",
+        )
+        assert start((period[0], period[1] + 1)).begun is None
+    assert start((period[0], period[1] + 1)).begun is not None
+
+
+def test_it_says_how_far_it_is_where_nobody_looks_on(
+    dsn: str, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a log there are ten lines however many parts there are, and the answer alone on standard output."""
+    world = wandering(1)
+    fill(connection, world)
+    assert one_by_one(connection, monkeypatch, world) >= 3
+    monkeypatch.setattr(sys.modules["stream.cli.recompute"], "TOLD", 3)
+    start, end = (rfc3339(value) for value in wide(world))
+    found = CliRunner(env={"PATROL_DATABASE": dsn}).invoke(
+        patrol, ["recompute", "--from", start, "--to", end, "--json"]
+    )
+    assert found.exit_code == 0
+    assert json.loads(found.stdout)["restated"] == []
+    lines = [line for line in found.stderr.splitlines() if " parts, " in line]
+    assert len(lines) == 3
+    total = lines[-1].split(" of ")[0]
+    assert lines[-1].startswith(f"{total} of {total} parts, ")
 
 
 def test_the_pipeline_may_run_meanwhile(

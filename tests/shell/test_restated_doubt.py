@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from stream.embedded import EmbeddedDatabase
     from stream.store.records import Restated
     from stream.store.schema import Connection
+    from stream.store.settled import Recomputed
     from stream.store.week_figures import WeekFigures
 
 MOVED = (
@@ -176,7 +177,7 @@ def test_the_worlds_have_doubt_that_a_border_moves() -> None:
 # ── counting again ────────────────────────────────────────────────────────────────────────────────────────
 
 
-def again(connection: Connection, parts: int | None = None) -> tuple[recompute.Recomputed, ...]:
+def again(connection: Connection, parts: int | None = None) -> tuple[Recomputed, ...]:
     """Everything counted again; with ``parts``, it is killed after so many of them."""
     period = OPENING - HOUR, UNTIL
     recompute.hold(connection)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import threading
 from dataclasses import replace
 from random import Random
 from typing import TYPE_CHECKING
@@ -17,13 +20,14 @@ from stream.core import calendar
 from stream.core.facts import SECOND, Allocation, Duty, StateReport
 from stream.core.policy import BEGINNING, Policies, Policy
 from stream.core.stays import take
-from stream.store import policies, publications, recompute
+from stream.store import policies, publications, recompute, settled
+from stream.store.late import Mark
 from stream.store.ledger import Ledger
 from stream.store.records import restatements, times
-from stream.store.schema import connect
+from stream.store.schema import Lock, connect
 from stream.store.settled import on_record, restate_due, settle
 from stream.store.week_figures import difference, week_figures
-from tests.shell.stored import empty, migrated, publish, put_in_force
+from tests.shell.stored import await_release, empty, fine_stored, migrated, publish, put_in_force
 from tests.strategies import BINARY, HOUR, World, many, world_fixes
 
 if TYPE_CHECKING:
@@ -253,14 +257,156 @@ def test_what_changes_in_settled_weeks_is_on_record_and_nothing_else(dsn: str, s
         assert connection.execute("select * from restatement_due").fetchall() == []
 
 
+@pytest.mark.parametrize("seed", [0, 4, 6])
+def test_all_kinds_of_change_at_once_are_on_record_once(dsn: str, connection: Connection, seed: int) -> None:
+    """Late positions are counted while others restate, recompute and publish: no deadlock, the tables are
+    those of the same facts in order, and the record leads from before to after without a gap.
+    """
+    random = Random(seed)
+    world, late = divided(weeks_end(seed), random)
+    counted(connection, world)
+    before = now(connection)
+    failed: list[BaseException] = []
+
+    def beside(work: Callable[[Connection], object]) -> threading.Thread:
+        def run() -> None:
+            try:
+                with connect(dsn) as own:
+                    work(own)
+            except BaseException as error:
+                failed.append(error)
+
+        return threading.Thread(target=run)
+
+    def count(own: Connection) -> None:
+        ledger = Ledger(own)
+        for part in np.array_split(np.arange(len(late)), 12):
+            ledger.positions(take(late, part))
+
+    def restate(own: Connection) -> None:
+        for _ in range(12):
+            restate_due(own)
+
+    threads = [
+        beside(count),
+        beside(restate),
+        beside(count_again),
+        beside(lambda own: republished(own, world, Random(seed), late)),
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failed == []
+    restate_due(connection)
+    after = now(connection)
+    assert joined(restatements(connection), "2026-W47") == changed(of_sunday(before), of_sunday(after))
+    assert sums(on_record(connection, "2026-W47")) == sums(after, "2026-W47")
+    found = fine_stored(connection)
+    with connect(dsn) as other:
+        recompute_all(other)
+    assert fine_stored(connection) == found
+
+
+def recompute_all(connection: Connection) -> None:
+    """Everything counted again, in which nothing may differ."""
+    count_again(connection)
+    assert connection.execute("select * from recomputed").fetchall() == []
+
+
+def test_killed_while_it_restates_it_does_so_once(dsn: str, connection: Connection) -> None:
+    """SIGKILL before the commit: nothing is on record and what is due is; afterwards it is there once."""
+    world, late = divided(weeks_end(4), Random(4))
+    counted(connection, world)
+    before = now(connection)
+    Ledger(connection).positions(late)
+    due = connection.execute("select * from restatement_due").fetchall()
+    assert due
+    code = (
+        "import sys; from stream.store.schema import connect; from stream.store.settled import restate_due; "
+        "restate_due(connect(sys.argv[1], name='to be killed'))"
+    )
+    with connect(dsn) as holder:
+        with holder.transaction():
+            holder.execute("lock table restated in share mode")
+            process = subprocess.Popen([sys.executable, "-c", code, dsn])
+            waiting = (
+                "select count(*) from pg_stat_activity "
+                "where application_name = 'to be killed' and wait_event_type = 'Lock'"
+            )
+            while connection.execute(waiting.encode()).fetchall() == [(0,)]:
+                assert process.poll() is None
+            process.kill()
+            process.wait()
+        await_release(connection, Lock.RESTATEMENTS)
+    assert restatements(connection) == []
+    assert connection.execute("select * from restatement_due").fetchall() == due
+    assert restate_due(connection) > 0
+    assert restate_due(connection) == 0
+    assert joined(restatements(connection)) == changed(of_sunday(before), of_sunday(now(connection)))
+
+
+def test_a_recompute_that_was_broken_off_is_not_taken_for_later_facts(
+    dsn: str, connection: Connection
+) -> None:
+    """What its first part changed is told with the rest of it, and late positions that came in between by
+    themselves.
+    """
+    world, late = divided(weeks_end(6), Random(6))
+    counted(connection, world)
+    connection.execute("update slice set activity = 3 where activity = 4")
+    connection.execute("truncate settled, settled_week")
+    settle(connection, ["2026-W47"])
+    before = now(connection)
+    with connect(dsn) as own:
+        count_again(own, finish=False)
+    Ledger(connection).positions(late)
+    restate_due(connection)
+    assert {item.cause for item in restatements(connection)} == {"later facts"}
+    between = joined(restatements(connection))
+    with connect(dsn) as own:
+        count_again(own)
+    found = restatements(connection)
+    assert [item.cause for item in found] == ["later facts", "facts"]
+    after = now(connection)
+    assert joined(found, "2026-W47") == changed(of_sunday(before), of_sunday(after)) != between
+
+
+def test_the_reason_names_the_facts(connection: Connection) -> None:
+    """Positions by device with their times, a duty's revision, a state's officer; of many, how many more."""
+    day = MONDAY - 10 * HOUR
+
+    def at(kind: str, name: str, first: int, last: int, revision: int | None = None) -> Mark:
+        return Mark(kind, name, day, MONDAY, first, last, "O1", revision)
+
+    marks = [
+        at("positions", "R1", day + HOUR, day + 2 * HOUR),
+        at("positions", "R1", day + 3 * HOUR, day + 4 * HOUR),
+        at("doubt", "D1", day, day),
+        at("duty", "D1", day, MONDAY, 2),
+        at("state", "O1", day + 5 * HOUR, day + 5 * HOUR),
+    ]
+    assert settled.reason(marks) == (
+        "revision 2 of duty D1; positions of R1 from 2026-11-22 15:00 to 2026-11-22 18:00; "
+        "a state of officer O1 from 2026-11-22 19:00"
+    )
+    assert settled.reason(marks[2:3]) == "duty D1 judged again for contradictions (rule 21)"
+    many = [at("positions", f"R{n}", day + n * HOUR, day + n * HOUR) for n in range(9)]
+    assert settled.reason(many).endswith("; and 3 more")
+
+
 Values = tuple[bool, list[int]] | None
 
 
-def joined(found: list[Restatement]) -> dict[tuple[str, str, str], tuple[Values, Values]]:
+def joined(
+    found: list[Restatement], week: str | None = None
+) -> dict[tuple[str, str, str], tuple[Values, Values]]:
     """What all restatements come to, each of which begins where the one before it ended."""
     steps: dict[tuple[str, str, str], list[Values]] = {}
     for restatement in found:
         for item in restatement.restated:
+            if week not in (None, item.week):
+                continue
             passed = steps.setdefault((item.week, item.scope, item.id), [])
             before, after = (
                 None if figures is None else (figures.has_share, times(figures))
