@@ -6,9 +6,11 @@
 create table settled_week (
     week       text        primary key check (week ~ '^\d{4}-W\d\d$'),
     end_at     timestamptz not null,
-    settled_at timestamptz not null default now()
+    settled_at timestamptz
 );
 comment on column settled_week.end_at is 'the Monday 00:00, local, at which it ends';
+comment on column settled_week.settled_at is
+    'since when its figures are in settled; null: facts that reach into it are marked already, and it will be settled';
 
 create table settled (
     week      text     not null references settled_week,

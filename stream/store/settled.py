@@ -25,7 +25,7 @@ from stream.core import calendar
 from stream.core.calendar import LOCAL, moment
 from stream.core.shares import DOUBT_TOTALS, OFFICER
 from stream.store import areas
-from stream.store.doubts import judge_due, judge_within
+from stream.store.doubts import judge_due
 from stream.store.late import MARK, Mark
 from stream.store.reading.instant import fetch, scalars, us
 from stream.store.records import Restated, figures_on_record, times
@@ -101,7 +101,13 @@ def _accept(connection: Connection, restated: Sequence[Restated]) -> None:
 
 
 def _settled(connection: Connection, weeks: Iterable[str]) -> set[str]:
-    return set(scalars(connection, "select week from settled_week where week = any(%s)", [sorted(weeks)]))
+    return set(
+        scalars(
+            connection,
+            "select week from settled_week where week = any(%s) and settled_at is not null",
+            [sorted(weeks)],
+        )
+    )
 
 
 def _write(connection: Connection, figures: WeekFigures) -> None:
@@ -127,27 +133,35 @@ def on_record(connection: Connection, week: str) -> WeekFigures:
 
 
 def settle(connection: Connection, weeks: Iterable[str]) -> None:
-    """Settles weeks that are not, each in a transaction in which nobody counts.
+    """Settles weeks that are not.
+
+    First it is said that they will be, while nobody counts, so that every batch from then on marks what
+    reaches into them; then their figures are kept, and whatever is counted meanwhile is in them or marked.
 
     Args:
         connection: outside any transaction.
         weeks: local ISO weeks that are over, like ``2026-W47``.
     """
     wanted = sorted(weeks)
-    for week in sorted(set(wanted) - _settled(connection, wanted)):
-        with connection.transaction():
-            areas.hold(connection, publishing=True)
-            judge_within(connection)
-            restate_within(connection)
-            _, end = calendar.week_bounds(week)
-            new = scalars(
-                connection,
-                "insert into settled_week (week, end_at) values (%s, from_us(%s)) on conflict do nothing "
-                "returning week",
-                [week, end],
+    new = sorted(set(wanted) - _settled(connection, wanted))
+    if not new:
+        return
+    with connection.transaction():
+        areas.hold(connection, publishing=True)
+        with connection.cursor() as cursor:
+            cursor.executemany(
+                "insert into settled_week (week, end_at) values (%s, from_us(%s)) on conflict do nothing",
+                [[week, calendar.week_bounds(week)[1]] for week in new],
             )
-            if new:
-                _write(connection, _as_it_is(connection, week, {}))
+    judge_due(connection)
+    for week in new:
+        with alone(connection, Lock.RESTATEMENTS), connection.transaction():
+            connection.execute("set transaction isolation level repeatable read")
+            if not _settled(connection, [week]):
+                _, end = calendar.week_bounds(week)
+                risen = notes(connection, end, week).get(week, {})
+                _write(connection, _as_it_is(connection, week, risen))
+                connection.execute("update settled_week set settled_at = now() where week = %s", [week])
 
 
 def _as_it_is(connection: Connection, week: str, risen: Mapping[int, Rise]) -> WeekFigures:
@@ -176,7 +190,7 @@ def restate_due(connection: Connection) -> int:
         scalars(
             connection,
             "select distinct period from report where kind = 'week' "
-            "and not exists (select from settled_week where week = period)",
+            "and not exists (select from settled_week where week = period and settled_at is not null)",
         ),
     )
     if not scalars(connection, "select 1 where exists (select from restatement_due)"):
@@ -211,8 +225,8 @@ def restate(connection: Connection) -> int:
     count = 0
     for week in scalars(
         connection,
-        "select week from settled_week where end_at > (select min(start_at) from restatement_due) "
-        "order by week",
+        "select week from settled_week where settled_at is not null "
+        "and end_at > (select min(start_at) from restatement_due) order by week",
     ):
         start, end = calendar.week_bounds(week)
         reasons = [item for item in marks if item.low < end and item.high > start]

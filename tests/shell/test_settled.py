@@ -434,8 +434,8 @@ def changed(before: WeekFigures, after: WeekFigures) -> dict[tuple[str, str, str
     """The figures that differ, as ``joined`` gives them."""
     return {
         (item.week, item.scope, item.id): (
-            item.before and (True, times(item.before)),
-            item.after and (True, times(item.after)),
+            None if item.before is None else (True, times(item.before)),
+            None if item.after is None else (True, times(item.after)),
         )
         for item in difference(before, after)
     }

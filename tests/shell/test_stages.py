@@ -12,6 +12,7 @@ import numpy as np
 
 from stream import topics
 from stream.core import frames, heard_frames
+from stream.core.calendar import local_day, week_name
 from stream.core.events import decode_positions
 from stream.core.facts import SECOND
 from stream.core.policy import Policies, limits
@@ -26,6 +27,7 @@ from stream.store.device_days import examine_due
 from stream.store.doubts import judge_due
 from stream.store.ledger import Ledger, Offset
 from stream.store.schema import connect, migrate
+from stream.store.settled import restate_due, settle
 from tests.simulated import fixes_of
 
 if TYPE_CHECKING:
@@ -151,10 +153,12 @@ def test_a_stage_writes_the_tables_that_are_listed(database: str) -> None:
     written: dict[str, set[str]] = {stage.name: set() for stage in STAGES}
     examined: set[str] = set()
     closed: set[str] = set()
+    restated: set[str] = set()
     with connect(database) as connection, connect(database) as witness:
         migrate(connection)
         for kind in sorted(set(force.kind)):
             areas.publish(connection, force, kind, 0, file="test", sha256="", by="test")
+        settle(connection, [week_name(local_day(START))])  # so that all of it reaches into a settled week
         ledger = Ledger(connection)
         changes(connection)
         for at, (stage, batch) in enumerate(
@@ -168,6 +172,10 @@ def test_a_stage_writes_the_tables_that_are_listed(database: str) -> None:
             judge_due(connection)  # what is due already is not marked again
             changes(connection)
             before = changes(witness)
+            restate_due(connection)
+            changes(connection)
+            restated |= {name for name, count in changes(witness).items() if count > before[name]}
+            before = changes(witness)
             examine_due(connection)
             changes(connection)
             examined |= {name for name, count in changes(witness).items() if count > before[name]}
@@ -177,6 +185,8 @@ def test_a_stage_writes_the_tables_that_are_listed(database: str) -> None:
             closed |= {name for name, count in changes(witness).items() if count > before[name]}
     [close] = (errand for errand in ERRANDS if errand.name == "close")
     assert closed | {"fix_row"} == set(close.writes)
+    [restate] = (errand for errand in ERRANDS if errand.name == "restate")
+    assert {"restatement", "restated", "restatement_due", "settled"} <= restated <= set(restate.writes)
     [examine] = (errand for errand in ERRANDS if errand.name == "examine")
     assert examined == set(examine.writes)
     for stage in STAGES:
