@@ -320,7 +320,7 @@ def publish(
     with database("patrol report", settings) as connection:
         judge_due(connection)
         settle(connection, [period.name])
-        restate_due(connection)
+        restate_due(connection, at)
         found = list(summaries(connection, in_force(connection), period, area_ids=areas or None, now=at))
         refuse_unknown(found, areas, period)
         letters = read_mailing(settings.mail).letters if settings.mail else lambda *_: ()

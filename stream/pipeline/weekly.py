@@ -198,7 +198,7 @@ def publish_week(
     mailing = read_mailing(settings.mail) if settings.mail else None
     judge_due(connection)
     settle(connection, [week.name])
-    restate_due(connection)
+    restate_due(connection, wall())
     counted = list(summaries(connection, in_force(connection), week, now=now))
     with connection.transaction():
         published = reports.publish(

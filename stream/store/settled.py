@@ -60,12 +60,16 @@ def record(
     by: str,
     why: str,
     restated: Sequence[Restated],
+    now: int | None = None,
 ) -> int:
-    """Puts a restatement on record (rule 20), with the boundaries or policy concerned; gives its number."""
+    """Puts a restatement on record (rule 20), with the boundaries or policy concerned; gives its number.
+
+    It is recorded now by the server's clock, or at the time given (microseconds).
+    """
     row = connection.execute(
-        "insert into restatement (cause, version, since, recorded_by, why) values (%s, %s, %s, %s, %s) "
-        "returning restatement",
-        [cause, version, moment(since), by, why],
+        "insert into restatement (cause, version, since, recorded_by, why, recorded_at) "
+        "values (%s, %s, %s, %s, %s, coalesce(from_us(%s), now())) returning restatement",
+        [cause, version, moment(since), by, why, now],
     ).fetchone()
     number = int(str(row[0])) if row else 0
     with connection.cursor() as cursor:
@@ -174,13 +178,14 @@ def _as_it_is(connection: Connection, week: str, risen: Mapping[int, Rise]) -> W
 # ── what later facts changed ──────────────────────────────────────────────────────────────────────────────
 
 
-def restate_due(connection: Connection) -> int:
+def restate_due(connection: Connection, now: int | None = None) -> int:
     """Puts on record what later facts changed in settled weeks; gives how many figures that were.
 
     Weeks whose reports were published by a program that settled none are settled first.
 
     Args:
         connection: outside any transaction.
+        now: when it is recorded, microseconds; None: by the server's clock.
 
     Raises:
         psycopg.Error: the database refused or went away.
@@ -198,7 +203,7 @@ def restate_due(connection: Connection) -> int:
     judge_due(connection)
     with alone(connection, Lock.RESTATEMENTS), connection.transaction():
         connection.execute("set transaction isolation level repeatable read")
-        return restate(connection)
+        return restate(connection, now)
 
 
 def restate_within(connection: Connection) -> None:
@@ -213,7 +218,7 @@ def restate_within(connection: Connection) -> None:
     record_notes(connection, until, by=by, why=why, edition=edition)
 
 
-def restate(connection: Connection) -> int:
+def restate(connection: Connection, now: int | None = None) -> int:
     """The same, in a transaction that sees one instant or in which nobody counts; it has the lock."""
     rows = fetch(
         connection,
@@ -232,19 +237,21 @@ def restate(connection: Connection) -> int:
         reasons = [item for item in marks if item.low < end and item.high > start]
         if reasons:
             risen = notes(connection, end, week).get(week, {})
-            count += _restate_week(connection, week, _as_it_is(connection, week, risen), reasons)
+            count += _restate_week(connection, week, _as_it_is(connection, week, risen), reasons, now)
     connection.execute("delete from restatement_due where mark = any(%s)", [[row[0] for row in rows]])
     return count
 
 
-def _restate_week(connection: Connection, week: str, now: WeekFigures, marks: Sequence[Mark]) -> int:
+def _restate_week(
+    connection: Connection, week: str, figures: WeekFigures, marks: Sequence[Mark], now: int | None = None
+) -> int:
     """Puts on record where a settled week's figures are not those on record; gives how many."""
-    restated = list(difference(on_record(connection, week), now))
+    restated = list(difference(on_record(connection, week), figures))
     if restated:
         officers = {item.id for item in restated if item.scope == OFFICER}
         found = [item for item in marks if item.officer in officers] or list(marks)
         cause = DUTIES if found and all(item.kind == "duty" for item in found) else LATER
-        record(connection, cause, None, calendar.week_bounds(week)[0], WORKER, reason(found), restated)
+        record(connection, cause, None, calendar.week_bounds(week)[0], WORKER, reason(found), restated, now)
     return len(restated)
 
 

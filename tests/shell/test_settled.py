@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import threading
@@ -12,10 +13,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 import shapely
+from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
 from geo.areas import Area, AreaSet, Kind
+from stream.cli import patrol
 from stream.core import calendar
 from stream.core.facts import SECOND, Allocation, Duty, StateReport
 from stream.core.policy import BEGINNING, Policies, Policy
@@ -370,6 +373,44 @@ def test_a_recompute_that_was_broken_off_is_not_taken_for_later_facts(
     assert [item.cause for item in found] == ["later facts", "facts"]
     after = now(connection)
     assert joined(found, "2026-W47") == changed(of_sunday(before), of_sunday(after)) != between
+
+
+def test_the_command_lists_all_or_what_is_asked_for(dsn: str, connection: Connection) -> None:
+    """Of all, since a time, of one week or one neighbourhood, as a table or as JSON, with the same values."""
+    world, late = divided(weeks_end(6), Random(6))
+    counted(connection, world)
+    runner = CliRunner(env={"PATROL_DATABASE": dsn})
+
+    def said(*words: str) -> str:
+        found = runner.invoke(patrol, ["restatements", *words])
+        assert found.exit_code == 0
+        return found.output
+
+    assert said() == "no figure was ever restated\n"
+    Ledger(connection).positions(late)
+    restate_due(connection)
+    republished(connection, world, Random(6), late)
+    found = restatements(connection)
+    assert [item.cause for item in found] == ["later facts", "areas published"]
+    rows = json.loads(said("--json"))
+    assert [row["why"] for row in rows] == [item.why for item in found]
+    assert [len(row["restated"]) for row in rows] == [len(item.restated) for item in found]
+    assert json.loads(runner.invoke(patrol, ["areas", "restatements", "--json"]).output) == rows
+
+    [before, after] = json.loads(said("--json", "--week", "2026-W47", "--area", "N1"))
+    [one], [other] = before["restated"], after["restated"]
+    assert {(row["week"], row["scope"], row["id"]) for row in (one, other)} == {
+        ("2026-W47", "neighbourhood", "N1")
+    }
+    assert one["after"] == other["before"]
+    assert json.loads(said("--json", "--since", "2999-01-01")) == []
+    assert said("--since", "2999-01-01") == "no figure was restated\n"
+    table = said("--week", "2026-W47")
+    assert "later facts" in table
+    assert "positions of R" in table
+    assert "neighbourhood N1" in table
+    assert "share before" not in said()
+    assert runner.invoke(patrol, ["restatements", "--week", "2026-47"]).exit_code == 2
 
 
 def test_the_reason_names_the_facts(connection: Connection) -> None:

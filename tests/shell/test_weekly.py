@@ -39,9 +39,9 @@ from stream.store.policies import in_force
 from stream.store.pool import Pool
 from stream.store.reading.live import newest_event
 from stream.store.reading.summaries import summaries
-from stream.store.records import Restated
+from stream.store.records import Restated, restatements
 from stream.store.schema import Lock, connect, lock, migrate
-from stream.store.settled import record
+from stream.store.settled import WORKER, record
 from stream.web.weeks.shelf import Shelf
 from tests.shell.pipeline import Message, Pipeline
 from tests.shell.stored import migrated, outbox_rows
@@ -327,7 +327,11 @@ def test_later_facts_make_a_second_number_on_the_next_monday(force: Force) -> No
     assert after != before
     [change] = reports.changes(connection, "2026-W03", "N1")
     assert (change.before, change.after, change.recorded_at) == (before, after, six(1))
-    assert (change.number, change.cause, change.by) == (None, reports.LATER_FACTS, weekly.BY)
+    [found] = restatements(connection)
+    assert (change.number, change.cause, change.by) == (found.number, reports.LATER_FACTS, WORKER)
+    assert change.why == found.why
+    assert "revision 1 of duty " in change.why
+    assert "positions of R2 from " in change.why
     second = reports.read(connection, "2026-W03", "N1")
     assert second is not None
     assert (second.changes, second.figures) == ((change,), after)
