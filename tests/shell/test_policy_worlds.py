@@ -15,7 +15,6 @@ from stream.core.policy import BEGINNING, DEFAULT_STATES, Policies, Policy, Stat
 from stream.core.slices import newest
 from stream.store import policies, recompute
 from stream.store.ledger import Ledger
-from stream.store.records import times
 from stream.store.schema import connect
 from stream.store.week_figures import difference, week_figures
 from tests.shell.stored import (
@@ -103,11 +102,9 @@ def in_all(outcomes: Sequence[Recomputed]) -> tuple[Restated, ...]:
             key = item.week, item.scope, item.id
             assert key not in found or found[key].after == item.before
             found[key] = replace(item, before=found[key].before if key in found else item.before)
-    return tuple(
-        found[key]
-        for key in sorted(found)
-        if (found[key].before and times(found[key].before)) != (found[key].after and times(found[key].after))
-    )
+    before = {key: item.before for key, item in found.items() if item.before is not None}
+    after = {key: item.after for key, item in found.items() if item.after is not None}
+    return tuple(difference(before, after))
 
 
 def listed(connection: Connection) -> set[str]:
