@@ -47,6 +47,14 @@ comment on column restatement_due.officer is 'whose figures it may have changed;
 alter table restatement drop constraint restatement_cause_check;
 alter table restatement add constraint restatement_cause_check
     check (cause in ('areas published', 'areas withdrawn', 'facts', 'duties', 'policy', 'later facts'));
+-- Whether there is a share may change by itself: a duty gets a home patch, or has none any more.
+alter table restated add column had_share boolean;
+comment on column restated.has_share is
+    'whether the figure after has a share: false for an officer none of whose duties had a home patch that week';
+comment on column restated.had_share is 'the same of the figure before; null: as after, in records of older programs';
+alter table restated drop constraint restated_check;
+alter table restated add constraint restated_check
+    check (before is distinct from after or had_share is distinct from has_share);
 create index restatement_by_time on restatement (recorded_at);
 
 -- ── A recompute that was stopped goes on where it was ─────────────────────────────────────────────────────

@@ -123,8 +123,8 @@ def restatements(
     changed: dict[int, list[Restated]] = defaultdict(list)
     for number, *row in fetch(
         connection,
-        "select restatement, week, scope, id, has_share, before, after from restated "
-        "join restatement using (restatement) "
+        "select restatement, week, scope, id, coalesce(had_share, has_share), has_share, before, after "
+        "from restated join restatement using (restatement) "
         "where recorded_at >= coalesce(from_us(%s), '-infinity') and (%s::text is null or week = %s) "
         "and (%s::text[] = '{}' or scope = 'neighbourhood' and id = any(%s)) "
         "order by restatement, week, scope, id",
@@ -146,6 +146,7 @@ def _restated(
     week: str,
     scope: str,
     name: str,
+    had_share: bool,
     has_share: bool,
     before: Sequence[int | None] | None,
     after: Sequence[int | None] | None,
@@ -153,8 +154,8 @@ def _restated(
     known = [row for row in (before, after) if row is not None]
     start, end = calendar.week_bounds(week)
     was, now = (
-        None if row is None else figures_on_record(row, scope, name, start, end, has_share=has_share)
-        for row in (before, after)
+        None if row is None else figures_on_record(row, scope, name, start, end, has_share=share)
+        for row, share in ((before, had_share), (after, has_share))
     )
     return Restated(
         week,

@@ -74,15 +74,19 @@ def record(
     number = int(str(row[0])) if row else 0
     with connection.cursor() as cursor:
         cursor.executemany(
-            "insert into restated (restatement, scope, id, week, has_share, before, after) "
-            "values (%s, %s, %s, %s, %s, %s, %s)",
+            "insert into restated (restatement, scope, id, week, had_share, has_share, before, after) "
+            "values (%s, %s, %s, %s, %s, %s, %s, %s)",
             [
                 [
                     number,
                     item.scope,
                     item.id,
                     item.week,
-                    all(figures.has_share for figures in (item.before, item.after) if figures),
+                    *(
+                        figures.has_share
+                        for figures in (item.before or item.after, item.after or item.before)
+                        if figures is not None
+                    ),
                     *(None if figures is None else times(figures) for figures in (item.before, item.after)),
                 ]
                 for item in restated

@@ -32,11 +32,15 @@ WeekFigures = dict[tuple[str, str, str], Figures]
 
 
 def difference(before: WeekFigures, after: WeekFigures) -> Iterator[Restated]:
-    """The figures that changed, if only in what is doubtful, by week, scope and id."""
+    """The figures that changed, by week, scope and id, if only in what is doubtful or in having a share."""
     for week, scope, name in sorted(before.keys() | after.keys()):
         was, now = before.get((week, scope, name)), after.get((week, scope, name))
-        if (was and times(was)) != (now and times(now)):
+        if _said(was) != _said(now):
             yield Restated(week, scope, name, was, now)
+
+
+def _said(item: Figures | None) -> tuple[bool, list[int]] | None:
+    return None if item is None else (item.has_share, times(item))
 
 
 def week_figures(connection: Connection, since: int, until: int) -> WeekFigures:

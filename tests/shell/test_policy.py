@@ -508,6 +508,7 @@ AT_THE_DATABASE = {
     "areas rollback": ["--why", "w"],
     "areas list": [],
     "areas restatements": [],
+    "restatements": [],
     "areas export": ["--kind", "neighbourhood", "--out", "areas.gpkg"],
     "areas diff": ["1", "1"],
     "export": ["--out", "out"],
