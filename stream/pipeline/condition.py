@@ -182,6 +182,7 @@ def _database(found: Condition, connection: Connection, *, live: bool) -> list[o
         TimerJson("doubts are judged", None, timers.doubts_due, Lock.JUDGE in held),
         TimerJson("devices' days are looked at", None, timers.devices_due, Lock.EXAMINER in held),
         TimerJson("hours that are over are closed", None, 0, Lock.CLOSER in held),
+        TimerJson("later facts are put on record", None, timers.facts_due, Lock.RESTATER in held),
     ]
     found.tables = [
         TableJson(item.name, item.rows, item.size, item.parts)

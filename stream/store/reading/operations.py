@@ -27,6 +27,7 @@ class Timers:
         letters_failed: letters that were given up in the last seven days.
         doubts_due: duties whose doubts are to be judged.
         devices_due: days of devices with late facts, to be looked at again.
+        facts_due: later facts whose effect on settled weeks is to be put on record.
         outdated: duties that are still counted by a policy that was replaced.
     """
 
@@ -37,6 +38,7 @@ class Timers:
     letters_failed: int
     doubts_due: int
     devices_due: int
+    facts_due: int
     outdated: int
 
 
@@ -87,6 +89,7 @@ def timers(connection: Connection) -> Timers:
         "(select count(*) from outbox where state = 'failed' and settled_at > now() - interval '7 days'), "
         "(select count(*) from doubt_due), "
         "(select count(*) from device_due), "
+        "(select count(*) from restatement_due), "
         "(select count(*) from policy_outdated)"
     ).fetchall()
     newest, watched, reports = (None if age is None else max(0.0, float(age)) for age in row[:3])
