@@ -13,7 +13,7 @@ import numpy as np
 
 from geo.matching.history import FOREVER
 from stream.core.columns import in_time_order, offsets
-from stream.core.facts import Fixes
+from stream.core.facts import SECOND, Fixes
 from stream.core.stays import stated, take
 from stream.store import chunks
 from stream.store.columns import parts_of_arrays
@@ -31,6 +31,9 @@ NEIGHBOURS = (4, 64, 1_024, 16_384, 1_000_000)
 
 AGAIN = NEIGHBOURS[1:]
 """The same where long stretches are counted again, and reading them twice would cost more."""
+
+NEAR_US = 3600 * SECOND
+"""So far around new fixes the officers are looked for whose slices they may change: further than a leg."""
 
 PLACE = 3
 """The column of a stay's rows that holds its place."""
@@ -138,15 +141,59 @@ class Batch:
         return Batch(self.keys[which], fixes, self.low[which], self.high[which])
 
 
-def lock(desk: Desk, keys: NDArray[np.int32]) -> Ends:
-    """Step 3: locks the growing ends of devices, in the order of their keys, until the transaction ends."""
-    _, stamps, booked = desk.columns(
+def lock(desk: Desk, batch: Batch, *, wait: bool = True) -> tuple[NDArray[np.bool_], Ends]:
+    """Step 3: locks the growing ends of devices, in the order of their keys, until the transaction ends.
+
+    Args:
+        desk: whose transaction is open.
+        batch: whose.
+        wait: for all of them. Otherwise those are passed over that somebody else has locked, and those with
+            an officer whom somebody else has locked; the officers of the others are locked then, too.
+
+    Returns:
+        ``bool[n]``, which of them were locked, and the ends of these.
+    """
+    found, stamps, booked = desk.columns(
         f"select device, {STAMP}, booked from stay_end where device = any(%s::int4[]) "
-        "order by device for update",
-        [keys],
+        f"order by device for update{'' if wait else ' skip locked'}",
+        [batch.keys],
         3,
     )
-    return ends_of(desk, keys, stamps, booked)
+    free = np.isin(batch.keys, found)
+    if not wait:
+        at = np.flatnonzero(free)
+        at = at[~_taken(desk, batch.keys[at], booked, batch.low[at], batch.high[at])]
+        free = np.zeros(len(free), np.bool_)
+        free[at] = True
+        locked = np.isin(found, batch.keys[at])
+        stamps, booked = stamps[locked], booked[locked]
+    return free, ends_of(desk, batch.keys[free], stamps, booked)
+
+
+def _taken(
+    desk: Desk,
+    keys: NDArray[np.int32],
+    booked: NDArray[np.int64],
+    low: NDArray[np.int64],
+    high: NDArray[np.int64],
+) -> NDArray[np.bool_]:
+    """Which devices have an officer whom somebody else has locked; the other officers are locked."""
+    if not len(keys):
+        return np.zeros(0, np.bool_)
+    low, high = low - NEAR_US, high + NEAR_US
+    desk.refresh_allocations(keys, booked, int(low.min()))
+    bounds, rows = desk.allocated.part("rows", desk.allocated.find(keys))
+    owner = np.repeat(np.arange(len(keys)), np.diff(bounds))
+    meet = (rows["start"] < high[owner]) & (rows["end"] > low[owner])
+    owner, officers = owner[meet], rows["officer"][meet]
+    [free] = desk.columns(
+        "select officer from officer where officer = any(%s::int4[]) order by officer for update skip locked",
+        [np.unique(officers)],
+        1,
+    )
+    taken = np.zeros(len(keys), np.bool_)
+    taken[owner[~np.isin(officers, free)]] = True
+    return taken
 
 
 def ends_of(

@@ -34,7 +34,7 @@ still writes facts, but under the same locks, so it does no harm.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
@@ -43,13 +43,13 @@ import psycopg
 from geo.matching.history import FOREVER
 from stream.core.columns import in_time_order, offsets
 from stream.core.stays import in_order, take
-from stream.store import bookings, chunks, doubts, duties, heard, positions
+from stream.store import bookings, chunks, doubts, duties, gathering, heard, positions
 from stream.store.desk import Desk
 from stream.store.gathering import Batch, with_device
 from stream.store.schema import Lock, lock
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
 
     from numpy.typing import NDArray
 
@@ -123,6 +123,31 @@ class Chunk:
     duties: tuple[int, ...]
     start: int
     end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Booked:
+    """Bookings and states of a batch."""
+
+    duties: list[Duty]
+    states: list[StateReport]
+
+    def __bool__(self) -> bool:
+        return bool(self.duties or self.states)
+
+    def divided(self, busy: Collection[str], officers: Collection[str]) -> tuple[Booked, Booked]:
+        """Those that can be counted now, and the others.
+
+        Args:
+            busy: ids of duties that cannot.
+            officers: ids of those whose states can.
+        """
+        now, later = Booked([], []), Booked([], [])
+        for duty in self.duties:
+            (later if duty.duty_id in busy else now).duties.append(duty)
+        for report in self.states:
+            (now if report.officer_id in officers else later).states.append(report)
+        return now, later
 
 
 class _LookAgainError(Exception):
@@ -209,7 +234,9 @@ class Ledger:
             beside = duties.limit_again(self._desk, part.duties, part.devices.tolist())
             count = len(part.devices)
             low, high = np.full(count, part.start, np.int64), np.full(count, part.end - 1, np.int64)
-            moved = positions.count(self._desk, Batch(part.devices, None, low, high)) if count else None
+            batch, moved = Batch(part.devices, None, low, high), None
+            if count:
+                moved = positions.count(self._desk, batch, gathering.lock(self._desk, batch)[1])
             changes = duties.count(self._desk, duties.again(self._desk, {*part.duties, *beside}, moved))
             if changes is not None:
                 note(self._desk, changes)
@@ -255,12 +282,17 @@ class Ledger:
 
     def _positions(self, fixes: Fixes, frames: list[Offset]) -> Counted:
         batch = self._batch(in_order(fixes))
-        with self._connection.transaction():
-            self._desk.open()
-            changed = self._count(batch)
-            self._record(frames)
-        offered = 0 if batch.fixes is None else len(batch.fixes)
-        return Counted(fixes=changed, repeated=offered - changed)
+        offered, changed, wait = 0 if batch.fixes is None else len(batch.fixes), 0, False
+        while True:
+            with self._connection.transaction():
+                self._desk.open()
+                free, more = self._count(batch, wait=wait)
+                if free.all():
+                    self._record(frames)
+            changed += more
+            if free.all():
+                return Counted(fixes=changed, repeated=offered - changed)
+            batch, wait = batch.only(~free), not free.any()
 
     def _batch(self, fixes: Fixes) -> Batch:
         """Step 1: names become keys, and rows go in their order."""
@@ -275,55 +307,107 @@ class Ledger:
         bounds = offsets(fixes.device, len(keys))
         return Batch(keys[order], fixes, fixes.time[bounds[:-1]], fixes.time[bounds[1:] - 1])
 
-    def _count(self, batch: Batch) -> int:
-        """Steps 3 to 9; gives how many fixes were new, or better than the ones they replaced."""
-        moved = positions.count(self._desk, batch) if len(batch.keys) else None
+    def _count(self, batch: Batch, *, wait: bool = True) -> tuple[NDArray[np.bool_], int]:
+        """Steps 3 to 9.
+
+        Args:
+            batch: what is to be counted.
+            wait: for those devices that somebody else has locked, too; otherwise they are left.
+
+        Returns:
+            which of the devices were counted, and how many of their fixes were new, or better than the ones
+            they replaced.
+        """
+        free, ends = gathering.lock(self._desk, batch, wait=wait)
+        if not free.all():
+            batch = batch.only(free)
+        moved = positions.count(self._desk, batch, ends) if len(batch.keys) else None
         if moved is None:
-            return 0
+            return free, 0
         # Where the facts are what they were, slices are too unless a stay of their devices is another.
         which = moved.differs if batch.fixes is None else None
         duties.count(self._desk, duties.touched_by(self._desk, moved, which))
-        return moved.changed
+        return free, moved.changed
 
     def _bookings(
         self, booked: Sequence[Duty], states: Sequence[StateReport], frames: list[Offset]
     ) -> Counted:
+        left, total, wait = Booked([*booked], [*states]), Counted(), False
+        while True:
+            more, rest = self._book(left, frames, wait=wait)
+            total = replace(total, duties=total.duties + more.duties, states=total.states + more.states)
+            if not rest:
+                return total
+            wait, left = rest == left, rest
+
+    def _book(self, batch: Booked, frames: list[Offset], *, wait: bool) -> tuple[Counted, Booked]:
+        """One transaction of bookings and states; gives what it came to, and what is left.
+
+        Args:
+            batch: what is to be counted.
+            frames: recorded where nothing is left.
+            wait: for those devices and officers that somebody else has locked, too; otherwise what needs
+                them is left.
+        """
         connection, registry = self._connection, self._desk.registry
-        received: dict[str, list[Duty]] = {}
-        for duty in booked:
-            received.setdefault(duty.duty_id, []).append(duty)
-        stored = [duty for _, _, duty in bookings.read_duties(connection, received).values()]
-        devices = {item.device_id for duty in (*booked, *stored) for item in duty.devices}
-        names = {duty.officer_id for duty in (*booked, *stored)} | {report.officer_id for report in states}
+        stored = bookings.read_duties(connection, {duty.duty_id for duty in batch.duties})
+        every = [*batch.duties, *(duty for _, _, duty in stored.values())]
+        names = {duty.officer_id for duty in every} | {report.officer_id for report in batch.states}
         officers = registry.officers(connection, names)
-        keys = registry.devices(connection, sorted(devices))
+        devices = sorted({item.device_id for duty in every for item in duty.devices})
+        keys = dict(zip(devices, registry.devices(connection, devices).tolist(), strict=True))
         with connection.transaction():
             self._desk.open()
-            connection.execute(
-                "select device from stay_end where device = any(%s) order by device for update",
-                [keys.tolist()],
-            )
-            bookings.lock_officers(connection, officers.values())
-            now = bookings.read_duties(connection, received)
-            if any(
-                duty.officer_id not in officers
-                or not devices.issuperset(item.device_id for item in duty.devices)
-                for _, _, duty in now.values()
-            ):
-                raise _LookAgainError
+            held = self._lock("stay_end", "device", keys.values(), wait=wait)
+            keys = {name: key for name, key in keys.items() if key in held}
+            held = self._lock("officer", "officer", officers.values(), wait=wait)
+            officers = {name: key for name, key in officers.items() if key in held}
+            now = bookings.read_duties(connection, {duty.duty_id for duty in batch.duties})
+            # What counted until now may be another officer's, or have other devices.
+            busy = {
+                duty.duty_id
+                for duty in (*batch.duties, *(duty for _, _, duty in now.values()))
+                if duty.officer_id not in officers
+                or not keys.keys() >= {item.device_id for item in duty.devices}
+            }
+            if busy and wait:
+                raise _LookAgainError  # revised between looking and locking
+            ready, rest = batch.divided(busy, officers)
+            received: dict[str, list[Duty]] = {}
+            for duty in ready.duties:
+                received.setdefault(duty.duty_id, []).append(duty)
+            now = {duty_id: known for duty_id, known in now.items() if duty_id in received}
             changed: list[Duty] = []
             for duty_id, revisions in received.items():
                 known = now.get(duty_id)
                 counts = bookings.counting(known[2] if known else None, revisions, self._desk.policies)
                 if known is None or counts != known[2]:
                     changed.append(counts)
-            bookings.record_revisions(connection, booked)
-            new_states = bookings.record_states(connection, states, officers)
+            bookings.record_revisions(connection, ready.duties)
+            new_states = bookings.record_states(connection, ready.states, officers)
             windows = duties.book(self._desk, changed, new_states, now, officers)
-            doubts.mark_sharing(connection, keys.tolist(), [*changed, *(duty for _, _, duty in now.values())])
+            sharing = [*changed, *(duty for _, _, duty in now.values())]
+            held = {keys[item.device_id] for duty in sharing for item in duty.devices}
+            doubts.mark_sharing(connection, held, sharing)
             duties.count(self._desk, windows)
-            self._record(frames)
-        return Counted(duties=len(changed), states=len(new_states))
+            if not rest:
+                self._record(frames)
+        return Counted(duties=len(changed), states=len(new_states)), rest
+
+    def _lock(self, table: str, key: str, keys: Iterable[int], *, wait: bool) -> set[int]:
+        """Locks rows in the order of their keys until the transaction ends; gives the keys of those locked.
+
+        Args:
+            table: whose rows.
+            key: the name of its key.
+            keys: which.
+            wait: for those that somebody else has locked; otherwise they are passed over.
+        """
+        how = "for update" if wait else "for update skip locked"
+        rows = self._connection.execute(
+            f"select {key} from {table} where {key} = any(%s) order by {key} {how}".encode(), [sorted(keys)]
+        )
+        return {locked for (locked,) in rows}
 
     def _heard(self, found: Sequence[HeardFrame], frames: list[Offset]) -> Counted:
         registry = self._desk.registry
