@@ -7,6 +7,7 @@ It reads what the core needs to judge new fixes; it only decides which report of
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Enum, auto
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -141,59 +142,69 @@ class Batch:
         return Batch(self.keys[which], fixes, self.low[which], self.high[which])
 
 
-def lock(desk: Desk, batch: Batch, *, wait: bool = True) -> tuple[NDArray[np.bool_], Ends]:
+class Wait(Enum):
+    """For which devices that somebody else has locked, or officers of theirs, it is waited."""
+
+    ALL = auto()
+    FIRST = auto()
+    NONE = auto()
+
+
+def lock(desk: Desk, batch: Batch, wait: Wait = Wait.ALL) -> tuple[NDArray[np.bool_], Ends]:
     """Step 3: locks the growing ends of devices, in the order of their keys, until the transaction ends.
 
     Args:
         desk: whose transaction is open.
         batch: whose.
-        wait: for all of them. Otherwise those are passed over that somebody else has locked, and those with
-            an officer whom somebody else has locked; the officers of the others are locked then, too.
+        wait: for which; the others are passed over, and the officers of those that are not are locked, too.
 
     Returns:
         ``bool[n]``, which of them were locked, and the ends of these.
     """
+    if wait is Wait.FIRST and len(batch.keys):
+        first = np.arange(len(batch.keys)) == 0
+        _lock(desk, batch.only(first), skip=False, officers=True)
+    return _lock(desk, batch, skip=wait is not Wait.ALL, officers=wait is not Wait.ALL)
+
+
+def _lock(desk: Desk, batch: Batch, *, skip: bool, officers: bool) -> tuple[NDArray[np.bool_], Ends]:
+    how = "for update skip locked" if skip else "for update"
     found, stamps, booked = desk.columns(
-        f"select device, {STAMP}, booked from stay_end where device = any(%s::int4[]) "
-        f"order by device for update{'' if wait else ' skip locked'}",
+        f"select device, {STAMP}, booked from stay_end where device = any(%s::int4[]) order by device {how}",
         [batch.keys],
         3,
     )
     free = np.isin(batch.keys, found)
-    if not wait:
-        at = np.flatnonzero(free)
-        at = at[~_taken(desk, batch.keys[at], booked, batch.low[at], batch.high[at])]
-        free = np.zeros(len(free), np.bool_)
-        free[at] = True
-        locked = np.isin(found, batch.keys[at])
+    if officers and len(found):
+        free[free] = _with_officers(desk, batch.only(free), booked, how)
+        locked = np.isin(found, batch.keys[free])
         stamps, booked = stamps[locked], booked[locked]
     return free, ends_of(desk, batch.keys[free], stamps, booked)
 
 
-def _taken(
-    desk: Desk,
-    keys: NDArray[np.int32],
-    booked: NDArray[np.int64],
-    low: NDArray[np.int64],
-    high: NDArray[np.int64],
-) -> NDArray[np.bool_]:
-    """Which devices have an officer whom somebody else has locked; the other officers are locked."""
-    if not len(keys):
-        return np.zeros(0, np.bool_)
-    low, high = low - NEAR_US, high + NEAR_US
-    desk.refresh_allocations(keys, booked, int(low.min()))
-    bounds, rows = desk.allocated.part("rows", desk.allocated.find(keys))
-    owner = np.repeat(np.arange(len(keys)), np.diff(bounds))
+def _with_officers(desk: Desk, batch: Batch, booked: NDArray[np.int64], how: str) -> NDArray[np.bool_]:
+    """Locks the officers of devices, in the order of their keys; gives the devices that have none but these.
+
+    Args:
+        desk: whose transaction has locked the devices.
+        batch: of them.
+        booked: counters of their allocations.
+        how: in SQL, how officers are locked.
+    """
+    low, high = batch.low - NEAR_US, batch.high + NEAR_US
+    desk.refresh_allocations(batch.keys, booked, int(low.min()))
+    bounds, rows = desk.allocated.part("rows", desk.allocated.find(batch.keys))
+    owner = np.repeat(np.arange(len(batch.keys)), np.diff(bounds))
     meet = (rows["start"] < high[owner]) & (rows["end"] > low[owner])
-    owner, officers = owner[meet], rows["officer"][meet]
-    [free] = desk.columns(
-        "select officer from officer where officer = any(%s::int4[]) order by officer for update skip locked",
-        [np.unique(officers)],
+    owner, theirs = owner[meet], rows["officer"][meet]
+    [locked] = desk.columns(
+        f"select officer from officer where officer = any(%s::int4[]) order by officer {how}",
+        [np.unique(theirs)],
         1,
     )
-    taken = np.zeros(len(keys), np.bool_)
-    taken[owner[~np.isin(officers, free)]] = True
-    return taken
+    free = np.full(len(batch.keys), True)
+    free[owner[~np.isin(theirs, locked)]] = False
+    return free
 
 
 def ends_of(

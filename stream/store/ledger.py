@@ -45,11 +45,11 @@ from stream.core.columns import in_time_order, offsets
 from stream.core.stays import in_order, take
 from stream.store import bookings, chunks, doubts, duties, gathering, heard, positions
 from stream.store.desk import Desk
-from stream.store.gathering import Batch, with_device
+from stream.store.gathering import Batch, Wait, with_device
 from stream.store.schema import Lock, lock
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -135,6 +135,20 @@ class Booked:
     def __bool__(self) -> bool:
         return bool(self.duties or self.states)
 
+    def first(self) -> Booked:
+        """One duty's revisions, or where there are none one officer's states."""
+        if self.duties:
+            return Booked([duty for duty in self.duties if duty.duty_id == self.duties[0].duty_id], [])
+        return Booked([], self.states[:1])
+
+    def names(self, stored: Mapping[str, tuple[int, int, Duty]]) -> tuple[list[str], list[str]]:
+        """Devices and officers that these are of, and those of the same duties as they counted until now."""
+        ids = {duty.duty_id for duty in self.duties}
+        every = [*self.duties, *(duty for name, (_, _, duty) in stored.items() if name in ids)]
+        devices = {item.device_id for duty in every for item in duty.devices}
+        officers = {duty.officer_id for duty in every} | {report.officer_id for report in self.states}
+        return sorted(devices), sorted(officers)
+
     def divided(self, busy: Collection[str], officers: Collection[str]) -> tuple[Booked, Booked]:
         """Those that can be counted now, and the others.
 
@@ -148,10 +162,6 @@ class Booked:
         for report in self.states:
             (now if report.officer_id in officers else later).states.append(report)
         return now, later
-
-
-class _LookAgainError(Exception):
-    """A booking was revised between looking and locking."""
 
 
 class Ledger:
@@ -268,7 +278,6 @@ class Ledger:
             except (
                 psycopg.errors.DeadlockDetected,
                 psycopg.errors.SerializationFailure,
-                _LookAgainError,
             ):
                 self._desk.forget()
             except psycopg.errors.UniqueViolation as refusal:
@@ -282,17 +291,17 @@ class Ledger:
 
     def _positions(self, fixes: Fixes, frames: list[Offset]) -> Counted:
         batch = self._batch(in_order(fixes))
-        offered, changed, wait = 0 if batch.fixes is None else len(batch.fixes), 0, False
+        offered, changed, wait = 0 if batch.fixes is None else len(batch.fixes), 0, Wait.NONE
         while True:
             with self._connection.transaction():
                 self._desk.open()
-                free, more = self._count(batch, wait=wait)
+                free, more = self._count(batch, wait)
                 if free.all():
                     self._record(frames)
             changed += more
             if free.all():
                 return Counted(fixes=changed, repeated=offered - changed)
-            batch, wait = batch.only(~free), not free.any()
+            batch, wait = batch.only(~free), Wait.NONE if free.any() else Wait.FIRST
 
     def _batch(self, fixes: Fixes) -> Batch:
         """Step 1: names become keys, and rows go in their order."""
@@ -307,18 +316,18 @@ class Ledger:
         bounds = offsets(fixes.device, len(keys))
         return Batch(keys[order], fixes, fixes.time[bounds[:-1]], fixes.time[bounds[1:] - 1])
 
-    def _count(self, batch: Batch, *, wait: bool = True) -> tuple[NDArray[np.bool_], int]:
+    def _count(self, batch: Batch, wait: Wait = Wait.ALL) -> tuple[NDArray[np.bool_], int]:
         """Steps 3 to 9.
 
         Args:
             batch: what is to be counted.
-            wait: for those devices that somebody else has locked, too; otherwise they are left.
+            wait: for which devices that somebody else has locked; the others are left.
 
         Returns:
             which of the devices were counted, and how many of their fixes were new, or better than the ones
             they replaced.
         """
-        free, ends = gathering.lock(self._desk, batch, wait=wait)
+        free, ends = gathering.lock(self._desk, batch, wait)
         if not free.all():
             batch = batch.only(free)
         moved = positions.count(self._desk, batch, ends) if len(batch.keys) else None
@@ -346,21 +355,23 @@ class Ledger:
         Args:
             batch: what is to be counted.
             frames: recorded where nothing is left.
-            wait: for those devices and officers that somebody else has locked, too; otherwise what needs
-                them is left.
+            wait: for the devices and officers of the first that somebody else has locked; what needs others
+                is left.
         """
         connection, registry = self._connection, self._desk.registry
         stored = bookings.read_duties(connection, {duty.duty_id for duty in batch.duties})
-        every = [*batch.duties, *(duty for _, _, duty in stored.values())]
-        names = {duty.officer_id for duty in every} | {report.officer_id for report in batch.states}
+        devices, names = batch.names(stored)
         officers = registry.officers(connection, names)
-        devices = sorted({item.device_id for duty in every for item in duty.devices})
         keys = dict(zip(devices, registry.devices(connection, devices).tolist(), strict=True))
         with connection.transaction():
             self._desk.open()
-            held = self._lock("stay_end", "device", keys.values(), wait=wait)
+            if wait:
+                first = batch.first().names(stored)
+                self._lock("stay_end", "device", (keys[name] for name in first[0]), wait=True)
+                self._lock("officer", "officer", (officers[name] for name in first[1]), wait=True)
+            held = self._lock("stay_end", "device", keys.values())
             keys = {name: key for name, key in keys.items() if key in held}
-            held = self._lock("officer", "officer", officers.values(), wait=wait)
+            held = self._lock("officer", "officer", officers.values())
             officers = {name: key for name, key in officers.items() if key in held}
             now = bookings.read_duties(connection, {duty.duty_id for duty in batch.duties})
             # What counted until now may be another officer's, or have other devices.
@@ -370,8 +381,6 @@ class Ledger:
                 if duty.officer_id not in officers
                 or not keys.keys() >= {item.device_id for item in duty.devices}
             }
-            if busy and wait:
-                raise _LookAgainError  # revised between looking and locking
             ready, rest = batch.divided(busy, officers)
             received: dict[str, list[Duty]] = {}
             for duty in ready.duties:
@@ -394,14 +403,14 @@ class Ledger:
                 self._record(frames)
         return Counted(duties=len(changed), states=len(new_states)), rest
 
-    def _lock(self, table: str, key: str, keys: Iterable[int], *, wait: bool) -> set[int]:
+    def _lock(self, table: str, key: str, keys: Iterable[int], *, wait: bool = False) -> set[int]:
         """Locks rows in the order of their keys until the transaction ends; gives the keys of those locked.
 
         Args:
             table: whose rows.
             key: the name of its key.
             keys: which.
-            wait: for those that somebody else has locked; otherwise they are passed over.
+            wait: for those that somebody else has locked; otherwise these are passed over.
         """
         how = "for update" if wait else "for update skip locked"
         rows = self._connection.execute(

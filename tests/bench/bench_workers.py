@@ -130,14 +130,19 @@ class Counted:
     def rows(self) -> list[Row]:
         """As a table."""
         total = sum(self.spent_s.values()) / self.events * 1e6
-        parts = ", ".join(f"{name} {used / self.events * 1e6:.1f}" for name, used in self.spent_s.items())
+        shares = ", ".join(f"{name} {used / self.events * 1e6:.1f}" for name, used in self.spent_s.items())
         most = ", ".join(f"{count} × {query[:300]}" for query, count in self.waits.locked.most_common(3))
         return [
             Row(f"{self.workers} workers", self.events / self.took_s, "events/s", f"{self.events:,} events"),
-            Row("  processor time, all processes", total, "µs/event", parts),
+            Row("  processor time, all processes", total, "µs/event", shares),
             Row("  waits for locks", self.waits.percent, "%", most or f"of {self.waits.active:,} samples"),
             Row("  equal to the account (1: yes)", not self.differs, "", self.differs[:200]),
         ]
+
+
+def parts(workers: int) -> list[str]:
+    """What so many workers are called."""
+    return [f"{WORKER} {number + 1}" for number in range(workers)]
 
 
 def members(bootstrap: str, group: str) -> int:
@@ -251,7 +256,7 @@ def run(options: Sequence[str] = ()) -> list[Row]:
                 kafka.bootstrap,
                 server.dsn_of(database),
                 folder / database,
-                parts=[f"{WORKER} {number + 1}" for number in range(workers)],
+                parts=parts(workers),
                 partitions=PARTITIONS,
                 **FORCE,
             ) as pipeline:
