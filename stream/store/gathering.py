@@ -22,6 +22,8 @@ from stream.store.desk import END, STAMP
 from stream.store.tracks import CONTEXT, STAYS, firsts, from_parts, pick, rows_of, to_parts
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from stream.core.windows import Rows
@@ -35,6 +37,9 @@ AGAIN = NEIGHBOURS[1:]
 
 NEAR_US = 3600 * SECOND
 """So far around new fixes the officers are looked for whose slices they may change: further than a leg."""
+
+MOST_FIXES = 20_000
+"""So many fixes of several devices are counted at once: for as long, others cannot count these devices."""
 
 PLACE = 3
 """The column of a stay's rows that holds its place."""
@@ -140,6 +145,33 @@ class Batch:
         """Some devices, renumbered."""
         fixes = None if self.fixes is None else _only(self.fixes, which)
         return Batch(self.keys[which], fixes, self.low[which], self.high[which])
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def parts(self) -> list[Batch]:
+        """The same in parts of whole devices, so that none is locked for long."""
+        if self.fixes is None or len(self.fixes) <= MOST_FIXES:
+            return [self]
+        number = (offsets(self.fixes.device, len(self.keys))[1:] - 1) // MOST_FIXES
+        return [self.only(number == each) for each in np.unique(number)]
+
+    @classmethod
+    def joined(cls, parts: Sequence[Batch]) -> Batch:
+        """Of some parts of a batch with fixes, in their order."""
+        start = offsets(np.repeat(np.arange(len(parts)), list(map(len, parts))), len(parts))
+        return cls(
+            np.concatenate([part.keys for part in parts]),
+            _join(
+                *(
+                    with_device(part.fixes, part.fixes.device + np.int32(first))
+                    for part, first in zip(parts, start[:-1].tolist(), strict=True)
+                    if part.fixes is not None
+                )
+            ),
+            np.concatenate([part.low for part in parts]),
+            np.concatenate([part.high for part in parts]),
+        )
 
 
 class Wait(Enum):

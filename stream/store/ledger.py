@@ -34,7 +34,8 @@ still writes facts, but under the same locks, so it does no harm.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
@@ -59,12 +60,16 @@ if TYPE_CHECKING:
     from stream.store.schema import Connection
 
 _T = TypeVar("_T")
+_Parted = TypeVar("_Parted", Batch, "Booked")
 
 OWN_KEYS = frozenset({"place_pkey", "device_pkey", "officer_pkey", "duty_pkey"})
 """Constraints on keys that the database gives. In a copy made from a template its sequences fall back when
 the server crashes: then it gives keys again that are taken, and each try takes it further."""
 MOST_KEYS = 1000
 """So many keys that are taken are passed over in a row."""
+
+MOST_BOOKED, MOST_KEYED_STATES = 50, 500
+"""So many duties, or states, are counted at once: for as long, others cannot count their officers."""
 
 RECOUNTED = 200
 """How many devices are recounted at once."""
@@ -107,6 +112,12 @@ class Counted:
     states: int = 0
     heard: int = 0
 
+    def plus(self, more: Counted) -> Counted:
+        """Of two batches together."""
+        return Counted(
+            *(getattr(self, each.name) + getattr(more, each.name) for each in fields(Counted)),
+        )
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Chunk:
@@ -132,8 +143,29 @@ class Booked:
     duties: list[Duty]
     states: list[StateReport]
 
-    def __bool__(self) -> bool:
-        return bool(self.duties or self.states)
+    def __len__(self) -> int:
+        return len(self.duties) + len(self.states)
+
+    def parts(self) -> list[Booked]:
+        """The same in parts, so that nobody is locked for long; a duty's revisions are in one of them."""
+        names = sorted({duty.duty_id for duty in self.duties})
+        part = {name: at // MOST_BOOKED for at, name in enumerate(names)}
+        found = [Booked([], []) for _ in range(0, len(names), MOST_BOOKED)]
+        for duty in self.duties:
+            found[part[duty.duty_id]].duties.append(duty)
+        keyed = sorted(self.states, key=lambda report: report.officer_id)
+        found += [
+            Booked([], keyed[at : at + MOST_KEYED_STATES]) for at in range(0, len(keyed), MOST_KEYED_STATES)
+        ]
+        return found or [self]
+
+    @classmethod
+    def joined(cls, parts: Sequence[Booked]) -> Booked:
+        """Of some parts of a batch."""
+        return cls(
+            [duty for part in parts for duty in part.duties],
+            [report for part in parts for report in part.states],
+        )
 
     def first(self) -> Booked:
         """One duty's revisions, or where there are none one officer's states."""
@@ -291,17 +323,44 @@ class Ledger:
 
     def _positions(self, fixes: Fixes, frames: list[Offset]) -> Counted:
         batch = self._batch(in_order(fixes))
-        offered, changed, wait = 0 if batch.fixes is None else len(batch.fixes), 0, Wait.NONE
-        while True:
+        offered = 0 if batch.fixes is None else len(batch.fixes)
+
+        def count(part: Batch, wait: Wait, *, last: bool) -> tuple[Counted, Batch]:
             with self._connection.transaction():
                 self._desk.open()
-                free, more = self._count(batch, wait)
-                if free.all():
+                free, changed = self._count(part, wait)
+                if last and free.all():
                     self._record(frames)
-            changed += more
-            if free.all():
-                return Counted(fixes=changed, repeated=offered - changed)
-            batch, wait = batch.only(~free), Wait.NONE if free.any() else Wait.FIRST
+            return Counted(fixes=changed), part.only(~free)
+
+        changed = self._in_parts(batch, count).fixes
+        return Counted(fixes=changed, repeated=offered - changed)
+
+    @staticmethod
+    def _in_parts(work: _Parted, count: Callable[..., tuple[Counted, _Parted]]) -> Counted:
+        """Counts work in parts: first of all what nobody else has locked, and again what is left.
+
+        Args:
+            work: a batch of positions, or of bookings and states.
+            count: makes one transaction of a part; told for whom it waits, and whether the part is the last.
+                It gives what that came to, and what is left of the part.
+        """
+        total, wait = Counted(), Wait.NONE
+        while True:
+            left: list[_Parted] = []
+            before = len(work)
+            parts = work.parts()
+            for at, part in enumerate(parts):
+                counted, rest = count(part, wait, last=at + 1 == len(parts) and not left)
+                wait = Wait.NONE
+                total = total.plus(counted)
+                if len(rest):
+                    left.append(rest)
+            if not left:
+                return total
+            work = type(work).joined(left)
+            if len(work) == before:  # there is nothing else to do
+                wait = Wait.FIRST
 
     def _batch(self, fixes: Fixes) -> Batch:
         """Step 1: names become keys, and rows go in their order."""
@@ -341,22 +400,16 @@ class Ledger:
     def _bookings(
         self, booked: Sequence[Duty], states: Sequence[StateReport], frames: list[Offset]
     ) -> Counted:
-        left, total, wait = Booked([*booked], [*states]), Counted(), False
-        while True:
-            more, rest = self._book(left, frames, wait=wait)
-            total = replace(total, duties=total.duties + more.duties, states=total.states + more.states)
-            if not rest:
-                return total
-            wait, left = rest == left, rest
+        return self._in_parts(Booked([*booked], [*states]), partial(self._book, frames))
 
-    def _book(self, batch: Booked, frames: list[Offset], *, wait: bool) -> tuple[Counted, Booked]:
+    def _book(self, frames: list[Offset], batch: Booked, wait: Wait, *, last: bool) -> tuple[Counted, Booked]:
         """One transaction of bookings and states; gives what it came to, and what is left.
 
         Args:
-            batch: what is to be counted.
             frames: recorded where nothing is left.
-            wait: for the devices and officers of the first that somebody else has locked; what needs others
-                is left.
+            batch: what is to be counted.
+            wait: for whose devices and officers that somebody else has locked; the others are left.
+            last: whether nothing but this is left.
         """
         connection, registry = self._connection, self._desk.registry
         stored = bookings.read_duties(connection, {duty.duty_id for duty in batch.duties})
@@ -365,7 +418,7 @@ class Ledger:
         keys = dict(zip(devices, registry.devices(connection, devices).tolist(), strict=True))
         with connection.transaction():
             self._desk.open()
-            if wait:
+            if wait is Wait.FIRST:
                 first = batch.first().names(stored)
                 self._lock("stay_end", "device", (keys[name] for name in first[0]), wait=True)
                 self._lock("officer", "officer", (officers[name] for name in first[1]), wait=True)
@@ -399,7 +452,7 @@ class Ledger:
             held = {keys[item.device_id] for duty in sharing for item in duty.devices}
             doubts.mark_sharing(connection, held, sharing)
             duties.count(self._desk, windows)
-            if not rest:
+            if last and not len(rest):
                 self._record(frames)
         return Counted(duties=len(changed), states=len(new_states)), rest
 

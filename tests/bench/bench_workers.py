@@ -30,6 +30,7 @@ from kafka import KafkaAdminClient
 from stream.core.calendar import parse_time
 from stream.embedded import EmbeddedDatabase
 from stream.simulate import demo_force, simulate
+from stream.store.device_days import examine_due
 from stream.store.schema import connect
 from tests.bench import Row, show
 from tests.bench.running import USUAL, spent_s
@@ -117,6 +118,7 @@ class Counted:
         took_s: from the start of ingest until all are counted.
         spent_s: processor time by process, seconds.
         waits: for locks.
+        memory_gb: the most that one worker had.
         differs: what is not as the account has it; empty where nothing is.
     """
 
@@ -125,6 +127,7 @@ class Counted:
     took_s: float
     spent_s: Mapping[str, float]
     waits: Waits
+    memory_gb: float
     differs: str
 
     def rows(self) -> list[Row]:
@@ -136,6 +139,7 @@ class Counted:
             Row(f"{self.workers} workers", self.events / self.took_s, "events/s", f"{self.events:,} events"),
             Row("  processor time, all processes", total, "µs/event", shares),
             Row("  waits for locks", self.waits.percent, "%", most or f"of {self.waits.active:,} samples"),
+            Row("  memory of a worker, at most", self.memory_gb, "GB"),
             Row("  equal to the account (1: yes)", not self.differs, "", self.differs[:200]),
         ]
 
@@ -143,6 +147,12 @@ class Counted:
 def parts(workers: int) -> list[str]:
     """What so many workers are called."""
     return [f"{WORKER} {number + 1}" for number in range(workers)]
+
+
+def peak_gb(pid: int) -> float:
+    """The most memory that a process has had, gigabytes, as Linux counts it."""
+    said = Path(f"/proc/{pid}/status").read_text().partition("VmHWM:")[2]
+    return int(said.split()[0]) / 1e6
 
 
 def members(bootstrap: str, group: str) -> int:
@@ -166,7 +176,7 @@ class Job:
     """
 
     facts: Facts
-    tables: Mapping[str, bytes]
+    tables: dict[str, bytes]
     figures: Path
 
     @classmethod
@@ -176,6 +186,7 @@ class Job:
 
     def differs(self, pipeline: Pipeline) -> str:
         """What a pipeline that has settled has counted otherwise; empty where nothing is."""
+        examine_due(pipeline.connection)  # the workers would do it by and by
         try:
             assert_device_days(pipeline, self.figures, self.facts.until)
             assert_same(pipeline.export(self.facts.until), self.tables)
@@ -220,6 +231,7 @@ def count(job: Job, kafka: RealKafka, server: EmbeddedDatabase, pipeline: Pipeli
         took_s=took,
         spent_s={name: used - before[name] for name, used in after.items()},
         waits=waits,
+        memory_gb=max(peak_gb(pid) for name, pid in pipeline.pids().items() if name.startswith(WORKER)),
         differs=job.differs(pipeline),
     )
 
