@@ -20,12 +20,13 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from kafka import KafkaAdminClient
+from kafka.errors import RetriableError
 
 from stream.core.calendar import parse_time
 from stream.embedded import EmbeddedDatabase
@@ -155,14 +156,13 @@ def peak_gb(pid: int) -> float:
     return int(said.split()[0]) / 1e6
 
 
-def members(bootstrap: str, group: str) -> int:
+def members(admin: Any, group: str) -> int:
     """Of how many members a group consists that has shared its partitions; 0 while it has not."""
-    admin: Any = KafkaAdminClient(bootstrap_servers=bootstrap)
     try:
         found = admin.describe_groups([group])[group]
-        return len(found["members"]) if found["group_state"] == "Stable" else 0
-    finally:
-        admin.close()
+    except RetriableError:  # Kafka is finding out who keeps the group
+        return 0
+    return len(found["members"]) if found["group_state"] == "Stable" else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,7 +216,8 @@ def count(job: Job, kafka: RealKafka, server: EmbeddedDatabase, pipeline: Pipeli
     pipeline.load_areas(facts)
     pipeline.post(facts.messages)
     group = f"{settings.topic_prefix}patrol-worker"
-    pipeline.wait(lambda: members(kafka.bootstrap, group) == workers, "all workers have partitions")
+    with closing(KafkaAdminClient(bootstrap_servers=kafka.bootstrap)) as admin:
+        pipeline.wait(lambda: members(admin, group) == workers, "all workers have partitions")
     before, began = spent(), time.monotonic()
     with watched(settings.database) as waits:
         for number in range(INGESTS):
