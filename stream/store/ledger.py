@@ -68,6 +68,8 @@ the server crashes: then it gives keys again that are taken, and each try takes 
 MOST_KEYS = 1000
 """So many keys that are taken are passed over in a row."""
 
+BUSY_FOR = 20
+"""So many batches are counted in parts after somebody else was met; who counts alone counts all at once."""
 MOST_BOOKED, MOST_KEYED_STATES = 50, 500
 """So many duties, or states, are counted at once: for as long, others cannot count their officers."""
 
@@ -206,6 +208,7 @@ class Ledger:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._desk = Desk(connection)
+        self._crowded = 0
 
     def positions(self, fixes: Fixes, frames: Iterable[Offset] = ()) -> Counted:
         """Counts fixes, in any order, repeated or not, and records the frames they came from.
@@ -336,8 +339,7 @@ class Ledger:
         changed = self._in_parts(batch, count).fixes
         return Counted(fixes=changed, repeated=offered - changed)
 
-    @staticmethod
-    def _in_parts(work: _Parted, count: Callable[..., tuple[Counted, _Parted]]) -> Counted:
+    def _in_parts(self, work: _Parted, count: Callable[..., tuple[Counted, _Parted]]) -> Counted:
         """Counts work in parts: first of all what nobody else has locked, and again what is left.
 
         Args:
@@ -349,13 +351,14 @@ class Ledger:
         while True:
             left: list[_Parted] = []
             before = len(work)
-            parts = work.parts()
+            parts = work.parts() if self._crowded else [work]
             for at, part in enumerate(parts):
                 counted, rest = count(part, wait, last=at + 1 == len(parts) and not left)
                 wait = Wait.NONE
                 total = total.plus(counted)
                 if len(rest):
                     left.append(rest)
+            self._crowded = BUSY_FOR if left else max(0, self._crowded - 1)
             if not left:
                 return total
             work = type(work).joined(left)
