@@ -1,4 +1,4 @@
-"""One batch, one transaction: the order of a commit.
+"""One batch, one transaction (or a few, where others are met): the order of a commit.
 
 Steps 3 to 6 are in ``positions`` (with ``gathering``), 7 to 9 in ``duties``; the copies that the steps use
 are in ``desk``.
@@ -18,18 +18,24 @@ growing ends are written. 10. The offsets of the frames are recorded, and the tr
 is the frame acknowledged.
 
 Bookings and states take the same path from step 7 on, after locking the devices that they allocate. Because
-everybody locks devices before officers, and both in the order of their keys, those who count never wait for
-each other in a circle (a recompute that gives duties another limit may meet one, and is tried again); and
-because a booking locks the devices it allocates, a fix is never counted past a booking that is being written.
+a booking locks the devices it allocates, a fix is never counted past a booking that is being written.
+
+Nobody waits for another who has something else to do. In step 3 devices that somebody else has locked are
+passed over, and so are those of officers whom somebody else has locked; the other officers are locked with
+their devices. What is left has its transaction afterwards, and when nothing of it is free, the first device
+(or duty, or officer) is waited for, before anything else is locked. Everybody locks devices before officers,
+and both in the order of their keys; who waits in step 7, for an officer of a duty long before the new fixes,
+may wait in a circle once, and is then tried again, and so is a recompute that gives duties another limit.
+Offsets are recorded in the last transaction of a batch.
 
 Places that nobody met before get their rows over a connection of their own (``registry``), which commits at
 once: nobody waits for a place until another's transaction ends, and if that fails they do no harm.
 
 What was heard (rule 22) is a transaction of its own, which none of these waits for (``heard``).
 
-Killed at any instant, the database holds all of a batch or nothing of it, and the frames come again. A frame
-counted twice changes nothing, since facts are sets. A worker that has lost a partition without knowing it yet
-still writes facts, but under the same locks, so it does no harm.
+Killed at any instant, the database holds all of a transaction or nothing of it, and the frames come again
+unless their offsets are recorded. A frame counted twice changes nothing, since facts are sets. A worker that
+has lost a partition without knowing it yet still writes facts, but under the same locks, so it does no harm.
 """
 
 from __future__ import annotations
@@ -214,7 +220,7 @@ class Ledger:
         """Counts fixes, in any order, repeated or not, and records the frames they came from.
 
         Raises:
-            psycopg.Error: the database refused or went away; nothing of the batch is written.
+            psycopg.Error: the database refused or went away; the frames are not recorded.
         """
         passed = list(frames)
         return self._attempt(lambda: self._positions(fixes, passed))
@@ -225,7 +231,7 @@ class Ledger:
         """Counts bookings and radio states, in any order, repeated or not.
 
         Raises:
-            psycopg.Error: the database refused or went away; nothing of the batch is written.
+            psycopg.Error: the database refused or went away; the frames are not recorded.
         """
         passed = list(frames)
         return self._attempt(lambda: self._bookings(duties, states, passed))
