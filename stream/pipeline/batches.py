@@ -52,7 +52,7 @@ def heard(ledger: Ledger, messages: list[Any], offsets: list[Offset], broken: Br
 
 
 def bookings(ledger: Ledger, messages: list[Any], offsets: list[Offset], broken: Broken) -> Counted:
-    """Lines of duties and states → one transaction."""
+    """Lines of duties and states → one transaction, or a few; some may be left (``Counted.rest``)."""
     duties: list[Duty] = []
     states: list[StateReport] = []
     for message in messages:
@@ -69,7 +69,7 @@ def bookings(ledger: Ledger, messages: list[Any], offsets: list[Offset], broken:
             continue
         if rejects:
             broken(message, rejects[0].detail)
-    return ledger.bookings(duties, states, offsets)
+    return ledger.bookings(duties, states, offsets, patient=False)
 
 
 def halves_of_frame(value: bytes) -> tuple[bytes, ...]:

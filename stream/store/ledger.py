@@ -40,7 +40,7 @@ has lost a partition without knowing it yet still writes facts, but under the sa
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
@@ -112,6 +112,7 @@ class Counted:
         duties: bookings that changed what counts.
         states: states that were new.
         heard: reports of positions, usable or not, that were not counted before.
+        rest: counts what was left because somebody else had it locked; None: nothing was.
     """
 
     fixes: int = 0
@@ -119,11 +120,16 @@ class Counted:
     duties: int = 0
     states: int = 0
     heard: int = 0
+    rest: Callable[[Ledger], Counted] | None = None
 
     def plus(self, more: Counted) -> Counted:
-        """Of two batches together."""
+        """Of two batches together, with nothing left."""
         return Counted(
-            *(getattr(self, each.name) + getattr(more, each.name) for each in fields(Counted)),
+            self.fixes + more.fixes,
+            self.repeated + more.repeated,
+            self.duties + more.duties,
+            self.states + more.states,
+            self.heard + more.heard,
         )
 
 
@@ -226,15 +232,28 @@ class Ledger:
         return self._attempt(lambda: self._positions(fixes, passed))
 
     def bookings(
-        self, duties: Sequence[Duty], states: Sequence[StateReport], frames: Iterable[Offset] = ()
+        self,
+        duties: Sequence[Duty],
+        states: Sequence[StateReport],
+        frames: Iterable[Offset] = (),
+        *,
+        patient: bool = True,
     ) -> Counted:
         """Counts bookings and radio states, in any order, repeated or not.
+
+        Args:
+            duties: revisions.
+            states: of officers.
+            frames: recorded with the last of them.
+            patient: waits for what somebody else has locked when it has nothing else to do; otherwise leaves
+                it to ``Counted.rest``, so that whoever has other work can do it first.
 
         Raises:
             psycopg.Error: the database refused or went away; the frames are not recorded.
         """
         passed = list(frames)
-        return self._attempt(lambda: self._bookings(duties, states, passed))
+        booked = Booked([*duties], [*states])
+        return self._attempt(lambda: self._bookings(booked, passed, patient=patient))
 
     def heard(self, found: Sequence[HeardFrame], frames: Iterable[Offset] = ()) -> Counted:
         """Counts how positions were judged (rule 22), each message once, and records the frames.
@@ -342,16 +361,22 @@ class Ledger:
                     self._record(frames)
             return Counted(fixes=changed), part.only(~free)
 
-        changed = self._in_parts(batch, count).fixes
+        changed = self._in_parts(batch, count)[0].fixes
         return Counted(fixes=changed, repeated=offered - changed)
 
-    def _in_parts(self, work: _Parted, count: Callable[..., tuple[Counted, _Parted]]) -> Counted:
+    def _in_parts(
+        self, work: _Parted, count: Callable[..., tuple[Counted, _Parted]], *, patient: bool = True
+    ) -> tuple[Counted, _Parted | None]:
         """Counts work in parts: first of all what nobody else has locked, and again what is left.
 
         Args:
             work: a batch of positions, or of bookings and states.
             count: makes one transaction of a part; told for whom it waits, and whether the part is the last.
                 It gives what that came to, and what is left of the part.
+            patient: waits when nothing of it is free; otherwise that is left.
+
+        Returns:
+            what it came to, and what is left.
         """
         total, wait = Counted(), Wait.NONE
         while True:
@@ -366,9 +391,11 @@ class Ledger:
                     left.append(rest)
             self._crowded = BUSY_FOR if left else max(0, self._crowded - 1)
             if not left:
-                return total
+                return total, None
             work = type(work).joined(left)
             if len(work) == before:  # there is nothing else to do
+                if not patient:
+                    return total, work
                 wait = Wait.FIRST
 
     def _batch(self, fixes: Fixes) -> Batch:
@@ -406,10 +433,12 @@ class Ledger:
         duties.count(self._desk, duties.touched_by(self._desk, moved, which))
         return free, moved.changed
 
-    def _bookings(
-        self, booked: Sequence[Duty], states: Sequence[StateReport], frames: list[Offset]
-    ) -> Counted:
-        return self._in_parts(Booked([*booked], [*states]), partial(self._book, frames))
+    def _bookings(self, booked: Booked, frames: list[Offset], *, patient: bool) -> Counted:
+        total, left = self._in_parts(booked, partial(self._book, frames), patient=patient)
+        if left is None:
+            return total
+        duties, states = left.duties, left.states
+        return replace(total, rest=lambda ledger: ledger.bookings(duties, states, frames))
 
     def _book(self, frames: list[Offset], batch: Booked, wait: Wait, *, last: bool) -> tuple[Counted, Booked]:
         """One transaction of bookings and states; gives what it came to, and what is left.

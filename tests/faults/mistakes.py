@@ -38,11 +38,16 @@ def ack_before_commit() -> None:
         return positions(self, fixes)
 
     def wrong_bookings(
-        self: Ledger, duties: Sequence[Any], states: Sequence[Any], passed: Iterable[Offset] = ()
+        self: Ledger,
+        duties: Sequence[Any],
+        states: Sequence[Any],
+        passed: Iterable[Offset] = (),
+        *,
+        patient: bool = True,
     ) -> Counted:
         bookings(self, [], [], passed)
         time.sleep(WINDOW_S)
-        return bookings(self, duties, states)
+        return bookings(self, duties, states, patient=patient)
 
     _replace(Ledger, "positions", wrong_positions)
     _replace(Ledger, "bookings", wrong_bookings)

@@ -404,6 +404,28 @@ def test_what_nobody_has_locked_does_not_wait_for_the_rest(connection: Connectio
     assert_consistent(connection)
 
 
+def test_bookings_of_officers_who_are_locked_can_be_left_for_later(connection: Connection) -> None:
+    """Whoever has other work waits for nobody: what is left is counted once it is free."""
+    empty(connection)
+    world = patrolled()
+    publish(connection, world)
+    ledger, frames = Ledger(connection), [Offset("frames", 0, "first", 1)]
+    ledger.bookings(world.duties, [])
+    ledger.positions(world_fixes(world))
+    with connect(connection.info.dsn) as beside:
+        with beside.transaction():
+            beside.execute("select from officer for update")
+            left = ledger.bookings([], world.states, frames, patient=False)
+            assert left.states == 0
+            assert left.rest is not None
+            assert ledger.passed("frames", "first") == {}
+        found = left.rest(Ledger(beside))
+    assert (found.states, found.rest) == (1, None)
+    assert ledger.passed("frames", "first") == {0: 1}
+    assert fine_stored(connection) == fine_expected(world)
+    assert_consistent(connection)
+
+
 @pytest.mark.parametrize("seed", range(2))
 def test_programs_beside_each_other_count_what_one_counts(connection: Connection, seed: int) -> None:
     """Four programs that share the facts at random, those of one device too: the tables are the core's."""
