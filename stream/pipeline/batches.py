@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def fixes(ledger: Ledger, messages: list[Any], offsets: list[Offset], broken: Broken) -> Counted:
-    """Frames of fixes → one transaction."""
+    """Frames of fixes → one transaction, or a few; some may be left (``Counted.rest``)."""
     found: list[Fixes] = []
     for message in messages:
         try:
@@ -37,7 +37,7 @@ def fixes(ledger: Ledger, messages: list[Any], offsets: list[Offset], broken: Br
             broken(message, f"a frame of fixes that cannot be counted: {fault}")
             continue
         found.append(part)
-    return ledger.positions(frames.join(found), offsets)
+    return ledger.positions(frames.join(found), offsets, patient=False)
 
 
 def heard(ledger: Ledger, messages: list[Any], offsets: list[Offset], broken: Broken) -> Counted:

@@ -222,14 +222,19 @@ class Ledger:
         self._desk = Desk(connection)
         self._crowded = 0
 
-    def positions(self, fixes: Fixes, frames: Iterable[Offset] = ()) -> Counted:
+    def positions(self, fixes: Fixes, frames: Iterable[Offset] = (), *, patient: bool = True) -> Counted:
         """Counts fixes, in any order, repeated or not, and records the frames they came from.
+
+        Args:
+            fixes: usable ones.
+            frames: recorded with the last of them.
+            patient: as in ``bookings``.
 
         Raises:
             psycopg.Error: the database refused or went away; the frames are not recorded.
         """
         passed = list(frames)
-        return self._attempt(lambda: self._positions(fixes, passed))
+        return self._attempt(lambda: self._positions(fixes, passed, patient=patient))
 
     def bookings(
         self,
@@ -349,8 +354,8 @@ class Ledger:
                 self._desk.forget()
                 raise
 
-    def _positions(self, fixes: Fixes, frames: list[Offset]) -> Counted:
-        batch = self._batch(in_order(fixes))
+    def _positions(self, fixes: Fixes, frames: list[Offset], *, patient: bool) -> Counted:
+        batch, names = self._batch(in_order(fixes))
         offered = 0 if batch.fixes is None else len(batch.fixes)
 
         def count(part: Batch, wait: Wait, *, last: bool) -> tuple[Counted, Batch]:
@@ -361,8 +366,13 @@ class Ledger:
                     self._record(frames)
             return Counted(fixes=changed), part.only(~free)
 
-        changed = self._in_parts(batch, count)[0].fixes
-        return Counted(fixes=changed, repeated=offered - changed)
+        total, left = self._in_parts(batch, count, patient=patient)
+        if left is None or left.fixes is None:
+            return replace(total, repeated=offered - total.fixes)
+        # By name: whoever counts them may have another connection by then.
+        rest = replace(left.fixes, device_ids=tuple(names[key] for key in left.keys.tolist()))
+        repeated = offered - total.fixes - len(rest)
+        return replace(total, repeated=repeated, rest=lambda ledger: ledger.positions(rest, frames))
 
     def _in_parts(
         self, work: _Parted, count: Callable[..., tuple[Counted, _Parted]], *, patient: bool = True
@@ -398,8 +408,8 @@ class Ledger:
                     return total, work
                 wait = Wait.FIRST
 
-    def _batch(self, fixes: Fixes) -> Batch:
-        """Step 1: names become keys, and rows go in their order."""
+    def _batch(self, fixes: Fixes) -> tuple[Batch, dict[int, str]]:
+        """Step 1: names become keys, and rows go in their order; gives the names by key, too."""
         present, device = np.unique(fixes.device, return_inverse=True)
         names = [fixes.device_ids[number] for number in present.tolist()]
         keys = self._desk.registry.devices(self._connection, names)
@@ -409,7 +419,8 @@ class Ledger:
         fixes = with_device(fixes, rank[device])
         fixes = take(fixes, in_time_order(fixes.device, fixes.time))
         bounds = offsets(fixes.device, len(keys))
-        return Batch(keys[order], fixes, fixes.time[bounds[:-1]], fixes.time[bounds[1:] - 1])
+        batch = Batch(keys[order], fixes, fixes.time[bounds[:-1]], fixes.time[bounds[1:] - 1])
+        return batch, dict(zip(keys.tolist(), names, strict=True))
 
     def _count(self, batch: Batch, wait: Wait = Wait.ALL) -> tuple[NDArray[np.bool_], int]:
         """Steps 3 to 9.

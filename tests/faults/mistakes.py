@@ -32,10 +32,12 @@ def ack_before_commit() -> None:
 
     positions, bookings = Ledger.positions, Ledger.bookings
 
-    def wrong_positions(self: Ledger, fixes: Fixes, passed: Iterable[Offset] = ()) -> Counted:
+    def wrong_positions(
+        self: Ledger, fixes: Fixes, passed: Iterable[Offset] = (), *, patient: bool = True
+    ) -> Counted:
         positions(self, frames.select(fixes, np.arange(0)), passed)
         time.sleep(WINDOW_S)
-        return positions(self, fixes)
+        return positions(self, fixes, patient=patient)
 
     def wrong_bookings(
         self: Ledger,

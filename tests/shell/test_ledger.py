@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from stream.core.slices import Slices
     from stream.core.stays import Stays
     from stream.embedded import EmbeddedDatabase
+    from stream.store.ledger import Counted
     from stream.store.schema import Connection
     from tests.strategies import Area, Fix
 
@@ -404,24 +405,32 @@ def test_what_nobody_has_locked_does_not_wait_for_the_rest(connection: Connectio
     assert_consistent(connection)
 
 
-def test_bookings_of_officers_who_are_locked_can_be_left_for_later(connection: Connection) -> None:
-    """Whoever has other work waits for nobody: what is left is counted once it is free."""
+def test_what_is_locked_can_be_left_for_later(connection: Connection) -> None:
+    """Whoever has other work waits for nobody: states and fixes that are left are counted later."""
     empty(connection)
     world = patrolled()
     publish(connection, world)
     ledger, frames = Ledger(connection), [Offset("frames", 0, "first", 1)]
+    columns = world_fixes(world)
     ledger.bookings(world.duties, [])
-    ledger.positions(world_fixes(world))
+    ledger.positions(take(columns, np.arange(200)))
+    ways: tuple[Callable[[], Counted], ...] = (
+        lambda: ledger.bookings([], world.states, frames, patient=False),
+        lambda: ledger.positions(columns, frames, patient=False),
+    )
     with connect(connection.info.dsn) as beside:
-        with beside.transaction():
-            beside.execute("select from officer for update")
-            left = ledger.bookings([], world.states, frames, patient=False)
-            assert left.states == 0
-            assert left.rest is not None
-            assert ledger.passed("frames", "first") == {}
-        found = left.rest(Ledger(beside))
-    assert (found.states, found.rest) == (1, None)
-    assert ledger.passed("frames", "first") == {0: 1}
+        for counted in ways:
+            with beside.transaction():
+                beside.execute("select from officer for update")
+                left = counted()
+                assert (left.states, left.fixes, left.repeated) == (0, 0, 0)
+                assert left.rest is not None
+                assert ledger.passed("frames", "first") == {}
+            found = left.rest(Ledger(beside))
+            assert (found.states, found.fixes, found.repeated) in ((1, 0, 0), (0, 400, 200))
+            assert found.rest is None
+            assert ledger.passed("frames", "first") == {0: 1}
+            beside.execute("delete from frame_offset")
     assert fine_stored(connection) == fine_expected(world)
     assert_consistent(connection)
 
