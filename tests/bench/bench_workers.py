@@ -69,10 +69,12 @@ class Waits:
     """What the workers' connections were seen to do.
 
     Attributes:
+        looks: how often the server was asked.
         active: samples of connections with work.
         locked: of these, those that waited for a lock, by the statement.
     """
 
+    looks: int = 0
     active: int = 0
     locked: Counter[str] = field(default_factory=Counter)
 
@@ -90,6 +92,7 @@ def watched(database: str) -> Iterator[Waits]:
     def look() -> None:
         with connect(database, name="bench: locks") as connection:
             while not ended.wait(LOOK_S):
+                found.looks += 1
                 for waits, query in connection.execute(
                     "select wait_event_type = 'Lock', regexp_replace(left(query, 400), '\\s+', ' ', 'g') "
                     "from pg_stat_activity where datname = current_database() and state = 'active' "
@@ -135,11 +138,13 @@ class Counted:
         """As a table."""
         total = sum(self.spent_s.values()) / self.events * 1e6
         shares = ", ".join(f"{name} {used / self.events * 1e6:.1f}" for name, used in self.spent_s.items())
-        most = ", ".join(f"{count} × {query[:300]}" for query, count in self.waits.locked.most_common(3))
+        most = ", ".join(f"{count} × {query[:120]}" for query, count in self.waits.locked.most_common(3))
+        whole = 100 * self.waits.locked.total() / max(1, self.waits.looks * self.workers)
         return [
             Row(f"{self.workers} workers", self.events / self.took_s, "events/s", f"{self.events:,} events"),
             Row("  processor time, all processes", total, "µs/event", shares),
             Row("  waits for locks", self.waits.percent, "%", most or f"of {self.waits.active:,} samples"),
+            Row("  the same, of the workers' whole time", whole, "%"),
             Row("  memory of a worker, at most", self.memory_gb, "GB"),
             Row("  equal to the account (1: yes)", not self.differs, "", self.differs[:200]),
         ]
