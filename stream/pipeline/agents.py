@@ -323,7 +323,7 @@ class Intake:
     async def _count(self, messages: list[Any]) -> bool:
         """Makes one transaction of messages, more where the database refuses some; False: told to stop."""
         try:
-            return await self._desk.run(partial(self._batch, messages=messages)) is not None
+            return await self._run(partial(self._batch, messages=messages))
         except FOR_THE_DATAS_SAKE as refusal:
             why = refusal.diag.message_primary or type(refusal).__name__
             log.warning("%s: %s; looking for what is refused", self.topic, why)
@@ -331,7 +331,17 @@ class Intake:
             if not await self._divide(message):
                 return False
         # What they hold is counted or kept: now only their offsets, none of them as a message.
-        return await self._desk.run(partial(self._batch, messages=messages, empty=True)) is not None
+        return await self._run(partial(self._batch, messages=messages, empty=True))
+
+    async def _run(self, work: Callable[[Ledger], Counted]) -> bool:
+        """Does work in turn with the other stages; False: told to stop.
+
+        What it leaves because another worker has it locked comes after the others' turn.
+        """
+        counted = await self._desk.run(work)
+        while counted is not None and counted.rest is not None:
+            counted = await self._desk.run(counted.rest)
+        return counted is not None
 
     async def _divide(self, message: Any) -> bool:
         """Counts the parts of a message that the database takes; keeps the others among the dead letters."""
@@ -339,7 +349,7 @@ class Intake:
         while parts:
             part = parts.pop(0)
             try:
-                if await self._desk.run(partial(self._part, part=part)) is None:
+                if not await self._run(partial(self._part, part=part)):
                     return False
             except FOR_THE_DATAS_SAKE as refusal:
                 refusals += 1
@@ -365,7 +375,8 @@ class Intake:
             for partition, offset in sorted(reached.items())
         ]
         counted = self._stage.run(ledger, [] if empty else messages, offsets, self._broken)
-        self._passed.update(reached)
+        if counted.rest is None:
+            self._passed.update(reached)
         return counted
 
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def fixes(ledger: Ledger, messages: list[Any], offsets: list[Offset], broken: Broken) -> Counted:
-    """Frames of fixes → one transaction."""
+    """Frames of fixes → one transaction, or a few; some may be left (``Counted.rest``)."""
     found: list[Fixes] = []
     for message in messages:
         try:
@@ -37,7 +37,7 @@ def fixes(ledger: Ledger, messages: list[Any], offsets: list[Offset], broken: Br
             broken(message, f"a frame of fixes that cannot be counted: {fault}")
             continue
         found.append(part)
-    return ledger.positions(frames.join(found), offsets)
+    return ledger.positions(frames.join(found), offsets, patient=False)
 
 
 def heard(ledger: Ledger, messages: list[Any], offsets: list[Offset], broken: Broken) -> Counted:
@@ -52,7 +52,7 @@ def heard(ledger: Ledger, messages: list[Any], offsets: list[Offset], broken: Br
 
 
 def bookings(ledger: Ledger, messages: list[Any], offsets: list[Offset], broken: Broken) -> Counted:
-    """Lines of duties and states → one transaction."""
+    """Lines of duties and states → one transaction, or a few; some may be left (``Counted.rest``)."""
     duties: list[Duty] = []
     states: list[StateReport] = []
     for message in messages:
@@ -69,7 +69,7 @@ def bookings(ledger: Ledger, messages: list[Any], offsets: list[Offset], broken:
             continue
         if rejects:
             broken(message, rejects[0].detail)
-    return ledger.bookings(duties, states, offsets)
+    return ledger.bookings(duties, states, offsets, patient=False)
 
 
 def halves_of_frame(value: bytes) -> tuple[bytes, ...]:

@@ -52,7 +52,7 @@ class Chore(Elected):
             return self._work(self.connection()) if self.held() else 0
 
 
-JUDGE: Final = partial(Chore, Lock.JUDGE, "patrol judge", judge_due)
+JUDGE: Final = partial(Chore, Lock.JUDGE, "patrol judge", partial(judge_due, wait=False))
 EXAMINE: Final = partial(Chore, Lock.EXAMINER, "patrol examine", partial(examine_due, most=MOST_DAYS))
 CLOSE: Final = partial(Chore, Lock.CLOSER, "patrol close", partial(close_due, most=MOST_HOURS))
 RESTATE: Final = partial(Chore, Lock.RESTATER, "patrol restate", restate_due)

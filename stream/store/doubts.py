@@ -21,11 +21,11 @@ from stream.core.quality.devices import device_doubts, frozen_runs
 from stream.core.quality.doubts import Doubts, doubtful_parts, doubts
 from stream.core.slices import ambiguous
 from stream.core.stays import perhaps_faster, take
-from stream.store import bookings, late
+from stream.store import late
 from stream.store.chunks import around
 from stream.store.columns import literal
 from stream.store.policies import in_force
-from stream.store.reading.instant import Numbered, fetch, read_duties, us
+from stream.store.reading.instant import Numbered, fetch, read_duties, scalars, us
 from stream.store.schema import Lock, alone, lock
 
 if TYPE_CHECKING:
@@ -148,25 +148,29 @@ LONG: Final = 2 * 24 * 3600 * SECOND
 """How far around a duty others are judged again with it, to which a doubt of the same device was given."""
 
 
-def judge_due(connection: Connection) -> int:
+def judge_due(connection: Connection, *, wait: bool = True) -> int:
     """Judges all duties that are due, by the policies in force; gives how many.
 
     Killed at any instant, what was judged is written and what was not is still due.
 
     Args:
         connection: outside any transaction.
+        wait: for officers whom somebody else has locked; otherwise their duties stay due, and nobody who
+            counts waits for officers that are locked here while others are waited for.
 
     Raises:
         psycopg.Error: the database refused or went away.
     """
     judged, last = 0, -1
     with alone(connection, Lock.DOUBTS):
-        while due := _take(connection, last):
-            with connection.transaction():
-                connection.execute("set transaction isolation level repeatable read")
-                _judge(connection, due)
-            _done(connection, due)
-            judged, last = judged + len(due), due[-1]
+        while (taken := _take(connection, last, wait=wait)) is not None:
+            due, last = taken
+            if due:
+                with connection.transaction():
+                    connection.execute("set transaction isolation level repeatable read")
+                    _judge(connection, due)
+                _done(connection, due)
+            judged += len(due)
     return judged
 
 
@@ -181,38 +185,43 @@ def judge_within(connection: Connection) -> None:
     """
     lock(connection, Lock.DOUBTS)
     last = -1
-    while due := _take(connection, last):
+    while (taken := _take(connection, last)) is not None:
+        due, last = taken
         _judge(connection, due)
         _done(connection, due)
-        last = due[-1]
 
 
 def _done(connection: Connection, due: Sequence[int]) -> None:
     connection.execute("delete from doubt_due where duty = any(%s) and taken", [due])
 
 
-def _take(connection: Connection, after: int) -> list[int]:
+def _take(connection: Connection, after: int, *, wait: bool = True) -> tuple[list[int], int] | None:
     """Takes the marks of the next duties away: whoever changes their facts from now on marks them again.
 
     A transaction that marked them before has ended then, for it holds their officers until it does.
+
+    Returns:
+        the duties, and the last that was looked at; None: there are no more.
     """
     with connection.transaction():
-        due = [
-            key
-            for (key,) in connection.execute(
-                "select duty from doubt_due where duty > %s order by duty limit %s", [after, TOGETHER]
-            )
-        ]
-        held = connection.execute("select distinct officer from duty where duty = any(%s)", [due]).fetchall()
-        locked = sorted(officer for (officer,) in held)
-        bookings.lock_officers(connection, locked)
-        # One that has come to another officer meanwhile stays due: it may just be being marked again.
-        connection.execute(
-            "update doubt_due m set taken = true from duty d "
-            "where d.duty = m.duty and m.duty = any(%s) and d.officer = any(%s)",
-            [due, locked],
+        due = scalars(
+            connection,
+            "select duty from doubt_due where duty > %s order by duty limit %s",
+            [after, TOGETHER],
         )
-    return due
+        if not due:
+            return None
+        held = connection.execute(
+            "select officer from officer where officer in (select officer from duty where duty = any(%s)) "
+            f"order by officer for update{'' if wait else ' skip locked'}".encode(),
+            [due],
+        ).fetchall()
+        taken = connection.execute(
+            "update doubt_due set taken = true where duty = any(%s) "
+            "and duty in (select duty from duty where officer = any(%s)) returning duty",
+            [due, [officer for (officer,) in held]],
+        ).fetchall()
+    return sorted(duty for (duty,) in taken), due[-1]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -7,13 +7,14 @@ It reads what the core needs to judge new fixes; it only decides which report of
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Enum, auto
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from geo.matching.history import FOREVER
 from stream.core.columns import in_time_order, offsets
-from stream.core.facts import Fixes
+from stream.core.facts import SECOND, Fixes
 from stream.core.stays import stated, take
 from stream.store import chunks
 from stream.store.columns import parts_of_arrays
@@ -21,6 +22,8 @@ from stream.store.desk import END, STAMP
 from stream.store.tracks import CONTEXT, STAYS, firsts, from_parts, pick, rows_of, to_parts
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from stream.core.windows import Rows
@@ -31,6 +34,12 @@ NEIGHBOURS = (4, 64, 1_024, 16_384, 1_000_000)
 
 AGAIN = NEIGHBOURS[1:]
 """The same where long stretches are counted again, and reading them twice would cost more."""
+
+NEAR_US = 3600 * SECOND
+"""So far around new fixes the officers are looked for whose slices they may change: further than a leg."""
+
+MOST_FIXES = 20_000
+"""So many fixes of several devices are counted at once: for as long, others cannot count these devices."""
 
 PLACE = 3
 """The column of a stay's rows that holds its place."""
@@ -137,16 +146,97 @@ class Batch:
         fixes = None if self.fixes is None else _only(self.fixes, which)
         return Batch(self.keys[which], fixes, self.low[which], self.high[which])
 
+    def __len__(self) -> int:
+        return len(self.keys)
 
-def lock(desk: Desk, keys: NDArray[np.int32]) -> Ends:
-    """Step 3: locks the growing ends of devices, in the order of their keys, until the transaction ends."""
-    _, stamps, booked = desk.columns(
-        f"select device, {STAMP}, booked from stay_end where device = any(%s::int4[]) "
-        "order by device for update",
-        [keys],
+    def parts(self) -> list[Batch]:
+        """The same in parts of whole devices, so that none is locked for long."""
+        if self.fixes is None or len(self.fixes) <= MOST_FIXES:
+            return [self]
+        number = (offsets(self.fixes.device, len(self.keys))[1:] - 1) // MOST_FIXES
+        return [self.only(number == each) for each in np.unique(number)]
+
+    @classmethod
+    def joined(cls, parts: Sequence[Batch]) -> Batch:
+        """Of some parts of a batch with fixes, in their order."""
+        start = offsets(np.repeat(np.arange(len(parts)), list(map(len, parts))), len(parts))
+        return cls(
+            np.concatenate([part.keys for part in parts]),
+            _join(
+                *(
+                    with_device(part.fixes, part.fixes.device + np.int32(first))
+                    for part, first in zip(parts, start[:-1].tolist(), strict=True)
+                    if part.fixes is not None
+                )
+            ),
+            np.concatenate([part.low for part in parts]),
+            np.concatenate([part.high for part in parts]),
+        )
+
+
+class Wait(Enum):
+    """For which devices that somebody else has locked, or officers of theirs, it is waited."""
+
+    ALL = auto()
+    FIRST = auto()
+    NONE = auto()
+
+
+def lock(desk: Desk, batch: Batch, wait: Wait = Wait.ALL) -> tuple[NDArray[np.bool_], Ends]:
+    """Step 3: locks the growing ends of devices, in the order of their keys, until the transaction ends.
+
+    Args:
+        desk: whose transaction is open.
+        batch: whose.
+        wait: for which; the others are passed over, and the officers of those that are not are locked, too.
+
+    Returns:
+        ``bool[n]``, which of them were locked, and the ends of these.
+    """
+    if wait is Wait.FIRST and len(batch.keys):
+        first = np.arange(len(batch.keys)) == 0
+        _lock(desk, batch.only(first), skip=False, officers=True)
+    return _lock(desk, batch, skip=wait is not Wait.ALL, officers=wait is not Wait.ALL)
+
+
+def _lock(desk: Desk, batch: Batch, *, skip: bool, officers: bool) -> tuple[NDArray[np.bool_], Ends]:
+    how = "for update skip locked" if skip else "for update"
+    found, stamps, booked = desk.columns(
+        f"select device, {STAMP}, booked from stay_end where device = any(%s::int4[]) order by device {how}",
+        [batch.keys],
         3,
     )
-    return ends_of(desk, keys, stamps, booked)
+    free = np.isin(batch.keys, found)
+    if officers and len(found):
+        free[free] = _with_officers(desk, batch.only(free), booked, how)
+        locked = np.isin(found, batch.keys[free])
+        stamps, booked = stamps[locked], booked[locked]
+    return free, ends_of(desk, batch.keys[free], stamps, booked)
+
+
+def _with_officers(desk: Desk, batch: Batch, booked: NDArray[np.int64], how: str) -> NDArray[np.bool_]:
+    """Locks the officers of devices, in the order of their keys; gives the devices that have none but these.
+
+    Args:
+        desk: whose transaction has locked the devices.
+        batch: of them.
+        booked: counters of their allocations.
+        how: in SQL, how officers are locked.
+    """
+    low, high = batch.low - NEAR_US, batch.high + NEAR_US
+    desk.refresh_allocations(batch.keys, booked, int(low.min()))
+    bounds, rows = desk.allocated.part("rows", desk.allocated.find(batch.keys))
+    owner = np.repeat(np.arange(len(batch.keys)), np.diff(bounds))
+    meet = (rows["start"] < high[owner]) & (rows["end"] > low[owner])
+    owner, theirs = owner[meet], rows["officer"][meet]
+    [locked] = desk.columns(
+        f"select officer from officer where officer = any(%s::int4[]) order by officer {how}",
+        [np.unique(theirs)],
+        1,
+    )
+    free = np.full(len(batch.keys), True)
+    free[owner[~np.isin(theirs, locked)]] = False
+    return free
 
 
 def ends_of(

@@ -1,4 +1,4 @@
-"""One batch, one transaction: the order of a commit.
+"""One batch, one transaction (or a few, where others are met): the order of a commit.
 
 Steps 3 to 6 are in ``positions`` (with ``gathering``), 7 to 9 in ``duties``; the copies that the steps use
 are in ``desk``.
@@ -18,23 +18,30 @@ growing ends are written. 10. The offsets of the frames are recorded, and the tr
 is the frame acknowledged.
 
 Bookings and states take the same path from step 7 on, after locking the devices that they allocate. Because
-everybody locks devices before officers, and both in the order of their keys, those who count never wait for
-each other in a circle (a recompute that gives duties another limit may meet one, and is tried again); and
-because a booking locks the devices it allocates, a fix is never counted past a booking that is being written.
+a booking locks the devices it allocates, a fix is never counted past a booking that is being written.
+
+Nobody waits for another who has something else to do. In step 3 devices that somebody else has locked are
+passed over, and so are those of officers whom somebody else has locked; the other officers are locked with
+their devices. What is left has its transaction afterwards, and when nothing of it is free, the first device
+(or duty, or officer) is waited for, before anything else is locked. Everybody locks devices before officers,
+and both in the order of their keys; who waits in step 7, for an officer of a duty long before the new fixes,
+may wait in a circle once, and is then tried again, and so is a recompute that gives duties another limit.
+Offsets are recorded in the last transaction of a batch.
 
 Places that nobody met before get their rows over a connection of their own (``registry``), which commits at
 once: nobody waits for a place until another's transaction ends, and if that fails they do no harm.
 
 What was heard (rule 22) is a transaction of its own, which none of these waits for (``heard``).
 
-Killed at any instant, the database holds all of a batch or nothing of it, and the frames come again. A frame
-counted twice changes nothing, since facts are sets. A worker that has lost a partition without knowing it yet
-still writes facts, but under the same locks, so it does no harm.
+Killed at any instant, the database holds all of a transaction or nothing of it, and the frames come again
+unless their offsets are recorded. A frame counted twice changes nothing, since facts are sets. A worker that
+has lost a partition without knowing it yet still writes facts, but under the same locks, so it does no harm.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
@@ -43,13 +50,13 @@ import psycopg
 from geo.matching.history import FOREVER
 from stream.core.columns import in_time_order, offsets
 from stream.core.stays import in_order, take
-from stream.store import bookings, chunks, doubts, duties, heard, late, positions
+from stream.store import bookings, chunks, doubts, duties, gathering, heard, late, positions
 from stream.store.desk import Desk
-from stream.store.gathering import Batch, with_device
+from stream.store.gathering import Batch, Wait, with_device
 from stream.store.schema import Lock, lock
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -59,12 +66,18 @@ if TYPE_CHECKING:
     from stream.store.tracks import Changes
 
 _T = TypeVar("_T")
+_Parted = TypeVar("_Parted", Batch, "Booked")
 
 OWN_KEYS = frozenset({"place_pkey", "device_pkey", "officer_pkey", "duty_pkey"})
 """Constraints on keys that the database gives. In a copy made from a template its sequences fall back when
 the server crashes: then it gives keys again that are taken, and each try takes it further."""
 MOST_KEYS = 1000
 """So many keys that are taken are passed over in a row."""
+
+BUSY_FOR = 20
+"""So many batches are counted in parts after somebody else was met; who counts alone counts all at once."""
+MOST_BOOKED, MOST_KEYED_STATES = 50, 500
+"""So many duties, or states, are counted at once: for as long, others cannot count their officers."""
 
 RECOUNTED = 200
 """How many devices are recounted at once."""
@@ -99,6 +112,7 @@ class Counted:
         duties: bookings that changed what counts.
         states: states that were new.
         heard: reports of positions, usable or not, that were not counted before.
+        rest: counts what was left because somebody else had it locked; None: nothing was.
     """
 
     fixes: int = 0
@@ -106,6 +120,17 @@ class Counted:
     duties: int = 0
     states: int = 0
     heard: int = 0
+    rest: Callable[[Ledger], Counted] | None = None
+
+    def plus(self, more: Counted) -> Counted:
+        """Of two batches together, with nothing left."""
+        return Counted(
+            self.fixes + more.fixes,
+            self.repeated + more.repeated,
+            self.duties + more.duties,
+            self.states + more.states,
+            self.heard + more.heard,
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -125,8 +150,64 @@ class Chunk:
     end: int
 
 
-class _LookAgainError(Exception):
-    """A booking was revised between looking and locking."""
+@dataclass(frozen=True, slots=True)
+class Booked:
+    """Bookings and states of a batch."""
+
+    duties: list[Duty]
+    states: list[StateReport]
+
+    def __len__(self) -> int:
+        return len(self.duties) + len(self.states)
+
+    def parts(self) -> list[Booked]:
+        """The same in parts, so that nobody is locked for long; a duty's revisions are in one of them."""
+        names = sorted({duty.duty_id for duty in self.duties})
+        part = {name: at // MOST_BOOKED for at, name in enumerate(names)}
+        found = [Booked([], []) for _ in range(0, len(names), MOST_BOOKED)]
+        for duty in self.duties:
+            found[part[duty.duty_id]].duties.append(duty)
+        keyed = sorted(self.states, key=lambda report: report.officer_id)
+        found += [
+            Booked([], keyed[at : at + MOST_KEYED_STATES]) for at in range(0, len(keyed), MOST_KEYED_STATES)
+        ]
+        return found or [self]
+
+    @classmethod
+    def joined(cls, parts: Sequence[Booked]) -> Booked:
+        """Of some parts of a batch."""
+        return cls(
+            [duty for part in parts for duty in part.duties],
+            [report for part in parts for report in part.states],
+        )
+
+    def first(self) -> Booked:
+        """One duty's revisions, or where there are none one officer's states."""
+        if self.duties:
+            return Booked([duty for duty in self.duties if duty.duty_id == self.duties[0].duty_id], [])
+        return Booked([], self.states[:1])
+
+    def names(self, stored: Mapping[str, tuple[int, int, Duty]]) -> tuple[list[str], list[str]]:
+        """Devices and officers that these are of, and those of the same duties as they counted until now."""
+        ids = {duty.duty_id for duty in self.duties}
+        every = [*self.duties, *(duty for name, (_, _, duty) in stored.items() if name in ids)]
+        devices = {item.device_id for duty in every for item in duty.devices}
+        officers = {duty.officer_id for duty in every} | {report.officer_id for report in self.states}
+        return sorted(devices), sorted(officers)
+
+    def divided(self, busy: Collection[str], officers: Collection[str]) -> tuple[Booked, Booked]:
+        """Those that can be counted now, and the others.
+
+        Args:
+            busy: ids of duties that cannot.
+            officers: ids of those whose states can.
+        """
+        now, later = Booked([], []), Booked([], [])
+        for duty in self.duties:
+            (later if duty.duty_id in busy else now).duties.append(duty)
+        for report in self.states:
+            (now if report.officer_id in officers else later).states.append(report)
+        return now, later
 
 
 class Ledger:
@@ -139,26 +220,45 @@ class Ledger:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._desk = Desk(connection)
+        self._crowded = 0
 
-    def positions(self, fixes: Fixes, frames: Iterable[Offset] = ()) -> Counted:
+    def positions(self, fixes: Fixes, frames: Iterable[Offset] = (), *, patient: bool = True) -> Counted:
         """Counts fixes, in any order, repeated or not, and records the frames they came from.
 
+        Args:
+            fixes: usable ones.
+            frames: recorded with the last of them.
+            patient: as in ``bookings``.
+
         Raises:
-            psycopg.Error: the database refused or went away; nothing of the batch is written.
+            psycopg.Error: the database refused or went away; the frames are not recorded.
         """
         passed = list(frames)
-        return self._attempt(lambda: self._positions(fixes, passed))
+        return self._attempt(lambda: self._positions(fixes, passed, patient=patient))
 
     def bookings(
-        self, duties: Sequence[Duty], states: Sequence[StateReport], frames: Iterable[Offset] = ()
+        self,
+        duties: Sequence[Duty],
+        states: Sequence[StateReport],
+        frames: Iterable[Offset] = (),
+        *,
+        patient: bool = True,
     ) -> Counted:
         """Counts bookings and radio states, in any order, repeated or not.
 
+        Args:
+            duties: revisions.
+            states: of officers.
+            frames: recorded with the last of them.
+            patient: waits for what somebody else has locked when it has nothing else to do; otherwise leaves
+                it to ``Counted.rest``, so that whoever has other work can do it first.
+
         Raises:
-            psycopg.Error: the database refused or went away; nothing of the batch is written.
+            psycopg.Error: the database refused or went away; the frames are not recorded.
         """
         passed = list(frames)
-        return self._attempt(lambda: self._bookings(duties, states, passed))
+        booked = Booked([*duties], [*states])
+        return self._attempt(lambda: self._bookings(booked, passed, patient=patient))
 
     def heard(self, found: Sequence[HeardFrame], frames: Iterable[Offset] = ()) -> Counted:
         """Counts how positions were judged (rule 22), each message once, and records the frames.
@@ -210,7 +310,9 @@ class Ledger:
             beside, limited = duties.limit_again(self._desk, part.duties, part.devices.tolist())
             count = len(part.devices)
             low, high = np.full(count, part.start, np.int64), np.full(count, part.end - 1, np.int64)
-            moved = positions.count(self._desk, Batch(part.devices, None, low, high)) if count else None
+            batch, moved = Batch(part.devices, None, low, high), None
+            if count:
+                moved = positions.count(self._desk, batch, gathering.lock(self._desk, batch)[1])
             changes = duties.count(self._desk, duties.again(self._desk, {*part.duties, *beside}, moved))
             if changes is not None:
                 note(self._desk, changes, limited)
@@ -242,7 +344,6 @@ class Ledger:
             except (
                 psycopg.errors.DeadlockDetected,
                 psycopg.errors.SerializationFailure,
-                _LookAgainError,
             ):
                 self._desk.forget()
             except psycopg.errors.UniqueViolation as refusal:
@@ -254,17 +355,62 @@ class Ledger:
                 self._desk.forget()
                 raise
 
-    def _positions(self, fixes: Fixes, frames: list[Offset]) -> Counted:
-        batch = self._batch(in_order(fixes))
-        with self._connection.transaction():
-            self._desk.open()
-            changed = self._count(batch)
-            self._record(frames)
+    def _positions(self, fixes: Fixes, frames: list[Offset], *, patient: bool) -> Counted:
+        batch, names = self._batch(in_order(fixes))
         offered = 0 if batch.fixes is None else len(batch.fixes)
-        return Counted(fixes=changed, repeated=offered - changed)
 
-    def _batch(self, fixes: Fixes) -> Batch:
-        """Step 1: names become keys, and rows go in their order."""
+        def count(part: Batch, wait: Wait, *, last: bool) -> tuple[Counted, Batch]:
+            with self._connection.transaction():
+                self._desk.open()
+                free, changed = self._count(part, wait)
+                if last and free.all():
+                    self._record(frames)
+            return Counted(fixes=changed), part.only(~free)
+
+        total, left = self._in_parts(batch, count, patient=patient)
+        if left is None or left.fixes is None:
+            return replace(total, repeated=offered - total.fixes)
+        # By name: whoever counts them may have another connection by then.
+        rest = replace(left.fixes, device_ids=tuple(names[key] for key in left.keys.tolist()))
+        repeated = offered - total.fixes - len(rest)
+        return replace(total, repeated=repeated, rest=lambda ledger: ledger.positions(rest, frames))
+
+    def _in_parts(
+        self, work: _Parted, count: Callable[..., tuple[Counted, _Parted]], *, patient: bool = True
+    ) -> tuple[Counted, _Parted | None]:
+        """Counts work in parts: first of all what nobody else has locked, and again what is left.
+
+        Args:
+            work: a batch of positions, or of bookings and states.
+            count: makes one transaction of a part; told for whom it waits, and whether the part is the last.
+                It gives what that came to, and what is left of the part.
+            patient: waits when nothing of it is free; otherwise that is left.
+
+        Returns:
+            what it came to, and what is left.
+        """
+        total, wait = Counted(), Wait.NONE
+        while True:
+            left: list[_Parted] = []
+            before = len(work)
+            parts = work.parts() if self._crowded else [work]
+            for at, part in enumerate(parts):
+                counted, rest = count(part, wait, last=at + 1 == len(parts) and not left)
+                wait = Wait.NONE
+                total = total.plus(counted)
+                if len(rest):
+                    left.append(rest)
+            self._crowded = BUSY_FOR if left else max(0, self._crowded - 1)
+            if not left:
+                return total, None
+            work = type(work).joined(left)
+            if len(work) == before:  # there is nothing else to do
+                if not patient:
+                    return total, work
+                wait = Wait.FIRST
+
+    def _batch(self, fixes: Fixes) -> tuple[Batch, dict[int, str]]:
+        """Step 1: names become keys, and rows go in their order; gives the names by key, too."""
         present, device = np.unique(fixes.device, return_inverse=True)
         names = [fixes.device_ids[number] for number in present.tolist()]
         keys = self._desk.registry.devices(self._connection, names)
@@ -274,13 +420,26 @@ class Ledger:
         fixes = with_device(fixes, rank[device])
         fixes = take(fixes, in_time_order(fixes.device, fixes.time))
         bounds = offsets(fixes.device, len(keys))
-        return Batch(keys[order], fixes, fixes.time[bounds[:-1]], fixes.time[bounds[1:] - 1])
+        batch = Batch(keys[order], fixes, fixes.time[bounds[:-1]], fixes.time[bounds[1:] - 1])
+        return batch, dict(zip(keys.tolist(), names, strict=True))
 
-    def _count(self, batch: Batch) -> int:
-        """Steps 3 to 9; gives how many fixes were new, or better than the ones they replaced."""
-        moved = positions.count(self._desk, batch) if len(batch.keys) else None
+    def _count(self, batch: Batch, wait: Wait = Wait.ALL) -> tuple[NDArray[np.bool_], int]:
+        """Steps 3 to 9.
+
+        Args:
+            batch: what is to be counted.
+            wait: for which devices that somebody else has locked; the others are left.
+
+        Returns:
+            which of the devices were counted, and how many of their fixes were new, or better than the ones
+            they replaced.
+        """
+        free, ends = gathering.lock(self._desk, batch, wait)
+        if not free.all():
+            batch = batch.only(free)
+        moved = positions.count(self._desk, batch, ends) if len(batch.keys) else None
         if moved is None:
-            return 0
+            return free, 0
         # Where the facts are what they were, slices are too unless a stay of their devices is another.
         which = moved.differs if batch.fixes is None else None
         changes = duties.count(self._desk, duties.touched_by(self._desk, moved, which))
@@ -288,49 +447,85 @@ class Ledger:
             late.mark_positions(
                 self._connection, self._desk.settled, batch.keys, batch.low, batch.high, changes
             )
-        return moved.changed
+        return free, moved.changed
 
-    def _bookings(
-        self, booked: Sequence[Duty], states: Sequence[StateReport], frames: list[Offset]
-    ) -> Counted:
+    def _bookings(self, booked: Booked, frames: list[Offset], *, patient: bool) -> Counted:
+        total, left = self._in_parts(booked, partial(self._book, frames), patient=patient)
+        if left is None:
+            return total
+        duties, states = left.duties, left.states
+        return replace(total, rest=lambda ledger: ledger.bookings(duties, states, frames))
+
+    def _book(self, frames: list[Offset], batch: Booked, wait: Wait, *, last: bool) -> tuple[Counted, Booked]:
+        """One transaction of bookings and states; gives what it came to, and what is left.
+
+        Args:
+            frames: recorded where nothing is left.
+            batch: what is to be counted.
+            wait: for whose devices and officers that somebody else has locked; the others are left.
+            last: whether nothing but this is left.
+        """
         connection, registry = self._connection, self._desk.registry
-        received: dict[str, list[Duty]] = {}
-        for duty in booked:
-            received.setdefault(duty.duty_id, []).append(duty)
-        stored = [duty for _, _, duty in bookings.read_duties(connection, received).values()]
-        devices = {item.device_id for duty in (*booked, *stored) for item in duty.devices}
-        names = {duty.officer_id for duty in (*booked, *stored)} | {report.officer_id for report in states}
+        stored = bookings.read_duties(connection, {duty.duty_id for duty in batch.duties})
+        devices, names = batch.names(stored)
         officers = registry.officers(connection, names)
-        keys = registry.devices(connection, sorted(devices))
+        keys = dict(zip(devices, registry.devices(connection, devices).tolist(), strict=True))
         with connection.transaction():
             self._desk.open()
-            connection.execute(
-                "select device from stay_end where device = any(%s) order by device for update",
-                [keys.tolist()],
-            )
-            bookings.lock_officers(connection, officers.values())
-            now = bookings.read_duties(connection, received)
-            if any(
-                duty.officer_id not in officers
-                or not devices.issuperset(item.device_id for item in duty.devices)
-                for _, _, duty in now.values()
-            ):
-                raise _LookAgainError
+            if wait is Wait.FIRST:
+                first = batch.first().names(stored)
+                self._lock("stay_end", "device", (keys[name] for name in first[0]), wait=True)
+                self._lock("officer", "officer", (officers[name] for name in first[1]), wait=True)
+            held = self._lock("stay_end", "device", keys.values())
+            keys = {name: key for name, key in keys.items() if key in held}
+            held = self._lock("officer", "officer", officers.values())
+            officers = {name: key for name, key in officers.items() if key in held}
+            now = bookings.read_duties(connection, {duty.duty_id for duty in batch.duties})
+            # What counted until now may be another officer's, or have other devices.
+            busy = {
+                duty.duty_id
+                for duty in (*batch.duties, *(duty for _, _, duty in now.values()))
+                if duty.officer_id not in officers
+                or not keys.keys() >= {item.device_id for item in duty.devices}
+            }
+            ready, rest = batch.divided(busy, officers)
+            received: dict[str, list[Duty]] = {}
+            for duty in ready.duties:
+                received.setdefault(duty.duty_id, []).append(duty)
+            now = {duty_id: known for duty_id, known in now.items() if duty_id in received}
             changed: list[Duty] = []
             for duty_id, revisions in received.items():
                 known = now.get(duty_id)
                 counts = bookings.counting(known[2] if known else None, revisions, self._desk.policies)
                 if known is None or counts != known[2]:
                     changed.append(counts)
-            bookings.record_revisions(connection, booked)
-            new_states = bookings.record_states(connection, states, officers)
+            bookings.record_revisions(connection, ready.duties)
+            new_states = bookings.record_states(connection, ready.states, officers)
             windows = duties.book(self._desk, changed, new_states, now, officers)
-            doubts.mark_sharing(connection, keys.tolist(), [*changed, *(duty for _, _, duty in now.values())])
+            sharing = [*changed, *(duty for _, _, duty in now.values())]
+            held = {keys[item.device_id] for duty in sharing for item in duty.devices}
+            doubts.mark_sharing(connection, held, sharing)
             changes = duties.count(self._desk, windows)
             before = {name: duty for name, (_, _, duty) in now.items()}
             late.mark_bookings(connection, self._desk.settled, changed, before, new_states, changes)
-            self._record(frames)
-        return Counted(duties=len(changed), states=len(new_states))
+            if last and not len(rest):
+                self._record(frames)
+        return Counted(duties=len(changed), states=len(new_states)), rest
+
+    def _lock(self, table: str, key: str, keys: Iterable[int], *, wait: bool = False) -> set[int]:
+        """Locks rows in the order of their keys until the transaction ends; gives the keys of those locked.
+
+        Args:
+            table: whose rows.
+            key: the name of its key.
+            keys: which.
+            wait: for those that somebody else has locked; otherwise these are passed over.
+        """
+        how = "for update" if wait else "for update skip locked"
+        rows = self._connection.execute(
+            f"select {key} from {table} where {key} = any(%s) order by {key} {how}".encode(), [sorted(keys)]
+        )
+        return {locked for (locked,) in rows}
 
     def _heard(self, found: Sequence[HeardFrame], frames: list[Offset]) -> Counted:
         registry = self._desk.registry

@@ -1,4 +1,4 @@
-"""Steps 3 to 6 of a commit: from new fixes to stays, closed rows and growing ends.
+"""Steps 4 to 6 of a commit: from new fixes to stays, closed rows and growing ends.
 
 The core counts the stays (``stream.core.stays``) and says which of them (``stream.core.windows``); here
 they are read and written.
@@ -17,7 +17,7 @@ from stream.core.facts import SECOND
 from stream.core.stays import impossible, jumps, legs_to_stays, lost_legs, perhaps_faster, take
 from stream.core.windows import difference, rejudged, splice, widened
 from stream.store import chunks, device_days, doubts
-from stream.store.gathering import AGAIN, NEIGHBOURS, PLACE, gather, lock, put_ends
+from stream.store.gathering import AGAIN, NEIGHBOURS, PLACE, gather, put_ends
 from stream.store.tracks import (
     CONTEXT,
     STAYS,
@@ -63,9 +63,14 @@ class Moved:
     differs: NDArray[np.bool_]
 
 
-def count(desk: Desk, batch: Batch) -> Moved | None:
-    """Steps 3 to 6: counts the windows that new fixes, or a recount, touch; None where nothing changed."""
-    ends = lock(desk, batch.keys)
+def count(desk: Desk, batch: Batch, ends: Ends) -> Moved | None:
+    """Steps 4 to 6: counts the windows that new fixes, or a recount, touch; None where nothing changed.
+
+    Args:
+        desk: whose transaction has locked the devices.
+        batch: what came for them.
+        ends: their growing ends.
+    """
     again = batch.fixes is None
     more = np.full(len(batch.keys), again)
     reach = max(int(policy.max_gap_s * SECOND) for policy in desk.policies.policies)

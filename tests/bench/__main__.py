@@ -21,7 +21,7 @@ ALL = (
     "screen",
     "start",
 )
-LONG = ("live", "backlog", "stored", "growth", "spark", "strain", "peers")
+LONG = ("live", "backlog", "workers", "stored", "growth", "spark", "strain", "peers")
 """Only by name: they take minutes, and nothing else may run beside them."""
 
 

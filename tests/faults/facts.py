@@ -65,11 +65,16 @@ def world(seed: int, flaws: Sequence[str], folder: Path) -> World:
     name = chance.choice([DEMO, TOWN])
     facts = _shift(seed, folder) if name == DEMO else doubted_facts(folder, seed).facts
     messages = sorted(facts.messages, key=lambda message: message.stamp) if name == TOWN else facts.messages
+    return World(name, replace(facts, messages=tuple(flawed(messages, flaws, chance))))
+
+
+def flawed(messages: Sequence[Message], flaws: Sequence[str], chance: random.Random) -> list[Message]:
+    """The messages as they come where these things are wrong with them."""
     found = list(messages)
     for flaw, change in _CHANGES.items():
         if flaw in flaws:
             found = change(found, chance)
-    return World(name, replace(facts, messages=tuple(found)))
+    return found
 
 
 def _shift(seed: int, folder: Path) -> Facts:

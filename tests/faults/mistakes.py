@@ -32,17 +32,24 @@ def ack_before_commit() -> None:
 
     positions, bookings = Ledger.positions, Ledger.bookings
 
-    def wrong_positions(self: Ledger, fixes: Fixes, passed: Iterable[Offset] = ()) -> Counted:
+    def wrong_positions(
+        self: Ledger, fixes: Fixes, passed: Iterable[Offset] = (), *, patient: bool = True
+    ) -> Counted:
         positions(self, frames.select(fixes, np.arange(0)), passed)
         time.sleep(WINDOW_S)
-        return positions(self, fixes)
+        return positions(self, fixes, patient=patient)
 
     def wrong_bookings(
-        self: Ledger, duties: Sequence[Any], states: Sequence[Any], passed: Iterable[Offset] = ()
+        self: Ledger,
+        duties: Sequence[Any],
+        states: Sequence[Any],
+        passed: Iterable[Offset] = (),
+        *,
+        patient: bool = True,
     ) -> Counted:
         bookings(self, [], [], passed)
         time.sleep(WINDOW_S)
-        return bookings(self, duties, states)
+        return bookings(self, duties, states, patient=patient)
 
     _replace(Ledger, "positions", wrong_positions)
     _replace(Ledger, "bookings", wrong_bookings)

@@ -207,10 +207,19 @@ class Pipeline:
         bootstrap: the broker's address.
         database: an empty database's DSN.
         folder: for logs and exports.
+        parts: the processes; several of a kind are numbered, ``worker 2``.
         changes: settings other than usual here.
     """
 
-    def __init__(self, bootstrap: str, database: str, folder: Path, **changes: Any) -> None:
+    def __init__(
+        self,
+        bootstrap: str,
+        database: str,
+        folder: Path,
+        *,
+        parts: Sequence[str] = (INGEST, WORKER),
+        **changes: Any,
+    ) -> None:
         usual = Settings(
             kafka=bootstrap,
             database=database,
@@ -225,7 +234,8 @@ class Pipeline:
         self.folder = folder
         self.sent = 0
         self.posted: list[Message] = []
-        self._logs: dict[str, Path] = {part: folder / f"{part}.log" for part in (INGEST, WORKER)}
+        self._parts = tuple(parts)
+        self._logs: dict[str, Path] = {}
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._open = contextlib.ExitStack()
 
@@ -234,7 +244,7 @@ class Pipeline:
     def __enter__(self) -> Self:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.prepare()
-        for part in (INGEST, WORKER):
+        for part in self._parts:
             self.start(part)
         return self
 
@@ -313,8 +323,10 @@ class Pipeline:
 
     def start(self, part: str) -> None:
         """Starts a process; its log goes on where the former one's ended."""
-        with self._logs[part].open("ab") as log:
-            self._processes[part] = start(part, environment=self.environment, output=log.fileno())
+        path = self._logs.setdefault(part, self.folder / f"{part.replace(' ', '-')}.log")
+        with path.open("ab") as log:
+            kind = part.partition(" ")[0]
+            self._processes[part] = start(kind, environment=self.environment, output=log.fileno())
 
     def kill(self, *parts: str) -> None:
         """Kills processes (SIGKILL) and returns when they are gone."""
@@ -369,7 +381,7 @@ class Pipeline:
         What was heard is what was sent, each message once.
         """
         self.wait(self.taken, f"all {self.sent} messages taken by ingest")
-        self.wait(lambda: self._meter.measure(self.connection).none, "everything sent is counted")
+        self.wait(self.caught_up, "everything sent is counted")
         assert_consistent(self.connection)
         self.wait(lambda: not self._meter.measure(self.connection).heard, "what was heard is counted")
         # A producer whose broker crashed may have written a batch twice, idempotent or not.
@@ -390,6 +402,14 @@ class Pipeline:
                 Message(topic, record.value, record.timestamp * 1000, record.key or b"") for record in read
             ]
         return found
+
+    def caught_up(self) -> bool:
+        """Whether everything sent is counted."""
+        return self._meter.measure(self.connection).none
+
+    def pids(self) -> dict[str, int]:
+        """The process ids of all that run."""
+        return {part: process.pid for part, process in self._processes.items()}
 
     def taken(self) -> bool:
         """Whether ingest has settled everything sent."""
@@ -502,11 +522,11 @@ class Pipeline:
 
     def log(self, part: str) -> str:
         """What a process, and those before it, wrote."""
-        path = self._logs[part]
-        return path.read_text(errors="replace") if path.exists() else ""
+        path = self._logs.get(part)
+        return "" if path is None else path.read_text(errors="replace")
 
     def logs(self) -> str:
-        """The ends of both logs, for people."""
+        """The ends of all logs, for people."""
         return "\n".join(f"── {part} ──\n{self.log(part)[-LOG_TAIL:]}" for part in self._logs)
 
     # ── connections ───────────────────────────────────────────────────────────────────────────────────────

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from stream.core.slices import Slices
     from stream.core.stays import Stays
     from stream.embedded import EmbeddedDatabase
+    from stream.store.ledger import Counted
     from stream.store.schema import Connection
     from tests.strategies import Area, Fix
 
@@ -348,6 +349,117 @@ def test_a_program_that_waits_for_another_sees_what_it_wrote(connection: Connect
                 assert not counted.done()
         assert counted.result().fixes == 1
     assert fine_stored(connection) == fine_expected(replace(world, fixes=world.fixes[:401]))
+    assert_consistent(connection)
+
+
+def test_what_nobody_has_locked_does_not_wait_for_the_rest(connection: Connection) -> None:
+    """While somebody has an officer locked, others' bookings and fixes are counted, and the rest afterwards.
+
+    Frames are on record when everything in them is.
+    """
+    empty(connection)
+    world = patrolled()
+    other = Allocation("R2", "radio")
+    world = replace(
+        world,
+        fixes=(*world.fixes, *(("R2", *fix[1:]) for fix in world.fixes)),
+        duties=(
+            *world.duties,
+            *(
+                replace(duty, duty_id=f"{duty.duty_id}b", officer_id="O2", devices=(other,))
+                for duty in world.duties
+            ),
+        ),
+        states=(*world.states, StateReport("O2", START, 2)),
+    )
+    publish(connection, world)
+    ledger = Ledger(connection)
+    ledger.bookings([replace(duty, revision=0) for duty in world.duties], [])
+    frames = [Offset("frames", 0, "first", 1)]
+    with connect(connection.info.dsn) as beside, connect(connection.info.dsn) as looking:
+
+        def meanwhile(done: str, count: int, work: Callable[[], Any]) -> None:
+            """Does work while O1 is locked, until a question has an answer, and then to its end."""
+            with ThreadPoolExecutor(1) as pool:
+                with beside.transaction():
+                    beside.execute("select from officer where officer_id = 'O1' for update")
+                    counted = pool.submit(work)
+                    while looking.execute(done.encode()).fetchone() != (count,):
+                        assert not counted.done()
+                    assert Ledger(looking).passed("frames", "first") == {}
+                counted.result()
+            assert Ledger(looking).passed("frames", "first") == {0: 1}
+            looking.execute("delete from frame_offset")
+
+        meanwhile(
+            "select sum(revision)::int from duty",
+            2,
+            lambda: ledger.bookings(world.duties, world.states, frames),
+        )
+        meanwhile(
+            "select count(distinct device) from fix_open",
+            1,
+            lambda: ledger.positions(world_fixes(world), frames),
+        )
+    assert fine_stored(connection) == fine_expected(world)
+    assert_consistent(connection)
+
+
+def test_what_is_locked_can_be_left_for_later(connection: Connection) -> None:
+    """Whoever has other work waits for nobody: states and fixes that are left are counted later."""
+    empty(connection)
+    world = patrolled()
+    publish(connection, world)
+    ledger, frames = Ledger(connection), [Offset("frames", 0, "first", 1)]
+    columns = world_fixes(world)
+    ledger.bookings(world.duties, [])
+    ledger.positions(take(columns, np.arange(200)))
+    ways: tuple[Callable[[], Counted], ...] = (
+        lambda: ledger.bookings([], world.states, frames, patient=False),
+        lambda: ledger.positions(columns, frames, patient=False),
+    )
+    with connect(connection.info.dsn) as beside:
+        for counted in ways:
+            with beside.transaction():
+                beside.execute("select from officer for update")
+                left = counted()
+                assert (left.states, left.fixes, left.repeated) == (0, 0, 0)
+                assert left.rest is not None
+                assert ledger.passed("frames", "first") == {}
+            found = left.rest(Ledger(beside))
+            assert (found.states, found.fixes, found.repeated) in ((1, 0, 0), (0, 400, 200))
+            assert found.rest is None
+            assert ledger.passed("frames", "first") == {0: 1}
+            beside.execute("delete from frame_offset")
+    assert fine_stored(connection) == fine_expected(world)
+    assert_consistent(connection)
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_programs_beside_each_other_count_what_one_counts(connection: Connection, seed: int) -> None:
+    """Four programs that share the facts at random, those of one device too: the tables are the core's."""
+    empty(connection)
+    world = wandering(seed)
+    publish(connection, world)
+    chance = np.random.default_rng(seed)
+    columns = world_fixes(world)
+    share = chance.integers(0, 4, len(columns))
+    booked = [*world.duties, *world.duties]
+
+    def program(number: int) -> None:
+        with connect(connection.info.dsn) as own:
+            ledger = Ledger(own)
+            mine = [take(columns, part) for part in np.array_split(np.flatnonzero(share == number), 12)]
+            for at, part in enumerate(mine):
+                ledger.positions(part)
+                ledger.bookings(booked[(number + at) % 4 :: 4], world.states[number::4])
+
+    with ThreadPoolExecutor(4) as pool:
+        for done in [pool.submit(program, number) for number in range(4)]:
+            done.result()
+    want, have = expected(world), stored(connection, world)
+    assert have[0].to_pylist() == want[0].to_pylist()
+    assert have[1].to_pylist() == want[1].to_pylist()
     assert_consistent(connection)
 
 
