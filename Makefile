@@ -17,6 +17,9 @@ install: pages ## makes .venv with the patrol command in it
 demo: pages ## runs the whole pipeline on this machine, e.g. make demo ARGS="--for 60"
 	$(BIN)/patrol demo $(ARGS)
 
+# Half of the tests' own start, and a fifth of that of each process they start, is compiling unless it is kept.
+test fuzz: export PYTHONDONTWRITEBYTECODE :=
+
 test: lint pages ## runs the linters and all tests, e.g. make test ARGS="-k stays"
 	$(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
 
