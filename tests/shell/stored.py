@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -96,10 +97,19 @@ def database_called(server: EmbeddedDatabase, name: str, *, template: str = "tem
 @contextlib.contextmanager
 def migrated(server: EmbeddedDatabase, name: str) -> Iterator[str]:
     """A database of that name with the schema in it, as long as it is wanted; gives where it is."""
-    with database_called(server, name) as dsn:
-        with connect(dsn) as connection:
-            migrate(connection)
+    with database_called(server, name, template=_with_schema(server)) as dsn:
         yield dsn
+
+
+@functools.cache
+def _with_schema(server: EmbeddedDatabase) -> str:
+    """The name of a database to be copied: that takes a quarter of the time of making the schema."""
+    name = "with_schema"
+    with connect(server.dsn) as connection:
+        connection.execute(f"create database {name} template template0".encode())
+    with connect(server.dsn_of(name)) as connection:
+        migrate(connection)
+    return name
 
 
 @contextlib.contextmanager
