@@ -55,6 +55,14 @@ def real_kafka() -> Iterator[RealKafka]:
 
 
 @pytest.fixture(scope="session")
+def any_broker(request: pytest.FixtureRequest) -> EmbeddedBroker | RealKafka:
+    """The broker that users run, where Java and Maven allow, else the embedded one."""
+    name = "real_kafka" if unavailable_reason() is None else "embedded_broker"
+    found: EmbeddedBroker | RealKafka = request.getfixturevalue(name)
+    return found
+
+
+@pytest.fixture(scope="session")
 def database_server() -> Iterator[EmbeddedDatabase]:
     """One PostgreSQL for the whole run."""
     with EmbeddedDatabase() as server:

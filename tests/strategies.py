@@ -12,10 +12,11 @@ a crossing may be off by one microsecond, or a point on a slanted edge fall to t
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
 from hypothesis import HealthCheck, settings
@@ -26,7 +27,7 @@ from shapely.geometry import MultiPoint
 from stream.core.facts import SECOND, Allocation, Duty, Fixes, StateReport
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Hashable, Sequence
 
 _T = TypeVar("_T")
 
@@ -141,6 +142,18 @@ def world_fixes(world: World) -> Fixes:
     return fix_columns(world.fixes)
 
 
+# What does not depend on anything drawn is made once: Hypothesis examines every new strategy before it draws
+# from it, which takes longer than the drawing.
+
+_whole = functools.cache(st.integers)
+_EITHER = st.booleans()
+
+
+@functools.cache
+def _any_of(*items: Hashable) -> st.SearchStrategy[Any]:
+    return st.sampled_from(items)
+
+
 # Shapes, in grid units. Each strategy begins with the plainest, which is what a failure shrinks to.
 
 
@@ -155,16 +168,16 @@ def _box(x: int, y: int, w: int, h: int) -> list[tuple[float, float]]:
 @st.composite
 def rectangles(draw: st.DrawFn, grid: Grid) -> Shape:
     """Rectangles on grid lines: many share an edge or a vertex."""
-    x, y = draw(st.integers(0, 4)), draw(st.integers(0, 4))
-    return Polygon(_ring(grid, _box(x, y, draw(st.integers(1, 4)), draw(st.integers(1, 4)))))
+    x, y = draw(_whole(0, 4)), draw(_whole(0, 4))
+    return Polygon(_ring(grid, _box(x, y, draw(_whole(1, 4)), draw(_whole(1, 4)))))
 
 
 @st.composite
 def holed(draw: st.DrawFn, grid: Grid) -> Shape:
     """A square with a hole: a box inside it, or a triangle that touches its west edge in one point."""
-    x, y, size = draw(st.integers(0, 2)), draw(st.integers(0, 2)), draw(st.integers(3, 5))
+    x, y, size = draw(_whole(0, 2)), draw(_whole(0, 2)), draw(_whole(3, 5))
     hole = _box(x + 1, y + 1, 1, 1)
-    if draw(st.booleans()):
+    if draw(_EITHER):
         hole = [(x, y + 1), (x + 1, y + 2), (x + 2, y + 1)]
     return Polygon(_ring(grid, _box(x, y, size, size)), [_ring(grid, hole)])
 
@@ -172,28 +185,35 @@ def holed(draw: st.DrawFn, grid: Grid) -> Shape:
 @st.composite
 def islands(draw: st.DrawFn, grid: Grid) -> Shape:
     """Two boxes of one area, apart or touching in a vertex."""
-    x, y = draw(st.integers(0, 2)), draw(st.integers(0, 2))
-    dx, dy = draw(st.integers(1, 3)), draw(st.integers(1, 3))
+    x, y = draw(_whole(0, 2)), draw(_whole(0, 2))
+    dx, dy = draw(_whole(1, 3)), draw(_whole(1, 3))
     boxes = (_box(x, y, 1, 1), _box(x + dx, y + dy, 1, 1))
     return MultiPolygon([Polygon(_ring(grid, box)) for box in boxes])
+
+
+_EIGHT_REACHES = st.lists(st.integers(1, 8), min_size=8, max_size=8)
 
 
 @st.composite
 def stars(draw: st.DrawFn, grid: Grid) -> Shape:
     """Eight vertices around a centre, each nearer or farther: slanted edges, mostly not convex."""
-    x, y = draw(st.integers(2, 4)), draw(st.integers(2, 4))
+    x, y = draw(_whole(2, 4)), draw(_whole(2, 4))
     around = ((1, 0), (1, 1), (0, 1), (-1, 1), (-1, 0), (-1, -1), (0, -1), (1, -1))
-    reach = draw(st.lists(st.integers(1, 8), min_size=8, max_size=8))
+    reach = draw(_EIGHT_REACHES)
     return Polygon(
         _ring(grid, [(x + dx * r / 4, y + dy * r / 4) for (dx, dy), r in zip(around, reach, strict=True)])
     )
 
 
+_POINTS_IN_SIXTEENTHS = st.lists(
+    st.tuples(st.integers(0, 96), st.integers(0, 96)), min_size=3, max_size=6, unique=True
+)
+
+
 @st.composite
 def hulls(draw: st.DrawFn, grid: Grid) -> Shape:
     """The convex hull of a few points, at any slant."""
-    sixteenths = st.tuples(st.integers(0, 96), st.integers(0, 96))
-    vertices = draw(st.lists(sixteenths, min_size=3, max_size=6, unique=True))
+    vertices = draw(_POINTS_IN_SIXTEENTHS)
     hull = MultiPoint(vertices).convex_hull
     if hull.geom_type != "Polygon":  # they lie on one line
         (x, y), *_ = vertices
@@ -201,6 +221,7 @@ def hulls(draw: st.DrawFn, grid: Grid) -> Shape:
     return Polygon(_ring(grid, [(x / 16, y / 16) for x, y in hull.exterior.coords]))
 
 
+@functools.cache
 def shapes(grid: Grid) -> st.SearchStrategy[Shape]:
     """Any one shape."""
     return st.one_of(rectangles(grid), stars(grid), holed(grid), hulls(grid), islands(grid))
@@ -209,25 +230,40 @@ def shapes(grid: Grid) -> st.SearchStrategy[Shape]:
 @st.composite
 def tilings(draw: st.DrawFn, grid: Grid) -> tuple[Shape, Shape]:
     """A rectangle cut in two by a line, mostly slanted: two shapes that share just that edge."""
-    low, high = draw(st.integers(1, 5)), draw(st.integers(1, 5))
+    low, high = draw(_whole(1, 5)), draw(_whole(1, 5))
     return (
         Polygon(_ring(grid, [(0, 0), (low, 0), (high, 4), (0, 4)])),
         Polygon(_ring(grid, [(low, 0), (6, 0), (6, 4), (high, 4)])),
     )
 
 
+@functools.cache
+def _tilings_or_none(grid: Grid) -> st.SearchStrategy[tuple[Shape, ...]]:
+    return st.one_of(tilings(grid), st.just(()))
+
+
+@functools.cache
+def _some_shapes(grid: Grid, least: int, most: int) -> st.SearchStrategy[list[Shape]]:
+    return st.lists(shapes(grid), min_size=least, max_size=most)
+
+
+@functools.cache
+def _named_shapes(grid: Grid, names: tuple[str, ...]) -> st.SearchStrategy[list[tuple[str, Shape]]]:
+    return st.lists(st.tuples(st.sampled_from(names), shapes(grid)), max_size=len(names), unique_by=_first)
+
+
+_NEIGHBOURHOODS_IN_ANY_ORDER = st.permutations(NEIGHBOURHOODS)
+
+
 @st.composite
 def areas(draw: st.DrawFn, grid: Grid = BINARY) -> tuple[Area, ...]:
     """One version's areas: neighbourhoods that touch or overlap, premises, overlapping priority areas."""
-    ids = draw(st.permutations(NEIGHBOURHOODS))
-    grounds = list(draw(st.one_of(tilings(grid), st.just(()))))
-    grounds += draw(st.lists(shapes(grid), min_size=0 if grounds else 1, max_size=4 - len(grounds)))
+    ids = draw(_NEIGHBOURHOODS_IN_ANY_ORDER)
+    grounds = list(draw(_tilings_or_none(grid)))
+    grounds += draw(_some_shapes(grid, 0 if grounds else 1, 4 - len(grounds)))
     found: list[Area] = [("neighbourhood", area_id, shape) for area_id, shape in zip(ids, grounds)]  # noqa: B905
     for kind, names in (("premises", PREMISES), ("priority", PRIORITIES)):
-        more = draw(
-            st.lists(st.tuples(st.sampled_from(names), shapes(grid)), max_size=len(names), unique_by=_first)
-        )
-        found += [(kind, area_id, shape) for area_id, shape in more]
+        found += [(kind, area_id, shape) for area_id, shape in draw(_named_shapes(grid, names))]
     return tuple(found)
 
 
@@ -244,6 +280,7 @@ def _lists(elements: st.SearchStrategy[_T], most: int, usual: int) -> st.SearchS
 # Fixes.
 
 
+@functools.cache
 def gaps() -> st.SearchStrategy[int]:
     """Times between fixes, µs: at and around the limits, on and off whole seconds."""
     return st.one_of(
@@ -254,6 +291,7 @@ def gaps() -> st.SearchStrategy[int]:
     )
 
 
+@functools.cache
 def spots() -> st.SearchStrategy[tuple[float, float]]:
     """Points in grid units: vertices and edges of the grid, quarters, and sixteenths (some 8 by 14 m)."""
     return st.one_of(
@@ -269,6 +307,11 @@ _EAST_M = _NORTH_M * 0.608
 _FASTEST_MPS = 70.0
 
 
+@functools.cache
+def _moves(most: int) -> st.SearchStrategy[list[str]]:
+    return _lists(st.sampled_from(("go", "rest", "nudge", "spike", "again")), most, usual=3)
+
+
 @st.composite
 def tracks(
     draw: st.DrawFn, device_id: str, opening: int, grid: Grid = BINARY, max_size: int = 8
@@ -277,33 +320,32 @@ def tracks(
 
     Most ways are driven as fast as anybody may, some faster than anybody can.
     """
-    time = opening + draw(st.sampled_from((0, 60 * SECOND, 1, -300 * SECOND)))
+    time = opening + draw(_any_of(0, 60 * SECOND, 1, -300 * SECOND))
     x, y = draw(spots())
     fixes: list[Fix] = []
-    moves = st.sampled_from(("go", "rest", "nudge", "spike", "again"))
-    for move in draw(_lists(moves, max_size, usual=3)):
+    for move in draw(_moves(max_size)):
         far, was = 0.0, (x, y)
         stays: list[int] = []
         if move == "go":
             x, y = draw(spots())
         elif move == "nudge":
-            x, y = x + draw(st.integers(-6, 6)) / 16, y + draw(st.integers(-6, 6)) / 16
+            x, y = x + draw(_whole(-6, 6)) / 16, y + draw(_whole(-6, 6)) / 16
         elif move == "spike":
-            far = draw(st.sampled_from((64.0, 6.0, -20.0)))
-            stays += draw(st.sampled_from(((), (), (30,), (60, 10, 1), (250,), (150, 150), (150, 151))))
+            far = draw(_any_of(64.0, 6.0, -20.0))
+            stays += draw(_any_of((), (), (30,), (60, 10, 1), (250,), (150, 150), (150, 151)))
         if not (move == "again" and fixes):
             gap = draw(gaps())
             east, north = ((x - was[0]) * grid.unit * _EAST_M, (y - was[1]) * grid.unit * _NORTH_M)
-            if draw(st.integers(0, 7)):  # the odd microseconds of a gap stay
+            if draw(_whole(0, 7)):  # the odd microseconds of a gap stay
                 gap += (
                     -(-max(0, int(math.hypot(east, north) / _FASTEST_MPS * SECOND) - gap) // SECOND) * SECOND
                 )
             time += gap
-        elif draw(st.booleans()):
+        elif draw(_EITHER):
             x, y = draw(spots())
         for pause in (0, *stays):
             time += pause * SECOND
-            error = draw(st.sampled_from((10.0, None, 5.0, 60.0)))
+            error = draw(_any_of(10.0, None, 5.0, 60.0))
             fixes.append((device_id, time, *grid.at(x + far, y), error))
     return fixes
 
@@ -314,8 +356,8 @@ def flickers(draw: st.DrawFn, device_id: str, opening: int, grid: Grid = BINARY)
     time = opening
     fixes: list[Fix] = []
     for far in draw(st.lists(st.sampled_from((0.0, 0.0, 0.0, 64.0, 64.0, 200.0)), max_size=30)):
-        time += draw(st.sampled_from((10, 60, 60, 100, 150, 300, 301, 900))) * SECOND
-        x, y = draw(st.sampled_from(((0.5, 0.5), (0.75, 0.5), (1.5, 1.0))))
+        time += draw(_any_of(10, 60, 60, 100, 150, 300, 301, 900)) * SECOND
+        x, y = draw(_any_of((0.5, 0.5), (0.75, 0.5), (1.5, 1.0)))
         fixes.append((device_id, time, *grid.at(x + far, y), 10.0))
     return fixes
 
@@ -324,9 +366,8 @@ def flickers(draw: st.DrawFn, device_id: str, opening: int, grid: Grid = BINARY)
 
 
 @st.composite
-def _allocations(draw: st.DrawFn, moments: st.SearchStrategy[int]) -> Allocation:
-    device_id = draw(st.sampled_from(RADIOS + VEHICLES))
-    edges = st.one_of(st.none(), st.none(), moments)
+def _allocations(draw: st.DrawFn, edges: st.SearchStrategy[int | None]) -> Allocation:
+    device_id = draw(_any_of(*RADIOS, *VEHICLES))
     return Allocation(
         device_id,
         "radio" if device_id in RADIOS else "vehicle",
@@ -335,64 +376,78 @@ def _allocations(draw: st.DrawFn, moments: st.SearchStrategy[int]) -> Allocation
     )
 
 
+_PATCHES = st.one_of(
+    st.just(NEIGHBOURHOODS),
+    st.just(NEIGHBOURHOODS[:2]),
+    st.sets(st.sampled_from((*NEIGHBOURHOODS, "N9")), max_size=3).map(lambda ids: tuple(sorted(ids))),
+)
+
+
+class _Long(int):
+    """A length of time, not an instant."""
+
+
+_LENGTHS = st.sampled_from((3600 * SECOND, 600 * SECOND, 7200 * SECOND, 1, 0)).map(_Long)
+
+
 @st.composite
 def _duties(
-    draw: st.DrawFn, duty_id: str, starts: st.SearchStrategy[int], moments: st.SearchStrategy[int]
+    draw: st.DrawFn,
+    duty_id: str,
+    starts: st.SearchStrategy[int],
+    ends: st.SearchStrategy[int | None],
+    devices: st.SearchStrategy[list[Allocation]],
 ) -> list[Duty]:
     """Every revision of one duty: perhaps moved, given to another, cancelled or brought back."""
-    patches = st.one_of(
-        st.just(NEIGHBOURHOODS),
-        st.just(NEIGHBOURHOODS[:2]),
-        st.sets(st.sampled_from((*NEIGHBOURHOODS, "N9")), max_size=3).map(lambda ids: tuple(sorted(ids))),
-    )
     revisions: list[Duty] = []
-    for revision in range(1, 1 + draw(st.sampled_from((1, 1, 1, 2, 3)))):
-        start = draw(starts)
-        lengths = st.sampled_from((3600 * SECOND, 600 * SECOND, 7200 * SECOND, 1, 0))
-        ends = st.one_of(lengths.map(start.__add__), st.none(), moments)
-        end = draw(ends)
+    for revision in range(1, 1 + draw(_any_of(1, 1, 1, 2, 3))):
+        start, end = draw(starts), draw(ends)
+        if isinstance(end, _Long):
+            end = start + end
         revisions.append(
             Duty(
                 duty_id=duty_id,
                 revision=revision,
-                officer_id=draw(st.sampled_from(OFFICERS)),
+                officer_id=draw(_any_of(*OFFICERS)),
                 start=start,
                 end=None if end is None else max(start, end),
-                patch=draw(patches),
-                devices=tuple(draw(_lists(_allocations(moments), 3, usual=1))),
-                cancelled=revision > 1 and draw(st.booleans()),
+                patch=draw(_PATCHES),
+                devices=tuple(draw(devices)),
+                cancelled=revision > 1 and draw(_EITHER),
             )
         )
     return revisions
 
 
+_areas = functools.cache(areas)
+_tracks = functools.cache(tracks)
+
+
 @st.composite
 def worlds(draw: st.DrawFn, grid: Grid = BINARY) -> World:
     """A whole world on a grid; ``BINARY`` where equality to the microsecond is asked."""
-    opening = draw(st.sampled_from(OPENINGS))
-    fixes = [fix for device_id in RADIOS + VEHICLES for fix in draw(tracks(device_id, opening, grid))]
+    opening = draw(_any_of(*OPENINGS))
+    fixes = [fix for device_id in RADIOS + VEHICLES for fix in draw(_tracks(device_id, opening, grid))]
     pool = sorted({opening + k * 300 * SECOND for k in range(-2, 14)} | {fix[1] for fix in fixes})
-    moments = st.builds(int.__add__, st.sampled_from(pool), st.sampled_from((0, 0, 1, -1, 500_000)))
+    moments = st.builds(int.__add__, st.sampled_from(pool), _any_of(0, 0, 1, -1, 500_000))
 
     starts = st.one_of(st.sampled_from(pool[:6]), moments)
+    ends = st.one_of(_LENGTHS, st.none(), moments)
+    devices = _lists(_allocations(st.one_of(st.none(), st.none(), moments)), 3, usual=1)
 
-    versions: list[Version] = [(None, draw(areas(grid)))]
+    versions: list[Version] = [(None, draw(_areas(grid)))]
     for valid_from in draw(st.lists(moments, max_size=2, unique=True)):
-        again = draw(st.sampled_from(("new", "same", "fewer")))
+        again = draw(_any_of("new", "same", "fewer"))
         last = versions[-1][1]
         versions.append(
-            (valid_from, draw(areas(grid)) if again == "new" else last if again == "same" else last[1:])
+            (valid_from, draw(_areas(grid)) if again == "new" else last if again == "same" else last[1:])
         )
 
     duties = [
-        duty for k in range(draw(st.integers(1, 3))) for duty in draw(_duties(f"D{k + 1}", starts, moments))
+        duty for k in range(draw(_whole(1, 3))) for duty in draw(_duties(f"D{k + 1}", starts, ends, devices))
     ]
     duties += draw(st.lists(st.sampled_from(duties), max_size=1))
-    states = draw(
-        _lists(
-            st.builds(StateReport, st.sampled_from(OFFICERS), moments, st.sampled_from(STATES)), 8, usual=3
-        )
-    )
+    states = draw(_lists(st.builds(StateReport, _any_of(*OFFICERS), moments, _any_of(*STATES)), 8, usual=3))
     wide = (pool[0], pool[-1] + 3600 * SECOND)
     cut = st.tuples(moments, moments).map(lambda pair: (min(pair), max(pair)))
     return World(

@@ -22,7 +22,7 @@ from tests.shell.pipeline import (
     Pipeline,
     assert_same,
     bootstrap_of,
-    both,
+    either,
     offline,
 )
 
@@ -105,7 +105,7 @@ def bootstrap(broker: str, request: pytest.FixtureRequest) -> str:
 
 
 @pytest.mark.slow
-@both
+@either
 def test_killed_processes_lose_nothing_and_count_nothing_twice(
     bootstrap: str, database: str, tmp_path: Path
 ) -> None:

@@ -21,8 +21,8 @@ from tests.shell.pipeline import (
     Pipeline,
     assert_same,
     bootstrap_of,
-    both,
     demo_facts,
+    either,
     offline,
 )
 
@@ -66,7 +66,7 @@ def copied(database: str, source: str, target: str, *, replacing: bool = False) 
 
 
 @pytest.mark.slow
-@both
+@either
 @pytest.mark.parametrize("running", [False, True], ids=["worker stopped", "worker running"])
 def test_restored_database_counts_again_what_kafka_holds(
     bootstrap: str, database: str, tmp_path: Path, running: bool

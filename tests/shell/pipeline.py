@@ -78,6 +78,9 @@ both = pytest.mark.parametrize(
 )
 """Runs a test on the embedded broker and again on the real Kafka."""
 
+either = pytest.mark.parametrize("broker", ["any_broker"])
+"""Runs a test on the real Kafka where it can be run here, else on the embedded broker."""
+
 
 def bootstrap_of(broker: str, request: pytest.FixtureRequest) -> str:
     """The address of the broker that a test is run on."""

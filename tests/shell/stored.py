@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -96,10 +97,19 @@ def database_called(server: EmbeddedDatabase, name: str, *, template: str = "tem
 @contextlib.contextmanager
 def migrated(server: EmbeddedDatabase, name: str) -> Iterator[str]:
     """A database of that name with the schema in it, as long as it is wanted; gives where it is."""
-    with database_called(server, name) as dsn:
-        with connect(dsn) as connection:
-            migrate(connection)
+    with database_called(server, name, template=_with_schema(server)) as dsn:
         yield dsn
+
+
+@functools.cache
+def _with_schema(server: EmbeddedDatabase) -> str:
+    """The name of a database to be copied: that takes a quarter of the time of making the schema."""
+    name = "with_schema"
+    with connect(server.dsn) as connection:
+        connection.execute(f"create database {name} template template0".encode())
+    with connect(server.dsn_of(name)) as connection:
+        migrate(connection)
+    return name
 
 
 @contextlib.contextmanager
@@ -120,9 +130,9 @@ def counted(server: EmbeddedDatabase, name: str, facts: FileFacts) -> Iterator[s
 def put_in_force(connection: Connection, wanted: Policies = POLICIES) -> None:
     """Makes policies the only ones on record, as if there had never been others."""
     with connection.transaction():
-        connection.execute("alter table policy_version disable trigger user")
-        connection.execute("truncate policy_outdated, policy_version")
-        connection.execute("alter table policy_version enable trigger user")
+        connection.execute("set local session_replication_role = replica")  # which asks no trigger
+        connection.execute("delete from policy_outdated; delete from policy_version")
+        connection.execute("set local session_replication_role = origin")
         for number, (start, policy) in enumerate(zip(wanted.starts, wanted.policies, strict=True), 1):
             connection.execute(
                 "insert into policy_version values (%s, from_us(%s), %s::jsonb, 'a test', 'test')",
@@ -137,9 +147,20 @@ def await_release(connection: Connection, lock: int) -> None:
 
 
 def empty(connection: Connection) -> None:
-    """Empties every table but the list of migrations."""
-    connection.execute(f"truncate {TABLES} restart identity".encode())
-    connection.execute("insert into place (priorities) values ('{}')")
+    """Empties every table but the list of migrations.
+
+    Row by row, for there are few: ``truncate`` makes a new file for each table and index, which takes longer.
+    """
+    names = TABLES.split(", ")
+    with connection.transaction():
+        connection.execute("set local session_replication_role = replica")  # in any order of the tables
+        connection.execute("; ".join(f"delete from {name}" for name in names).encode())
+        connection.execute(
+            "select setval(s.oid, 1, false) from pg_class s join pg_depend d on d.objid = s.oid "
+            "where s.relkind = 'S' and d.deptype in ('a', 'i') and d.refobjid = any(%s::regclass[])",
+            [names],
+        )
+        connection.execute("insert into place (priorities) values ('{}')")
 
 
 def publish(connection: Connection, world: World) -> None:

@@ -40,6 +40,7 @@ from tests.shell.pipeline import (
     bootstrap_of,
     both,
     demo_facts,
+    either,
     keyed,
     offline,
 )
@@ -229,8 +230,13 @@ def live_equals_offline(facts: Facts, pipeline: Pipeline, folder: Path, seed: in
 
 @pytest.mark.shared
 @pytest.mark.slow
-@both
-@pytest.mark.parametrize("order", [1, 2, 3])
+@pytest.mark.parametrize(
+    ("broker", "order"),
+    [
+        ("embedded_broker", 1),
+        *(pytest.param("real_kafka", order, marks=pytest.mark.kafka) for order in (2, 3)),
+    ],
+)
 def test_real_tracks_are_counted_live_as_from_files(
     bootstrap: str, database: str, shared_data: Path, tmp_path: Path, order: int
 ) -> None:
@@ -377,7 +383,7 @@ def test_a_broken_frame_is_kept_and_passed(
 
 
 @pytest.mark.slow
-@both
+@either
 def test_late_facts_change_the_tables_as_if_they_had_been_in_time(
     bootstrap: str, database: str, tmp_path: Path
 ) -> None:
@@ -551,7 +557,7 @@ def _names(facts: Facts) -> dict[str, str]:
 
 
 @pytest.mark.slow
-@both
+@either
 def test_topics_made_again_are_not_taken_for_old_news(bootstrap: str, database: str, tmp_path: Path) -> None:
     """After the topics were deleted and made again, frames at low offsets are counted."""
     facts = demo_facts(tmp_path, hours=0.5, interval_s=15.0)
@@ -575,7 +581,7 @@ def test_topics_made_again_are_not_taken_for_old_news(bootstrap: str, database: 
 
 
 @pytest.mark.slow
-@both
+@either
 def test_a_database_that_goes_away_loses_nothing(bootstrap: str, tmp_path: Path) -> None:
     """The database crashes while messages flow and comes back later: the tables are those of the files."""
     facts = demo_facts(tmp_path, hours=0.5, interval_s=15.0)

@@ -22,12 +22,15 @@ from tests.shell.screen import (
     visiting,
 )
 from tests.shell.stored import database_called
-from tests.shell.town import MINUTE, Town, duty
+from tests.shell.town import MINUTE, Town, duty, town_called
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from playwright.sync_api import Browser
 
     from stream.embedded import EmbeddedDatabase
+    from tests.shell.screen import Web
 
 pytestmark = pytest.mark.slow
 
@@ -224,6 +227,17 @@ def test_long_names_are_read_to_their_end(browser: Browser, database: str) -> No
                 visitor.fits()
 
 
+@pytest.fixture(scope="module")
+def small_town(database_server: EmbeddedDatabase) -> Iterator[Web]:
+    """The web process over the town with one officer in it."""
+    with town_called(database_server, "page_states") as town:
+        town.begin(duty("O1", "N1", town.now, town.now + 480 * MINUTE))
+        town.put(R1="west")
+        town.go(5)
+        with serving_alone(town.dsn) as web:
+            yield web
+
+
 @pytest.mark.parametrize(
     ("link", "words"),
     [
@@ -236,19 +250,10 @@ def test_long_names_are_read_to_their_end(browser: Browser, database: str) -> No
         ("#/n/%E0%A4%A", "This link leads nowhere"),
     ],
 )
-def test_link_to_nothing_says_so(browser: Browser, database: str, link: str, words: str) -> None:
+def test_link_to_nothing_says_so(browser: Browser, small_town: Web, link: str, words: str) -> None:
     """A link to what is not there says so, on a phone too, and its way back leads to the whole list."""
-    town = Town(database)
-    with (
-        contextlib.closing(town),
-        serving_alone(database) as web,
-        visiting(browser, web.address, f"/{link}", size=PHONE, has_touch=True) as visitor,
-    ):
-        town.begin(duty("O1", "N1", town.now, town.now + 480 * MINUTE))
-        town.put(R1="west")
-        town.go(5)
+    with visiting(browser, small_town.address, f"/{link}", size=PHONE, has_touch=True) as visitor:
         page = visitor.page
-        page.reload()
         expect(page.locator("#detail [role=alert]")).to_contain_text(words)
         expect(page.locator("#detail h2")).to_be_focused()
         assert page.locator("#detail ol:empty, #detail ul:empty").count() == 0

@@ -51,8 +51,16 @@ pytestmark = [
 POLICIES = Policies()
 
 
+@pytest.fixture(autouse=True, scope="module")
+def quick_java() -> Iterator[None]:
+    """Java for a short life on a shared machine: the quick compiler, and the collector without threads."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
+        yield
+
+
 @pytest.fixture(scope="module")
-def session() -> Iterator[Any]:
+def session(quick_java: None) -> Iterator[Any]:
     """Spark in this process, with two workers."""
     from stream.files import spark
 
