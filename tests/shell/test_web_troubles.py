@@ -483,7 +483,7 @@ def test_a_worker_that_is_gone_is_told_of(
     embedded_broker: EmbeddedBroker, database: str, tmp_path: Path
 ) -> None:
     """When the worker is killed the page says so itself, and takes it back when there is one again."""
-    names = {"stale_s": 1.0, "watch_s": 0.2, "alert_feed_stopped_s": 3600.0}
+    names: dict[str, Any] = {"stale_s": 1.0, "watch_s": 0.2, "alert_feed_stopped_s": 3600.0}
     with Pipeline(embedded_broker.bootstrap, database, tmp_path, **names) as pipeline:
         with connect(database) as connection:
             from stream.store import areas
