@@ -8,6 +8,8 @@ nobody helps.
 * ``database``: one force's positions come, and PostgreSQL is stopped for so long.
 * ``kafka``: Kafka is stopped for so long; what was not sent meanwhile then comes at once.
 * ``stored``: one force's positions come, and at once those of the four hours before.
+* ``raised``: one force's positions come, and the topics get twice as many partitions; those who send use the
+  new ones from then on. How soon all of them are read is what it needs to recover.
 
 ``python -m tests.bench strain --part database --minutes 1`` is a quick look.
 """
@@ -24,6 +26,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from aiokafka.admin import NewTopic
+
+from stream import topics
 from stream.core.facts import SECOND
 from stream.pipeline.lag import LagMeter
 from stream.store import chunks
@@ -44,6 +49,7 @@ PARTS: Mapping[str, Size] = {
     "database": FORCE,
     "kafka": FORCE,
     "stored": FORCE,
+    "raised": FORCE,
 }
 WARM_S, AFTER_S = 30, 30
 """Live positions come for so long before the strain and after it."""
@@ -178,12 +184,14 @@ class Feed:
     found: Servers
     size: Size
 
-    def begin(self, start_ms: int, seconds: float, *, paced: bool) -> subprocess.Popen[bytes]:
-        """Sends from a time on: as they are due, or all at once."""
+    def begin(
+        self, start_ms: int, seconds: float, *, paced: bool, partitions: int = 0
+    ) -> subprocess.Popen[bytes]:
+        """Sends from a time on, as they are due or all at once; to as many partitions as there were first."""
         whole = round(seconds * 1000 / INTERVAL_MS) * INTERVAL_MS // 1000
+        settings = self.found.settings
         words = command(
-            *(self.found.settings.kafka, self.size, self.found.settings.partitions, start_ms, whole),
-            paced=paced,
+            *(settings.kafka, self.size, partitions or settings.partitions, start_ms, whole), paced=paced
         )
         return subprocess.Popen(words, stdout=subprocess.PIPE)
 
@@ -253,11 +261,32 @@ async def stored(feed: Feed, start_ms: int, strain_s: float) -> Done:
         live.kill()
 
 
+async def raised(feed: Feed, start_ms: int, strain_s: float) -> Done:
+    """The topics get more partitions, and those who send use them."""
+    del strain_s
+    settings = feed.found.settings
+    more = 2 * settings.partitions
+    sent = await told(feed.begin(start_ms, WARM_S, paced=True))
+    wanted = [
+        NewTopic(spec.name, spec.num_partitions, spec.replication_factor)
+        for spec in topics.specs(settings.topic_prefix, partitions=more)
+    ]
+    began = time.monotonic()
+    await topics.ensure_topics(settings.kafka, wanted)
+    turns = int(time.time() * 1000 - start_ms) // INTERVAL_MS
+    missed_ms = turns * INTERVAL_MS - WARM_S * 1000
+    sent += await told(feed.begin(start_ms + WARM_S * 1000, missed_ms / 1000, paced=False, partitions=more))
+    ended = time.monotonic()
+    live = feed.begin(start_ms + turns * INTERVAL_MS, AFTER_S, paced=True, partitions=more)
+    return Done(sent + await told(live), began, ended)
+
+
 STRAINS: Mapping[str, Callable[[Feed, int, float], Coroutine[Any, Any, Done]]] = {
     "overload": overload,
     "database": database,
     "kafka": kafka,
     "stored": stored,
+    "raised": raised,
 }
 
 
