@@ -7,6 +7,7 @@ its own topics (the broker is shared).
 from __future__ import annotations
 
 import itertools
+import signal
 from collections import Counter
 from typing import TYPE_CHECKING
 
@@ -32,7 +33,13 @@ settings.load_profile("same")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Warnings are errors, but for those that a dependency makes when it is imported and we cannot mend."""
+    """Warnings are errors, but for those that a dependency makes when it is imported and we cannot mend.
+
+    What tests start is told to end by Ctrl-C too: where a shell has this run in the background it would be
+    ignored, in all that is started as well.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     # kafka-python 3.0 reads its schemas by functions that Python 3.11 and 3.12 (no longer 3.13) deprecate.
     config.addinivalue_line("filterwarnings", "ignore:(read|open)_text is deprecated:DeprecationWarning")
 

@@ -145,7 +145,7 @@ while True:
     try:
         print("ready", flush=True)
         time.sleep(1000)
-    except BaseException:
+    except KeyboardInterrupt:
         pass
 """
 DEEP_IN_C = """
