@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from contextlib import contextmanager
+from copy import copy
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -265,4 +266,6 @@ def record_row(item: VersionRecord, current: set[int]) -> tuple[str, ...]:
     )
 
 
-areas.add_command(restatements)  # it was here before it was of all causes
+_restatements = copy(restatements)  # it was here before it was of all causes
+_restatements.epilog = "Example: patrol areas restatements --week 2026-W47 --area E05001784"
+areas.add_command(_restatements)

@@ -60,6 +60,7 @@ from tests.doctor_corpus import (
     state_exports,
 )
 from tests.foreign_files import csv_bytes, xlsx_bytes, zip_bytes
+from tests.strategies import many
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -680,7 +681,7 @@ _beats = {
     names=st.lists(st.sampled_from(sorted(_beats)), max_size=5, unique=True),
     crossing=st.booleans(),
 )
-@settings(max_examples=60)
+@many(30)
 def test_the_command_for_boundaries_works_where_the_doctor_says_so(
     names: list[str], crossing: bool, folder: Path
 ) -> None:

@@ -111,6 +111,23 @@ def test_what_fails_again_at_once_is_the_same_outage(told: pytest.LogCaptureFixt
     assert outages.total == {KAFKA: 1, DATABASE: 0}
 
 
+def test_an_outage_lasts_while_a_client_speaks_of_it(told: pytest.LogCaptureFixture) -> None:
+    """Nobody waits any more, but a client has not reached the server yet: it is not back for all."""
+    clock = Clock()
+    outages = Outages(clock)
+    outages.failed("worker", KAFKA, KafkaConnectionError("away"))
+    outages.well("worker")
+    for _ in range(5):
+        clock.now += SETTLED_S - 0.5
+        outages.look()
+        assert outages.hold(KAFKA, 3)
+    assert len(told.records) == 1
+    clock.now += SETTLED_S
+    outages.look()
+    assert not outages.hold(KAFKA)
+    assert "15 lines of its clients were held back" in told.records[-1].getMessage()
+
+
 def test_another_reason_in_the_same_outage_is_told_once(told: pytest.LogCaptureFixture) -> None:
     """What a server says of itself when it is back (read-only, full) is worth a line, and one only."""
     outages = Outages(Clock())

@@ -172,7 +172,7 @@ def test_a_published_week_stands_until_facts_change_it(dsn: str, tmp_path: Path)
     assert decode(two[file]).figures == decode(fresh[file]).figures != decode(one[file]).figures
     [change] = decode(two[file]).changes
     assert (change.cause, change.before, change.after) == (
-        "later facts",
+        "duties",
         decode(one[file]).figures,
         decode(two[file]).figures,
     )
