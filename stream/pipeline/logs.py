@@ -114,10 +114,11 @@ class Quiet(logging.Filter):
             for key, kind in list(self._kinds.items()):
                 age = self._clock() - kind.since
                 if kind.server:
-                    if age < DEFER_S and not at_once:
-                        continue
-                    # One line says it; what follows within the period is counted.
+                    # Of an outage that was noticed later it is told while that lasts: it may be over soon.
                     if not self._outages.hold(kind.server, kind.held):
+                        if age < DEFER_S and not at_once:
+                            continue
+                        # One line says it; what follows within the period is counted.
                         found.append(_again(kind.record, kind.held - 1))
                     kind.held, kind.server = 0, ""
                 elif age >= PERIOD_S or at_once:
@@ -215,8 +216,11 @@ def start_logging(style: str = PLAIN) -> None:
     told.append(quiet)
 
     def write(*, at_once: bool = False) -> None:
+        lines = quiet.due(
+            at_once=at_once
+        )  # first: what belongs to an outage that is over now is told with it
         OUTAGES.look()
-        for record in quiet.due(at_once=at_once):
+        for record in lines:
             handler.handle(record)
 
     def now_and_then() -> None:

@@ -68,7 +68,7 @@ class Outage:
         began: when the first failure was told, by the monotonic clock.
         kinds: the kinds of failure that were logged.
         waiting: who waits for it.
-        quiet_since: since when nobody waits, and no client speaks of it.
+        quiet_since: since when nobody waits.
         held: lines of its clients that were held back meanwhile.
     """
 
@@ -157,7 +157,6 @@ class Outages:
             outage = self._now.get(what)
             if outage is not None:
                 outage.held += count
-                outage.quiet_since = self._clock()
             return outage is not None
 
     def waiting(self) -> dict[str, tuple[float, str]]:

@@ -14,6 +14,7 @@ from stream.core.facts import SECOND, Allocation, Duty
 from stream.core.policy import BEGINNING, DEFAULT_STATES, Policies, Policy, State, counted_by, differences
 from stream.core.slices import newest
 from stream.store import policies, recompute
+from stream.store.doubts import judge_due
 from stream.store.ledger import Ledger
 from stream.store.schema import connect
 from stream.store.week_figures import difference, week_figures
@@ -163,6 +164,7 @@ def test_live_equals_offline_with_policies_that_are_loaded_meanwhile(
 
     until = recompute.horizon(connection, horizon(world))
     start = min([duty.start for duty in world.duties], default=0)
+    judge_due(connection)
     was = week_figures(connection, start, until)
     outcomes = again(connection, world)
     assert fine_stored(connection) == (stays, slices)
@@ -220,6 +222,7 @@ def test_another_longest_duty_counts_from_its_date_and_when_recomputed(
     before = fine_stored(connection)
     start = min((duty.start for duty in world.duties), default=0)
     until = recompute.horizon(connection, horizon(world))
+    judge_due(connection)
     was = week_figures(connection, start, until)
 
     since = data.draw(
