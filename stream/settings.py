@@ -50,6 +50,7 @@ class Settings:
         projection_done: the part of the booked time that must be over before a share is projected.
         watch_s: seconds between two looks for alerts.
         doubt_s: seconds between two looks for facts that contradict each other.
+        gather_s: for how many seconds positions gather in Kafka before ingest fetches them.
         hear_s: for how many seconds what was heard gathers before it is counted.
         examine_s: seconds between two looks at what devices were seen to do, at least.
         close_s: seconds between two looks for hours of facts that are over, at least.
@@ -89,6 +90,7 @@ class Settings:
     projection_done: float = 0.4
     watch_s: float = 3.0
     doubt_s: float = 30.0
+    gather_s: float = 1.5
     hear_s: float = 30.0
     examine_s: float = 300.0
     close_s: float = 60.0
@@ -142,6 +144,7 @@ SETTINGS: Mapping[str, str] = {
     "projection_done": "how much of the booked time must be over, from 0 to 1, before a share is projected",
     "watch_s": "seconds between two looks for alerts",
     "doubt_s": "seconds between two looks for facts that contradict each other",
+    "gather_s": "for how many seconds positions gather in Kafka before ingest fetches them",
     "hear_s": "for how many seconds what was heard of devices gathers before it is counted",
     "examine_s": "seconds between two looks at what devices were seen to do by day, at least",
     "close_s": "seconds between two looks for hours of positions that are over, to be packed, at least",

@@ -155,6 +155,7 @@ def ingest() -> None:
                 limits.now,
                 prefix=settings.topic_prefix,
                 group_id=f"{settings.topic_prefix}patrol-ingest",
+                gather_s=settings.gather_s,
                 session_timeout_s=settings.session_s,
                 gone=losses.tell,
             )

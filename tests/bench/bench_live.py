@@ -174,7 +174,9 @@ async def watch(found: Servers, size: Size, warm_s: int, seconds: int) -> Found:
                 )
 
             until = time.monotonic() + PATIENCE_S
-            while not np.isfinite(waits()).all() and time.monotonic() < until:
+            while not (
+                np.isfinite(waits()).all() and chunks.count(found.connection) >= int(sent["sent"])
+            ) and (time.monotonic() < until):
                 await asyncio.sleep(1.0)
                 Spending.now(found, parts)
         finally:

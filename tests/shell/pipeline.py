@@ -231,6 +231,7 @@ class Pipeline:
             clock="events",
             session_s=1.0,
             publish_s=0.2,
+            gather_s=0.5,
             hear_s=0.1,
         )
         self.settings = replace(usual, **changes)
