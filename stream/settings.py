@@ -48,8 +48,8 @@ class Settings:
         basemap: the background of the live page's map; empty for the areas alone.
         shift_s: how long a duty without an end is expected to last, for projections.
         projection_done: the part of the booked time that must be over before a share is projected.
-        watch_s: seconds between two looks for alerts.
-        doubt_s: seconds between two looks for facts that contradict each other.
+        watch_s: seconds between two looks for alerts, at least.
+        doubt_s: seconds between two looks for facts that contradict each other, at least.
         gather_s: for how many seconds positions gather in Kafka before ingest fetches them.
         hear_s: for how many seconds what was heard gathers before it is counted.
         examine_s: seconds between two looks at what devices were seen to do, at least.
@@ -142,8 +142,8 @@ SETTINGS: Mapping[str, str] = {
     "basemap": "background of the live page's map: a tile address with {z}, {x} and {y}, or a PMTiles file",
     "shift_s": "how many seconds a duty booked without an end is expected to last, for projected shares",
     "projection_done": "how much of the booked time must be over, from 0 to 1, before a share is projected",
-    "watch_s": "seconds between two looks for alerts",
-    "doubt_s": "seconds between two looks for facts that contradict each other",
+    "watch_s": "seconds between two looks for alerts, at least",
+    "doubt_s": "seconds between two looks for facts that contradict each other, at least",
     "gather_s": "for how many seconds positions gather in Kafka before ingest fetches them",
     "hear_s": "for how many seconds what was heard of devices gathers before it is counted",
     "examine_s": "seconds between two looks at what devices were seen to do by day, at least",

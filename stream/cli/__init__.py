@@ -24,7 +24,7 @@ from stream.cli.recompute import recompute
 from stream.cli.report import report
 from stream.cli.restated import restatements
 from stream.cli.roster import roster
-from stream.cli.serve import export, ingest, init, up, worker
+from stream.cli.serve import export, ingest, init, timers, up, worker
 from stream.cli.simulate import simulate
 from stream.cli.status import status
 from stream.cli.web import web
@@ -50,6 +50,7 @@ for command in (
     init,
     ingest,
     worker,
+    timers,
     web,
     areas,
     policy,

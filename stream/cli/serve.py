@@ -171,7 +171,12 @@ def ingest() -> None:
 
 
 @click.command(epilog="Example: patrol worker")
-def worker() -> None:
+@click.option(
+    "--without-timers",
+    is_flag=True,
+    help="Counts only: figures, alerts and reports are left to 'patrol timers', or to other workers.",
+)
+def worker(without_timers: bool) -> None:
     """Frames to stays, slices and shares; as many workers as there are partitions share the work."""
     from stream.pipeline.agents import run
     from stream.pipeline.logs import start_logging
@@ -185,7 +190,30 @@ def worker() -> None:
 
     async def work(stop: asyncio.Event) -> None:
         with Monitor(settings, metrics).watching():
-            await run(settings, stop, metrics)
+            await run(settings, stop, metrics, errands=not without_timers)
+
+    until_told(work)
+
+
+@click.command(epilog="Example: patrol timers")
+def timers() -> None:
+    """What a worker does beside counting, in a process of its own: live figures, alerts, doubts, reports.
+
+    For very many officers, with 'patrol worker --without-timers'; of several one is elected for each.
+    """
+    from stream.pipeline.logs import start_logging
+    from stream.pipeline.metrics import WorkerMetrics
+    from stream.pipeline.monitor import Monitor
+    from stream.pipeline.timers import run
+
+    settings = load()
+    settings.need("kafka", "database")
+    start_logging(settings.log)
+    metrics = WorkerMetrics(part="timers")
+
+    async def work(stop: asyncio.Event) -> None:
+        with Monitor(settings, metrics).watching():
+            await run(settings, stop)
 
     until_told(work)
 

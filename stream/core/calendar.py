@@ -45,7 +45,7 @@ def moment(time_us: int) -> datetime:
 
 def rfc3339(time_us: int) -> str:
     """Microseconds since 1970 UTC as RFC 3339 with six decimals, ``2026-11-23T08:15:03.250000Z``."""
-    return moment(time_us).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return moment(time_us).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def parse_time(text: str) -> int:

@@ -9,6 +9,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_args
 
 import msgspec
+import numpy as np
 from msgspec import Meta
 
 from geo.matching.history import FOREVER
@@ -17,6 +18,8 @@ from stream.core.facts import SECOND
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from numpy.typing import NDArray
 
     Made = TypeVar("Made", bound=msgspec.Struct)
 
@@ -44,6 +47,18 @@ def seconds_ms(time: int) -> Seconds:
 def rounded(part: float | None) -> Part | None:
     """A part of one, to six decimals."""
     return None if part is None else round(part, 6)
+
+
+def rounded_all(parts: NDArray[np.float64]) -> list[float]:
+    """What ``rounded`` gives of each of ``float64[n]``, 0 to 1."""
+    scaled = parts * 1e6
+    nearest = np.rint(scaled)
+    found = nearest / 1e6
+    # What lies between two is rounded as its decimals say, not as the product does.
+    for at in np.flatnonzero(np.abs(np.abs(scaled - nearest) - 0.5) < 1e-3).tolist():
+        found[at] = round(float(parts[at]), 6)
+    same: list[float] = found.tolist()
+    return same
 
 
 def told(kind: type[Made], /, *sources: object, digits: int | None = None, **given: object) -> Made:

@@ -33,7 +33,8 @@ from stream.core.facts import SECOND
 from stream.pipeline import dead_letters
 from stream.pipeline.losses import Losses
 from stream.pipeline.outages import DATABASE, KAFKA, OUTAGES
-from stream.pipeline.stages import ERRANDS, STAGES
+from stream.pipeline.stages import STAGES
+from stream.pipeline.timers import Timers, mailing
 from stream.pipeline.waiting import Backoff, first_of
 from stream.store.ledger import Counted, Ledger, Offset
 from stream.store.policies import agreed
@@ -59,10 +60,6 @@ COMMITS_S = 2.0
 """How often the group's offsets are told to Kafka: nothing starts from them, but they can be looked at."""
 FETCH_WAIT_MS = 250
 """So long Kafka may hold a request for messages back while there are none."""
-LINGER_S = 0.02
-"""So long a message waits for others: a request to Kafka costs more than what is in it."""
-SENT_BYTES = 2**18
-"""So much to one partition leaves as one request: all figures that changed at once."""
 WAITING_FRAMES = 64
 """Frames that may wait in memory for their transaction; the rest wait in Kafka."""
 MOST_REFUSALS = 64
@@ -403,6 +400,7 @@ class Worker:
         stop: set when the worker is told to end.
         metrics: told of what is done.
         gaps: those that were looked into, by the worker before this one too.
+        errands: whether it does them, if elected.
 
     Attributes:
         losses: where what Kafka no longer holds is told.
@@ -415,6 +413,8 @@ class Worker:
         stop: asyncio.Event,
         metrics: WorkerMetrics | None = None,
         gaps: set[Gap] | None = None,
+        *,
+        errands: bool = True,
     ) -> None:
         self.app = build(settings, self._place)
         self.desk = Turn(settings, stop, metrics=metrics)
@@ -422,7 +422,6 @@ class Worker:
         self._metrics = metrics
         self._settings = settings
         self._loop = asyncio.get_running_loop()
-        self._elected = [errand.elect(settings) for errand in ERRANDS]
         self._out = {name: self._topic(name) for name in topics.OUT}
         self._reads = {topics.named(stage.topic, settings.topic_prefix) for stage in STAGES}
         self._adrift = False
@@ -436,8 +435,9 @@ class Worker:
             intake = Intake(stage, desk, self._broken, self._counted, lambda: self._adrift, self._gaps)
             self.app.agent(self._topic(stage.topic), name=stage.name, concurrency=1)(intake.agent)
             self.tasks[stage.name] = intake.work
-        for errand, elected in zip(ERRANDS, self._elected, strict=True):
-            self.tasks[errand.name] = partial(errand.run, elected, settings, self._send, self._counted)
+        self._timers = Timers(settings, self._counted) if errands else None
+        if self._timers is not None:
+            self.tasks |= self._timers.tasks
 
     async def _place(self, consumer: Any, usual: Callable[[], Awaitable[None]]) -> None:
         """Begins to read each partition where the database says, whatever the group has committed."""
@@ -508,20 +508,6 @@ class Worker:
             value_serializer="raw",
         )
 
-    async def _send(self, topic: str, messages: Sequence[tuple[bytes, bytes]]) -> None:
-        """Sends messages together, straight through the producer, and returns when Kafka has them."""
-        producer = await self.app.maybe_start_producer()
-        name = topics.named(topic, self._settings.topic_prefix)
-        sent: list[Any] = []
-        try:
-            for key, value in messages:
-                sent.append(await producer.send(name, key, value, None, None, None))
-        finally:
-            outcomes = await asyncio.gather(*sent, return_exceptions=True)
-        for outcome in outcomes:
-            if isinstance(outcome, BaseException):
-                raise outcome
-
     def _broken(self, message: Any, detail: str) -> None:
         """Keeps a message that cannot be read; called from the ledger's thread."""
         log.error("%s %s:%s: %s", message.topic, message.partition, message.offset, detail)
@@ -546,12 +532,17 @@ class Worker:
                 raise
             await send(b"", None, dead_letters.without_value(detail, message.value))
 
+    async def farewell(self) -> None:
+        """Says goodbye to a broker that may be away."""
+        timers = [self._timers.farewell()] if self._timers is not None else []
+        await asyncio.gather(self.app.stop(), *timers)
+
     def close(self) -> None:
         """Ends the ledgers' threads and gives up every lock."""
         self.desk.close()
         self.aside.close()
-        for elected in self._elected:
-            elected.close()
+        if self._timers is not None:
+            self._timers.close()
 
 
 def build(settings: Settings, place: Place) -> faust.App:
@@ -618,35 +609,34 @@ def build(settings: Settings, place: Place) -> faust.App:
         producer_metadata_max_age_ms=topics.METADATA_MS,
         consumer_max_fetch_size=topics.MAX_MESSAGE_BYTES,
         producer_max_request_size=topics.MAX_MESSAGE_BYTES,
-        producer_linger=LINGER_S,
-        producer_max_batch_size=SENT_BYTES,
     )
     app.transport = Transport(app.conf.broker_consumer, app)
     return app
 
 
-async def run(settings: Settings, stop: asyncio.Event, metrics: WorkerMetrics | None = None) -> None:
+async def run(
+    settings: Settings, stop: asyncio.Event, metrics: WorkerMetrics | None = None, *, errands: bool = True
+) -> None:
     """Runs a worker until ``stop`` is set.
 
     Args:
         settings: Kafka, database, policies.
         stop: set it to end.
         metrics: told of what is done.
+        errands: whether it does them beside counting, if elected.
 
     Raises:
         SchemaError: the database's schema is not up to date.
         SettingsError: the mail file cannot be used, or PATROL_POLICY differs from the database.
         Exception: a fault of the program: better to end and be restarted than to continue in a bad state.
     """
-    if settings.mail:
-        from stream.pipeline.mail import read_mailing
-
-        read_mailing(settings.mail)  # a file that cannot be used is better known now than on Monday
+    if errands:
+        mailing(settings)
     backoff = Backoff()
     gaps: set[Gap] = set()
     while not stop.is_set():
         try:
-            await _run(settings, stop, metrics, gaps)
+            await _run(settings, stop, metrics, gaps, errands=errands)
         except StartAgainError as error:
             log.warning("%s; the worker starts again from what the database has", error)
         except (KafkaError, OtherKafkaError) as error:
@@ -657,9 +647,14 @@ async def run(settings: Settings, stop: asyncio.Event, metrics: WorkerMetrics | 
 
 
 async def _run(
-    settings: Settings, stop: asyncio.Event, metrics: WorkerMetrics | None, gaps: set[Gap]
+    settings: Settings,
+    stop: asyncio.Event,
+    metrics: WorkerMetrics | None,
+    gaps: set[Gap],
+    *,
+    errands: bool,
 ) -> None:
-    worker = Worker(settings, stop, metrics, gaps)
+    worker = Worker(settings, stop, metrics, gaps, errands=errands)
     tasks: list[asyncio.Future[None]] = [worker.fault]
     try:
         await worker.desk.run(
@@ -683,8 +678,8 @@ async def _run(
         for task in tasks:
             task.cancel()
         outcomes = await asyncio.gather(*tasks, return_exceptions=True)
-        stopping = asyncio.ensure_future(worker.app.stop())
-        await asyncio.wait([stopping], timeout=FAREWELL_S)  # it says goodbye to a broker that may be away
+        stopping = asyncio.ensure_future(worker.farewell())
+        await asyncio.wait([stopping], timeout=FAREWELL_S)
         stopping.cancel()
         await asyncio.to_thread(worker.close)
     for outcome in outcomes:

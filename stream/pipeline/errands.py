@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import psycopg
 from aiokafka.errors import KafkaError
-from faust.exceptions import ProducerSendError
 
 from stream import topics
 from stream.pipeline.outages import DATABASE, KAFKA, OUTAGES
@@ -38,8 +37,8 @@ AGAIN_S: Final = 5.0
 RESTS: Final = 20
 """So many times as long as it looked at devices' days, or at settled weeks, the worker then does not."""
 
-CLOSING_RESTS: Final = 4
-"""The same of closing hours, which must keep up with a backlog."""
+OFTEN_RESTS: Final = 4
+"""The same of closing hours, which must keep up with a backlog, of doubts and of alerts."""
 
 REPORTS_S, REPORTS_LAST_S = 5.0, 300.0
 """Seconds between two looks whether reports are due, and at most after work that failed."""
@@ -63,13 +62,20 @@ async def publish(publisher: Publisher, settings: Settings, send: Send, counted:
 
 
 async def watch(watcher: Watcher, settings: Settings, send: Send, _counted: asyncio.Event) -> None:
-    """Tells the alerts that rang, changed or cleared."""
-    await _tell(watcher, lambda: asyncio.sleep(settings.watch_s), topics.ALERTS, send)
+    """Tells the alerts that rang, changed or cleared, looked for in no more than a part of the time."""
+    ended = time.monotonic()
+
+    async def due() -> None:
+        nonlocal ended
+        await asyncio.sleep(max(settings.watch_s, OFTEN_RESTS * (time.monotonic() - ended)))
+        ended = time.monotonic()
+
+    await _tell(watcher, due, topics.ALERTS, send)
 
 
 async def judge(chore: Chore, settings: Settings, _send: Send, _counted: asyncio.Event) -> None:
-    """Has the doubts of duties whose facts changed judged."""
-    await _again("judge", chore, settings.doubt_s)
+    """Has the doubts of duties whose facts changed judged, in no more than a part of the time."""
+    await _again("judge", chore, settings.doubt_s, OFTEN_RESTS)
 
 
 async def examine(chore: Chore, settings: Settings, _send: Send, _counted: asyncio.Event) -> None:
@@ -79,7 +85,7 @@ async def examine(chore: Chore, settings: Settings, _send: Send, _counted: async
 
 async def close(chore: Chore, settings: Settings, _send: Send, _counted: asyncio.Event) -> None:
     """Has the hours of facts that are over closed, in no more than a part of the time."""
-    await _again("close", chore, settings.close_s, CLOSING_RESTS)
+    await _again("close", chore, settings.close_s, OFTEN_RESTS)
 
 
 async def _again(who: str, chore: Chore, every_s: float, rests: int = 0) -> None:
@@ -131,7 +137,7 @@ async def _tell(
             continue
         try:
             await send(topic, changed)
-        except (KafkaError, ProducerSendError) as failure:
+        except KafkaError as failure:
             OUTAGES.failed(f"sending to {topic}", KAFKA, failure)
             teller.forget()
         else:

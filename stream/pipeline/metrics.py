@@ -39,7 +39,7 @@ class PipelineMetrics:
     """The metrics of one process.
 
     Args:
-        part: ``ingest`` or ``worker``.
+        part: ``ingest``, ``worker`` or ``timers``.
         outages: those of the process.
 
     Attributes:
@@ -118,10 +118,10 @@ class IngestMetrics(PipelineMetrics):
 
 
 class WorkerMetrics(PipelineMetrics):
-    """Of a worker, and of the database that it writes to."""
+    """Of a worker, or of timers alone, and of the database that they write to."""
 
-    def __init__(self, outages: Outages = OUTAGES) -> None:
-        super().__init__("worker", outages)
+    def __init__(self, outages: Outages = OUTAGES, part: str = "worker") -> None:
+        super().__init__(part, outages)
         self.counted = self._counter("counted", "Facts that were new.", "kind")
         self.newest_age = self._gauge("newest_fix_age_seconds", "Age of the newest position counted.")
         self.newest_age.set(math.nan)

@@ -224,7 +224,8 @@ class Monitor:
                 )
             if isinstance(self._metrics, WorkerMetrics):
                 connection = self._connected()
-                self.progress.look(self._meter.internal(connection), now)
+                if self._metrics.part == "worker":
+                    self.progress.look(self._meter.internal(connection), now)
                 self._operations(self._metrics, connection, now)
             else:
                 self.progress.look(self._meter.raw(), now)

@@ -60,7 +60,10 @@ class Publisher(Elected):
         self._news = News()
 
 
+_ENCODER = msgspec.json.Encoder()
+
+
 def _message(event: ShareEvent) -> tuple[bytes, bytes]:
     """Key and value of a figure on ``visibility.shares``."""
     key = event.scope if event.scope == FORCE else f"{event.scope}:{event.id}"
-    return key.encode(), msgspec.json.encode(event)
+    return key.encode(), _ENCODER.encode(event)

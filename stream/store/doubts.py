@@ -135,8 +135,8 @@ def suspicious(
 
 # ── judging, a little later ───────────────────────────────────────────────────────────────────────────────
 
-TOGETHER: Final = 1000
-"""How many duties are judged in one transaction."""
+TOGETHER: Final = 5000
+"""How many duties are judged in one transaction: for each of these the devices' numbering is read."""
 
 MARGIN: Final = 3600 * SECOND
 """How far around a duty its devices' fixes are read: more than the two stretches that a turn depends on."""
@@ -231,7 +231,7 @@ class _Evidence:
     Attributes:
         numbered: devices and places.
         keys: of the duties, as many.
-        duties: those to be judged, and every other of that time.
+        duties: those to be judged, and the others of that time that they may depend on.
         judged: keys of those to be judged.
         fixes: of the devices that may be in doubt, and of those beside them.
         stays: of the devices of the duties to be judged, and of those beside them.
@@ -269,7 +269,7 @@ def _evidence(
 ) -> tuple[_Evidence, set[int]]:
     """What the doubts of duties depend on, and the duties into which these doubts may reach."""
     own = read_duties(connection, f"duty = any({literal(np.array(judged, np.int64), 'int4')})")
-    key_of = _device_keys(connection)
+    key_of = numbered.keys()
     windows: dict[int, Interval] = {}
     for duty in own.values():
         for item in duty.devices if duty.counts else ():
@@ -284,10 +284,7 @@ def _evidence(
     ]
     spans = [*windows.values(), *(interval for _, interval in reached)]
     low, high = min((start for start, _ in spans), default=0), max((end for _, end in spans), default=0)
-    known = own | read_duties(
-        connection,
-        f"start_at < from_us({high}) and until_at > from_us({low})",
-    )
+    known = own | _concerned(connection, windows, (low, high))
     beside = _doubted(connection, windows)
     wanted = dict(windows)
     for device, interval in reached:
@@ -329,7 +326,7 @@ def _write(connection: Connection, found: _Evidence, judged: Doubts) -> None:
     """Writes the doubts of the duties judged, where they are not what they were."""
     slices, key = found.slices, np.array(found.keys, np.int64)
     judged = judged.take(np.isin(key[judged.duty], found.judged))
-    devices = _device_keys(connection)
+    devices = found.numbered.keys()
     names = found.numbered.device_ids
     kinds = [
         (*row[:2], devices[names[row[2]]], *row[3:])
@@ -405,8 +402,21 @@ def _replace(
 # ── what is read ──────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _device_keys(connection: Connection) -> dict[str, int]:
-    return dict(connection.execute("select device_id, device from device").fetchall())
+def _concerned(connection: Connection, devices: Collection[int], interval: Interval) -> dict[int, Duty]:
+    """Duties of a time, by key, on which the doubts of devices (keys) may depend.
+
+    Those of the officers who held one, and of everybody who held what these officers held: whether a device
+    is alone in some place is told by the others of the same officer, if nobody else has them.
+    """
+    low, high = interval
+    meets = f"duty.start_at < from_us({high}) and until_at > from_us({low})"
+    held = "from allocation h join duty using (duty) where"
+    officers = scalars(
+        connection, f"select distinct officer {held} h.device = any(%s) and {meets}", [sorted(devices)]
+    )
+    theirs = scalars(connection, f"select distinct h.device {held} officer = any(%s) and {meets}", [officers])
+    which = f"(officer = any(%s) or duty in (select duty {held} h.device = any(%s))) and {meets}"
+    return read_duties(connection, which, [officers, theirs])
 
 
 def _meets(duty: Duty, interval: Interval) -> bool:

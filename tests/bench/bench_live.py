@@ -1,6 +1,7 @@
 """What live positions cost, and how soon they are in a figure: one force, and all of England and Wales.
 
-Apache Kafka and PostgreSQL, which waits for the disk, ingest and one worker as they are run. Another process
+Apache Kafka and PostgreSQL, which waits for the disk, ingest and one worker as they are run, for England and
+Wales with ``patrol timers`` beside it. Another process
 sends what units say in real time; what it uses is not counted, nor what this one uses to listen. Processor
 time is as Linux counts it, from when all is warm on; how soon is from a position's own time until a reader of
 ``visibility.shares`` has the message that first contains it, of the units that change sides of their patch
@@ -28,7 +29,7 @@ from stream.core.facts import SECOND
 from stream.store import chunks
 from tests.bench import Row, show
 from tests.bench.roaming import INTERVAL_MS, Roaming, Size, command
-from tests.bench.running import Spending, pipeline, servers
+from tests.bench.running import APART, Spending, pipeline, servers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 
     from tests.bench.running import Servers
 
-PARTS: Mapping[str, tuple[Size, int, int]] = {
+SIZES: Mapping[str, tuple[Size, int, int]] = {
     "live": (Size(2_700, 700, 169, 100), 60, 60),
     "national": (Size(116_000, 31_000, 7_267, 200), 60, 600),
 }
@@ -149,10 +150,12 @@ class Found:
         return [*rows, Row("  kept up (1: yes)", self.kept_up, "", f"{self.lost:,} positions lost")]
 
 
-async def watch(found: Servers, size: Size, warm_s: int, seconds: int) -> Found:
+async def watch(found: Servers, size: Size, warm_s: int, seconds: int, *, country: bool) -> Found:
     """Runs the pipeline under the feed, and measures."""
     roaming, heard = Roaming(size), Heard(size.probes)
-    with pipeline(found.settings) as parts:
+    # As deploy/README.md says of a country on one machine.
+    parts_of = pipeline(found.settings, APART, PATROL_GATHER_S="0.5") if country else pipeline(found.settings)
+    with parts_of as parts:
         listening = asyncio.create_task(listen(found.settings.kafka, heard))
         start_ms = int(time.time() * 1000) + BEGINS_MS
         words = command(
@@ -196,11 +199,11 @@ async def watch(found: Servers, size: Size, warm_s: int, seconds: int) -> Found:
     )
 
 
-def measure(size: Size, warm_s: int, seconds: int) -> Found:
-    """One part, on servers of its own."""
+def measure(size: Size, warm_s: int, seconds: int, *, country: bool) -> Found:
+    """One part, on servers of its own; as one force is run, or as a country is."""
     booked_from = time.time_ns() // 1000 - 600 * SECOND
     with servers(Roaming(size), booked_from) as found:
-        return asyncio.run(watch(found, size, warm_s, seconds))
+        return asyncio.run(watch(found, size, warm_s, seconds, country=country))
 
 
 def line(part: str, found: Found) -> str:
@@ -221,15 +224,16 @@ def run(options: Sequence[str] = ()) -> list[Row]:
         parser.add_argument(f"--{name}", type=int, help="of the force")
     given = parser.parse_args(list(options))
     rows = []
-    for part in [CHOICE[given.part]] if given.part else list(PARTS):
-        usual, warm_s, seconds = PARTS[part]
+    for part in [CHOICE[given.part]] if given.part else list(SIZES):
+        usual, warm_s, seconds = SIZES[part]
         size = Size(
             given.radios or usual.radios,
             usual.vehicles if given.vehicles is None else given.vehicles,
             given.neighbourhoods or usual.neighbourhoods,
             given.probes or usual.probes,
         )
-        found = measure(size, given.warm or warm_s, given.seconds or seconds)
+        warm_s, seconds = given.warm or warm_s, given.seconds or seconds
+        found = measure(size, warm_s, seconds, country=part == "national")
         rows += [*found.rows(f"{NAMES[part]}, {size.units:,} units"), Row(line=line(part, found))]
     return rows
 

@@ -31,7 +31,10 @@ BOOKED_AT_ONCE = 2_000
 USUAL: Final[dict[str, Any]] = {"broker_session_timeout_ms": 9_000, "broker_heartbeat_interval_ms": 2_000}
 """Kafka's own defaults, where tests have others."""
 WAITS = ("fsync", "synchronous_commit", "full_page_writes")
-PARTS = ("ingest", "worker")
+PARTS = {"ingest": ("ingest",), "worker": ("worker",)}
+"""As ``patrol up`` runs them, by name."""
+APART = {"ingest": ("ingest",), "worker": ("worker", "--without-timers"), "timers": ("timers",)}
+"""With what a worker does beside counting in a process of its own."""
 TICKS_S = os.sysconf("SC_CLK_TCK")
 
 
@@ -74,11 +77,23 @@ def servers(roaming: Roaming, booked_from: int) -> Iterator[Servers]:
 
 
 @contextmanager
-def pipeline(settings: Settings) -> Iterator[Mapping[str, subprocess.Popen[bytes]]]:
-    """Ingest and one worker, each a process of its own as ``patrol up`` runs them, until no longer needed."""
-    environment = {**os.environ, "PATROL_KAFKA": settings.kafka, "PATROL_DATABASE": settings.database}
+def pipeline(
+    settings: Settings, processes: Mapping[str, tuple[str, ...]] = PARTS, **more: str
+) -> Iterator[Mapping[str, subprocess.Popen[bytes]]]:
+    """Ingest and one worker, each a process of its own, until no longer needed.
+
+    Args:
+        settings: Kafka and the database.
+        processes: their commands, by name.
+        more: of their environment.
+    """
+    servers = {"PATROL_KAFKA": settings.kafka, "PATROL_DATABASE": settings.database}
+    environment = {**os.environ, **servers, **more}
     with tempfile.TemporaryFile() as log:
-        parts = {name: start(name, environment=environment, output=log.fileno()) for name in PARTS}
+        parts = {
+            name: start(*words, environment=environment, output=log.fileno())
+            for name, words in processes.items()
+        }
         try:
             yield parts
         except BaseException:

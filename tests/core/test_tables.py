@@ -13,9 +13,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 
 from stream.core.calendar import parse_time
 from stream.core.facts import SECOND, Allocation, Duty, StateReport
+from stream.core.json_types import rounded, rounded_all
 from stream.core.live.share_event import share_event
 from stream.core.policy import Policies
 from stream.core.shares import Figures
@@ -261,3 +263,10 @@ def test_files_are_written_all_or_none(tmp_path: Path) -> None:
         write({"one": pa.table({"a": ["2"]}), "two": pa.table({"a": ["2"] * 9})}, tmp_path)
     assert caught.value.filename == str(tmp_path / "two.csv")
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+@given(st.lists(st.tuples(st.integers(0, 10**12), st.integers(1, 10**12)), min_size=1, max_size=50))
+def test_shares_rounded_together_are_those_rounded_one_by_one(found: list[tuple[int, int]]) -> None:
+    """Thousands of shares have the decimals that each would have alone, those half between two as well."""
+    parts = [min(on, duty) / duty for on, duty in found] + [1.5e-6, 2.5e-6, 0.1234565, 0.9999995, 0.0, 1.0]
+    assert rounded_all(np.array(parts)) == [rounded(part) for part in parts]

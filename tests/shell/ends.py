@@ -205,6 +205,7 @@ def commands(what: str, row: Path) -> list[list[str]]:
     return [
         command("ingest"),
         command("worker"),
+        command("timers"),
         command("web", "--port", "0"),
         command("bridge", f"tcp://127.0.0.1:{free_port()}"),
         command("replay", str(row), "--speed", "1"),

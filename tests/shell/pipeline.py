@@ -64,6 +64,7 @@ PRODUCER: Mapping[str, Any] = {
     "max_request_size": 2 * topics.MAX_MESSAGE_BYTES,
 }
 INGEST, WORKER = "ingest", "worker"
+COUNTS, TIMERS = "worker --without-timers", "timers"
 TABLES = tuple(
     f"{name}.csv"
     for name in (
@@ -210,7 +211,7 @@ class Pipeline:
         bootstrap: the broker's address.
         database: an empty database's DSN.
         folder: for logs and exports.
-        parts: the processes; several of a kind are numbered, ``worker 2``.
+        parts: the processes, with their options; several of a kind are numbered, ``worker 2``.
         changes: settings other than usual here.
     """
 
@@ -329,8 +330,9 @@ class Pipeline:
         """Starts a process; its log goes on where the former one's ended."""
         path = self._logs.setdefault(part, self.folder / f"{part.replace(' ', '-')}.log")
         with path.open("ab") as log:
-            kind = part.partition(" ")[0]
-            self._processes[part] = start(kind, environment=self.environment, output=log.fileno())
+            kind, *words = part.split()
+            options = [word for word in words if word.startswith("--")]
+            self._processes[part] = start(kind, *options, environment=self.environment, output=log.fileno())
 
     def kill(self, *parts: str) -> None:
         """Kills processes (SIGKILL) and returns when they are gone."""

@@ -31,7 +31,9 @@ from tests.shell.doubted import (
 )
 from tests.shell.kafka import RealKafka
 from tests.shell.pipeline import (
+    COUNTS,
     INGEST,
+    TIMERS,
     WORKER,
     Facts,
     Message,
@@ -451,17 +453,27 @@ ACTIVITIES = ("on_patch", "off_patch", "not_visible", "unknown", "break")
 
 
 @both
-def test_live_figures_are_those_of_the_tables(bootstrap: str, database: str, tmp_path: Path) -> None:
-    """The newest figure of each key on visibility.shares has all fields, and the slices' sums up to then."""
+@pytest.mark.parametrize("apart", [False, True], ids=["worker", "timers apart"])
+def test_live_figures_are_those_of_the_tables(
+    bootstrap: str, database: str, tmp_path: Path, apart: bool
+) -> None:
+    """The newest figure of each key on visibility.shares has all fields, and the slices' sums up to then.
+
+    A worker without timers counts, and tells none: they do, whenever they start.
+    """
     facts = demo_facts(tmp_path, hours=0.5, interval_s=15.0)
     # Up to the middle of the shift, so that duties are running.
     middle = sorted(message.stamp for message in facts.messages)[len(facts.messages) // 2]
     messages = [message for message in facts.messages if message.stamp <= middle]
-    with Pipeline(bootstrap, database, tmp_path) as pipeline:
+    parts = (INGEST, COUNTS) if apart else (INGEST, WORKER)
+    with Pipeline(bootstrap, database, tmp_path, parts=parts) as pipeline:
         pipeline.load_areas(facts)
         pipeline.send(messages, portions=3)
         pipeline.settle()
         now = newest_event(pipeline.connection)
+        if apart:
+            assert not next(pipeline.records(topics.SHARES))
+            pipeline.start(TIMERS)
         tables = pipeline.export(now)
         wanted = figures(tables["slices.csv"], messages, now)
         wanted |= {

@@ -235,9 +235,9 @@ def test_what_is_kept_is_what_is_asked_from_scratch(
             if at >= first and random.random() < 0.5:
                 now += random.choice((0, 1, SECOND, 7 * SECOND, 61 * SECOND, 400 * SECOND, 2000 * SECOND))
                 tally = kept.look(connection, now, policies.in_force(connection))
-                rows = np.flatnonzero(tally.told).tolist()
+                rows = np.flatnonzero(tally.told)
                 wanted = [event_of(one) for one in live(connection, now, policies.in_force(connection))]
-                assert sorted([tally.event(row) for row in rows], key=repr) == sorted(wanted, key=repr)
+                assert sorted(tally.events(rows), key=repr) == sorted(wanted, key=repr)
                 listener.hears(publisher.changed(), now)
                 seen, fresh = watch.watch(connection), Eyes(settings, wall).look(connection)
                 heard = seen.picture.last_fix
@@ -267,7 +267,8 @@ def test_another_database_in_its_place_is_read_anew(database_server: EmbeddedDat
             now = town.go(5)
             tally = kept.look(town.connection, now, Policies())
             wanted = [event_of(item) for item in live(town.connection, now, Policies())]
-            assert sorted(map(tally.event, range(len(tally.told))), key=repr) == sorted(wanted, key=repr)
+            said = tally.events(np.arange(len(tally.told)))
+            assert sorted(said, key=repr) == sorted(wanted, key=repr)
 
 
 def test_news_is_of_the_duties_that_a_figure_is_made_of(database: str) -> None:

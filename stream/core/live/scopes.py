@@ -16,15 +16,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from operator import is_
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from geo.matching.history import FOREVER
 from stream.core.columns import offsets
 from stream.core.facts import SECOND
+from stream.core.json_types import rounded_all, when
 from stream.core.live.overview import SIGNED_OFF, LiveShare, Officers, presence
-from stream.core.live.share_event import share_event
+from stream.core.live.share_event import ShareEvent
 from stream.core.shares import (
     AMBIGUOUS_OFF,
     AMBIGUOUS_ON,
@@ -36,25 +37,28 @@ from stream.core.shares import (
     ONLY_DOUBTFUL_OFF,
     ONLY_DOUBTFUL_ON,
     PRIORITY,
+    REASONS,
     TOTALS,
+    VERDICTS,
     figures_of,
 )
 from stream.core.slices import HIDDEN, OFF_PATCH, ON_BREAK, ON_PATCH, UNSEEN
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from stream.core.facts import Duty
     from stream.core.live.overview import Presence, Standing
-    from stream.core.live.share_event import ShareEvent
     from stream.core.policy import Policies
 
 MINUTE = 60 * SECOND
 WORKED = (HIDDEN, UNSEEN, ON_PATCH, OFF_PATCH)
 PARTS = (ON_BREAK, *WORKED, PRIORITY, DOUBTFUL)
 """The times that a person sees of a figure, as columns of its sums."""
+SHARED = len(REASONS)
+"""Where there is no reason to have no share."""
 AT_ONCE = 7
 """How many numbers of a figure are news at once."""
 
@@ -248,36 +252,86 @@ class Tally:
             Officers(*counts),
         )
 
-    def event(self, row: int) -> ShareEvent:
-        """A figure as it is published."""
-        item = self.share(row)
-        return share_event(
-            item.figures, item.name, item.target, item.officers.on_duty, item.officers.on_patch
-        )
+    def events(self, rows: NDArray[np.int64]) -> list[ShareEvent]:
+        """Figures as they are published: what ``share_event`` says of ``share``, of thousands together.
+
+        Args:
+            rows: ``int64[k]``, of which figures.
+        """
+        scopes, sums = self.scopes, self.sums[rows]
+        duty, why, *parts, verdict = (column[rows] for column in self._judged())
+        instants, which = np.unique(self.starts[rows], return_inverse=True)
+        starts = [when(start) for start in instants.tolist()]
+        seconds = {
+            name: (sums[:, column] / SECOND).tolist()
+            for name, column in (
+                ("on_patch_s", ON_PATCH),
+                ("off_patch_s", OFF_PATCH),
+                ("not_visible_s", HIDDEN),
+                ("unknown_s", UNSEEN),
+                ("break_s", ON_BREAK),
+                ("priority_s", PRIORITY),
+                ("doubtful_s", DOUBTFUL),
+            )
+        }
+        shares: list[list[float | None]] = [[*rounded_all(part)] for part in parts]
+        for row in np.flatnonzero(why < SHARED).tolist():
+            for share in shares:
+                share[row] = None
+        columns: dict[str, Iterable[object]] = {
+            "scope": [scopes.keys[row][0] for row in rows.tolist()],
+            "id": [scopes.keys[row][1] for row in rows.tolist()],
+            "name": [scopes.names[row] for row in rows.tolist()],
+            "start": [starts[at] for at in which.tolist()],
+            "end": [when(self.as_of)] * len(rows),
+            "duty_s": (duty / SECOND).tolist(),
+            **seconds,
+            **dict(zip(("share", "share_low", "share_high"), shares, strict=True)),
+            "target": self.targets[rows].tolist(),
+            "verdict": [(*VERDICTS, None)[at] for at in verdict.tolist()],
+            "without_share": [(*REASONS, None)[at] for at in why.tolist()],
+            "officers_on_duty": self.on_duty[rows].tolist(),
+            "officers_on_patch": self.on_patch[rows].tolist(),
+        }
+        ordered = [columns[name] for name in ShareEvent.__struct_fields__]
+        return [ShareEvent(*values) for values in zip(*ordered, strict=True)]
 
     def seen(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """What a person sees of each figure, as numbers: all that is news at once, and the rest.
 
         Where there is no share, or nobody's beginning, there is a number that stands for it.
         """
+        sums = self.sums
+        duty, why, *parts, verdict = self._judged()
+        start = np.where(self.on_duty > 0, self.starts, -1)
+        minutes = (duty + sums[:, ON_BREAK]) // MINUTE
+        at_once = [start, self.targets, why, verdict, self.on_duty, self.on_patch, minutes]
+        shares = [np.where(why < SHARED, -1, np.round(part * 1000)) for part in parts]
+        times = [sums[:, column] // MINUTE for column in PARTS]
+        rest = [*shares, *times, duty // MINUTE]
+        return np.column_stack(at_once).astype(np.float64), np.column_stack(rest).astype(np.float64)
+
+    def _judged(self) -> tuple[NDArray[Any], ...]:
+        """Of each figure what ``Figures`` says.
+
+        Returns:
+            ``(duty, why, share, low, high, verdict)``: microseconds; why there is no share, in the order of
+                ``REASONS``, ``SHARED`` where there is one; the share and its bounds where there is one; and
+                the verdict in the order of ``VERDICTS``, one more than the last where there is none.
+        """
         sums, targets = self.sums, self.targets
         duty = sums[:, list(WORKED)].sum(axis=1)
-        patched = self.scopes.patched
-        # Why there is no share, in the order of stream.core.shares.REASONS, or 4.
         silent = sums[:, UNSEEN] == duty
-        why = np.select([duty == 0, ~patched, silent, np.full(len(duty), self.far)], [0, 1, 2, 3], 4)
+        far = np.full(len(duty), self.far)
+        why = np.select([duty == 0, ~self.scopes.patched, silent, far], [0, 1, 2, 3], SHARED)
         with_share = np.maximum(duty, 1)
         on = sums[:, ON_PATCH]
         low = (on - sums[:, AMBIGUOUS_ON] - sums[:, ONLY_DOUBTFUL_ON]) / with_share
         high = (on + sums[:, UNSEEN] + sums[:, AMBIGUOUS_OFF] + sums[:, ONLY_DOUBTFUL_OFF]) / with_share
-        verdict = np.where(why < 4, -1, np.select([low >= targets, high < targets], [0, 1], 2))
-        start = np.where(self.on_duty > 0, self.starts, -1)
-        minutes = (duty + sums[:, ON_BREAK]) // MINUTE
-        at_once = [start, targets, why, verdict, self.on_duty, self.on_patch, minutes]
-        shares = [np.where(why < 4, -1, np.round(part * 1000)) for part in (on / with_share, low, high)]
-        parts = [sums[:, column] // MINUTE for column in PARTS]
-        rest = [*shares, *parts, duty // MINUTE]
-        return np.column_stack(at_once).astype(np.float64), np.column_stack(rest).astype(np.float64)
+        verdict = np.where(
+            why < SHARED, len(VERDICTS), np.select([low >= targets, high < targets], [0, 1], 2)
+        )
+        return duty, why, on / with_share, low, high, verdict
 
 
 class News:
@@ -308,7 +362,7 @@ class News:
             tally.sums[fresh],
         )
         self._scopes, self._as_of = tally.scopes, tally.as_of
-        return [tally.event(row) for row in np.flatnonzero(fresh).tolist()]
+        return tally.events(np.flatnonzero(fresh))
 
     def _of(self, scopes: Scopes) -> tuple[_Told, NDArray[np.bool_]]:
         """What was told, by these rows; and which a duty left, or was in by another revision: ``bool[n]``."""

@@ -7,11 +7,15 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 from msgspec import Meta
 
-from stream.core.json_types import Count, Part, Seconds, Time, extended, rounded, told
+from stream.core.json_types import Count, Part, Seconds, Time, rounded, told
 from stream.core.shares import REASONS, SCOPES, VERDICTS
 
 if TYPE_CHECKING:
+    from typing import TypeVar
+
     from stream.core.shares import Figures
+
+    Made = TypeVar("Made", bound="FigureJson")
 
 Scope = Annotated[str, Meta(extra_json_schema={"enum": list(SCOPES)})]
 Verdict = Annotated[str, Meta(extra_json_schema={"enum": list(VERDICTS)})]
@@ -88,16 +92,7 @@ def figure_json(item: Figures, name: str, target: float) -> FigureJson:
         name: of the neighbourhood, the officer or the force.
         target: rule 13, 0 to 1.
     """
-    return told(
-        FigureJson,
-        item,
-        name=name,
-        share=rounded(item.share),
-        share_low=rounded(item.share_low),
-        share_high=rounded(item.share_high),
-        target=target,
-        verdict=item.verdict(target),
-    )
+    return _figure(FigureJson, item, name, target)
 
 
 def share_event(item: Figures, name: str, target: float, on_duty: int, on_patch: int) -> ShareEvent:
@@ -110,5 +105,18 @@ def share_event(item: Figures, name: str, target: float, on_duty: int, on_patch:
         on_duty: officers now on duty.
         on_patch: those of them now on their patch.
     """
-    figure = figure_json(item, name, target)
-    return extended(ShareEvent, figure, officers_on_duty=on_duty, officers_on_patch=on_patch)
+    return _figure(ShareEvent, item, name, target, officers_on_duty=on_duty, officers_on_patch=on_patch)
+
+
+def _figure(kind: type[Made], item: Figures, name: str, target: float, **more: int) -> Made:
+    return told(
+        kind,
+        item,
+        name=name,
+        share=rounded(item.share),
+        share_low=rounded(item.share_low),
+        share_high=rounded(item.share_high),
+        target=target,
+        verdict=item.verdict(target),
+        **more,
+    )

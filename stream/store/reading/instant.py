@@ -76,6 +76,12 @@ class Numbered:
         found: NDArray[np.int32] = self._devices[keys]
         return found
 
+    def keys(self) -> dict[str, int]:
+        """The devices' keys by name."""
+        keys = np.flatnonzero(self._devices >= 0)
+        names = map(self.device_ids.__getitem__, self._devices[keys].tolist())
+        return dict(zip(names, keys.tolist(), strict=True))
+
     @classmethod
     def of(cls, connection: Connection) -> Numbered:
         """As of now."""
