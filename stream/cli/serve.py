@@ -16,7 +16,7 @@ from stream.cli.common import (
     without_figures,
     write_tables,
 )
-from stream.pipeline.processes import FAREWELL_S, PARTS, in_words, supervise, until_told
+from stream.pipeline.processes import FAREWELL_S, PARTS, in_words, loading, supervise, until_told
 from stream.settings import SETTINGS, load
 
 if TYPE_CHECKING:
@@ -127,13 +127,14 @@ def ingest() -> None:
     """
     import asyncio
 
-    from stream.pipeline.ingest import IngestSettings, run
-    from stream.pipeline.limits import Limits
-    from stream.pipeline.logs import start_logging
-    from stream.pipeline.losses import Losses
-    from stream.pipeline.metrics import IngestMetrics
-    from stream.pipeline.monitor import Monitor
-    from stream.pipeline.waiting import first_of
+    with loading():
+        from stream.pipeline.ingest import IngestSettings, run
+        from stream.pipeline.limits import Limits
+        from stream.pipeline.logs import start_logging
+        from stream.pipeline.losses import Losses
+        from stream.pipeline.metrics import IngestMetrics
+        from stream.pipeline.monitor import Monitor
+        from stream.pipeline.waiting import first_of
 
     settings = load()
     settings.need("kafka", "database")
@@ -178,10 +179,11 @@ def ingest() -> None:
 )
 def worker(without_timers: bool) -> None:
     """Frames to stays, slices and shares; as many workers as there are partitions share the work."""
-    from stream.pipeline.agents import run
-    from stream.pipeline.logs import start_logging
-    from stream.pipeline.metrics import WorkerMetrics
-    from stream.pipeline.monitor import Monitor
+    with loading():
+        from stream.pipeline.agents import run
+        from stream.pipeline.logs import start_logging
+        from stream.pipeline.metrics import WorkerMetrics
+        from stream.pipeline.monitor import Monitor
 
     settings = load()
     settings.need("kafka", "database")

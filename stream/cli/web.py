@@ -92,15 +92,18 @@ def web(host: str, port: int, openapi: bool) -> None:
 
     There is no access control yet: it answers on this machine only, and refuses any other address.
     """
-    import asyncio
     import socket
 
-    import uvicorn
+    from stream.pipeline.processes import loading, until_told
 
-    from stream.pipeline.logs import start_logging
-    from stream.pipeline.processes import until_told
-    from stream.pipeline.waiting import first_of
-    from stream.web.app import AddressError, create_app, refuse_open
+    with loading():
+        import asyncio
+
+        import uvicorn
+
+        from stream.pipeline.logs import start_logging
+        from stream.pipeline.waiting import first_of
+        from stream.web.app import AddressError, create_app, refuse_open
 
     if openapi:
         import json

@@ -20,9 +20,10 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-import faust
 import psycopg
 from aiokafka.errors import KafkaError
+from faust import Agent
+from faust import App as FaustApp
 from faust.exceptions import ProducerSendError
 from faust.transport.drivers import aiokafka as driver
 from kafka.errors import KafkaError as OtherKafkaError
@@ -433,11 +434,26 @@ class Worker:
         for stage in STAGES:
             desk = self.aside if stage.gathers else self.desk
             intake = Intake(stage, desk, self._broken, self._counted, lambda: self._adrift, self._gaps)
-            self.app.agent(self._topic(stage.topic), name=stage.name, concurrency=1)(intake.agent)
+            self._add(stage, intake)
             self.tasks[stage.name] = intake.work
         self._timers = Timers(settings, self._counted) if errands else None
         if self._timers is not None:
             self.tasks |= self._timers.tasks
+
+    def _add(self, stage: Stage, intake: Intake) -> None:
+        """Makes an agent as Faust's decorator does.
+
+        That one also notes in which module it was used, for a search of them that is switched off; to find
+        that out Python looks at the file of every module that there is.
+        """
+        self.app.agents[stage.name] = Agent(
+            intake.agent,
+            name=stage.name,
+            app=self.app,
+            channel=self._topic(stage.topic),
+            concurrency=1,
+            on_error=self.app._on_agent_error,
+        )
 
     async def _place(self, consumer: Any, usual: Callable[[], Awaitable[None]]) -> None:
         """Begins to read each partition where the database says, whatever the group has committed."""
@@ -545,7 +561,7 @@ class Worker:
             self._timers.close()
 
 
-def build(settings: Settings, place: Place) -> faust.App:
+def build(settings: Settings, place: Place) -> FaustApp:
     """The Faust app without agents. Topics are made by ``patrol init``; PostgreSQL is the only state.
 
     Args:
@@ -578,14 +594,14 @@ def build(settings: Settings, place: Place) -> faust.App:
     class Transport(driver.Transport):
         """With that consumer."""
 
-    class App(faust.App):
+    class App(FaustApp):
         """Without folders, which Faust would make for tables."""
 
         def _create_directories(self) -> None:
             pass
 
     ConsumerThread.logger = driver.AIOKafkaConsumerThread.logger  # what they say is Faust's
-    Consumer.logger, App.logger = driver.Consumer.logger, faust.App.logger
+    Consumer.logger, App.logger = driver.Consumer.logger, FaustApp.logger
     Transport.Consumer = Consumer
     app = App(
         f"{settings.topic_prefix}patrol-worker",
@@ -609,6 +625,7 @@ def build(settings: Settings, place: Place) -> faust.App:
         producer_metadata_max_age_ms=topics.METADATA_MS,
         consumer_max_fetch_size=topics.MAX_MESSAGE_BYTES,
         producer_max_request_size=topics.MAX_MESSAGE_BYTES,
+        HttpClient=object,  # it has none to ask: the usual one takes as long to import as all of Faust
     )
     app.transport = Transport(app.conf.broker_consumer, app)
     return app

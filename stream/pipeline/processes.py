@@ -1,4 +1,4 @@
-"""Processes of the pipeline: started, supervised and ended together."""
+"""Processes of the pipeline: loaded, started, supervised and ended together."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import os
 import signal
 import sys
 import time
+from contextlib import contextmanager
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 import click
@@ -17,7 +19,7 @@ from stream.pipeline.ending import END_S, as_child, stopping
 if TYPE_CHECKING:
     import asyncio
     import subprocess
-    from collections.abc import Awaitable, Callable, Iterable, Mapping
+    from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 
 PARTS: Mapping[str, str] = {
     "ingest": "raw topics to validated frames",
@@ -44,6 +46,51 @@ OF_THE_PIPELINE = ("ingest", "worker")
 
 FAREWELL_S = END_S + 0.5
 """So long a part that was told to end is waited for: it ends by itself before."""
+
+
+ABSENT = ("rich", "yaml")
+"""What structlog and Faust import where it is there: for terminals, and for a codec that nothing asks for."""
+
+HTTP_CLIENT = "aiohttp.client"
+"""What Faust imports for one name of a type, and uses when asked for a web server or client, which it is not.
+
+It takes as long as all of Faust: it reads every certificate that the system trusts.
+"""
+
+
+@contextmanager
+def loading() -> Iterator[None]:
+    """While the block imports the parts of a process that runs for long, what it never uses stays out.
+
+    Modules that were imported before stay, and those that stay out can be imported as ever after the block.
+    For the main thread, before others import anything.
+
+    The garbage collector rests meanwhile, and then passes over what it found: modules are no garbage, and
+    looking at them again and again took a tenth of a worker's start.
+    """
+    absent: dict[str, ModuleType | None] = {
+        name: module
+        for name, module in (*dict.fromkeys(ABSENT).items(), (HTTP_CLIENT, _client()))
+        if name not in sys.modules
+    }
+    collects = gc.isenabled()
+    gc.disable()
+    # None is how Python notes that a module cannot be found.
+    sys.modules.update(absent)  # type: ignore[arg-type]
+    try:
+        yield
+    finally:
+        for name in absent:
+            sys.modules.pop(name, None)
+        gc.freeze()
+        if collects:
+            gc.enable()
+
+
+def _client() -> ModuleType:
+    module = ModuleType(HTTP_CLIENT)
+    module.ClientSession = type("ClientSession", (), {})  # type: ignore[attr-defined]
+    return module
 
 
 def until_told(work: Callable[[asyncio.Event], Awaitable[object]], *, limit_s: float = END_S) -> None:

@@ -65,7 +65,9 @@ class Sender:
         numbers = sorted(await producer.partitions_for(name))
         parts: dict[int, list[tuple[bytes, bytes]]] = {}
         for message in messages:
-            parts.setdefault(self._partition(message[0], numbers, numbers), []).append(message)
+            # Working out a key's partition takes the client longer than all the rest.
+            number = self._partition(message[0], numbers, numbers) if len(numbers) > 1 else numbers[0]
+            parts.setdefault(number, []).append(message)
         outcomes: list[Any] = await asyncio.gather(
             *(self._send(producer, name, number, part) for number, part in parts.items()),
             return_exceptions=True,

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import json
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
+from unittest.mock import patch
 
 import click
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from geo.areas import Kind
 from geo.matching.history import FOREVER
@@ -16,6 +22,7 @@ from stream import clock
 from stream.cli.common import KINDS
 from stream.cli.explain import LEVELS
 from stream.core.explaining import explanation
+from stream.pipeline.processes import ABSENT, HTTP_CLIENT, loading
 
 PROJECT = Path(__file__).resolve().parents[2]
 
@@ -70,6 +77,25 @@ import json, sys
 import {}
 print(json.dumps(sorted(sys.modules)))
 """
+WORKER = """
+import asyncio, inspect, json, os, sys
+os.environ.update(PATROL_KAFKA="localhost:9", PATROL_DATABASE="postgresql://localhost:9/none")
+from stream.cli import serve
+def made(work):
+    from stream.pipeline.agents import Worker
+    from stream.settings import load
+    async def make():
+        return Worker(load(), asyncio.Event())
+    asyncio.run(make()).close()
+serve.until_told = made
+serve.worker.callback()
+assert not inspect.modulesbyfile, "inspect has looked at the file of every module"
+{}
+print(json.dumps(sorted(sys.modules)))
+"""
+"""All of a worker up to its first question to a server."""
+
+LEFT_OUT = (*ABSENT, HTTP_CLIENT)
 
 
 def imported(program: str) -> set[str]:
@@ -117,6 +143,50 @@ def test_the_help_of_no_command_imports_what_takes_long() -> None:
 def test_a_part_imports_nothing_of_the_others(part: str, spared: set[str]) -> None:
     """A worker starts without pages, files and reports, ingest also without agents."""
     assert imported(PART.format(part)) & spared == set()
+
+
+def test_a_worker_imports_nothing_that_it_never_uses() -> None:
+    """A worker that is made has no colours, codec or HTTP client, and looked at no module's file."""
+    spared = {"aiohttp", "pygments", *LEFT_OUT}
+    assert imported(WORKER.format("")) & spared == set()
+
+
+def test_what_stayed_out_can_be_imported_later() -> None:
+    """What a worker left out while it was loaded is found as ever by whoever asks for it afterwards."""
+    later = f"import {', '.join(LEFT_OUT)}; assert aiohttp.client.ClientSession is aiohttp.ClientSession"
+    assert imported(WORKER.format(later)) >= {"aiohttp", *LEFT_OUT}
+
+
+@given(
+    before=st.sets(st.sampled_from(LEFT_OUT)),
+    collects=st.booleans(),
+    failure=st.sampled_from([None, OSError]),
+)
+def test_loading_changes_nothing_for_good(
+    before: set[str], collects: bool, failure: type[Exception] | None
+) -> None:
+    """What was imported before stays, no stand-in is left, the collector is as it was: also on failure."""
+    held = {name: ModuleType(name) for name in before}
+    collected = gc.isenabled()
+    try:
+        with patch.dict(sys.modules):
+            for name in LEFT_OUT:
+                sys.modules.pop(name, None)
+            sys.modules.update(held)
+            (gc.enable if collects else gc.disable)()
+            with contextlib.suppress(OSError), loading():
+                assert not gc.isenabled()
+                assert {name: sys.modules[name] for name in before} == held
+                for name in set(ABSENT) - before:
+                    with pytest.raises(ModuleNotFoundError):
+                        __import__(name)
+                if failure is not None:
+                    raise failure
+            assert gc.isenabled() == collects
+            assert {name: sys.modules[name] for name in LEFT_OUT if name in sys.modules} == held
+    finally:
+        gc.unfreeze()
+        (gc.enable if collected else gc.disable)()
 
 
 def test_what_is_written_twice_for_the_sake_of_help_is_the_same() -> None:
