@@ -32,7 +32,9 @@ from tests.faults.strikes import STRIKES, waits_for_database
 from tests.shell.doubted import assert_device_days
 from tests.shell.kafka import PROJECT
 from tests.shell.pipeline import (
+    COUNTS,
     INGEST,
+    TIMERS,
     WORKER,
     Facts,
     Message,
@@ -137,14 +139,13 @@ class Run:
 
     Args:
         servers: in use by this run alone.
-        what: the plan.
+        what: the plan; in some runs timers are processes of their own.
         folder: for logs and files.
         mistake: one of ``tests.faults.mistakes``, put into all processes; empty: none.
         patience_s: how long everything sent may take until it is counted.
     """
 
     session_s = SESSION_S
-    parts = (INGEST, WORKER)
 
     def __init__(
         self, servers: Servers, what: Plan, folder: Path, *, mistake: str = "", patience_s: float = 90.0
@@ -153,6 +154,7 @@ class Run:
         self.plan = what
         self.folder = folder
         self.chance = random.Random(f"run {what.seed}")
+        self.parts = (INGEST, WORKER) if self.chance.random() < 0.7 else (INGEST, WORKER, TIMERS)
         self.partitions = PARTITIONS
         self.database = f"run{what.seed}"
         self.outcome = Outcome(what)
@@ -182,6 +184,8 @@ class Run:
         seen = self._tools(self.servers.bootstrap, self.servers.dsn(self.database), batch_fixes=batch)
         self._environment = {**seen.environment, ending.CHILD: str(os.getpid())}  # they end with it
         for part in (INGEST, INGEST, WORKER, WORKER, WORKER)[: self.chance.choice([4, 5])]:
+            self.join(part)
+        for part in self.parts[2:] * self.chance.choice([1, 2]):
             self.join(part)
         return self
 
@@ -231,6 +235,8 @@ class Run:
         """Starts a process by its name, ``worker 2``; its log goes on."""
         part = name.split(maxsplit=1)[0]
         command = mistakes.command(self._mistake, part) if self._mistake else processes.command(part)
+        if part == WORKER and TIMERS in self.parts:
+            command = [*command, *COUNTS.split()[1:]]
         with self.log_of(name).open("ab") as log:
             self._processes[name] = subprocess.Popen(
                 command, env=self._environment, stdout=log, stderr=log, start_new_session=True, cwd=PROJECT
