@@ -88,7 +88,7 @@ def made(work):
         return Worker(load(), asyncio.Event())
     asyncio.run(make()).close()
 serve.until_told = made
-serve.worker.callback()
+serve.worker.callback(without_timers=False)
 assert not inspect.modulesbyfile, "inspect has looked at the file of every module"
 {}
 print(json.dumps(sorted(sys.modules)))

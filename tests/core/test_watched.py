@@ -140,6 +140,8 @@ def test_what_was_told_is_no_news() -> None:
     ("now_s", "on_s", "touched", "news"),
     [
         (3630, 3030, True, True),  # a tenth of a per cent
+        (3615, 3015, True, True),
+        (3614, 3014, True, False),  # the same, but told 14 s ago
         (3630, 3000, False, False),  # the same, and nothing came: the clock alone
         (3659, 3000, False, False),
         (3660, 3000, False, True),  # a minute
@@ -151,10 +153,21 @@ def test_what_was_told_is_no_news() -> None:
 def test_the_clock_alone_is_news_with_every_minute(
     now_s: float, on_s: float, touched: bool, news: bool
 ) -> None:
-    """A tenth of a per cent is news where facts changed; without new facts a verdict or a whole minute is."""
+    """A tenth of a per cent is news where facts changed, 15 s after the last; a verdict, a minute at once."""
     told = Told()
     told.look(3600, 3000, touched=True)
     assert bool(told.look(now_s, on_s, touched=touched)) is news
+
+
+def test_what_came_too_soon_after_the_last_news_is_told_later() -> None:
+    """A tenth that facts moved 5 s after the figure was told is told 15 s after, though nothing came."""
+    told = Told()
+    told.look(3600, 3000, touched=True)
+    assert told.look(3605, 3005, touched=True) == []
+    assert told.look(3614, 3005, touched=False) == []
+    [force, *_] = told.look(3616, 3005, touched=False)
+    assert force.on_patch_s == 3005.0
+    assert told.look(3632, 3005, touched=False) == []
 
 
 def test_where_nothing_moves_any_more_all_is_told_once() -> None:
@@ -201,7 +214,7 @@ def test_what_a_duty_left_is_news(patch: tuple[str, ...] | None) -> None:
 
     assert look(now, stays, other) == ["force", "N1", "O1", "O2"]
     others = [] if patch is None else [replace(other, revision=2, patch=patch)]
-    told = look(now + 1, stays, *others)
+    told = look(now + 15 * SECOND, stays, *others)
     assert "N1" in told
     assert ("force" in told) is (patch != ("N2",))
     assert "O1" not in told

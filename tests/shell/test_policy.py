@@ -503,6 +503,7 @@ AT_THE_DATABASE = {
     "init": [],
     "ingest": [],
     "worker": [],
+    "timers": [],
     "web": ["--port", "0"],
     "areas load": ["areas.geojson", "--kind", "neighbourhood", "--from", "2026-11-16", "--why", "w"],
     "areas rollback": ["--why", "w"],

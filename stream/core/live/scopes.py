@@ -7,7 +7,8 @@ because they are looked at with every batch, and only few of them are then told.
 A figure is news when a person would see another one: at once where its counts of officers, its verdict, its
 target, its name, its beginning or the reason for having no share changed, and with every whole minute of its
 officers' time; where facts of one of its duties changed, or a duty is no longer one of them, also with every
-whole minute of any part of it, and every tenth of a per cent of the share and its bounds. Without new facts
+whole minute of any part of it, and every tenth of a per cent of the share and its bounds, ``APART`` after it
+was told last. (Early in a shift each report moves an officer's share by more than a tenth.) Without new facts
 shares move with the clock alone, by the seconds since each last position; that is no news before it makes a
 minute.
 """
@@ -54,6 +55,8 @@ if TYPE_CHECKING:
     from stream.core.policy import Policies
 
 MINUTE = 60 * SECOND
+APART = 15 * SECOND
+"""So long after a figure was told its tenths and its parts' minutes are news again."""
 WORKED = (HIDDEN, UNSEEN, ON_PATCH, OFF_PATCH)
 PARTS = (ON_BREAK, *WORKED, PRIORITY, DOUBTFUL)
 """The times that a person sees of a figure, as columns of its sums."""
@@ -351,7 +354,9 @@ class News:
         self._told, left = self._of(tally.scopes)
         told, touched = self._told, tally.touched | left
         at_once, rest = tally.seen()
-        fresh = (at_once != told.at_once).any(axis=1) | (touched & (rest != told.rest).any(axis=1))
+        told.moved[touched] = True
+        due = told.moved & ((tally.as_of - told.at >= APART) | (tally.as_of < told.at))
+        fresh = (at_once != told.at_once).any(axis=1) | (due & (rest != told.rest).any(axis=1))
         if tally.as_of == self._as_of and not touched.any():
             fresh |= (tally.sums != told.sums).any(axis=1)
         fresh &= tally.told
@@ -361,6 +366,7 @@ class News:
             rest[fresh],
             tally.sums[fresh],
         )
+        told.at[fresh], told.moved[fresh] = tally.as_of, False
         self._scopes, self._as_of = tally.scopes, tally.as_of
         return tally.events(np.flatnonzero(fresh))
 
@@ -374,7 +380,7 @@ class News:
             known = {key: row for row, key in enumerate(_identities(before))}
             rows = np.array([known.get(key, -1) for key in _identities(scopes)], np.int64)
             met = np.flatnonzero(rows >= 0)
-            for name in ("at_once", "rest", "sums"):
+            for name in ("at_once", "rest", "sums", "at", "moved"):
                 getattr(found, name)[met] = getattr(self._told, name)[rows[met]]
             # What a duty was in before is not seen by the duties that are there now.
             here = set(map(id, scopes.duties))
@@ -390,11 +396,15 @@ class _Told:
     Attributes:
         at_once, rest: as ``Tally.seen`` gives them.
         sums: as in ``Tally``.
+        at: ``int64[n]``, as of when, microseconds.
+        moved: ``bool[n]``, whether facts changed, or a duty left, since.
     """
 
     at_once: NDArray[np.float64]
     rest: NDArray[np.float64]
     sums: NDArray[np.int64]
+    at: NDArray[np.int64]
+    moved: NDArray[np.bool_]
 
     @classmethod
     def nothing(cls, rows: int) -> _Told:
@@ -403,6 +413,8 @@ class _Told:
             np.full((rows, AT_ONCE), np.nan),
             np.full((rows, len(PARTS) + 4), np.nan),
             np.zeros((rows, TOTALS + DOUBT_TOTALS), np.int64),
+            np.zeros(rows, np.int64),
+            np.zeros(rows, np.bool_),
         )
 
 
