@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from stream.core.calendar import MONTH, WEEK, Period, moment
+from stream.core.calendar import Period, moment
 from stream.core.shares import NEIGHBOURHOOD, TOTALS, Figures
 from stream.core.summaries.model import FORM, FigureChange, Summary, decode, encode
 from stream.store import outbox, records
@@ -331,7 +331,7 @@ def changes(
     """
     if published is None:
         published = numbers(connection, period, area_id)
-    whole = Period.named(WEEK if "W" in period else MONTH, period)
+    whole = Period.called(period)
     since = published[0].published_at if published else whole.end
     recorded = [
         item for item in recorded_changes(connection, whole, [area_id])[area_id] if item.recorded_at >= since

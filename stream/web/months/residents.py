@@ -13,7 +13,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 from fastapi import APIRouter
 from fastapi.responses import RedirectResponse
@@ -31,6 +31,7 @@ from stream.store import areas, reports
 from stream.store.reading.summaries import summaries
 from stream.web.problems import ProblemError, bad, known
 from stream.web.weeks import strip
+from stream.web.weeks.paths import month_path
 from stream.web.weeks.routes import html_answer, paged, reached_or_refused
 from stream.web.weeks.strip import Told
 
@@ -167,10 +168,9 @@ class Residents:
             return self._finders[key], last
 
 
-def month_path(month: str, area_id: str = "", language: str = "") -> str:
-    """The address of a month, or of a neighbourhood's."""
-    path = f"/months/{month}" + (f"/{quote(area_id, safe='')}" if area_id else "")
-    return f"{path}?{urlencode({'language': language})}" if language not in ("", public.SOURCE) else path
+def in_language(path: str, language: str) -> str:
+    """An address in a language."""
+    return path if language == public.SOURCE else f"{path}?{urlencode({'language': language})}"
 
 
 def language_of(text: str) -> str:
@@ -242,7 +242,7 @@ def router(residents: Residents) -> APIRouter:
             [
                 (f"All neighbourhoods, {period.name}", month_path(period.name)),
                 *(
-                    (other, month_path(period.name, area_id, other) if other != language else "")
+                    (other, in_language(month_path(period.name, area_id), other) if other != language else "")
                     for other in public.languages()
                 ),
             ],
@@ -265,7 +265,7 @@ def router(residents: Residents) -> APIRouter:
             answer,
             language,
             action="/postcode",
-            link=lambda area_id: month_path(last.name, area_id, language),
+            link=lambda area_id: in_language(month_path(last.name, area_id), language),
         )
         return html_answer(request, strip.under_bar(text, strip.bar()))
 
