@@ -176,6 +176,10 @@ class Period:
         """The names of the weeks that it has days of, in order."""
         return tuple(week_name(local_day(start)) for start, _ in weeks(self.start, self.end))
 
+    def weeks_over(self, now: int) -> tuple[str, ...]:
+        """Those of them that are over at an instant."""
+        return tuple(name for name in self.weeks if week_bounds(name)[1] <= now)
+
     @property
     def next(self) -> Period:
         """The one after it."""
