@@ -299,8 +299,8 @@ def _about(found: Month, area_id: str = "") -> list[Told]:
         whose = "" if area_id else f", of {many} neighbourhood{'s' if many != 1 else ''}"
         said.append(
             Told(
-                f"Weeks restated since it was published{whose}: {', '.join(weeks)}. The month stands "
-                "as it was published until it is published again:",
+                f"Weeks restated since it was published{whose}: {', '.join(weeks)}. Published again, the "
+                "month gets another number where its own figures changed:",
                 (("what has been restated", restated_path(month=found.month, area=area_id)),),
                 warn=True,
             )
