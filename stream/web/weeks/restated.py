@@ -15,7 +15,7 @@ from fastapi import APIRouter, Request, Response
 from msgspec import Meta
 
 from geo.areas import Kind
-from stream.core.calendar import MONTH, WEEK, Period, rfc3339
+from stream.core.calendar import MONTH, Period, rfc3339
 from stream.core.explaining.wording import duration, moment_words, no_share_words
 from stream.core.facts import SECOND
 from stream.core.json_types import Count, Time
@@ -181,7 +181,10 @@ def asked(given: Mapping[str, str]) -> RecordQuestion:
     if not re.fullmatch(r"[1-9][0-9]{0,3}", limit) or int(limit) > MOST:
         raise bad(f"limit={limit} is not a whole number from 1 to {MOST}")
     return RecordQuestion(
-        *(given.get(name, "") for name in ("week", "month", "area", "cause")),
+        week=given.get("week", ""),
+        month=given.get("month", ""),
+        area=given.get("area", ""),
+        cause=given.get("cause", ""),
         after=place_of(given["after"]) if "after" in given else None,
         limit=int(limit),
     )
@@ -389,8 +392,8 @@ def _href(part: Restated) -> str:
     if part.scope == OFFICER:
         return ""
     area_id = part.id if part.scope == NEIGHBOURHOOD else ""
-    path = {WEEK: week_path, MONTH: month_path}[Period.called(part.week).kind]
-    return path(part.week, area_id)
+    of_month = Period.called(part.week).kind == MONTH
+    return month_path(part.week, area_id) if of_month else week_path(part.week, area_id)
 
 
 def figure_words(figures: Figures | None, part: Restated, target: float) -> FigureWords:
