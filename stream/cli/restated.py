@@ -53,24 +53,17 @@ def restatements(
     published, by facts that came later and by revised duties; and months whose reports were published again.
     With --week, --month or --area each figure is shown. The page /restatements shows the same.
     """
-    from stream.core.calendar import Period
     from stream.files.restated import restatement_json
     from stream.store.policies import in_force
     from stream.store.recompute import unfinished
-    from stream.store.records import CAUSES, in_order, restatement_page
+    from stream.store.records import CAUSES, in_order, periods_asked, restatement_page
 
     if cause is not None and cause not in CAUSES:
         raise click.BadParameter(f"--cause: '{cause}' is none: write one of {', '.join(CAUSES)}")
-    if week is not None and month is not None:
-        raise click.UsageError("--week and --month: give one of them")
-    periods: tuple[str, ...] = ()
     try:
-        if week is not None:
-            periods = (Period.week(week).name,)
-        if month is not None:
-            periods = (*Period.month(month).weeks, month)
+        periods = periods_asked(week, month)
     except ValueError as error:
-        raise click.BadParameter(f"--{'month' if week is None else 'week'}: {error}") from error
+        raise click.BadParameter(str(error)) from error
     with database("patrol restatements") as connection:
         page = restatement_page(
             connection, since=moment_option(since), periods=periods, neighbourhoods=areas, cause=cause
@@ -87,7 +80,7 @@ def restatements(
             f"{by}: {done:,} of {total:,} parts are done; the same command goes on with it"
         )
     if not found:
-        chosen = since is not None or cause is not None or periods or areas
+        chosen = since is not None or cause is not None or periods is not None or areas
         click.echo("no figure was restated" if chosen else "no figure was ever restated")
         return
     print_table(
@@ -107,7 +100,7 @@ def restatements(
         ],
         right=(0, 2, 6),
     )
-    if periods or areas:
+    if periods is not None or areas:
         figures = [(str(item.number), *row(part, policies)) for item in found for part in item.restated]
         print_table(("number", *COLUMNS), figures[:SHOWN], right=(0,))
         if len(figures) > SHOWN:

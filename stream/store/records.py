@@ -152,7 +152,7 @@ def restatements(
     connection: Connection,
     *,
     since: int | None = None,
-    periods: Collection[str] = (),
+    periods: Collection[str] | None = None,
     neighbourhoods: Collection[str] = (),
 ) -> list[Restatement]:
     """All restatements with the figures that they changed, the oldest first, by week, scope and id.
@@ -160,11 +160,28 @@ def restatements(
     Args:
         connection: to the database.
         since: only those recorded from this time on, microseconds.
-        periods: only figures of these weeks or months, and restatements that have any.
+        periods: only figures of these weeks or months, and restatements that have any; None: of all.
         neighbourhoods: only figures of these, and restatements that have any.
     """
     found = restatement_page(connection, since=since, periods=periods, neighbourhoods=neighbourhoods)
     return in_order(found.restatements)
+
+
+def periods_asked(week: str | None, month: str | None) -> tuple[str, ...] | None:
+    """The weeks and months whose figures are asked for; None: all.
+
+    Args:
+        week: only this one; None: any.
+        month: only this one, and the weeks that it has days of; None: any.
+
+    Raises:
+        ValueError: there is no such week or month.
+    """
+    weeks = None if week is None else (Period.week(week).name,)
+    if month is None:
+        return weeks
+    both = (*Period.month(month).weeks, month)
+    return both if weeks is None else tuple(name for name in both if name in weeks)
 
 
 def in_order(found: Iterable[Restatement]) -> list[Restatement]:
@@ -178,7 +195,7 @@ def in_order(found: Iterable[Restatement]) -> list[Restatement]:
 _ASKED = (
     "recorded_at >= coalesce(from_us(%(since)s), '-infinity') "
     "and (%(cause)s::text is null or cause = %(cause)s) "
-    "and (%(periods)s::text[] = '{}' or week = any(%(periods)s)) and (%(neighbourhoods)s::text[] = '{}' "
+    "and (%(periods)s::text[] is null or week = any(%(periods)s)) and (%(neighbourhoods)s::text[] = '{}' "
     "or scope = 'neighbourhood' and id = any(%(neighbourhoods)s))"
 )
 _BEHIND = (
@@ -191,7 +208,7 @@ def restatement_page(
     connection: Connection,
     *,
     since: int | None = None,
-    periods: Collection[str] = (),
+    periods: Collection[str] | None = None,
     neighbourhoods: Collection[str] = (),
     cause: str | None = None,
     after: RestatedPlace | None = None,
@@ -202,7 +219,7 @@ def restatement_page(
     Args:
         connection: to the database.
         since: only those recorded from this time on, microseconds.
-        periods: only figures of these weeks or months, and restatements that have any.
+        periods: only figures of these weeks or months, and restatements that have any; None: of all.
         neighbourhoods: only figures of these, and restatements that have any.
         cause: one of ``CAUSES``.
         after: only what comes behind this figure.
@@ -210,7 +227,7 @@ def restatement_page(
     """
     asked = {
         "since": since,
-        "periods": list(periods),
+        "periods": None if periods is None else list(periods),
         "neighbourhoods": list(neighbourhoods),
         "cause": cause,
         "limit": None if limit is None else limit + 1,

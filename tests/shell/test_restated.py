@@ -313,6 +313,8 @@ def newest_first(said: list[Any]) -> list[Any]:
 @example(entries=EVERY_CAUSE, limit=3, week="", month="", area="", cause="")
 @example(entries=EVERY_CAUSE, limit=2, week="", month="2026-10", area="N1", cause="")
 @example(entries=EVERY_CAUSE, limit=1, week="2026-W45", month="", area="N2", cause="policy")
+@example(entries=EVERY_CAUSE, limit=9, week="2026-W44", month="2026-10", area="", cause="")
+@example(entries=EVERY_CAUSE, limit=9, week="2026-W45", month="2026-10", area="", cause="")
 @example(entries=[], limit=1, week="", month="", area="", cause="")
 def test_command_api_and_page_tell_the_same(
     dsn: str, app: FastAPI, entries: list[Entry], limit: int, week: str, month: str, area: str, cause: str
@@ -320,8 +322,8 @@ def test_command_api_and_page_tell_the_same(
     """Whatever is on record and asked for, in pages of any size, the three tell the same figures in order."""
     with connect(dsn) as connection:
         put(connection, entries)
-    query = {"area": area, "cause": cause} | ({"month": month} if month else {"week": week})
-    query = {name: text for name, text in query.items() if text}
+    given = {"week": week, "month": month, "area": area, "cause": cause}
+    query = {name: text for name, text in given.items() if text}
     words = [word for name, text in query.items() for word in (f"--{name}", text)]
     said = newest_first(commanded(dsn, *words))
     assert answered(app, query | {"limit": str(limit)}) == said
@@ -333,7 +335,8 @@ def test_command_api_and_page_tell_the_same(
         for part in item.restated
         if (not area or (part.scope, part.id) == (NEIGHBOURHOOD, area))
         and (not cause or item.cause == cause)
-        and (not (month or week) or part.week in ((*Period.month(month).weeks, month) if month else (week,)))
+        and (not week or part.week == week)
+        and (not month or part.week in (*Period.month(month).weeks, month))
     ]
     assert sorted(kept) == sorted(
         (item["restatement"], part["week"], part["scope"], part["id"])
@@ -347,7 +350,7 @@ def test_command_api_and_page_tell_the_same(
 
 
 @given(
-    number=st.integers(1, 2**31 - 1),
+    number=st.integers(1, 10**9 - 1),
     week=PERIODS,
     scope=st.sampled_from((FORCE, NEIGHBOURHOOD, OFFICER)),
     name=TEXTS,
@@ -367,7 +370,6 @@ def test_a_place_in_the_record_is_read_as_it_was_written(
         "week=2026-W99",
         "month=2026-13",
         "month=2026-W44",
-        "week=2026-W44&month=2026-10",
         "cause=weather",
         "limit=0",
         "limit=1001",

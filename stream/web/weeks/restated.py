@@ -34,6 +34,7 @@ from stream.store.records import (
     PUBLISHED,
     WITHDRAWN,
     RestatedPlace,
+    periods_asked,
     restatement_page,
 )
 from stream.web import description as api
@@ -72,13 +73,27 @@ WORDS = {
 }
 """The causes for people."""
 
+YEAR = "^(19[789][0-9]|20[0-9]{2})"
+PLACE = rf"^([1-9][0-9]{{0,8}})\.([0-9]{{4}}-W?[0-9]{{2}})\.({'|'.join(SCOPES)})\."
+"""How the place of a figure in the record begins; behind it is the id."""
+
 PARAMETERS = [
-    api.in_query("week", "Only figures of this ISO week, like 2026-W47."),
-    api.in_query("month", "Only figures of this month, like 2026-11, and of the weeks that it has days of."),
-    api.in_query("area", "Only figures of the neighbourhood with this id."),
+    api.in_query(
+        "week",
+        "Only figures of this ISO week.",
+        Annotated[str, Meta(pattern=f"{YEAR}-W([0-4][0-9]|5[0-3])$")],
+    ),
+    api.in_query(
+        "month",
+        "Only figures of this month, like 2026-11, and of the weeks that it has days of.",
+        Annotated[str, Meta(pattern=f"{YEAR}-(0[1-9]|1[0-2])$")],
+    ),
+    api.in_query(
+        "area", "Only figures of the neighbourhood with this id.", Annotated[str, Meta(min_length=1)]
+    ),
     api.in_query("cause", "Only restatements with this cause.", Cause),
     api.in_query("limit", "The most figures of one answer.", Annotated[int, Meta(ge=1, le=MOST)]),
-    api.in_query("after", "The `next` of the answer before."),
+    api.in_query("after", "The `next` of the answer before.", Annotated[str, Meta(pattern=PLACE)]),
 ]
 
 
@@ -129,11 +144,9 @@ class RecordQuestion:
     limit: int = USUAL
 
     @property
-    def periods(self) -> tuple[str, ...]:
-        """The weeks and months by name; none: all."""
-        if self.month:
-            return (*Period.month(self.month).weeks, self.month)
-        return (self.week,) if self.week else ()
+    def periods(self) -> tuple[str, ...] | None:
+        """The weeks and months by name; None: all."""
+        return periods_asked(self.week or None, self.month or None)
 
     @property
     def chosen(self) -> dict[str, str]:
@@ -165,8 +178,6 @@ def asked(given: Mapping[str, str]) -> RecordQuestion:
     Raises:
         ProblemError: a parameter cannot be used.
     """
-    if "week" in given and "month" in given:
-        raise bad("week and month: give one of them")
     if "week" in given:
         week_of(given["week"])
     if "month" in given:
@@ -201,12 +212,10 @@ def place_of(text: str) -> RestatedPlace:
     Raises:
         ProblemError: it is no such place.
     """
-    found = re.fullmatch(
-        rf"([1-9][0-9]{{0,9}})\.([0-9]{{4}}-W?[0-9]{{2}})\.({'|'.join(SCOPES)})\.(.*)", text, re.DOTALL
-    )
-    if found is None or int(found[1]) >= 2**31:
+    found = re.match(PLACE, text)
+    if found is None:
         raise bad(f"after={text[:80]} is not the `next` of an answer")
-    return RestatedPlace(int(found[1]), found[2], found[3], found[4])
+    return RestatedPlace(int(found[1]), found[2], found[3], text[found.end() :])
 
 
 # ── The answers ───────────────────────────────────────────────────────────────────────────────────────────
