@@ -63,13 +63,17 @@ def public(
 
     No officer can be identified: figures from too few officers are left out, by the rule in stream/README.md.
     All neighbourhoods are counted even where one is asked for, because two that share officers could together
-    reveal one of them. Exit 1: the neighbourhood named does not exist.
+    reveal one of them. Of a month that is published (report publish --month) they are made from its reports,
+    and it is said which of its weeks have been restated since. Exit 1: the neighbourhood named does not
+    exist.
     """
     from stream.core.calendar import Period
-    from stream.core.summaries.disclosure import Rule, publish_all
+    from stream.core.summaries.disclosure import NOBODY, Rule, publish_all
+    from stream.core.summaries.model import FormError
     from stream.reports.public import SOURCE, LanguageError, texts
     from stream.store.doubts import judge_due
     from stream.store.policies import in_force
+    from stream.store.reading.public_month import public_month, published_month
     from stream.store.reading.summaries import summaries
 
     languages = tuple(dict.fromkeys(languages)) or (SOURCE,)
@@ -83,12 +87,24 @@ def public(
     if not period.is_over(at):
         raise click.BadParameter(f"{month} is not over: it can be made public when it is")
     settings = load()
+    rule = None if officers is None else Rule(officers=officers)
     with database("patrol report public", settings) as connection:
         judge_due(connection)
-        found = list(summaries(connection, in_force(connection), period, now=at))
-    refuse_unknown(found, areas, period)
-    rule = None if officers is None else Rule(officers=officers)
-    shown = [item for item in publish_all(found, rule) if not areas or item.area_id in areas]
+        based = published_month(connection, month)
+        try:
+            found = (
+                public_month(connection, month, rule)
+                if based.newest
+                else publish_all(summaries(connection, in_force(connection), period, now=at), rule)
+            )
+        except FormError as error:
+            raise click.UsageError(str(error)) from error
+    refuse_unknown(
+        {item.area_id for item in found if item.area_name != item.area_id or item.state != NOBODY},
+        areas,
+        period,
+    )
+    shown = [item for item in found if not areas or item.area_id in areas]
     folder.mkdir(parents=True, exist_ok=True)
     rows = []
     for item in shown:
@@ -100,6 +116,11 @@ def public(
                 "month": item.month,
                 "state": item.state,
                 "verdict": item.share.verdict if item.share else None,
+                "published": based.newest[item.area_id].number if item.area_id in based.newest else None,
+                "restated_since": [
+                    {"restatement": one.number, "weeks": sorted({part.week for part in one.restated})}
+                    for one in based.restated.get(item.area_id, ())
+                ],
                 "files": [str(folder / name) for name in names],
             }
         )
@@ -112,6 +133,12 @@ def public(
     click.echo(f"{month}: {count}{without}; {len(shown) * len(languages)} files in {folder}")
     if len(shown) == 1:
         click.echo(f"  {STATES[shown[0].state]}")
+    restated = [item for item in shown if item.area_id in based.restated]
+    if restated:
+        click.echo(
+            f"weeks of {len(restated)} of them were restated since the month was published "
+            f"(patrol restatements --month {month}); patrol report publish --month {month} publishes it again"
+        )
 
 
 STATES = {

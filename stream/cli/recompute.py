@@ -243,7 +243,7 @@ def _json(
     older: Sequence[Outdated],
 ) -> dict[str, object]:
     from stream.cli.policy import outdated_json
-    from stream.cli.restated import as_json
+    from stream.files.restated import figure_before_and_after
 
     devices, duties = _looked_at(parts)
     return {
@@ -251,12 +251,14 @@ def _json(
         "devices": devices,
         "duties": duties,
         "restatement": outcomes[-1].restatement if outcomes else None,
-        "restated": [as_json(item, rules) for outcome in outcomes for item in outcome.restated],
+        "restated": [
+            figure_before_and_after(item, rules) for outcome in outcomes for item in outcome.restated
+        ],
         "restatements": [
             {
                 "restatement": outcome.restatement,
                 "cause": outcome.cause,
-                "restated": [as_json(item, rules) for item in outcome.restated],
+                "restated": [figure_before_and_after(item, rules) for item in outcome.restated],
             }
             for outcome in outcomes
         ],

@@ -27,7 +27,7 @@ from stream.pipeline.ending import begin_in_pool
 from stream.settings import load
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Container, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from stream.core.calendar import Period
@@ -53,12 +53,12 @@ def _formats(_: click.Context, __: click.Parameter, text: str) -> tuple[str, ...
     return found
 
 
-def _week(_: click.Context, __: click.Parameter, text: str) -> Period:
+def _week(_: click.Context, __: click.Parameter, text: str | None) -> Period | None:
     """``"2026-W47"`` makes its period."""
     from stream.core.calendar import Period
 
     try:
-        return Period.week(text)
+        return None if text is None else Period.week(text)
     except ValueError as error:
         raise click.BadParameter(str(error)) from error
 
@@ -119,7 +119,7 @@ def weekly(
     with database("patrol report", settings) as connection:
         judge_due(connection)
         found, stated = _found(connection, period, areas or None, at, number=number, fresh=fresh)
-    refuse_unknown(found, areas, period)
+    refuse_unknown(known_ids(found), areas, period)
     folder.mkdir(parents=True, exist_ok=True)
     done = _written(found, formats, folder, jobs or os.cpu_count() or 1)
     written = list(_shown(done, len(found), as_json=as_json))
@@ -151,9 +151,13 @@ def weekly(
     click.echo(f"{sum(len(names) for _, names in written)} files in {folder}")
 
 
-def refuse_unknown(found: Iterable[Summary], named: Sequence[str], period: Period) -> None:
+def known_ids(found: Iterable[Summary]) -> set[str]:
+    """The neighbourhoods that have boundaries or duties."""
+    return {item.area_id for item in found if item.area_name != item.area_id or item.officers}
+
+
+def refuse_unknown(known: Container[str], named: Sequence[str], period: Period) -> None:
     """Says which of the named neighbourhoods are unknown, and exits with 1."""
-    known = [item.area_id for item in found if item.area_name != item.area_id or item.officers]
     for area_id in named:
         if area_id not in known:
             say_no(
@@ -292,19 +296,37 @@ def tally(found: Sequence[Summary], period: Period) -> str:
 # ── Publishing ────────────────────────────────────────────────────────────────────────────────────────────
 
 
+def _month(_: click.Context, __: click.Parameter, text: str | None) -> Period | None:
+    """``"2026-10"`` makes its period."""
+    from stream.core.calendar import Period
+
+    try:
+        return None if text is None else Period.month(text)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
+
+
 @report.command(epilog="Example: patrol report publish --week 2026-W47")
-@week_option
+@click.option("--week", metavar="WEEK", callback=_week, help="The ISO week, like 2026-W47.")
+@click.option("--month", metavar="MONTH", callback=_month, help="Or the month, like 2026-10.")
 @neighbourhoods_option
 @click.option("--by", default=None, help="Who publishes it.  [default: your user name]")
 @now_option
 @click.option("--json", "as_json", is_flag=True, help="What was published, as JSON.")
 def publish(
-    period: Period, areas: tuple[str, ...], by: str | None, now: str | None, *, as_json: bool
+    week: Period | None,
+    month: Period | None,
+    areas: tuple[str, ...],
+    by: str | None,
+    now: str | None,
+    *,
+    as_json: bool,
 ) -> None:
-    """Publishes a week's summaries; reports already published and unchanged stay as they are.
+    """Publishes a week's or a month's summaries; reports already published and unchanged stay as they are.
 
-    The worker does this every Monday; by hand it is needed after later facts, when the new figure should not
-    wait. A figure that changed gets the next number, and both stand on record.
+    The worker does this for the last week every Monday; by hand it is needed after later facts, when the new
+    figure should not wait, and for months: what residents may see is then based on these reports, of all
+    neighbourhoods. A figure that changed gets the next number, and both stand on record.
     """
     from stream.pipeline.mail import read_mailing
     from stream.store import reports
@@ -313,22 +335,31 @@ def publish(
     from stream.store.reading.summaries import summaries
     from stream.store.settled import restate_due, settle
 
+    period = week or month
+    if period is None or (week and month):
+        raise click.UsageError("give --week or --month")
+    if month and areas:
+        raise click.UsageError(
+            "a month is published of all neighbourhoods together: some may share officers, and then what the "
+            "public may see of one depends on the others; leave --area out"
+        )
     at = present(now)
     if not period.is_over(at):
-        raise click.UsageError(f"{period.name} is not over: only a whole week can be published")
+        raise click.UsageError(f"{period.name} is not over: only a whole {period.kind} can be published")
     settings = load()
     with database("patrol report", settings) as connection:
         judge_due(connection)
-        settle(connection, [period.name])
+        settle(connection, period.weeks_over(at))
         restate_due(connection, at)
         found = list(summaries(connection, in_force(connection), period, area_ids=areas or None, now=at))
-        refuse_unknown(found, areas, period)
-        letters = read_mailing(settings.mail).letters if settings.mail else lambda *_: ()
+        refuse_unknown(known_ids(found), areas, period)
+        mailed = settings.mail if week else ""
+        letters = read_mailing(mailed).letters if mailed else lambda *_: ()
         done = reports.publish(connection, found, by=by or username(), now=at, letters=letters)
     if as_json:
         print_json(
             {
-                "week": period.name,
+                period.kind: period.name,
                 "written": [{"area_id": item.area_id, "number": item.number} for item in done.written],
                 "unchanged": done.unchanged,
             }

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from stream.core.policy import Policies
     from stream.core.shares import Figures
     from stream.store.publications import Publication
-    from stream.store.records import Restated, Restatement
+    from stream.store.records import Restated
 
 COLUMNS = ("week", "whose", "on patch before", "after", "share before", "after")
 """The columns of a table of ``row``."""
@@ -32,29 +32,46 @@ SHOWN = 40
 @click.command(epilog="Example: patrol restatements --week 2026-W47 --area E05001784")
 @click.option("--since", help="Only those recorded from then on: 2026-11-16 (local midnight), or RFC 3339.")
 @click.option("--week", metavar="2026-W47", help="Only what changed of this week, with each figure.")
+@click.option(
+    "--month", metavar="2026-11", help="Only what changed of this month and of the weeks that it has days of."
+)
 @neighbourhoods_option
+@click.option("--cause", metavar="CAUSE", help="Only what has this cause, like 'later facts'.")
 @click.option("--json", "as_json", is_flag=True, help="As JSON, with each figure before and after.")
-def restatements(since: str | None, week: str | None, areas: tuple[str, ...], *, as_json: bool) -> None:
+def restatements(
+    since: str | None,
+    week: str | None,
+    month: str | None,
+    areas: tuple[str, ...],
+    cause: str | None,
+    *,
+    as_json: bool,
+) -> None:
     """Lists how figures already counted were changed: when, what, why, before and after.
 
     By published areas, by a recompute because of facts or policy and, of weeks whose reports have been
-    published, by facts that came later and by revised duties. With --week or --area each figure is shown.
+    published, by facts that came later and by revised duties; and months whose reports were published again.
+    With --week, --month or --area each figure is shown. The page /restatements shows the same.
     """
-    from stream.core.calendar import week_bounds
+    from stream.files.restated import restatement_json
     from stream.store.policies import in_force
     from stream.store.recompute import unfinished
-    from stream.store.records import restatements as read
+    from stream.store.records import CAUSES, in_order, periods_asked, restatement_page
 
-    if week is not None:
-        try:
-            week_bounds(week)
-        except ValueError as error:
-            raise click.BadParameter(f"--week: {error}") from error
+    if cause is not None and cause not in CAUSES:
+        raise click.BadParameter(f"--cause: '{cause}' is none: write one of {', '.join(CAUSES)}")
+    try:
+        periods = periods_asked(week, month)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
     with database("patrol restatements") as connection:
-        found = read(connection, since=moment_option(since), week=week, neighbourhoods=areas)
+        page = restatement_page(
+            connection, since=moment_option(since), periods=periods, neighbourhoods=areas, cause=cause
+        )
         policies, run = in_force(connection), unfinished(connection)
+    found = in_order(page.restatements)
     if as_json:
-        print_json([_restatement_json(item, policies) for item in found], indent=1)
+        print_json([restatement_json(item, policies, page.names) for item in found], indent=1)
         return
     if run is not None:
         start, end, by, done, total = run
@@ -63,7 +80,7 @@ def restatements(since: str | None, week: str | None, areas: tuple[str, ...], *,
             f"{by}: {done:,} of {total:,} parts are done; the same command goes on with it"
         )
     if not found:
-        chosen = since is not None or week is not None or areas
+        chosen = since is not None or cause is not None or periods is not None or areas
         click.echo("no figure was restated" if chosen else "no figure was ever restated")
         return
     print_table(
@@ -83,42 +100,23 @@ def restatements(since: str | None, week: str | None, areas: tuple[str, ...], *,
         ],
         right=(0, 2, 6),
     )
-    if week is not None or areas:
+    if periods is not None or areas:
         figures = [(str(item.number), *row(part, policies)) for item in found for part in item.restated]
         print_table(("number", *COLUMNS), figures[:SHOWN], right=(0,))
         if len(figures) > SHOWN:
             click.echo(f"… and {len(figures) - SHOWN:,} more; --json has all of them")
 
 
-def _restatement_json(item: Restatement, policies: Policies) -> dict[str, object]:
-    from stream.core.calendar import rfc3339
-
-    return {
-        "restatement": item.number,
-        "cause": item.cause,
-        "version": item.version,
-        "counted_anew_from": rfc3339(item.since),
-        "recorded_at": rfc3339(item.recorded_at),
-        "recorded_by": item.recorded_by,
-        "why": item.why,
-        "restated": [as_json(part, policies) for part in item.restated],
-    }
-
-
 def row(item: Restated, policies: Policies) -> tuple[str, ...]:
     """One figure before and after, for a table; the policies say each week's target."""
+    from stream.files.restated import target_of
+
     whose = item.scope if item.id == item.scope else f"{item.scope} {item.id}"
-    target = _target(item, policies)
+    target = target_of(item, policies)
     (hours, share), (hours_after, share_after) = (
         _words(figures, target, bounded=item.bounded) for figures in (item.before, item.after)
     )
     return item.week, whose, hours, hours_after, share, share_after
-
-
-def _target(item: Restated, policies: Policies) -> float:
-    from stream.core.calendar import week_bounds
-
-    return policies.at(week_bounds(item.week)[0]).target
 
 
 def _words(figures: Figures | None, target: float, *, bounded: bool) -> tuple[str, str]:
@@ -138,47 +136,12 @@ def _words(figures: Figures | None, target: float, *, bounded: bool) -> tuple[st
 def outcome_json(outcome: Publication, policies: Policies) -> dict[str, object]:
     """A publication's outcome as JSON; times in seconds."""
     from stream.core.calendar import rfc3339
+    from stream.files.restated import figure_before_and_after
 
     return {
         "versions": list(outcome.versions),
         "counted_anew_from": rfc3339(outcome.since),
         "devices": outcome.devices,
         "restatement": outcome.restatement,
-        "restated": [as_json(item, policies) for item in outcome.restated],
-    }
-
-
-def as_json(item: Restated, policies: Policies) -> dict[str, object]:
-    """One figure before and after as JSON; times in seconds. What was not counted then is null."""
-    from stream.core.shares import seconds
-
-    target = _target(item, policies)
-
-    def figure(found: Figures | None) -> dict[str, float | str | None] | None:
-        if found is None:
-            return None
-        bounded, doubted = item.bounded, item.doubted
-        return {
-            "break_s": seconds(found.on_break),
-            "not_visible_s": seconds(found.not_visible),
-            "unknown_s": seconds(found.unknown),
-            "on_patch_s": seconds(found.on_patch),
-            "off_patch_s": seconds(found.off_patch),
-            "priority_s": seconds(found.priority),
-            "ambiguous_on_patch_s": seconds(found.ambiguous_on) if bounded else None,
-            "ambiguous_other_s": seconds(found.ambiguous_off) if bounded else None,
-            "doubtful_s": seconds(found.doubtful) if doubted else None,
-            "share": found.share,
-            "share_low": found.share_low if bounded else None,
-            "share_high": found.share_high if bounded else None,
-            "verdict": found.verdict(target) if bounded else None,
-        }
-
-    return {
-        "week": item.week,
-        "scope": item.scope,
-        "id": item.id,
-        "target": target,
-        "before": figure(item.before),
-        "after": figure(item.after),
+        "restated": [figure_before_and_after(item, policies) for item in outcome.restated],
     }

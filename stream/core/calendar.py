@@ -146,6 +146,15 @@ class Period:
         return cls.week(name) if kind == WEEK else cls.month(name)
 
     @classmethod
+    def called(cls, name: str) -> Period:
+        """A week or a month by its name alone.
+
+        Raises:
+            ValueError: there is none.
+        """
+        return cls.named(WEEK if "W" in name else MONTH, name)
+
+    @classmethod
     def around(cls, kind: str, time_us: int) -> Period:
         """The week or month that an instant lies in."""
         day = local_day(time_us)
@@ -161,6 +170,15 @@ class Period:
         for _ in range(count):
             found.append(Period.around(self.kind, found[-1].start - 1))
         return found[:0:-1]
+
+    @property
+    def weeks(self) -> tuple[str, ...]:
+        """The names of the weeks that it has days of, in order."""
+        return tuple(week_name(local_day(start)) for start, _ in weeks(self.start, self.end))
+
+    def weeks_over(self, now: int) -> tuple[str, ...]:
+        """Those of them that are over at an instant."""
+        return tuple(name for name in self.weeks if week_bounds(name)[1] <= now)
 
     @property
     def next(self) -> Period:

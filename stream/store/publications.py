@@ -19,6 +19,7 @@ from stream.store import areas, settled
 from stream.store.doubts import judge_within
 from stream.store.ledger import Ledger
 from stream.store.reading.live import newest_event
+from stream.store.records import PUBLISHED, WITHDRAWN
 from stream.store.week_figures import difference, week_figures
 
 if TYPE_CHECKING:
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
 
     from stream.store.records import Restated
     from stream.store.schema import Connection
-
-PUBLISHED, WITHDRAWN = "areas published", "areas withdrawn"
 
 
 class PublicationError(ValueError):

@@ -1,28 +1,40 @@
 """What is on record: boundary versions, who published them and why, and all restatements (rule 20).
 
-It reads. Nothing is published, taken back or counted here.
+It reads. Nothing is published, taken back or counted here. Commands, pages and the API all read restatements
+by ``restatement_page``.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, replace
+from itertools import chain
+from operator import attrgetter
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
 from geo.areas import AreaSet, Kind
 from stream.core import calendar
-from stream.core.calendar import microseconds
-from stream.core.shares import DOUBT_TOTALS, TOTALS, figures_of
+from stream.core.calendar import Period, microseconds
+from stream.core.shares import DOUBT_TOTALS, FORCE, NEIGHBOURHOOD, OFFICER, TOTALS, figures_of
 from stream.store import areas
 from stream.store.reading.instant import fetch, us
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from stream.core.shares import Figures
     from stream.store.schema import Connection
+
+PUBLISHED, WITHDRAWN = "areas published", "areas withdrawn"
+FACTS, POLICY = "facts", "policy"
+LATER, DUTIES = "later facts", "duties"
+MONTH_AGAIN = "month published again"
+CAUSES: Final = (LATER, DUTIES, PUBLISHED, WITHDRAWN, FACTS, POLICY, MONTH_AGAIN)
+"""Why figures are restated: by facts counted since a week was settled, ``duties`` where these are revised
+duties and nothing else; by boundaries; by a recompute, ``policy`` where another policy had counted the
+duties; and of a month, because its reports were published again."""
 
 
 def times(item: Figures) -> list[int]:
@@ -52,6 +64,7 @@ class Restated:
     """One figure of one week before and after; None where there was, or is, none.
 
     Attributes:
+        week: like ``2026-W47``; of a month whose reports were published again, like ``2026-10``.
         bounded: ambiguous time was counted, so that there are bounds; not in the oldest records.
         doubted: so was doubtful time.
     """
@@ -93,7 +106,13 @@ def records(connection: Connection, *, withdrawn: bool = True) -> list[VersionRe
 
 @dataclass(frozen=True, slots=True)
 class Restatement:
-    """One entry of the record (rule 20); ``version`` is that of the boundaries or policy concerned."""
+    """One entry of the record (rule 20); ``version`` is that of the boundaries or policy concerned.
+
+    Attributes:
+        since: from when on all was counted again, microseconds.
+        restated: figures that it changed.
+        figures: how many of them are asked for; on a page ``restated`` may hold only some of these.
+    """
 
     number: int
     cause: str
@@ -103,43 +122,161 @@ class Restatement:
     recorded_by: str
     why: str
     restated: tuple[Restated, ...]
+    figures: int
+
+
+class RestatedPlace(NamedTuple):
+    """The place of a restated figure in the record."""
+
+    number: int
+    week: str
+    scope: str
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class RestatementPage:
+    """Restatements, the newest first; in each the newest week first, then force, neighbourhoods, officers.
+
+    Attributes:
+        following: the last figure's place, where there are more behind it.
+        names: of neighbourhoods and officers by scope and id, as they are called last.
+    """
+
+    restatements: list[Restatement]
+    following: RestatedPlace | None = None
+    names: Mapping[tuple[str, str], str] = field(default_factory=dict)
 
 
 def restatements(
     connection: Connection,
     *,
     since: int | None = None,
-    week: str | None = None,
+    periods: Collection[str] | None = None,
     neighbourhoods: Collection[str] = (),
 ) -> list[Restatement]:
-    """Restatements with the figures that they changed, the oldest first.
+    """All restatements with the figures that they changed, the oldest first, by week, scope and id.
 
     Args:
         connection: to the database.
         since: only those recorded from this time on, microseconds.
-        week: only figures of this week, and restatements that have any.
+        periods: only figures of these weeks or months, and restatements that have any; None: of all.
         neighbourhoods: only figures of these, and restatements that have any.
     """
+    found = restatement_page(connection, since=since, periods=periods, neighbourhoods=neighbourhoods)
+    return in_order(found.restatements)
+
+
+def periods_asked(week: str | None, month: str | None) -> tuple[str, ...] | None:
+    """The weeks and months whose figures are asked for; None: all.
+
+    Args:
+        week: only this one; None: any.
+        month: only this one, and the weeks that it has days of; None: any.
+
+    Raises:
+        ValueError: there is no such week or month.
+    """
+    weeks = None if week is None else (Period.week(week).name,)
+    if month is None:
+        return weeks
+    both = (*Period.month(month).weeks, month)
+    return both if weeks is None else tuple(name for name in both if name in weeks)
+
+
+def in_order(found: Iterable[Restatement]) -> list[Restatement]:
+    """The same restatements the oldest first, and the figures of each by week, scope and id."""
+    return [
+        replace(item, restated=tuple(sorted(item.restated, key=attrgetter("week", "scope", "id"))))
+        for item in sorted(found, key=lambda item: item.number)
+    ]
+
+
+_ASKED = (
+    "recorded_at >= coalesce(from_us(%(since)s), '-infinity') "
+    "and (%(cause)s::text is null or cause = %(cause)s) "
+    "and (%(periods)s::text[] is null or week = any(%(periods)s)) and (%(neighbourhoods)s::text[] = '{}' "
+    "or scope = 'neighbourhood' and id = any(%(neighbourhoods)s))"
+)
+_BEHIND = (
+    "and (restatement < %(number)s or restatement = %(number)s and (week < %(week)s or week = %(week)s "
+    'and (scope collate "C", id collate "C") > (%(scope)s, %(id)s)))'
+)
+
+
+def restatement_page(
+    connection: Connection,
+    *,
+    since: int | None = None,
+    periods: Collection[str] | None = None,
+    neighbourhoods: Collection[str] = (),
+    cause: str | None = None,
+    after: RestatedPlace | None = None,
+    limit: int | None = None,
+) -> RestatementPage:
+    """Restatements with the figures that they changed, the newest first: a page of so many figures, or all.
+
+    Args:
+        connection: to the database.
+        since: only those recorded from this time on, microseconds.
+        periods: only figures of these weeks or months, and restatements that have any; None: of all.
+        neighbourhoods: only figures of these, and restatements that have any.
+        cause: one of ``CAUSES``.
+        after: only what comes behind this figure.
+        limit: of figures, 1 or more; None: all.
+    """
+    asked = {
+        "since": since,
+        "periods": None if periods is None else list(periods),
+        "neighbourhoods": list(neighbourhoods),
+        "cause": cause,
+        "limit": None if limit is None else limit + 1,
+        **({} if after is None else after._asdict()),
+    }
     changed: dict[int, list[Restated]] = defaultdict(list)
-    for number, *row in fetch(
+    rows = fetch(
         connection,
         "select restatement, week, scope, id, coalesce(had_share, has_share), has_share, before, after "
         "from restated join restatement using (restatement) "
-        "where recorded_at >= coalesce(from_us(%s), '-infinity') and (%s::text is null or week = %s) "
-        "and (%s::text[] = '{}' or scope = 'neighbourhood' and id = any(%s)) "
-        "order by restatement, week, scope, id",
-        [since, week, week, list(neighbourhoods), list(neighbourhoods)],
-    ):
+        f"where {_ASKED} {'' if after is None else _BEHIND} "
+        'order by restatement desc, week desc, scope collate "C", id collate "C" limit %(limit)s',
+        asked,
+    )
+    more = limit is not None and len(rows) > limit
+    for number, *row in rows[:limit]:
         changed[number].append(_restated(*row))
-    return [
-        Restatement(number, cause, version, from_when, at, by, why, tuple(changed[number]))
-        for number, cause, version, from_when, at, by, why in fetch(
+    found = [
+        Restatement(number, cause, version, from_when, at, by, why, tuple(changed[number]), figures)
+        for number, cause, version, from_when, at, by, why, figures in fetch(
             connection,
-            f"select restatement, cause, version, {us('since')}, {us('recorded_at')}, recorded_by, why "
-            "from restatement where restatement = any(%s) order by restatement",
-            [list(changed)],
+            f"select restatement, cause, version, {us('since')}, {us('recorded_at')}, recorded_by, why, "
+            "count(*) from restatement join restated using (restatement) "
+            f"where {_ASKED} and restatement = any(%(numbers)s) "
+            "group by restatement order by restatement desc",
+            asked | {"numbers": list(changed)},
         )
     ]
+    last = RestatedPlace(*rows[limit - 1][:4]) if more and limit is not None else None
+    return RestatementPage(found, last, _names(connection, chain.from_iterable(changed.values())))
+
+
+def _names(connection: Connection, restated: Iterable[Restated]) -> dict[tuple[str, str], str]:
+    """What neighbourhoods and officers are called last; of those that are no longer there too."""
+    ids: dict[str, set[str]] = defaultdict(set)
+    for item in restated:
+        ids[item.scope].add(item.id)
+    texts = {
+        NEIGHBOURHOOD: "select distinct on (area_id) area_id, name "
+        "from area join area_version using (version) "
+        "where kind = 'neighbourhood' and area_id = any(%s) order by area_id, version desc",
+        OFFICER: "select distinct on (officer_id) officer_id, name from officer join duty using (officer) "
+        "where officer_id = any(%s) order by officer_id, start_at desc, duty desc",
+    }
+    found = {(FORCE, FORCE): "the force"}
+    for scope, text in texts.items():
+        named = fetch(connection, text, [sorted(ids[scope])])
+        found |= {(scope, name): called for name, called in named if called}
+    return found
 
 
 def _restated(
@@ -152,9 +289,11 @@ def _restated(
     after: Sequence[int | None] | None,
 ) -> Restated:
     known = [row for row in (before, after) if row is not None]
-    start, end = calendar.week_bounds(week)
+    period = Period.called(week)
     was, now = (
-        None if row is None else figures_on_record(row, scope, name, start, end, has_share=share)
+        None
+        if row is None
+        else figures_on_record(row, scope, name, period.start, period.end, has_share=share)
         for row, share in ((before, had_share), (after, has_share))
     )
     return Restated(

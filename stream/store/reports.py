@@ -2,29 +2,33 @@
 
 What a summary holds is said in ``stream.core.summaries.model``, how it is counted elsewhere. A report is
 published again, under the next number, only where what is counted in its period has changed (rule 20): not
-because it was asked for again, nor because an earlier week, a name or a sentence has.
+because it was asked for again, nor because an earlier week, a name or a sentence has. What weeks change to is
+on record before they are published; of months it is put there when they are published again.
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections import defaultdict
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from stream.core.calendar import MONTH, WEEK, Period, moment
+from stream.core.calendar import MONTH, Period, moment
 from stream.core.shares import NEIGHBOURHOOD, TOTALS, Figures
 from stream.core.summaries.model import FORM, FigureChange, Summary, decode, encode
 from stream.store import outbox, records
 from stream.store.reading.instant import fetch, us
 from stream.store.schema import Lock, lock
+from stream.store.settled import NAMED, record
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
     from stream.store.outbox import Letter
+    from stream.store.records import Restatement
     from stream.store.schema import Connection
 
 LATER_FACTS = "later facts"
@@ -178,18 +182,56 @@ def publish(
             )
     with connection.transaction():
         lock(connection, Lock.REPORTS)
-        written, unchanged = [], 0
+        changed: list[tuple[Summary, str, Entry | None]] = []
         for summary in found:
             digest = counted(summary)
             before = _newest(connection, summary.name, summary.area_id)
-            if before is not None and before[1] == digest:
-                unchanged += 1
-                continue
-            known = None if before is None else before[0]
+            if before is None or before[1] != digest:
+                changed.append((summary, digest, None if before is None else before[0]))
+        _restate_months(connection, [(summary, known) for summary, _, known in changed if known], by, now)
+        written = []
+        for summary, digest, known in changed:
             entry = _write(connection, summary, digest, known, by, now)
             outbox.queue(connection, entry.report, letters(entry, known), now)
             written.append(entry)
-    return Published(tuple(written), unchanged)
+    return Published(tuple(written), len(found) - len(written))
+
+
+def _restate_months(
+    connection: Connection, again: Sequence[tuple[Summary, Entry]], by: str, now: int
+) -> None:
+    """Puts on record which figures of months their next number changes (rule 20), and after which changes."""
+    months: dict[str, list[tuple[Summary, Entry]]] = defaultdict(list)
+    for summary, known in again:
+        if summary.period == MONTH and times(summary.figures) != times(known.figures):
+            months[summary.name].append((summary, known))
+    for name, found in sorted(months.items()):
+        since = restated_since(connection, [known for _, known in found])
+        record(
+            connection,
+            records.MONTH_AGAIN,
+            None,
+            Period.month(name).start,
+            by,
+            _why_again({item.number: item for items in since.values() for item in items}.values()),
+            [
+                records.Restated(name, NEIGHBOURHOOD, summary.area_id, known.figures, summary.figures)
+                for summary, known in found
+            ],
+            now,
+        )
+
+
+def _why_again(since: Collection[Restatement]) -> str:
+    """The reason of a month's restatement: those of its weeks."""
+    if not since:
+        return "days of a week that was not settled changed"
+    said = [
+        f"{item.number} ({item.cause}, {', '.join(sorted({part.week for part in item.restated}))})"
+        for item in sorted(since, key=lambda item: item.number)
+    ]
+    more = f"; and {len(said) - NAMED:,} more" if len(said) > NAMED else ""
+    return f"restatements of its weeks since it was published: {'; '.join(said[:NAMED])}{more}"
 
 
 def _write(
@@ -253,6 +295,42 @@ def listing(connection: Connection, period: str) -> list[Entry]:
         'order by area_id, number desc) order by area_id collate "C"',
         [period],
     )
+
+
+def editions(connection: Connection, period: str) -> list[Entry]:
+    """All numbers of all neighbourhoods' reports of a period, in the order of their publication."""
+    return _entries(connection, 'period = %s order by published_at, area_id collate "C", number', [period])
+
+
+def restated_since(connection: Connection, entries: Sequence[Entry]) -> dict[str, list[Restatement]]:
+    """Which weeks of a month were restated since its reports were published, by neighbourhood (rule 20).
+
+    Only neighbourhoods of which any was. A week at the month's beginning or end has days of another month
+    too, so the month's own figure may be as it was.
+
+    Args:
+        connection: to the database.
+        entries: numbers of a month's reports, one of each neighbourhood.
+    """
+    if not entries:
+        return {}
+    recorded = records.restatements(
+        connection,
+        since=min(item.published_at for item in entries),
+        periods=Period.called(entries[0].period).weeks,
+        neighbourhoods=[item.area_id for item in entries],
+    )
+    found = {}
+    for entry in entries:
+        later = [
+            replace(item, restated=mine, figures=len(mine))
+            for item in recorded
+            if item.recorded_at > entry.published_at
+            and (mine := tuple(part for part in item.restated if part.id == entry.area_id))
+        ]
+        if later:
+            found[entry.area_id] = later
+    return found
 
 
 def document(connection: Connection, period: str, area_id: str, number: int | None = None) -> bytes | None:
@@ -331,7 +409,7 @@ def changes(
     """
     if published is None:
         published = numbers(connection, period, area_id)
-    whole = Period.named(WEEK if "W" in period else MONTH, period)
+    whole = Period.called(period)
     since = published[0].published_at if published else whole.end
     recorded = [
         item for item in recorded_changes(connection, whole, [area_id])[area_id] if item.recorded_at >= since

@@ -28,7 +28,7 @@ from stream.store import areas
 from stream.store.doubts import judge_due
 from stream.store.late import MARK, Mark
 from stream.store.reading.instant import fetch, scalars, us
-from stream.store.records import Restated, figures_on_record, times
+from stream.store.records import DUTIES, FACTS, LATER, POLICY, Restated, figures_on_record, times
 from stream.store.schema import Lock, alone, lock
 from stream.store.week_figures import difference, doubtful, week_tables
 
@@ -37,10 +37,6 @@ if TYPE_CHECKING:
 
     from stream.store.schema import Connection
     from stream.store.week_figures import WeekFigures, WeekTable
-
-FACTS, POLICY, LATER, DUTIES = "facts", "policy", "later facts", "duties"
-"""Causes: of a recompute, the latter where another policy had counted the duties; of facts counted since a
-week was settled, the latter where these are revised duties and nothing else."""
 
 WORKER: Final = "worker"
 """Who restates what later facts changed, for the record."""

@@ -31,6 +31,7 @@ from stream.web.live.pulse import Pulse
 from stream.web.live.quality import LiveQuality
 from stream.web.months import residents
 from stream.web.problems import ProblemError, ProblemJson
+from stream.web.weeks import restated
 from stream.web.weeks import routes as weeks
 from stream.web.weeks.shelf import Shelf
 
@@ -109,6 +110,7 @@ def create_app(settings: Settings, *, now: Clock = wall) -> FastAPI:
     app.include_router(acknowledging.router(pulse))
     app.include_router(publishing.router(desk))
     app.include_router(weeks.router(shelf))
+    app.include_router(restated.router(shelf))
     app.include_router(residents.router(residents.Residents(shelf)))
     app.include_router(pages.router(settings))
     app.mount("/static", pages.static())

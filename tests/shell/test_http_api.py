@@ -19,11 +19,15 @@ import pytest
 import uvicorn
 
 from geo.areas import AreaSet, Kind
+from stream.core.calendar import Period
 from stream.core.facts import SECOND
+from stream.core.shares import NEIGHBOURHOOD, Figures
 from stream.pipeline.watcher import Watcher
 from stream.settings import Settings
 from stream.store.device_days import examine_due
+from stream.store.records import LATER, Restated
 from stream.store.schema import connect
+from stream.store.settled import WORKER, record
 from stream.web import create_app
 from stream.web.description import committed
 from tests.shell.town import MINUTE, NOON, TOWN, Town, duty
@@ -126,6 +130,7 @@ def address(database_server: EmbeddedDatabase) -> Iterator[str]:
             watcher.changed()
     watcher.close()
     examine_due(town.connection)
+    put_on_record(town)
     town.close()
     app = create_app(settings, now=lambda: town.now)
     server = uvicorn.Server(uvicorn.Config(app, log_config=None))
@@ -140,6 +145,27 @@ def address(database_server: EmbeddedDatabase) -> Iterator[str]:
         thread.join()
         with connect(database_server.dsn) as admin:
             admin.execute("drop database http_api with (force)")
+
+
+def put_on_record(town: Town) -> None:
+    """A restatement of the week before: positions of two hours that came late."""
+    week = Period.week("2026-W46")
+    hour = 60 * MINUTE
+    before, after = (
+        Figures(
+            NEIGHBOURHOOD,
+            "N1",
+            week.start,
+            week.end,
+            on_patch=on * hour,
+            unknown=(8 - on) * hour,
+            ambiguous_on=MINUTE,
+        )
+        for on in (6, 8)
+    )
+    why = "positions of R1 from 2026-11-10 12:00 to 2026-11-10 14:00"
+    restated = [Restated(week.name, NEIGHBOURHOOD, "N1", before, after)]
+    record(town.connection, LATER, None, week.start, WORKER, why, restated, NOON)
 
 
 def asked(client: httpx.Client, one: Example) -> tuple[int, httpx.Headers, str]:

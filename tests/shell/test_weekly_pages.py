@@ -27,6 +27,7 @@ from stream.store.pool import Pool
 from stream.store.reading.summaries import facts_of, summaries
 from stream.store.schema import connect
 from stream.web.months import residents
+from stream.web.weeks import restated
 from stream.web.weeks.questions import asked, query_of
 from stream.web.weeks.routes import router
 from stream.web.weeks.shelf import Shelf
@@ -534,6 +535,7 @@ class CountedPool(Pool):
         "/months/2026-10/N00",
         "/postcode",
         "/postcode?postcode=LE1+1AA",
+        "/restatements",
     ],
 )
 def test_an_answer_asks_the_database_once(site: WeeklySite, tmp_path: Path, path: str) -> None:
@@ -546,6 +548,7 @@ def test_an_answer_asks_the_database_once(site: WeeklySite, tmp_path: Path, path
     app = FastAPI()
     app.include_router(router(shelf))
     app.include_router(residents.router(residents.Residents(shelf)))
+    app.include_router(restated.router(shelf))
     duty = site.summary(PUBLISHED, "N00").officers[0].duties[0].duty_id if "{duty}" in path else ""
 
     async def ask() -> httpx.Response:
@@ -662,7 +665,7 @@ def test_a_database_that_is_away_is_said() -> None:
     web = Web(plain | {"PATROL_DATABASE": "postgresql://127.0.0.1:1/nowhere"})
     try:
         with httpx.Client(base_url=web.start(), timeout=60) as client:
-            for path in ("/weeks", "/weeks/2026-W43", "/weeks/2026-W43/N00", "/months"):
+            for path in ("/weeks", "/weeks/2026-W43", "/weeks/2026-W43/N00", "/months", "/restatements"):
                 shown = client.get(path, headers=HTML)
                 assert shown.status_code == 503
                 assert "database cannot be reached" in shown.text

@@ -5,11 +5,16 @@ from __future__ import annotations
 import io
 import re
 import zipfile
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 from playwright.sync_api import expect
 
+from stream.core.shares import NEIGHBOURHOOD
+from stream.store.records import Restated
+from stream.store.schema import connect
+from stream.store.settled import record
 from tests.shell.screen import DESK, PHONE, SHOTS, visiting
 from tests.shell.weekly_site import WEEKS, WeeklySite, weekly_site
 
@@ -32,6 +37,7 @@ PAGES = {
     "week visits": f"{HOME}/visits/P00",
     "week crewing": f"{HOME}/crewing",
     "week team": f"{HOME}/team",
+    "restatements": "/restatements",
     "month": "/months/2026-10/N00",
     "months": "/months/2026-10",
     "postcode": "/postcode",
@@ -106,6 +112,37 @@ def test_the_way_from_the_force_to_a_stretch(browser: Browser, site: WeeklySite)
         expect(marked).to_be_in_viewport()
         link = page.locator("#playback")
         assert re.fullmatch(r"/#/o/O\d+/d/D\d+-\d+", link.get_attribute("href") or "")
+
+
+@pytest.mark.parametrize(("size", "scheme", "name"), [(PHONE, "light", "phone"), (DESK, "dark", "dark")])
+def test_what_has_been_restated_is_found_from_the_week(
+    browser: Browser, site: WeeklySite, size: ViewportSize, scheme: str, name: str
+) -> None:
+    """From a week's page to its restatements by the keyboard, and on to all; it is accessible and fits."""
+    figures = replace(site.summary(BEFORE, "N00").figures, doubtful=0)
+    more = replace(figures, on_patch=figures.on_patch + figures.off_patch, off_patch=0)
+    with connect(site.dsn) as connection:
+        connection.execute("truncate restated, restatement restart identity cascade")
+        for cause, area_id in (("later facts", "N00"), ("duties", "N01")):
+            change = Restated(BEFORE, NEIGHBOURHOOD, area_id, figures, more)
+            record(connection, cause, None, figures.start, "worker", "positions of R1", [change])
+    with visiting(browser, site.address, f"/weeks/{BEFORE}/N00", size=size, color_scheme=scheme) as visitor:
+        page = visitor.page
+        page.get_by_role("link", name="What has been restated").press("Enter")
+        expect(page).to_have_url(re.compile(rf"/restatements\?week={BEFORE}&area=N00$"))
+        expect(page.locator("tr.part")).to_have_count(1)
+        expect(page.locator("h2")).to_contain_text("Facts arrived late")
+        visitor.accessible()
+        visitor.fits()
+        page.get_by_role("link", name="All restatements").press("Enter")
+        expect(page.locator("tr.part")).to_have_count(2)
+        page.screenshot(path=SHOTS / f"restatements filled {name}.png", full_page=True)
+        page.get_by_label("Cause").select_option("duties")
+        page.get_by_role("button", name="Show").press("Enter")
+        expect(page.locator("tr.part")).to_have_count(1)
+        expect(page.locator("h2")).to_contain_text("Duties were revised")
+        visitor.accessible()
+        visitor.undisturbed(site.address)
 
 
 def test_files_are_taken_home(browser: Browser, site: WeeklySite) -> None:

@@ -22,7 +22,7 @@ from stream.store.registry import Registry
 from stream.store.tracks import SLICES, STAYS, every
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -46,7 +46,9 @@ def numbering(keys: Sequence[int]) -> NDArray[np.int32]:
     return table
 
 
-def fetch(connection: Connection, query: str, values: Sequence[object] = ()) -> list[Any]:
+def fetch(
+    connection: Connection, query: str, values: Sequence[object] | Mapping[str, object] = ()
+) -> list[Any]:
     """All rows at once and in binary: a force has many."""
     return connection.cursor(binary=True).execute(query.encode(), values).fetchall()
 

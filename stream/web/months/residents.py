@@ -10,10 +10,10 @@ from __future__ import annotations
 import re
 import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 from fastapi import APIRouter
 from fastapi.responses import RedirectResponse
@@ -27,10 +27,12 @@ from stream.core.summaries.model import FormError
 from stream.files.postcode_file import read_postcodes
 from stream.reports import public
 from stream.settings import SettingsError
-from stream.store import areas, reports
+from stream.store import areas
+from stream.store.reading.public_month import PublishedMonth, public_month, published_month
 from stream.store.reading.summaries import summaries
 from stream.web.problems import ProblemError, bad, known
 from stream.web.weeks import strip
+from stream.web.weeks.paths import month_path, restated_path
 from stream.web.weeks.routes import html_answer, paged, reached_or_refused
 from stream.web.weeks.strip import Told
 
@@ -40,7 +42,6 @@ if TYPE_CHECKING:
 
     from fastapi import Request, Response
 
-    from stream.core.summaries.model import Summary
     from stream.store.schema import Connection
     from stream.web.weeks.shelf import Shelf
 
@@ -65,12 +66,13 @@ class Month:
     """What the public may see of all neighbourhoods.
 
     Attributes:
-        published: it is based on published reports of the month.
+        reports: it is based on, and what was restated since; of a month that is not published none.
         made: when, on a monotonic clock, seconds.
     """
 
+    month: str
     of: dict[str, Public]
-    published: tuple[str, ...]
+    reports: PublishedMonth
     made: float
 
 
@@ -101,34 +103,31 @@ class Residents:
             ProblemError: the month is not over.
         """
 
-        def read(connection: Connection, now: int) -> tuple[tuple[str, ...], list[Summary]] | None:
+        def read(connection: Connection, now: int) -> tuple[PublishedMonth, list[Public] | None]:
             """None: what is kept still holds."""
             if not period.is_over(now):
                 raise ProblemError(
                     404, "NotFound", f"{period.name} is not over: it can be made public when it is"
                 )
-            entries = reports.listing(connection, period.name)
-            published = tuple(item.sha256 for item in entries)
-            if kept is not None and kept.published == published and (published or not due):
-                return None
-            if not entries:
-                return published, list(summaries(connection, self.shelf.policies, period, now=now))
-            found = [reports.read(connection, period.name, item.area_id) for item in entries]
-            return published, [item for item in found if item is not None]
+            found = published_month(connection, period.name)
+            if kept is not None and kept.reports.documents == found.documents and (found.newest or not due):
+                return found, None
+            if found.newest:
+                return found, public_month(connection, period.name)
+            return found, publish_all(summaries(connection, self.shelf.policies, period, now=now))
 
         with self._turn:
             kept = self._months.get(period.name)
             due = kept is not None and self.steady() - kept.made > KEPT_S
             try:
-                found = self.shelf.ask(read)
-                if found is not None:
-                    published, listed = found
-                    made = {item.area_id: item for item in publish_all(listed)}
-                    kept = Month(made, published, self.steady())
-                    self._months = {period.name: kept}
+                based, made = self.shelf.ask(read)
             except FormError as error:
                 raise ProblemError(409, "Conflict", str(error)) from error
+            if made is not None:
+                kept = Month(period.name, {item.area_id: item for item in made}, based, self.steady())
             assert kept is not None
+            kept = replace(kept, reports=based)
+            self._months = {period.name: kept}
             return kept
 
     def finder(self) -> tuple[Finder, Period]:
@@ -167,10 +166,9 @@ class Residents:
             return self._finders[key], last
 
 
-def month_path(month: str, area_id: str = "", language: str = "") -> str:
-    """The address of a month, or of a neighbourhood's."""
-    path = f"/months/{month}" + (f"/{quote(area_id, safe='')}" if area_id else "")
-    return f"{path}?{urlencode({'language': language})}" if language not in ("", public.SOURCE) else path
+def in_language(path: str, language: str) -> str:
+    """An address in a language."""
+    return path if language == public.SOURCE else f"{path}?{urlencode({'language': language})}"
 
 
 def language_of(text: str) -> str:
@@ -221,12 +219,20 @@ def router(residents: Residents) -> APIRouter:
             request,
             strip.render(
                 "months",
-                told_=[_about(found)],
+                links=[("What has been restated", restated_path(month=period.name))],
+                told_=_about(found),
                 month=f"{local_day(period.start):%B %Y}",
                 rows=[
-                    (item.area_name, month_path(period.name, item.area_id), STATES[item.state])
+                    (
+                        item.area_name,
+                        month_path(period.name, item.area_id),
+                        STATES[item.state],
+                        ", ".join(_weeks(found, item.area_id)),
+                        restated_path(month=period.name, area=item.area_id),
+                    )
                     for item in items
                 ],
+                restated=bool(found.reports.restated),
             ),
         )
 
@@ -242,11 +248,12 @@ def router(residents: Residents) -> APIRouter:
             [
                 (f"All neighbourhoods, {period.name}", month_path(period.name)),
                 *(
-                    (other, month_path(period.name, area_id, other) if other != language else "")
+                    (other, in_language(month_path(period.name, area_id), other) if other != language else "")
                     for other in public.languages()
                 ),
+                ("What has been restated", restated_path(month=period.name, area=area_id)),
             ],
-            [_about(found)],
+            _about(found, area_id),
             "This page",
         )
         return html_answer(request, strip.under_bar(public.html(found.of[area_id], language), top))
@@ -265,14 +272,37 @@ def router(residents: Residents) -> APIRouter:
             answer,
             language,
             action="/postcode",
-            link=lambda area_id: month_path(last.name, area_id, language),
+            link=lambda area_id: in_language(month_path(last.name, area_id), language),
         )
         return html_answer(request, strip.under_bar(text, strip.bar()))
 
     return routes
 
 
-def _about(found: Month) -> Told:
-    if found.published:
-        return Told("What residents may see of the month, from its published reports.")
-    return Told("What residents may see of the month. The month is not published yet: counted now.")
+def _weeks(found: Month, area_id: str = "") -> list[str]:
+    """The weeks restated since the month was published, of a neighbourhood or of all."""
+    restated = found.reports.restated
+    chosen = [restated.get(area_id, ())] if area_id else restated.values()
+    return sorted({part.week for items in chosen for item in items for part in item.restated})
+
+
+def _about(found: Month, area_id: str = "") -> list[Told]:
+    """Where it is from, and what was restated since: for a page of one neighbourhood, or of all."""
+    if not found.reports.newest:
+        return [
+            Told("What residents may see of the month. The month is not published yet: counted now."),
+        ]
+    said = [Told("What residents may see of the month, from its published reports.")]
+    weeks = _weeks(found, area_id)
+    if weeks:
+        many = len(found.reports.restated)
+        whose = "" if area_id else f", of {many} neighbourhood{'s' if many != 1 else ''}"
+        said.append(
+            Told(
+                f"Weeks restated since it was published{whose}: {', '.join(weeks)}. Published again, the "
+                "month gets another number where its own figures changed:",
+                (("what has been restated", restated_path(month=found.month, area=area_id)),),
+                warn=True,
+            )
+        )
+    return said

@@ -26,6 +26,17 @@ def week_path(week: str, area_id: str = "", *rest: str, **query: str) -> str:
     return "/".join(parts) + (f"?{said}" if said else "")
 
 
+def month_path(month: str, area_id: str = "") -> str:
+    """The address of a month for residents, or of a neighbourhood's."""
+    return f"/months/{month}" + (f"/{quote(area_id, safe='')}" if area_id else "")
+
+
+def restated_path(**query: str) -> str:
+    """The address of what has been restated, of all or of what is asked for."""
+    said = urlencode([(key, value) for key, value in query.items() if value])
+    return "/restatements" + (f"?{said}" if said else "")
+
+
 def parts_path(week: str, area_id: str, question: Question) -> str:
     """The address of a number's parts."""
     said = query_of(question, page=question.page)

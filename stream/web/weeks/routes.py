@@ -34,7 +34,7 @@ from stream.web.problems import ProblemError, bad, known
 from stream.web.weeks import duty_page, pages, strip
 from stream.web.weeks.answers import ForceWeekJson, WeekJson, force_week_answer, week_answer
 from stream.web.weeks.links import WeekLinks
-from stream.web.weeks.paths import Which, week_path
+from stream.web.weeks.paths import Which, restated_path, week_path
 from stream.web.weeks.questions import asked
 from stream.web.weeks.strip import Told
 
@@ -330,6 +330,7 @@ def _summary(found: Reported, period: Period, area_id: str) -> str:
             (f"All neighbourhoods, {period.name}", week_path(period.name)),
             (f"‹ {before.name}", week_path(before.name, area_id)),
             (f"{period.next.name} ›", week_path(period.next.name, area_id)),
+            ("What has been restated", restated_path(week=period.name, area=area_id)),
             ("PDF", f"{path}.pdf{number}"),
             ("Spreadsheet", f"{path}.xlsx{number}"),
             ("CSV", f"{path}.zip{number}"),
@@ -348,6 +349,7 @@ def _side_by_side(period: Period, lines: list[NeighbourhoodLine], *, complete: b
         [
             (f"‹ {before.name}", week_path(before.name)),
             (f"{period.next.name} ›", week_path(period.next.name)),
+            ("What has been restated", restated_path(week=period.name)),
         ],
         [
             Told("Published.")
