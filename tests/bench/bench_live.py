@@ -29,7 +29,7 @@ from stream.core.facts import SECOND
 from stream.store import chunks
 from tests.bench import Row, show
 from tests.bench.roaming import INTERVAL_MS, Roaming, Size, command
-from tests.bench.running import APART, Spending, pipeline, servers
+from tests.bench.running import APART, DATABASE_OF_A_COUNTRY, OF_A_COUNTRY, Spending, pipeline, servers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -154,7 +154,7 @@ async def watch(found: Servers, size: Size, warm_s: int, seconds: int, *, countr
     """Runs the pipeline under the feed, and measures."""
     roaming, heard = Roaming(size), Heard(size.probes)
     # As deploy/README.md says of a country on one machine.
-    parts_of = pipeline(found.settings, APART, PATROL_GATHER_S="0.5") if country else pipeline(found.settings)
+    parts_of = pipeline(found.settings, APART, **OF_A_COUNTRY) if country else pipeline(found.settings)
     with parts_of as parts:
         listening = asyncio.create_task(listen(found.settings.kafka, heard))
         start_ms = int(time.time() * 1000) + BEGINS_MS
@@ -202,7 +202,8 @@ async def watch(found: Servers, size: Size, warm_s: int, seconds: int, *, countr
 def measure(size: Size, warm_s: int, seconds: int, *, country: bool) -> Found:
     """One part, on servers of its own; as one force is run, or as a country is."""
     booked_from = time.time_ns() // 1000 - 600 * SECOND
-    with servers(Roaming(size), booked_from) as found:
+    of_database = DATABASE_OF_A_COUNTRY if country else {}
+    with servers(Roaming(size), booked_from, **of_database) as found:
         return asyncio.run(watch(found, size, warm_s, seconds, country=country))
 
 

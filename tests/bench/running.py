@@ -35,6 +35,15 @@ PARTS = {"ingest": ("ingest",), "worker": ("worker",)}
 """As ``patrol up`` runs them, by name."""
 APART = {"ingest": ("ingest",), "worker": ("worker", "--without-timers"), "timers": ("timers",)}
 """With what a worker does beside counting in a process of its own."""
+OF_A_COUNTRY = {
+    "PATROL_GATHER_S": "0.5",
+    "PATROL_HEAR_S": "300",
+    "PATROL_WATCH_S": "30",
+    "PATROL_DOUBT_S": "600",
+}
+"""Settings for very many officers on one machine, as deploy/README.md says."""
+DATABASE_OF_A_COUNTRY = {"shared_buffers": "2GB", "max_wal_size": "16GB"}
+"""Those of PostgreSQL."""
 TICKS_S = os.sysconf("SC_CLK_TCK")
 
 
@@ -53,13 +62,13 @@ class Servers:
 
 
 @contextmanager
-def servers(roaming: Roaming, booked_from: int) -> Iterator[Servers]:
-    """Starts both, and books everybody from a time on (microseconds)."""
+def servers(roaming: Roaming, booked_from: int, **of_database: object) -> Iterator[Servers]:
+    """Starts both, and books everybody from a time on (microseconds); further settings are PostgreSQL's."""
     if reason := unavailable_reason():
         sys.exit(f"this needs Apache Kafka: {reason}")
     with ExitStack() as stack:
         kafka = stack.enter_context(RealKafka(jvm=AS_SHIPPED, **USUAL))
-        database = stack.enter_context(EmbeddedDatabase(durable=True))
+        database = stack.enter_context(EmbeddedDatabase(durable=True, **of_database))
         settings = Settings(kafka=kafka.bootstrap, database=database.dsn)
         initialise(settings)
         connection = stack.enter_context(connect(database.dsn, name="bench"))

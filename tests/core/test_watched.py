@@ -206,7 +206,10 @@ def test_what_a_duty_left_is_news(patch: tuple[str, ...] | None) -> None:
         table: NDArray[np.int64] = np.zeros((len(duties), TOTALS + DOUBT_TOTALS), np.int64)
         table[0, ON_PATCH], table[0, OFF_PATCH] = 3000 * SECOND, 600 * SECOND
         table[1:, OFF_PATCH] = 36 * SECOND
-        rows = [[Row(NOON, now + 60 * SECOND, ON_PATCH, 2, 1)], [Row(NOON, NOON + 36 * SECOND, OFF_PATCH, 2, 3)]]
+        rows = [
+            [Row(NOON, now + 60 * SECOND, ON_PATCH, 2, 1)],
+            [Row(NOON, NOON + 36 * SECOND, OFF_PATCH, 2, 3)],
+        ]
         touched = np.array([duty not in (stays, other) for duty in duties], np.bool_)
         ends = columns(rows[: len(duties)])
         found = Standing(duties=duties, table=table, ends=ends, places=PLACES, touched=touched)
