@@ -159,6 +159,7 @@ def ingest() -> None:
                 gather_s=settings.gather_s,
                 session_timeout_s=settings.session_s,
                 gone=losses.tell,
+                seen=monitor.topics,
             )
             tasks = run(run_settings, stop, metrics.take), limits.follow(stop), losses.keep(stop)
             parts = [asyncio.ensure_future(part) for part in tasks]
@@ -189,10 +190,11 @@ def worker(without_timers: bool) -> None:
     settings.need("kafka", "database")
     start_logging(settings.log)
     metrics = WorkerMetrics()
+    monitor = Monitor(settings, metrics)
 
     async def work(stop: asyncio.Event) -> None:
-        with Monitor(settings, metrics).watching():
-            await run(settings, stop, metrics, errands=not without_timers)
+        with monitor.watching():
+            await run(settings, stop, metrics, errands=not without_timers, seen=monitor.topics)
 
     until_told(work)
 

@@ -15,6 +15,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -32,6 +34,7 @@ from stream import topics
 from stream.core import frames
 from stream.core.facts import SECOND
 from stream.pipeline import dead_letters
+from stream.pipeline.lag import TopicsSeen
 from stream.pipeline.losses import Losses
 from stream.pipeline.outages import DATABASE, KAFKA, OUTAGES
 from stream.pipeline.stages import STAGES
@@ -75,8 +78,10 @@ FOR_ITS_OWN_SAKE = (
 FAREWELL_S = 4.0
 """So long Faust may take to stop."""
 LOOK_S = 5.0
-"""Seconds between two looks whether the database is still the same, also while nothing comes in."""
+"""Seconds between two looks whether database and topics are still the same, also while nothing comes in."""
 Gap: TypeAlias = "tuple[str, int, int, int]"
+NEVER_SEEN: Callable[[], TopicsSeen] = partial(TopicsSeen, -math.inf, {})
+"""Where nobody looks at the topics."""
 FOR_THE_DATAS_SAKE = (psycopg.DataError, psycopg.IntegrityError)
 """What it refuses because of what it is given."""
 
@@ -402,6 +407,7 @@ class Worker:
         metrics: told of what is done.
         gaps: those that were looked into, by the worker before this one too.
         errands: whether it does them, if elected.
+        seen: the topics that Kafka has, looked at now and then by somebody else.
 
     Attributes:
         losses: where what Kafka no longer holds is told.
@@ -416,6 +422,7 @@ class Worker:
         gaps: set[Gap] | None = None,
         *,
         errands: bool = True,
+        seen: Callable[[], TopicsSeen] = NEVER_SEEN,
     ) -> None:
         self.app = build(settings, self._place)
         self.desk = Turn(settings, stop, metrics=metrics)
@@ -426,6 +433,8 @@ class Worker:
         self._out = {name: self._topic(name) for name in topics.OUT}
         self._reads = {topics.named(stage.topic, settings.topic_prefix) for stage in STAGES}
         self._adrift = False
+        self._ids: Mapping[str, str] = {}
+        self._asked = -math.inf
         self._gaps: set[Gap] = set() if gaps is None else gaps
         self.losses = Losses(settings, "patrol worker: losses")
         self.fault: asyncio.Future[None] = self._loop.create_future()
@@ -436,6 +445,7 @@ class Worker:
             intake = Intake(stage, desk, self._broken, self._counted, lambda: self._adrift, self._gaps)
             self._add(stage, intake)
             self.tasks[stage.name] = intake.work
+        self.tasks["topics"] = partial(self._follow, seen)
         self._timers = Timers(settings, self._counted) if errands else None
         if self._timers is not None:
             self.tasks |= self._timers.tasks
@@ -461,7 +471,9 @@ class Worker:
         done = False
         try:
             await usual()
+            asked = time.monotonic()
             starts = await self._starts(mine)
+            self._ids, self._asked = starts.ids, asked
             held = await consumer.earliest_offsets(*mine)
             if gone := {tp: (starts.offsets[tp], held[tp]) for tp in mine if held[tp] > starts.offsets[tp]}:
                 await self.losses.tell(await asyncio.to_thread(self._gone, gone, starts))
@@ -475,6 +487,24 @@ class Worker:
             raise
         finally:
             self._adrift = not done  # cancelled, because it took too long
+
+    async def _follow(self, seen: Callable[[], TopicsSeen]) -> None:
+        """Looks whether the topics are still those that reading began with, until cancelled.
+
+        Kafka's client goes on in a topic that was made again at the offset that it had reached in the one
+        before; what is below it there would be read by nobody.
+
+        Raises:
+            StartAgainError: one was made again.
+        """
+        while True:
+            await asyncio.sleep(LOOK_S)
+            found = seen()
+            if found.at < self._asked:
+                continue
+            for topic, known in self._ids.items():
+                if found.ids.get(topic, known) != known:
+                    raise StartAgainError(f"{topic} was deleted and made again")
 
     async def _starts(self, partitions: Sequence[Any]) -> Starts:
         """Where the database says that each partition is to be read from; waits while it is away."""
@@ -632,7 +662,12 @@ def build(settings: Settings, place: Place) -> FaustApp:
 
 
 async def run(
-    settings: Settings, stop: asyncio.Event, metrics: WorkerMetrics | None = None, *, errands: bool = True
+    settings: Settings,
+    stop: asyncio.Event,
+    metrics: WorkerMetrics | None = None,
+    *,
+    errands: bool = True,
+    seen: Callable[[], TopicsSeen] = NEVER_SEEN,
 ) -> None:
     """Runs a worker until ``stop`` is set.
 
@@ -641,6 +676,7 @@ async def run(
         stop: set it to end.
         metrics: told of what is done.
         errands: whether it does them beside counting, if elected.
+        seen: the topics that Kafka has, looked at now and then by somebody else.
 
     Raises:
         SchemaError: the database's schema is not up to date.
@@ -653,7 +689,7 @@ async def run(
     gaps: set[Gap] = set()
     while not stop.is_set():
         try:
-            await _run(settings, stop, metrics, gaps, errands=errands)
+            await _run(Worker(settings, stop, metrics, gaps, errands=errands, seen=seen), stop)
         except StartAgainError as error:
             log.warning("%s; the worker starts again from what the database has", error)
         except (KafkaError, OtherKafkaError) as error:
@@ -663,15 +699,7 @@ async def run(
         await backoff.pause(stop)
 
 
-async def _run(
-    settings: Settings,
-    stop: asyncio.Event,
-    metrics: WorkerMetrics | None,
-    gaps: set[Gap],
-    *,
-    errands: bool,
-) -> None:
-    worker = Worker(settings, stop, metrics, gaps, errands=errands)
+async def _run(worker: Worker, stop: asyncio.Event) -> None:
     tasks: list[asyncio.Future[None]] = [worker.fault]
     try:
         await worker.desk.run(

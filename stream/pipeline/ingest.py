@@ -10,6 +10,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
+import time
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from operator import attrgetter
@@ -44,6 +46,7 @@ if TYPE_CHECKING:
 
     from stream.core.facts import Fixes
     from stream.core.heard_frames import HeardFrame
+    from stream.pipeline.lag import TopicsSeen
 
 log = logging.getLogger(__name__)
 
@@ -82,6 +85,7 @@ class IngestSettings:
         session_timeout_s: after this silence, Kafka gives a process's partitions to another.
         idempotent: whether Kafka removes duplicates of the producer; a broker that cannot is detected.
         gone: is told of messages that Kafka deleted before they were read.
+        seen: the topics that Kafka has, looked at now and then by somebody else; None: nobody does.
         compression: of what is produced, as aiokafka names it; the fast LZ4 halves frames at 60 ns a fix.
     """
 
@@ -96,6 +100,7 @@ class IngestSettings:
     idempotent: bool = True
     compression: str | None = field(default_factory=fast_lz4)
     gone: Callable[[list[topics.NoLongerHeld]], Awaitable[None]] | None = None
+    seen: Callable[[], TopicsSeen] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,6 +300,7 @@ class _Worker(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka is un
         self._positions: dict[TopicPartition, int] = {}
         self._partitions: dict[str, int] = {}
         self._incarnations: dict[str, str] = {}
+        self._asked = -math.inf
         self._settling = asyncio.Lock()
         self._failed = ""
         names = {topic: topics.named(topic, settings.prefix) for topic in (*topics.RAW, *topics.INTERNAL)}
@@ -322,7 +328,35 @@ class _Worker(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka is un
                 heard = now()
             if self._failed or self._due(now()):
                 await self._settle()
+            await self._follow_topics()
         await self._settle()
+
+    async def _follow_topics(self) -> None:
+        """Reads a topic that was made again from its beginning.
+
+        Kafka's client goes on in it at the offset that it had reached in the one before; what is below it
+        there would be read by nobody.
+        """
+        if self._settings.seen is None:
+            return
+        found = self._settings.seen()
+        again = {
+            topic
+            for topic, known in self._incarnations.items()
+            if found.at >= self._asked and found.ids.get(topic, known) != known
+        }
+        if not again:
+            return
+        log.warning("%s: deleted and made again; read from the beginning", ", ".join(sorted(again)))
+        for each in [each for each in self._batch.offsets if each.topic in again]:
+            del self._batch.offsets[each]  # they are of the topic before
+        await self._settle()
+        await self._learn_topics()
+        mine = [each for each in self._consumer.assignment() if each.topic in again]
+        for each in mine:
+            self._positions.pop(each, None)
+        if mine:
+            await self._consumer.seek_to_beginning(*mine)
 
     async def _fetch(self, wait_s: float) -> bool:
         """Steps 1 and 2; whether anything came within a time."""
@@ -332,7 +366,7 @@ class _Worker(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka is un
         if any(found[0].offset < self._positions.get(at, 0) for at, found in fetched.items()):
             # A topic was made again: what was read before belongs to the one before.
             await self._settle()
-            self._incarnations.clear()
+            await self._learn_topics()
         due = self._positions
         if gaps := {
             at: due[at] for at, found in fetched.items() if found[0].offset > due.get(at, found[0].offset)
@@ -373,10 +407,10 @@ class _Worker(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka is un
 
     async def on_partitions_assigned(self, assigned: Sequence[TopicPartition]) -> None:
         """Everything needed is in Kafka; a topic may have been made again meanwhile."""
-        self._incarnations.clear()
         # What is fetched already is not settled meanwhile: where reading was to go on is what is committed.
         async with self._settling:
             try:
+                await self._learn_topics()
                 committed = {partition: await self._consumer.committed(partition) for partition in assigned}
                 await self._look_for_gone(
                     {each: offset for each, offset in committed.items() if offset is not None}
@@ -606,6 +640,11 @@ class _Worker(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka is un
                 if len(part) <= 1:
                     raise
                 await self._send_heard_frames(heard_frames.split(part, len(part) // 2))
+
+    async def _learn_topics(self) -> None:
+        self._asked = time.monotonic()
+        names = sorted({each.topic for each in self._consumer.assignment()})
+        self._incarnations = await asyncio.to_thread(self._ask_incarnations, names) if names else {}
 
     def _ask_incarnations(self, names: list[str]) -> dict[str, str]:
         try:

@@ -73,15 +73,32 @@ class Reach:
         return max(0, self.end - self.settled)
 
 
+@dataclass(frozen=True, slots=True)
+class TopicsSeen:
+    """The topics that Kafka had.
+
+    Attributes:
+        at: it was asked no earlier than this, seconds of the monotonic clock.
+        ids: their own ids by full name: others after a topic was deleted and made again.
+    """
+
+    at: float
+    ids: Mapping[str, str]
+
+
 class LagMeter:
     """Asks repeatedly with one connection; not for several threads at once.
 
     Args:
         settings: Kafka, the topics' prefix.
         patience: further options of the clients: how long they wait.
+
+    Attributes:
+        ids: the topics' own ids by full name, as they were last heard of.
     """
 
     def __init__(self, settings: Settings, **patience: int) -> None:
+        self.ids: dict[str, str] = {}
         self._settings = settings
         self._admin: Any = topics.opened(KafkaAdminClient, bootstrap_servers=settings.kafka, **patience)
         try:
@@ -156,10 +173,12 @@ class LagMeter:
     def _offsets(self, names: tuple[str, ...], which: Any) -> dict[tuple[str, int], int]:
         """The first or the last offsets by topic and partition, of all partitions that there are now."""
         wanted = sorted(topics.named(name, self._settings.topic_prefix) for name in names)
-        # Asked anew each time: partitions may have been added.
+        # Asked anew each time: partitions may have been added, or topics made again.
+        told = self._admin.describe_topics(wanted)
+        self.ids |= {str(found["name"]): str(found["topic_id"]) for found in told if found.get("topic_id")}
         asked = {
             TopicPartition(str(found["name"]), int(each["partition_index"])): which
-            for found in self._admin.describe_topics(wanted)
+            for found in told
             for each in found.get("partitions") or ()
         }
         found = self._admin.list_partition_offsets(asked, timeout_ms=PATIENCE_MS) if asked else {}

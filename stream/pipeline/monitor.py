@@ -20,7 +20,7 @@ from kafka.errors import KafkaError
 
 from stream import topics
 from stream.pipeline.health import served
-from stream.pipeline.lag import LOST_DAYS, PATIENCE_MS, LagMeter, Reach
+from stream.pipeline.lag import LOST_DAYS, PATIENCE_MS, LagMeter, Reach, TopicsSeen
 from stream.pipeline.metrics import WorkerMetrics
 from stream.pipeline.outages import DATABASE, KAFKA, OUTAGES, lasting
 from stream.store.reading import operations, progress
@@ -181,6 +181,7 @@ class Monitor:
         self._connection: Connection | None = None
         self._heard = topics.named(topics.HEARD, settings.topic_prefix)
         self.progress = Progress(self._oldest, {self._heard: settings.hear_s})
+        self._topics = TopicsSeen(-math.inf, {})
         self._looked = self._beat = steady()
         self._slow = self._rare = -RARE_S
         self._said = steady()
@@ -202,6 +203,10 @@ class Monitor:
         if (age := now - self._looked) > SILENT_S:
             return f"Kafka and the database have not said for {lasting(age)} how much waits"
         return self.progress.said()
+
+    def topics(self) -> TopicsSeen:
+        """The topics as of the last look. For any thread."""
+        return self._topics
 
     def beat(self) -> None:
         """The event loop is alive."""
@@ -229,6 +234,7 @@ class Monitor:
                 self._operations(self._metrics, connection, now)
             else:
                 self.progress.look(self._meter.raw(), now)
+            self._topics = TopicsSeen(now, dict(self._meter.ids))
         except (psycopg.Error, KafkaError, OSError) as failure:
             self._drop()
             # Once is nothing: a leader may have moved, or the connection was an old one.

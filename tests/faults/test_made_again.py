@@ -1,0 +1,47 @@
+"""Topics deleted and made again behind the back of who reads them, with more in them than there was."""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.shell.pipeline import INGEST, WORKER, Pipeline, assert_same, demo_facts, offline
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.shell.kafka import RealKafka
+
+
+@pytest.mark.slow
+@pytest.mark.kafka
+@pytest.mark.parametrize("slept", [(INGEST,), (WORKER,), (INGEST, WORKER)], ids=" ".join)
+def test_nothing_is_passed_over_in_a_topic_that_was_made_again(
+    slept: tuple[str, ...], real_kafka: RealKafka, database: str, tmp_path: Path
+) -> None:
+    """Who slept meanwhile stands amid the new topic, and would go on there: all of it is counted.
+
+    The session outlasts the sleep, so no partition moves, and nobody is told that there is another topic.
+    """
+    facts = demo_facts(tmp_path, hours=0.5, interval_s=15.0)
+    messages = random.Random(7).sample(facts.messages, len(facts.messages))
+    cut = len(messages) // 5
+    with Pipeline(real_kafka.bootstrap, database, tmp_path, batch_fixes=200, session_s=60.0) as pipeline:
+        pipeline.load_areas(facts)
+        pipeline.send(messages[:cut], portions=6)
+        pipeline.settle()
+        for part in slept:
+            pipeline.halt(part)
+        pipeline.forget_topics()
+        pipeline.prepare()
+        pipeline.post(messages[cut:])
+        if slept == (WORKER,):
+            pipeline.wait(pipeline.taken, "ingest has taken what is in the new topics")
+        for part in slept:
+            pipeline.go_on(part)
+        # What ingest read before it noticed was heard twice, once of each topic; facts are sets.
+        pipeline.wait(pipeline.taken, "all that was sent is taken by ingest")
+        pipeline.wait(pipeline.caught_up, "all that was sent is counted")
+        assert_same(pipeline.export(facts.until), offline(facts, tmp_path / "offline"))
