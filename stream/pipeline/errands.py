@@ -40,6 +40,9 @@ RESTS: Final = 20
 OFTEN_RESTS: Final = 4
 """The same of closing hours, which must keep up with a backlog, of doubts and of alerts."""
 
+LONGEST: Final = 20
+"""No pause is longer than so many times what is set: it may have been a server that took long."""
+
 REPORTS_S, REPORTS_LAST_S = 5.0, 300.0
 """Seconds between two looks whether reports are due, and at most after work that failed."""
 
@@ -67,7 +70,7 @@ async def watch(watcher: Watcher, settings: Settings, send: Send, _counted: asyn
 
     async def due() -> None:
         nonlocal ended
-        await asyncio.sleep(max(settings.watch_s, OFTEN_RESTS * (time.monotonic() - ended)))
+        await asyncio.sleep(_rest(settings.watch_s, OFTEN_RESTS, time.monotonic() - ended))
         ended = time.monotonic()
 
     await _tell(watcher, due, topics.ALERTS, send)
@@ -97,7 +100,11 @@ async def _again(who: str, chore: Chore, every_s: float, rests: int = 0) -> None
         if await _asked(who, chore.do) is None:
             pause = min(every_s, AGAIN_S)
         else:
-            pause = max(every_s, rests * (time.monotonic() - began))
+            pause = _rest(every_s, rests, time.monotonic() - began)
+
+
+def _rest(every_s: float, rests: int, took_s: float) -> float:
+    return max(every_s, min(rests * took_s, LONGEST * every_s))
 
 
 async def restate(chore: Chore, settings: Settings, _send: Send, _counted: asyncio.Event) -> None:
