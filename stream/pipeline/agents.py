@@ -445,7 +445,7 @@ class Worker:
             intake = Intake(stage, desk, self._broken, self._counted, lambda: self._adrift, self._gaps)
             self._add(stage, intake)
             self.tasks[stage.name] = intake.work
-        self.tasks["topics"] = partial(self._follow, seen)
+        self._seen = seen
         self._timers = Timers(settings, self._counted) if errands else None
         if self._timers is not None:
             self.tasks |= self._timers.tasks
@@ -488,7 +488,7 @@ class Worker:
         finally:
             self._adrift = not done  # cancelled, because it took too long
 
-    async def _follow(self, seen: Callable[[], TopicsSeen]) -> None:
+    async def follow_topics(self) -> None:
         """Looks whether the topics are still those that reading began with, until cancelled.
 
         Kafka's client goes on in a topic that was made again at the offset that it had reached in the one
@@ -499,7 +499,7 @@ class Worker:
         """
         while True:
             await asyncio.sleep(LOOK_S)
-            found = seen()
+            found = self._seen()
             if found.at < self._asked:
                 continue
             for topic, known in self._ids.items():
@@ -716,6 +716,7 @@ async def _run(worker: Worker, stop: asyncio.Event) -> None:
             tasks += [
                 asyncio.create_task(desk.look(), name=desk.name) for desk in (worker.desk, worker.aside)
             ]
+            tasks.append(asyncio.create_task(worker.follow_topics(), name="topics"))
             await first_of(tasks, stop)
         else:
             starting.cancel()
