@@ -224,9 +224,16 @@ def timers() -> None:
 
 @click.command(
     help=f"Runs {in_words(PARTS)} on this machine until told to stop.\n\n{PARTS_HELP}\n\n{SETTINGS_HELP}",
-    epilog="Example: patrol up",
+    epilog="Example: patrol up --port 8081",
 )
-def up() -> None:
+@click.option(
+    "--port",
+    type=click.IntRange(1, 65535),
+    default=8080,
+    show_default=True,
+    help="The live page's port. While another program uses it there is no page, and counting goes on.",
+)
+def up(port: int) -> None:
     """Checks settings and servers, then supervises the parts."""
     import asyncio
 
@@ -239,8 +246,9 @@ def up() -> None:
     with database("patrol up", settings):
         pass
     asyncio.run(existing(settings.kafka))  # whether a broker answers
+    options = {"web": ("--port", str(port), "--wait")}
     # What it waits for may take its whole time to end, and is only then ended by it.
-    until_told(lambda stop: supervise(PARTS, stop, settings.health_port), limit_s=FAREWELL_S + 0.5)
+    until_told(lambda stop: supervise(PARTS, stop, settings.health_port, options), limit_s=FAREWELL_S + 0.5)
 
 
 @click.command(epilog="Example: patrol export --out week47")

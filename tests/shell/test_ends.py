@@ -211,7 +211,8 @@ def test_each_part_with_a_health_port_has_its_own(tmp_path: Path, monkeypatch: p
     say = "import os, sys, time; path, part = sys.argv[1:]; port = os.environ.get('PATROL_HEALTH_PORT', '')\n"
     say += "open(f'{path}/.{part}', 'w').write(port); os.rename(f'{path}/.{part}', f'{path}/{part}')\n"
     say += "time.sleep(1000)"
-    monkeypatch.setattr(processes, "command", lambda part: [sys.executable, "-c", say, str(tmp_path), part])
+    words = [sys.executable, "-c", say, str(tmp_path)]
+    monkeypatch.setattr(processes, "command", lambda part, *_: [*words, part])
     parts = ("web", "ingest", "worker")
 
     async def scenario() -> None:
