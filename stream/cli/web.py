@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import logging
+import math
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -96,6 +97,28 @@ def agree(settings: Settings) -> None:
             agreed(connection, settings)
 
 
+def refuse_pooler(settings: Settings) -> None:
+    """Looks whether a pooler is in front of the database; where that is away, pages are served anyway.
+
+    Raises:
+        PoolerError: it shares its connections.
+    """
+    import psycopg
+
+    from stream.store.bounded import Bounded
+    from stream.store.poolers import complaint
+    from stream.store.schema import PoolerError
+
+    within_s = max(2, math.ceil(settings.database_connect_s))
+    with (
+        contextlib.suppress(psycopg.OperationalError),
+        Bounded.connect(settings.database, autocommit=True, connect_timeout=within_s) as connection,
+    ):
+        connection.silence_s = settings.database_answer_s
+        if why := complaint(connection):
+            raise PoolerError(why)
+
+
 def _tell(failure: Exception | None) -> None:
     """Has an outage of the database logged, in a line when it begins and one when it is over."""
     from stream.pipeline.outages import DATABASE, OUTAGES
@@ -160,6 +183,7 @@ def web(host: str, port: int, wait: bool, openapi: bool) -> None:
         raise click.ClickException(str(error)) from error
     settings = load()
     agree(settings)
+    refuse_pooler(settings)
     app = create_app(settings)
     start_logging(settings.log)
     app.state.pulse.tell = _tell

@@ -24,7 +24,8 @@ from stream.core.facts import SECOND
 from stream.embedded import EmbeddedDatabase
 from stream.pipeline.processes import command
 from stream.settings import EVENTS, WALL, Settings
-from stream.store.pool import NoAnswerError, Pool
+from stream.store.bounded import NoAnswerError
+from stream.store.pool import Pool
 from stream.store.schema import connect
 from stream.topics import DUTY_BOOKINGS, RADIO_POSITIONS
 from stream.web.app import create_app
