@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from stream.settings import load
+from stream.settings import check_files, load
 
 if TYPE_CHECKING:
     import asyncio
@@ -182,6 +182,7 @@ def web(host: str, port: int, wait: bool, openapi: bool) -> None:
     except AddressError as error:
         raise click.ClickException(str(error)) from error
     settings = load()
+    check_files(settings)
     agree(settings)
     refuse_pooler(settings)
     app = create_app(settings)
