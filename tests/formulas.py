@@ -61,7 +61,7 @@ def texts(*, without: str = "") -> st.SearchStrategy[str]:
 
 def begun(content: str) -> list[str]:
     """The cells of a CSV file that begin a formula, in a program that separates by one mark or another."""
-    found = []
+    found: list[str] = []
     for delimiter in ",;\t":
         for row in csv.reader(io.StringIO(content, newline=""), delimiter=delimiter):
             found += [cell for cell in row if _begins(cell) and not _is_number(cell, delimiter)]

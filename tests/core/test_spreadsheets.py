@@ -168,7 +168,8 @@ def said(tree: ast.AST) -> list[str]:
 
 def test_every_writer_of_spreadsheets_is_known() -> None:
     """Only these modules write CSV or workbooks, and only these name such a file."""
-    writers, naming = set(), set()
+    writers: set[str] = set()
+    naming: set[str] = set()
     for path in sources():
         text, name = path.read_text("utf-8"), path.relative_to(ROOT).as_posix()
         tree = ast.parse(text)
