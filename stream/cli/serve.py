@@ -96,7 +96,7 @@ def missing(settings: Settings) -> list[str]:
             return found
         meter = LagMeter(settings)
         try:
-            return [str(item) for item in meter.lost(connection)]
+            return [*found, *(str(item) for item in meter.lost(connection))]
         finally:
             meter.close()
 
