@@ -5,6 +5,19 @@ BIN := .venv/bin
 STAMP := .venv/installed
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
 ARGS ?=
+PATIENCE := 5
+
+# On a busy machine pip takes minutes and says nothing: every few seconds a line says how far it is. This goes before a
+# command on the same line of a recipe, whose exit code is kept; pip fetches into TMPDIR.
+define TELLING
+rm -rf .venv/fetched; mkdir -p .venv/fetched; export TMPDIR="$$PWD/.venv/fetched"; \
+all=$$(grep -c '==' requirements.lock); echo "installing $$all packages into .venv"; \
+(while sleep $(PATIENCE) && kill -0 $$$$ 2>/dev/null; do \
+  there=$$(ls -d .venv/lib/python*/site-packages/*.dist-info 2>/dev/null | wc -l); \
+  fetched=$$(find .venv/fetched -name '*.whl' -o -name '*.tar.gz' | wc -l); \
+  echo "  fetched $$fetched of $$all, installed $$there"; \
+done) & telling=$$!; trap 'kill $$telling 2>/dev/null' EXIT;
+endef
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test faults fuzz mutants bench accuracy pages pictures spark lint lock
@@ -68,9 +81,9 @@ $(STAMP): requirements.lock pyproject.toml
 	  echo "no Python 3.11 or newer with venv found: install one (Debian: apt-get install python3 python3-venv)" >&2; \
 	  exit 1; \
 	fi
-	$(PIP) install --require-hashes --no-deps -r requirements.lock
-	$(PIP) install --no-deps --no-build-isolation --editable .
-	@touch $@
+	@$(TELLING) $(PIP) install --require-hashes --no-deps -r requirements.lock
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@rm -rf .venv/fetched; echo "patrol is in .venv"; touch $@
 
 # For Python 3.11 and later on any system; deploy's is the part that an image needs. uv comes from where the machine's pip takes its packages, into a folder
 # that goes again. Neither an address nor a path gets into the lock.

@@ -174,6 +174,7 @@ SETTINGS: Mapping[str, str] = {
 
 
 _MOST_BYTES = 1 << 16
+_PMTILES = b"PMTiles"
 _HOST = re.compile(r"[\w.-]+|\[[0-9A-Fa-f:.]+\]")
 DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 STARTTLS, TLS, PLAIN = "starttls", "tls", "plain"
@@ -293,6 +294,34 @@ def load(environment: Mapping[str, str] | None = None) -> Settings:
             except (OSError, UnicodeDecodeError) as error:
                 raise SettingsError(f"{variable}_FILE={file}: {error}") from error
     return _typed(given)
+
+
+def check_files(settings: Settings) -> None:
+    """Looks whether the files that the pages need are there.
+
+    Raises:
+        SettingsError: one is not, or cannot be read.
+    """
+    if settings.postcodes:
+        _beginning("PATROL_POSTCODES", settings.postcodes, "give a CSV with postcode, lat and long")
+    if settings.basemap and "{z}" not in settings.basemap:
+        what = "give a PMTiles file, or a tile address with {z}, {x} and {y}"
+        if _beginning("PATROL_BASEMAP", settings.basemap, what) != _PMTILES:
+            raise SettingsError(f"PATROL_BASEMAP={settings.basemap}: is no PMTiles file: {what}")
+
+
+def _beginning(setting: str, path: str, what: str) -> bytes:
+    """The first bytes of a file that a setting names.
+
+    Raises:
+        SettingsError: it cannot be read.
+    """
+    try:
+        with Path(path).open("rb") as file:
+            return file.read(len(_PMTILES))
+    except (OSError, ValueError) as error:  # ValueError: no file can have such a name
+        why = error.strerror if isinstance(error, OSError) else str(error)
+        raise SettingsError(f"{setting}={path}: {why}: {what}") from error
 
 
 def _content(path: str) -> str:

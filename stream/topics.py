@@ -15,7 +15,15 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
-from aiokafka.errors import IncompatibleBrokerVersion, KafkaError, TopicAlreadyExistsError, for_code
+from aiokafka.client import AIOKafkaClient, CoordinationType
+from aiokafka.errors import (
+    IncompatibleBrokerVersion,
+    InvalidSessionTimeoutError,
+    KafkaError,
+    TopicAlreadyExistsError,
+    for_code,
+)
+from aiokafka.protocol.group import JoinGroupRequest
 from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
 from kafka.errors import KafkaConnectionError
 
@@ -139,7 +147,8 @@ async def ensure_topics(
 ) -> list[TopicOutcome]:
     """Creates the topics that are missing and gives the others the partitions they lack; safe to repeat.
 
-    Partitions are never taken away, and settings of a topic that exists are left to its owner.
+    Partitions are never taken away, and settings of a topic that exists are left to its owner; nothing is
+    done where one has fewer copies than wanted.
 
     Args:
         bootstrap: Kafka's addresses, ``host:port`` separated by commas.
@@ -150,12 +159,13 @@ async def ensure_topics(
         One outcome a topic, in the order of ``wanted``.
 
     Raises:
-        TopicError: Kafka refused; the message has its reason.
+        TopicError: Kafka refused, or a topic has too few copies; the message has the reason.
         aiokafka.errors.KafkaConnectionError: no broker could be reached.
     """
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     try:
         await admin.start()
+        _refuse_few(await admin.describe_topics(), wanted)
         found = await _leaders(admin)
         outcomes = [await _ensure(admin, spec, found.get(spec.name)) for spec in wanted]
         async with asyncio.timeout(patience_s):
@@ -199,6 +209,74 @@ def opened(client: Any, **options: Any) -> Any:
                 attrgetter(close)(made)()
         raise
     return made
+
+
+async def enough_copies(bootstrap: str, wanted: Sequence[NewTopic]) -> None:
+    """Looks whether the topics that exist have as many copies as wanted.
+
+    Raises:
+        TopicError: one has fewer.
+        aiokafka.errors.KafkaConnectionError: no broker answers.
+    """
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    try:
+        await admin.start()
+        _refuse_few(await admin.describe_topics(), wanted)
+    finally:
+        await admin.close()
+
+
+def _refuse_few(described: Iterable[dict[str, Any]], wanted: Sequence[NewTopic]) -> None:
+    copies = {
+        topic["topic"]: min(len(partition["replicas"]) for partition in topic["partitions"])
+        for topic in described
+        if topic["partitions"]
+    }
+    few = [
+        spec for spec in wanted if copies.get(spec.name, spec.replication_factor) < spec.replication_factor
+    ]
+    if few:
+        has, more = copies[few[0].name], f" and {len(few) - 1} more" if few[1:] else ""
+        raise TopicError(
+            f"topic {few[0].name}{more}: Kafka keeps {has} of the {few[0].replication_factor} copies that "
+            "PATROL_REPLICATION wants: it is for new topics only; add copies with Kafka's own "
+            f"kafka-reassign-partitions.sh, or set PATROL_REPLICATION={has}"
+        )
+
+
+async def session_taken(bootstrap: str, prefix: str, session_s: float) -> bool:
+    """Whether a broker takes a session time.
+
+    It is asked to let somebody into a group, of which it first looks at the session time; then it asks for a
+    second request, which it does not get, so that nobody is in the group.
+
+    Args:
+        bootstrap: Kafka's addresses, ``host:port`` separated by commas.
+        prefix: goes before the group's name.
+        session_s: the time, seconds.
+
+    Raises:
+        aiokafka.errors.KafkaConnectionError: no broker answers.
+    """
+    group, session_ms = f"{prefix}patrol-start", min(round(session_s * 1000), 2**31 - 1)
+    client = AIOKafkaClient(bootstrap_servers=bootstrap)
+    try:
+        await client.bootstrap()
+        for _ in range(PATIENCE):
+            try:
+                node = await client.coordinator_lookup(CoordinationType.GROUP, group)
+                asked = JoinGroupRequest(
+                    group, session_ms, session_ms, "", None, "consumer", [("range", b"")]
+                )
+                said = for_code((await client.send(node, asked)).error_code)
+            except KafkaError as failure:
+                said = type(failure)
+            if not said.retriable:
+                return said is not InvalidSessionTimeoutError
+            await asyncio.sleep(REST_S)  # the broker is only coming up
+        return True
+    finally:
+        await client.close()
 
 
 async def existing(bootstrap: str) -> set[str]:

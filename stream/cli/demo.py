@@ -60,7 +60,11 @@ ROLL_S = 1.0
     help="How many times faster than real time (default: so that the shift fits).",
 )
 @click.option("--seed", type=int, default=1, show_default=True, help="Another town, another shift.")
-@click.option("--port", type=click.IntRange(1, 65535), help="The live page's port (default: any).")
+@click.option(
+    "--port",
+    type=click.IntRange(1, 65535),
+    help="The live page's port (default, and where it is taken: any).",
+)
 def demo(seconds: float | None, officers: int, speed: float | None, seed: int, port: int | None) -> None:
     """Runs the whole pipeline on this machine: embedded broker and database, a simulated shift as input.
 
@@ -68,18 +72,39 @@ def demo(seconds: float | None, officers: int, speed: float | None, seed: int, p
     """
     from rich.console import Console
 
-    from stream.cli.web import bound
-    from stream.embedded import free_port
     from stream.pipeline.processes import until_told
 
-    if port is not None:
-        bound("127.0.0.1", port).close()  # taken: better to say so now than when everything is running
     console = Console()
+    where = page_port(console, port)
     began = time.monotonic()
     with ExitStack() as stack:
         stage = _Stage(console, stack, began)
-        stage.prepare(seed, officers, port or free_port())
+        stage.prepare(seed, officers, where)
         until_told(lambda stop: stage.play(stop, seconds, speed), limit_s=LIMIT_S)
+
+
+def page_port(console: Console, wanted: int | None) -> int:
+    """The live page's port: the one that is wanted, and any where that is taken.
+
+    Raises:
+        click.ClickException: the port is not allowed.
+    """
+    from stream.cli.web import PortTakenError, listening_on
+    from stream.embedded import free_port
+
+    if wanted is None:
+        return free_port()
+    try:
+        listening_on("127.0.0.1", wanted).close()
+    except PortTakenError:
+        found = free_port()
+        console.print(
+            f"another program uses port {wanted}: the live page is on port {found}; --port chooses another",
+            highlight=False,
+            soft_wrap=True,
+        )
+        return found
+    return wanted
 
 
 class _Stage:
@@ -131,7 +156,7 @@ class _Stage:
             **{name: value for name, value in os.environ.items() if not name.startswith("PATROL_")},
             **{f"PATROL_{name.upper()}": str(value) for name, value in changed.items()},
         }
-        options = {"web": ("--port", str(port))}
+        options = {"web": ("--port", str(port), "--wait")}  # it may be taken meanwhile
         output = self._stack.enter_context(self.log.open("wb"))
         self.processes = [
             start(part, *options.get(part, ()), environment=environment, output=output.fileno())

@@ -185,9 +185,7 @@ def _write_map(path: Path, answers: list[Diagnosis]) -> None:
 
 def _write_positions(file: Path, mapping: AnyMapping, path: Path) -> int:
     """Writes positions by a declared mapping, whole or not at all; the number of rows left out."""
-    import csv
-    import io
-
+    from stream.core.spreadsheets import csv_text
     from stream.files.doctor.position_map import COLUMNS, PositionMapping, csv_row, map_positions
     from stream.files.doctor.told import grouped
     from stream.files.foreign import tables
@@ -196,21 +194,18 @@ def _write_positions(file: Path, mapping: AnyMapping, path: Path) -> int:
         raise click.UsageError(
             "--write-positions is for positions; bookings go through 'patrol roster import'"
         )
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    written = left = 0
+    lines: list[tuple[str, ...]] = []
+    left = 0
     rows = mapping.rows
     read = tables(
         file, sheet=rows.sheet or None, header=rows.header or None, delimiter=rows.delimiter or None
     )
     for table in read:
         found, misfits = map_positions(table, mapping)
-        writer.writerows(csv_row(item, mapping.form.kind) for item in found)
-        written += len(found)
+        lines += (csv_row(item, mapping.form.kind) for item in found)
         left += len(misfits)
         for group in grouped((item.number, item.reason, item.detail) for item in misfits):
             click.echo(printable(f"{table.name}: left out {group.count:,} × {group.reason}"), err=True)
-    write_whole(path, text.getvalue().encode())
-    click.echo(f"{path}: {written:,} positions written, {left:,} rows left out", err=True)
+    write_whole(path, csv_text(COLUMNS, lines).encode())
+    click.echo(f"{path}: {len(lines):,} positions written, {left:,} rows left out", err=True)
     return left

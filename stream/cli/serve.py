@@ -17,7 +17,7 @@ from stream.cli.common import (
     write_tables,
 )
 from stream.pipeline.processes import FAREWELL_S, PARTS, in_words, loading, supervise, until_told
-from stream.settings import SETTINGS, load
+from stream.settings import SETTINGS, SettingsError, check_files, load
 
 if TYPE_CHECKING:
     import asyncio
@@ -38,6 +38,7 @@ def initialise(settings: Settings) -> list[str]:
     """Makes topics and schema, or brings them up to date; says what was done, a line each."""
     import asyncio
 
+    from stream.pipeline.starting import check_session
     from stream.store import areas
     from stream.store.policies import agreed
     from stream.store.reading.progress import days
@@ -49,6 +50,7 @@ def initialise(settings: Settings) -> list[str]:
         suited(connection)  # before anything is changed, as is this:
         if has_policies(connection):
             agreed(connection, settings)
+        asyncio.run(check_session(settings))
         outcomes = asyncio.run(
             ensure_topics(
                 settings.kafka,
@@ -74,12 +76,17 @@ def missing(settings: Settings) -> list[str]:
     import asyncio
 
     from stream.pipeline.lag import LagMeter
+    from stream.pipeline.starting import check_kafka
     from stream.store.schema import SchemaError, connect, require
-    from stream.topics import existing, specs
+    from stream.topics import TopicError, existing, specs
 
-    wanted = {spec.name for spec in specs(settings.topic_prefix)}
-    absent = sorted(wanted - asyncio.run(existing(settings.kafka)))
+    wanted = specs(settings.topic_prefix, replication=settings.replication)
+    absent = sorted({spec.name for spec in wanted} - asyncio.run(existing(settings.kafka)))
     found = [f"topic {name}: is not there; run 'patrol init'" for name in absent]
+    try:
+        asyncio.run(check_kafka(settings))
+    except (TopicError, SettingsError) as error:
+        found.append(str(error))
     with connect(settings.database, name="patrol init") as connection:
         try:
             require(connection)
@@ -89,7 +96,7 @@ def missing(settings: Settings) -> list[str]:
             return found
         meter = LagMeter(settings)
         try:
-            return [str(item) for item in meter.lost(connection)]
+            return [*found, *(str(item) for item in meter.lost(connection))]
         finally:
             meter.close()
 
@@ -134,6 +141,7 @@ def ingest() -> None:
         from stream.pipeline.losses import Losses
         from stream.pipeline.metrics import IngestMetrics
         from stream.pipeline.monitor import Monitor
+        from stream.pipeline.starting import check_session_if_set
         from stream.pipeline.waiting import first_of
 
     settings = load()
@@ -143,6 +151,7 @@ def ingest() -> None:
     monitor = Monitor(settings, metrics)
 
     async def work(stop: asyncio.Event) -> None:
+        await check_session_if_set(settings)
         with monitor.watching():
             await ingesting(stop)
 
@@ -185,6 +194,7 @@ def worker(without_timers: bool) -> None:
         from stream.pipeline.logs import start_logging
         from stream.pipeline.metrics import WorkerMetrics
         from stream.pipeline.monitor import Monitor
+        from stream.pipeline.starting import check_session_if_set
 
     settings = load()
     settings.need("kafka", "database")
@@ -193,6 +203,7 @@ def worker(without_timers: bool) -> None:
     monitor = Monitor(settings, metrics)
 
     async def work(stop: asyncio.Event) -> None:
+        await check_session_if_set(settings)
         with monitor.watching():
             await run(settings, stop, metrics, errands=not without_timers, seen=monitor.topics)
 
@@ -224,23 +235,32 @@ def timers() -> None:
 
 @click.command(
     help=f"Runs {in_words(PARTS)} on this machine until told to stop.\n\n{PARTS_HELP}\n\n{SETTINGS_HELP}",
-    epilog="Example: patrol up",
+    epilog="Example: patrol up --port 8081",
 )
-def up() -> None:
+@click.option(
+    "--port",
+    type=click.IntRange(1, 65535),
+    default=8080,
+    show_default=True,
+    help="The live page's port. While another program uses it there is no page, and counting goes on.",
+)
+def up(port: int) -> None:
     """Checks settings and servers, then supervises the parts."""
     import asyncio
 
     from stream.pipeline.logs import start_logging
-    from stream.topics import existing
+    from stream.pipeline.starting import check_kafka
 
     settings = load()
     settings.need("kafka", "database")
+    check_files(settings)
     start_logging(settings.log)
     with database("patrol up", settings):
         pass
-    asyncio.run(existing(settings.kafka))  # whether a broker answers
+    asyncio.run(check_kafka(settings))
+    options = {"web": ("--port", str(port), "--wait")}
     # What it waits for may take its whole time to end, and is only then ended by it.
-    until_told(lambda stop: supervise(PARTS, stop, settings.health_port), limit_s=FAREWELL_S + 0.5)
+    until_told(lambda stop: supervise(PARTS, stop, settings.health_port, options), limit_s=FAREWELL_S + 0.5)
 
 
 @click.command(epilog="Example: patrol export --out week47")

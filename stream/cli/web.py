@@ -4,25 +4,33 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import logging
+import math
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import click
 
-from stream.settings import load
+from stream.settings import check_files, load
 
 if TYPE_CHECKING:
+    import asyncio
     import socket
     from collections.abc import Iterator
 
     from stream.settings import Settings
 
 
-def bound(host: str, port: int) -> socket.socket:
-    """A socket on an address of this machine; nobody is listened to yet.
+class PortTakenError(click.ClickException):
+    """Another program has the port, which may change; the message says what to do."""
+
+
+def listening_on(host: str, port: int) -> socket.socket:
+    """A socket that listens on an address of this machine.
 
     Raises:
-        click.ClickException: the port is taken, or not allowed.
+        PortTakenError: the port is taken.
+        click.ClickException: it is not allowed.
     """
     import socket
 
@@ -32,14 +40,38 @@ def bound(host: str, port: int) -> socket.socket:
     try:
         found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         found.bind((host, port))
+        found.listen(128)  # a request sent at once is answered when everything is running
     except OSError as error:
         found.close()
         if error.errno == errno.EADDRINUSE:
             why = "another program uses it, perhaps another 'patrol web'; end that, or give another --port"
-        else:
-            why = f"{error.strerror}; give another --port"
-        raise click.ClickException(f"--port {port}: {why}") from error
+            raise PortTakenError(f"--port {port}: {why}") from error
+        raise click.ClickException(f"--port {port}: {error.strerror}; give another --port") from error
     return found
+
+
+async def free_in_time(host: str, port: int, stop: asyncio.Event) -> socket.socket | None:
+    """The same, as soon as the port is free; None where told to stop before.
+
+    Raises:
+        click.ClickException: the port is not allowed.
+    """
+    from stream.pipeline.waiting import Backoff
+
+    log, backoff, told = logging.getLogger(__name__), Backoff(0.5, 5.0), False
+    while not stop.is_set():
+        try:
+            return listening_on(host, port)
+        except PortTakenError:
+            if not told:
+                log.warning(
+                    "no live page: another program uses port %s. Everything is counted nevertheless: end "
+                    "that program and the page appears by itself, or start again with another --port",
+                    port,
+                )
+            told = True
+        await backoff.pause(stop)
+    return None
 
 
 def agree(settings: Settings) -> None:
@@ -65,6 +97,28 @@ def agree(settings: Settings) -> None:
             agreed(connection, settings)
 
 
+def refuse_pooler(settings: Settings) -> None:
+    """Looks whether a pooler is in front of the database; where that is away, pages are served anyway.
+
+    Raises:
+        PoolerError: it shares its connections.
+    """
+    import psycopg
+
+    from stream.store.bounded import Bounded
+    from stream.store.poolers import complaint
+    from stream.store.schema import PoolerError
+
+    within_s = max(2, math.ceil(settings.database_connect_s))
+    with (
+        contextlib.suppress(psycopg.OperationalError),
+        Bounded.connect(settings.database, autocommit=True, connect_timeout=within_s) as connection,
+    ):
+        connection.silence_s = settings.database_answer_s
+        if why := complaint(connection):
+            raise PoolerError(why)
+
+
 def _tell(failure: Exception | None) -> None:
     """Has an outage of the database logged, in a line when it begins and one when it is over."""
     from stream.pipeline.outages import DATABASE, OUTAGES
@@ -86,8 +140,9 @@ def _tell(failure: Exception | None) -> None:
     show_default=True,
     help="0: any free port; it is printed.",
 )
+@click.option("--wait", is_flag=True, help="Where another program uses the port, wait until it is free.")
 @click.option("--openapi", is_flag=True, help="Print the API's description (OpenAPI) and end.")
-def web(host: str, port: int, openapi: bool) -> None:
+def web(host: str, port: int, wait: bool, openapi: bool) -> None:
     """Serves the live page and its API, and the published areas as OGC API Features (they open in QGIS).
 
     There is no access control yet: it answers on this machine only, and refuses any other address.
@@ -127,26 +182,31 @@ def web(host: str, port: int, openapi: bool) -> None:
     except AddressError as error:
         raise click.ClickException(str(error)) from error
     settings = load()
+    check_files(settings)
     agree(settings)
+    refuse_pooler(settings)
     app = create_app(settings)
     start_logging(settings.log)
     app.state.pulse.tell = _tell
     plain = host.strip("[]")
-    with bound(plain, port) as listening:
-        listening.listen(128)  # a request sent at once is answered when everything is running
-        shown = f"[{plain}]" if listening.family == socket.AF_INET6 else plain
-        # There is no proxy in front of it: no header may give it another name or address.
-        config = uvicorn.Config(
-            app,
-            log_config=None,
-            access_log=False,
-            proxy_headers=False,
-            server_header=False,
-            timeout_graceful_shutdown=5,
-        )
-        server = Server(config)
+    # There is no proxy in front of it: no header may give it another name or address.
+    config = uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        timeout_graceful_shutdown=5,
+    )
+    server = Server(config)
+    at_once = None if wait else listening_on(plain, port)
 
-        async def work(stop: asyncio.Event) -> None:
+    async def work(stop: asyncio.Event) -> None:
+        found = at_once or await free_in_time(plain, port, stop)
+        if found is None:
+            return
+        with found as listening:
+            shown = f"[{plain}]" if listening.family == socket.AF_INET6 else plain
             serving = asyncio.ensure_future(server.serve(sockets=[listening]))
             click.echo(f"http://{shown}:{listening.getsockname()[1]}/")
             await first_of([serving], stop)
@@ -154,4 +214,4 @@ def web(host: str, port: int, openapi: bool) -> None:
             server.should_exit = True
             await serving
 
-        until_told(work)
+    until_told(work)

@@ -18,6 +18,7 @@ Reading list for a newcomer:
 * ``dead_letters``   the headers of what cannot be used
 * ``waiting``        growing pauses, and waiting that a word to stop cuts short
 * ``processes``      the parts of ``patrol up``, started, supervised and ended
+* ``starting``       what Kafka is asked before anything starts
 * ``ending``         how a process ends when it is told to, or when its parent is gone
 * ``lag``            what was sent and is not counted yet
 * ``failures``       what went wrong, in a line and as an exit code

@@ -19,7 +19,7 @@ from stream.pipeline.ending import END_S, as_child, stopping
 if TYPE_CHECKING:
     import asyncio
     import subprocess
-    from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+    from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 
 PARTS: Mapping[str, str] = {
     "ingest": "raw topics to validated frames",
@@ -43,6 +43,9 @@ Messages and rows are none, and looking at them more often took a twentieth of t
 
 OF_THE_PIPELINE = ("ingest", "worker")
 """The parts that answer on PATROL_HEALTH_PORT; ``patrol web`` does on its own."""
+
+NO_OPTIONS: Mapping[str, Sequence[str]] = {}
+"""Each part as its command alone starts it."""
 
 FAREWELL_S = END_S + 0.5
 """So long a part that was told to end is waited for: it ends by itself before."""
@@ -115,14 +118,25 @@ def until_told(work: Callable[[asyncio.Event], Awaitable[object]], *, limit_s: f
     asyncio.run(run())
 
 
-async def supervise(parts: Iterable[str], stop: asyncio.Event, health_port: int = 0) -> None:
+async def supervise(
+    parts: Iterable[str],
+    stop: asyncio.Event,
+    health_port: int = 0,
+    options: Mapping[str, Sequence[str]] = NO_OPTIONS,
+) -> None:
     """Keeps processes of this program running; asks them to end, and waits for them, when told.
+
+    Where a part that counts cannot run as it is set up, all end; counting goes on without the pages.
 
     Args:
         parts: the commands, each a process.
         stop: set it to end.
         health_port: where the first of those that count answers on its health; the next one on the port that
             follows. 0: none does.
+        options: of a part's command.
+
+    Raises:
+        click.ClickException: a part that counts cannot run as it is set up.
     """
     import asyncio
 
@@ -139,11 +153,11 @@ async def supervise(parts: Iterable[str], stop: asyncio.Event, health_port: int 
         while not stop.is_set():
             began = time.monotonic()
             process = await asyncio.create_subprocess_exec(
-                *command(part), env=as_child({**os.environ, **ports.get(part, {})})
+                *command(part, *options.get(part, ())), env=as_child({**os.environ, **ports.get(part, {})})
             )
             ended = asyncio.ensure_future(process.wait())
             await first_of([ended], stop)
-            if not stop.is_set() and ended.result() == 2:
+            if not stop.is_set() and ended.result() == 2 and part != "web":
                 refused.append(part)
                 stop.set()
             if not stop.is_set():

@@ -2,26 +2,22 @@
 
 Pure: the same summary, the same bytes. Times are whole and decimal seconds, shares from 0 to 1, instants
 RFC 3339 with the local offset; what is not known is empty. A text that a spreadsheet would take for a formula
-(it begins with ``=``, ``+``, ``-``, ``@``, a tab or a line's end) gets a ``'`` before it: a name stays text
-wherever the file is opened, and a program that wants the name itself takes the JSON.
+gets a ``'`` before it (``stream.core.spreadsheets``): a name stays text wherever the file is opened, and a
+program that wants the name itself takes the JSON.
 """
 
 from __future__ import annotations
 
-import csv
-import io
 from typing import TYPE_CHECKING
 
 from stream.core.calendar import LOCAL, moment
 from stream.core.facts import SECOND
+from stream.core.spreadsheets import csv_text
 from stream.reports.grid import INSTANT, PART, SHARE, TEXT, TIME, Cell, GridColumn, Table
 from stream.reports.listing import tables as listed
 
 if TYPE_CHECKING:
     from stream.core.summaries.model import Summary
-
-FORMULAS = ("=", "+", "-", "@", "\t", "\r", "\n")
-"""What a formula could begin with."""
 
 UNITS = {TIME: "_s", PART: "_s"}
 
@@ -33,13 +29,16 @@ def tables(summary: Summary) -> dict[str, bytes]:
 
 def written(table: Table, summary: Summary) -> bytes:
     """A table as CSV; the first columns say of which neighbourhood and period it is."""
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\r\n")
-    writer.writerow(["period", "area_id", *(heading(column) for column in table.columns)])
-    for row in table.rows:
-        cells = [plain(column, cell) for column, cell in zip(table.columns, row.cells, strict=True)]
-        writer.writerow([summary.name, safe(summary.area_id), *cells])
-    return buffer.getvalue().encode()
+    header = ["period", "area_id", *(heading(column) for column in table.columns)]
+    rows = (
+        [
+            summary.name,
+            without_nul(summary.area_id),
+            *(plain(column, cell) for column, cell in zip(table.columns, row.cells, strict=True)),
+        ]
+        for row in table.rows
+    )
+    return csv_text(header, rows, end="\r\n").encode()
 
 
 def heading(column: GridColumn) -> str:
@@ -48,10 +47,9 @@ def heading(column: GridColumn) -> str:
     return "_".join(part for part in words.split("_") if part) + UNITS.get(column.kind, "")
 
 
-def safe(text: str) -> str:
-    """A text that no spreadsheet takes for a formula; without NUL, which no CSV reader accepts."""
-    text = text.replace("\0", "")
-    return f"'{text}" if text.startswith(FORMULAS) else text
+def without_nul(text: str) -> str:
+    """A text without NUL, which hardly any reader of CSV accepts."""
+    return text.replace("\0", "")
 
 
 def plain(column: GridColumn, cell: Cell) -> str:
@@ -59,7 +57,7 @@ def plain(column: GridColumn, cell: Cell) -> str:
     if cell is None:
         return ""
     if column.kind == TEXT:
-        return safe(str(cell))
+        return without_nul(str(cell))
     if column.kind in (TIME, PART):
         return seconds(int(cell))
     if column.kind == INSTANT:

@@ -6,13 +6,13 @@ Nothing is invented here; only written.
 from __future__ import annotations
 
 import contextlib
-import csv
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from geo.boundaries.writing import areas_geojson
 from stream.core.facts import SECOND
+from stream.core.spreadsheets import csv_text
 from stream.simulate.reports import FLAWS, TOPICS, in_sending_order
 from stream.simulate.wire import duty_value, rfc3339, state_value
 
@@ -87,9 +87,7 @@ def _seconds(time: int) -> str:
 
 def _table(path: pathlib.Path, header: tuple[str, ...], rows: Iterator[tuple[str, ...]]) -> None:
     with path.open("w", newline="", encoding="utf-8") as told:
-        table = csv.writer(told, lineterminator="\n")
-        table.writerow(header)
-        table.writerows(rows)
+        told.write(csv_text(header, rows))
 
 
 def _json_lines(simulation: Simulation, path: pathlib.Path) -> None:

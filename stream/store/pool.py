@@ -11,16 +11,16 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import psycopg
-from psycopg.rows import TupleRow
 from psycopg_pool import ConnectionPool, PoolClosed, PoolTimeout
 
-from stream.store.schema import SESSION, require
+from stream.store.bounded import Bounded, NoAnswerError
+from stream.store.schema import SESSION, in_utc, require
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator
+    from collections.abc import Callable, Iterator
     from typing import TypeVar
 
     from stream.settings import Settings
@@ -35,55 +35,12 @@ GRACE_S = 1.0
 """So long after the server's own limit for a statement it is held to be silent."""
 
 
-class NoAnswerError(psycopg.OperationalError):
-    """The database accepted a statement, or the connection, and did not answer in time."""
-
-    def __init__(self, said: str = "the database does not answer") -> None:
-        super().__init__(said)
-
-
-class _Bounded(psycopg.Connection[TupleRow]):
-    """A connection that is given up when the server does not respond for too long.
-
-    Attributes:
-        silence_s: how long it may say nothing.
-        deadline: when whoever asks wants to be told, by the monotonic clock.
-    """
-
-    silence_s = math.inf
-    deadline = math.inf
-
-    def wait(self, gen: Generator[Any, Any, Any], *args: Any, **kwargs: Any) -> Any:
-        """Waits for an answer, as psycopg does, but not for ever."""
-        try:
-            return super().wait(self._heard(gen), *args, **kwargs)
-        except NoAnswerError:
-            self.pgconn.finish()  # it is in the middle of a statement and cannot be used
-            raise
-
-    def _heard(self, gen: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
-        """The same, but it fails when it finds too often that there is nothing to read or write."""
-        heard = time.monotonic()
-        try:
-            wanted = next(gen)
-            while True:
-                ready = yield wanted
-                now = time.monotonic()
-                if ready:
-                    heard = now
-                elif now - heard > self.silence_s or now > self.deadline:
-                    raise NoAnswerError
-                wanted = gen.send(ready)
-        except StopIteration as end:
-            return end.value
-
-
-class _Kept(ConnectionPool[_Bounded]):
+class _Kept(ConnectionPool[Bounded]):
     """Connections that are kept; where none can be made, all who wait for one are told why at once."""
 
     failure: Exception
 
-    def _connect(self, timeout: float | None = None) -> _Bounded:
+    def _connect(self, timeout: float | None = None) -> Bounded:
         try:
             return super()._connect(timeout)
         except Exception as failure:
@@ -109,10 +66,10 @@ class Pool:
 
     def __init__(self, settings: Settings, name: str = "patrol web") -> None:
         self._settings = settings
-        self._asked: set[_Bounded] = set()
+        self._asked: set[Bounded] = set()
         self._kept = _Kept(
             settings.database,
-            connection_class=_Bounded,
+            connection_class=Bounded,
             kwargs={
                 **SESSION,
                 "application_name": name,
@@ -154,7 +111,7 @@ class Pool:
             self._asked.discard(connection)
             self._kept.putconn(connection)
 
-    def _taken(self, deadline: float, *, patient: bool) -> _Bounded:
+    def _taken(self, deadline: float, *, patient: bool) -> Bounded:
         """A connection over which the server has just answered, with its limits set."""
         limit_s = self._settings.database_statement_s if patient else self._settings.database_answer_s
         while True:
@@ -177,9 +134,10 @@ class Pool:
                 connection.deadline = math.inf if patient else deadline
                 return connection
 
-    def _require(self, connection: _Bounded) -> None:
+    def _require(self, connection: Bounded) -> None:
         connection.deadline = time.monotonic() + self._settings.database_connect_s
         try:
+            in_utc(connection)
             require(connection)
         except BaseException:
             connection.close()

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 from psycopg.rows import TupleRow
 
+from stream.store.poolers import complaint
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
@@ -56,12 +58,16 @@ class Lock(IntEnum):
     """Held while hours of facts are closed: partitions are made by one process at a time."""
 
 
-SESSION: Mapping[str, Any] = {"autocommit": True, "options": "-c timezone=UTC"}
-"""How every connection is made."""
+SESSION: Mapping[str, Any] = {"autocommit": True}
+"""How every connection is made; ``options`` are the DSN's own."""
 
 
 class SchemaError(RuntimeError):
     """The database's schema is not the one this program needs; the message says what to do."""
+
+
+class PoolerError(SchemaError):
+    """The database cannot be used through what is in front of it; the message says what to do."""
 
 
 def connect(dsn: str, *, name: str = "patrol", connect_s: float | None = None) -> Connection:
@@ -76,7 +82,19 @@ def connect(dsn: str, *, name: str = "patrol", connect_s: float | None = None) -
         psycopg.OperationalError: the server could not be reached.
     """
     limits: dict[str, Any] = {} if connect_s is None else {"connect_timeout": max(2, math.ceil(connect_s))}
-    return psycopg.connect(dsn, application_name=name, **SESSION, **limits)
+    connection = psycopg.connect(dsn, application_name=name, **SESSION, **limits)
+    try:
+        in_utc(connection)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def in_utc(connection: psycopg.Connection[TupleRow]) -> None:
+    """Has a connection speak of times in UTC, whatever the server, the role, the database or the DSN says."""
+    if connection.info.parameter_status("TimeZone") != "UTC":
+        connection.execute("set timezone = 'UTC'")
 
 
 def lock(connection: Connection, which: Lock, *, shared: bool = False) -> None:
@@ -175,8 +193,11 @@ def suited(connection: Connection) -> set[str]:
         the names of the migrations that it has.
 
     Raises:
+        PoolerError: it is behind a pooler that shares its connections.
         SchemaError: it is in an encoding other than UTF-8, or of a newer version.
     """
+    if why := complaint(connection):
+        raise PoolerError(why)
     _in_utf8(connection)
     present = connection.execute("select to_regclass('migration') is not null").fetchone()
     known: set[str] = set()

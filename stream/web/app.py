@@ -19,7 +19,8 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from stream.clock import wall
-from stream.store.pool import NoAnswerError, Pool
+from stream.store.bounded import NoAnswerError
+from stream.store.pool import Pool
 from stream.store.schema import SchemaError
 from stream.web import description, health, pages
 from stream.web.answering import OPENAPI, answer

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING
 import pytest
 from click.testing import CliRunner
 
-from stream import embedded, topics
+from stream import embedded
 from stream.cli import patrol, serve
 from stream.embedded import EmbeddedDatabase, Keeper
-from stream.pipeline import agents, logs, processes, weekly
+from stream.pipeline import agents, logs, processes, starting, weekly
 from stream.pipeline.ending import END_S
 from stream.pipeline.processes import command
 from stream.settings import Settings
@@ -189,8 +189,8 @@ def test_who_waits_for_others_has_more_time_than_they(monkeypatch: pytest.Monkey
     """`patrol up` may take longer than its parts, and a worker longer than a letter and Faust together."""
     limits: list[float] = []
 
-    async def existing(_bootstrap: str) -> set[str]:
-        return set()
+    async def check_kafka(_settings: Settings) -> None:
+        pass
 
     def until_told(_work: object, *, limit_s: float = END_S) -> None:
         limits.append(limit_s)
@@ -199,7 +199,7 @@ def test_who_waits_for_others_has_more_time_than_they(monkeypatch: pytest.Monkey
     monkeypatch.setattr(serve, "database", lambda *_: contextlib.nullcontext())
     monkeypatch.setattr(serve, "until_told", until_told)
     monkeypatch.setattr(logs, "start_logging", lambda _: None)
-    monkeypatch.setattr(topics, "existing", existing)
+    monkeypatch.setattr(starting, "check_kafka", check_kafka)
     CliRunner().invoke(patrol, ["up"], catch_exceptions=False)
     [limit_s] = limits
     assert limit_s > processes.FAREWELL_S > END_S > weekly.FAREWELL_S + agents.FAREWELL_S
@@ -211,7 +211,8 @@ def test_each_part_with_a_health_port_has_its_own(tmp_path: Path, monkeypatch: p
     say = "import os, sys, time; path, part = sys.argv[1:]; port = os.environ.get('PATROL_HEALTH_PORT', '')\n"
     say += "open(f'{path}/.{part}', 'w').write(port); os.rename(f'{path}/.{part}', f'{path}/{part}')\n"
     say += "time.sleep(1000)"
-    monkeypatch.setattr(processes, "command", lambda part: [sys.executable, "-c", say, str(tmp_path), part])
+    words = [sys.executable, "-c", say, str(tmp_path)]
+    monkeypatch.setattr(processes, "command", lambda part, *_: [*words, part])
     parts = ("web", "ingest", "worker")
 
     async def scenario() -> None:

@@ -24,7 +24,8 @@ from stream.core.facts import SECOND
 from stream.embedded import EmbeddedDatabase
 from stream.pipeline.processes import command
 from stream.settings import EVENTS, WALL, Settings
-from stream.store.pool import NoAnswerError, Pool
+from stream.store.bounded import NoAnswerError
+from stream.store.pool import Pool
 from stream.store.schema import connect
 from stream.topics import DUTY_BOOKINGS, RADIO_POSITIONS
 from stream.web.app import create_app
@@ -456,13 +457,12 @@ def test_head_is_answered_as_get(town: Town) -> None:
         assert "patrol_web_pages 0" in client.get("/metrics").text
 
 
-@pytest.mark.parametrize("part", [["web"], ["demo", "--for", "20"]])
-def test_a_port_that_is_taken_is_refused_at_once(part: list[str], tmp_path: Path) -> None:
-    """On a port where another program listens neither the page nor the demonstration starts anything."""
+def test_a_port_that_is_taken_is_refused_at_once(tmp_path: Path) -> None:
+    """On a port where another program listens `patrol web` starts nothing."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         done = subprocess.run(
-            [*command(*part), "--port", str(port)],
+            command("web", "--port", str(port)),
             capture_output=True,
             text=True,
             timeout=LONG_S,

@@ -9,6 +9,7 @@ import re
 from collections import Counter
 from typing import TYPE_CHECKING, BinaryIO, Final
 
+from stream.core.spreadsheets import restored
 from stream.files.foreign.table import ForeignError
 
 if TYPE_CHECKING:
@@ -128,7 +129,7 @@ class TextRecords:
                         f"{self._limits.columns:,} are taken; is it a table at all?"
                     )
                 if not (self.said and number == 1):
-                    yield number, cells
+                    yield number, [restored(cell) if "'" in cell else cell for cell in cells]
                 last = "".join(self._open)
                 self._open.clear()
             # The csv module takes a quote that is never closed for a cell up to the end of the file.

@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import msgspec
 
 from stream.core.events import text_fault
+from stream.core.spreadsheets import restored
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -353,8 +354,8 @@ def read_teams(path: Path) -> dict[str, tuple[str, ...]]:
             if not {"team", "area_id"} <= set(reader.fieldnames or ()):
                 raise RosterError(f"{path}: the columns 'team' and 'area_id' are needed, separated by commas")
             for row in reader:
-                areas = found.setdefault((row["team"] or "").strip(), [])
-                if area := (row["area_id"] or "").strip():
+                areas = found.setdefault(restored((row["team"] or "").strip()), [])
+                if area := restored((row["area_id"] or "").strip()):
                     areas.append(area)
     except UnicodeDecodeError as failure:
         raise RosterError(f"{path}: not UTF-8: {failure.reason}") from None

@@ -1,6 +1,7 @@
 """Writes tables: columns of values and times as Arrow arrays, tables as CSV or Parquet.
 
-Rows stay in the order given, times and seconds have six decimals, so that equal facts give equal bytes.
+Rows stay in the order given, times and seconds have six decimals, so that equal facts give equal bytes. In
+CSV no text begins a formula (``stream.core.spreadsheets``); Parquet has every text as it is.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import parquet
+
+from stream.core.spreadsheets import FORMULA, NUMBER, defused
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -83,12 +86,24 @@ def _lines(batch: pa.RecordBatch) -> list[str]:
     columns = []
     for column in batch.columns:
         text = pc.fill_null(column.cast(pa.string()), "")
+        if pa.types.is_string(column.type):
+            text = _defused(text)
         special = pc.match_substring_regex(text, '[",\r\n]')
         if pc.any(special).as_py():
             inside = pc.replace_substring(text, '"', '""')
             text = pc.if_else(special, pc.binary_join_element_wise('"', inside, '"', ""), text)
         columns.append(text)
     return list(pc.binary_join_element_wise(*columns, ",").to_pylist())
+
+
+def _defused(texts: pa.Array) -> pa.Array:
+    """The same texts without a formula: nearly all as they are, and those without a look at each."""
+    formula = pc.match_substring_regex(texts, FORMULA)
+    if not pc.any(formula).as_py():
+        return texts
+    formula = pc.and_not(formula, pc.match_substring_regex(texts, NUMBER))
+    some = [defused(text) for text in pc.filter(texts, formula).to_pylist()]
+    return pc.replace_with_mask(texts, formula, pa.array(some, pa.string()))
 
 
 def seconds(us: Sequence[int]) -> list[str]:

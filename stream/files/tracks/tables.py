@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 import numpy as np
 
 from stream.core.events import NEEDED, Reason, Reject
+from stream.core.spreadsheets import restored
 from stream.files.tracks.rows import (
     NUMBER,
     TrackRows,
@@ -115,7 +116,7 @@ def read_csv(path: Path, chunk: int) -> Iterator[TrackRows]:
             reach = np.arange(number, number + batch.num_rows + len(refused))
             line = np.setdiff1d(reach, refused)[: batch.num_rows]
             number = int(line[-1]) + 1 if len(line) else number
-            value = _json(batch, present, encoding=_ANY_BYTES)
+            value = _json(_restored(batch), present, encoding=_ANY_BYTES)
             if blank in value:
                 told = np.fromiter((each != blank for each in value), np.bool_, len(value))
                 line, value = line[told], [each for each in value if each != blank]
@@ -301,7 +302,9 @@ def _read_bookings(path: Path, header: list[str], chunk: int) -> Iterator[TrackR
                 return
             if any(cell.strip() for cell in cells):
                 row = {
-                    name: cell.strip() for name, cell in zip(header, cells, strict=False) if name in present
+                    name: restored(cell.strip())
+                    for name, cell in zip(header, cells, strict=False)
+                    if name in present
                 }
                 duty = row["duty_id"] if len(cells) == len(header) else ""
                 if len(cells) != len(header):
@@ -391,6 +394,26 @@ def _json(batch: Any, names: Iterable[str], *, encoding: str = "utf-8") -> list[
         parts.append(pc.if_else(empty, pa.scalar(b"null", pa.binary()), made))
     parts.append(pa.scalar(b"}", pa.binary()))
     return cast("list[bytes]", pc.binary_join_element_wise(*parts, pa.scalar(b"", pa.binary())).to_pylist())
+
+
+def _restored(batch: Any) -> Any:
+    """The same columns of bytes, each in the disguise of ``_ANY_BYTES``, with the texts that were defused."""
+    import pyarrow as pa
+    from pyarrow import compute as pc
+
+    for at, name in enumerate(batch.schema.names):
+        cells = batch.column(at)
+        marked = pc.match_substring(cells, b"'")
+        if name in _TEXTS and pc.any(marked).as_py():
+            told = (cell.decode().encode(_ANY_BYTES) for cell in pc.filter(cells, marked).to_pylist())
+            some = [
+                restored(cell.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
+                for cell in told
+            ]
+            some = [cell.decode(_ANY_BYTES).encode() for cell in some]
+            cells = pc.replace_with_mask(cells, marked, pa.array(some, pa.binary()))
+            batch = batch.set_column(at, name, cells)
+    return batch
 
 
 def _as_binary(cells: Any) -> Any:

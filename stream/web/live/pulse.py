@@ -36,7 +36,7 @@ from stream.core.live.overview import nobody_since
 from stream.core.shares import FORCE, OFFICER
 from stream.settings import EVENTS
 from stream.store import alerts
-from stream.store.pool import NoAnswerError
+from stream.store.bounded import NoAnswerError
 from stream.store.reading.sight import AWAY, FAULT, SCHEMA, SILENT, STALE, WORKER, Eyes, Fresh, spell
 from stream.store.schema import SchemaError
 from stream.web.live import figures
