@@ -38,6 +38,12 @@ AGAIN = NEIGHBOURS[1:]
 NEAR_US = 3600 * SECOND
 """So far around new fixes the officers are looked for whose slices they may change: further than a leg."""
 
+MOST_AROUND = 500_000
+"""About so many stored fixes are read at once around late ones: hours of them may come together."""
+
+REPORTED_US = 5 * SECOND
+"""How often devices report, where it is only asked about how many fixes there are."""
+
 MOST_FIXES = 20_000
 """So many fixes of several devices are counted at once: for as long, others cannot count these devices."""
 
@@ -330,13 +336,8 @@ def gather(
     low, high = batch.low, batch.high
     tracks = len(batch.keys)
     size = np.diff(ends.bounds)
-    filled = size > 0
-    last = np.full(tracks, -FOREVER, np.int64)
-    last[filled] = ends.context["time"][ends.bounds[1:][filled] - 1]
-    oldest = np.full(tracks, FOREVER, np.int64)
-    oldest[filled] = ends.context["time"][ends.bounds[:-1][filled]]
-    cold = ~filled & ~ends.whole  # the growing end cannot tell: read the facts, up to the last
-    late = (low <= last) | cold | (more & filled)
+    last, oldest, cold = _reach_of(ends)
+    late = (low <= last) | cold | (more & (size > 0))
     more_before, more_after = ~late & ~ends.whole, np.zeros(tracks, np.bool_)
 
     track = np.repeat(np.arange(tracks, dtype=np.int32), size)
@@ -361,6 +362,36 @@ def gather(
     else:
         merged, changed, replaced = _overlay(merged, batch.fixes)
     return Gathered(merged, changed, replaced, offsets(merged.device, tracks), more_before, more_after)
+
+
+def portions(batch: Batch, ends: Ends, reach: int) -> list[NDArray[np.bool_]]:
+    """Parts of a batch's devices around whose late fixes no more is read than fits into memory.
+
+    Args:
+        batch: the new fixes.
+        ends: of the same devices.
+        reach: as for ``gather``.
+
+    Returns:
+        ``bool[n]`` each, which devices; each device is in one of them.
+    """
+    last, oldest, cold = _reach_of(ends)
+    late = (batch.low <= last) | cold
+    known = last > -FOREVER
+    until = np.where((batch.high >= oldest) & known, np.maximum(batch.high, last), batch.high)
+    around = np.where(late, (until - batch.low + 2 * reach) // REPORTED_US, 0)
+    number = np.cumsum(around) // MOST_AROUND
+    return [number == each for each in np.unique(number)]
+
+
+def _reach_of(ends: Ends) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
+    """Of growing ends the last fix, the oldest that is at hand, and whether only the facts can tell."""
+    tracks, filled = len(ends.whole), np.diff(ends.bounds) > 0
+    last = np.full(tracks, -FOREVER, np.int64)
+    last[filled] = ends.context["time"][ends.bounds[1:][filled] - 1]
+    oldest = np.full(tracks, FOREVER, np.int64)
+    oldest[filled] = ends.context["time"][ends.bounds[:-1][filled]]
+    return last, oldest, ~filled & ~ends.whole  # the growing end cannot tell: read the facts, up to the last
 
 
 def with_device(fixes: Fixes, device: NDArray[np.int32]) -> Fixes:

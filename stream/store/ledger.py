@@ -437,9 +437,18 @@ class Ledger:
         free, ends = gathering.lock(self._desk, batch, wait)
         if not free.all():
             batch = batch.only(free)
+        if batch.fixes is None or not len(batch.keys):
+            return free, self._count_locked(batch, ends)
+        parts = gathering.portions(batch, ends, 2 * positions.widest_gap(self._desk.policies))
+        if len(parts) == 1:
+            return free, self._count_locked(batch, ends)
+        return free, sum(self._count_locked(batch.only(which), ends.only(which)) for which in parts)
+
+    def _count_locked(self, batch: Batch, ends: gathering.Ends) -> int:
+        """Steps 4 to 9 of devices that are locked; gives how many fixes were new or better."""
         moved = positions.count(self._desk, batch, ends) if len(batch.keys) else None
         if moved is None:
-            return free, 0
+            return 0
         # Where the facts are what they were, slices are too unless a stay of their devices is another.
         which = moved.differs if batch.fixes is None else None
         changes = duties.count(self._desk, duties.touched_by(self._desk, moved, which))
@@ -447,7 +456,7 @@ class Ledger:
             late.mark_positions(
                 self._connection, self._desk.settled, batch.keys, batch.low, batch.high, changes
             )
-        return free, moved.changed
+        return moved.changed
 
     def _bookings(self, booked: Booked, frames: list[Offset], *, patient: bool) -> Counted:
         total, left = self._in_parts(booked, partial(self._book, frames), patient=patient)

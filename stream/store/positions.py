@@ -63,6 +63,11 @@ class Moved:
     differs: NDArray[np.bool_]
 
 
+def widest_gap(policies: Policies) -> int:
+    """The longest ``max_gap_s`` of any policy, microseconds."""
+    return max(int(policy.max_gap_s * SECOND) for policy in policies.policies)
+
+
 def count(desk: Desk, batch: Batch, ends: Ends) -> Moved | None:
     """Steps 4 to 6: counts the windows that new fixes, or a recount, touch; None where nothing changed.
 
@@ -73,7 +78,7 @@ def count(desk: Desk, batch: Batch, ends: Ends) -> Moved | None:
     """
     again = batch.fixes is None
     more = np.full(len(batch.keys), again)
-    reach = max(int(policy.max_gap_s * SECOND) for policy in desk.policies.policies)
+    reach = widest_gap(desk.policies)
     for neighbours in AGAIN if again else NEIGHBOURS:
         found = gather(desk, batch, ends, neighbours, more, 2 * reach)
         stir = found.stirred()
