@@ -210,7 +210,7 @@ def _copy(file: Path, target: Path, source: str, limits: ReadingLimits, *, follo
 def refuse_references(dataset: Path, form: Format, source: str) -> None:
     """Raise where a file refers to anything outside of it, or names its coordinate system by a PROJ string.
 
-    A GeoPackage is judged where it is read: see :mod:`geo.boundaries.references`.
+    A GeoPackage is judged where it is read: see :mod:`geo.boundaries.geopackage`.
 
     Raises:
         AreaFileError: it does; the line says what and where.

@@ -24,8 +24,9 @@ import shapely
 from geo.boundaries.confined import confine
 from geo.boundaries.distrust import names_words, size_words
 from geo.boundaries.formats import SAFE, Format
+from geo.boundaries.geopackage import refusal_of_geopackage
 from geo.boundaries.layer import AreaFileError, RawLayer, ReadingLimits
-from geo.boundaries.references import is_code_or_wkt, refusal_of_geopackage
+from geo.boundaries.references import is_code_or_wkt
 from geo.orphans import end_with
 
 NO_ENVIRONMENT = {name: os.environ[name] for name in ("SYSTEMROOT",) if name in os.environ}
