@@ -402,7 +402,8 @@ def _refuse_xml(file: Path, form: Format, source: str) -> None:
             raise _RefusedError(f"its schema refers to other files ({tag}); export it again as {SAFE}")
         for key, value in attributes.items():
             which = key.rpartition(":")[2].lower() if form is GML else ""
-            if which == "srsname" and not is_code_or_wkt(value):
+            # Ordnance Survey's own GML calls the National Grid so.
+            if which == "srsname" and value != "osgb:BNG" and not is_code_or_wkt(value):
                 raise _RefusedError(_system_words(value))
             # An element of the sender's own may name an entry of a code list, which nobody looks up.
             entry = not tag.startswith("gml:") and re.match(r"(?:https?:|urn:)", value, re.IGNORECASE)

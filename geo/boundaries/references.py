@@ -40,7 +40,7 @@ def is_code_or_wkt(text: str) -> bool:
     told = rf'"\s*(?:\+(?:(?:{keys})=[\w.,-]+|nadgrids=@null|no_defs|wktext|over|south)\s*)*"'
     plain = re.sub(rf'EXTENSION\s*[\[(]\s*"PROJ4"\s*,\s*{told}\s*[\])]', "[]", text)
     outside = re.sub(words, '""', plain)
-    if re.search(r"EXTENSION|PARAMETERFILE|PARAM_MT|\+", outside, flags=re.IGNORECASE):
+    if re.search(r"EXTENSION|PARAMETERFILE|PARAM_MT|\+(?!\d)", outside, flags=re.IGNORECASE):
         return False
     # PROJ takes the name of a method for its own language where it holds parameters.
     methods = re.findall(rf"(?:METHOD|PROJECTION)\s*[\[(]\s*({words})", plain, flags=re.IGNORECASE)
