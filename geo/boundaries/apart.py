@@ -16,6 +16,7 @@ import shapely
 from geo.areas import Area, AreaSet, Kind
 from geo.boundaries.checks import check
 from geo.boundaries.findings import NOTHING, Checked, finding_of, refuse_acceptances
+from geo.boundaries.gdal import NO_ENVIRONMENT
 from geo.boundaries.layer import LIMITS, AreaFileError, ReadingLimits
 from geo.boundaries.reading import read_layer
 from geo.orphans import end_with
@@ -69,6 +70,7 @@ def check_apart(
             capture_output=True,
             timeout=limits.seconds + 30,  # a busy machine; the processor's time is limited in the child
             check=False,
+            env=NO_ENVIRONMENT,
         )
     except subprocess.TimeoutExpired:
         done = None

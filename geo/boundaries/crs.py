@@ -17,11 +17,16 @@ import numpy as np
 import pyproj
 import shapely
 from convertbng.cutil import convert_bng, convert_lonlat
+from pyproj.network import set_network_enabled  # type: ignore[attr-defined]
+
+from geo.boundaries.references import is_code_or_wkt
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
+
+set_network_enabled(active=False)  # whatever the environment says: grids are never fetched
 
 WGS84 = "EPSG:4326"
 """Degrees, longitude before latitude: what every area is kept in. ETRS89 (EPSG:4258) counts as the same."""
@@ -77,20 +82,22 @@ class Crs:
 
 @lru_cache(maxsize=64)
 def crs_of(text: str) -> Crs:
-    """Understand a reference system: EPSG code, WKT or PROJ text; ``:yx`` after it where axes are swapped.
+    """Understand a reference system: an authority's code or WKT; ``:yx`` after it where axes are swapped.
+
+    PROJ strings are refused: they can name files and addresses, which PROJ would open.
 
     Raises:
-        CrsError: pyproj knows no such system, or it is not one for maps.
+        CrsError: it is neither, pyproj knows no such system, or it is not one for maps.
     """
     swapped = text.lower().endswith(REVERSED)
     plain = text[: -len(REVERSED)] if swapped else text
     try:
-        system = pyproj.CRS.from_user_input(plain.strip())
+        system = pyproj.CRS.from_user_input(plain.strip()) if is_code_or_wkt(plain) else None
     except pyproj.exceptions.CRSError:
+        system = None
+    if system is None:
         shown = plain if len(plain) <= 60 else f"{plain[:57]}…"
-        raise CrsError(
-            f"{shown!r} is not a known coordinate system; name one by its number, as --crs {BNG}"
-        ) from None
+        raise CrsError(f"{shown!r} is not a known coordinate system; name one by its number, as --crs {BNG}")
     if not (system.is_projected or system.is_geographic or system.is_compound or system.is_bound):
         raise CrsError(f"{system.name!r} has no place on the earth; name a real system, as --crs {BNG}")
     flat = system

@@ -51,7 +51,7 @@ def _unpack(path: Path, folder: Path, limits: ReadingLimits) -> None:
     """Unpack into a folder what may be unpacked, counting the bytes that really come out."""
     bad = f"{path.name}: will not be opened, "
     packed = path.stat().st_size
-    _refuse_big(path, path.name, limits)
+    refuse_big(path, path.name, limits)
     with zipfile.ZipFile(path) as archive:
         entries = archive.infolist()
         if len(entries) > limits.entries:
@@ -130,7 +130,12 @@ def _part(file: Path, source: str) -> str:
     return f"{source}:" if file.name == source else f"{source}: {file.name}"
 
 
-def _refuse_big(file: Path, source: str, limits: ReadingLimits) -> None:
+def refuse_big(file: Path, source: str, limits: ReadingLimits) -> None:
+    """Raise where a file has no bytes, or more than the limit.
+
+    Raises:
+        AreaFileError: it does.
+    """
     size = file.stat().st_size
     if size == 0:
         raise AreaFileError(f"{_part(file, source)} is empty (0 bytes); ask for it again")
@@ -146,9 +151,9 @@ def refuse_damaged(dataset: Path, source: str, limits: ReadingLimits) -> None:
     if dataset.is_dir():
         for file in dataset.rglob("*"):
             if file.is_file() and file.stat().st_size > limits.file_bytes:
-                _refuse_big(file, source, limits)
+                refuse_big(file, source, limits)
         return
-    _refuse_big(dataset, source, limits)
+    refuse_big(dataset, source, limits)
     suffix = dataset.suffix.lower()
     beside = {file.suffix.lower(): file for file in dataset.parent.iterdir() if file.stem == dataset.stem}
     needed = {".shp": (".shx", ".dbf"), ".tab": (".dat", ".map", ".id"), ".mif": (".mid",)}.get(suffix, ())
@@ -164,7 +169,7 @@ def refuse_damaged(dataset: Path, source: str, limits: ReadingLimits) -> None:
             f"{_part(dataset, source)} comes without its {' and '.join(missing)}; zip all parts together"
         )
     for part in needed:
-        _refuse_big(beside[part], source, limits)
+        refuse_big(beside[part], source, limits)
     cut = ""
     if suffix == ".shp":
         index = beside[".shx"]

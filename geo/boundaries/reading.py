@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import re
+import tempfile
 from pathlib import Path
 
 import shapely
@@ -11,6 +12,14 @@ import shapely
 from geo.areas import Area, AreaSet, Kind
 from geo.boundaries.columns import attributes_of, column, find_column, kinds_of
 from geo.boundaries.distrust import dataset_in, refuse_damaged, unpacked_archive
+from geo.boundaries.formats import (
+    OPENSTREETMAP,
+    copied,
+    format_of,
+    refuse_no_extract,
+    refuse_pipes,
+    refuse_references,
+)
 from geo.boundaries.gdal import ask_gdal, layer_of_answer
 from geo.boundaries.layer import LIMITS, AreaFileError, RawLayer, ReadingLimits, unfit
 from geo.boundaries.shapes import change_m2, locate, mend
@@ -114,10 +123,34 @@ def read_layer(
     if not path.exists():
         raise AreaFileError(f"{path.name}: there is no such file; check the path")
     try:
-        with unpacked_archive(path, limits) as folder:
-            dataset, layer = dataset_in(folder or path, path.name, layer)
+        refuse_pipes(path, path.name)
+        with unpacked_archive(path, limits) as folder, tempfile.TemporaryDirectory(prefix="areas-") as own:
+            found, layer = dataset_in(folder or path, path.name, layer)
+            form = format_of(found, path.name)
+            dataset = copied(found, form, Path(own).resolve(), path.name, limits)
             refuse_damaged(dataset, path.name, limits)
-            answer, blob = ask_gdal(dataset, path.name, layer, limits, encoding)
+            refuse_references(dataset, form, path.name)
+            answer, blob = ask_gdal(dataset, form, path.name, layer, limits, encoding)
     except OSError as error:
         raise AreaFileError(f"{path.name}: cannot be opened: {error.strerror}") from error
+    return layer_of_answer(answer, blob, path.name)
+
+
+def read_extract(path: Path, layer: str, columns: str, where: str, limits: ReadingLimits) -> RawLayer:
+    """One layer of an OpenStreetMap extract, read as a boundary file is: shut in, and from this file only.
+
+    Args:
+        path: an ``.osm.pbf`` or ``.osm`` file.
+        layer: ``points``, ``lines``, …
+        columns: which, divided by commas.
+        where: which rows, in GDAL's SQL.
+        limits: on memory, time and vertices.
+
+    Raises:
+        AreaFileError: it is missing, damaged or something else.
+    """
+    if not path.is_file():
+        raise AreaFileError(f"{path.name}: there is no such file; check the path")
+    refuse_no_extract(path, path.name)
+    answer, blob = ask_gdal(path.resolve(), OPENSTREETMAP, path.name, layer, limits, only=(columns, where))
     return layer_of_answer(answer, blob, path.name)

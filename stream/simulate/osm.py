@@ -6,12 +6,14 @@ streets are driven both ways, as the police may. Officers come in later rooms.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import shapely
 
 from geo.areas import Area, AreaSet, Kind
+from geo.boundaries.layer import AreaFileError, ReadingLimits
+from geo.boundaries.reading import read_extract
 from stream.simulate.plane import Plane
 from stream.simulate.streets import Network, largest
 
@@ -48,6 +50,7 @@ _CALL_ALONG_M = 400.0  # a longer street without a junction gets a place to stop
 _NEIGHBOURHOODS, _PRIORITIES = 12, 14
 _HOT_M = 75.0  # radius: 150 m across
 _LARGE_M = 1_000.0
+_LIMITS = ReadingLimits(features=1 << 30, vertices=1 << 32, seconds=3_600.0, memory_bytes=32 << 30)
 
 
 class StreetsError(ValueError):
@@ -92,22 +95,17 @@ def read_streets(path: Path) -> Network:
 
 def _lines(path: Path) -> tuple[list[str], NDArray[np.object_]]:
     """``(kind of highway, line)`` of all ways of an extract that have one."""
-    import pyogrio
-    from pyogrio.errors import DataLayerError, DataSourceError
-
     if not path.is_file():
         raise StreetsError(f"{path}: there is no such file")
     try:
-        _, _, shapes, columns = pyogrio.raw.read(
-            path, layer="lines", columns=["highway"], where="highway IS NOT NULL"
-        )
-    except (DataSourceError, DataLayerError, ValueError) as error:
+        found = read_extract(path, "lines", "highway", "highway IS NOT NULL", _LIMITS)
+    except AreaFileError as error:
         raise StreetsError(
             f"{path.name}: not an OpenStreetMap extract; give an .osm.pbf or .osm file"
         ) from error
-    if not len(shapes):
+    if not len(found):
         raise StreetsError(f"{path.name}: no street in it; give an extract with highways")
-    return columns[0].tolist(), np.asarray(shapely.from_wkb(shapes))
+    return [kind or "" for kind in found.values[0]], found.geometry
 
 
 def _contracted(
@@ -264,22 +262,17 @@ def _beside(
 
 def _names(path: Path, plane: Plane, middles: NDArray[np.float64]) -> list[str]:
     """The nearest town or village of each middle, numbered where nobody has a name."""
-    import pyogrio
-
-    info: Any
-    info, _, shapes, columns = pyogrio.raw.read(
-        path, layer="points", columns=["name", "place"], where="place IS NOT NULL AND name IS NOT NULL"
-    )
+    places = read_extract(path, "points", "name,place", "place IS NOT NULL AND name IS NOT NULL", _LIMITS)
     named: Sequence[str] = [
-        name if kind in {"city", "town", "suburb", "village", "neighbourhood"} else ""
+        name or "" if kind in {"city", "town", "suburb", "village", "neighbourhood"} else ""
         for name, kind in zip(
-            *(columns[list(info["fields"]).index(each)] for each in ("name", "place")), strict=True
+            *(places.values[places.columns.index(each)] for each in ("name", "place")), strict=True
         )
     ]
     known = np.array([bool(name) for name in named], np.bool_)
     if not known.any():
         return [f"Neighbourhood {number}" for number in range(1, len(middles) + 1)]
-    where = plane.metres(shapely.get_coordinates(shapely.from_wkb(shapes))[known])
+    where = plane.metres(shapely.get_coordinates(places.geometry)[known])
     names = [name for name in named if name]
     found: list[str] = []
     for number, middle in enumerate(middles, start=1):

@@ -35,10 +35,6 @@ from tests.core import boundary_corpus as corpus
 from tests.core.boundary_corpus import CASES, FAULTS, OUTLINE, SOUTH, WEST, Case, Fault, feature, square
 from tests.real import DATA, needs_data
 
-QUICK = ReadingLimits(seconds=2)
-"""For the files of the corpus that never end: two seconds show that reading them does. The others have the
-usual time, which a busy machine may need."""
-
 
 def codes(checked: Checked) -> set[str]:
     """What was found, by code."""
@@ -181,8 +177,7 @@ def test_what_comes_out_can_be_published(faults: list[Fault]) -> None:
 def test_each_broken_file_gets_its_finding_or_one_clear_line(tmp_path: Path, case: Case) -> None:
     """Every file of the corpus is read in bounded time, and gets what it must get in one line each."""
     path = case.make(tmp_path)
-    limits = QUICK if "was not read within" in case.says else ReadingLimits()
-    checked = check_apart(path, outline=OUTLINE, limits=limits, **case.options)
+    checked = check_apart(path, outline=OUTLINE, **case.options)
     assert case.codes <= codes(checked), [(f.code, f.text) for f in checked.findings]
     found = [f.text for f in checked.findings if not case.codes or f.code in case.codes]
     assert any(re.search(case.says, line) for line in found) or not case.codes, found
