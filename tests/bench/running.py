@@ -62,7 +62,7 @@ class Servers:
 
 
 @contextmanager
-def servers(roaming: Roaming, booked_from: int, **of_database: object) -> Iterator[Servers]:
+def servers(roaming: Roaming, booked_from: int, **of_database: Any) -> Iterator[Servers]:
     """Starts both, and books everybody from a time on (microseconds); further settings are PostgreSQL's."""
     if reason := unavailable_reason():
         sys.exit(f"this needs Apache Kafka: {reason}")
