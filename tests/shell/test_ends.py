@@ -328,10 +328,9 @@ time.sleep(1000)
 
 READER = """
 from pathlib import Path
-from geo.boundaries.gdal import ask_gdal
-from geo.boundaries.layer import LIMITS
+from geo.boundaries.reading import read_layer
 print("ready", flush=True)
-ask_gdal(Path({!r}), "pipe", None, LIMITS)
+read_layer(Path({!r}))
 """
 CHILD_ELSEWHERE = """
 import sys
@@ -344,18 +343,28 @@ time.sleep(1000)
 """
 
 
+def has_gdal(pid: int) -> bool:
+    """Whether a process has begun to read areas, Linux."""
+    try:
+        return "libgdal" in Path(f"/proc/{pid}/maps").read_text()
+    except OSError:
+        return False
+
+
 def test_a_child_that_reads_a_file_ends_with_its_parent(tmp_path: Path) -> None:
     """The process in which GDAL reads, however long that takes, goes when the one that waits is killed."""
-    pipe = tmp_path / "pipe.geojson"
-    os.mkfifo(pipe)
-    with program(READER.format(str(pipe))) as process:
+    path = tmp_path / "areas.geojson"
+    path.write_text('{"type": "FeatureCollection", "features": []}')
+    with program(READER.format(str(path))) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
-        with pipe.open("wb"):  # returns when GDAL has opened it, and then GDAL waits for what comes
-            [child] = children_of(process.pid)
-            process.kill()
-            process.wait()
-            gone(child)
+        while not (reading := [pid for pid in children_of(process.pid) if has_gdal(pid)]):
+            assert process.poll() is None
+        [child] = reading
+        os.kill(child, signal.SIGSTOP)  # it takes long
+        process.kill()
+        process.wait()
+        gone(child)
 
 
 def test_a_child_looks_for_its_parent_where_the_system_does_not_tell() -> None:
