@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 SIZES: Mapping[str, tuple[Size, int, int]] = {
     "live": (Size(2_700, 700, 169, 100), 60, 60),
-    "national": (Size(116_000, 31_000, 7_267, 200), 60, 600),
+    "national": (Size(116_000, 31_000, 7_267, 200), 240, 600),
 }
 """By part: how large, and for how many seconds it is run in, and measured."""
 NAMES = {"live": "one force", "national": "England and Wales"}
