@@ -42,6 +42,7 @@ class Settings:
         policy: a policy file that must say what the policies in the database say; empty: none.
         clock: ``wall``, or ``events``: the newest event's time is now, for replays.
         publish_s: seconds between two looks for live figures that changed, at least.
+        tenths_s: so long after a live figure was told its tenths are news again, seconds.
         session_s: Kafka's session timeout, seconds.
         batch_fixes: the most fixes of one transaction.
         stale_s: how old the newest event may be before the live page says so.
@@ -82,6 +83,7 @@ class Settings:
     policy: str = ""
     clock: str = WALL
     publish_s: float = 0.5
+    tenths_s: float = 15.0
     session_s: float = 10.0
     batch_fixes: int = 200_000
     stale_s: float = 15.0
@@ -136,6 +138,7 @@ SETTINGS: Mapping[str, str] = {
     "policy": "a policy file to be compared: nothing starts where the policy in the database differs from it",
     "clock": "what is now for live figures: wall, or events (the newest event's time, for replays)",
     "publish_s": "seconds between live figures on visibility.shares, at least: they follow each batch",
+    "tenths_s": "seconds after which tenths of a per cent of a live figure that was sent are news again",
     "session_s": "seconds after which Kafka gives a silent process's partitions to another",
     "batch_fixes": "the most fixes in one transaction",
     "stale_s": "how old the newest event may be, in seconds, before the live page calls its data stale",

@@ -76,7 +76,8 @@ PATIENCE, REST_S = 50, 0.2
 """How often Kafka is asked for a topic's id, and the pause between two questions, seconds."""
 
 _DAY_MS: Final = 86_400_000
-_NOTE: Final = "sent_us="
+_SENT: Final = "sent_us="
+_TOPIC: Final = "topic="
 _NAME: Final = re.compile(r"[a-zA-Z0-9._-]{1,249}")
 
 
@@ -372,35 +373,54 @@ class NoLongerHeld:
         )
 
 
-def settled(admin: Any, group: str) -> dict[tuple[str, int], tuple[int, int | None]]:
-    """How far a consumer group is: the next offset, and when the last message before it was sent.
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """How far a consumer group is in one partition.
+
+    Attributes:
+        offset: the next one to be read.
+        sent_us: when the last message before it was sent, microseconds since 1970; None: not on record.
+        incarnation: the id of the topic in which it was reached; empty: not on record.
+    """
+
+    offset: int
+    sent_us: int | None = None
+    incarnation: str = ""
+
+    def of(self, incarnation: str) -> bool:
+        """Whether it is of the topic with this id; one that is not on record is taken for it."""
+        return not self.incarnation or not incarnation or self.incarnation == incarnation
+
+
+def settled(admin: Any, group: str) -> dict[tuple[str, int], Settled]:
+    """How far a consumer group is, by topic and partition.
 
     Args:
         admin: kafka-python's client for administration.
         group: its name.
-
-    Returns:
-        by topic and partition, the time in microseconds since 1970; None where it is not on record.
 
     Raises:
         kafka.errors.KafkaError: Kafka cannot be asked.
     """
     found = dict(admin.list_group_offsets([group]).get(group, {}))
     return {
-        (where.topic, where.partition): (int(item.offset), _time_in(item.metadata))
+        (where.topic, where.partition): Settled(int(item.offset), *_noted(item.metadata))
         for where, item in found.items()
         if item.offset >= 0
     }
 
 
-def sent_note(time_us: int) -> str:
-    """What is committed beside an offset: when the last message before it was sent."""
-    return f"{_NOTE}{time_us}"
+def settled_note(sent_us: int, incarnation: str) -> str:
+    """What is committed beside an offset: when the last message before it was sent, and its topic's id."""
+    return f"{_SENT}{sent_us} {_TOPIC}{incarnation}"
 
 
-def _time_in(note: str | None) -> int | None:
-    text = (note or "").removeprefix(_NOTE)
-    return int(text) if (note or "").startswith(_NOTE) and text.isdigit() else None
+def _noted(note: str | None) -> tuple[int | None, str]:
+    parts = (note or "").split(" ")
+    times = [part.removeprefix(_SENT) for part in parts if part.startswith(_SENT)]
+    ids = [part.removeprefix(_TOPIC) for part in parts if part.startswith(_TOPIC)]
+    sent_us = int(times[0]) if times and times[0].isdecimal() else None
+    return sent_us, ids[0] if ids else ""
 
 
 def first_sent(bootstrap: str, partitions: Iterable[tuple[str, int]]) -> dict[tuple[str, int], int]:

@@ -411,9 +411,21 @@ class _Worker(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka is un
         async with self._settling:
             try:
                 await self._learn_topics()
-                committed = {partition: await self._consumer.committed(partition) for partition in assigned}
+                reached = await asyncio.to_thread(self._ask_settled)
+                found = {
+                    each: reached[key]
+                    for each in assigned
+                    if (key := (each.topic, each.partition)) in reached
+                }
+                of_another = {
+                    each for each, at in found.items() if not at.of(self._incarnations.get(each.topic, ""))
+                }
+                if of_another:
+                    names = ", ".join(sorted({each.topic for each in of_another}))
+                    log.warning("%s: deleted and made again; read from the beginning", names)
+                    await self._consumer.seek_to_beginning(*of_another)
                 await self._look_for_gone(
-                    {each: offset for each, offset in committed.items() if offset is not None}
+                    {each: at.offset for each, at in found.items() if each not in of_another}
                 )
             except BaseException:
                 # The client only logs what is raised here, and a loss would never be told.
@@ -436,23 +448,33 @@ class _Worker(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka is un
                 await self._settings.gone(found)
 
     def _ask_for_gone(self, gone: Mapping[tuple[str, int], tuple[int, int]]) -> list[topics.NoLongerHeld]:
-        bootstrap, group = self._settings.bootstrap, self._settings.group_id
+        since = self._ask_settled()
+        ids = self._ask_incarnations(sorted({topic for topic, _ in gone}))
         try:
-            ids = topics.incarnations(bootstrap, sorted({topic for topic, _ in gone}))
-            until = topics.first_sent(bootstrap, gone)
-            admin = topics.opened(kafka.KafkaAdminClient, bootstrap_servers=bootstrap)
-            try:
-                since = topics.settled(admin, group)
-            finally:
-                admin.close()
+            until = topics.first_sent(self._settings.bootstrap, gone)
         except kafka.errors.KafkaError as failure:
             raise NotReadyError(f"Kafka does not say since when it holds messages: {failure}") from failure
         return [
             topics.NoLongerHeld(
-                *where, ids.get(where[0], ""), start, first, since.get(where, (0, None))[1], until.get(where)
+                *where,
+                ids.get(where[0], ""),
+                start,
+                first,
+                since[where].sent_us if where in since else None,
+                until.get(where),
             )
             for where, (start, first) in sorted(gone.items())
         ]
+
+    def _ask_settled(self) -> dict[tuple[str, int], topics.Settled]:
+        try:
+            admin = topics.opened(kafka.KafkaAdminClient, bootstrap_servers=self._settings.bootstrap)
+            try:
+                return topics.settled(admin, self._settings.group_id)
+            finally:
+                admin.close()
+        except kafka.errors.KafkaError as failure:
+            raise NotReadyError(f"Kafka does not say where reading was to go on: {failure}") from failure
 
     def _lag(self) -> int:
         return sum(
@@ -694,10 +716,15 @@ class _Worker(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka is un
     async def _commit(
         self, offsets: Mapping[TopicPartition, int], sent_ms: Mapping[TopicPartition, int]
     ) -> None:
-        """Step 5; beside each offset stands when the last message before it was sent."""
+        """Step 5; beside each offset stands when the last message before it was sent, and of which topic."""
         owned = self._consumer.assignment()
         mine = {
-            partition: (offset, topics.sent_note(max(0, sent_ms[partition]) * 1000))
+            partition: (
+                offset,
+                topics.settled_note(
+                    max(0, sent_ms[partition]) * 1000, self._incarnations.get(partition.topic, "")
+                ),
+            )
             for partition, offset in offsets.items()
             if partition in owned
         }

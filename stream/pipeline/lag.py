@@ -118,8 +118,9 @@ class LagMeter:
     def measure(self, connection: Connection) -> Lag:
         """The lag now. Ingest is asked first: what leaves it is then seen at the worker."""
         ends = self._ends(topics.RAW)
+        self._ids({topic for topic, _ in ends})
         offsets = self._committed()
-        raw = sum(max(0, end - offsets.get(key, (0, None))[0]) for key, end in ends.items())
+        raw = sum(max(0, end - offsets[key].offset if key in offsets else end) for key, end in ends.items())
         ends = self._ends(topics.INTERNAL)
         counted = self._counted(connection, {topic for topic, _ in ends})
         waiting = {key: max(0, end - counted.get(key, 0)) for key, end in ends.items()}
@@ -132,7 +133,7 @@ class LagMeter:
         Raises:
             kafka.errors.KafkaError: Kafka does not answer.
         """
-        return self._reaches(topics.RAW, {key: offset for key, (offset, _) in self._committed().items()})
+        return self._reaches(topics.RAW, {key: found.offset for key, found in self._committed().items()})
 
     def internal(self, connection: Connection) -> dict[tuple[str, int], Reach]:
         """How far the workers are, likewise.
@@ -184,8 +185,8 @@ class LagMeter:
         found = self._admin.list_partition_offsets(asked, timeout_ms=PATIENCE_MS) if asked else {}
         return {(item.topic, item.partition): int(at.offset) for item, at in found.items()}
 
-    def _committed(self) -> dict[tuple[str, int], tuple[int, int | None]]:
-        """How far ingest is, as ``topics.settled`` says it; empty: it has committed nothing yet.
+    def _committed(self) -> dict[tuple[str, int], topics.Settled]:
+        """How far ingest is in the topics that there are; empty: it has committed nothing yet.
 
         A Kafka that nobody has read from yet chooses a broker for the group when it is asked, and does not
         answer meanwhile.
@@ -193,7 +194,8 @@ class LagMeter:
         until = time.monotonic() + PATIENCE_MS / 1000
         while True:
             try:
-                return topics.settled(self._admin, self._group)
+                found = topics.settled(self._admin, self._group)
+                return {where: each for where, each in found.items() if each.of(self.ids.get(where[0], ""))}
             except NO_COORDINATOR:
                 if time.monotonic() > until:
                     raise
@@ -212,8 +214,8 @@ class LagMeter:
         internal = {topics.named(name, self._settings.topic_prefix) for name in topics.INTERNAL}
         ids = self._ids({topic for topic, _ in firsts})
         counted, sent = progress.offsets(connection), progress.sent(connection)
-        starts: dict[tuple[str, int], tuple[int, int | None]] = {
-            where: (counted.get(known, 0), sent.get(known))
+        starts = {
+            where: topics.Settled(counted.get(known, 0), sent.get(known))
             for where, known in ((where, (*where, ids.get(where[0], ""))) for where in firsts)
             if where[0] in internal
         }
@@ -221,12 +223,14 @@ class LagMeter:
         gone = {
             where: (starts[where], first)
             for where, first in sorted(firsts.items())
-            if first > starts.get(where, (first, None))[0]
+            if where in starts and first > starts[where].offset
         }
         until = topics.first_sent(self._settings.kafka, gone) if gone else {}
         return [
-            topics.NoLongerHeld(*where, ids.get(where[0], ""), start, first, after, until.get(where))
-            for where, ((start, after), first) in gone.items()
+            topics.NoLongerHeld(
+                *where, ids.get(where[0], ""), start.offset, first, start.sent_us, until.get(where)
+            )
+            for where, (start, first) in gone.items()
         ]
 
     def _counted(self, connection: Connection, names: set[str]) -> dict[tuple[str, int], int]:
@@ -241,9 +245,9 @@ class LagMeter:
 
     def _ids(self, names: set[str]) -> dict[str, str]:
         """The topics' own ids in Kafka, by name."""
-        return {
-            str(found["name"]): str(found["topic_id"]) for found in self._admin.describe_topics(sorted(names))
-        }
+        told = self._admin.describe_topics(sorted(names))
+        self.ids |= {str(found["name"]): str(found["topic_id"]) for found in told if found.get("topic_id")}
+        return {name: self.ids[name] for name in names if name in self.ids}
 
     def _partitions(self, names: tuple[str, ...]) -> list[TopicPartition]:
         return [

@@ -8,6 +8,7 @@ import msgspec
 
 from stream import clock
 from stream.clock import UNKNOWN
+from stream.core.facts import SECOND
 from stream.core.live.scopes import News
 from stream.core.shares import FORCE
 from stream.pipeline.elected import Elected
@@ -35,7 +36,7 @@ class Publisher(Elected):
         self._known = Known()
         self._term = 0
         self._figures = LiveFigures()
-        self._news = News()
+        self._news = self._nothing_told()
 
     def changed(self) -> list[tuple[bytes, bytes]]:
         """Key and value of the figures that changed since they were last published.
@@ -47,7 +48,7 @@ class Publisher(Elected):
             if not self.held():
                 return []
             if self.terms != self._term:  # others may have published meanwhile
-                self._news, self._term = News(), self.terms
+                self._news, self._term = self._nothing_told(), self.terms
             connection = self.connection()
             now = present(connection, self._settings, self._wall)
             if now == UNKNOWN:
@@ -57,7 +58,10 @@ class Publisher(Elected):
 
     def forget(self) -> None:
         """What was told last may not have arrived: everything is told again."""
-        self._news = News()
+        self._news = self._nothing_told()
+
+    def _nothing_told(self) -> News:
+        return News(round(self._settings.tenths_s * SECOND))
 
 
 _ENCODER = msgspec.json.Encoder()

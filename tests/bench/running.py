@@ -36,9 +36,10 @@ PARTS = {"ingest": ("ingest",), "worker": ("worker",)}
 APART = {"ingest": ("ingest",), "worker": ("worker", "--without-timers"), "timers": ("timers",)}
 """With what a worker does beside counting in a process of its own."""
 OF_A_COUNTRY = {
-    "PATROL_GATHER_S": "0.5",
+    "PATROL_GATHER_S": "1",
+    "PATROL_TENTHS_S": "60",
     "PATROL_HEAR_S": "300",
-    "PATROL_WATCH_S": "30",
+    "PATROL_WATCH_S": "60",
     "PATROL_DOUBT_S": "600",
 }
 """Settings for very many officers on one machine, as deploy/README.md says."""

@@ -114,7 +114,7 @@ class Told:
     def __init__(self) -> None:
         self.duty = Duty("D1", 1, "O1", NOON, NOON + 36_000 * SECOND, ("N1",), name="PC 1")
         self.scopes = KeptScopes()
-        self.news = News()
+        self.news = News(15 * SECOND)
 
     def look(self, now_s: float, on_s: float, *, touched: bool) -> list[ShareEvent]:
         """What is told when of so many seconds so many were on patch, the rest off it."""
@@ -200,7 +200,7 @@ def test_what_a_duty_left_is_news(patch: tuple[str, ...] | None) -> None:
     stays, other = (
         Duty(f"D{n}", 1, f"O{n}", NOON, NOON + 36_000 * SECOND, ("N1",), name=f"PC {n}") for n in (1, 2)
     )
-    scopes, news = KeptScopes(), News()
+    scopes, news = KeptScopes(), News(15 * SECOND)
 
     def look(at: int, *duties: Duty) -> list[str]:
         table: NDArray[np.int64] = np.zeros((len(duties), TOTALS + DOUBT_TOTALS), np.int64)
@@ -231,6 +231,6 @@ def test_an_officer_has_one_figure(with_patch: int, without: int) -> None:
     table: NDArray[np.int64] = np.zeros((2, TOTALS + DOUBT_TOTALS), np.int64)
     table[:, OFF_PATCH] = with_patch * SECOND, without * SECOND
     found = Standing(duties=duties, table=table, ends=columns([[], []]), places=PLACES)
-    told = News().take(Scopes.of(duties, NAMES).tally(found, NOON + 60 * SECOND, Policies()))
+    told = News(15 * SECOND).take(Scopes.of(duties, NAMES).tally(found, NOON + 60 * SECOND, Policies()))
     [figure] = [item for item in told if item.scope == "officer"]
     assert (figure.without_share == "no_home_patch") is bool(without and not with_patch)

@@ -43,3 +43,29 @@ def test_nothing_is_passed_over_in_a_topic_that_was_made_again(
         pipeline.wait(pipeline.taken, "all that was sent is taken by ingest")
         pipeline.wait(pipeline.caught_up, "all that was sent is counted")
         assert_same(pipeline.export(facts.until), offline(facts, tmp_path / "offline"))
+
+
+@pytest.mark.slow
+@pytest.mark.kafka
+def test_a_place_reached_in_the_topic_before_is_not_gone_on_from(
+    real_kafka: RealKafka, database: str, tmp_path: Path
+) -> None:
+    """Ingest that was killed before it noticed left such a place in the new topic: all of it is counted."""
+    facts = demo_facts(tmp_path, hours=0.5, interval_s=15.0)
+    messages = random.Random(8).sample(facts.messages, len(facts.messages))
+    cut = len(messages) // 5
+    with Pipeline(real_kafka.bootstrap, database, tmp_path, batch_fixes=200) as pipeline:
+        pipeline.load_areas(facts)
+        pipeline.send(messages[:cut], portions=6)
+        pipeline.settle()
+        pipeline.kill(INGEST)
+        reached = pipeline.reached()
+        assert sum(each.offset for each in reached.values()) == cut
+        pipeline.forget_topics()
+        pipeline.prepare()
+        pipeline.post(messages[cut:])
+        pipeline.leave(reached)
+        pipeline.start(INGEST)
+        pipeline.wait(pipeline.taken, "all that was sent is taken by ingest")
+        pipeline.wait(pipeline.caught_up, "all that was sent is counted")
+        assert_same(pipeline.export(facts.until), offline(facts, tmp_path / "offline"))

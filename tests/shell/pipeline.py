@@ -303,6 +303,22 @@ class Pipeline:
         self.wait(gone, "the topics are gone")
         self.sent = 0
 
+    def reached(self) -> dict[Any, Any]:
+        """The offsets that ingest has committed, by partition, with what stands beside them."""
+        return dict(self._admin.list_group_offsets([self._group])[self._group])
+
+    def leave(self, reached: dict[Any, Any]) -> None:
+        """Commits such offsets for ingest, once the one that was killed is no longer a member."""
+
+        def done() -> bool:
+            try:
+                self._admin.alter_group_offsets(self._group, reached)
+            except KafkaError:
+                return False
+            return self.reached() == reached
+
+        self.wait(done, "the offsets are committed")
+
     def delete_records(self, topic: str) -> dict[int, int]:
         """Has Kafka delete all that a topic holds; gives each partition's first offset from then on."""
         name = topics.named(topic, self.settings.topic_prefix)
@@ -423,7 +439,7 @@ class Pipeline:
 
     def settled(self, topic: str = "") -> int:
         """How many raw messages ingest has settled, of one topic or all (they are read from offset 0)."""
-        group = f"{self.settings.topic_prefix}patrol-ingest"
+        group = self._group
         try:
             found: dict[Any, Any] = dict(self._admin.list_group_offsets([group]).get(group, {}))
         except RetriableError:  # Kafka is finding out who keeps the group
@@ -545,6 +561,10 @@ class Pipeline:
     def connection(self) -> Connection:
         """A connection to the database."""
         return self._open.enter_context(connect(self.settings.database, name="test of the whole"))
+
+    @property
+    def _group(self) -> str:
+        return f"{self.settings.topic_prefix}patrol-ingest"
 
     @cached_property
     def _meter(self) -> LagMeter:

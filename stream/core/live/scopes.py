@@ -7,7 +7,7 @@ because they are looked at with every batch, and only few of them are then told.
 A figure is news when a person would see another one: at once where its counts of officers, its verdict, its
 target, its name, its beginning or the reason for having no share changed, and with every whole minute of its
 officers' time; where facts of one of its duties changed, or a duty is no longer one of them, also with every
-whole minute of any part of it, and every tenth of a per cent of the share and its bounds, ``APART`` after it
+whole minute of any part of it, and every tenth of a per cent of the share and its bounds, some time after it
 was told last. (Early in a shift each report moves an officer's share by more than a tenth.) Without new facts
 shares move with the clock alone, by the seconds since each last position; that is no news before it makes a
 minute.
@@ -55,8 +55,6 @@ if TYPE_CHECKING:
     from stream.core.policy import Policies
 
 MINUTE = 60 * SECOND
-APART = 15 * SECOND
-"""So long after a figure was told its tenths and its parts' minutes are news again."""
 WORKED = (HIDDEN, UNSEEN, ON_PATCH, OFF_PATCH)
 PARTS = (ON_BREAK, *WORKED, PRIORITY, DOUBTFUL)
 """The times that a person sees of a figure, as columns of its sums."""
@@ -338,9 +336,14 @@ class Tally:
 
 
 class News:
-    """What was told of each figure last, as a person sees it."""
+    """What was told of each figure last, as a person sees it.
 
-    def __init__(self) -> None:
+    Args:
+        apart: so long after a figure was told its tenths and its parts' minutes are news again, microseconds.
+    """
+
+    def __init__(self, apart: int) -> None:
+        self._apart = apart
         self._scopes: Scopes | None = None
         self._told = _Told.nothing(0)
         self._as_of = 0
@@ -355,7 +358,7 @@ class News:
         told, touched = self._told, tally.touched | left
         at_once, rest = tally.seen()
         told.moved[touched] = True
-        due = told.moved & ((tally.as_of - told.at >= APART) | (tally.as_of < told.at))
+        due = told.moved & ((tally.as_of - told.at >= self._apart) | (tally.as_of < told.at))
         fresh = (at_once != told.at_once).any(axis=1) | (due & (rest != told.rest).any(axis=1))
         if tally.as_of == self._as_of and not touched.any():
             fresh |= (tally.sums != told.sums).any(axis=1)
