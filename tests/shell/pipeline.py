@@ -56,7 +56,7 @@ if TYPE_CHECKING:
     from stream.store.schema import Connection
     from tests.shell.kafka import RealKafka
 
-PATIENCE_S = 60.0
+PATIENCE_S = 180.0
 LOG_TAIL = 6000
 PRODUCER: Mapping[str, Any] = {
     "acks": "all",
