@@ -138,6 +138,12 @@ def suspicious(
 TOGETHER: Final = 5000
 """How many duties are judged in one transaction: for each of these the devices' numbering is read."""
 
+MOST_HOURS: Final = 2000
+"""About so many hours of fixes are read at once: many hours of very many devices may come together."""
+
+LONGEST_H: Final = 24
+"""A duty counts as so many hours at most where it is only asked about how many fixes there are."""
+
 MARGIN: Final = 3600 * SECOND
 """How far around a duty its devices' fixes are read: more than the two stretches that a turn depends on."""
 
@@ -251,14 +257,15 @@ def _judge(connection: Connection, due: Sequence[int]) -> None:
     """Judges duties, and those that their devices' doubts reach into; the transaction sees one instant."""
     policies = in_force(connection)
     numbered = Numbered.of(connection)
-    found, beside = _evidence(connection, numbered, due, policies)
-    if not beside <= set(due):
-        found, _ = _evidence(connection, numbered, sorted(beside.union(due)), policies)
-    _write(
-        connection,
-        found,
-        doubts(found.duties, found.fixes, found.stays, found.slices, numbered.places, policies),
-    )
+    for some in _portions(connection, due):
+        found, beside = _evidence(connection, numbered, some, policies)
+        if not beside <= set(some):
+            found, _ = _evidence(connection, numbered, sorted(beside.union(some)), policies)
+        _write(
+            connection,
+            found,
+            doubts(found.duties, found.fixes, found.stays, found.slices, numbered.places, policies),
+        )
 
 
 Interval: TypeAlias = tuple[int, int]
@@ -417,6 +424,23 @@ def _concerned(connection: Connection, devices: Collection[int], interval: Inter
     theirs = scalars(connection, f"select distinct h.device {held} officer = any(%s) and {meets}", [officers])
     which = f"(officer = any(%s) or duty in (select duty {held} h.device = any(%s))) and {meets}"
     return read_duties(connection, which, [officers, theirs])
+
+
+def _portions(connection: Connection, due: Sequence[int]) -> list[list[int]]:
+    """Duties in parts around which no more fixes are read than fit into memory."""
+    hours = dict(
+        fetch(
+            connection,
+            "select duty, sum(least(extract(epoch from until_at - duty.start_at) / 3600, %s))::float8 "
+            "from duty join allocation a using (duty) where duty = any(%s) and until_at is not null "
+            "and exists (select from suspect s where s.device = a.device and s.hour between "
+            "floor(extract(epoch from duty.start_at) / 3600) and floor(extract(epoch from until_at) / 3600)) "
+            "group by duty",
+            [LONGEST_H, list(due)],
+        )
+    )
+    number = np.cumsum([hours.get(duty, 0.0) for duty in due]) // MOST_HOURS
+    return [np.array(due)[number == each].tolist() for each in np.unique(number)]
 
 
 def _meets(duty: Duty, interval: Interval) -> bool:

@@ -6,7 +6,8 @@ it has added: so each message is counted exactly once, however often it came. It
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from collections.abc import Sized
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import numpy as np
 
@@ -16,13 +17,18 @@ from stream.core.quality.heard import NO_DAY, Heard
 from stream.store.columns import literal, series_out
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
     from numpy.typing import NDArray
 
     from stream.core.heard_frames import HeardFrame
     from stream.store.registry import Registry
     from stream.store.schema import Connection
+
+_Frame = TypeVar("_Frame", bound=Sized)
+
+MOST_REPORTS: Final = 300_000
+"""About so many reports are counted at once: a count is by device and day, but a report is a row."""
 
 LAST_DAY: Final = 2**31 - 1
 """With ``NO_DAY`` as the first day: every day, and reports whose day is not known."""
@@ -50,15 +56,28 @@ def count(connection: Connection, frames: Sequence[HeardFrame], registry: Regist
             [topics, partitions, incarnations],
         )
     }
-    heard, reached = fresh(frames, passed)
+    parts: list[Heard] = []
+    for some in portions(frames, MOST_REPORTS):
+        part, reached = fresh(some, passed)
+        parts.append(part)
+        passed |= reached
+    heard = Heard.joined(parts)
     add(connection, heard, registry.devices(connection, heard.device_ids))
     connection.execute(
         "insert into heard_offset (topic, partition, incarnation, next_offset) "
         "select * from unnest(%s::text[], %s::int[], %s::text[], %s::bigint[]) "
         "on conflict (topic, partition, incarnation) do update set next_offset = excluded.next_offset",
-        [topics, partitions, incarnations, [reached[source] for source in sources]],
+        [topics, partitions, incarnations, [passed[source] for source in sources]],
     )
     return int(heard.count.sum())
+
+
+def portions(frames: Sequence[_Frame], most: int) -> Iterator[Sequence[_Frame]]:
+    """Frames in their order, in parts: less than ``most`` reports come before the last frame of each."""
+    number = np.cumsum([0, *map(len, frames[:-1])]) // most
+    for each in np.unique(number):
+        low, high = np.searchsorted(number, [each, each + 1])
+        yield frames[low:high]
 
 
 def add(connection: Connection, heard: Heard, keys: NDArray[np.int32]) -> None:

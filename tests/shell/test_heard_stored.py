@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from stream.core.calendar import day_of_number
 from stream.core.events import REASONS
 from stream.core.quality.heard import NO_DAY, NO_DELAY, TAKEN, Heard
-from stream.store.heard import LAST_DAY, add, heard_between
+from stream.store.heard import LAST_DAY, add, heard_between, portions
 from stream.store.registry import Registry
 from stream.store.schema import connect
 from tests.shell.stored import empty, migrated
@@ -123,6 +123,15 @@ def test_what_is_kept_is_what_was_heard(
     found = heard_between(connection, *bounds, names)
     assert rows_of(found) == rows_of(counted(within(rows, *bounds, names)))
     assert rows_of(heard_between(connection, NO_DAY, LAST_DAY)) == rows_of(counted(rows))
+
+
+@given(frames=st.lists(st.binary(max_size=9), min_size=1, max_size=30), most=st.integers(1, 20))
+def test_frames_are_counted_in_their_order_in_parts_of_a_size(frames: list[bytes], most: int) -> None:
+    """No frame is left out or counted twice, and each part but the last is as large as is asked for."""
+    parts = list(portions(frames, most))
+    assert [frame for part in parts for frame in part] == frames
+    assert all(sum(map(len, part[:-1])) < most for part in parts)
+    assert sum(map(len, frames)) >= (len(parts) - 1) * most
 
 
 @many(20)
