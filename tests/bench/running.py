@@ -43,7 +43,12 @@ OF_A_COUNTRY = {
     "PATROL_DOUBT_S": "600",
 }
 """Settings for very many officers on one machine, as deploy/README.md says."""
-DATABASE_OF_A_COUNTRY = {"shared_buffers": "2GB", "max_wal_size": "16GB"}
+DATABASE_OF_A_COUNTRY = {
+    "shared_buffers": "2GB",
+    "max_wal_size": "16GB",
+    "checkpoint_timeout": "30min",
+    "autovacuum_naptime": "5min",
+}
 """Those of PostgreSQL."""
 TICKS_S = os.sysconf("SC_CLK_TCK")
 
