@@ -138,7 +138,7 @@ def suspicious(
 TOGETHER: Final = 5000
 """How many duties are judged in one transaction: for each of these the devices' numbering is read."""
 
-MOST_HOURS: Final = 2000
+MOST_HOURS: Final = 1000
 """About so many hours of fixes are read at once: many hours of very many devices may come together."""
 
 LONGEST_H: Final = 24
@@ -431,12 +431,12 @@ def _portions(connection: Connection, due: Sequence[int]) -> list[list[int]]:
     hours = dict(
         fetch(
             connection,
-            "select duty, sum(least(extract(epoch from until_at - duty.start_at) / 3600, %s))::float8 "
+            "select duty, sum(least(extract(epoch from until_at - duty.start_at) / 3600, %s) + %s)::float8 "
             "from duty join allocation a using (duty) where duty = any(%s) and until_at is not null "
             "and exists (select from suspect s where s.device = a.device and s.hour between "
             "floor(extract(epoch from duty.start_at) / 3600) and floor(extract(epoch from until_at) / 3600)) "
             "group by duty",
-            [LONGEST_H, list(due)],
+            [LONGEST_H, 2 * MARGIN / HOUR, list(due)],
         )
     )
     number = np.cumsum([hours.get(duty, 0.0) for duty in due]) // MOST_HOURS
