@@ -83,7 +83,7 @@ def count(desk: Desk, batch: Batch, ends: Ends) -> Moved | None:
         found = gather(desk, batch, ends, neighbours, more, 2 * reach)
         stir = found.stirred()
         if not stir.all():
-            batch, ends, found = batch.only(stir), ends.only(stir), found.only(stir)
+            batch, ends, found, more = batch.only(stir), ends.only(stir), found.only(stir), more[stir]
         if not len(batch.keys):
             return None
         ignored = jumps(found.fixes, desk.policies)
@@ -92,9 +92,9 @@ def count(desk: Desk, batch: Batch, ends: Ends) -> Moved | None:
         driven = np.full(len(batch.keys), True) if again else _impossible(found, ignored, desk.policies)
         if driven.any():
             window = widened(window, found.bounds, found.fixes.time, ignored, *at_hand, driven, reach)
-        more = window.short
-        if not more.any():
+        if not window.short.any():
             break
+        more = more | window.short  # what sufficed for a device is read again while another needs more
     if batch.fixes is not None:
         _write_fixes(desk, batch.keys, found)
         device_days.mark_late(desk.connection, batch.keys, found.fixes, found.changed, found.replaced)

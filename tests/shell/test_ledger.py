@@ -132,6 +132,36 @@ def test_what_nobody_drove_is_found_in_whatever_order(
     assert fine_stored(connection) == fine_expected(world)
 
 
+def test_each_device_is_given_the_older_fixes_that_it_needs(connection: Connection) -> None:
+    """Two devices end a batch where nobody can have driven; one needs few older fixes for it, the other many.
+
+    What suffices for one is not forgotten while more is read for the other: all that lay between is unknown.
+    """
+
+    def track(name: str, x: float, before: Sequence[int]) -> list[Fix]:
+        times = [*before, *range(1900, 2000, 5)]
+        away = [1905 <= time < 1940 for time in times]
+        return [
+            (name, OPENINGS[0] + time * SECOND, *BINARY.at(x + 40 * gone, 1 + time / 1e4), None)
+            for time, gone in zip(times, away, strict=True)
+        ]
+
+    steady = track("R1", 1, range(0, 1900, 5))
+    gone_silent = track("R2", 2, range(900))  # a report a second, and then a silence of 1000 s
+    square = shapely.box(*BINARY.at(0, 0), *BINARY.at(8, 8))
+    world = World(
+        tuple(steady + gone_silent), ((None, (("neighbourhood", "N1", square),)),), (), (), 0, (0, 1)
+    )
+    empty(connection)
+    publish(connection, world)
+    ledger = Ledger(connection)
+    fixes = world_fixes(world)
+    first = fixes.time < OPENINGS[0] + 1940 * SECOND
+    for part in (first, ~first):
+        ledger.positions(take(fixes, part))
+    assert fine_stored(connection) == fine_expected(world)
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_a_stream_with_late_facts_closes_rows_and_mends_them(connection: Connection, seed: int) -> None:
     """Fixes in rising time with some minutes or hours late, duties booked at any time: the same."""
