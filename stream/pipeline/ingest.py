@@ -427,8 +427,10 @@ class _Worker(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka is un
                 await self._look_for_gone(
                     {each: at.offset for each, at in found.items() if each not in of_another}
                 )
-            except BaseException:
+            except (KafkaError, NotReadyError):
                 # The client only logs what is raised here, and a loss would never be told.
+                self._failed = "where reading was to go on could not be asked"
+            except BaseException:
                 self._failed = "where reading was to go on could not be asked"
                 raise
 

@@ -26,6 +26,7 @@ from stream.core import frames, heard_frames
 from stream.core.events import Reason, UsableLimits, decode_duties, decode_positions, decode_states
 from stream.core.quality.heard import Heard, heard
 from stream.embedded import EmbeddedBroker, free_port
+from stream.pipeline import ingest as ingest_module
 from stream.pipeline.compression import LEVEL, fast_lz4
 from stream.pipeline.ingest import MAX_EVENT_BYTES, IngestProgress, IngestSettings, run
 from tests import messages as examples
@@ -526,26 +527,27 @@ def test_while_kafka_is_away_ingest_waits_and_says_so() -> None:
     asyncio.run(scenario())
 
 
-@pytest.mark.parametrize("question", ["committed", "beginning_offsets"])
+@pytest.mark.parametrize("question", ["_ask_settled", "beginning_offsets"])
 def test_where_reading_goes_on_is_asked_until_it_is_known(
     embedded_broker: EmbeddedBroker, monkeypatch: pytest.MonkeyPatch, question: str
 ) -> None:
     """While Kafka does not say what it still holds, nothing is settled; ingest asks afresh, and goes on."""
     world = World(embedded_broker.bootstrap, f"ingest{next(_worlds)}.")
-    ask = getattr(AIOKafkaConsumer, question)
+    asked: Any = AIOKafkaConsumer if hasattr(AIOKafkaConsumer, question) else ingest_module._Worker
+    ask = getattr(asked, question)
     failures = [KafkaTimeoutError("no answer")]
 
-    async def failing(consumer: AIOKafkaConsumer, *about: Any) -> Any:
+    def failing(whom: Any, *about: Any) -> Any:
         if failures:
             raise failures.pop()
-        return await ask(consumer, *about)
+        return ask(whom, *about)
 
     async def scenario() -> list[str]:
         await world.create()
         for part in range(2):
             await world.send(topics.RADIO_POSITIONS, [_position(i) for i in range(part * 50, part * 50 + 50)])
             if part:
-                monkeypatch.setattr(AIOKafkaConsumer, question, failing)
+                monkeypatch.setattr(asked, question, failing)
             async with world.running() as ingest:
                 told = [await ingest.news()]
                 while told[-1].messages < 50:
