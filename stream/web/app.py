@@ -23,6 +23,7 @@ from stream.store.bounded import NoAnswerError
 from stream.store.pool import Pool
 from stream.store.schema import SchemaError
 from stream.web import description, health, pages
+from stream.web.access.viewer import Door, Loopback
 from stream.web.answering import OPENAPI, answer
 from stream.web.boundaries import features, jobs, publishing
 from stream.web.boundaries.published import Boundaries
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 
     from stream.clock import Clock
     from stream.settings import Settings
+    from stream.web.access.viewer import Entrance
 
 HOSTS = ("127.0.0.1", "localhost", "::1", "[::1]")
 """Host names that requests may use."""
@@ -67,12 +69,13 @@ def refuse_open(host: str) -> None:
         )
 
 
-def create_app(settings: Settings, *, now: Clock = wall) -> FastAPI:
+def create_app(settings: Settings, *, now: Clock = wall, entrance: Entrance | None = None) -> FastAPI:
     """The web application over the database that the settings name.
 
     Args:
         settings: ``database`` is needed.
         now: the wall clock.
+        entrance: tells who asks; None: whoever reaches this machine's own port.
 
     Raises:
         SettingsError: no database is set.
@@ -102,6 +105,7 @@ def create_app(settings: Settings, *, now: Clock = wall) -> FastAPI:
         redoc_url=None,
         lifespan=lifespan,
     )
+    app.add_middleware(Door, entrance=entrance or Loopback())
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(HOSTS), www_redirect=False)
     app.add_middleware(pages.Heads)
     app.add_middleware(pages.Guard, tiles=settings.basemap)

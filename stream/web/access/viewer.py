@@ -1,0 +1,115 @@
+"""Who asks: a person or a program with the roles that it has been given, each with its scope.
+
+It knows nothing of how they signed in. What a role may see stands in the table of rights.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Protocol
+
+from starlette.requests import HTTPConnection
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
+
+class Role(StrEnum):
+    """What somebody does in the force."""
+
+    INSPECTOR = "inspector"
+    """The live picture of the force or of a local policing area."""
+    SERGEANT = "sergeant"
+    """Own neighbourhoods and the officers whose patch includes one of them."""
+    GIS = "gis"
+    """Areas, and no persons."""
+    ANALYST = "analyst"
+    """Figures, with pseudonyms in place of officers."""
+    OFFICER = "officer"
+    """What is held about themselves."""
+    AUDITOR = "auditor"
+    """The record, and no movements."""
+    ADMINISTRATOR = "administrator"
+    """Accounts and tokens, and no movements."""
+    DISPLAY = "display"
+    """A wall display: the force's figures, and no names."""
+    MONITORING = "monitoring"
+    """A program that reads metrics and health."""
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """A role and how far it reaches.
+
+    Attributes:
+        role: the role.
+        neighbourhoods: the neighbourhoods' ids; None: all of the force.
+        officer: the officer's id of whoever is an officer; None otherwise.
+    """
+
+    role: Role
+    neighbourhoods: frozenset[str] | None = None
+    officer: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Viewer:
+    """Whoever asks, signed in.
+
+    Attributes:
+        account: the account's name, as it goes on record; unique.
+        name: what a page calls them.
+        grants: their roles.
+        means: how they showed who they are: ``session``, ``token``, ``demonstration``.
+    """
+
+    account: str
+    name: str
+    grants: tuple[Grant, ...]
+    means: str = "session"
+
+    @property
+    def roles(self) -> frozenset[Role]:
+        """Their roles without scopes."""
+        return frozenset(grant.role for grant in self.grants)
+
+
+class Entrance(Protocol):
+    """Tells who asks."""
+
+    async def viewer(self, connection: HTTPConnection) -> Viewer | None:
+        """Whoever made a request; None where nobody is signed in."""
+
+
+class Loopback:
+    """Whoever reaches a port of this machine only, where nobody signs in: every role, the whole force."""
+
+    everybody = Viewer(
+        "loopback",
+        "this machine",
+        tuple(Grant(role) for role in Role if role is not Role.OFFICER),
+        "demonstration",
+    )
+
+    async def viewer(self, _connection: HTTPConnection) -> Viewer | None:
+        """Everybody."""
+        return self.everybody
+
+
+class Door:
+    """Finds out who asks, before anything else looks at a request: ``request.state.viewer``."""
+
+    def __init__(self, app: ASGIApp, entrance: Entrance) -> None:
+        self._app, self._entrance = app, entrance
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            scope.setdefault("state", {})["viewer"] = await self._entrance.viewer(HTTPConnection(scope))
+        await self._app(scope, receive, send)
+
+
+def viewer_of(connection: HTTPConnection) -> Viewer | None:
+    """Whoever made a request, as the door found out."""
+    found: Viewer | None = connection.state.viewer
+    return found
