@@ -6,51 +6,16 @@ It knows nothing of how they signed in. What a role may see stands in the table 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
 from starlette.requests import HTTPConnection
 
+from stream.core.grants import Grant, Role
+
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
-
-class Role(StrEnum):
-    """What somebody does in the force."""
-
-    INSPECTOR = "inspector"
-    """The live picture of the force or of a local policing area."""
-    SERGEANT = "sergeant"
-    """Own neighbourhoods and the officers whose patch includes one of them."""
-    GIS = "gis"
-    """Areas, and no persons."""
-    ANALYST = "analyst"
-    """Figures, with pseudonyms in place of officers."""
-    OFFICER = "officer"
-    """What is held about themselves."""
-    AUDITOR = "auditor"
-    """The record, and no movements."""
-    ADMINISTRATOR = "administrator"
-    """Accounts and tokens, and no movements."""
-    DISPLAY = "display"
-    """A wall display: the force's figures, and no names."""
-    MONITORING = "monitoring"
-    """A program that reads metrics and health."""
-
-
-@dataclass(frozen=True, slots=True)
-class Grant:
-    """A role and how far it reaches.
-
-    Attributes:
-        role: the role.
-        neighbourhoods: the neighbourhoods' ids; None: all of the force.
-        officer: the officer's id of whoever is an officer; None otherwise.
-    """
-
-    role: Role
-    neighbourhoods: frozenset[str] | None = None
-    officer: str | None = None
+__all__ = ["Door", "Entrance", "Grant", "Loopback", "Role", "Viewer", "viewer_of"]
 
 
 @dataclass(frozen=True, slots=True)
