@@ -181,6 +181,42 @@ class StartAgainError(Exception):
     """What the worker reads does not follow on what the database has: it has to look where to start."""
 
 
+class AnotherLedgerError(Exception):
+    """What was begun by one ledger would be ended by another."""
+
+
+@dataclass(slots=True)
+class ByOne:
+    """Work of several transactions that one ledger has to do from the first to the last.
+
+    Another ledger has another connection, and its database may be one that lacks the first of them: put back
+    from a backup, or a standby. Then the last one, which records how far all is counted, must not be made.
+    """
+
+    desk: Turn
+    ledger: Ledger | None = None
+
+    async def run(self, work: Callable[[Ledger], Counted]) -> bool:
+        """Does work in turn with the other stages, and what it leaves; False: told to stop.
+
+        What it leaves because another worker has it locked comes after the others' turn.
+
+        Raises:
+            AnotherLedgerError: everything has to be done again.
+        """
+        counted = await self.desk.run(partial(self._do, work))
+        while counted is not None and counted.rest is not None:
+            counted = await self.desk.run(partial(self._do, counted.rest))
+        return counted is not None
+
+    def _do(self, work: Callable[[Ledger], Counted], ledger: Ledger) -> Counted:
+        if self.ledger not in (None, ledger):
+            raise AnotherLedgerError
+        counted = work(ledger)
+        self.ledger = ledger
+        return counted
+
+
 @dataclass(frozen=True, slots=True)
 class Part:
     """A part of a message, in its place."""
@@ -328,35 +364,34 @@ class Intake:
         return None
 
     async def _count(self, messages: list[Any]) -> bool:
-        """Makes one transaction of messages, more where the database refuses some; False: told to stop."""
+        """Makes one transaction of messages, or more; False: told to stop."""
+        while True:
+            with contextlib.suppress(AnotherLedgerError):
+                return await self._count_by_one(messages, ByOne(self._desk))
+
+    async def _count_by_one(self, messages: list[Any], one: ByOne) -> bool:
+        """One transaction of messages; more where somebody has locked some, or the database refuses them."""
         try:
-            return await self._run(partial(self._batch, messages=messages))
+            done = await one.run(partial(self._batch, messages=messages))
         except FOR_THE_DATAS_SAKE as refusal:
             why = refusal.diag.message_primary or type(refusal).__name__
             log.warning("%s: %s; looking for what is refused", self.topic, why)
-        for message in messages:
-            if not await self._divide(message):
-                return False
-        # What they hold is counted or kept: now only their offsets, none of them as a message.
-        return await self._run(partial(self._batch, messages=messages, empty=True))
+            for message in messages:
+                if not await self._divide(message, one):
+                    return False
+            # What they hold is counted or kept: now only their offsets, none of them as a message.
+            done = await one.run(partial(self._batch, messages=messages, empty=True))
+        if done:
+            self._passed.update(_reached(messages))
+        return done
 
-    async def _run(self, work: Callable[[Ledger], Counted]) -> bool:
-        """Does work in turn with the other stages; False: told to stop.
-
-        What it leaves because another worker has it locked comes after the others' turn.
-        """
-        counted = await self._desk.run(work)
-        while counted is not None and counted.rest is not None:
-            counted = await self._desk.run(counted.rest)
-        return counted is not None
-
-    async def _divide(self, message: Any) -> bool:
+    async def _divide(self, message: Any, one: ByOne) -> bool:
         """Counts the parts of a message that the database takes; keeps the others among the dead letters."""
         parts, refusals = [message], 0
         while parts:
             part = parts.pop(0)
             try:
-                if not await self._run(partial(self._part, part=part)):
+                if not await one.run(partial(self._part, part=part)):
                     return False
             except FOR_THE_DATAS_SAKE as refusal:
                 refusals += 1
@@ -372,19 +407,20 @@ class Intake:
         return self._stage.run(ledger, [part], [], self._broken)
 
     def _batch(self, ledger: Ledger, messages: list[Any], *, empty: bool = False) -> Counted:
-        reached: dict[int, int] = {}
-        sent: dict[int, int] = {}
-        for message in messages:
-            reached[message.partition] = max(reached.get(message.partition, 0), message.offset + 1)
-            sent[message.partition] = round(message.timestamp * SECOND)
+        sent = {message.partition: round(message.timestamp * SECOND) for message in messages}
         offsets = [
             Offset(self.topic, partition, self._incarnation, offset, sent[partition])
-            for partition, offset in sorted(reached.items())
+            for partition, offset in sorted(_reached(messages).items())
         ]
-        counted = self._stage.run(ledger, [] if empty else messages, offsets, self._broken)
-        if counted.rest is None:
-            self._passed.update(reached)
-        return counted
+        return self._stage.run(ledger, [] if empty else messages, offsets, self._broken)
+
+
+def _reached(messages: Sequence[Any]) -> dict[int, int]:
+    """The next offset of each partition after messages."""
+    reached: dict[int, int] = {}
+    for message in messages:
+        reached[message.partition] = max(reached.get(message.partition, 0), message.offset + 1)
+    return reached
 
 
 @dataclass(frozen=True, slots=True)

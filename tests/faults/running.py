@@ -19,10 +19,12 @@ from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError
 
 from stream import topics
+from stream.core.events import decode_states
 from stream.core.quality.heard import NO_DAY
 from stream.pipeline import ending, processes
 from stream.pipeline.lag import LagMeter
 from stream.store.heard import LAST_DAY, heard_between
+from stream.store.reading.instant import us
 from stream.store.schema import migrate
 from tests.faults import facts, mistakes
 from tests.faults.facts import FLAWS, Kept, judged, missing
@@ -483,6 +485,7 @@ class Run:
         checks: tuple[Callable[[], None], ...] = (
             lambda: assert_consistent(pipeline.connection),
             lambda: self._assert_heard([item.message for item in raw]),
+            lambda: self._assert_keyed(result.accepted),
             lambda: assert_device_days(pipeline, self.folder / "offline" / "figures", cut),
             lambda: assert_same(pipeline.export(cut), wanted),
         )
@@ -492,6 +495,14 @@ class Run:
             except AssertionError as failure:
                 found.append(str(failure))
         return found
+
+    def _assert_keyed(self, messages: Sequence[Message]) -> None:
+        """Every state is there: most change no activity, and few tables tell of them."""
+        values = [message.value for message in messages if message.topic == topics.DUTY_STATES]
+        keyed = f"select officer_id, {us('time')}, state from state join officer using (officer)"
+        have = set(self.pipeline.connection.execute(keyed.encode()).fetchall())
+        want = {(report.officer_id, report.time, report.state) for report in decode_states(values)[0]}
+        assert have == want, f"states: live only {_few(have - want)}; sent only {_few(want - have)}"
 
     def _assert_heard(self, messages: Sequence[Message]) -> None:
         have = set(heard_rows_of(heard_between(self.pipeline.connection, NO_DAY, LAST_DAY)))

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import json
 import random
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from functools import partial
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
@@ -13,8 +19,15 @@ from psycopg.sql import SQL, Identifier
 
 from stream import topics
 from stream.cli import patrol
+from stream.core.calendar import parse_time, rfc3339
+from stream.core.facts import SECOND, Duty
+from stream.pipeline import agents
+from stream.pipeline.agents import Intake, Turn
+from stream.pipeline.stages import STAGES
+from stream.settings import Settings
+from stream.store.ledger import Ledger
 from stream.store.reading import progress
-from stream.store.schema import connect
+from stream.store.schema import connect, migrate
 from tests.shell.pipeline import (
     INGEST,
     WORKER,
@@ -27,10 +40,15 @@ from tests.shell.pipeline import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from stream.embedded import EmbeddedBroker
+    from stream.store.ledger import Counted
     from tests.shell.kafka import RealKafka
+
+HOUR = 3600 * SECOND
+SHIFT = parse_time("2026-01-26T15:00:00Z")
 
 
 @pytest.fixture
@@ -103,6 +121,86 @@ def test_restored_database_counts_again_what_kafka_holds(
         pipeline.settle()
         assert_same(pipeline.export(facts.until), offline(facts, tmp_path / "offline"))
         assert ("starts again from what the database has" in pipeline.log(WORKER)) == running
+
+
+@dataclass(slots=True)
+class Struck(Turn):
+    """A turn after whose first transaction something happens, once."""
+
+    strike: Callable[[], None] | None = None
+
+    async def run(self, work: Callable[[Ledger], Counted]) -> Counted | None:
+        counted = await super(Struck, self).run(work)
+        if self.strike is not None and counted is not None and counted.states:
+            strike, self.strike = self.strike, None
+            strike()
+        return counted
+
+
+@pytest.mark.parametrize("why", ["somebody has the rest locked", "the database refuses them together"])
+def test_what_takes_several_transactions_is_counted_in_one_database(
+    database: str, monkeypatch: pytest.MonkeyPatch, why: str
+) -> None:
+    """A database put back between two transactions of one batch is given all of it, not the rest alone."""
+    monkeypatch.setattr(agents, "incarnation_of", lambda *_: "one life")
+    _, name = beside(database)
+    with connect(database) as connection:
+        migrate(connection)
+        Ledger(connection).bookings([booked("O1"), booked("O2")], [])
+    copied(database, name, f"{name}_backup")
+    messages = [message(number, officer) for number, officer in enumerate(("O1", "O2"))]
+    stage = account = next(stage for stage in STAGES if stage.topic == topics.DUTIES)
+
+    def together(ledger: Ledger, batch: list[Any], *more: Any) -> Counted:
+        if len(batch) > 1:
+            raise psycopg.DataError("not both")
+        return account.run(ledger, batch, *more)
+
+    with contextlib.ExitStack() as stack:
+        if why.startswith("somebody"):
+            other = connect(database)
+            stack.callback(other.close)
+            other.execute("begin; select from officer where officer_id = 'O2' for update")
+        else:
+            stage = replace(account, run=together)
+
+        async def work() -> None:
+            stop = asyncio.Event()
+            strike = partial(copied, database, f"{name}_backup", name, replacing=True)
+            desk = Struck(Settings(database=database), stop, strike=strike)
+            intake = Intake(stage, desk, lambda *_: None, asyncio.Event(), lambda: False, set())
+            try:
+                assert await intake._fresh(messages) == messages
+                assert await intake._count(messages)
+                assert desk.strike is None
+                assert await desk.run(Ledger.answers) is not None
+            finally:
+                desk.close()
+
+        asyncio.run(work())
+    with connect(database) as connection:
+        keyed = connection.execute("select officer_id, state from state join officer using (officer)")
+        assert set(keyed.fetchall()) == {("O1", 6), ("O2", 6)}
+        assert Ledger(connection).passed(topics.DUTIES, "one life") == {0: 2}
+
+
+def booked(officer: str) -> Duty:
+    """A duty of an hour."""
+    return Duty(officer_id=officer, duty_id=f"D-{officer}", revision=1, start=SHIFT, end=SHIFT + HOUR)
+
+
+def message(number: int, officer: str) -> Any:
+    """A message of the topic of duties: a state keyed by an officer."""
+    state = {"officer_id": officer, "time": rfc3339(SHIFT + HOUR // 2), "state": 6}
+    return SimpleNamespace(
+        topic=topics.DUTIES,
+        partition=0,
+        offset=number,
+        timestamp=SHIFT / SECOND,
+        key=b"",
+        value=json.dumps(state).encode(),
+        headers=[(topics.KIND_HEADER, topics.KIND_STATES.encode())],
+    )
 
 
 @pytest.mark.slow

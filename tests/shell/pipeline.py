@@ -187,10 +187,9 @@ def tables(folder: Path) -> dict[str, bytes]:
 
 
 def assert_same(found: dict[str, bytes], wanted: dict[str, bytes]) -> None:
-    """Byte for byte; where they differ, the first lines that do."""
-    for name in TABLES:
-        if found[name] == wanted[name]:
-            continue
+    """Byte for byte; where they differ, the first lines that do, and which other tables do."""
+    different = [name for name in TABLES if found[name] != wanted[name]]
+    for name in different[:1]:
         have, want = found[name].decode().splitlines(), wanted[name].decode().splitlines()
         lines = [
             f"line {number}:\n  live    {one}\n  offline {other}"
@@ -198,7 +197,8 @@ def assert_same(found: dict[str, bytes], wanted: dict[str, bytes]) -> None:
             if one != other
         ]
         shown = "\n".join(lines[:5])
-        raise AssertionError(f"{name}: {len(lines)} of {len(want)} lines differ\n{shown}")
+        more = f" (so do {', '.join(different[1:])})" if different[1:] else ""
+        raise AssertionError(f"{name}: {len(lines)} of {len(want)} lines differ{more}\n{shown}")
 
 
 class Pipeline:
