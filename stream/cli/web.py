@@ -142,7 +142,8 @@ def _tell(failure: Exception | None) -> None:
 )
 @click.option("--wait", is_flag=True, help="Where another program uses the port, wait until it is free.")
 @click.option("--openapi", is_flag=True, help="Print the API's description (OpenAPI) and end.")
-def web(host: str, port: int, wait: bool, openapi: bool) -> None:
+@click.option("--rights", is_flag=True, help="Print who sees what (deploy/rights.md) and end.")
+def web(host: str, port: int, wait: bool, openapi: bool, rights: bool) -> None:
     """Serves the live page and its API, and the published areas as OGC API Features (they open in QGIS).
 
     There is no access control yet: it answers on this machine only, and refuses any other address.
@@ -150,6 +151,12 @@ def web(host: str, port: int, wait: bool, openapi: bool) -> None:
     import socket
 
     from stream.pipeline.processes import loading, until_told
+
+    if rights:
+        from stream.web.access.document import document as rights_document
+
+        click.echo(rights_document(), nl=False)
+        return
 
     with loading():
         import asyncio

@@ -1,4 +1,4 @@
-"""Roles that people and programs are given, and how far each reaches: values, their text, what makes no sense.
+"""Roles that people and programs are given, how far each reaches, their text, and what makes no sense.
 
 What a role may see stands in the table of rights (``stream.web.access``), not here.
 """

@@ -14,7 +14,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 import psycopg
-from fastapi import FastAPI, Request, Response
+from fastapi import Depends, FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
@@ -23,6 +23,8 @@ from stream.store.bounded import NoAnswerError
 from stream.store.pool import Pool
 from stream.store.schema import SchemaError
 from stream.web import description, health, pages
+from stream.web.access import me
+from stream.web.access.rights import permit, settled
 from stream.web.access.viewer import Door, Loopback
 from stream.web.answering import OPENAPI, answer
 from stream.web.boundaries import features, jobs, publishing
@@ -79,6 +81,7 @@ def create_app(settings: Settings, *, now: Clock = wall, entrance: Entrance | No
 
     Raises:
         SettingsError: no database is set.
+        RightsError: a route is not in the table of rights.
     """
     settings.need("database")
     pool = Pool(settings)
@@ -104,12 +107,14 @@ def create_app(settings: Settings, *, now: Clock = wall, entrance: Entrance | No
         docs_url=None,
         redoc_url=None,
         lifespan=lifespan,
+        dependencies=[Depends(permit)],
     )
     app.add_middleware(Door, entrance=entrance or Loopback())
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(HOSTS), www_redirect=False)
     app.add_middleware(pages.Heads)
     app.add_middleware(pages.Guard, tiles=settings.basemap)
     app.include_router(features.router(boundaries, now))
+    app.include_router(me.router())
     app.include_router(health.router(boundaries, pulse, trust, now))
     app.include_router(live.router(pulse, boundaries, trust))
     app.include_router(acknowledging.router(pulse))
@@ -125,7 +130,9 @@ def create_app(settings: Settings, *, now: Clock = wall, entrance: Entrance | No
     def openapi() -> Response:
         return answer(description.document(app), OPENAPI)
 
-    def problem(_request: Request, error: Exception) -> Response:
+    def problem(request: Request, error: Exception) -> Response:
+        if isinstance(error, ProblemError) and (page := weeks.notice(request, error)) is not None:
+            return page
         status, code, said = _problem(error)
         body = ProblemJson("about:blank", HTTPStatus(status).phrase, status, said, code, said)
         return answer(body, "application/problem+json", status=status)
@@ -134,6 +141,7 @@ def create_app(settings: Settings, *, now: Clock = wall, entrance: Entrance | No
     for kind in (ProblemError, HTTPException, psycopg.DataError, *away, Exception):
         app.add_exception_handler(kind, problem)
     app.state.pulse = pulse
+    settled(app)
     return app
 
 

@@ -185,14 +185,27 @@ def paged(handler: Callable[[Request], Response]) -> Callable[[Request], Respons
         try:
             return handler(request)
         except (ProblemError, SchemaError, psycopg.Error) as error:
-            if "text/html" not in request.headers.get("accept", ""):
+            if (said := notice(request, error)) is None:
                 raise
-            status, heading, text = _trouble(error)
-            body = strip.notice(heading, text, [("All weeks", "/weeks"), ("The live page", "/")])
-            headers = {"Content-Security-Policy": POLICY, "Cache-Control": "no-store"}
-            return Response(body, status, media_type=HTML, headers=headers)
+            return said
 
+    PAGED.add(guarded)
     return guarded
+
+
+PAGED: set[Any] = set()
+"""The endpoints that are pages."""
+
+
+def notice(request: Request, error: Exception) -> Response | None:
+    """What went wrong with a page, as a page; None where nobody reads HTML, or where it is no such page."""
+    reads = "text/html" in request.headers.get("accept", "")
+    if not reads or request.scope.get("endpoint") not in PAGED:
+        return None
+    status, heading, text = _trouble(error)
+    body = strip.notice(heading, text, [("All weeks", "/weeks"), ("The live page", "/")])
+    headers = {"Content-Security-Policy": POLICY, "Cache-Control": "no-store"}
+    return Response(body, status, media_type=HTML, headers=headers)
 
 
 def _trouble(error: Exception) -> tuple[int, str, str]:
