@@ -19,10 +19,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from ipaddress import IPv4Network, IPv6Network
 
     from stream.core.policy import Policies
 
 WALL, EVENTS = "wall", "events"
+FORWARDED, X_FORWARDED_FOR = "forwarded", "x-forwarded-for"
 
 
 class SettingsError(ValueError):
@@ -67,7 +69,11 @@ class Settings:
         report_weeks: how many weeks back what was not published is published late.
         smtp: the mail server; empty: no mail. It may hold a password.
         mail: the file that says who gets which report by mail.
-        page: the web pages' address as people reach it, for links in mail.
+        page: the web pages' address as people reach it, for links in mail; empty: the public address.
+        public_url: scheme, host and path prefix in people's browsers; empty: this machine's own port.
+        trusted_proxies: addresses and networks whose word counts on whose request it is.
+        proxy_header: which header they say it in: ``x-forwarded-for`` or ``forwarded``.
+        tls_certificate, tls_key: files, in PEM, for TLS without a proxy; both or none.
         postcodes: the file of postcodes, for the finder.
         health_port: where processes without pages tell of themselves; 0: nowhere.
         health_host: the address at which they do.
@@ -113,10 +119,20 @@ class Settings:
     mail: str = ""
     postcodes: str = ""
     page: str = ""
+    public_url: str = ""
+    trusted_proxies: str = ""
+    proxy_header: str = "x-forwarded-for"
+    tls_certificate: str = ""
+    tls_key: str = ""
     health_port: int = 0
     health_host: str = "127.0.0.1"
     log: str = "plain"
     mqtt_password: str = field(default="", repr=False)
+
+    @property
+    def address(self) -> str:
+        """The web pages' address for links in mail; empty: none is set."""
+        return self.page or self.public_url
 
     def need(self, *names: str) -> None:
         """Checks that settings without a default are there.
@@ -167,7 +183,12 @@ SETTINGS: Mapping[str, str] = {
     "smtp": "the mail server, for example smtp://user:password@mail.example:587 (or PATROL_SMTP_FILE)",
     "mail": "a TOML file that says who gets which report by mail (deploy/README.md)",
     "postcodes": "a CSV file (gzip or not) with postcode, lat and long, for the finder",
-    "page": "the web pages' address as people reach it, for links in mail: https://patrol.force.example",
+    "page": "the web pages' address for links in mail, where it is not that of PATROL_PUBLIC_URL",
+    "public_url": "the web pages' address in people's browsers: https://patrol.force.example/patrol",
+    "trusted_proxies": "addresses and networks of proxies whose word counts: 10.1.2.3,192.168.0.0/24",
+    "proxy_header": "the header in which proxies say whose request it is: x-forwarded-for, or forwarded",
+    "tls_certificate": "for TLS without a proxy: the file of the certificate and its chain, in PEM",
+    "tls_key": "for TLS without a proxy: the file of the certificate's private key, in PEM",
     "health_port": "port for /healthz, /readyz and /metrics of a process without pages; patrol up: ingest's",
     "health_host": "address of that port; 0.0.0.0 where Prometheus is on another machine, or in a container",
     "log": "how log lines are written: plain, or json (an object a line)",
@@ -228,6 +249,64 @@ def relay(address: str) -> Relay:
     if user and tls == PLAIN:
         raise SettingsError("PATROL_SMTP: a password is not sent without TLS: leave out ?tls=no, or the user")
     return Relay(found.hostname, port or usual, tls, user, password)
+
+
+def public_parts(address: str) -> tuple[str, str, str, str]:
+    """Scheme, host with port, host, and path prefix of ``https://patrol.force.example/patrol``.
+
+    The usual port is left out, as browsers do; the prefix has no slash at its end.
+
+    Raises:
+        SettingsError: it is not such an address.
+    """
+    from urllib.parse import urlsplit
+
+    try:
+        found = urlsplit(address.strip())
+        host, port = found.hostname or "", found.port
+    except ValueError:
+        found, host, port = urlsplit(""), "", None
+    prefix = found.path.rstrip("/")
+    named = host.isascii() and (":" in host or re.fullmatch(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*", host))
+    if (
+        found.scheme not in {"http", "https"}
+        or not named
+        or found.username is not None
+        or found.query
+        or found.fragment
+        or not re.fullmatch(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*", prefix)
+    ):
+        raise SettingsError(
+            f"PATROL_PUBLIC_URL={address!r} is not an address of scheme, host and perhaps a path, such as "
+            f"https://patrol.force.example/patrol: {SETTINGS['public_url']}"
+        )
+    shown = f"[{host}]" if ":" in host else host
+    usual = {"http": 80, "https": 443}[found.scheme]
+    return found.scheme, shown if port in (None, usual) else f"{shown}:{port}", host, prefix
+
+
+def trusted_networks(text: str) -> tuple[IPv4Network | IPv6Network, ...]:
+    """The networks of ``10.1.2.3,192.168.0.0/24``.
+
+    Raises:
+        SettingsError: one is none, or is everybody.
+    """
+    import ipaddress
+
+    found = []
+    for item in filter(None, (part.strip() for part in text.split(","))):
+        try:
+            network = ipaddress.ip_network(item)
+        except ValueError as error:
+            raise SettingsError(
+                f"PATROL_TRUSTED_PROXIES has {item!r}: write addresses and networks: 10.1.2.3,192.168.0.0/24"
+            ) from error
+        if not network.prefixlen:
+            raise SettingsError(
+                f"PATROL_TRUSTED_PROXIES has {item}, which is everybody: name the proxies' own addresses"
+            )
+        found.append(network)
+    return tuple(found)
 
 
 def weekly_at(text: str) -> tuple[int, int, int]:
@@ -363,6 +442,27 @@ def _check_database(dsn: str) -> None:
         )
 
 
+def _check_reached(values: Mapping[str, Any]) -> None:
+    """Checks what is said of how the pages are reached.
+
+    Raises:
+        SettingsError: it cannot be used, or a part is missing.
+    """
+    if values.get("public_url"):
+        public_parts(values["public_url"])
+    if trusted_networks(values.get("trusted_proxies", "")) and not values.get("public_url"):
+        raise SettingsError(
+            f"PATROL_PUBLIC_URL is not set, and PATROL_TRUSTED_PROXIES needs it: {SETTINGS['public_url']}"
+        )
+    if values.get("proxy_header", X_FORWARDED_FOR) not in (X_FORWARDED_FOR, FORWARDED):
+        raise SettingsError(
+            f"PATROL_PROXY_HEADER={values['proxy_header']!r}: write {X_FORWARDED_FOR} or {FORWARDED}"
+        )
+    if bool(values.get("tls_certificate")) != bool(values.get("tls_key")):
+        missing = "tls_key" if values.get("tls_certificate") else "tls_certificate"
+        raise SettingsError(f"PATROL_{missing.upper()} is not set, and TLS needs both: {SETTINGS[missing]}")
+
+
 def _typed(given: Mapping[str, Any]) -> Settings:
     from urllib.parse import urlsplit
 
@@ -405,6 +505,7 @@ def _typed(given: Mapping[str, Any]) -> Settings:
     if bool(values.get("smtp")) != bool(values.get("mail")):
         missing = "mail" if values.get("smtp") else "smtp"
         raise SettingsError(f"PATROL_{missing.upper()} is not set, and mail needs it: {SETTINGS[missing]}")
+    _check_reached(values)
     page = urlsplit(values.get("page") or "https://none")
     if page.scheme not in {"http", "https"} or not page.netloc or page.query or page.fragment:
         raise SettingsError(f"PATROL_PAGE={values['page']!r} is not an address: {SETTINGS['page']}")

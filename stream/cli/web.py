@@ -166,6 +166,7 @@ def web(host: str, port: int, wait: bool, openapi: bool, rights: bool) -> None:
         from stream.pipeline.logs import start_logging
         from stream.pipeline.waiting import first_of
         from stream.web.app import AddressError, create_app, refuse_open
+        from stream.web.tls import certificate_of
 
     if openapi:
         import json
@@ -192,17 +193,20 @@ def web(host: str, port: int, wait: bool, openapi: bool, rights: bool) -> None:
     check_files(settings)
     agree(settings)
     refuse_pooler(settings)
+    certificate = certificate_of(settings)
     app = create_app(settings)
     start_logging(settings.log)
     app.state.pulse.tell = _tell
     plain = host.strip("[]")
-    # There is no proxy in front of it: no header may give it another name or address.
+    # What a proxy says is for the application to judge (stream.web.reached): uvicorn believes nobody.
     config = uvicorn.Config(
         app,
         log_config=None,
         access_log=False,
         proxy_headers=False,
+        forwarded_allow_ips="",
         server_header=False,
+        ssl_context_factory=None if certificate is None else certificate.context,
         timeout_graceful_shutdown=5,
     )
     server = Server(config)
@@ -215,7 +219,8 @@ def web(host: str, port: int, wait: bool, openapi: bool, rights: bool) -> None:
         with found as listening:
             shown = f"[{plain}]" if listening.family == socket.AF_INET6 else plain
             serving = asyncio.ensure_future(server.serve(sockets=[listening]))
-            click.echo(f"http://{shown}:{listening.getsockname()[1]}/")
+            scheme = "https" if certificate else "http"
+            click.echo(f"{scheme}://{shown}:{listening.getsockname()[1]}/")
             await first_of([serving], stop)
             app.state.pulse.end()  # an open page would keep the server from ending
             server.should_exit = True

@@ -459,7 +459,7 @@ def deliver(
                     break
                 tries, who = item.attempts + 1, item.letter.recipient
                 try:
-                    line.send(sender, who, _bytes(item, mailing, settings.page))
+                    line.send(sender, who, _bytes(item, mailing, settings.address))
                 except (RefusedError, FormError) as error:
                     outbox.settle(connection, item, outbox.FAILED, wall(), str(error))
                     log.warning("letter to %s failed: %s", who, error)

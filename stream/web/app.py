@@ -1,8 +1,7 @@
 """The web application: its parts, its health, and who may ask.
 
 There is no access control yet, so the program answers on this machine only: ``patrol web`` refuses any other
-address, and the application refuses requests that name another host (a page from elsewhere that makes the
-browser ask here under its own name).
+address. Which hosts requests may name, and what a proxy in front says, is settled in ``stream.web.reached``.
 """
 
 from __future__ import annotations
@@ -16,9 +15,9 @@ from typing import TYPE_CHECKING
 import psycopg
 from fastapi import Depends, FastAPI, Request, Response
 from starlette.exceptions import HTTPException
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from stream.clock import wall
+from stream.settings import SettingsError, trusted_networks
 from stream.store.bounded import NoAnswerError
 from stream.store.pool import Pool
 from stream.store.schema import SchemaError
@@ -35,6 +34,7 @@ from stream.web.live.pulse import Pulse
 from stream.web.live.quality import LiveQuality
 from stream.web.months import residents
 from stream.web.problems import ProblemError, ProblemJson
+from stream.web.reached import Reached, is_loopback, public_of, refuse_taken_prefix
 from stream.web.weeks import restated
 from stream.web.weeks import routes as weeks
 from stream.web.weeks.shelf import Shelf
@@ -45,9 +45,6 @@ if TYPE_CHECKING:
     from stream.clock import Clock
     from stream.settings import Settings
     from stream.web.access.viewer import Entrance
-
-HOSTS = ("127.0.0.1", "localhost", "::1", "[::1]")
-"""Host names that requests may use."""
 
 
 class AddressError(ValueError):
@@ -80,10 +77,16 @@ def create_app(settings: Settings, *, now: Clock = wall, entrance: Entrance | No
         entrance: tells who asks; None: whoever reaches this machine's own port.
 
     Raises:
-        SettingsError: no database is set.
+        SettingsError: no database is set, or the public address cannot be served.
         RightsError: a route is not in the table of rights.
     """
     settings.need("database")
+    public = public_of(settings)
+    if public is not None and entrance is None and not is_loopback(public.host):
+        raise SettingsError(
+            f"PATROL_PUBLIC_URL={public.address}: others could read this, and nobody has to sign in; "
+            "switch sign-in on first, or leave PATROL_PUBLIC_URL out"
+        )
     pool = Pool(settings)
     boundaries = Boundaries(pool)
     pulse = Pulse(settings, pool, now)
@@ -110,9 +113,14 @@ def create_app(settings: Settings, *, now: Clock = wall, entrance: Entrance | No
         dependencies=[Depends(permit)],
     )
     app.add_middleware(Door, entrance=entrance or Loopback())
-    app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(HOSTS), www_redirect=False)
     app.add_middleware(pages.Heads)
     app.add_middleware(pages.Guard, tiles=settings.basemap)
+    app.add_middleware(
+        Reached,
+        public=public,
+        trusted=trusted_networks(settings.trusted_proxies),
+        header=settings.proxy_header,
+    )
     app.include_router(features.router(boundaries, now))
     app.include_router(me.router())
     app.include_router(health.router(boundaries, pulse, trust, now))
@@ -128,7 +136,7 @@ def create_app(settings: Settings, *, now: Clock = wall, entrance: Entrance | No
     @app.get("/api", include_in_schema=False)
     @app.get("/api/v1/openapi.json", include_in_schema=False)
     def openapi() -> Response:
-        return answer(description.document(app), OPENAPI)
+        return answer(description.document(app, public.address if public else ""), OPENAPI)
 
     def problem(request: Request, error: Exception) -> Response:
         if isinstance(error, ProblemError) and (page := weeks.notice(request, error)) is not None:
@@ -140,6 +148,7 @@ def create_app(settings: Settings, *, now: Clock = wall, entrance: Entrance | No
     away = (psycopg.OperationalError, psycopg.InterfaceError, SchemaError)
     for kind in (ProblemError, HTTPException, psycopg.DataError, *away, Exception):
         app.add_exception_handler(kind, problem)
+    refuse_taken_prefix(public, app.routes)
     app.state.pulse = pulse
     settled(app)
     return app

@@ -116,8 +116,13 @@ def committed() -> Path:
     return Path(__file__).parents[2] / "deploy" / "openapi.json"
 
 
-def document(app: FastAPI) -> Json:
-    """The OpenAPI document of all paths of an application."""
+def document(app: FastAPI, server: str = "") -> Json:
+    """The OpenAPI document of all paths of an application.
+
+    Args:
+        app: the application.
+        server: the address at which people reach it; empty: where the document was found.
+    """
     from fastapi.openapi.utils import get_openapi
 
     found = get_openapi(
@@ -138,6 +143,8 @@ def document(app: FastAPI) -> Json:
     )
     paths = _filled(found["paths"], iter(schemas))
     found["paths"] = paths | _spelt_out(paths)
+    if server:
+        found["servers"] = [{"url": server}]
     found["components"] = {"schemas": {_said(name): version_3_0(item) for name, item in components.items()}}
     return found
 

@@ -37,8 +37,8 @@ const result = await build({
   chunkNames: "part-[hash]",
   assetNames: "[name]-[hash]",
   loader: { ".woff2": "file", ".svg": "file" },
-  publicPath: "/static/assets",
-  define: { MAP_WORKER: JSON.stringify(`/static/assets/${workerName}`) },
+  // Files name each other by where they lie, so that all of them may stand under any path.
+  define: { MAP_WORKER: JSON.stringify(workerName) },
   logLevel: "warning",
 });
 

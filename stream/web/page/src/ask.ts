@@ -1,5 +1,7 @@
 /** How the server is asked. */
 
+import { HERE } from "./here.ts";
+
 /** What the server refused, in its own words. */
 export class ProblemError extends Error {
   constructor(
@@ -10,7 +12,7 @@ export class ProblemError extends Error {
   }
 }
 
-const BASE = "/api/v1";
+const BASE = `${HERE}/api/v1`;
 
 /**
  * Asks the server and gives its answer.

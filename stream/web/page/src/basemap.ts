@@ -3,6 +3,7 @@
 import { type LayerSpecification, type SourceSpecification, addProtocol } from "maplibre-gl";
 import type { Basemap } from "./types.ts";
 import type { Palette } from "./palette.ts";
+import { HERE } from "./here.ts";
 
 interface Below {
   sources: Record<string, SourceSpecification>;
@@ -20,7 +21,7 @@ export async function basemap(wanted: Basemap | null, palette: Palette): Promise
       layers: [raster(palette)],
     };
   }
-  const address = whole(wanted.url);
+  const address = whole(HERE + wanted.url);
   const { PMTiles, Protocol, TileType } = await import("pmtiles");
   if (!spoken) {
     addProtocol("pmtiles", new Protocol().tile);

@@ -10,6 +10,7 @@ import {
   type SourceSpecification,
   setWorkerUrl,
 } from "maplibre-gl";
+import { beside } from "./here.ts";
 import { DARK, LIGHT } from "./palette.ts";
 import { boxOf, labelPoint } from "./places.ts";
 
@@ -35,7 +36,7 @@ export class BoundaryMap {
   };
 
   constructor(container: HTMLElement, dark: boolean, onPick: (row: number) => void) {
-    setWorkerUrl(new URL(MAP_WORKER, document.baseURI).href);
+    setWorkerUrl(beside(MAP_WORKER));
     this.map = new MapLibre({
       container,
       style: { version: 8, sources: {}, layers: [] },

@@ -6,6 +6,7 @@
  */
 
 import type { Alert, ChangedAreas, ChangedShares, Pulse, Snapshot, UnitColumns } from "./types.ts";
+import { HERE } from "./here.ts";
 import { state } from "./state.ts";
 
 const SILENCE_MS = 5_000;
@@ -28,7 +29,7 @@ export function connect(): void {
     retry = 0;
     source?.close();
     heard = performance.now();
-    const mine = new EventSource("/api/v1/stream");
+    const mine = new EventSource(`${HERE}/api/v1/stream`);
     source = mine;
     const on = <T extends News>(event: string, take: (data: T) => void) => {
       mine.addEventListener(event, (message: MessageEvent<string>) => {

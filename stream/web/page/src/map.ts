@@ -19,6 +19,7 @@ import {
 } from "maplibre-gl";
 import type { Areas } from "./types.ts";
 import { basemap } from "./basemap.ts";
+import { beside } from "./here.ts";
 import { addPicture } from "./icons.ts";
 import { type Lettering, shift } from "./labels.ts";
 import { DARK, LIGHT, type Palette } from "./palette.ts";
@@ -108,7 +109,7 @@ export class LiveMap {
     container: HTMLElement,
     private readonly options: MapOptions,
   ) {
-    setWorkerUrl(new URL(MAP_WORKER, document.baseURI).href);
+    setWorkerUrl(beside(MAP_WORKER));
     this.palette = options.dark ? DARK : LIGHT;
     this.unitsLayer = new UnitsLayer(this.palette, () => options.scale);
     this.map = new MapLibre({
