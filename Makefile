@@ -20,12 +20,21 @@ done) & telling=$$!; trap 'kill $$telling 2>/dev/null' EXIT;
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test faults fuzz mutants bench accuracy pages pictures spark lint lock
+.PHONY: help prepare images deploy install demo test faults fuzz mutants bench accuracy pages pictures spark lint lock
 
 help: ## lists these targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
 
 install: pages ## makes .venv with the patrol command in it
+
+prepare: ## writes passwords, settings and .env for docker compose, where they are not there yet
+	@deploy/prepare.sh
+
+images: prepare ## writes the digests of the images of docker compose into .env; needs an engine
+	@deploy/images.sh lock
+
+deploy: prepare ## starts everything with docker compose, and refuses an image without a digest
+	@deploy/images.sh check && docker compose up --detach --build
 
 demo: pages ## runs the whole pipeline on this machine, e.g. make demo ARGS="--for 60"
 	$(BIN)/patrol demo $(ARGS)

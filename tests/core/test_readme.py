@@ -26,6 +26,7 @@ from stream.core.slices import ACTIVITIES
 from stream.pipeline.processes import PARTS, in_words
 from stream.settings import SETTINGS, Settings
 from stream.topics import specs
+from tests.shell.composed import filled_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -220,7 +221,7 @@ def test_the_parts_are_those_that_are_deployed() -> None:
 
 def test_the_documents_say_what_is_needed() -> None:
     """Versions of Python, PostgreSQL and Kafka are those of the metadata, the schema and the compose file."""
-    compose = _text("docker-compose.yml")
+    compose = filled_in(_text("docker-compose.yml"))
     [python] = re.findall(r'^requires-python = ">=(3\.\d+)"$', _text("pyproject.toml"), re.MULTILINE)
     [postgresql] = re.findall(r"PostgreSQL (\d+) or newer", _text("deploy/migrations/0001_first_light.sql"))
     [kafka] = re.findall(r"image: apache/kafka:(\d+)\.", compose)
@@ -242,7 +243,7 @@ def test_the_documents_name_ports_that_are_listened_on() -> None:
     compose = _text("docker-compose.yml")
     [web] = [option.default for option in patrol.commands["web"].params if option.name == "port"]
     opened = re.findall(r"^ +- 127\.0\.0\.1:(\d+):\d+$", compose, re.MULTILINE)
-    assert len(opened) == 2
+    assert len(opened) == 4
     health = re.findall(r'^ +PATROL_HEALTH_PORT: "(\d+)"$', compose, re.MULTILINE)
     assert health
     for name in ["README.md", RUNNING, "docker-compose.yml"]:
@@ -360,7 +361,9 @@ def test_every_file_named_exists() -> None:
     checked = 0
     for name in _documents():
         for path in re.findall(r"`((?:geo|stream|deploy|tests)/[\w./-]+)`", _text(name)):
-            made = path.startswith(("deploy/kafka/target", "deploy/secrets/", "deploy/migrations/NNNN"))
+            made = path.startswith(
+                ("deploy/kafka/target", "deploy/secrets/", "deploy/config/", "deploy/migrations/NNNN")
+            )
             checked += 1
             assert made or path.rstrip("/") in own, f"{name}: {path}"
     assert checked > 5

@@ -49,7 +49,7 @@ def test_a_variable_is_read_with_its_type(partitions: int, publish_s: float, pre
 
 def test_the_environment_goes_before_the_file(tmp_path: Path) -> None:
     """A variable overrides the file; what only the file says holds."""
-    file = tmp_path / "patrol.toml"
+    file = tmp_path / "settings.toml"
     file.write_text('kafka = "file:9092"\npartitions = 4\nclock = "events"\n')
     found = load({"PATROL_CONFIG": str(file), "PATROL_KAFKA": "environment:9092"})
     assert found == Settings(kafka="environment:9092", partitions=4, clock=EVENTS)
@@ -80,7 +80,7 @@ def test_a_secret_is_the_content_of_its_file(tmp_path: Path, end: str) -> None:
             {"PATROL_PROJECTION_DONE": "1.5"},
             "PATROL_PROJECTION_DONE must be at most 1: how much",
         ),
-        ({"PATROL_CONFIG": "/nowhere/patrol.toml"}, "PATROL_CONFIG=/nowhere/patrol.toml: "),
+        ({"PATROL_CONFIG": "/nowhere/settings.toml"}, "PATROL_CONFIG=/nowhere/settings.toml: "),
         ({"PATROL_DATABASE_FILE": "/nowhere/dsn"}, "PATROL_DATABASE_FILE=/nowhere/dsn: "),
     ],
 )
@@ -98,7 +98,7 @@ def test_nonsense_is_refused_with_the_setting_s_name(environment: dict[str, str]
 )
 def test_a_file_with_nonsense_is_refused(tmp_path: Path, text: str, message: str) -> None:
     """A misspelt setting, or a file that is not TOML, is refused."""
-    file = tmp_path / "patrol.toml"
+    file = tmp_path / "settings.toml"
     file.write_text(text)
     with pytest.raises(SettingsError, match=message):
         load({"PATROL_CONFIG": str(file)})
@@ -109,7 +109,7 @@ def test_a_file_with_nonsense_is_refused(tmp_path: Path, text: str, message: str
 )
 def test_a_number_of_the_wrong_kind_is_refused(tmp_path: Path, text: str) -> None:
     """8.7 partitions, a truth value, and what is no finite number are refused, not rounded or believed."""
-    file = tmp_path / "patrol.toml"
+    file = tmp_path / "settings.toml"
     file.write_text(text)
     with pytest.raises(SettingsError):
         load({"PATROL_CONFIG": str(file)})

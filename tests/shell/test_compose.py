@@ -1,7 +1,8 @@
 """The files that who runs it starts from: docker-compose.yml, the Dockerfile and the locks.
 
 There is no container engine here. The file is read by an implementation of the Compose specification, its
-references are followed by hand, and Kafka's settings are given to Kafka's own tool.
+references are followed by hand, and Kafka's settings are given to Kafka's own tool. What it starts is
+started by ``tests.shell.test_compose_run``.
 """
 
 from __future__ import annotations
@@ -19,17 +20,20 @@ import yaml
 from compose_spec import PyCompose
 
 from stream import embedded
+from tests.shell.composed import filled_in
 from tests.shell.kafka import JARS, POM
 
 if TYPE_CHECKING:
     from tests.shell.kafka import RealKafka
 
 PROJECT = Path(__file__).resolve().parents[2]
-COMPOSE = (PROJECT / "docker-compose.yml").read_text()
+COMPOSE = filled_in((PROJECT / "docker-compose.yml").read_text())
 FILE: dict[str, Any] = yaml.safe_load(COMPOSE)
 SERVICES: dict[str, dict[str, Any]] = FILE["services"]
 OURS = sorted(name for name, service in SERVICES.items() if "build" in service)
-SERVERS = sorted(set(SERVICES) - set(OURS))
+SERVERS = ["database", "kafka"]
+ENDING = ["init", "patrol"]
+"""Those that do one thing and end."""
 DOCKERFILE = (PROJECT / "deploy" / "Dockerfile").read_text()
 LOCKS = ["requirements.lock", "deploy/requirements.lock", "deploy/spark.lock"]
 
@@ -61,25 +65,31 @@ def test_reader_is_strict(right: str, wrong: str) -> None:
 
 
 def test_what_is_named_exists() -> None:
-    """Every service, volume and secret that a service names is defined, and each that is defined is used."""
-    volumes: set[str] = set()
-    secrets: set[str] = set()
+    """Every service, volume, network, file and secret that is named is there, and each defined is used."""
+    named: dict[str, set[str]] = {"volumes": set(), "secrets": set(), "networks": set()}
     for service in SERVICES.values():
         assert set(service.get("depends_on", {})) <= set(SERVICES)
-        volumes |= {volume.split(":")[0] for volume in service.get("volumes", [])}
-        secrets |= set(service.get("secrets", []))
+        named["secrets"] |= set(service.get("secrets", []))
+        named["networks"] |= set(service.get("networks", []))
+        for volume in service.get("volumes", []):
+            source, _, rest = volume.partition(":")
+            if source.startswith("./"):
+                assert (PROJECT / source).exists()
+                assert rest.endswith(":ro")
+            else:
+                named["volumes"].add(source)
         for name, value in service.get("environment", {}).items():
             if name.endswith("_FILE"):
                 assert Path(value).name in service["secrets"]
-    assert volumes == set(FILE["volumes"])
-    assert secrets == set(FILE["secrets"])
+    for kind, found in named.items():
+        assert found == set(FILE[kind]), kind
 
 
 @pytest.mark.parametrize("name", sorted(SERVICES))
 def test_image_has_a_version(name: str) -> None:
     """Every image has a tag that says its version, never `latest`."""
     _, _, tag = SERVICES[name]["image"].partition(":")
-    assert re.match(r"\d+\.\d+", tag)
+    assert re.match(r"v?\d+\.\d+", tag)
 
 
 @pytest.mark.parametrize(
@@ -106,21 +116,54 @@ def test_page_is_reached_on_loopback_and_nowhere_else() -> None:
 
 
 @pytest.mark.parametrize("name", SERVERS)
-def test_servers_are_watched_and_keep_their_data(name: str) -> None:
-    """Kafka and PostgreSQL have a health check, start again by themselves and keep data in a named volume."""
-    service = SERVICES[name]
-    assert service["healthcheck"]["test"][0] == "CMD"
-    assert service["restart"] == "unless-stopped"
-    assert service["volumes"]
+def test_servers_keep_their_data(name: str) -> None:
+    """Kafka and PostgreSQL keep data in a named volume."""
+    assert any(volume.split(":")[0] == name for volume in SERVICES[name]["volumes"])
 
 
-@pytest.mark.parametrize("name", OURS)
-def test_our_processes_have_no_rights(name: str) -> None:
-    """Our processes run without capabilities, on a file system that they cannot write, and start again."""
+@pytest.mark.parametrize("name", sorted(set(SERVICES) - set(ENDING)))
+def test_what_runs_is_watched(name: str) -> None:
+    """Everything that goes on running has a health check without a shell, and starts again by itself."""
+    assert SERVICES[name]["healthcheck"]["test"][0] == "CMD"
+    assert SERVICES[name]["restart"] == "unless-stopped"
+
+
+@pytest.mark.parametrize("name", sorted(SERVICES))
+def test_no_service_has_rights(name: str) -> None:
+    """No service is or becomes root, has a capability, writes where it need not, or takes the machine."""
     service = SERVICES[name]
+    user, group = service["user"].split(":")
+    assert int(user) > 0
+    assert int(group) > 0
     assert service["read_only"] is True
     assert service["cap_drop"] == ["ALL"]
-    assert service["restart"] == ("on-failure" if name == "init" else "unless-stopped")
+    assert not {"privileged", "cap_add", "devices", "pid", "ipc"} & set(service)
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    limits = service["deploy"]["resources"]["limits"]
+    assert set(limits) == {"cpus", "memory", "pids"}
+    for place in service.get("tmpfs", []):
+        assert "size=" in place
+
+
+def test_who_gets_out() -> None:
+    """The network of the services has no way out, and who is on the other has a port or sends mail."""
+    assert FILE["networks"] == {"servers": {"internal": True}, "machine": None}
+    for name, service in SERVICES.items():
+        out = "machine" in service.get("networks", [])
+        assert out == ("ports" in service or name == "worker"), name
+
+
+def test_secrets_are_known_to_those_who_need_them() -> None:
+    """The server's superuser is known to the database alone, and the mail server's password to the worker."""
+    know: dict[str, set[str]] = {}
+    for name, service in SERVICES.items():
+        for secret in service.get("secrets", []):
+            know.setdefault(secret, set()).add(name)
+    assert know["database_superuser"] == {"database"}
+    assert know["database_password"] == {"database"}
+    assert know["patrol_smtp"] == {"worker"}
+    assert know["grafana_password"] == {"grafana"}
+    assert know["patrol_database"] == set(OURS)
 
 
 @pytest.mark.parametrize("name", [name for name in OURS if name != "init"])
@@ -246,8 +289,11 @@ def test_image_has_the_pages() -> None:
 def test_image_does_not_run_as_root() -> None:
     """The image's last user is not root, and its base images name their version."""
     assert re.findall(r"^USER (.+)$", DOCKERFILE, re.MULTILINE)[-1] == "10001:10001"
-    for base in re.findall(r"^FROM (\S+)", DOCKERFILE, re.MULTILINE):
-        assert re.fullmatch(r"python:3\.\d+-slim-\w+", base)
+    assert set(re.findall(r"^FROM (\S+)", DOCKERFILE, re.MULTILINE)) == {"${PYTHON_IMAGE}"}
+    base = re.findall(r"^ARG PYTHON_IMAGE=(\S+)$", DOCKERFILE, re.MULTILINE)
+    assert re.fullmatch(r"python:3\.\d+-slim-\w+", base[0])
+    for name in OURS:
+        assert SERVICES[name]["build"]["args"] == {"PYTHON_IMAGE": base[0]}
 
 
 def pins(lock: str) -> dict[str, str]:
