@@ -12,6 +12,7 @@ import sys
 import click
 
 from stream.cli.areas import areas
+from stream.cli.audit import audit
 from stream.cli.bridge import bridge
 from stream.cli.dead_letters import dead_letters
 from stream.cli.demo import demo
@@ -69,6 +70,7 @@ for command in (
     postcode,
     explain,
     teams,
+    audit,
 ):
     patrol.add_command(command)
 

@@ -30,8 +30,8 @@ from stream.cli.common import (
     moment_option,
     print_json,
     print_table,
-    username,
 )
+from stream.cli.on_record import username
 from stream.cli.restated import restatements
 from stream.clock import wall
 from stream.settings import load as load_settings

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from stream.cli.common import KINDS, database, moment_option, print_json, print_table, username
+from stream.cli.common import KINDS, database, moment_option, print_json, print_table
+from stream.cli.on_record import username
 from stream.clock import wall
 from stream.settings import load as load_settings
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import getpass
 import json
-import os
 import sys
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +10,7 @@ from typing import TYPE_CHECKING, NoReturn, overload
 
 import click
 
+from stream.cli import on_record
 from stream.clock import wall
 from stream.settings import load
 
@@ -52,17 +51,6 @@ periods_option = click.option(
     show_default=True,
     help="Periods of shares.csv.",
 )
-
-
-# ── Who ───────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def username() -> str:
-    """Who runs the command, for the record; a number where it has no name, as often in containers."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # OSError from Python 3.13 on
-        return f"user {os.getuid()}"
 
 
 # ── Times ─────────────────────────────────────────────────────────────────────────────────────────────────
@@ -109,6 +97,8 @@ def database(
 ) -> Iterator[Connection]:
     """A connection to the database of the settings, with its schema and policies checked.
 
+    The command is on record before it has the connection (``stream.cli.on_record``).
+
     Args:
         name: of the connection, for the server's own lists.
         settings: where they have been loaded already.
@@ -127,7 +117,12 @@ def database(
         require(connection)
         if not any_policy:
             agreed(connection, settings)
-        yield connection
+        on_record.begin(connection)
+        try:
+            yield connection
+        except BaseException as failure:
+            on_record.failed(connection, failure)
+            raise
 
 
 # ── Answers ───────────────────────────────────────────────────────────────────────────────────────────────

@@ -14,8 +14,8 @@ from stream.cli.common import (
     print_json,
     print_table,
     say_no,
-    username,
 )
+from stream.cli.on_record import username, without_database
 from stream.settings import load
 
 if TYPE_CHECKING:
@@ -179,6 +179,7 @@ def show(number: str, *, message: bool, whole: bool, as_json: bool) -> None:
     from stream.pipeline.second_chance import Wanted
 
     settings = _settings()
+    without_database(settings)
     letter = next(_found(settings, Wanted(frozenset({number}))), None)
     if letter is None:
         say_no(f"there is no dead letter {number}: 'patrol dead-letters list' says which there are")

@@ -23,6 +23,7 @@ from stream.cli.common import (
     without_figures,
     write_tables,
 )
+from stream.cli.on_record import without_database
 from stream.pipeline.processes import until_told
 from stream.settings import load, read_policies
 
@@ -249,6 +250,7 @@ def replay(file: Path, topic: str | None, speed: float) -> None:
 
     settings = load()
     settings.need("kafka")
+    without_database(settings)
 
     async def work(stop: asyncio.Event) -> None:
         await require_topics(settings, [topic] if topic else None)

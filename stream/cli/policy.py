@@ -18,8 +18,8 @@ from stream.cli.common import (
     moment_option,
     print_json,
     print_table,
-    username,
 )
+from stream.cli.on_record import username
 from stream.clock import wall
 
 if TYPE_CHECKING:

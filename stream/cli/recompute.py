@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from stream.cli.common import database, local_minute, moment_option, print_json, username
+from stream.cli.common import database, local_minute, moment_option, print_json
+from stream.cli.on_record import username
 from stream.clock import wall
 from stream.pipeline.ending import begin_in_pool, exit_code, stopping
 from stream.settings import load

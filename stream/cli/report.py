@@ -20,9 +20,9 @@ from stream.cli.common import (
     present,
     print_json,
     say_no,
-    username,
     write_whole,
 )
+from stream.cli.on_record import username
 from stream.pipeline.ending import begin_in_pool
 from stream.settings import load
 

@@ -12,6 +12,7 @@ import click
 from geo.boundaries.layer import printable
 from stream.cli.common import FILE, FOLDER, dry_run_option, local_minute, print_json
 from stream.cli.files import require_topics
+from stream.cli.on_record import without_database
 from stream.clock import wall
 from stream.settings import load
 
@@ -187,6 +188,7 @@ def _onto_kafka(settings: Settings) -> Deliver:
     from stream.files.roster.importing import send_parcel
 
     settings.need("kafka")
+    without_database(settings)
 
     def deliver(parcel: RosterParcel, begin: Callable[[], None]) -> None:
         async def work() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 import msgspec
 from msgspec import Meta
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from geo.boundaries.diffs import Change, Diff
     from geo.boundaries.findings import Finding
+    from stream.store.record import Recorded
     from stream.store.records import Touched, VersionRecord
 
 SquareMetres = Annotated[float, Meta(description="Square metres.")]
@@ -177,3 +178,42 @@ def diff_json(found: Diff, reached: Sequence[Touched]) -> DiffJson:
 def touched_json(reached: Iterable[Touched]) -> list[TouchedJson]:
     """Whose patches a difference touches, and in which weeks."""
     return [TouchedJson(item.area_id, list(item.officers), list(item.weeks)) for item in reached]
+
+
+class EntryJson(msgspec.Struct, frozen=True):
+    """An entry of the record: who saw, changed or passed on what about whom."""
+
+    entry: Count
+    at: Time
+    kind: Annotated[
+        str, Meta(description="What was done, as section 62 of the Data Protection Act 2018 has it.")
+    ]
+    what: Annotated[str, Meta(description="The page, path, command or event.")]
+    outcome: Literal["done", "refused", "failed"]
+    account: str
+    means: Annotated[str, Meta(description="How they showed who they are.")]
+    source: Annotated[str, Meta(description="From where: an address, a host's name.")]
+    about: Annotated[list[str], Meta(description="The officers' ids; `*`: any of them.")]
+    why: str | None
+    details: dict[str, str | int | bool | list[str]]
+    db_role: Annotated[str, Meta(description="The database's role that added it.")]
+    hash: Annotated[str, Meta(description="SHA-256, hexadecimal: over the one before it and this entry.")]
+
+
+def entry_json(item: Recorded) -> EntryJson:
+    """An entry of the record."""
+    return EntryJson(
+        item.entry,
+        rfc3339(item.at),
+        item.kind,
+        item.what,
+        cast("Literal['done', 'refused', 'failed']", item.outcome),
+        item.account,
+        item.means,
+        item.source,
+        list(item.about),
+        item.why,
+        msgspec.json.decode(item.details),
+        item.db_role,
+        item.hash.hex(),
+    )

@@ -27,6 +27,7 @@ Reading list for a newcomer:
 * ``policies``      policies on record: loaded, in force, and what they left outdated
 * ``publications``  boundaries published and taken back, and what that changes
 * ``records``       what was published, accepted and restated
+* ``record``        who saw, changed and passed on what about whom: added to, searched, verified
 * ``week_figures``  the figures of whole weeks, and how they differ
 * ``late``          facts that reach into settled weeks, marked while counting
 * ``settled``       settled weeks, and restatements put on record

@@ -54,6 +54,9 @@ class Lock(IntEnum):
     """Of the worker that restates what later facts changed, over and over."""
     RESTATEMENTS = 0x7061_7472_0021
     """Held while restatements are put on record: each begins where the one before it ended."""
+    RECORD = 0x7061_7472_0030
+    """Held to the end of a transaction that adds to the record: each entry follows the one before it. The
+    trigger takes it (``record_chain`` in the migrations)."""
     CLOSING = 0x7061_7472_0013
     """Held while hours of facts are closed: partitions are made by one process at a time."""
 

@@ -20,7 +20,7 @@ from kafka import KafkaConsumer, TopicPartition
 
 from stream import topics
 from stream.cli import main, patrol
-from stream.cli.common import username
+from stream.cli.on_record import username
 from stream.core.calendar import parse_time
 from stream.core.facts import SECOND
 from stream.embedded import free_port

@@ -539,6 +539,10 @@ WITHOUT_POLICY = {
     "policy check": "reads a file",
     "policy diff": "is there to compare",
     "policy list": "is there to look",
+    "audit list": "reads the record",
+    "audit search": "reads the record",
+    "audit head": "reads the record",
+    "audit verify": "reads the record",
     "policy load": "is the one way to change what counts",
 }
 """The others, and why a policy in the shell does not concern them."""

@@ -268,6 +268,7 @@ class CommandRule:
 
 
 OPERATOR, ANALYST_, GIS_, SERGEANT_ = "operator", "analyst", "GIS officer", "sergeant"
+AUDITOR_ = "auditor"
 
 COMMANDS: Final[Mapping[str, CommandRule]] = {
     "demo": CommandRule("anybody: made-up officers", names=True),
@@ -307,6 +308,10 @@ COMMANDS: Final[Mapping[str, CommandRule]] = {
     "postcode": CommandRule("anybody", names=False),
     "explain": CommandRule(SERGEANT_, names=True),
     "teams": CommandRule(SERGEANT_, names=True),
+    "audit head": CommandRule(AUDITOR_, names=False),
+    "audit list": CommandRule(AUDITOR_, names=True),
+    "audit search": CommandRule(AUDITOR_, names=True),
+    "audit verify": CommandRule(AUDITOR_, names=False),
 }
 """By command, with its group before it."""
 
