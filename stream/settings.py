@@ -79,6 +79,7 @@ class Settings:
         health_host: the address at which they do.
         log: how log lines are written: ``plain``, or ``json``, an object a line.
         mqtt_password: of the MQTT broker that ``patrol bridge`` reads.
+        pseudonym_key: the secret by which ids become pseudonyms for analysts; empty: there are none.
     """
 
     kafka: str = ""
@@ -128,6 +129,7 @@ class Settings:
     health_host: str = "127.0.0.1"
     log: str = "plain"
     mqtt_password: str = field(default="", repr=False)
+    pseudonym_key: str = field(default="", repr=False)
 
     @property
     def address(self) -> str:
@@ -193,6 +195,7 @@ SETTINGS: Mapping[str, str] = {
     "health_host": "address of that port; 0.0.0.0 where Prometheus is on another machine, or in a container",
     "log": "how log lines are written: plain, or json (an object a line)",
     "mqtt_password": "password for the MQTT broker of patrol bridge (or PATROL_MQTT_PASSWORD_FILE)",
+    "pseudonym_key": "secret by which ids become pseudonyms for analysts (or PATROL_PSEUDONYM_KEY_FILE)",
 }
 """Every setting with its meaning, as help and documentation print it."""
 
@@ -463,6 +466,20 @@ def _check_reached(values: Mapping[str, Any]) -> None:
         raise SettingsError(f"PATROL_{missing.upper()} is not set, and TLS needs both: {SETTINGS[missing]}")
 
 
+def _check_pseudonyms(key: str) -> None:
+    """Checks the key of pseudonyms.
+
+    Raises:
+        SettingsError: it is too short; the message does not repeat it.
+    """
+    from stream.core.pseudonyms import PseudonymError, Pseudonyms
+
+    try:
+        Pseudonyms(key)
+    except PseudonymError as error:
+        raise SettingsError(f"PATROL_PSEUDONYM_KEY: {error}") from None
+
+
 def _typed(given: Mapping[str, Any]) -> Settings:
     from urllib.parse import urlsplit
 
@@ -502,6 +519,8 @@ def _typed(given: Mapping[str, Any]) -> Settings:
         raise SettingsError(f"PATROL_LOG={values['log']!r}: write plain or json")
     if values.get("smtp"):
         relay(values["smtp"])
+    if values.get("pseudonym_key"):
+        _check_pseudonyms(values["pseudonym_key"])
     if bool(values.get("smtp")) != bool(values.get("mail")):
         missing = "mail" if values.get("smtp") else "smtp"
         raise SettingsError(f"PATROL_{missing.upper()} is not set, and mail needs it: {SETTINGS[missing]}")

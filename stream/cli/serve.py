@@ -272,28 +272,45 @@ def up(port: int) -> None:
     default=True,
     help="With quality.csv, for which every stored position is looked at (default), or without.",
 )
+@click.option(
+    "--pseudonyms",
+    "veiled",
+    is_flag=True,
+    help="For analysts: no ids, but pseudonyms by PATROL_PSEUDONYM_KEY.",
+)
 @click.pass_context
-def export(context: click.Context, out: Path, by: str, until: str | None, quality: bool) -> None:
+def export(
+    context: click.Context, out: Path, by: str, until: str | None, quality: bool, veiled: bool
+) -> None:
     """Writes from the database the CSV files that `patrol account` writes from files.
 
     What the facts themselves are worth is in quality.csv, and probable mistakes are printed. It lacks what
     belongs to files: rows that name no device (scope input). Where nothing matches (no position in any duty,
     none near an area, or no patch in the boundaries) there are no figures, but the likely cause, and the exit
     code is 1.
+
+    With --pseudonyms no id of an officer, a device or a duty leaves: the same id has the same pseudonym in
+    every file and export under one key, rows are in the order of the pseudonyms, and what quality.csv tells
+    in words that may name somebody is left out.
     """
     from geo.boundaries.layer import printable
+    from stream.core.pseudonyms import Pseudonyms
     from stream.core.quality.elsewhere import all_far
     from stream.core.quality.findings import findings
     from stream.core.quality.wording import warnings
     from stream.files.account import figures
     from stream.files.sheets import CountedAccount, sheets
     from stream.files.sheets.contract import last_known, quality_table
+    from stream.files.sheets.pseudonymous import pseudonymous
     from stream.store.doubts import judge_due
     from stream.store.policies import in_force
     from stream.store.reading.exports import derived, examined
 
     limit = moment_option(until)
-    with database("patrol export") as connection:
+    settings = load()
+    if veiled:
+        settings.need("pseudonym_key")
+    with database("patrol export", settings) as connection:
         judge_due(connection)
         policies = in_force(connection)
         found = derived(connection, policies if quality else None)
@@ -326,6 +343,8 @@ def export(context: click.Context, out: Path, by: str, until: str | None, qualit
     if found.worth is not None:
         worth = findings(examined(found, found.worth, end, policies))
         tables["quality"], told = quality_table(worth), warnings(worth)
+    if veiled:
+        tables, told = pseudonymous(tables, Pseudonyms(settings.pseudonym_key), found.duties), []
     if found.unmatched:
         write_tables(without_figures(tables, out), out)
         say_unmatched(found.unmatched)
