@@ -33,8 +33,9 @@ if TYPE_CHECKING:
 
     from stream.clock import Clock
     from stream.web.boundaries.published import Boundaries
-    from stream.web.live.pulse import Counts, Moment, Pulse
+    from stream.web.live.pulse import Counts, Pulse
     from stream.web.live.quality import LiveQuality, QualityJson
+    from stream.web.live.seen import Moment
 
 
 class HealthJson(msgspec.Struct):

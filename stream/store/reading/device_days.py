@@ -73,6 +73,7 @@ def devices_seen(
     *,
     after: str = "",
     limit: int | None = None,
+    patches: Sequence[str] | None = None,
 ) -> DaySeen:
     """What devices were seen to do on a local day, by name.
 
@@ -83,11 +84,13 @@ def devices_seen(
         policies: those in force.
         after: only devices whose name comes after this one.
         limit: so many of them; None: all.
+        patches: only devices booked that day by a duty whose patch has one of these neighbourhoods; None:
+            all, booked or not.
     """
     start, end = day_bounds(day_of_number(day))
     with instant(connection):
         numbered = Numbered.of(connection)
-        key_of = _on_record(connection, day, start, end)
+        key_of = _on_record(connection, day, start, end, patches)
         names = sorted(name for name in key_of if name > after)
         more = limit is not None and len(names) > limit
         names = names[:limit]
@@ -179,16 +182,26 @@ def day_totals(connection: Connection, now: int) -> tuple[int, int, int, int, in
     return tuple(found)
 
 
-def _on_record(connection: Connection, day: int, start: int, end: int) -> dict[str, int]:
-    """The keys by name of the devices that were heard on a day, usably or not, or booked."""
+def _on_record(
+    connection: Connection, day: int, start: int, end: int, patches: Sequence[str] | None
+) -> dict[str, int]:
+    """The keys by name of the devices that were heard on a day, usably or not, or booked; or of patches."""
     return dict(
         connection.execute(
             "select device_id, device from device where device in ("
             "select device from device_day where day = %(day)s "
             "union select device from heard where day = %(day)s "
             "union select device from allocation a join duty d using (duty) "
-            "where d.start_at < from_us(%(end)s) and d.until_at > from_us(%(start)s))",
-            {"day": day, "start": start, "end": end},
+            "where d.start_at < from_us(%(end)s) and d.until_at > from_us(%(start)s)) "
+            "and (%(patches)s::text[] is null or device in ("
+            "select device from allocation a join duty d using (duty) where d.patch && %(patches)s::text[] "
+            "and d.start_at < from_us(%(end)s) and d.until_at > from_us(%(start)s)))",
+            {
+                "day": day,
+                "start": start,
+                "end": end,
+                "patches": None if patches is None else list(patches),
+            },
         ).fetchall()
     )
 

@@ -60,19 +60,49 @@ class DutyTrack:
     target: float
 
 
-def officer_duties(connection: Connection, officer_id: str) -> list[Duty]:
-    """An officer's newest duties, the newest first, without cancelled ones."""
-    which = "officer_id = %s and not cancelled order by start_at desc, duty_id limit %s"
-    return list(read_duties(connection, which, [officer_id, MOST_DUTIES], devices=None).values())
+def officer_duties(
+    connection: Connection, officer_id: str, patches: Sequence[str] | None = None
+) -> list[Duty]:
+    """An officer's newest duties, the newest first, without cancelled ones.
+
+    Args:
+        connection: to the database.
+        officer_id: whose.
+        patches: only duties whose patch has one of these neighbourhoods; None: all.
+    """
+    which = f"officer_id = %s and not cancelled and {_PATCHED} order by start_at desc, duty_id limit %s"
+    given = [officer_id, *_patched(patches), MOST_DUTIES]
+    return list(read_duties(connection, which, given, devices=None).values())
+
+
+_PATCHED = "(%s::text[] is null or patch && %s::text[])"
+
+
+def _patched(patches: Sequence[str] | None) -> list[list[str] | None]:
+    return [None if patches is None else list(patches)] * 2
 
 
 def read_duty(
-    connection: Connection, officer_id: str, duty_id: str, now: int, policies: Policies
+    connection: Connection,
+    officer_id: str,
+    duty_id: str,
+    now: int,
+    policies: Policies,
+    patches: Sequence[str] | None = None,
 ) -> DutyTrack | None:
-    """One duty up to a time (microseconds); None where the officer has no such duty."""
+    """One duty up to a time; None where the officer has no such duty.
+
+    Args:
+        connection: outside any transaction; all is read as of one instant.
+        officer_id: whose.
+        duty_id: which.
+        now: microseconds.
+        policies: they judge it.
+        patches: only where its patch has one of these neighbourhoods; None: wherever.
+    """
     with instant(connection):
-        which = "duty_id = %s and officer_id = %s and not cancelled"
-        booked = read_duties(connection, which, [duty_id, officer_id])
+        which = f"duty_id = %s and officer_id = %s and not cancelled and {_PATCHED}"
+        booked = read_duties(connection, which, [duty_id, officer_id, *_patched(patches)])
         if not booked:
             return None
         [(key, duty)] = booked.items()

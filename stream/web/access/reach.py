@@ -88,6 +88,10 @@ class Reach:
         """Whether they see a duty, and its officer in it."""
         return self.officer(duty.officer_id, duty.patch)
 
+    def may_be(self, officer_id: str) -> bool:
+        """Whether any duty of an officer can be in reach; nothing has to be read to say that none is."""
+        return self.persons != NOWHERE or officer_id in self.own
+
     def patches(self, officer_id: str) -> list[str] | None:
         """Of an officer's duties those are seen whose patch has one of these; None: all of them."""
         return None if self.persons is None or officer_id in self.own else sorted(self.persons)

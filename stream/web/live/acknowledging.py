@@ -13,8 +13,10 @@ from msgspec import Meta
 from stream.core.facts import SECOND
 from stream.store import alerts
 from stream.web import description as api
+from stream.web.access.reach import name_of, reach_of
 from stream.web.answering import answer
 from stream.web.live.figures import AlertJson, alert_json
+from stream.web.live.seen import alert_seen
 from stream.web.people import By, body_of
 from stream.web.problems import ProblemError
 
@@ -38,9 +40,26 @@ def router(pulse: Pulse) -> APIRouter:
     """The paths by which people answer alerts."""
     routes = APIRouter(prefix="/api/v1/alerts/{alertId}", tags=["alerts"])
 
+    def nothing(request: Request) -> ProblemError:
+        return ProblemError(404, "NotFound", f"there is no alert {request.path_params['alertId']!r}")
+
+    async def meant(request: Request) -> tuple[str, int]:
+        """The alert that a request names, and now.
+
+        Raises:
+            ProblemError: it is about somebody or something that whoever asks may not see.
+        """
+        alert_id, reach = request.path_params["alertId"], reach_of(request)
+        moment = await pulse.now()
+        if not reach.whole:
+            shown = [item.episode.alert_id for item in moment.alerts if alert_seen(item, moment, reach)]
+            if alert_id not in shown:
+                raise nothing(request)
+        return alert_id, moment.picture.as_of
+
     def given(found: Noted | None, request: Request) -> Response:
         if found is None:
-            raise ProblemError(404, "NotFound", f"there is no alert {request.path_params['alertId']!r}")
+            raise nothing(request)
         return answer(alert_json(found))
 
     def operation(name: str, summary: str, content: type[By]) -> Any:
@@ -48,35 +67,32 @@ def router(pulse: Pulse) -> APIRouter:
 
     @routes.post("/acknowledge", **operation("acknowledge", "An alert has been seen", By))
     async def acknowledge(request: Request) -> Response:
-        said = await body_of(request, By)
-        alert_id, now = request.path_params["alertId"], (await pulse.now()).picture.as_of
+        by = name_of(request, (await body_of(request, By)).by)
+        alert_id, now = await meant(request)
         return given(
-            await pulse.ask(
-                lambda connection: alerts.acknowledge(connection, alert_id, said.by.strip(), now)
-            ),
-            request,
+            await pulse.ask(lambda connection: alerts.acknowledge(connection, alert_id, by, now)), request
         )
 
     @routes.post("/unacknowledge", **operation("unacknowledge", "An acknowledgement is taken back", By))
     async def unacknowledge(request: Request) -> Response:
         await body_of(request, By)
-        alert_id = request.path_params["alertId"]
+        alert_id, _ = await meant(request)
         return given(await pulse.ask(lambda connection: alerts.unacknowledge(connection, alert_id)), request)
 
     @routes.post("/snooze", **operation("snooze", "An alert is put off", Snooze))
     async def snooze(request: Request) -> Response:
         said = await body_of(request, Snooze)
-        alert_id = request.path_params["alertId"]
-        until = (await pulse.now()).picture.as_of + int(said.minutes * 60 * SECOND)
+        by = name_of(request, said.by)
+        alert_id, now = await meant(request)
+        until = now + int(said.minutes * 60 * SECOND)
         return given(
-            await pulse.ask(lambda connection: alerts.snooze(connection, alert_id, said.by.strip(), until)),
-            request,
+            await pulse.ask(lambda connection: alerts.snooze(connection, alert_id, by, until)), request
         )
 
     @routes.post("/unsnooze", **operation("unsnooze", "An alert is put off no longer", By))
     async def unsnooze(request: Request) -> Response:
         await body_of(request, By)
-        alert_id = request.path_params["alertId"]
+        alert_id, _ = await meant(request)
         return given(
             await pulse.ask(lambda connection: alerts.snooze(connection, alert_id, None, None)), request
         )

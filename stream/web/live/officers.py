@@ -29,6 +29,7 @@ from stream.core.slices import (
     UNSEEN,
     up_to,
 )
+from stream.web.access.reach import EVERYTHING
 from stream.web.live.figures import Activity, ShareJson, place_words
 from stream.web.live.units import (
     DIGITS,
@@ -49,7 +50,8 @@ if TYPE_CHECKING:
     from stream.core.live.overview import Depth, LiveShare
     from stream.core.policy import Policies
     from stream.store.reading.duty_track import DutyTrack
-    from stream.web.live.pulse import Moment
+    from stream.web.access.reach import Reach
+    from stream.web.live.seen import Moment
 
 HOUR = 3600 * SECOND
 SHOWN = 48 * HOUR
@@ -326,8 +328,17 @@ def why(activity: int, state: str, place: Place | None, names: Named) -> str:
     return "off duty"
 
 
-def neighbourhood_json(area_id: str, moment: Moment, policies: Policies) -> NeighbourhoodJson:
-    """A neighbourhood: its figure, hour by hour, and its officers."""
+def neighbourhood_json(
+    area_id: str, moment: Moment, policies: Policies, reach: Reach = EVERYTHING
+) -> NeighbourhoodJson:
+    """A neighbourhood: its figure, hour by hour, and those of its officers who may be seen.
+
+    Args:
+        area_id: which.
+        moment: the present.
+        policies: they name the states.
+        reach: how far whoever asks sees.
+    """
     tracks = moment.depth.tracks
     numbers = [at for at in tracks.running if area_id in tracks.duties[at].patch]
     hours: list[HourJson] = []
@@ -351,7 +362,9 @@ def neighbourhood_json(area_id: str, moment: Moment, policies: Policies) -> Neig
         hours=hours,
         officers=[
             extended(OfficerAtHomeJson, item, timeline=lines[item.duty_id])
-            for item in officers_json(moment, policies, lambda duty: area_id in duty.patch)
+            for item in officers_json(
+                moment, policies, lambda duty: area_id in duty.patch and reach.duty(duty)
+            )
         ],
     )
 
@@ -361,16 +374,19 @@ def counted_to(duty: Duty) -> str | None:
     return when(duty.until if duty.counts else None)
 
 
-def officer_now_json(duties: Sequence[Duty], moment: Moment, policies: Policies) -> OfficerNowJson:
+def officer_now_json(
+    duties: Sequence[Duty], moment: Moment, policies: Policies, reach: Reach = EVERYTHING
+) -> OfficerNowJson:
     """An officer.
 
     Args:
-        duties: the officer's newest, at least one, the newest first.
+        duties: the officer's newest that may be seen, at least one, the newest first.
         moment: the present.
         policies: they name the states.
+        reach: how far whoever asks sees.
     """
     officer_id = duties[0].officer_id
-    running = officers_json(moment, policies, lambda duty: duty.officer_id == officer_id)
+    running = officers_json(moment, policies, lambda duty: duty.officer_id == officer_id and reach.duty(duty))
     return OfficerNowJson(
         officer_id=officer_id,
         name=called(duties[0]),

@@ -1,8 +1,11 @@
-"""The pulse: the database is read once a second, whoever looks, and every page gets the same bytes.
+"""The pulse: the database is read once a second, whoever looks, and pages of equal rights get the same bytes.
 
 While nobody listens it stands still. What changed is written out and compressed once; pages keep no queue of
 their own but a number, how far in the last minute's news they have come. Who falls behind gets a new
 snapshot, so that a slow reader costs nobody memory.
+
+Pages of viewers with equal rights form a group: of what was read once, each group is told what it may see
+(``stream.web.live.seen``), and all its pages get the same bytes.
 
 Compression: the news of every pulse is a run of deflate blocks that ends with a full flush, so it means the
 same to everybody, whatever came before; each page has a gzip header of its own before the first of them.
@@ -17,7 +20,7 @@ import secrets
 import time
 import zlib
 from collections import deque
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -39,7 +42,9 @@ from stream.store import alerts
 from stream.store.bounded import NoAnswerError
 from stream.store.reading.sight import AWAY, FAULT, SCHEMA, SILENT, STALE, WORKER, Eyes, Fresh, spell
 from stream.store.schema import SchemaError
+from stream.web.access.reach import EVERYTHING
 from stream.web.live import figures
+from stream.web.live.seen import Moment, seen
 from stream.web.live.units import ShownUnit, UnitColumnsJson, columns_of, units_of
 
 if TYPE_CHECKING:
@@ -47,12 +52,11 @@ if TYPE_CHECKING:
 
     from geo.areas import AreaSet
     from stream.clock import Clock
-    from stream.core.live.overview import Depth, LiveShare, Picture
     from stream.core.policy import Policies
     from stream.settings import Settings
-    from stream.store.alerts import Noted
     from stream.store.pool import Pool
     from stream.store.schema import Connection
+    from stream.web.access.reach import Reach
 
 log = logging.getLogger(__name__)
 
@@ -108,22 +112,6 @@ EVENTS_SENT = (
 """What the stream's events say: ``snapshot``, ``share``, ``units``, ``alert``, ``areas``, ``pulse``."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Moment:
-    """All that the page is made of at an instant."""
-
-    picture: Picture
-    depth: Depth
-    shares: tuple[LiveShare, ...]
-    alerts: tuple[Noted, ...]
-    units: dict[str, ShownUnit]
-    names: Named
-    fresh: Fresh
-    force: figures.ShareJson
-    neighbourhoods: dict[str, figures.ShareJson]
-    areas: dict[str, figures.PriorityAreaJson]
-
-
 @dataclass(slots=True)
 class Counts:
     """What ``/metrics`` tells of the pulse."""
@@ -145,6 +133,39 @@ class _News:
     at: float
     plain: bytes
     packed: bytes
+
+
+@dataclass(slots=True, eq=False)
+class _Group:
+    """The pages of viewers with equal rights: what they were told, and what they are told next.
+
+    Attributes:
+        mark: begins the ids of its events: whoever comes back with other rights wants a snapshot.
+        pages: how many are open.
+        left: when the last page went, on a monotonic clock, seconds.
+        sent: what pages were told last, as it is compared.
+        snapshot: as of which pulse, plain and compressed.
+    """
+
+    reach: Reach
+    mark: str
+    pages: int = 0
+    left: float = 0.0
+    news: deque[_News] = field(default_factory=deque)
+    sent: dict[str, Any] = field(default_factory=dict)
+    snapshot: tuple[int, bytes, bytes] = (-1, b"", b"")
+    _seen: tuple[Moment, Moment] | None = None
+
+    def seen(self, moment: Moment) -> Moment:
+        """What the group may see of a moment; reduced once, however often it is asked for."""
+        if self._seen is None or self._seen[0] is not moment:
+            self._seen = (moment, seen(moment, self.reach))
+        return self._seen[1]
+
+    def differing(self, what: str, found: dict[str, Any]) -> list[str]:
+        """The keys of what is not as it was when pages were told last."""
+        before, self.sent[what] = self.sent.get(what, {}), found
+        return [key for key, value in found.items() if before.get(key) != value]
 
 
 @dataclass(slots=True, eq=False)
@@ -267,7 +288,6 @@ class Pulse:
         self.settings = settings
         self._beat_s, self._remembered_s = beat_s, remembered_s
         self.counts = Counts()
-        self._boot = secrets.token_hex(4)
         self._wall = wall
         self._pool = pool
         self._viewer = Viewer(Eyes(settings, wall), pool, settings)
@@ -278,11 +298,9 @@ class Pulse:
         self._reading: asyncio.Task[None] | None = None
         self._began = -FOREVER / SECOND
         self._number = 0
-        self._news: deque[_News] = deque()
-        self._snapshot: tuple[int, bytes, bytes] = (-1, b"", b"")
+        self._groups: dict[Reach, _Group] = {}
         self._beat: asyncio.Task[None] | None = None
         self._next: asyncio.Future[None] | None = None
-        self._sent: dict[str, Any] = {}
         self._ended = False
 
     @property
@@ -421,20 +439,24 @@ class Pulse:
             await asyncio.sleep(due - loop.time())
 
     def _publish(self) -> None:
-        """Makes the news of this pulse, and wakes the pages."""
+        """Makes the news of this pulse, for each group, and wakes the pages."""
         moment = self._moment
-        parts: list[bytes] = []
-        if moment is None or self.failed is not None:
+        well = moment is not None and self.failed is None
+        if moment is None or not well:
             head = self._silence()
         else:
             head = PulseJson(rfc3339(moment.picture.as_of), figures.fresh_json(moment.fresh))
-            parts = self._changes(moment, head)
         self._number += 1
-        plain = b"".join((*parts, event("pulse", head, f"{self._boot}-{self._number}")))
         now = time.monotonic()
-        self._news.append(_News(self._number, now, plain, packed(plain)))
-        while now - self._news[0].at > self._remembered_s:
-            self._news.popleft()
+        for group in list(self._groups.values()):
+            if not group.pages and now - group.left > self._remembered_s:
+                del self._groups[group.reach]
+                continue
+            parts = self._changes(moment, head, group) if moment is not None and well else []
+            plain = b"".join((*parts, event("pulse", head, f"{group.mark}-{self._number}")))
+            group.news.append(_News(self._number, now, plain, packed(plain)))
+            while now - group.news[0].at > self._remembered_s:
+                group.news.popleft()
         self.counts.pulses += 1
         self._wake()
 
@@ -448,18 +470,19 @@ class Pulse:
         as_of = self._wall() if self._moment is None else self._moment.picture.as_of
         return PulseJson(rfc3339(as_of), figures.fresh_json(self.failed or self._away()))
 
-    def _changes(self, moment: Moment, head: PulseJson) -> list[bytes]:
-        """Events of what a person can see changed since the last pulse."""
+    def _changes(self, whole: Moment, head: PulseJson, group: _Group) -> list[bytes]:
+        """Events of what a group can see changed since the last pulse."""
         parts = []
+        moment = group.seen(whole)
         shares = {FORCE: moment.force, **{f"n:{key}": item for key, item in moment.neighbourhoods.items()}}
-        changed = self._differing("shares", {key: figures.visible(item) for key, item in shares.items()})
+        changed = group.differing("shares", {key: figures.visible(item) for key, item in shares.items()})
         if changed:
             force = moment.force if FORCE in changed else UNSET
             told = [shares[key] for key in changed if key != FORCE]
             share = ChangedSharesJson(as_of=head.as_of, fresh=head.fresh, force=force, neighbourhoods=told)
             parts.append(event("share", share))
-        before: dict[str, ShownUnit] = self._sent.get("units", {})
-        moved = [moment.units[key] for key in self._differing("units", moment.units)]
+        before: dict[str, ShownUnit] = group.sent.get("units", {})
+        moved = [moment.units[key] for key in group.differing("units", moment.units)]
         handed = [
             item
             for item in moved
@@ -468,23 +491,31 @@ class Pulse:
         ]
         new = {item.device_id for item in handed}
         gone = sorted(before.keys() - moment.units.keys())
-        for units, whole in ((handed, True), ([item for item in moved if item.device_id not in new], False)):
-            if units or (whole and gone):
-                parts.append(event("units", columns_of(units, gone if whole else [], whole=whole)))
+        for units, all_of_it in (
+            (handed, True),
+            ([item for item in moved if item.device_id not in new], False),
+        ):
+            if units or (all_of_it and gone):
+                parts.append(event("units", columns_of(units, gone if all_of_it else [], whole=all_of_it)))
         alerts = {item.episode.alert_id: figures.alert_json(item) for item in moment.alerts}
-        parts += [event("alert", alerts[key]) for key in self._differing("alerts", alerts)]
+        parts += [event("alert", alerts[key]) for key in group.differing("alerts", alerts)]
         news = {key: figures.awaited_visibly(item) for key, item in moment.areas.items()}
-        if areas := [moment.areas[key] for key in self._differing("areas", news)]:
+        if areas := [moment.areas[key] for key in group.differing("areas", news)]:
             parts.append(event("areas", ChangedAreasJson(areas)))
         return parts
 
-    def _differing(self, what: str, seen: dict[str, Any]) -> list[str]:
-        """The keys of what is not as it was when pages were told last."""
-        before, self._sent[what] = self._sent.get(what, {}), seen
-        return [key for key, value in seen.items() if before.get(key) != value]
+    def _group(self, reach: Reach) -> _Group:
+        """The group of those who see so far."""
+        found = self._groups.get(reach)
+        if found is None:
+            found = self._groups[reach] = _Group(reach, secrets.token_hex(4))
+            if self.beating and self._moment is not None:
+                # Its first page gets a snapshot: what follows is compared with now.
+                self._changes(self._moment, self._silence(), found)
+        return found
 
     def live_json(self, moment: Moment) -> figures.LiveJson:
-        """The whole of what is live."""
+        """The whole of what is live, of a moment that is reduced already to what may be seen."""
         policy = self.policies.at(moment.picture.as_of)
         return figures.LiveJson(
             as_of=rfc3339(moment.picture.as_of),
@@ -503,43 +534,50 @@ class Pulse:
             ),
         )
 
-    def _whole(self) -> tuple[bytes, bytes]:
-        """A snapshot as of the last pulse, written once for all who ask between two pulses."""
+    def _whole(self, group: _Group) -> tuple[bytes, bytes]:
+        """A snapshot as of the last pulse, written once for all of a group who ask between two pulses."""
         if self._moment is None:
             plain = event("pulse", self._silence())  # without an id: whoever comes back wants a snapshot
             return plain, packed(plain)
-        if self._snapshot[0] != self._number:
-            moment = self._moment if self.failed is None else replace(self._moment, fresh=self.failed)
+        if group.snapshot[0] != self._number:
+            moment = group.seen(self._moment)
+            if self.failed is not None:
+                moment = replace(moment, fresh=self.failed)
             body = SnapshotJson(self.live_json(moment), columns_of(list(moment.units.values()), whole=True))
-            plain = event("snapshot", body, f"{self._boot}-{self._number}")
-            self._snapshot = (self._number, plain, packed(plain))
-        return self._snapshot[1:]
+            plain = event("snapshot", body, f"{group.mark}-{self._number}")
+            group.snapshot = (self._number, plain, packed(plain))
+        return group.snapshot[1:]
 
-    async def stream(self, last_id: str | None, *, compress: bool) -> AsyncGenerator[bytes, None]:
+    async def stream(
+        self, last_id: str | None, *, compress: bool, reach: Reach = EVERYTHING
+    ) -> AsyncGenerator[bytes, None]:
         """What one page is sent, until it goes.
 
         Args:
             last_id: the last event that it has, from before a break.
             compress: as gzip.
+            reach: how far its viewer sees.
         """
         which = 1 if compress else 0
         self.counts.pages += 1
         self.counts.opened += 1
+        group = self._group(reach)
+        group.pages += 1
         try:
             if self._beat is None or self._beat.done():
                 self._beat = asyncio.create_task(self._go())
                 await self._waited()
             head = GZIP_HEADER if compress else b""
-            at = self._resumed(last_id)
+            at = self._resumed(group, last_id)
             self.counts.resumed += at is not None
             while not self._ended:
                 nothing_yet = self._moment is None
                 if at is None:
-                    chunk = self._whole()[which]
+                    chunk = self._whole(group)[which]
                     self.counts.snapshots += not nothing_yet
                 else:
                     chunk = b"".join(
-                        item.packed if compress else item.plain for item in self._news if item.number > at
+                        item.packed if compress else item.plain for item in group.news if item.number > at
                     )
                 at = self._number
                 self.counts.bytes += len(head) + len(chunk)
@@ -551,16 +589,18 @@ class Pulse:
                     at = None  # too slow: a snapshot is less than all that was missed
         finally:
             self.counts.pages -= 1
+            group.pages -= 1
+            group.left = time.monotonic()
             if not self.counts.pages and self._beat is not None:
                 self._beat.cancel()
                 self._beat = None
 
-    def _resumed(self, last_id: str | None) -> int | None:
-        boot, _, number = (last_id or "").partition("-")
-        if boot != self._boot or not (number.isascii() and number.isdigit()):
+    def _resumed(self, group: _Group, last_id: str | None) -> int | None:
+        mark, _, number = (last_id or "").partition("-")
+        if mark != group.mark or not (number.isascii() and number.isdigit()):
             return None
         at = int(number[:18])
-        oldest = self._news[0].number if self._news else self._number + 1
+        oldest = group.news[0].number if group.news else self._number + 1
         return at if oldest - 1 <= at <= self._number else None
 
     async def _waited(self) -> None:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
+import re
 import time
 from typing import TYPE_CHECKING, Annotated
 
 import msgspec
+import numpy as np
 from msgspec import Meta
+from msgspec.structs import replace
 
 from geo.areas import Kind
 from stream.core.calendar import local_day, rfc3339
@@ -20,15 +24,18 @@ from stream.core.quality.wording import warnings
 from stream.store.reading import progress
 from stream.store.reading.device_days import day_totals
 from stream.store.reading.quality import LIVE, booked_beyond, heard_lately, live_quality
+from stream.web.access.reach import meets
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from stream.core.facts import Duty
-    from stream.core.quality.findings import QualityFinding
+    from stream.core.quality.findings import QualityFinding, QualityFindings
     from stream.store.schema import Connection
     from stream.topics import NoLongerHeld
-    from stream.web.live.pulse import Moment, Pulse
+    from stream.web.access.reach import Reach
+    from stream.web.live.pulse import Pulse
+    from stream.web.live.seen import Moment
 
 MISTAKES = tuple(name for name in LIVE if name != "not_booked")
 """What is told in words: a spare car that nobody booked reports too, and is only listed."""
@@ -112,16 +119,51 @@ class QualityJson(msgspec.Struct, frozen=True):
     ]
 
 
+@dataclasses.dataclass(frozen=True, slots=True, eq=False)
+class Answered:
+    """An answer, and what it was made of.
+
+    Attributes:
+        whole: all of it.
+        found: the findings, in the order in which it has them.
+        duties: those that findings are about.
+        gone: what was deleted uncounted, in words.
+    """
+
+    whole: QualityJson
+    found: QualityFindings
+    duties: tuple[Duty, ...]
+    gone: tuple[str, ...]
+
+
 class LiveQuality:
     """Answers about the present moment, each kept for a while."""
 
     def __init__(self, pulse: Pulse) -> None:
         self._pulse = pulse
         self._lock = asyncio.Lock()
-        self._kept: tuple[float, QualityJson] | None = None
+        self._kept: tuple[float, Answered] | None = None
 
     async def now(self) -> QualityJson:
-        """The answer, at most ``KEPT_S`` old.
+        """The answer, whole, at most ``KEPT_S`` old.
+
+        Raises:
+            psycopg.Error: the database is away, or does not answer.
+            SchemaError: run ``patrol init`` first.
+        """
+        return (await self._answered()).whole
+
+    async def seen(self, reach: Reach) -> QualityJson:
+        """So much of the answer as somebody may see.
+
+        Raises:
+            psycopg.Error: the database is away, or does not answer.
+            SchemaError: run ``patrol init`` first.
+        """
+        return seen(await self._answered(), reach)
+
+    async def _answered(self) -> Answered:
+        """What was found, at most ``KEPT_S`` old.
 
         Raises:
             psycopg.Error: the database is away, or does not answer.
@@ -134,7 +176,7 @@ class LiveQuality:
                 self._kept = (time.monotonic(), found)
             return self._kept[1]
 
-    def _read(self, connection: Connection, moment: Moment) -> QualityJson:
+    def _read(self, connection: Connection, moment: Moment) -> Answered:
         now = moment.picture.as_of
         heard = heard_lately(connection, moment.picture.duties, now)
         every = totals(heard)
@@ -155,11 +197,12 @@ class LiveQuality:
         gone = progress.no_longer_held(connection, GONE_DAYS)
         mistakes = warnings(found.only(*MISTAKES), where="")
         told = [*gone_text(gone), *mistakes]
-        return QualityJson(
+        duties = (*moment.picture.duties, *beyond)
+        whole = QualityJson(
             as_of=rfc3339(now),
             text=answer_text(len(moment.picture.duties), len(mistakes), gone=bool(gone)),
             warnings=told,
-            findings=[_finding(row, [*moment.picture.duties, *beyond]) for row in found.rows()],
+            findings=[_finding(row, duties) for row in found.rows()],
             heard=HeardJson(reports, rejected, every.delay_median, every.delay_p95),
             today=TodayJson(local_day(now).isoformat(), *day_totals(connection, now)),
             no_longer_held=[
@@ -169,6 +212,60 @@ class LiveQuality:
                 for item in gone
             ],
         )
+        return Answered(whole, found, duties, tuple(gone_text(gone)))
+
+
+def seen(answered: Answered, reach: Reach) -> QualityJson:
+    """So much of an answer as somebody may see.
+
+    Findings are about duties, officers and devices: those of a viewer's neighbourhoods are told whole, less
+    ids of others in their details; of a neighbourhood whose figure alone is seen the kind is told, and not
+    about whom.
+    """
+    if reach.whole:
+        return answered.whole
+    known = {name for duty in answered.duties if reach.duty(duty) for name in _names(duty)}
+    foreign = {name for duty in answered.duties for name in _names(duty)} - known
+
+    def told(finding: QualityFindingJson) -> QualityFindingJson | None:
+        areas = finding.neighbourhoods
+        if meets(reach.persons, areas) and finding.id not in foreign:
+            return replace(finding, detail=_without(finding.detail, foreign))
+        return replace(finding, id="", detail="") if meets(reach.figures, areas) else None
+
+    findings = list(filter(None, map(told, answered.whole.findings)))
+    mine = np.array([bool(item is not None and item.id) for item in map(told, answered.whole.findings)], bool)
+    mistakes = warnings(_less(answered.found.take(mine), foreign).only(*MISTAKES), where="")
+    kinds = {item.finding for item in findings} & set(MISTAKES)
+    return replace(
+        answered.whole,
+        text=answer_text(len(answered.duties), max(len(mistakes), len(kinds)), gone=bool(answered.gone)),
+        warnings=[*answered.gone, *mistakes],
+        findings=findings,
+    )
+
+
+def _names(duty: Duty) -> set[str]:
+    """The ids by which a duty, its officer and its devices are known."""
+    return {duty.duty_id, duty.officer_id, *(item.device_id for item in duty.devices)}
+
+
+def _without(detail: str, foreign: Collection[str]) -> str:
+    """A detail less the ids that are not to be seen; the last of several may say how many more there are."""
+    parts = detail.split(";")
+    kept = [part for part in parts if re.sub(r" and \d+ more$", "", part) not in foreign]
+    return detail if len(kept) == len(parts) else ";".join(kept)
+
+
+def _less(found: QualityFindings, foreign: Collection[str]) -> QualityFindings:
+    """The same with details less the ids that are not to be seen."""
+    texts = [*found.texts]
+    detail = found.detail.copy()
+    for at, code in enumerate(found.detail.tolist()):
+        if (kept := _without(found.texts[code], foreign)) != found.texts[code]:
+            detail[at] = len(texts)
+            texts.append(kept)
+    return dataclasses.replace(found, detail=detail, texts=tuple(texts))
 
 
 def gone_text(gone: Sequence[NoLongerHeld]) -> list[str]:

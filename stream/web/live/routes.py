@@ -18,6 +18,7 @@ from msgspec import Meta
 from geo.areas import Kind
 from stream.store.reading.device_days import devices_seen
 from stream.store.reading.duty_track import officer_duties, read_duty
+from stream.web.access.reach import reach_of
 from stream.web.answering import GEOJSON, ShapeJson, answer, with_more
 from stream.web.boundaries.parameters import CRS84
 from stream.web.description import AREA_ID, in_path, operation
@@ -33,6 +34,7 @@ from stream.web.live.officers import (
 )
 from stream.web.live.pulse import EVENTS_SENT
 from stream.web.live.quality import QualityJson
+from stream.web.live.seen import seen
 from stream.web.live.units import UnitsJson, units_json
 from stream.web.problems import ProblemError, known
 
@@ -137,14 +139,14 @@ def router(pulse: Pulse, boundaries: Boundaries, trust: LiveQuality) -> APIRoute
     @routes.get("/live", **operation("live", "The figures now", LiveJson))
     async def live(request: Request) -> Response:
         known(request.query_params.multi_items(), ())
-        return answer(pulse.live_json(await pulse.now()))
+        return answer(pulse.live_json(seen(await pulse.now(), reach_of(request))))
 
     @routes.get(
         "/quality", **operation("quality", "What the facts behind the live figures are worth", QualityJson)
     )
     async def quality(request: Request) -> Response:
         known(request.query_params.multi_items(), ())
-        return answer(await trust.now())
+        return answer(await trust.seen(reach_of(request)))
 
     @routes.get(
         "/quality/devices",
@@ -156,15 +158,24 @@ def router(pulse: Pulse, boundaries: Boundaries, trust: LiveQuality) -> APIRoute
         given = known(request.query_params.multi_items(), ("day", "after", "limit"))
         now = (await pulse.now()).picture.as_of
         day, after, limit = asked(given, now)
-        seen = await pulse.ask(
-            lambda connection: devices_seen(connection, day, now, pulse.policies, after=after, limit=limit)
+        ground = reach_of(request).persons
+        found = await pulse.ask(
+            lambda connection: devices_seen(
+                connection,
+                day,
+                now,
+                pulse.policies,
+                after=after,
+                limit=limit,
+                patches=None if ground is None else sorted(ground),
+            )
         )
-        return answer(device_days_json(seen, day, now))
+        return answer(device_days_json(found, day, now))
 
     @routes.get("/units", **operation("units", "The devices' last positions", UnitsJson, media=GEOJSON))
     async def units(request: Request) -> Response:
         known(request.query_params.multi_items(), ())
-        moment = await pulse.now()
+        moment = seen(await pulse.now(), reach_of(request))
         return answer(units_json(moment.units, moment.picture, pulse.policies, moment.names), GEOJSON)
 
     @routes.get(
@@ -184,7 +195,7 @@ def router(pulse: Pulse, boundaries: Boundaries, trust: LiveQuality) -> APIRoute
         headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no", "Vary": "Accept-Encoding"}
         if compress:
             headers["Content-Encoding"] = "gzip"
-        news = pulse.stream(request.headers.get("last-event-id"), compress=compress)
+        news = pulse.stream(request.headers.get("last-event-id"), compress=compress, reach=reach_of(request))
         return StreamingResponse(news, media_type=EVENT_STREAM, headers=headers)
 
     @routes.get("/areas", **operation("areas", "The areas in force, whole", AreasJson))
@@ -212,7 +223,7 @@ def router(pulse: Pulse, boundaries: Boundaries, trust: LiveQuality) -> APIRoute
         moment = await pulse.now()
         if area_id not in moment.neighbourhoods:
             raise ProblemError(404, "NotFound", f"there is no neighbourhood {area_id!r} in force now")
-        return answer(neighbourhood_json(area_id, moment, pulse.policies))
+        return answer(neighbourhood_json(area_id, moment, pulse.policies, reach_of(request)))
 
     @routes.get(
         "/officers/{officerId}",
@@ -221,11 +232,17 @@ def router(pulse: Pulse, boundaries: Boundaries, trust: LiveQuality) -> APIRoute
     async def officer(request: Request) -> Response:
         known(request.query_params.multi_items(), ())
         officer_id = request.path_params["officerId"]
+        reach = reach_of(request)
+        missing = ProblemError(404, "NotFound", f"there is no officer {officer_id!r}")
+        if not reach.may_be(officer_id):
+            raise missing
         moment = await pulse.now()
-        duties = await pulse.ask(lambda connection: officer_duties(connection, officer_id))
+        duties = await pulse.ask(
+            lambda connection: officer_duties(connection, officer_id, reach.patches(officer_id))
+        )
         if not duties:
-            raise ProblemError(404, "NotFound", f"there is no officer {officer_id!r}")
-        return answer(officer_now_json(duties, moment, pulse.policies))
+            raise missing
+        return answer(officer_now_json(duties, moment, pulse.policies, reach))
 
     @routes.get(
         "/officers/{officerId}/duties/{dutyId:path}",
@@ -234,13 +251,17 @@ def router(pulse: Pulse, boundaries: Boundaries, trust: LiveQuality) -> APIRoute
     async def duty(request: Request) -> Response:
         known(request.query_params.multi_items(), ())
         officer_id, duty_id = request.path_params["officerId"], request.path_params["dutyId"]
+        missing = ProblemError(404, "NotFound", f"officer {officer_id!r} has no duty {duty_id!r}")
+        reach = reach_of(request)
+        if not reach.may_be(officer_id):
+            raise missing
         moment = await pulse.now()
-        now = moment.picture.as_of
+        now, patches = moment.picture.as_of, reach.patches(officer_id)
         track = await pulse.ask(
-            lambda connection: read_duty(connection, officer_id, duty_id, now, pulse.policies)
+            lambda connection: read_duty(connection, officer_id, duty_id, now, pulse.policies, patches)
         )
         if track is None:
-            raise ProblemError(404, "NotFound", f"officer {officer_id!r} has no duty {duty_id!r}")
+            raise missing
         return answer(duty_json(track, moment, pulse.policies))
 
     return routes

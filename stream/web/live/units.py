@@ -110,13 +110,31 @@ class UnitsJson(msgspec.Struct, frozen=True, tag_field="type", tag="FeatureColle
 
 
 @dataclass(frozen=True, slots=True)
+class Holder:
+    """An officer who has a device now, and what they do.
+
+    Attributes:
+        name: what they are called.
+        patch: of the duty that has it.
+        kind: what kind of device the duty says it is.
+        activity: as the API calls it.
+        state: the radio status in force.
+    """
+
+    officer_id: str
+    name: str
+    patch: tuple[str, ...]
+    kind: str
+    activity: str
+    state: int
+
+
+@dataclass(frozen=True, slots=True)
 class ShownUnit:
     """A device on the map, as far as it is compared with what it was.
 
     Attributes:
-        officers: those who have it now, by duty's number.
-        names: what they are called, in one line; None where nobody has it.
-        activity: of the first of them, None where nobody has it.
+        holders: those who have it now, by duty's number.
     """
 
     device_id: str
@@ -127,11 +145,32 @@ class ShownUnit:
     speed_mps: float | None
     heading_deg: float | None
     place: int
-    kind: str
-    officers: tuple[str, ...]
-    names: str | None
-    activity: str | None
-    state: int
+    holders: tuple[Holder, ...]
+
+    @property
+    def kind(self) -> str:
+        """What kind of device it is; a radio where nobody has it."""
+        return self.holders[0].kind if self.holders else "radio"
+
+    @property
+    def officers(self) -> tuple[str, ...]:
+        """The ids of those who have it."""
+        return tuple(item.officer_id for item in self.holders)
+
+    @property
+    def names(self) -> str | None:
+        """What they are called, in one line; None where nobody has it."""
+        return ", ".join(item.name for item in self.holders) or None
+
+    @property
+    def activity(self) -> str | None:
+        """Of the first of them, None where nobody has it."""
+        return self.holders[0].activity if self.holders else None
+
+    @property
+    def state(self) -> int:
+        """The radio status of the first of them."""
+        return self.holders[0].state if self.holders else NO_STATE
 
 
 def state_words(policies: Policies, start: int, state: int) -> str:
@@ -181,8 +220,6 @@ def units_of(picture: Picture, shown: Presence) -> dict[str, ShownUnit]:
         units.place.tolist(),
         strict=True,
     ):
-        own = held.get(device_id, ())
-        first = own[0][0] if own else -1
         found[device_id] = ShownUnit(
             device_id,
             time,
@@ -192,11 +229,17 @@ def units_of(picture: Picture, shown: Presence) -> dict[str, ShownUnit]:
             speed,
             heading,
             place,
-            own[0][1] if own else "radio",
-            tuple(picture.duties[number].officer_id for number, _ in own),
-            ", ".join(called(picture.duties[number]) for number, _ in own) or None,
-            activity_name(activity[first]) if own else None,
-            state[first] if own else NO_STATE,
+            tuple(
+                Holder(
+                    (duty := picture.duties[number]).officer_id,
+                    called(duty),
+                    duty.patch,
+                    kind,
+                    activity_name(activity[number]),
+                    state[number],
+                )
+                for number, kind in held.get(device_id, ())
+            ),
         )
     return found
 
