@@ -1,9 +1,10 @@
 """Settings of the running processes: variables ``PATROL_*``, or a TOML file named by ``PATROL_CONFIG``.
 
 It reads the environment and files. Environment variables take precedence over the file. A secret may be
-given as ``…_FILE``: the name of a file whose content, without the newline at its end, is the value. The
-settings of the accounting are not here but in a policy (``stream.core.policy``), which is a fact of the
-database (``stream.store.policies``), because a figure depends on them.
+given as ``…_FILE``: the name of a file whose content, without the newline at its end, is the value; it is
+read anew where it is used (``stream.secret_files``). The settings of the accounting are not here but in a
+policy (``stream.core.policy``), which is a fact of the database (``stream.store.policies``), because a figure
+depends on them.
 """
 
 from __future__ import annotations
@@ -16,6 +17,9 @@ import re
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from stream.kafka_security import MECHANISMS, PLAINTEXT, PROTOCOLS, SCRAM_512, AccessError, Brokers
+from stream.secret_files import Secret, SecretFileError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,6 +43,11 @@ class Settings:
         kafka: bootstrap servers.
         database: PostgreSQL's DSN.
         topic_prefix: goes before every topic's name.
+        kafka_security: ``plaintext``, ``tls``, ``sasl_tls`` or ``sasl_plaintext``.
+        kafka_ca, kafka_certificate, kafka_key: PEM files; empty: the system's authorities, no certificate,
+            the key beside the certificate.
+        kafka_key_password: what the key is encrypted with.
+        kafka_mechanism, kafka_user, kafka_password: of SASL.
         partitions: of the topics that carry positions, duties and states.
         replication: copies of each partition.
         policy: a policy file that must say what the policies in the database say; empty: none.
@@ -85,6 +94,14 @@ class Settings:
     kafka: str = ""
     database: str = field(default="", repr=False)
     topic_prefix: str = ""
+    kafka_security: str = PLAINTEXT
+    kafka_ca: str = ""
+    kafka_certificate: str = ""
+    kafka_key: str = ""
+    kafka_key_password: str = field(default="", repr=False)
+    kafka_mechanism: str = SCRAM_512
+    kafka_user: str = ""
+    kafka_password: str = field(default="", repr=False)
     partitions: int = 8
     replication: int = 1
     policy: str = ""
@@ -132,6 +149,21 @@ class Settings:
     pseudonym_key: str = field(default="", repr=False)
 
     @property
+    def brokers(self) -> Brokers:
+        """Kafka, and how to connect to it."""
+        return Brokers(
+            self.kafka,
+            self.kafka_security,
+            self.kafka_ca,
+            self.kafka_certificate,
+            self.kafka_key,
+            self.kafka_key_password,
+            self.kafka_mechanism,
+            self.kafka_user,
+            self.kafka_password,
+        )
+
+    @property
     def address(self) -> str:
         """The web pages' address for links in mail; empty: none is set."""
         return self.page or self.public_url
@@ -151,6 +183,14 @@ SETTINGS: Mapping[str, str] = {
     "kafka": "Kafka's bootstrap servers, for example kafka1:9092,kafka2:9092",
     "database": "PostgreSQL's DSN, for example postgresql://patrol@db/patrol (or PATROL_DATABASE_FILE)",
     "topic_prefix": "prefix of every topic's name, for several forces on one Kafka",
+    "kafka_security": "how Kafka is spoken to: plaintext, tls, sasl_tls, or on this machine sasl_plaintext",
+    "kafka_ca": "a PEM file of the authorities that issue the brokers' certificates; empty: the system's own",
+    "kafka_certificate": "a PEM file of this program's own certificate, where the brokers want one",
+    "kafka_key": "a PEM file of that certificate's key; empty: it stands beside the certificate",
+    "kafka_key_password": "what that key is encrypted with (or PATROL_KAFKA_KEY_PASSWORD_FILE)",
+    "kafka_mechanism": "how the user signs in (SASL): SCRAM-SHA-512, SCRAM-SHA-256 or PLAIN",
+    "kafka_user": "the user that Kafka knows this program as",
+    "kafka_password": "that user's password (or PATROL_KAFKA_PASSWORD_FILE)",
     "partitions": "partitions of the topics for positions, duties and states; workers beyond it stand idle",
     "replication": "copies Kafka keeps of each partition: 3 where there are three brokers",
     "policy": "a policy file to be compared: nothing starts where the policy in the database differs from it",
@@ -200,7 +240,6 @@ SETTINGS: Mapping[str, str] = {
 """Every setting with its meaning, as help and documentation print it."""
 
 
-_MOST_BYTES = 1 << 16
 _PMTILES = b"PMTiles"
 _HOST = re.compile(r"[\w.-]+|\[[0-9A-Fa-f:.]+\]")
 DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
@@ -375,8 +414,8 @@ def load(environment: Mapping[str, str] | None = None) -> Settings:
             given[name] = environment[variable]
         elif file := environment.get(f"{variable}_FILE"):
             try:
-                given[name] = _content(file)
-            except (OSError, UnicodeDecodeError) as error:
+                given[name] = Secret.of(file)
+            except (OSError, UnicodeDecodeError, SecretFileError) as error:
                 raise SettingsError(f"{variable}_FILE={file}: {error}") from error
     return _typed(given)
 
@@ -407,20 +446,6 @@ def _beginning(setting: str, path: str, what: str) -> bytes:
     except (OSError, ValueError) as error:  # ValueError: no file can have such a name
         why = error.strerror if isinstance(error, OSError) else str(error)
         raise SettingsError(f"{setting}={path}: {why}: {what}") from error
-
-
-def _content(path: str) -> str:
-    """What a file holds that is the value of a setting, without the line's end.
-
-    Raises:
-        SettingsError: it is longer than any value.
-        OSError, UnicodeDecodeError: it cannot be read.
-    """
-    with Path(path).open("rb") as file:
-        content = file.read(_MOST_BYTES + 1)  # a device may have no end
-    if len(content) > _MOST_BYTES:
-        raise SettingsError(f"{path}: is longer than a setting can be: name the file of the value alone")
-    return content.decode().rstrip("\r\n")
 
 
 def _check_database(dsn: str) -> None:
@@ -480,6 +505,95 @@ def _check_pseudonyms(key: str) -> None:
         raise SettingsError(f"PATROL_PSEUDONYM_KEY: {error}") from None
 
 
+def _check_kafka(values: dict[str, Any]) -> None:
+    """Checks how Kafka is to be connected to, and writes the names in one way.
+
+    Raises:
+        SettingsError: the settings do not fit together, or a file cannot be used.
+    """
+    given = str(values.get("kafka_security", PLAINTEXT))
+    known = {**{name: name for name in PROTOCOLS}, **{his.lower(): name for name, his in PROTOCOLS.items()}}
+    if (security := known.get(given.lower())) is None:
+        raise SettingsError(f"PATROL_KAFKA_SECURITY={given!r}: write {', '.join(PROTOCOLS)}")
+    mechanism = str(values.get("kafka_mechanism", SCRAM_512)).upper()
+    if mechanism not in MECHANISMS:
+        raise SettingsError(f"PATROL_KAFKA_MECHANISM={mechanism!r}: write {', '.join(MECHANISMS)}")
+    values |= {"kafka_security": security, "kafka_mechanism": mechanism}
+    made = Settings(**{name: value for name, value in values.items() if name.startswith("kafka")}).brokers
+    for setting, value in (("CA", made.ca), ("CERTIFICATE", made.certificate), ("KEY", made.key)):
+        if "-----BEGIN" in value:
+            raise SettingsError(
+                f"PATROL_KAFKA_{setting} holds a certificate or key: name the file that holds it"
+            )
+        if value and not made.tls:
+            raise SettingsError(
+                f"PATROL_KAFKA_{setting} is set, and without TLS of no use: write PATROL_KAFKA_SECURITY=tls"
+                " or sasl_tls"
+            )
+    if made.key and not made.certificate:
+        raise SettingsError(f"PATROL_KAFKA_CERTIFICATE is not set: {SETTINGS['kafka_certificate']}")
+    for name in ("kafka_user", "kafka_password"):
+        if made.sasl and not values.get(name):
+            raise SettingsError(f"PATROL_{name.upper()} is not set: {SETTINGS[name]}")
+        if values.get(name) and not made.sasl:
+            raise SettingsError(
+                f"PATROL_{name.upper()} is set, and nobody signs in with PATROL_KAFKA_SECURITY={security}: "
+                f"write sasl_tls"
+            )
+    if (
+        made.sasl
+        and not made.tls
+        and (far := sorted({host for host, _ in made.servers if not is_here(host)}))
+    ):
+        raise SettingsError(
+            f"PATROL_KAFKA_SECURITY={security}: {far[0]} is another machine, and no password is sent there "
+            "without TLS: write sasl_tls"
+        )
+    try:
+        made.context()
+    except AccessError as error:
+        raise SettingsError(str(error)) from error
+
+
+def is_here(host: str) -> bool:
+    """Whether a name or an address is this machine's own: loopback, a socket of it, or none at all."""
+    from ipaddress import ip_address
+
+    if not host or host.startswith(("/", "@")) or host.rstrip(".").lower() == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def unprotected(settings: Settings) -> list[str]:
+    """Which servers on other machines are spoken to without their certificates being verified, a line each.
+
+    libpq encrypts where the server offers it and believes any certificate, unless the DSN says otherwise.
+    """
+    from psycopg.conninfo import conninfo_to_dict
+
+    found = []
+    brokers = settings.brokers
+    if not brokers.tls and (far := sorted({host for host, _ in brokers.servers if not is_here(host)})):
+        found.append(
+            f"Kafka at {far[0]} is spoken to without TLS: set PATROL_KAFKA_SECURITY to tls or sasl_tls"
+        )
+    if settings.database:
+        dsn = {"host": os.environ.get("PGHOST", ""), "sslmode": os.environ.get("PGSSLMODE", "")}
+        dsn |= {name: str(value) for name, value in conninfo_to_dict(settings.database).items()}
+        named = dsn.get("hostaddr") or dsn["host"]
+        far = [host for host in named.split(",") if not is_here(host.strip())]
+        if far and dsn["sslmode"] != "verify-full":
+            mode = dsn["sslmode"] or "prefer"
+            found.append(
+                f"the certificate of PostgreSQL at {far[0]} is not verified (sslmode={mode}): "
+                "write sslmode=verify-full and sslrootcert=… into PATROL_DATABASE"
+            )
+    return found
+
+
 def _typed(given: Mapping[str, Any]) -> Settings:
     from urllib.parse import urlsplit
 
@@ -493,7 +607,8 @@ def _typed(given: Mapping[str, Any]) -> Settings:
         fits = kind is str or not (isinstance(value, bool) or (kind is int and isinstance(value, float)))
         with contextlib.suppress(TypeError, ValueError):
             if fits:
-                values[item.name] = kind(value)
+                # A secret keeps the name of its file.
+                values[item.name] = value if kind is str and isinstance(value, str) else kind(value)
         if item.name not in values:
             what = "a whole number" if kind is int else "a number"
             raise SettingsError(f"PATROL_{item.name.upper()}={value!r} is not {what}: {SETTINGS[item.name]}")
@@ -506,6 +621,7 @@ def _typed(given: Mapping[str, Any]) -> Settings:
         if not (_HOST.fullmatch(host) and port.isascii() and port.isdigit() and int(port) < 65_536):
             # Not repeated: who takes it for a URL may have written a password into it.
             raise SettingsError(f"PATROL_KAFKA is not host:port: {SETTINGS['kafka']}")
+    _check_kafka(values)
     if values.get("database"):
         _check_database(values["database"])
     if values.get("projection_done", 0.0) > 1:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
-import socket
 import time
 from dataclasses import dataclass
 from operator import attrgetter
@@ -28,9 +27,12 @@ from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
 from kafka.errors import KafkaConnectionError
 
 from stream.core.calendar import LOCAL, moment
+from stream.kafka_security import access, access_now, brokers, options
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import AsyncIterator, Iterable, Sequence
+
+    from stream.kafka_security import Where
 
 # In: what outside systems send.
 RADIO_POSITIONS: Final = "radio.positions"
@@ -68,9 +70,6 @@ METADATA_MS: Final = 10_000
 
 MAX_MESSAGE_BYTES: Final = 8 * 2**20
 """What the topics for frames and for dead letters take; Kafka's own default, 1 MiB, holds 20,000 fixes."""
-
-REACH_S: Final = 3.0
-"""How long a broker may take to accept a connection, seconds."""
 
 PATIENCE, REST_S = 50, 0.2
 """How often Kafka is asked for a topic's id, and the pause between two questions, seconds."""
@@ -141,7 +140,7 @@ def specs(
 
 
 async def ensure_topics(
-    bootstrap: str,
+    where: Where,
     wanted: Sequence[NewTopic],
     *,
     patience_s: float = 30.0,
@@ -152,7 +151,7 @@ async def ensure_topics(
     done where one has fewer copies than wanted.
 
     Args:
-        bootstrap: Kafka's addresses, ``host:port`` separated by commas.
+        where: Kafka.
         wanted: what should be.
         patience_s: how long to wait until every new partition has a leader.
 
@@ -163,23 +162,22 @@ async def ensure_topics(
         TopicError: Kafka refused, or a topic has too few copies; the message has the reason.
         aiokafka.errors.KafkaConnectionError: no broker could be reached.
     """
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
-    try:
-        await admin.start()
+    async with administration(where) as admin:
         _refuse_few(await admin.describe_topics(), wanted)
         found = await _leaders(admin)
         outcomes = [await _ensure(admin, spec, found.get(spec.name)) for spec in wanted]
-        async with asyncio.timeout(patience_s):
-            while not await _ready(admin, outcomes, wanted):
-                await asyncio.sleep(0.05)
-    except TimeoutError:
-        raise TopicError(f"new topics have no leader after {patience_s:g} s: look at the brokers") from None
-    finally:
-        await admin.close()
+        try:
+            async with asyncio.timeout(patience_s):
+                while not await _ready(admin, outcomes, wanted):
+                    await asyncio.sleep(0.05)
+        except TimeoutError:
+            raise TopicError(
+                f"new topics have no leader after {patience_s:g} s: look at the brokers"
+            ) from None
     return outcomes
 
 
-def opened(client: Any, **options: Any) -> Any:
+def opened(client: Any, where: Where, **further: Any) -> Any:
     """A client of kafka-python, where a broker answers.
 
     Its constructors leave a thread and sockets behind where none does, with each try: so that is looked at
@@ -187,23 +185,19 @@ def opened(client: Any, **options: Any) -> Any:
 
     Args:
         client: ``KafkaAdminClient`` or ``KafkaConsumer``.
-        options: of its constructor.
+        where: Kafka.
+        further: other options of its constructor.
 
     Raises:
+        AccessError: no broker lets this program in.
         kafka.errors.KafkaConnectionError: no broker can be reached.
         kafka.errors.KafkaError: it does not answer.
     """
-    reached = False
-    for address in str(options["bootstrap_servers"]).split(","):
-        host, _, port = address.strip().rpartition(":")
-        with contextlib.suppress(OSError), socket.create_connection((host.strip("[]"), int(port)), REACH_S):
-            reached = True
-            break
-    if not reached:
-        raise KafkaConnectionError(f"no broker can be reached at {options['bootstrap_servers']}")
+    if not access_now(where):
+        raise KafkaConnectionError(f"no broker can be reached at {brokers(where).addresses}")
     made = client.__new__(client)
     try:
-        made.__init__(**options)
+        made.__init__(**options(where), **further)
     except BaseException:
         for close in ("_client.close", "_net.stop"):
             with contextlib.suppress(Exception):  # it may not have come so far
@@ -212,19 +206,32 @@ def opened(client: Any, **options: Any) -> Any:
     return made
 
 
-async def enough_copies(bootstrap: str, wanted: Sequence[NewTopic]) -> None:
+@contextlib.asynccontextmanager
+async def administration(where: Where) -> AsyncIterator[AIOKafkaAdminClient]:
+    """A client for administration.
+
+    Raises:
+        AccessError: no broker lets this program in.
+        aiokafka.errors.KafkaConnectionError: no broker answers.
+    """
+    await access(where)
+    admin = AIOKafkaAdminClient(**options(where))
+    try:
+        await admin.start()
+        yield admin
+    finally:
+        await admin.close()
+
+
+async def enough_copies(where: Where, wanted: Sequence[NewTopic]) -> None:
     """Looks whether the topics that exist have as many copies as wanted.
 
     Raises:
         TopicError: one has fewer.
         aiokafka.errors.KafkaConnectionError: no broker answers.
     """
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
-    try:
-        await admin.start()
+    async with administration(where) as admin:
         _refuse_few(await admin.describe_topics(), wanted)
-    finally:
-        await admin.close()
 
 
 def _refuse_few(described: Iterable[dict[str, Any]], wanted: Sequence[NewTopic]) -> None:
@@ -245,14 +252,14 @@ def _refuse_few(described: Iterable[dict[str, Any]], wanted: Sequence[NewTopic])
         )
 
 
-async def session_taken(bootstrap: str, prefix: str, session_s: float) -> bool:
+async def session_taken(where: Where, prefix: str, session_s: float) -> bool:
     """Whether a broker takes a session time.
 
     It is asked to let somebody into a group, of which it first looks at the session time; then it asks for a
     second request, which it does not get, so that nobody is in the group.
 
     Args:
-        bootstrap: Kafka's addresses, ``host:port`` separated by commas.
+        where: Kafka.
         prefix: goes before the group's name.
         session_s: the time, seconds.
 
@@ -260,7 +267,8 @@ async def session_taken(bootstrap: str, prefix: str, session_s: float) -> bool:
         aiokafka.errors.KafkaConnectionError: no broker answers.
     """
     group, session_ms = f"{prefix}patrol-start", min(round(session_s * 1000), 2**31 - 1)
-    client = AIOKafkaClient(bootstrap_servers=bootstrap)
+    await access(where)
+    client = AIOKafkaClient(**options(where))
     try:
         await client.bootstrap()
         for _ in range(PATIENCE):
@@ -280,25 +288,21 @@ async def session_taken(bootstrap: str, prefix: str, session_s: float) -> bool:
         await client.close()
 
 
-async def existing(bootstrap: str) -> set[str]:
+async def existing(where: Where) -> set[str]:
     """The topics that Kafka has.
 
     Raises:
         aiokafka.errors.KafkaConnectionError: no broker answers.
     """
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
-    try:
-        await admin.start()
+    async with administration(where) as admin:
         return set(await admin.list_topics())
-    finally:
-        await admin.close()
 
 
-def incarnations(bootstrap: str, names: Sequence[str]) -> dict[str, str]:
+def incarnations(where: Where, names: Sequence[str]) -> dict[str, str]:
     """The topics' own ids in Kafka: other ones after a topic was deleted and made again.
 
     Args:
-        bootstrap: Kafka's addresses, ``host:port`` separated by commas.
+        where: Kafka.
         names: full names of topics.
 
     Returns:
@@ -307,7 +311,7 @@ def incarnations(bootstrap: str, names: Sequence[str]) -> dict[str, str]:
     Raises:
         kafka.errors.KafkaError: Kafka cannot be asked.
     """
-    admin = opened(KafkaAdminClient, bootstrap_servers=bootstrap)
+    admin = opened(KafkaAdminClient, where)
     try:
         # Just after a topic was made again, Kafka may have no answer yet.
         for _ in range(PATIENCE):
@@ -423,11 +427,11 @@ def _noted(note: str | None) -> tuple[int | None, str]:
     return sent_us, ids[0] if ids else ""
 
 
-def first_sent(bootstrap: str, partitions: Iterable[tuple[str, int]]) -> dict[tuple[str, int], int]:
+def first_sent(where: Where, partitions: Iterable[tuple[str, int]]) -> dict[tuple[str, int], int]:
     """When the first message that Kafka still holds was sent, microseconds since 1970.
 
     Args:
-        bootstrap: Kafka's addresses, ``host:port`` separated by commas.
+        where: Kafka.
         partitions: topics' full names and numbers.
 
     Returns:
@@ -436,7 +440,7 @@ def first_sent(bootstrap: str, partitions: Iterable[tuple[str, int]]) -> dict[tu
     Raises:
         kafka.errors.KafkaError: Kafka cannot be asked.
     """
-    consumer = opened(KafkaConsumer, bootstrap_servers=bootstrap, enable_auto_commit=False)
+    consumer = opened(KafkaConsumer, where, enable_auto_commit=False)
     try:
         found = consumer.offsets_for_times({TopicPartition(*where): 0 for where in partitions})
         return {

@@ -123,6 +123,7 @@ def bridge(
     from stream.pipeline.bridge.sending import KafkaTarget, PrintedBuffer, require
     from stream.pipeline.bridge.sources import MQTT, Intake, parse_source
     from stream.pipeline.health import served
+    from stream.pipeline.starting import check_servers
 
     settings = load()
     place = parse_source(source, password=settings.mqtt_password)
@@ -136,13 +137,15 @@ def bridge(
         from stream.pipeline.logs import start_logging
 
         start_logging(settings.log)
-    target = None if dry_run else KafkaTarget(settings.kafka, settings.topic_prefix, kind)
+    target = None if dry_run else KafkaTarget(settings.brokers, settings.topic_prefix, kind)
     feed = FeedSettings(place.name, format_, kind, device, moment_option(near), gps_ahead)
     metrics = BridgeMetrics()
 
     async def work(stop: asyncio.Event) -> None:
-        if target is not None and place.ends:
-            await require(target)
+        if target is not None:
+            await check_servers(settings)
+            if place.ends:
+                await require(target)
         held: DiskBuffer | MemoryBuffer | PrintedBuffer
         if dry_run:
             held = PrintedBuffer(sys.stdout, sys.stderr)

@@ -203,7 +203,7 @@ class _Stage:
         told = asyncio.ensure_future(stop.wait())
         told.add_done_callback(lambda _: over.set())
         sending = asyncio.create_task(
-            send_simulation(self.simulation, self.settings.kafka, speed=speed, stop=over, on_progress=heard)
+            send_simulation(self.simulation, self.settings.brokers, speed=speed, stop=over, on_progress=heard)
         )
         timer = asyncio.get_running_loop().call_later(left + SETTLE_S / 2, over.set) if cut else None
         rates, due = _Rates(self._began), 0.0

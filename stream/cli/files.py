@@ -255,7 +255,7 @@ def replay(file: Path, topic: str | None, speed: float) -> None:
     async def work(stop: asyncio.Event) -> None:
         await require_topics(settings, [topic] if topic else None)
         done = await send(
-            file, settings.kafka, topic=topic, prefix=settings.topic_prefix, speed=speed, stop=stop
+            file, settings.brokers, topic=topic, prefix=settings.topic_prefix, speed=speed, stop=stop
         )
         click.echo(f"sent {done.sent:,} messages")
         if done.reordered:
@@ -281,7 +281,7 @@ async def require_topics(settings: Settings, names: list[str] | None) -> None:
     from stream import topics
 
     by_kind = (topics.RADIO_POSITIONS, topics.VEHICLE_POSITIONS)
-    present = await topics.existing(settings.kafka)
+    present = await topics.existing(settings.brokers)
     for name in (topics.named(name, settings.topic_prefix) for name in names or by_kind):
         if name not in present:
             raise topics.TopicError(f"Kafka has no topic {name}: run 'patrol init', or look at --topic")

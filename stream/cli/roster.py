@@ -193,7 +193,7 @@ def _onto_kafka(settings: Settings) -> Deliver:
     def deliver(parcel: RosterParcel, begin: Callable[[], None]) -> None:
         async def work() -> None:
             await require_topics(settings, [topics.DUTY_BOOKINGS, topics.DUTY_STATES])
-            await send_parcel(parcel, settings.kafka, prefix=settings.topic_prefix, on_connected=begin)
+            await send_parcel(parcel, settings.brokers, prefix=settings.topic_prefix, on_connected=begin)
 
         try:
             asyncio.run(work())

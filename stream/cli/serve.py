@@ -53,7 +53,7 @@ def initialise(settings: Settings) -> list[str]:
         asyncio.run(check_session(settings))
         outcomes = asyncio.run(
             ensure_topics(
-                settings.kafka,
+                settings.brokers,
                 specs(
                     settings.topic_prefix, partitions=settings.partitions, replication=settings.replication
                 ),
@@ -81,7 +81,7 @@ def missing(settings: Settings) -> list[str]:
     from stream.topics import TopicError, existing, specs
 
     wanted = specs(settings.topic_prefix, replication=settings.replication)
-    absent = sorted({spec.name for spec in wanted} - asyncio.run(existing(settings.kafka)))
+    absent = sorted({spec.name for spec in wanted} - asyncio.run(existing(settings.brokers)))
     found = [f"topic {name}: is not there; run 'patrol init'" for name in absent]
     try:
         asyncio.run(check_kafka(settings))
@@ -141,7 +141,7 @@ def ingest() -> None:
         from stream.pipeline.losses import Losses
         from stream.pipeline.metrics import IngestMetrics
         from stream.pipeline.monitor import Monitor
-        from stream.pipeline.starting import check_session_if_set
+        from stream.pipeline.starting import check_servers
         from stream.pipeline.waiting import first_of
 
     settings = load()
@@ -151,7 +151,7 @@ def ingest() -> None:
     monitor = Monitor(settings, metrics)
 
     async def work(stop: asyncio.Event) -> None:
-        await check_session_if_set(settings)
+        await check_servers(settings)
         with monitor.watching():
             await ingesting(stop)
 
@@ -161,7 +161,7 @@ def ingest() -> None:
             if not await limits.begin(stop):
                 return
             run_settings = IngestSettings(
-                settings.kafka,
+                settings.brokers,
                 limits.now,
                 prefix=settings.topic_prefix,
                 group_id=f"{settings.topic_prefix}patrol-ingest",
@@ -194,7 +194,7 @@ def worker(without_timers: bool) -> None:
         from stream.pipeline.logs import start_logging
         from stream.pipeline.metrics import WorkerMetrics
         from stream.pipeline.monitor import Monitor
-        from stream.pipeline.starting import check_session_if_set
+        from stream.pipeline.starting import check_servers
 
     settings = load()
     settings.need("kafka", "database")
@@ -203,7 +203,7 @@ def worker(without_timers: bool) -> None:
     monitor = Monitor(settings, metrics)
 
     async def work(stop: asyncio.Event) -> None:
-        await check_session_if_set(settings)
+        await check_servers(settings)
         with monitor.watching():
             await run(settings, stop, metrics, errands=not without_timers, seen=monitor.topics)
 
@@ -219,6 +219,7 @@ def timers() -> None:
     from stream.pipeline.logs import start_logging
     from stream.pipeline.metrics import WorkerMetrics
     from stream.pipeline.monitor import Monitor
+    from stream.pipeline.starting import check_servers
     from stream.pipeline.timers import run
 
     settings = load()
@@ -227,6 +228,7 @@ def timers() -> None:
     metrics = WorkerMetrics(part="timers")
 
     async def work(stop: asyncio.Event) -> None:
+        await check_servers(settings)
         with Monitor(settings, metrics).watching():
             await run(settings, stop)
 

@@ -123,7 +123,7 @@ def simulate(
 
         settings = load()
         settings.need("kafka")
-        sent = asyncio.run(send_simulation(made, settings.kafka, prefix=settings.topic_prefix, speed=0))
+        sent = asyncio.run(send_simulation(made, settings.brokers, prefix=settings.topic_prefix, speed=0))
         click.echo(f"sent {sent:,} messages")
 
 

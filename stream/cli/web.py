@@ -7,11 +7,12 @@ import errno
 import logging
 import math
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
 
-from stream.settings import check_files, load
+from stream.settings import check_files, load, unprotected
 
 if TYPE_CHECKING:
     import asyncio
@@ -105,6 +106,7 @@ def refuse_pooler(settings: Settings) -> None:
     """
     import psycopg
 
+    from stream.secret_files import current
     from stream.store.bounded import Bounded
     from stream.store.poolers import complaint
     from stream.store.schema import PoolerError
@@ -112,7 +114,7 @@ def refuse_pooler(settings: Settings) -> None:
     within_s = max(2, math.ceil(settings.database_connect_s))
     with (
         contextlib.suppress(psycopg.OperationalError),
-        Bounded.connect(settings.database, autocommit=True, connect_timeout=within_s) as connection,
+        Bounded.connect(current(settings.database), autocommit=True, connect_timeout=within_s) as connection,
     ):
         connection.silence_s = settings.database_answer_s
         if why := complaint(connection):
@@ -196,6 +198,8 @@ def web(host: str, port: int, wait: bool, openapi: bool, rights: bool) -> None:
     certificate = certificate_of(settings)
     app = create_app(settings)
     start_logging(settings.log)
+    for line in unprotected(replace(settings, kafka="")):  # of Kafka it asks nothing
+        logging.getLogger(__name__).warning("%s", line)
     app.state.pulse.tell = _tell
     plain = host.strip("[]")
     # What a proxy says is for the application to judge (stream.web.reached): uvicorn believes nobody.

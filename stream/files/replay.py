@@ -25,6 +25,7 @@ from stream import topics
 from stream.core.facts import SECOND
 from stream.core.times import parse_times
 from stream.files.tracks import read_rows
+from stream.kafka_security import options
 from stream.simulate import TOPICS
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
     from stream.core.events import Reject
     from stream.files.tracks import TrackRows
+    from stream.kafka_security import Where
     from stream.simulate import Simulation
 
 SLICE_S: Final = 0.05
@@ -171,12 +173,12 @@ class Sender:
     Messages of one key stay in one partition and in order.
 
     Args:
-        bootstrap: Kafka's addresses, ``host:port`` separated by commas.
+        kafka: where it is.
         names: the topics, full names; they must exist.
     """
 
-    def __init__(self, bootstrap: str, names: Sequence[str]) -> None:
-        self._bootstrap = bootstrap
+    def __init__(self, kafka: Where, names: Sequence[str]) -> None:
+        self._kafka = kafka
         self._names = list(names)
         self._pending: deque[asyncio.Future[Any]] = deque()
         self._partitions: list[int] = []
@@ -184,7 +186,7 @@ class Sender:
 
     async def __aenter__(self) -> Sender:
         self._producer = AIOKafkaProducer(
-            bootstrap_servers=self._bootstrap,
+            **options(self._kafka),
             acks="all",
             max_batch_size=_BATCH_BYTES,
             max_request_size=4 * _BATCH_BYTES,
@@ -241,7 +243,7 @@ class Sender:
 
 
 async def send_simulation(
-    simulation: Simulation, bootstrap: str, *, prefix: str = "", **pace: Unpack[Pace]
+    simulation: Simulation, kafka: Where, *, prefix: str = "", **pace: Unpack[Pace]
 ) -> int:
     """Sends a simulated shift, each message at its moment.
 
@@ -250,7 +252,7 @@ async def send_simulation(
 
     Args:
         simulation: what is sent: positions, bookings and states.
-        bootstrap: Kafka's addresses.
+        kafka: where it is.
         prefix: goes before the topics' names; the topics must exist.
         pace: see ``Pace``.
 
@@ -262,13 +264,13 @@ async def send_simulation(
     """
     names = [topics.named(name, prefix) for name in TOPICS]
     batches = (Outgoing(each.send, each.topic, each.key, each.value) for each in simulation.messages())
-    async with Sender(bootstrap, names) as sender:
+    async with Sender(kafka, names) as sender:
         return await _send_all(sender, batches, **pace)
 
 
 async def replay(
     path: Path,
-    bootstrap: str,
+    kafka: Where,
     *,
     topic: str | None = None,
     prefix: str = "",
@@ -283,7 +285,7 @@ async def replay(
 
     Args:
         path: CSV, JSON lines, Parquet, GPX or NMEA.
-        bootstrap: Kafka's addresses.
+        kafka: where it is.
         topic: the name of the one topic for everything, instead of those by kind; it must exist.
         prefix: goes before the topics' names.
         sort_up_to: a file of up to so many rows is put into order first; a longer one is sent in its own
@@ -298,7 +300,7 @@ async def replay(
     by_kind = (topics.RADIO_POSITIONS, topics.VEHICLE_POSITIONS)
     names = [topics.named(name, prefix) for name in (by_kind if topic is None else (topic,))]
     source = _Source(read_rows(path), sort_up_to, one_topic=topic is not None)
-    async with Sender(bootstrap, names) as sender:
+    async with Sender(kafka, names) as sender:
         sent = await _send_all(sender, source.batches(), **pace)
     return Replayed(sent, source.left_out, source.reordered)
 

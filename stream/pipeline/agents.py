@@ -26,6 +26,7 @@ import psycopg
 from aiokafka.errors import KafkaError
 from faust import Agent
 from faust import App as FaustApp
+from faust.auth import SASLCredentials, SSLCredentials
 from faust.exceptions import ProducerSendError
 from faust.transport.drivers import aiokafka as driver
 from kafka.errors import KafkaError as OtherKafkaError
@@ -33,6 +34,7 @@ from kafka.errors import KafkaError as OtherKafkaError
 from stream import topics
 from stream.core import frames
 from stream.core.facts import SECOND
+from stream.kafka_security import AccessError, access, rotating
 from stream.pipeline import dead_letters
 from stream.pipeline.lag import TopicsSeen
 from stream.pipeline.losses import Losses
@@ -40,6 +42,7 @@ from stream.pipeline.outages import DATABASE, KAFKA, OUTAGES
 from stream.pipeline.stages import STAGES
 from stream.pipeline.timers import Timers, mailing
 from stream.pipeline.waiting import Backoff, first_of
+from stream.secret_files import current
 from stream.store.ledger import Counted, Ledger, Offset
 from stream.store.policies import agreed
 from stream.store.reading import progress
@@ -167,7 +170,7 @@ class Turn:
 
 def incarnation_of(settings: Settings, topic: str) -> str:
     """The topic's own id in Kafka: another one after it was deleted and made again."""
-    found = topics.incarnations(settings.kafka, [topic])
+    found = topics.incarnations(settings.brokers, [topic])
     if topic not in found:
         raise UnknownTopicError(f"Kafka has no id for the topic {topic}: run 'patrol init'")
     return found[topic]
@@ -550,7 +553,7 @@ class Worker:
         """Where the database says that each partition is to be read from; waits while it is away."""
 
         def look() -> Starts:
-            ids = topics.incarnations(self._settings.kafka, sorted({tp.topic for tp in partitions}))
+            ids = topics.incarnations(self._settings.brokers, sorted({tp.topic for tp in partitions}))
             with connect(self._settings.database, name="patrol worker: start") as connection:
                 has, sent = progress.offsets(connection), progress.sent(connection)
             known = {tp: (tp.topic, tp.partition, ids.get(tp.topic, "")) for tp in partitions}
@@ -575,7 +578,7 @@ class Worker:
 
     def _gone(self, gone: Mapping[Any, tuple[int, int]], starts: Starts) -> list[topics.NoLongerHeld]:
         """Which messages Kafka deleted before the database had them, and when they were sent."""
-        until = topics.first_sent(self._settings.kafka, [(tp.topic, tp.partition) for tp in gone])
+        until = topics.first_sent(self._settings.brokers, [(tp.topic, tp.partition) for tp in gone])
         return [
             topics.NoLongerHeld(
                 *(tp.topic, tp.partition, starts.ids.get(tp.topic, ""), start, first),
@@ -631,6 +634,19 @@ class Worker:
             self._timers.close()
 
 
+def _credentials(settings: Settings) -> SASLCredentials | SSLCredentials | None:
+    """How Faust's clients are to connect to Kafka; None: without anything."""
+    there = settings.brokers
+    if there.sasl:
+        return SASLCredentials(
+            username=there.user,
+            password=current(there.password),
+            ssl_context=there.context(),
+            mechanism=there.mechanism,
+        )
+    return SSLCredentials(there.context()) if there.tls else None
+
+
 def build(settings: Settings, place: Place) -> FaustApp:
     """The Faust app without agents. Topics are made by ``patrol init``; PostgreSQL is the only state.
 
@@ -650,7 +666,7 @@ def build(settings: Settings, place: Place) -> FaustApp:
         def _create_worker_consumer(self, transport: Any) -> Any:
             consumer = super()._create_worker_consumer(transport)
             consumer._fetch_max_wait_ms = FETCH_WAIT_MS
-            return consumer
+            return rotating(consumer, settings.brokers)
 
     class Consumer(driver.Consumer):
         """Faust's own, which would begin at the offsets that the group has committed."""
@@ -661,8 +677,14 @@ def build(settings: Settings, place: Place) -> FaustApp:
         async def perform_seek(self) -> None:
             await place(self, super().perform_seek)
 
+    class Producer(driver.Producer):
+        """Faust's own, with the password that there is when it connects."""
+
+        def _new_producer(self, transactional_id: str | None = None) -> Any:
+            return rotating(super()._new_producer(transactional_id), settings.brokers)
+
     class Transport(driver.Transport):
-        """With that consumer."""
+        """With these."""
 
     class App(FaustApp):
         """Without folders, which Faust would make for tables."""
@@ -672,10 +694,12 @@ def build(settings: Settings, place: Place) -> FaustApp:
 
     ConsumerThread.logger = driver.AIOKafkaConsumerThread.logger  # what they say is Faust's
     Consumer.logger, App.logger = driver.Consumer.logger, FaustApp.logger
-    Transport.Consumer = Consumer
+    Producer.logger = driver.Producer.logger
+    Transport.Consumer, Transport.Producer = Consumer, Producer
     app = App(
         f"{settings.topic_prefix}patrol-worker",
         broker=[f"kafka://{address.strip()}" for address in settings.kafka.split(",")],
+        broker_credentials=_credentials(settings),
         store="memory://",
         web_enabled=False,
         autodiscover=False,
@@ -732,7 +756,7 @@ async def run(
             await _run(Worker(settings, stop, metrics, gaps, errands=errands, seen=seen), stop)
         except StartAgainError as error:
             log.warning("%s; the worker starts again from what the database has", error)
-        except (KafkaError, OtherKafkaError) as error:
+        except (KafkaError, OtherKafkaError, AccessError) as error:
             OUTAGES.failed("worker", KAFKA, error)
         else:
             return
@@ -746,6 +770,7 @@ async def _run(worker: Worker, stop: asyncio.Event) -> None:
             lambda _: Counted()
         )  # waits for the database; an old schema is an error at once
         tasks.append(asyncio.create_task(worker.losses.keep(stop), name="losses"))
+        await access(worker.desk.settings.brokers)
         # Faust waits for ever where the broker goes away meanwhile, so it is not waited for alone.
         starting = asyncio.ensure_future(worker.app.start())
         await first_of([starting, *tasks], stop)

@@ -253,7 +253,7 @@ def _processes(
     settings: Settings, connected: list[operations.ConnectedProcess], patience: Mapping[str, int]
 ) -> list[PartJson]:
     """What is connected to the database, with what Kafka says of its readers."""
-    admin: Any = topics.opened(KafkaAdminClient, bootstrap_servers=settings.kafka, **patience)
+    admin: Any = topics.opened(KafkaAdminClient, settings.brokers, **patience)
     try:
         groups = {f"{settings.topic_prefix}{name}": part for name, part in GROUPS.items()}
         said_of: dict[str, Any] = {}

@@ -32,6 +32,7 @@ from aiokafka.errors import (
 from stream import topics
 from stream.core import frames, heard_frames
 from stream.core.events import Reason, Reject, UsableLimits, decode_duties, decode_positions, decode_states
+from stream.kafka_security import access, options, rotating
 from stream.pipeline import dead_letters
 from stream.pipeline.compression import fast_lz4
 from stream.pipeline.dead_letters import LAST_MS, TOO_LARGE
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
 
     from stream.core.facts import Fixes
     from stream.core.heard_frames import HeardFrame
+    from stream.kafka_security import Where
     from stream.pipeline.lag import TopicsSeen
 
 log = logging.getLogger(__name__)
@@ -74,7 +76,7 @@ class IngestSettings:
     """How ingest runs.
 
     Attributes:
-        bootstrap: Kafka's addresses, ``host:port`` separated by commas.
+        kafka: where it is.
         limits: says which positions are unusable (rule 2); asked for every batch.
         prefix: prefix of every topic's name.
         group_id: the consumer group; several processes with one group share the work.
@@ -89,7 +91,7 @@ class IngestSettings:
         compression: of what is produced, as aiokafka names it; the fast LZ4 halves frames at 60 ns a fix.
     """
 
-    bootstrap: str
+    kafka: Where
     limits: Callable[[], UsableLimits]
     prefix: str = ""
     group_id: str = "patrol-ingest"
@@ -198,8 +200,9 @@ class _Reporter:
 
 async def _open_consumer(settings: IngestSettings, stack: contextlib.AsyncExitStack) -> AIOKafkaConsumer:
     session_ms = round(settings.session_timeout_s * 1000)
+    await access(settings.kafka)
     consumer = AIOKafkaConsumer(
-        bootstrap_servers=settings.bootstrap,
+        **options(settings.kafka),
         group_id=settings.group_id,
         enable_auto_commit=False,
         auto_offset_reset="earliest",
@@ -211,7 +214,7 @@ async def _open_consumer(settings: IngestSettings, stack: contextlib.AsyncExitSt
         # A fetch under way does not ask for the partitions that were just read: it must not wait for long.
         fetch_max_wait_ms=_FETCH_WAIT_MS,
     )
-    stack.push_async_callback(_close, consumer)
+    stack.push_async_callback(_close, rotating(consumer, settings.kafka))
     await consumer.start()
     # Asked about by name, a missing topic may be made on the spot with the broker's own settings.
     there = await consumer.topics()
@@ -228,7 +231,7 @@ async def _open_producer(
 ) -> AIOKafkaProducer | None:
     """A producer that waits for all replicas; ``None`` where the broker knows no idempotent ones."""
     producer = AIOKafkaProducer(
-        bootstrap_servers=settings.bootstrap,
+        **options(settings.kafka),
         acks="all",
         enable_idempotence=idempotent,
         compression_type=settings.compression,
@@ -237,7 +240,7 @@ async def _open_producer(
         max_request_size=topics.MAX_MESSAGE_BYTES,
         request_timeout_ms=round(_ACK_PATIENCE_S * 1000),
     )
-    stack.push_async_callback(_close, producer)
+    stack.push_async_callback(_close, rotating(producer, settings.kafka))
     try:
         await producer.start()
     except (UnknownError, UnsupportedVersionError):
@@ -453,7 +456,7 @@ class _Worker(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka is un
         since = self._ask_settled()
         ids = self._ask_incarnations(sorted({topic for topic, _ in gone}))
         try:
-            until = topics.first_sent(self._settings.bootstrap, gone)
+            until = topics.first_sent(self._settings.kafka, gone)
         except kafka.errors.KafkaError as failure:
             raise NotReadyError(f"Kafka does not say since when it holds messages: {failure}") from failure
         return [
@@ -470,7 +473,7 @@ class _Worker(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka is un
 
     def _ask_settled(self) -> dict[tuple[str, int], topics.Settled]:
         try:
-            admin = topics.opened(kafka.KafkaAdminClient, bootstrap_servers=self._settings.bootstrap)
+            admin = topics.opened(kafka.KafkaAdminClient, self._settings.kafka)
             try:
                 return topics.settled(admin, self._settings.group_id)
             finally:
@@ -672,7 +675,7 @@ class _Worker(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka is un
 
     def _ask_incarnations(self, names: list[str]) -> dict[str, str]:
         try:
-            return topics.incarnations(self._settings.bootstrap, names)
+            return topics.incarnations(self._settings.kafka, names)
         except kafka.errors.KafkaError as failure:
             raise NotReadyError(f"Kafka does not say the topics' ids: {failure}") from failure
 

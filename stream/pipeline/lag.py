@@ -100,11 +100,11 @@ class LagMeter:
     def __init__(self, settings: Settings, **patience: int) -> None:
         self.ids: dict[str, str] = {}
         self._settings = settings
-        self._admin: Any = topics.opened(KafkaAdminClient, bootstrap_servers=settings.kafka, **patience)
+        self._admin: Any = topics.opened(KafkaAdminClient, settings.brokers, **patience)
         try:
             self._consumer: Any = topics.opened(
                 KafkaConsumer,
-                bootstrap_servers=settings.kafka,
+                settings.brokers,
                 enable_auto_commit=False,
                 check_crcs=False,  # only times and offsets are looked at, and the client counts in Python
                 fetch_max_wait_ms=50,
@@ -225,7 +225,7 @@ class LagMeter:
             for where, first in sorted(firsts.items())
             if where in starts and first > starts[where].offset
         }
-        until = topics.first_sent(self._settings.kafka, gone) if gone else {}
+        until = topics.first_sent(self._settings.brokers, gone) if gone else {}
         return [
             topics.NoLongerHeld(
                 *where, ids.get(where[0], ""), start.offset, first, start.sent_us, until.get(where)

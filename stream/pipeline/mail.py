@@ -41,6 +41,7 @@ from stream.core.explaining.wording import (
 from stream.core.facts import SECOND
 from stream.core.shares import MET, MISSED
 from stream.core.summaries.model import FormError, decode
+from stream.secret_files import current
 from stream.settings import STARTTLS, TLS, SettingsError, relay
 from stream.store import outbox
 from stream.store.outbox import Letter
@@ -451,7 +452,7 @@ def deliver(
         return Delivered()
     mailing, sent, failed, postponed, now = read_mailing(settings.mail), 0, 0, 0, wall()
     sender = parseaddr(mailing.sender)[1]
-    with closing(SmtpConnection(relay(settings.smtp), timeout_s)) as line:
+    with closing(SmtpConnection(relay(current(settings.smtp)), timeout_s)) as line:
         while not stop():
             with connection.transaction():
                 item = outbox.take(connection, now)

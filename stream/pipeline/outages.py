@@ -18,6 +18,7 @@ import psycopg
 from aiokafka.errors import KafkaError
 from kafka.errors import KafkaError as OtherKafkaError
 
+from stream.kafka_security import AccessError
 from stream.pipeline.failures import told
 
 if TYPE_CHECKING:
@@ -38,6 +39,8 @@ AWAY: Final = "away"
 
 def kind_of(failure: BaseException) -> str:
     """What a failure says of a server: ``AWAY``, or what else is wrong with it, in a word."""
+    if isinstance(failure, AccessError):
+        return "refused"
     if isinstance(failure, psycopg.Error):
         state = failure.sqlstate or ""
         # Class 08: the connection; 57P: it shuts down or starts; without any: it was not reached.

@@ -34,6 +34,7 @@ from stream.core.events import (
 )
 from stream.core.policy import limits
 from stream.core.quality.heard import NO_DAY, NO_DELAY, heard_rows
+from stream.kafka_security import options
 from stream.store.policies import in_force
 from stream.store.registry import Registry
 from stream.store.second_chances import SecondChance, Stand, heard_up_to, known, record
@@ -161,10 +162,10 @@ def letters(settings: Settings) -> Iterator[DeadLetter]:
         kafka.errors.KafkaError: Kafka does not answer.
     """
     name = topics.named(topics.DEAD_LETTERS, settings.topic_prefix)
-    if name not in asyncio.run(topics.existing(settings.kafka)):
+    if name not in asyncio.run(topics.existing(settings.brokers)):
         raise topics.TopicError(f"Kafka has no topic {name}: run 'patrol init'")
     consumer: Any = topics.opened(
-        KafkaConsumer, bootstrap_servers=settings.kafka, enable_auto_commit=False, fetch_max_wait_ms=50
+        KafkaConsumer, settings.brokers, enable_auto_commit=False, fetch_max_wait_ms=50
     )
     try:
         where = [TopicPartition(name, each) for each in sorted(consumer.partitions_for_topic(name))]
@@ -462,7 +463,7 @@ def replay(
 async def _producer(settings: Settings) -> tuple[AIOKafkaProducer, int]:
     """A producer, and how many partitions the topic of the frames has."""
     producer = AIOKafkaProducer(
-        bootstrap_servers=settings.kafka, acks="all", max_request_size=2 * topics.MAX_MESSAGE_BYTES
+        **options(settings.brokers), acks="all", max_request_size=2 * topics.MAX_MESSAGE_BYTES
     )
     try:
         await producer.start()

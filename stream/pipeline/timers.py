@@ -18,6 +18,7 @@ from aiokafka.errors import KafkaError
 from aiokafka.partitioner import DefaultPartitioner
 
 from stream import topics
+from stream.kafka_security import options, rotating
 from stream.pipeline.outages import DATABASE, OUTAGES
 from stream.pipeline.stages import ERRANDS
 from stream.pipeline.waiting import Backoff, first_of
@@ -93,11 +94,12 @@ class Sender:
         async with self._starting:
             if self._producer is None:
                 producer = AIOKafkaProducer(
-                    bootstrap_servers=self._settings.kafka.split(","),
+                    **options(self._settings.brokers),
                     max_batch_size=SENT_BYTES,
                     max_request_size=topics.MAX_MESSAGE_BYTES,
                     metadata_max_age_ms=topics.METADATA_MS,
                 )
+                rotating(producer, self._settings.brokers)
                 try:
                     await producer.start()
                 except BaseException:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import psycopg
 from psycopg_pool import ConnectionPool, PoolClosed, PoolTimeout
 
+from stream.secret_files import current
 from stream.store.bounded import Bounded, NoAnswerError
 from stream.store.schema import SESSION, in_utc, require
 
@@ -68,7 +69,7 @@ class Pool:
         self._settings = settings
         self._asked: set[Bounded] = set()
         self._kept = _Kept(
-            settings.database,
+            lambda: current(settings.database),
             connection_class=Bounded,
             kwargs={
                 **SESSION,

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 from psycopg.rows import TupleRow
 
+from stream.secret_files import current
 from stream.store.poolers import complaint
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def connect(dsn: str, *, name: str = "patrol", connect_s: float | None = None) -
     """A connection that commits each statement unless told otherwise, in UTC.
 
     Args:
-        dsn: the database.
+        dsn: the database; one that came from a file is read there again.
         name: the program's, for the server's own lists.
         connect_s: how long to wait for the connection, whole seconds from 2 on; None: as the DSN has it.
 
@@ -85,7 +86,7 @@ def connect(dsn: str, *, name: str = "patrol", connect_s: float | None = None) -
         psycopg.OperationalError: the server could not be reached.
     """
     limits: dict[str, Any] = {} if connect_s is None else {"connect_timeout": max(2, math.ceil(connect_s))}
-    connection = psycopg.connect(dsn, application_name=name, **SESSION, **limits)
+    connection = psycopg.connect(current(dsn), application_name=name, **SESSION, **limits)
     try:
         in_utc(connection)
     except BaseException:

@@ -23,6 +23,8 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("store", "simulate", "embedded"),
     ("clock",),
     ("settings", "topics"),
+    ("kafka_security",),
+    ("secret_files",),
     ("core",),
     ("geo",),
 )

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from stream.files.roster.mapping import RosterMapping
     from stream.files.roster.record import RosterParcel, RosterRecord
     from stream.files.roster.rows import ReadRows
+    from stream.kafka_security import Where
 
 
 def tables_of(file: Path, mapping: RosterMapping | None) -> list[ForeignTable]:
@@ -61,13 +62,13 @@ def into_files(parcel: RosterParcel, begin: Callable[[], None]) -> None:
 
 
 async def send_parcel(
-    parcel: RosterParcel, bootstrap: str, *, prefix: str, on_connected: Callable[[], None]
+    parcel: RosterParcel, kafka: Where, *, prefix: str, on_connected: Callable[[], None]
 ) -> None:
     """Sends bookings and states onto Kafka, each officer's in order; returns when every replica has them.
 
     Args:
         parcel: what is sent.
-        bootstrap: Kafka's addresses.
+        kafka: where it is.
         prefix: goes before the topics' names; the topics must exist.
         on_connected: called when Kafka answers, before anything is sent.
 
@@ -78,7 +79,7 @@ async def send_parcel(
 
     names = [topics.named(name, prefix) for name in (topics.DUTY_BOOKINGS, topics.DUTY_STATES)]
     items = [*parcel.duties, *parcel.states]
-    async with Sender(bootstrap, names) as sender:
+    async with Sender(kafka, names) as sender:
         on_connected()
         await sender.send(
             Outgoing(

@@ -14,6 +14,7 @@ from aiokafka.errors import KafkaError
 
 from geo.boundaries.layer import printable
 from stream import topics
+from stream.kafka_security import options, rotating
 from stream.pipeline.bridge.buffer import MemoryBuffer
 from stream.pipeline.bridge.intake import KINDS
 from stream.pipeline.compression import fast_lz4
@@ -23,6 +24,7 @@ from stream.pipeline.waiting import Backoff, first_of
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
+    from stream.kafka_security import Where
     from stream.pipeline.bridge.buffer import Batch, Buffer, Record
     from stream.pipeline.bridge.metrics import BridgeMetrics
 
@@ -33,9 +35,9 @@ _CLOSE_PATIENCE_S: Final = 2.0
 
 @dataclass(frozen=True, slots=True)
 class KafkaTarget:
-    """Where records go: Kafka's addresses, the topics' prefix, and the kind of device."""
+    """Where records go: Kafka, the topics' prefix, and the kind of device."""
 
-    bootstrap: str
+    kafka: Where
     prefix: str = ""
     kind: str = "radio"
 
@@ -99,13 +101,14 @@ async def _ship(producer: AIOKafkaProducer, target: KafkaTarget, batch: Batch) -
 async def _producer(target: KafkaTarget) -> AsyncIterator[AIOKafkaProducer]:
     await require(target)
     producer = AIOKafkaProducer(
-        bootstrap_servers=target.bootstrap,
+        **options(target.kafka),
         acks="all",
         linger_ms=5,
         compression_type=fast_lz4(),
         max_request_size=topics.MAX_MESSAGE_BYTES,
         request_timeout_ms=round(_ACK_PATIENCE_S * 1000),
     )
+    rotating(producer, target.kafka)
     try:
         await producer.start()
         yield producer
@@ -125,7 +128,7 @@ async def require(target: KafkaTarget) -> None:
         TopicError: a topic is missing.
         aiokafka.errors.KafkaConnectionError: no broker answers.
     """
-    present = await topics.existing(target.bootstrap)
+    present = await topics.existing(target.kafka)
     needed = {target.named(topic) for topic in (KINDS[target.kind], topics.DEAD_LETTERS)}
     if missing := sorted(needed - present):
         raise topics.TopicError(f"topics missing: {', '.join(missing)}; create them with: patrol init")
