@@ -20,7 +20,7 @@ done) & telling=$$!; trap 'kill $$telling 2>/dev/null' EXIT;
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help prepare images deploy install demo test faults fuzz mutants bench accuracy pages pictures spark lint lock
+.PHONY: help prepare images deploy install demo test faults fuzz mutants bench accuracy pages pictures spark lint lock release audit
 
 help: ## lists these targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -66,6 +66,18 @@ pages: $(STAMP) ## rebuilds the pages where their sources changed
 
 pictures: pages ## makes the pictures of README.md anew, from the simulator
 	$(BIN)/python -m tests.pictures
+
+release: pages ## wheel, sources, list of parts and checksums in dist/, e.g. make release ARGS="--key ~/.ssh/release"
+	$(BIN)/python -m tests.release $(ARGS)
+
+# Both ask a public database of known vulnerabilities. pip-audit gets an environment of its own, which goes again: what
+# judges the lock is not in it.
+audit: $(STAMP) ## asks for known vulnerabilities in everything that is locked
+	@set -e; folder=$$(mktemp -d); trap 'rm -rf "$$folder"' EXIT; $(BIN)/python -m venv "$$folder/venv"; \
+	"$$folder/venv/bin/python" -m pip --quiet --disable-pip-version-check install pip-audit; \
+	"$$folder/venv/bin/pip-audit" --strict --require-hashes --no-deps --disable-pip --progress-spinner off \
+	  --requirement requirements.lock $(ARGS)
+	cd stream/web/page && npm audit --package-lock-only
 
 spark: .venv/spark ## installs Apache Spark too (400 MB), for patrol account --engine spark and its tests
 

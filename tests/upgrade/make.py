@@ -12,6 +12,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+from stream import topics
 from stream.core.calendar import parse_time, rfc3339
 from stream.embedded import EmbeddedBroker, EmbeddedDatabase, database_install
 from stream.simulate import demo_force, simulate
@@ -60,6 +61,24 @@ def restored(database: str, backup: Path) -> None:
     """Restores a backup into an empty database, as the runbook says."""
     tool = database_install() / "bin" / "pg_restore"
     subprocess.run([tool, "--exit-on-error", "--no-owner", "--dbname", database, backup], check=True)
+
+
+def accounted(folder: Path) -> list[str]:
+    """What ``patrol account`` is told to count all of it from files, which are written into a folder."""
+    home = {topics.DUTY_BOOKINGS: "duties", topics.DUTY_STATES: "states"}
+    lines: dict[str, list[bytes]] = {name: [] for name in ("positions", "duties", "states")}
+    story = json.loads((BEFORE / "story.json").read_text(encoding="utf-8"))
+    for line in (BEFORE / "messages.jsonl").read_text(encoding="utf-8").splitlines():
+        topic, value, *_ = json.loads(line)
+        lines[home.get(topic, "positions")].append(value.encode("latin-1") + b"\n")
+    words = ["account", "--until", story["until"]]
+    for kind in story["areas"]:
+        words += ["--areas", f"{BEFORE / kind}.geojson:{kind}"]
+    for name, found in lines.items():
+        path = folder / f"{name}.jsonl"
+        path.write_bytes(b"".join(found))
+        words += [f"--{name}", str(path)]
+    return words
 
 
 def _line(message: Message) -> str:
