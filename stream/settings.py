@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 WALL, EVENTS = "wall", "events"
 FORWARDED, X_FORWARDED_FOR = "forwarded", "x-forwarded-for"
+LOCAL_ACCOUNTS, DEMONSTRATION = "local", "demonstration"
+SIGN_INS = ("", LOCAL_ACCOUNTS, DEMONSTRATION)
+"""What PATROL_SIGN_IN may say."""
 
 
 class SettingsError(ValueError):
@@ -87,6 +90,11 @@ class Settings:
         health_port: where processes without pages tell of themselves; 0: nowhere.
         health_host: the address at which they do.
         log: how log lines are written: ``plain``, or ``json``, an object a line.
+        sign_in: how people sign in to the pages: ``local``, by accounts of the program's own; empty: not at
+            all, and then they answer on this machine only; ``demonstration``: nobody signs in, and a menu
+            shows the pages as each role sees them.
+        signed_in_s: how long somebody stays signed in at most, seconds.
+        idle_s: after how many seconds without use somebody is signed out; a wall display is not.
         mqtt_password: of the MQTT broker that ``patrol bridge`` reads.
         pseudonym_key: the secret by which ids become pseudonyms for analysts; empty: there are none.
     """
@@ -145,6 +153,9 @@ class Settings:
     health_port: int = 0
     health_host: str = "127.0.0.1"
     log: str = "plain"
+    sign_in: str = ""
+    signed_in_s: float = 43_200.0
+    idle_s: float = 3600.0
     mqtt_password: str = field(default="", repr=False)
     pseudonym_key: str = field(default="", repr=False)
 
@@ -234,6 +245,9 @@ SETTINGS: Mapping[str, str] = {
     "health_port": "port for /healthz, /readyz and /metrics of a process without pages; patrol up: ingest's",
     "health_host": "address of that port; 0.0.0.0 where Prometheus is on another machine, or in a container",
     "log": "how log lines are written: plain, or json (an object a line)",
+    "sign_in": "how people sign in: local (accounts of its own); empty: not at all, on this machine only",
+    "signed_in_s": "after how many seconds somebody has to sign in again, however active",
+    "idle_s": "after how many seconds without use somebody is signed out; wall displays are not",
     "mqtt_password": "password for the MQTT broker of patrol bridge (or PATROL_MQTT_PASSWORD_FILE)",
     "pseudonym_key": "secret by which ids become pseudonyms for analysts (or PATROL_PSEUDONYM_KEY_FILE)",
 }
@@ -633,6 +647,8 @@ def _typed(given: Mapping[str, Any]) -> Settings:
         raise SettingsError(f"PATROL_HEALTH_PORT={values['health_port']} is not a port: write 1 to 65535")
     if values.get("log", "plain") not in ("plain", "json"):
         raise SettingsError(f"PATROL_LOG={values['log']!r}: write plain or json")
+    if values.get("sign_in", "") not in SIGN_INS:
+        raise SettingsError(f"PATROL_SIGN_IN={values['sign_in']!r}: write local, or leave it empty")
     if values.get("smtp"):
         relay(values["smtp"])
     if values.get("pseudonym_key"):

@@ -19,6 +19,7 @@ from stream.cli.demo import demo
 from stream.cli.doctor import doctor
 from stream.cli.explain import explain, teams
 from stream.cli.files import account, replay
+from stream.cli.people import people
 from stream.cli.policy import policy
 from stream.cli.public import postcode, public
 from stream.cli.recompute import recompute
@@ -55,6 +56,7 @@ for command in (
     web,
     areas,
     policy,
+    people,
     doctor,
     account,
     simulate,

@@ -42,6 +42,7 @@ class Line:
 
 _SETTING = Line("setting", anybody=False)
 _PUBLICATION = Line("publication", anybody=False)
+_ACCOUNT = Line("account", anybody=False)
 _FILES = "files alone: what is held in the database is neither read nor changed"
 _NO_PERSON = "shows and changes nothing about a person"
 _PROCESS = "a process of the pipeline; what it stores is on record as facts with their offsets"
@@ -69,6 +70,13 @@ COMMANDS: Final[Mapping[str, Line | str]] = {
     "export": Line("disclosure"),
     "ingest": _PROCESS,
     "init": "makes the record itself",
+    "people add": _ACCOUNT,
+    "people list": _NO_PERSON,
+    "people lock": _ACCOUNT,
+    "people password": _ACCOUNT,
+    "people roles": _ACCOUNT,
+    "people token": _ACCOUNT,
+    "people unlock": _ACCOUNT,
     "policy check": _FILES,
     "policy diff": _NO_PERSON,
     "policy list": _NO_PERSON,

@@ -17,7 +17,7 @@ from stream.cli.common import (
     write_tables,
 )
 from stream.pipeline.processes import FAREWELL_S, PARTS, in_words, loading, supervise, until_told
-from stream.settings import SETTINGS, SettingsError, check_files, load
+from stream.settings import LOCAL_ACCOUNTS, SETTINGS, SettingsError, check_files, load
 
 if TYPE_CHECKING:
     import asyncio
@@ -122,6 +122,12 @@ def init(context: click.Context, check: bool) -> None:
     lines = missing(settings) if check else initialise(settings)
     for line in lines or ["nothing is missing"]:
         click.echo(line)
+    if settings.sign_in == LOCAL_ACCOUNTS and not check:
+        from stream.cli.people import first_lines
+
+        with database("patrol init", settings) as connection:
+            for line in first_lines(connection):
+                click.echo(line)
     context.exit(1 if check and lines else 0)
 
 

@@ -1,4 +1,4 @@
-"""``patrol web``: areas and health over HTTP, on this machine only."""
+"""``patrol web``: the pages and the API over HTTP; on this machine only, unless people sign in."""
 
 from __future__ import annotations
 
@@ -121,6 +121,25 @@ def refuse_pooler(settings: Settings) -> None:
             raise PoolerError(why)
 
 
+def welcome(settings: Settings) -> None:
+    """Where there is no account yet, makes an administrator's and shows its one-time password, this once.
+
+    It is shown on a terminal only: output that goes elsewhere may be kept.
+    """
+    import psycopg
+
+    from stream.cli.people import first_lines
+    from stream.store.schema import SchemaError, connect, require
+
+    with (
+        contextlib.suppress(psycopg.OperationalError, SchemaError),
+        connect(settings.database, name="patrol web", connect_s=settings.database_connect_s) as connection,
+    ):
+        require(connection)
+        for line in first_lines(connection):
+            click.echo(line)
+
+
 def _tell(failure: Exception | None) -> None:
     """Has an outage of the database logged, in a line when it begins and one when it is over."""
     from stream.pipeline.outages import DATABASE, OUTAGES
@@ -133,7 +152,10 @@ def _tell(failure: Exception | None) -> None:
 
 @click.command(epilog="Example: patrol web --port 8080")
 @click.option(
-    "--host", default="127.0.0.1", show_default=True, help="The address to listen on: loopback only."
+    "--host",
+    default="127.0.0.1",
+    show_default=True,
+    help="The address to listen on: loopback only, unless PATROL_SIGN_IN is set.",
 )
 @click.option(
     "--port",
@@ -148,7 +170,8 @@ def _tell(failure: Exception | None) -> None:
 def web(host: str, port: int, wait: bool, openapi: bool, rights: bool) -> None:
     """Serves the live page and its API, and the published areas as OGC API Features (they open in QGIS).
 
-    There is no access control yet: it answers on this machine only, and refuses any other address.
+    Where PATROL_SIGN_IN is not set nobody has to sign in: then it answers on this machine only, and refuses
+    any other address.
     """
     import socket
 
@@ -167,7 +190,7 @@ def web(host: str, port: int, wait: bool, openapi: bool, rights: bool) -> None:
 
         from stream.pipeline.logs import start_logging
         from stream.pipeline.waiting import first_of
-        from stream.web.app import AddressError, create_app, refuse_open
+        from stream.web.app import AddressError, create_app, refuse_open, signs_in
         from stream.web.tls import certificate_of
 
     if openapi:
@@ -187,15 +210,18 @@ def web(host: str, port: int, wait: bool, openapi: bool, rights: bool) -> None:
         def capture_signals(self) -> Iterator[None]:
             yield
 
+    settings = load()
     try:
-        refuse_open(host)
+        if not signs_in(settings):
+            refuse_open(host)
     except AddressError as error:
         raise click.ClickException(str(error)) from error
-    settings = load()
     check_files(settings)
     agree(settings)
     refuse_pooler(settings)
     certificate = certificate_of(settings)
+    if signs_in(settings):
+        welcome(settings)
     app = create_app(settings)
     start_logging(settings.log)
     for line in unprotected(replace(settings, kafka="")):  # of Kafka it asks nothing

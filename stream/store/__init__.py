@@ -33,6 +33,7 @@ Reading list for a newcomer:
 * ``settled``       settled weeks, and restatements put on record
 * ``reports``       published summaries by number
 * ``outbox``        letters waiting to be sent
+* ``people``        accounts, sessions, tokens; ``passwords``: hashed and compared
 * ``alerts``        alerts as episodes, acknowledgements and snoozes
 * ``reading``       questions: ``instant`` (one instant, one numbering), ``live`` and ``screen`` (figures and
                     picture of now), ``sight`` (what the live page and the watch see), ``duty_track``

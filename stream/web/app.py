@@ -1,7 +1,8 @@
 """The web application: its parts, its health, and who may ask.
 
-There is no access control yet, so the program answers on this machine only: ``patrol web`` refuses any other
-address. Which hosts requests may name, and what a proxy in front says, is settled in ``stream.web.reached``.
+Where nobody signs in (``PATROL_SIGN_IN`` is empty) the program answers on this machine only: ``patrol web``
+refuses any other address. Which hosts requests may name, and what a proxy in front says, is settled in
+``stream.web.reached``.
 """
 
 from __future__ import annotations
@@ -17,14 +18,17 @@ from fastapi import Depends, FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 
 from stream.clock import wall
-from stream.settings import SettingsError, trusted_networks
+from stream.settings import DEMONSTRATION, SettingsError, trusted_networks
 from stream.store.bounded import NoAnswerError
 from stream.store.pool import Pool
 from stream.store.schema import SchemaError
 from stream.web import description, health, pages
 from stream.web.access import me
+from stream.web.access import routes as access
+from stream.web.access.door import Door
 from stream.web.access.rights import permit, settled
-from stream.web.access.viewer import Door, Loopback
+from stream.web.access.sign_in import SignIn
+from stream.web.access.viewer import Loopback
 from stream.web.answering import OPENAPI, answer
 from stream.web.boundaries import features, jobs, publishing
 from stream.web.boundaries.published import Boundaries
@@ -63,8 +67,8 @@ def refuse_open(host: str) -> None:
         loopback = False
     if not loopback:
         raise AddressError(
-            f"--host {host}: other machines could read this, and there is no access control yet; "
-            "leave --host out, or give 127.0.0.1, and reach it through a tunnel"
+            f"--host {host}: other machines could read this, and nobody has to sign in; set "
+            "PATROL_SIGN_IN=local, or leave --host out, or give 127.0.0.1, and reach it through a tunnel"
         )
 
 
@@ -74,7 +78,7 @@ def create_app(settings: Settings, *, now: Clock = wall, entrance: Entrance | No
     Args:
         settings: ``database`` is needed.
         now: the wall clock.
-        entrance: tells who asks; None: whoever reaches this machine's own port.
+        entrance: tells who asks; None: what ``sign_in`` says.
 
     Raises:
         SettingsError: no database is set, or the public address cannot be served.
@@ -82,7 +86,7 @@ def create_app(settings: Settings, *, now: Clock = wall, entrance: Entrance | No
     """
     settings.need("database")
     public = public_of(settings)
-    if public is not None and entrance is None and not is_loopback(public.host):
+    if public is not None and entrance is None and not (signs_in(settings) or is_loopback(public.host)):
         raise SettingsError(
             f"PATROL_PUBLIC_URL={public.address}: others could read this, and nobody has to sign in; "
             "switch sign-in on first, or leave PATROL_PUBLIC_URL out"
@@ -93,11 +97,16 @@ def create_app(settings: Settings, *, now: Clock = wall, entrance: Entrance | No
     trust = LiveQuality(pulse)
     desk = jobs.Jobs(settings, pool, now)
     shelf = Shelf(settings, pool, now)
+    sign_in = SignIn(settings, now)
+    used = entrance is None and signs_in(settings)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        if used:
+            sign_in.start()
         yield
         await pulse.close()
+        sign_in.close()
         pool.close()
         desk.close()
 
@@ -112,7 +121,7 @@ def create_app(settings: Settings, *, now: Clock = wall, entrance: Entrance | No
         lifespan=lifespan,
         dependencies=[Depends(permit)],
     )
-    app.add_middleware(Door, entrance=entrance or Loopback())
+    app.add_middleware(Door, entrance=entrance or (sign_in if used else Loopback()), told=_told)
     app.add_middleware(pages.Heads)
     app.add_middleware(pages.Guard, tiles=settings.basemap)
     app.add_middleware(
@@ -131,6 +140,7 @@ def create_app(settings: Settings, *, now: Clock = wall, entrance: Entrance | No
     app.include_router(restated.router(shelf))
     app.include_router(residents.router(residents.Residents(shelf)))
     app.include_router(pages.router(settings))
+    app.include_router(access.router(sign_in, used=used))
     app.mount("/static", pages.static())
 
     @app.get("/api", include_in_schema=False)
@@ -141,9 +151,7 @@ def create_app(settings: Settings, *, now: Clock = wall, entrance: Entrance | No
     def problem(request: Request, error: Exception) -> Response:
         if isinstance(error, ProblemError) and (page := weeks.notice(request, error)) is not None:
             return page
-        status, code, said = _problem(error)
-        body = ProblemJson("about:blank", HTTPStatus(status).phrase, status, said, code, said)
-        return answer(body, "application/problem+json", status=status)
+        return _told(error)
 
     away = (psycopg.OperationalError, psycopg.InterfaceError, SchemaError)
     for kind in (ProblemError, HTTPException, psycopg.DataError, *away, Exception):
@@ -152,6 +160,18 @@ def create_app(settings: Settings, *, now: Clock = wall, entrance: Entrance | No
     app.state.pulse = pulse
     settled(app)
     return app
+
+
+def signs_in(settings: Settings) -> bool:
+    """Whether people have to sign in."""
+    return settings.sign_in not in ("", DEMONSTRATION)
+
+
+def _told(error: Exception) -> Response:
+    """The answer to a request that failed."""
+    status, code, said = _problem(error)
+    body = ProblemJson("about:blank", HTTPStatus(status).phrase, status, said, code, said)
+    return answer(body, "application/problem+json", status=status)
 
 
 def _problem(error: Exception) -> tuple[int, str, str]:

@@ -113,19 +113,23 @@ class Guard:
         await self._app(scope, receive, with_headers)
 
 
-def refuse_foreign(headers: Headers, *, json: bool = True) -> None:
+def refuse_foreign(headers: Headers, *, json: bool = True, named: bool = False) -> None:
     """Refuses a request to change something that another site made the browser send.
 
     Args:
         headers: of the request.
         json: whether its content has to be JSON, which no plain form can send.
+        named: whether it has to say where it comes from, as every browser does.
 
     Raises:
         ProblemError: it names another origin, or its content is of another type.
     """
     origin, host = headers.get("origin"), headers.get("host", "")
-    if headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none") or (
-        origin is not None and urlsplit(origin).netloc != host
+    site = headers.get("sec-fetch-site")
+    if (
+        site not in (None, "same-origin", "none")
+        or (origin is not None and urlsplit(origin).netloc != host)
+        or (named and site is None and origin is None)
     ):
         raise ProblemError(403, "Refused", "this may be asked by this program's own pages only")
     if json and headers.get("content-type", "").partition(";")[0].strip() != "application/json":

@@ -410,8 +410,8 @@ def test_a_new_version_shows_without_a_restart(site: Site, client: httpx.Client)
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.7", "example.org", ""])
 def test_an_address_that_others_can_reach_is_refused(host: str) -> None:
-    """Only loopback is listened on, until there is access control; the message says so."""
-    with pytest.raises(AddressError, match="no access control yet"):
+    """Only loopback is listened on where nobody has to sign in; the message says so."""
+    with pytest.raises(AddressError, match="nobody has to sign in; set PATROL_SIGN_IN=local"):
         refuse_open(host)
 
 

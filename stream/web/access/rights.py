@@ -32,6 +32,7 @@ TRACKS: Final = PERSONS | {Role.OFFICER}
 AREAS: Final = LIVE | {Role.GIS}
 GIS: Final = frozenset({Role.GIS})
 MONITORING: Final = frozenset({Role.MONITORING})
+ADMINISTRATOR: Final = frozenset({Role.ADMINISTRATOR})
 
 WORDS: Final = {
     Role.INSPECTOR: "inspector",
@@ -101,6 +102,32 @@ ROUTES: Final[Mapping[tuple[str, str], Rule]] = {
     ("GET", "/metrics"): Rule(shows="counts, without persons", roles=MONITORING),
     # Who asks
     ("GET", "/api/v1/me"): Rule(shows="who asks: name, roles, scopes, pages", scope="themselves"),
+    # Signing in
+    ("GET", "/sign-in"): Rule(shows="the sign-in page", open=True),
+    ("GET", "/sign-in/style.css"): Rule(shows="its style", open=True),
+    ("POST", "/sign-in"): Rule(shows="signs in", open=True),
+    ("POST", "/sign-in/password"): Rule(shows="chooses a password after a one-time password", open=True),
+    ("POST", "/sign-out"): Rule(shows="signs out", scope="themselves"),
+    ("GET", "/account"): Rule(shows="one's own account, sessions and tokens", scope="themselves"),
+    **{
+        ("POST", f"/account/{said}"): Rule(shows=shows, scope="themselves")
+        for said, shows in (
+            ("password", "changes one's own password"),
+            ("sessions/end", "ends one's own sessions"),
+            ("tokens", "makes a token of some of one's own roles"),
+            ("tokens/end", "ends one's own token"),
+        )
+    },
+    ("GET", "/accounts"): Rule(shows="all accounts", roles=ADMINISTRATOR),
+    ("POST", "/accounts"): Rule(shows="makes an account", roles=ADMINISTRATOR),
+    ("GET", "/accounts/{name}"): Rule(
+        shows="an account, its roles, sessions and tokens", roles=ADMINISTRATOR
+    ),
+    ("POST", "/accounts/{name}/{what}"): Rule(
+        shows="gives an account other roles or a one-time password, locks it, ends its sessions and tokens",
+        roles=ADMINISTRATOR,
+        scope="not one's own roles, lock and password",
+    ),
     # Descriptions and the frames of pages, which hold no figures
     ("GET", "/"): Rule(shows="the live page without its figures, or where things are"),
     ("GET", "/page"): Rule(shows="the live page without its figures", roles=LIVE),
@@ -285,6 +312,10 @@ COMMANDS: Final[Mapping[str, CommandRule]] = {
     "areas rollback": CommandRule(GIS_, names=True),
     "areas list": CommandRule(GIS_, names=False),
     "areas restatements": CommandRule(ANALYST_, names=True),
+    **{
+        f"people {name}": CommandRule(OPERATOR, names=True)
+        for name in ("list", "add", "password", "lock", "unlock", "roles", "token")
+    },
     "policy check": CommandRule(ANALYST_, names=False),
     "policy diff": CommandRule(ANALYST_, names=False),
     "policy load": CommandRule(ANALYST_, names=False),

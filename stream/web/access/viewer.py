@@ -8,14 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from starlette.requests import HTTPConnection
-
 from stream.core.grants import Grant, Role
 
 if TYPE_CHECKING:
-    from starlette.types import ASGIApp, Receive, Scope, Send
+    from starlette.requests import HTTPConnection
 
-__all__ = ["Door", "Entrance", "Grant", "Loopback", "Role", "Viewer", "viewer_of"]
+__all__ = ["Entrance", "Grant", "Loopback", "Role", "Viewer", "viewer_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +24,7 @@ class Viewer:
         account: the account's name, as it goes on record; unique.
         name: what a page calls them.
         grants: their roles.
-        means: how they showed who they are: ``session``, ``token``, ``demonstration``.
+        means: how they showed who they are: ``session``, ``token``, or ``demonstration``, where nobody does.
     """
 
     account: str
@@ -62,19 +60,7 @@ class Loopback:
         return self.everybody
 
 
-class Door:
-    """Finds out who asks, before anything else looks at a request: ``request.state.viewer``."""
-
-    def __init__(self, app: ASGIApp, entrance: Entrance) -> None:
-        self._app, self._entrance = app, entrance
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
-            scope.setdefault("state", {})["viewer"] = await self._entrance.viewer(HTTPConnection(scope))
-        await self._app(scope, receive, send)
-
-
 def viewer_of(connection: HTTPConnection) -> Viewer | None:
-    """Whoever made a request, as the door found out."""
+    """Whoever made a request, as the door found out; None where nobody has to be signed in."""
     found: Viewer | None = connection.state.viewer
     return found
