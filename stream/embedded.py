@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 START_PATIENCE_S = 30.0
 """How long a server may take until it answers; on a quiet machine it is well under a second."""
 
-_INSTALL = "install it with: pip install 'patrol-visibility[demo]' (in a checkout: make install)"
+_INSTALL = "install it with: pip install 'patrol-visibility[all,demo]' (in a checkout: make install)"
 
 
 class EmbeddedError(RuntimeError):

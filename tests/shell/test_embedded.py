@@ -220,7 +220,7 @@ except EmbeddedError as error:
         [sys.executable, "-I", "-S", "-c", program], capture_output=True, text=True, check=True
     )
     (line,) = done.stdout.splitlines()
-    assert line.endswith("pip install 'patrol-visibility[demo]' (in a checkout: make install)")
+    assert line.endswith("pip install 'patrol-visibility[all,demo]' (in a checkout: make install)")
 
 
 HOLDER = """

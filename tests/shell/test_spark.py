@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 LEFT_OUT = (
     "needs Java 17 or newer"
     if shutil.which("java") is None
-    else "needs PySpark: pip install 'patrol-visibility[spark]'"
+    else "needs PySpark: pip install 'patrol-visibility[all,spark]'"
     if find_spec("pyspark") is None
     else None
 )
