@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 from stream.core.facts import SECOND
 from stream.core.grants import Grant, Role, grants_of
 from stream.settings import LOCAL_ACCOUNTS, Settings
-from stream.store import passwords, people
+from stream.store import passwords, people, record
 from stream.store.schema import connect
 from stream.web.access.forms import own_path
 from stream.web.access.sign_in import BROWSER_COOKIE, COOKIE
@@ -535,6 +536,36 @@ def test_the_last_administrator_stays(house: House) -> None:
             people.lock(house.connection, name, now=house.now)
         with pytest.raises(people.PeopleError, match="nobody would be left"), house.connection.transaction():
             people.set_roles(house.connection, name, [Grant(Role.GIS)])
+
+
+# ── On record ──
+
+
+def test_signing_in_and_what_is_done_to_accounts_is_on_record(house: House) -> None:
+    """Who signed in or could not, from where, and who gave which roles to whom is on record; no secret is."""
+    before = record.head(house.connection)
+    boss, own = signed_in(house, "administrator")
+    sign_in(house.browser("192.0.2.66"), own, "a wrong password")
+    sign_in(house.browser("192.0.2.66"), "my-password-by-mistake", "x")
+    made = boss.post("/accounts", data={"name": "new.one", "role": "gis"}, headers=OURS)
+    boss.post("/accounts/new.one/roles", data={"role": "analyst"}, headers=OURS)
+    boss.post("/accounts/new.one/roles", data={"role": "king"}, headers=OURS)
+    boss.post("/sign-out", headers=OURS)
+    entries = record.search(house.connection, record.Search(), 20)
+    found = [item for item in reversed(entries) if before is None or item.entry > before.entry]
+    assert [(item.kind, item.what, item.outcome, item.account) for item in found] == [
+        ("sign-in", "signed in", "done", own),
+        ("sign-in", "signed in", "refused", own),
+        ("sign-in", "signed in", "refused", "-"),
+        ("account", "made an account", "done", own),
+        ("account", "gave roles", "done", own),
+        ("sign-in", "signed out", "done", own),
+    ]
+    assert [item.source for item in found[:3]] == ["192.0.2.7", "192.0.2.66", "192.0.2.66"]
+    assert json.loads(found[4].details) == {"of": "new.one", "roles": ["analyst"]}
+    kept = " ".join(item.details + item.what + item.account for item in found)
+    assert not any(secret in kept for secret in (secret_shown(made), PASSWORD, "wrong password!", "mistake"))
+    assert record.verify(house.connection).broken is None
 
 
 # ── A database that does not answer ───────────────────────────────────────────────────────────────────────

@@ -6,7 +6,7 @@ what is refused because it makes no sense, stands in ``stream.store.people``.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,20 +17,22 @@ from markupsafe import Markup
 from stream.core.calendar import LOCAL, moment
 from stream.core.grants import SCOPED, GrantError, Role, grants_of
 from stream.reports.page import environment
-from stream.store import passwords, people
+from stream.store import passwords, people, record
 from stream.store.passwords import PasswordError
 from stream.store.people import DAY_S, PeopleError, TooOftenError
+from stream.store.record import Kind, Outcome
 from stream.web.access.forms import address_of, form_of, own_path, safe_way
 from stream.web.access.sign_in import BROWSER_COOKIE, COOKIE, SECRET
 from stream.web.access.viewer import viewer_of
 from stream.web.problems import ProblemError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from jinja2 import Environment
 
     from stream.store.people import Session, Signed
+    from stream.store.record import Detail
     from stream.store.schema import Connection
     from stream.web.access.forms import Form
     from stream.web.access.sign_in import SignIn
@@ -120,12 +122,49 @@ def router(entrance: SignIn, *, used: bool) -> APIRouter:
     def root(request: Request) -> str:
         return str(request.scope.get("root_path", "")).rstrip("/")
 
-    async def change(work: Callable[[Connection], Any]) -> Any:
-        """What changes an account: what was known of anybody is asked anew."""
+    async def change(
+        request: Request,
+        what: str,
+        work: Callable[[Connection], Any],
+        *,
+        kind: Kind = Kind.ACCOUNT,
+        account: str = "",
+        **details: Detail,
+    ) -> Any:
+        """What is done to an account, on record together with it; what was known of anybody is asked anew.
+
+        Args:
+            request: who asks, and from where.
+            what: as it stands on record.
+            work: does it; what gives nothing did nothing, and is not on record.
+            kind: of what is done.
+            account: who does it; empty: whoever is signed in.
+            details: what else is on record.
+        """
+        entry = _entry(request, kind, what, account, details)
+
+        def done(connection: Connection) -> Any:
+            with connection.transaction():
+                found = work(connection)
+                if isinstance(found, people.Signed):
+                    record.add(connection, replace(entry, account=found.account))
+                elif found or found is None:
+                    record.add(connection, entry)
+                return found
+
         try:
-            return await entrance.ask(work)
+            return await entrance.ask(done)
         finally:
             entrance.forget()
+
+    async def refused(request: Request, account: str | None, why: str) -> None:
+        """Puts on record that somebody could not sign in; a name that is no account's may be a password.
+
+        Attempts that were not even made, because too many failed before, are not: they have no end.
+        """
+        entry = _entry(request, Kind.SIGN_IN, "signed in", account or "-", {"failure": why})
+        failed = replace(entry, outcome=Outcome.REFUSED)
+        await entrance.ask(lambda connection: record.add(connection, failed))
 
     # ── Signing in and out ────────────────────────────────────────────────────────────────────────────────
 
@@ -171,20 +210,28 @@ def router(entrance: SignIn, *, used: bool) -> APIRouter:
             found = asked(request, back, Told(_sentence(error), wrong=True), name, 429)
             found.headers["Retry-After"] = str(round(error.wait_s + 0.5))
             return found
-        signed = None
+        signed: Any = None
         if await entrance.hashing(partial(passwords.same, made.kept, form.one("password"))):
             signed = await change(
-                lambda connection: people.succeed(
-                    connection,
-                    made,
-                    address=address,
-                    agent=request.headers.get("user-agent", ""),
-                    browser=browser,
-                    lasts_s=settings.signed_in_s,
-                    now=entrance.now(),
-                )
+                request,
+                "signed in",
+                lambda connection: (
+                    people.succeed(
+                        connection,
+                        made,
+                        address=address,
+                        agent=request.headers.get("user-agent", ""),
+                        browser=browser,
+                        lasts_s=settings.signed_in_s,
+                        now=entrance.now(),
+                    )
+                    or False
+                ),
+                kind=Kind.SIGN_IN,
+                account=made.account or "-",
             )
-        if signed is None:
+        if not signed:
+            await refused(request, made.account, "wrong password")
             wrong = Told("The name or the password is wrong.", wrong=True)
             return asked(request, back, wrong, name, 403)
         if signed.ticket is not None:
@@ -220,7 +267,7 @@ def router(entrance: SignIn, *, used: bool) -> APIRouter:
             lasts_s=settings.signed_in_s, now=entrance.now(),
         )  # fmt: skip
         try:
-            signed = await change(work)
+            signed = await change(request, "chose a password", work, kind=Kind.SIGN_IN)
         except PasswordError as error:
             return choose_page(request, account, ticket, back, Told(_sentence(error), wrong=True), 400)
         except PeopleError as error:
@@ -232,7 +279,11 @@ def router(entrance: SignIn, *, used: bool) -> APIRouter:
         before = request.cookies.get(COOKIE, "")
         if SECRET.fullmatch(before):
             await change(
-                lambda connection: people.close_sessions(connection, digest=passwords.digest(before))
+                request,
+                "signed out",
+                lambda connection: people.close_sessions(connection, digest=passwords.digest(before)),
+                kind=Kind.SIGN_IN,
+                account=signed.account,
             )
         found = _go(root(request) + back)
         assert signed.session is not None
@@ -244,7 +295,12 @@ def router(entrance: SignIn, *, used: bool) -> APIRouter:
     @routes.post("/sign-out")
     async def sign_out(request: Request) -> Response:
         session = _session(request)
-        await change(lambda connection: people.close_sessions(connection, digest=session.digest))
+        await change(
+            request,
+            "signed out",
+            lambda connection: people.close_sessions(connection, digest=session.digest),
+            kind=Kind.SIGN_IN,
+        )
         found = _go(f"{root(request)}/sign-in?out")
         _no_cookie(found, COOKIE)
         return found
@@ -298,13 +354,17 @@ def router(entrance: SignIn, *, used: bool) -> APIRouter:
             return await own(request, Told("The present password is wrong.", wrong=True), 403)
         try:
             changed = await change(
-                lambda connection: people.change_password(connection, viewer.account, kept, new)
+                request,
+                "changed the password",
+                lambda connection: people.change_password(connection, viewer.account, kept, new),
             )
         except PasswordError as error:
             return await own(request, Told(_sentence(error), wrong=True), 400)
         if not changed:
             raise ProblemError(409, "Conflict", "the password was changed meanwhile: sign in again")
         secret = await change(
+            request,
+            "signed in",
             lambda connection: people.open_session(
                 connection,
                 viewer.account,
@@ -313,7 +373,8 @@ def router(entrance: SignIn, *, used: bool) -> APIRouter:
                 lasts_s=settings.signed_in_s,
                 address=address,
                 agent=request.headers.get("user-agent", ""),
-            )
+            ),
+            kind=Kind.SIGN_IN,
         )
         found = _go(f"{root(request)}/account")
         _cookie(found, COOKIE, secret)
@@ -329,7 +390,7 @@ def router(entrance: SignIn, *, used: bool) -> APIRouter:
                 if item.digest.hex() == which or (which == "others" and item.digest != session.digest):
                     people.close_sessions(connection, digest=item.digest)
 
-        await change(end)
+        await change(request, "ended sessions", end)
         return _go(f"{root(request)}/account")
 
     @routes.post("/account/tokens")
@@ -338,7 +399,12 @@ def router(entrance: SignIn, *, used: bool) -> APIRouter:
         form = await form_of(request)
         try:
             token = await change(
-                lambda connection: _make_token(connection, viewer.account, form, entrance.now())
+                request,
+                "made a token",
+                lambda connection: _make_token(connection, viewer.account, form, entrance.now()),
+                label=form.one("label"),
+                roles=form.all("role"),
+                days=form.one("days"),
             )
         except (PeopleError, ValueError) as error:
             return await own(request, Told(_sentence(error), wrong=True), 400)
@@ -349,7 +415,12 @@ def router(entrance: SignIn, *, used: bool) -> APIRouter:
         viewer, _ = _viewer(request), _session(request)
         which = _number((await form_of(request)).one("token"))
         await change(
-            lambda connection: people.end_token(connection, which, account=viewer.account, now=entrance.now())
+            request,
+            "ended a token",
+            lambda connection: people.end_token(
+                connection, which, account=viewer.account, now=entrance.now()
+            ),
+            token=which,
         )
         return _go(f"{root(request)}/account")
 
@@ -405,9 +476,13 @@ def router(entrance: SignIn, *, used: bool) -> APIRouter:
         try:
             grants = grants_of(_roles(form))
             first = await change(
+                request,
+                "made an account",
                 lambda connection: people.add(
                     connection, name, shown or name, grants, by=viewer.account, now=entrance.now()
-                )
+                ),
+                of=name,
+                roles=[str(grant) for grant in grants],
             )
         except (PeopleError, GrantError) as error:
             return await all_accounts(
@@ -436,21 +511,58 @@ def router(entrance: SignIn, *, used: bool) -> APIRouter:
         try:
             if what == "roles":
                 grants = grants_of(_roles(form))
-                await change(lambda connection: people.set_roles(connection, name, grants))
+                await change(
+                    request,
+                    "gave roles",
+                    lambda connection: people.set_roles(connection, name, grants),
+                    of=name,
+                    roles=[str(grant) for grant in grants],
+                )
             elif what == "shown":
-                await change(lambda connection: people.set_shown(connection, name, form.one("shown")))
+                await change(
+                    request,
+                    "changed a shown name",
+                    lambda connection: people.set_shown(connection, name, form.one("shown")),
+                    of=name,
+                )
             elif what == "password":
-                first = await change(lambda connection: people.reset_password(connection, name, now=now))
+                first = await change(
+                    request,
+                    "gave a one-time password",
+                    lambda connection: people.reset_password(connection, name, now=now),
+                    of=name,
+                )
                 told = Told(f"One-time password for {name}, good for 3 days:", secret=first)
             elif what == "lock":
-                await change(lambda connection: people.lock(connection, name, now=now))
+                await change(
+                    request,
+                    "locked an account",
+                    lambda connection: people.lock(connection, name, now=now),
+                    of=name,
+                )
             elif what == "unlock":
-                await change(lambda connection: people.unlock(connection, name))
+                await change(
+                    request,
+                    "unlocked an account",
+                    lambda connection: people.unlock(connection, name),
+                    of=name,
+                )
             elif what == "sessions":
-                await change(lambda connection: people.close_sessions(connection, account=name))
+                await change(
+                    request,
+                    "ended sessions",
+                    lambda connection: people.close_sessions(connection, account=name),
+                    of=name,
+                )
             elif what == "token":
                 which = _number(form.one("token"))
-                await change(lambda connection: people.end_token(connection, which, account=name, now=now))
+                await change(
+                    request,
+                    "ended a token",
+                    lambda connection: people.end_token(connection, which, account=name, now=now),
+                    of=name,
+                    token=which,
+                )
             else:
                 raise ProblemError(404, "NotFound", "there is no such page")
         except (PeopleError, GrantError) as error:
@@ -496,6 +608,16 @@ def _session(request: Request) -> Session:
     if found is None:
         raise ProblemError(403, "Refused", "this page is for people who have signed in, not for programs")
     return found
+
+
+def _entry(
+    request: Request, kind: Kind, what: str, account: str, details: Mapping[str, Detail]
+) -> record.Entry:
+    """What goes on record of a request."""
+    viewer = viewer_of(request)
+    means = "none" if viewer is None else viewer.means
+    who = account or ("-" if viewer is None else viewer.account)
+    return record.Entry(kind, what, who, means, address_of(request), details=details)
 
 
 def _browser(request: Request) -> str | None:
