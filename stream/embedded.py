@@ -121,11 +121,13 @@ class ThrowawayServer:
     Attributes:
         name: the word for it in messages and in the temporary folder's name.
         stop_signal: what ends it orderly.
+        patience_s: how long it may take until it answers.
         keeper: the process that holds it, once started.
     """
 
     name: str = "server"
     stop_signal = signal.SIGTERM
+    patience_s = START_PATIENCE_S
     keeper: Keeper | None = None
     _pid: int | None = None
 
@@ -195,7 +197,7 @@ class ThrowawayServer:
         keeper = self.keeper
         assert keeper is not None
         pid = keeper.ask("start", command=list(command), env=env or {}, signal=int(self.stop_signal))["pid"]
-        deadline = time.monotonic() + START_PATIENCE_S
+        deadline = time.monotonic() + self.patience_s
         while not answers(pid):
             status = keeper.ask("status")
             if status["exit"] is not None or time.monotonic() > deadline:

@@ -21,7 +21,7 @@ from stream.secret_files import current
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Mapping
+    from collections.abc import AsyncIterator, Mapping
 
 PLAINTEXT, TLS, SASL_PLAINTEXT, SASL_TLS = "plaintext", "tls", "sasl_plaintext", "sasl_tls"
 PROTOCOLS: Final[Mapping[str, str]] = {
@@ -36,6 +36,8 @@ MECHANISMS: Final = ("PLAIN", "SCRAM-SHA-256", SCRAM_512)
 
 ANSWER_S: Final = 5.0
 """How long a broker may take for each step of a connection before it is called silent, seconds."""
+CLOSE_S: Final = 1.0
+"""How long it may take for its end."""
 
 
 class AccessError(OSError):
@@ -190,8 +192,20 @@ def _context(
         except (OSError, ValueError) as error:
             files = f"PATROL_KAFKA_CERTIFICATE={certificate[0]}"
             files += f", PATROL_KAFKA_KEY={key[0]}" if key[0] else ""
-            raise AccessError(f"{files}: {_unusable(error)}") from error
+            sealed = _encrypted(key[0] or certificate[0]) and "MISMATCH" not in str(error)
+            why = _SEALED if sealed else _unusable(error)
+            raise AccessError(f"{files}: {why}") from error
     return made
+
+
+_SEALED: Final = "the key is encrypted, and PATROL_KAFKA_KEY_PASSWORD does not open it"
+
+
+def _encrypted(path: str) -> bool:
+    """Whether a key is; OpenSSL says of a wrong password what it says of rubbish."""
+    with contextlib.suppress(OSError):
+        return b"ENCRYPTED" in Path(path).read_bytes()
+    return False
 
 
 def _unusable(error: Exception) -> str:
@@ -203,8 +217,6 @@ def _unusable(error: Exception) -> str:
     reason = str(error.reason or error)
     if reason == "KEY_VALUES_MISMATCH":
         return "the key is not the certificate's"
-    if reason in ("BAD_DECRYPT", "BAD_PASSWORD_READ", "MAYBE_WRONG_PASSWORD", "PKCS12_CIPHERFINAL_ERROR"):
-        return "the key is encrypted, and PATROL_KAFKA_KEY_PASSWORD does not open it"
     if reason in ("NO_START_LINE", "NO_CERTIFICATE_OR_CRL_FOUND") or "PEM lib" in str(error):
         return "there is no usable certificate or key in it, in PEM"
     return reason
@@ -283,10 +295,9 @@ async def _let_in(there: Brokers, host: str, port: int) -> None:
     at = f"Kafka at {host}:{port}"
     given = options(there)
     del given["bootstrap_servers"]
-    connection = None
     try:
-        connection = await _connection(host, port, given)
-        await connection.send(MetadataRequest([]))
+        async with _connection(host, port, given) as connection:
+            await connection.send(MetadataRequest([]))
     except ssl.SSLCertVerificationError as error:
         raise AccessError(f"{at}: {_unverified(there, error)}") from error
     except SaslAuthenticationFailed as error:
@@ -310,21 +321,28 @@ async def _let_in(there: Brokers, host: str, port: int) -> None:
         if why := await _why_closed(there, host, port, error):
             raise AccessError(f"{at} {why}") from error
         raise ConnectionError(str(error)) from error
-    finally:
-        if connection is not None:
-            connection.close()
 
 
-async def _connection(host: str, port: int, given: Mapping[str, Any]) -> Any:
-    """One connection of aiokafka's, on which the user has signed in."""
+@contextlib.asynccontextmanager
+async def _connection(host: str, port: int, given: Mapping[str, Any]) -> AsyncIterator[Any]:
+    """One connection of aiokafka's, on which the user has signed in; gone when it is left."""
     import asyncio
 
-    from aiokafka.conn import create_conn
+    from aiokafka.conn import AIOKafkaConnection
 
-    async with asyncio.timeout(2 * ANSWER_S):
-        return await create_conn(
-            host, port, client_id="patrol-start", request_timeout_ms=round(ANSWER_S * 1000), **given
-        )
+    made: Any = AIOKafkaConnection(
+        host, port, client_id="patrol-start", request_timeout_ms=round(ANSWER_S * 1000), **given
+    )
+    try:
+        async with asyncio.timeout(2 * ANSWER_S):
+            await made.connect()
+        yield made
+    finally:
+        gone = made.close()
+        if made._protocol is not None:  # it came so far
+            done, _ = await asyncio.wait([gone], timeout=CLOSE_S)
+            if not done and made._protocol._transport is not None:
+                made._protocol._transport.abort()
 
 
 async def _why_closed(there: Brokers, host: str, port: int, error: BaseException) -> str:
@@ -343,7 +361,8 @@ async def _why_closed(there: Brokers, host: str, port: int, error: BaseException
     plain = {"security_protocol": PROTOCOLS[PLAINTEXT]}
     if there.tls:
         with contextlib.suppress(Exception):
-            (await _connection(host, port, plain)).close()
+            async with _connection(host, port, plain):
+                pass
             security = SASL_PLAINTEXT if there.sasl else PLAINTEXT
             said = "speaks no TLS on this port: name a port that does, or write PATROL_KAFKA_SECURITY="
             return f"{said}{security}"
@@ -368,12 +387,9 @@ async def _mechanisms(host: str, port: int, given: Mapping[str, Any]) -> list[st
     bare = {name: value for name, value in given.items() if name == "ssl_context"}
     bare["security_protocol"] = PROTOCOLS[TLS if bare else PLAINTEXT]
     with contextlib.suppress(Exception):
-        connection = await _connection(host, port, bare)
-        try:
+        async with _connection(host, port, bare) as connection:
             # One that nobody has: what is offered is told in any case.
             return sorted((await connection.send(SaslHandShakeRequest("NONE"))).enabled_mechanisms)
-        finally:
-            connection.close()
     return []
 
 
@@ -387,7 +403,7 @@ async def _speaks_tls(host: str, port: int) -> bool:
     with contextlib.suppress(OSError, TimeoutError):
         async with asyncio.timeout(ANSWER_S):
             _, writer = await asyncio.open_connection(host, port, ssl=anybody)
-        writer.close()
+        writer.transport.abort()
         return True
     return False
 

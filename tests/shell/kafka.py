@@ -110,6 +110,10 @@ class RealKafka(ThrowawayServer):
         """Whether it was started, and not stopped or crashed since."""
         return self._pid is not None
 
+    def format_words(self) -> Sequence[str]:
+        """Further words for the formatting of the folder."""
+        return ()
+
     def begin(self) -> None:
         """Formats the folder where it is new, starts the server and returns when it answers."""
         reason = unavailable_reason()
@@ -127,6 +131,7 @@ class RealKafka(ThrowawayServer):
                 "-c",
                 str(properties),
                 "--standalone",
+                *self.format_words(),
             ]
             self.keeper.ask("run", command=[*java, *format_it], env={})
         assert self._ports is not None
