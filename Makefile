@@ -20,7 +20,7 @@ done) & telling=$$!; trap 'kill $$telling 2>/dev/null' EXIT;
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help prepare images deploy install demo test faults fuzz mutants bench accuracy pages pictures spark lint lock release audit
+.PHONY: help prepare images deploy install demo test faults fuzz mutants bench accuracy pages pictures spark lint lock release audit inputs
 
 help: ## lists these targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -48,6 +48,9 @@ test: lint pages ## runs the linters and all tests, e.g. make test ARGS="-k stay
 
 fuzz: pages ## runs the tests with other random examples each time, e.g. make fuzz ARGS="-k ledger"
 	$(BIN)/python -m pytest -n 2 --dist worksteal --hypothesis-profile fuzz $(ARGS)
+
+inputs: $(STAMP) ## gives damaged inputs by the million to what takes any, e.g. make inputs ARGS="--of events,api"
+	$(BIN)/python -m tests.damaged $(ARGS)
 
 faults: $(STAMP) ## runs the fault campaign: 200 runs, an hour, e.g. make faults ARGS="--runs 20 --seed 300"
 	$(BIN)/python -m tests.faults $(ARGS)
