@@ -89,6 +89,7 @@ class Settings:
         postcodes: the file of postcodes, for the finder.
         health_port: where processes without pages tell of themselves; 0: nowhere.
         health_host: the address at which they do.
+        purpose: ``ask``: whoever opens an officer's track says why.
         log: how log lines are written: ``plain``, or ``json``, an object a line.
         sign_in: how people sign in to the pages: ``local``, by accounts of the program's own; empty: not at
             all, and then they answer on this machine only; ``demonstration``: nobody signs in, and a menu
@@ -152,6 +153,7 @@ class Settings:
     tls_key: str = ""
     health_port: int = 0
     health_host: str = "127.0.0.1"
+    purpose: str = ""
     log: str = "plain"
     sign_in: str = ""
     signed_in_s: float = 43_200.0
@@ -244,6 +246,7 @@ SETTINGS: Mapping[str, str] = {
     "tls_key": "for TLS without a proxy: the file of the certificate's private key, in PEM",
     "health_port": "port for /healthz, /readyz and /metrics of a process without pages; patrol up: ingest's",
     "health_host": "address of that port; 0.0.0.0 where Prometheus is on another machine, or in a container",
+    "purpose": "ask: whoever opens an officer's track says why, for the record; empty: nobody is asked",
     "log": "how log lines are written: plain, or json (an object a line)",
     "sign_in": "how people sign in: local (accounts of its own); empty: not at all, on this machine only",
     "signed_in_s": "after how many seconds somebody has to sign in again, however active",
@@ -645,6 +648,8 @@ def _typed(given: Mapping[str, Any]) -> Settings:
     weekly_at(values.get("report_at", "Mon 06:00"))
     if values.get("health_port", 0) >= 65_536:
         raise SettingsError(f"PATROL_HEALTH_PORT={values['health_port']} is not a port: write 1 to 65535")
+    if values.get("purpose", "") not in ("", "ask"):
+        raise SettingsError(f"PATROL_PURPOSE={values['purpose']!r}: write ask, or leave it out")
     if values.get("log", "plain") not in ("plain", "json"):
         raise SettingsError(f"PATROL_LOG={values['log']!r}: write plain or json")
     if values.get("sign_in", "") not in SIGN_INS:

@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
+from stream.settings import Settings
+from stream.store.pool import Pool
+from stream.web.access.consulted import Consulted
 from stream.web.access.viewer import Grant, Loopback, Role, Viewer
 from stream.web.app import create_app
 
@@ -17,8 +20,6 @@ if TYPE_CHECKING:
 
     from fastapi import FastAPI
     from starlette.requests import HTTPConnection
-
-    from stream.settings import Settings
 
 
 @dataclass(slots=True)
@@ -43,6 +44,16 @@ def somebody(
 def everyone() -> dict[Role, Viewer]:
     """Somebody of each role, for the whole force; the officer is O1."""
     return {role: somebody(role, officer="O1" if role is Role.OFFICER else None) for role in Role}
+
+
+class Unrecorded(Consulted):
+    """Puts nothing on record: for tests of parts of the application that are about something else."""
+
+    def __init__(self) -> None:
+        super().__init__(Pool(Settings(database="postgresql:///none")), lambda: 0)
+
+    def shown(self, *_: Any, **__: Any) -> None:
+        """Nothing."""
 
 
 @dataclass(slots=True)

@@ -23,8 +23,9 @@ from stream.store.bounded import NoAnswerError
 from stream.store.pool import Pool
 from stream.store.schema import SchemaError
 from stream.web import description, health, pages
-from stream.web.access import me
+from stream.web.access import audit, me
 from stream.web.access import routes as access
+from stream.web.access.consulted import Consulted
 from stream.web.access.door import Door
 from stream.web.access.rights import permit, settled
 from stream.web.access.sign_in import SignIn
@@ -132,6 +133,7 @@ def create_app(settings: Settings, *, now: Clock = wall, entrance: Entrance | No
     )
     app.include_router(features.router(boundaries, now))
     app.include_router(me.router())
+    app.include_router(audit.router(pool))
     app.include_router(health.router(boundaries, pulse, trust, now))
     app.include_router(live.router(pulse, boundaries, trust))
     app.include_router(acknowledging.router(pulse))
@@ -158,6 +160,7 @@ def create_app(settings: Settings, *, now: Clock = wall, entrance: Entrance | No
         app.add_exception_handler(kind, problem)
     refuse_taken_prefix(public, app.routes)
     app.state.pulse = pulse
+    app.state.consulted = Consulted(pool, now, settings.purpose)
     settled(app)
     return app
 

@@ -32,6 +32,7 @@ PROBLEMS = {
     409: "It cannot be done as things stand",
     413: "The content is too large",
     415: "The content is of the wrong type",
+    428: "The settings want it said why: send it in the header `Patrol-Purpose`, percent-encoded",
     503: "The database cannot be reached now",
 }
 

@@ -35,6 +35,7 @@ from stream.web.weeks.shelf import Shelf
 from tests.publics import World, summary, team
 from tests.shell.stored import POLICIES, empty, fill, migrated, put_in_force
 from tests.strategies import HOUR, many
+from tests.viewing import Unrecorded
 from tests.worlds import wandering
 
 if TYPE_CHECKING:
@@ -217,6 +218,7 @@ def test_pages_and_commands_say_what_was_restated_since(
     pool = Pool(settings)
     shelf = Shelf(settings, pool, lambda: OVER + 9 * HOUR)
     app = FastAPI()
+    app.state.consulted = Unrecorded()
     app.include_router(residents.router(residents.Residents(shelf)))
     app.include_router(restated.router(shelf))
 

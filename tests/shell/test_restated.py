@@ -30,6 +30,7 @@ from stream.web.weeks.restated import WORDS, place_of, place_words, router
 from stream.web.weeks.shelf import Shelf
 from tests.shell.stored import migrated
 from tests.strategies import many
+from tests.viewing import Unrecorded
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -54,6 +55,7 @@ def app(dsn: str) -> Iterator[FastAPI]:
     settings = Settings(database=dsn, clock="events")
     pool = Pool(settings)
     found = FastAPI()
+    found.state.consulted = Unrecorded()
     found.include_router(router(Shelf(settings, pool, wall)))
     yield found
     pool.close()

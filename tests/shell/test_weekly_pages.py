@@ -34,6 +34,7 @@ from stream.web.weeks.shelf import Shelf
 from tests.quarter import POLICIES
 from tests.shell.screen import Web
 from tests.shell.weekly_site import END, PUBLISHED_AT, WEEKS, WeeklySite, weekly_site
+from tests.viewing import Unrecorded
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -546,6 +547,7 @@ def test_an_answer_asks_the_database_once(site: WeeklySite, tmp_path: Path, path
     pool = CountedPool(settings)
     shelf = Shelf(settings, pool, lambda: END)
     app = FastAPI()
+    app.state.consulted = Unrecorded()
     app.include_router(router(shelf))
     app.include_router(residents.router(residents.Residents(shelf)))
     app.include_router(restated.router(shelf))

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 LIVE: Final = FIGURES | {Role.OFFICER}
 TRACKS: Final = PERSONS | {Role.OFFICER}
 AREAS: Final = LIVE | {Role.GIS}
+AUDITOR: Final = frozenset({Role.AUDITOR})
+OFFICER: Final = frozenset({Role.OFFICER})
 GIS: Final = frozenset({Role.GIS})
 MONITORING: Final = frozenset({Role.MONITORING})
 ADMINISTRATOR: Final = frozenset({Role.ADMINISTRATOR})
@@ -128,6 +130,12 @@ ROUTES: Final[Mapping[tuple[str, str], Rule]] = {
         roles=ADMINISTRATOR,
         scope="not one's own roles, lock and password",
     ),
+    # The record
+    ("GET", "/api/v1/record"): Rule(shows="who did what about whom, without positions", roles=AUDITOR),
+    ("GET", "/record"): Rule(shows="who did what about whom, without positions", roles=AUDITOR),
+    ("GET", "/record/verify"): Rule(shows="whether the record is whole", roles=AUDITOR),
+    ("GET", "/api/v1/me/looked"): Rule(shows="who looked at them", roles=OFFICER, scope="themselves"),
+    ("GET", "/looked"): Rule(shows="who looked at them", roles=OFFICER, scope="themselves"),
     # Descriptions and the frames of pages, which hold no figures
     ("GET", "/"): Rule(shows="the live page without its figures, or where things are"),
     ("GET", "/page"): Rule(shows="the live page without its figures", roles=LIVE),
@@ -277,6 +285,8 @@ PAGES: Final[Mapping[str, tuple[str, str]]] = {
     "/months": ("Months for residents", "/months"),
     "/postcode": ("Postcodes", "/postcode"),
     "/boundaries": ("Boundaries", "/boundaries"),
+    "/record": ("The record", "/record"),
+    "/looked": ("Who looked at you", "/looked"),
 }
 """Pages that a menu may lead to: title, and the path whose rule says who may open it."""
 

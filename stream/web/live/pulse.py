@@ -44,11 +44,11 @@ from stream.store.reading.sight import AWAY, FAULT, SCHEMA, SILENT, STALE, WORKE
 from stream.store.schema import SchemaError
 from stream.web.access.reach import EVERYTHING
 from stream.web.live import figures
-from stream.web.live.seen import Moment, seen
+from stream.web.live.seen import Moment, officers_of, seen
 from stream.web.live.units import ShownUnit, UnitColumnsJson, columns_of, units_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable
+    from collections.abc import AsyncGenerator, Awaitable, Callable
 
     from geo.areas import AreaSet
     from stream.clock import Clock
@@ -155,12 +155,19 @@ class _Group:
     sent: dict[str, Any] = field(default_factory=dict)
     snapshot: tuple[int, bytes, bytes] = (-1, b"", b"")
     _seen: tuple[Moment, Moment] | None = None
+    _officers: tuple[Moment, frozenset[str]] | None = None
 
     def seen(self, moment: Moment) -> Moment:
         """What the group may see of a moment; reduced once, however often it is asked for."""
         if self._seen is None or self._seen[0] is not moment:
             self._seen = (moment, seen(moment, self.reach))
         return self._seen[1]
+
+    def officers(self, moment: Moment) -> frozenset[str]:
+        """The officers of a moment whom the group is shown."""
+        if self._officers is None or self._officers[0] is not moment:
+            self._officers = (moment, officers_of(self.seen(moment)))
+        return self._officers[1]
 
     def differing(self, what: str, found: dict[str, Any]) -> list[str]:
         """The keys of what is not as it was when pages were told last."""
@@ -549,7 +556,12 @@ class Pulse:
         return group.snapshot[1:]
 
     async def stream(
-        self, last_id: str | None, *, compress: bool, reach: Reach = EVERYTHING
+        self,
+        last_id: str | None,
+        *,
+        compress: bool,
+        reach: Reach = EVERYTHING,
+        admit: Callable[[frozenset[str]], Awaitable[bool]] | None = None,
     ) -> AsyncGenerator[bytes, None]:
         """What one page is sent, until it goes.
 
@@ -557,6 +569,8 @@ class Pulse:
             last_id: the last event that it has, from before a break.
             compress: as gzip.
             reach: how far its viewer sees.
+            admit: asked before each part, with the officers whom it may show: where it says no, the page is
+                told that nothing can be shown, and comes back later.
         """
         which = 1 if compress else 0
         self.counts.pages += 1
@@ -580,6 +594,11 @@ class Pulse:
                         item.packed if compress else item.plain for item in group.news if item.number > at
                     )
                 at = self._number
+                officers = frozenset[str]() if self._moment is None else group.officers(self._moment)
+                if admit is not None and not await admit(officers):
+                    silence = event("pulse", self._silence())
+                    yield head + (packed(silence) if compress else silence)
+                    return
                 self.counts.bytes += len(head) + len(chunk)
                 yield head + chunk
                 head = b""

@@ -16,8 +16,11 @@ from fastapi.responses import StreamingResponse
 from msgspec import Meta
 
 from geo.areas import Kind
+from stream.store.bounded import NoAnswerError
 from stream.store.reading.device_days import devices_seen
 from stream.store.reading.duty_track import officer_duties, read_duty
+from stream.store.record import ANYBODY
+from stream.web.access.consulted import consulted
 from stream.web.access.reach import reach_of
 from stream.web.answering import GEOJSON, ShapeJson, answer, with_more
 from stream.web.boundaries.parameters import CRS84
@@ -34,7 +37,7 @@ from stream.web.live.officers import (
 )
 from stream.web.live.pulse import EVENTS_SENT
 from stream.web.live.quality import QualityJson
-from stream.web.live.seen import seen
+from stream.web.live.seen import alerted, officers_of, only, seen
 from stream.web.live.units import UnitsJson, units_json
 from stream.web.problems import ProblemError, known
 
@@ -56,6 +59,13 @@ LAST_EVENT_ID = {
     "in": "header",
     "required": False,
     "description": "The last event that the page has; what followed is sent, as far as it is remembered.",
+    "schema": str,
+}
+PURPOSE_SAID = {
+    "name": "Patrol-Purpose",
+    "in": "header",
+    "required": False,
+    "description": "Why it is looked at, percent-encoded UTF-8; it goes on record.",
     "schema": str,
 }
 OFFICER_ID = in_path("officerId", "The officer's id.")
@@ -136,17 +146,26 @@ def router(pulse: Pulse, boundaries: Boundaries, trust: LiveQuality) -> APIRoute
             drawn[key] = found
         return found
 
+    async def about_anybody(request: Request, what: str) -> None:
+        """Puts on record that facts were shown that may be about any officer."""
+        if not reach_of(request).nobody and not await consulted(request).listed(request, what, {ANYBODY}):
+            raise NoAnswerError
+
     @routes.get("/live", **operation("live", "The figures now", LiveJson))
     async def live(request: Request) -> Response:
         known(request.query_params.multi_items(), ())
-        return answer(pulse.live_json(seen(await pulse.now(), reach_of(request))))
+        moment = seen(await pulse.now(), reach_of(request))
+        may = await consulted(request).listed(request, "live figures", alerted(moment))
+        return answer(pulse.live_json(only(moment, may)))
 
     @routes.get(
         "/quality", **operation("quality", "What the facts behind the live figures are worth", QualityJson)
     )
     async def quality(request: Request) -> Response:
         known(request.query_params.multi_items(), ())
-        return answer(await trust.seen(reach_of(request)))
+        found = await trust.seen(reach_of(request))
+        await about_anybody(request, "quality")
+        return answer(found)
 
     @routes.get(
         "/quality/devices",
@@ -170,12 +189,15 @@ def router(pulse: Pulse, boundaries: Boundaries, trust: LiveQuality) -> APIRoute
                 patches=None if ground is None else sorted(ground),
             )
         )
+        await about_anybody(request, "devices of a day")
         return answer(device_days_json(found, day, now))
 
     @routes.get("/units", **operation("units", "The devices' last positions", UnitsJson, media=GEOJSON))
     async def units(request: Request) -> Response:
         known(request.query_params.multi_items(), ())
         moment = seen(await pulse.now(), reach_of(request))
+        may = await consulted(request).listed(request, "devices", officers_of(moment))
+        moment = only(moment, may)
         return answer(units_json(moment.units, moment.picture, pulse.policies, moment.names), GEOJSON)
 
     @routes.get(
@@ -195,7 +217,12 @@ def router(pulse: Pulse, boundaries: Boundaries, trust: LiveQuality) -> APIRoute
         headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no", "Vary": "Accept-Encoding"}
         if compress:
             headers["Content-Encoding"] = "gzip"
-        news = pulse.stream(request.headers.get("last-event-id"), compress=compress, reach=reach_of(request))
+
+        async def admit(officers: frozenset[str]) -> bool:
+            return await consulted(request).listed(request, "live page", officers) == officers
+
+        last_id = request.headers.get("last-event-id")
+        news = pulse.stream(last_id, compress=compress, reach=reach_of(request), admit=admit)
         return StreamingResponse(news, media_type=EVENT_STREAM, headers=headers)
 
     @routes.get("/areas", **operation("areas", "The areas in force, whole", AreasJson))
@@ -223,7 +250,11 @@ def router(pulse: Pulse, boundaries: Boundaries, trust: LiveQuality) -> APIRoute
         moment = await pulse.now()
         if area_id not in moment.neighbourhoods:
             raise ProblemError(404, "NotFound", f"there is no neighbourhood {area_id!r} in force now")
-        return answer(neighbourhood_json(area_id, moment, pulse.policies, reach_of(request)))
+        found = neighbourhood_json(area_id, moment, pulse.policies, reach_of(request))
+        officers = {item.officer_id for item in found.officers}
+        may = await consulted(request).listed(request, "neighbourhood", officers)
+        shown = [item for item in found.officers if item.officer_id in may]
+        return answer(msgspec.structs.replace(found, officers=shown))
 
     @routes.get(
         "/officers/{officerId}",
@@ -242,11 +273,18 @@ def router(pulse: Pulse, boundaries: Boundaries, trust: LiveQuality) -> APIRoute
         )
         if not duties:
             raise missing
+        await consulted(request).opened(request, "officer", officer_id)
         return answer(officer_now_json(duties, moment, pulse.policies, reach))
 
     @routes.get(
         "/officers/{officerId}/duties/{dutyId:path}",
-        **operation("duty", "Slices and track of one duty", DutyDetailJson, [OFFICER_ID, DUTY_ID]),
+        **operation(
+            "duty",
+            "Slices and track of one duty",
+            DutyDetailJson,
+            [OFFICER_ID, DUTY_ID, PURPOSE_SAID],
+            problems=(428,),
+        ),
     )
     async def duty(request: Request) -> Response:
         known(request.query_params.multi_items(), ())
@@ -262,6 +300,8 @@ def router(pulse: Pulse, boundaries: Boundaries, trust: LiveQuality) -> APIRoute
         )
         if track is None:
             raise missing
+        looking, why = consulted(request), consulted(request).reason(request)
+        await looking.opened(request, "duty", officer_id, why=why, details={"duty": duty_id})
         return answer(duty_json(track, moment, pulse.policies))
 
     return routes

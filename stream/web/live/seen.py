@@ -14,7 +14,7 @@ from stream.core.live.conditions import PRIORITY
 from stream.core.shares import FORCE, NEIGHBOURHOOD, OFFICER
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from stream.core.explaining.wording import Named
     from stream.core.facts import Duty
@@ -61,6 +61,34 @@ def seen(moment: Moment, reach: Reach) -> Moment:
             area_id: item for area_id, item in moment.neighbourhoods.items() if reach.figure(area_id)
         },
         areas={name: item for name, item in moment.areas.items() if reach.figure(item.neighbourhood)},
+    )
+
+
+def officers_of(moment: Moment) -> frozenset[str]:
+    """The ids of the officers who are shown: those who have a device, and those whom an alert is about."""
+    holders = (holder.officer_id for unit in moment.units.values() for holder in unit.holders)
+    return frozenset(holders) | alerted(moment)
+
+
+def alerted(moment: Moment) -> frozenset[str]:
+    """The ids of the officers whom an alert is about."""
+    return frozenset(item.episode.id for item in moment.alerts if item.episode.scope == OFFICER)
+
+
+def only(moment: Moment, officers: Collection[str]) -> Moment:
+    """A moment with some of its officers alone: devices and alerts of others are left out."""
+    if officers_of(moment) <= set(officers):
+        return moment
+    return replace(
+        moment,
+        alerts=tuple(
+            item for item in moment.alerts if item.episode.scope != OFFICER or item.episode.id in officers
+        ),
+        units={
+            name: unit
+            for name, unit in moment.units.items()
+            if all(holder.officer_id in officers for holder in unit.holders)
+        },
     )
 
 

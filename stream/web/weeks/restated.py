@@ -38,6 +38,7 @@ from stream.store.records import (
     restatement_page,
 )
 from stream.web import description as api
+from stream.web.access.consulted import consulted
 from stream.web.answering import JSON
 from stream.web.problems import bad, known
 from stream.web.weeks import strip
@@ -242,6 +243,7 @@ def router(shelf: Shelf) -> APIRouter:
     def restatements(request: Request) -> Response:
         question = asked(known(request.query_params.multi_items(), NAMES))
         page, run = shelf.ask(lambda connection, _: (question.read(connection), unfinished(connection)))
+        _consulted(request, page)
         found = restatements_json(page, run, shelf.policies)
         return tagged(request, msgspec.json.encode(found), JSON)
 
@@ -256,10 +258,18 @@ def router(shelf: Shelf) -> APIRouter:
             return question.read(connection), unfinished(connection), grounds
 
         page, run, grounds = shelf.ask(read)
+        _consulted(request, page)
         return html_answer(request, record_page(question, page, run, shelf.policies, grounds))
 
     routes.get("/restatements", include_in_schema=False)(paged(listed))
     return routes
+
+
+def _consulted(request: Request, page: RestatementPage) -> None:
+    """Puts on record whose figures are shown, where there are officers among them."""
+    officers = {part.id for item in page.restatements for part in item.restated if part.scope == OFFICER}
+    if officers:
+        consulted(request).shown(request, "restatements", officers)
 
 
 def restatements_json(page: RestatementPage, run: Run | None, policies: Policies) -> RestatementsJson:

@@ -27,8 +27,11 @@ from stream.core.summaries.parts import answer as parts_answer
 from stream.core.summaries.parts import explained
 from stream.reports import force
 from stream.reports.bundle import files
+from stream.store import record
+from stream.store.record import ANYBODY
 from stream.store.schema import SchemaError
 from stream.web import description as api
+from stream.web.access.consulted import consulted
 from stream.web.answering import JSON
 from stream.web.problems import ProblemError, bad, known
 from stream.web.weeks import duty_page, pages, strip
@@ -39,8 +42,9 @@ from stream.web.weeks.questions import asked
 from stream.web.weeks.strip import Told
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
+    from stream.core.facts import Duty
     from stream.reports.force import NeighbourhoodLine
     from stream.store.reports import Reported
     from stream.web.weeks.shelf import Shelf
@@ -155,6 +159,7 @@ def _answers(routes: APIRouter, shelf: Shelf) -> None:
     def week(request: Request) -> Response:
         given = known(request.query_params.multi_items(), ("number",))
         found = shelf.summary(*_place(request), number_of(given))
+        _consulted(request, "weekly summary", found)
         return tagged(request, msgspec.json.encode(week_answer(found)), JSON)
 
     @routes.get(
@@ -241,6 +246,9 @@ def _pages(routes: APIRouter, shelf: Shelf) -> None:
         given = known(request.query_params.multi_items(), ("from", "to"))
         period = week_of(request.path_params["week"])
         found, names = shelf.duty(period, request.path_params["dutyId"])
+        looking, why = consulted(request), consulted(request).reason(request)
+        details = {"duty": found.duty.duty_id, "week": period.name}
+        looking.shown(request, "duty", [found.duty.officer_id], why=why, details=details)
         return html_answer(request, duty_page.duty_page(found, period, names, marked=_marked(given)))
 
     @page("/weeks/{week}/{areaId:path}/parts")
@@ -252,6 +260,7 @@ def _pages(routes: APIRouter, shelf: Shelf) -> None:
         except ValueError as error:
             raise bad(str(error)) from None
         answer = parts_answer(found, question, week.names)
+        _about(request, "parts of a figure", facts.duties)
         return html_answer(request, pages.parts_page(answer, week, until=facts.until))
 
     @page("/weeks/{week}/{areaId:path}/visits/{priorityId:path}")
@@ -266,6 +275,7 @@ def _pages(routes: APIRouter, shelf: Shelf) -> None:
                 404, "NotFound", f"there is no priority area {priority!r} in {week.period.name}"
             )
         found = visit_list(facts, week.period, shelf.policies, priority, week.names)
+        _about(request, "visits", facts.duties)
         return html_answer(request, pages.visits_page(found, which, week, (priority, name)))
 
     @page("/weeks/{week}/{areaId:path}/crewing")
@@ -275,6 +285,7 @@ def _pages(routes: APIRouter, shelf: Shelf) -> None:
         if hour is not None and not re.fullmatch(r"[01]?[0-9]|2[0-3]", hour):
             raise bad(f"hour={hour} must be from 0 to 23")
         week, found = shelf.crewing(*_place(request))
+        consulted(request).shown(request, "crewing", [ANYBODY], details=_named(request))
         return html_answer(request, pages.crewing_page(found, None if hour is None else int(hour), week))
 
     @page("/weeks/{week}/{areaId:path}/team")
@@ -285,6 +296,8 @@ def _pages(routes: APIRouter, shelf: Shelf) -> None:
         mine = {duty.officer_id for duty in own_duties(facts.duties, week.period, week.area_id)}
         chosen = {item.team for item in found.members if item.officer_id in mine}
         months = shelf.policies.at(found.as_of).team_months
+        members = {item.officer_id for item in found.members}
+        consulted(request).shown(request, "teams", members, details=_named(request))
         return html_answer(request, pages.team_page(found, chosen, months, week))
 
     for ending, media in FILES.items():
@@ -292,6 +305,7 @@ def _pages(routes: APIRouter, shelf: Shelf) -> None:
         def take(request: Request, ending: str = ending, media: str = media) -> Response:
             given = known(request.query_params.multi_items(), ("number",))
             found = shelf.summary(*_place(request), number_of(given))
+            _consulted(request, f"weekly summary as {ending}", found, record.Kind.DISCLOSURE)
             [(name, body)] = files(found.summary, ["csv" if ending == "zip" else ending]).items()
             said = {"Content-Disposition": f"attachment; filename*=UTF-8''{quote(name)}"}
             if ending == "html":
@@ -305,7 +319,28 @@ def _pages(routes: APIRouter, shelf: Shelf) -> None:
         given = known(request.query_params.multi_items(), ("number",))
         period, area_id = _place(request)
         found = shelf.summary(period, area_id, number_of(given))
+        _consulted(request, "weekly summary", found)
         return html_answer(request, _summary(found, period, area_id))
+
+
+def _consulted(
+    request: Request, what: str, found: Reported, kind: record.Kind = record.Kind.CONSULTATION
+) -> None:
+    """Puts on record that a summary is shown, or taken away as a file; it names its officers."""
+    officers = {item.officer_id for item in found.summary.officers}
+    consulted(request).shown(request, what, officers, kind=kind, details=_named(request))
+
+
+def _about(request: Request, what: str, duties: Iterable[Duty]) -> None:
+    """Puts on record that something is shown of the officers of duties."""
+    officers = {duty.officer_id for duty in duties}
+    consulted(request).shown(request, what, officers, details=_named(request))
+
+
+def _named(request: Request) -> dict[str, str]:
+    """Which week, neighbourhood and priority area an address names, for the record."""
+    names = {"week": "week", "areaId": "neighbourhood", "priorityId": "priority area"}
+    return {said: request.path_params[name] for name, said in names.items() if name in request.path_params}
 
 
 def _place(request: Request) -> tuple[Period, str]:
