@@ -211,7 +211,14 @@ def worker(without_timers: bool) -> None:
     async def work(stop: asyncio.Event) -> None:
         await check_servers(settings)
         with monitor.watching():
-            await run(settings, stop, metrics, errands=not without_timers, seen=monitor.topics)
+            await run(
+                settings,
+                stop,
+                metrics,
+                errands=not without_timers,
+                seen=monitor.topics,
+                stalled=monitor.stalled,
+            )
 
     until_told(work)
 

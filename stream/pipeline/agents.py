@@ -20,7 +20,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import psycopg
 from aiokafka.errors import KafkaError
@@ -38,7 +38,7 @@ from stream.kafka_security import AccessError, access, rotating
 from stream.pipeline import dead_letters
 from stream.pipeline.lag import TopicsSeen
 from stream.pipeline.losses import Losses
-from stream.pipeline.outages import DATABASE, KAFKA, OUTAGES
+from stream.pipeline.outages import DATABASE, KAFKA, OUTAGES, lasting
 from stream.pipeline.stages import STAGES
 from stream.pipeline.timers import Timers, mailing
 from stream.pipeline.waiting import Backoff, first_of
@@ -84,9 +84,13 @@ FAREWELL_S = 4.0
 """So long Faust may take to stop."""
 LOOK_S = 5.0
 """Seconds between two looks whether database and topics are still the same, also while nothing comes in."""
+STILL_S: Final = 60.0
+"""So long a worker is patient when nothing comes of a partition that it reads, though messages wait there."""
 Gap: TypeAlias = "tuple[str, int, int, int]"
 NEVER_SEEN: Callable[[], TopicsSeen] = partial(TopicsSeen, -math.inf, {})
 """Where nobody looks at the topics."""
+NONE_STALLED: Callable[[], Mapping[tuple[str, int], tuple[float, int]]] = dict
+"""Where nobody looks at them."""
 FOR_THE_DATAS_SAKE = (psycopg.DataError, psycopg.IntegrityError)
 """What it refuses because of what it is given."""
 
@@ -250,6 +254,9 @@ class Intake:
         counted: set whenever a batch is committed.
         adrift: whether reading may have begun elsewhere than where the database says.
         gaps: those that were looked into: topic, partition, the offset that was due, the one that came.
+
+    Attributes:
+        idle_since: since when nothing has come, by the event loop's clock; ``inf``: something is counted.
     """
 
     def __init__(
@@ -271,6 +278,7 @@ class Intake:
         self._waiting: asyncio.Queue[tuple[Any, Any, float]] = asyncio.Queue(WAITING_FRAMES)
         self._incarnation = ""
         self._passed: dict[int, int] = {}
+        self.idle_since = math.inf
         desk.checks.append(self._check)
 
     def _check(self, ledger: Ledger) -> None:
@@ -311,7 +319,9 @@ class Intake:
     async def _events(self) -> list[tuple[Any, Any, float]]:
         """What goes into the next transaction: at least one event, and no more than fits into it."""
         settings, now = self._desk.settings, asyncio.get_running_loop().time
+        self.idle_since = now()
         events = [await self._waiting.get()]
+        self.idle_since = math.inf
         size, most = len(events[0][1].value or b""), settings.batch_fixes * frames.FIX_BYTES  # 44 bytes a fix
         if self._stage.gathers:
             most *= GATHERED
@@ -451,6 +461,7 @@ class Worker:
         gaps: those that were looked into, by the worker before this one too.
         errands: whether it does them, if elected.
         seen: the topics that Kafka has, looked at now and then by somebody else.
+        stalled: partitions of which nothing is settled: since when, seconds, and how many messages wait.
 
     Attributes:
         losses: where what Kafka no longer holds is told.
@@ -466,6 +477,7 @@ class Worker:
         *,
         errands: bool = True,
         seen: Callable[[], TopicsSeen] = NEVER_SEEN,
+        stalled: Callable[[], Mapping[tuple[str, int], tuple[float, int]]] = NONE_STALLED,
     ) -> None:
         self.app = build(settings, self._place)
         self.desk = Turn(settings, stop, metrics=metrics)
@@ -483,10 +495,13 @@ class Worker:
         self.fault: asyncio.Future[None] = self._loop.create_future()
         self._counted = asyncio.Event()
         self.tasks: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {}
+        self._intakes: list[Intake] = []
+        self._stalled = stalled
         for stage in STAGES:
             desk = self.aside if stage.gathers else self.desk
             intake = Intake(stage, desk, self._broken, self._counted, lambda: self._adrift, self._gaps)
             self._add(stage, intake)
+            self._intakes.append(intake)
             self.tasks[stage.name] = intake.work
         self._seen = seen
         self._timers = Timers(settings, self._counted) if errands else None
@@ -548,6 +563,31 @@ class Worker:
             for topic, known in self._ids.items():
                 if found.ids.get(topic, known) != known:
                     raise StartAgainError(f"{topic} was deleted and made again")
+
+    async def keep_reading(self) -> None:
+        """Looks whether what waits is read, until cancelled.
+
+        A client of Kafka may wait for ever for what does not come, after a broker went away at a bad moment
+        for instance, and say nothing. Only reading afresh helps then, and does no harm where it does not.
+
+        Raises:
+            StartAgainError: nothing comes.
+        """
+        while True:
+            await asyncio.sleep(LOOK_S)
+            if said := self._standing_still():
+                raise StartAgainError(said)
+
+    def _standing_still(self) -> str:
+        now, mine = self._loop.time(), self.app.consumer.assignment()
+        for intake in self._intakes:
+            if now - intake.idle_since < STILL_S:
+                continue
+            for (topic, partition), (age, waiting) in self._stalled().items():
+                whose = any((tp.topic, tp.partition) == (topic, partition) for tp in mine)
+                if topic == intake.topic and age >= STILL_S and (whose or self.app.rebalancing):
+                    return f"nothing has come of {topic} {partition} for {lasting(age)}, and {waiting:,} wait"
+        return ""
 
     async def _starts(self, partitions: Sequence[Any]) -> Starts:
         """Where the database says that each partition is to be read from; waits while it is away."""
@@ -732,6 +772,7 @@ async def run(
     *,
     errands: bool = True,
     seen: Callable[[], TopicsSeen] = NEVER_SEEN,
+    stalled: Callable[[], Mapping[tuple[str, int], tuple[float, int]]] = NONE_STALLED,
 ) -> None:
     """Runs a worker until ``stop`` is set.
 
@@ -741,6 +782,7 @@ async def run(
         metrics: told of what is done.
         errands: whether it does them beside counting, if elected.
         seen: the topics that Kafka has, looked at now and then by somebody else.
+        stalled: as ``Worker`` takes it.
 
     Raises:
         SchemaError: the database's schema is not up to date.
@@ -753,7 +795,8 @@ async def run(
     gaps: set[Gap] = set()
     while not stop.is_set():
         try:
-            await _run(Worker(settings, stop, metrics, gaps, errands=errands, seen=seen), stop)
+            worker = Worker(settings, stop, metrics, gaps, errands=errands, seen=seen, stalled=stalled)
+            await _run(worker, stop)
         except StartAgainError as error:
             log.warning("%s; the worker starts again from what the database has", error)
         except (KafkaError, OtherKafkaError, AccessError) as error:
@@ -782,6 +825,7 @@ async def _run(worker: Worker, stop: asyncio.Event) -> None:
                 asyncio.create_task(desk.look(), name=desk.name) for desk in (worker.desk, worker.aside)
             ]
             tasks.append(asyncio.create_task(worker.follow_topics(), name="topics"))
+            tasks.append(asyncio.create_task(worker.keep_reading(), name="reading"))
             await first_of(tasks, stop)
         else:
             starting.cancel()

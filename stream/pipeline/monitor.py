@@ -208,6 +208,10 @@ class Monitor:
         """The topics as of the last look. For any thread."""
         return self._topics
 
+    def stalled(self) -> Mapping[Key, tuple[float, int]]:
+        """Partitions of which nothing is settled: since when, seconds, and how many wait. For any thread."""
+        return self.progress.stalled
+
     def beat(self) -> None:
         """The event loop is alive."""
         self._beat = self._steady()

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import aiokafka.errors
 import kafka.errors
 import pytest
+from aiokafka import AIOKafkaProducer
 
 from stream import topics
-from stream.pipeline import agents
+from stream.core import frames
+from stream.core.events import decode_positions
+from stream.core.policy import Policies, limits
+from stream.pipeline import agents, monitor
+from stream.pipeline.metrics import WorkerMetrics
 from stream.pipeline.outages import Outages
+from stream.store.schema import connect
+from tests.messages import POSITION
 from tests.shell.pipeline import Pipeline
 
 if TYPE_CHECKING:
@@ -77,3 +84,53 @@ def test_a_fault_where_reading_begins_ends_the_worker(
     """What is no outage but a fault of the program ends the process, which is then started again."""
     with pytest.raises(ValueError, match="a fault"):
         run(settings, monkeypatch, iter([ValueError("a fault")]))
+
+
+@pytest.mark.slow
+def test_a_worker_to_which_nothing_comes_reads_afresh(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A client that is silent though messages wait is given up after a while, and what waits is counted."""
+    monkeypatch.setattr(agents, "OUTAGES", Outages())
+    monkeypatch.setattr(agents, "STILL_S", 1.0)
+    monkeypatch.setattr(agents, "LOOK_S", 0.2)
+    monkeypatch.setattr(monitor, "STALL_S", 0.5)
+    monkeypatch.setattr(monitor, "LOOK_S", 0.2)
+    take, deaf = agents.Intake.agent, {topics.FIXES}
+
+    async def agent(intake: agents.Intake, stream: Any) -> None:
+        if any(intake.topic.endswith(name) for name in deaf):
+            deaf.clear()
+            await asyncio.Event().wait()
+        await take(intake, stream)
+
+    monkeypatch.setattr(agents.Intake, "agent", agent)
+    found = decode_positions([POSITION], None, limits=limits(Policies()))
+    frame, topic = frames.encode(found.fixes), topics.named(topics.FIXES, settings.topic_prefix)
+
+    async def until_counted() -> None:
+        stop, metrics = asyncio.Event(), WorkerMetrics(Outages())
+        async with AIOKafkaProducer(bootstrap_servers=settings.kafka, acks="all") as producer:
+            await producer.send_and_wait(topic, frame, partition=1)
+        looking = monitor.Monitor(settings, metrics, Outages())
+
+        def counted() -> bool:
+            with connect(settings.database) as connection:
+                [(count,)] = connection.execute(
+                    "select count(*) from frame_offset where topic = %s and next_offset = 1", [topic]
+                ).fetchall()
+                return bool(count)
+
+        async def end() -> None:
+            while not await asyncio.to_thread(counted):
+                await asyncio.sleep(0.1)
+            stop.set()
+
+        with looking.watching():
+            ending = asyncio.ensure_future(end())
+            run = agents.run(settings, stop, metrics, stalled=looking.stalled)
+            await asyncio.wait_for(asyncio.gather(run, ending), PATIENCE_S)
+
+    asyncio.run(until_counted())
+    assert not deaf
+    assert f"nothing has come of {topic} 1 for" in caplog.text
