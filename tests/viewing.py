@@ -16,7 +16,7 @@ from stream.web.access.viewer import Grant, Loopback, Role, Viewer
 from stream.web.app import create_app
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Coroutine, Iterable, Iterator
 
     from fastapi import FastAPI
     from starlette.requests import HTTPConnection
@@ -68,6 +68,10 @@ class Asking:
     def request(self, method: str, path: str, **more: Any) -> httpx.Response:
         """An answer, whole."""
         return self._runner.run(self._client.request(method, path, **more))
+
+    def run(self, work: Coroutine[Any, Any, Any]) -> Any:
+        """Does something in the application's loop."""
+        return self._runner.run(work)
 
     def get(self, path: str, who: Viewer | None = None, **more: Any) -> httpx.Response:
         """An answer, to somebody."""

@@ -77,8 +77,9 @@ class TouchedJson(msgspec.Struct, frozen=True):
     """A neighbourhood that differs, whose patch it is, and in which weeks."""
 
     area_id: str
-    officers: list[str]
+    officers: Annotated[list[str], Meta(description="Ids; none for whoever sees no officers.")]
     weeks: list[str]
+    officer_count: Count
 
 
 class DiffJson(msgspec.Struct, frozen=True):
@@ -177,7 +178,10 @@ def diff_json(found: Diff, reached: Sequence[Touched]) -> DiffJson:
 
 def touched_json(reached: Iterable[Touched]) -> list[TouchedJson]:
     """Whose patches a difference touches, and in which weeks."""
-    return [TouchedJson(item.area_id, list(item.officers), list(item.weeks)) for item in reached]
+    return [
+        TouchedJson(item.area_id, list(item.officers), list(item.weeks), len(item.officers))
+        for item in reached
+    ]
 
 
 class EntryJson(msgspec.Struct, frozen=True):

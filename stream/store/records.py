@@ -196,7 +196,8 @@ _ASKED = (
     "recorded_at >= coalesce(from_us(%(since)s), '-infinity') "
     "and (%(cause)s::text is null or cause = %(cause)s) "
     "and (%(periods)s::text[] is null or week = any(%(periods)s)) and (%(neighbourhoods)s::text[] = '{}' "
-    "or scope = 'neighbourhood' and id = any(%(neighbourhoods)s))"
+    "or scope = 'neighbourhood' and id = any(%(neighbourhoods)s)) and (%(officers)s or scope <> 'officer') "
+    "and (%(ground)s::text[] is null or scope <> 'neighbourhood' or id = any(%(ground)s))"
 )
 _BEHIND = (
     "and (restatement < %(number)s or restatement = %(number)s and (week < %(week)s or week = %(week)s "
@@ -213,6 +214,8 @@ def restatement_page(
     cause: str | None = None,
     after: RestatedPlace | None = None,
     limit: int | None = None,
+    ground: Collection[str] | None = None,
+    officers: bool = True,
 ) -> RestatementPage:
     """Restatements with the figures that they changed, the newest first: a page of so many figures, or all.
 
@@ -224,6 +227,8 @@ def restatement_page(
         cause: one of ``CAUSES``.
         after: only what comes behind this figure.
         limit: of figures, 1 or more; None: all.
+        ground: of neighbourhoods only figures of these; None: of all.
+        officers: with figures of officers.
     """
     asked = {
         "since": since,
@@ -231,6 +236,8 @@ def restatement_page(
         "neighbourhoods": list(neighbourhoods),
         "cause": cause,
         "limit": None if limit is None else limit + 1,
+        "ground": None if ground is None else list(ground),
+        "officers": officers,
         **({} if after is None else after._asdict()),
     }
     changed: dict[int, list[Restated]] = defaultdict(list)

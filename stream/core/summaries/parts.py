@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from stream.core.policy import Policies
     from stream.core.summaries.counting import SummaryFacts
     from stream.core.summaries.model import Hour, Summary
+    from stream.core.summaries.reduced import Hidden
 
 HOUR = 3600 * SECOND
 
@@ -189,6 +190,14 @@ class PartsAnswer:
     by: str
     parts: tuple[AnswerPart, ...]
     words: tuple[str, ...]
+
+
+def without_notes(answer: PartsAnswer, hidden: Hidden) -> PartsAnswer:
+    """An answer without the notes that name somebody who is hidden."""
+    if not hidden.texts:
+        return answer
+    parts = tuple(replace(part, note="") if hidden.names(part.note) else part for part in answer.parts)
+    return replace(answer, parts=parts)
 
 
 def names_of(record: SummaryFacts, period: Period) -> Names:

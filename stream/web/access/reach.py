@@ -132,6 +132,12 @@ def reach_of(connection: HTTPConnection) -> Reach:
     return found
 
 
+def ground_of(connection: HTTPConnection) -> Ground:
+    """The neighbourhoods that the roles which may ask this reach, as the table of rights found out."""
+    found: Ground = connection.state.ground
+    return found
+
+
 def name_of(connection: HTTPConnection, said: str) -> str:
     """Under which name somebody acts: their own where they signed in, whatever the request says."""
     viewer: Viewer | None = connection.state.viewer

@@ -385,10 +385,10 @@ async def permit(request: Request) -> None:
     if not allowed(viewer, rule):
         raise HTTPException(404)
     request.state.reach = reach(viewer.grants)
+    request.state.ground = None if rule.roles is None else ground(viewer.grants, rule.roles)
     if rule.area:
-        assert rule.roles is not None
         area = request.path_params[rule.area]
-        if not within(ground(viewer.grants, rule.roles), area):
+        if not within(request.state.ground, area):
             said = rule.nothing.format(area=area, week=request.path_params.get("week"))
             raise ProblemError(404, "NotFound", said)
 

@@ -32,6 +32,7 @@ from stream.store import areas as tables
 from stream.store.publications import PublicationError, publish, withdraw
 from stream.store.records import records, touched
 from stream.web import description as api
+from stream.web.access.reach import name_of, reach_of
 from stream.web.answering import answer
 from stream.web.boundaries.jobs import RUNNING, JobJson, Jobs, checking
 from stream.web.pages import refuse_foreign
@@ -152,7 +153,8 @@ def router(desk: Jobs) -> APIRouter:
     )
     async def job(request: Request) -> Response:
         known(request.query_params.multi_items(), ())
-        return answer(desk.job(request.path_params["jobId"]).json())
+        found = desk.job(request.path_params["jobId"]).json()
+        return answer(_without_officers(found) if reach_of(request).persons is not None else found)
 
     @routes.get(
         "/jobs/{jobId}/touched",
@@ -175,7 +177,10 @@ def router(desk: Jobs) -> APIRouter:
             raise ProblemError(409, "NotReady", "the check of the file has not finished")
         ids, now = job.reaching, desk.now()
         found = await desk.ask(lambda connection: touched(connection, ids, start, FOREVER, now=now))
-        return answer(TouchedFromJson(rfc3339(start), touched_json(found)))
+        told = touched_json(found)
+        if reach_of(request).persons is not None:
+            told = _counted(told)
+        return answer(TouchedFromJson(rfc3339(start), told))
 
     @routes.post(
         "/publish",
@@ -210,7 +215,7 @@ def router(desk: Jobs) -> APIRouter:
                 start,
                 file=job.file,
                 sha256=job.sha256,
-                by=said.by.strip(),
+                by=name_of(request, said.by),
                 why=said.why or None,
                 findings=findings_rows(checked.findings),
                 now=desk.now(),
@@ -247,7 +252,7 @@ def router(desk: Jobs) -> APIRouter:
             return withdraw(
                 connection,
                 said.kind,
-                by=said.by.strip(),
+                by=name_of(request, said.by),
                 why=said.why or None,
                 now=desk.now(),
             )
@@ -256,6 +261,18 @@ def router(desk: Jobs) -> APIRouter:
         return answer(outcome_json(outcome))
 
     return routes
+
+
+def _counted(touched: list[TouchedJson]) -> list[TouchedJson]:
+    """How many officers a difference reaches, for whoever is not to see which."""
+    return [msgspec.structs.replace(item, officers=[]) for item in touched]
+
+
+def _without_officers(job: JobJson) -> JobJson:
+    if job.result is None or job.result.diff is None:
+        return job
+    diff = msgspec.structs.replace(job.result.diff, touched=_counted(job.result.diff.touched))
+    return msgspec.structs.replace(job, result=msgspec.structs.replace(job.result, diff=diff))
 
 
 async def refusing(work: Any) -> Publication:
@@ -327,7 +344,9 @@ async def received(request: Request) -> tuple[Path, str, dict[str, Any], dict[st
         if codes and not (texts.get("by") and texts.get("why")):
             raise bad("to accept an error, say by whom and why")
         accept = {
-            code: Acceptance(texts["by"].strip(), texts["why"].strip()) for code in codes if code.strip()
+            code: Acceptance(name_of(request, texts["by"]), texts["why"].strip())
+            for code in codes
+            if code.strip()
         }
         folder = Path(tempfile.mkdtemp(prefix="patrol-boundaries-"))
         # Only what tells the format is kept of the name: it becomes a path here.

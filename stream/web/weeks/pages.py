@@ -6,6 +6,7 @@ Values in, texts out; nothing is read, counted or sent here. The summaries' own 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,7 @@ from stream.core.summaries.parts import (
     exact_words,
     told,
 )
+from stream.core.summaries.reduced import ANOTHER, ANOTHER_VEHICLE
 from stream.core.visits import LENGTHS
 from stream.web.weeks.paths import Which, duty_path, parts_path, week_path
 from stream.web.weeks.questions import query_of
@@ -31,8 +33,9 @@ from stream.web.weeks.strip import period_title, render, span_words
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
-    from stream.core.summaries.details import CrewedHour, VisitList
+    from stream.core.summaries.details import CrewedHour, Visit, VisitList
     from stream.core.summaries.parts import AnswerPart, PartsAnswer
+    from stream.core.summaries.reduced import Hidden
     from stream.core.teams import Member, Teams
     from stream.web.weeks.shelf import NeighbourhoodWeek
 
@@ -140,6 +143,16 @@ def _compared(answer: PartsAnswer, of: NeighbourhoodWeek, until: int) -> Iterabl
 # ── Visits ────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+def visits_without(found: VisitList, hidden: Hidden) -> VisitList:
+    """The visits without the names, and the links to duties, of officers who are hidden."""
+
+    def shown(item: Visit) -> Visit:
+        foreign = item.duty_id in hidden.texts or item.officer_id in hidden.texts
+        return replace(item, officer_id="", name=ANOTHER, duty_id="") if foreign else item
+
+    return replace(found, visits=tuple(map(shown, found.visits))) if hidden.texts else found
+
+
 def visits_page(found: VisitList, which: Which, of: NeighbourhoodWeek, priority: tuple[str, str]) -> str:
     """The visits to a priority area, one by one.
 
@@ -221,6 +234,17 @@ def _which_words(which: Which) -> str:
 # ── Crewing ───────────────────────────────────────────────────────────────────────────────────────────────
 
 
+def crewing_without(found: list[CrewedHour], hidden: Hidden) -> list[CrewedHour]:
+    """Vehicles and crews without the names of those that are hidden."""
+
+    def shown(item: CrewedHour) -> CrewedHour:
+        vehicle = ANOTHER_VEHICLE if item.vehicle in hidden.texts else item.vehicle
+        crew = ((ANOTHER, "") if duty in hidden.texts else (name, duty) for name, duty in item.crew)
+        return replace(item, vehicle=vehicle, crew=tuple(sorted(crew)))
+
+    return [shown(item) for item in found] if hidden.texts else found
+
+
 def crewing_page(found: Sequence[CrewedHour], hour: int | None, of: NeighbourhoodWeek) -> str:
     """Vehicles in the neighbourhood by hour and crew.
 
@@ -261,7 +285,7 @@ def crewing_page(found: Sequence[CrewedHour], hour: int | None, of: Neighbourhoo
             {
                 "item": item,
                 "when": f"{day_words(local_day(item.start), year=False)} {clock(item.start)}",
-                "crew": [(name, duty_path(week, duty_id)) for name, duty_id in item.crew],
+                "crew": [(name, duty_path(week, duty_id) if duty_id else "") for name, duty_id in item.crew],
                 "single": one,
                 "double": two,
             }
@@ -273,7 +297,13 @@ def crewing_page(found: Sequence[CrewedHour], hour: int | None, of: Neighbourhoo
 # ── Teams ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def team_page(found: Teams, chosen: Collection[str | None], months: float, of: NeighbourhoodWeek) -> str:
+def team_page(
+    found: Teams,
+    chosen: Collection[str | None],
+    months: float,
+    of: NeighbourhoodWeek,
+    shown: Collection[str] | None = None,
+) -> str:
     """Who is in the teams, since when.
 
     Args:
@@ -281,6 +311,7 @@ def team_page(found: Teams, chosen: Collection[str | None], months: float, of: N
         chosen: names of those that are asked about.
         months: how many whole months make an officer experienced.
         of: the neighbourhood.
+        shown: the officers who may be named; None: all.
     """
     members = {item.officer_id: item for item in found.members}
 
@@ -291,15 +322,17 @@ def team_page(found: Teams, chosen: Collection[str | None], months: float, of: N
     for team in found.teams:
         if team.team not in chosen:
             continue
-        listed = [members[name] for name in (*team.officers, *team.unseen)]
+        listed = [members[name] for name in (*team.officers, *team.unseen) if shown is None or name in shown]
         moves = [
             f"{named(move.officer_id)} joined {moment_words(move.time)}"
             + (f" from {move.before}" if move.before else ", the first booking of all")
             for move in team.joiners
+            if shown is None or move.officer_id in shown
         ]
         moves += [
             f"{named(move.officer_id)} left {moment_words(move.time)} for {move.team}"
             for move in team.leavers
+            if shown is None or move.officer_id in shown
         ]
         teams.append(
             {

@@ -7,7 +7,7 @@ It reads a request, asks the record and writes the answer. The record is read by
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import msgspec
@@ -39,6 +39,7 @@ from stream.store.records import (
 )
 from stream.web import description as api
 from stream.web.access.consulted import consulted
+from stream.web.access.reach import EVERYTHING, ground_of, reach_of, within
 from stream.web.answering import JSON
 from stream.web.problems import bad, known
 from stream.web.weeks import strip
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
     from stream.core.shares import Figures
     from stream.store.records import Restated, Restatement, RestatementPage
     from stream.store.schema import Connection
+    from stream.web.access.reach import Ground, Reach
     from stream.web.weeks.shelf import Shelf
 
 MOST: Final = 1000
@@ -161,15 +163,25 @@ class RecordQuestion:
         behind = "" if after is None else place_words(after)
         return restated_path(**self.chosen, limit=limit, after=behind)
 
-    def read(self, connection: Connection) -> RestatementPage:
-        """Reads the record."""
-        return restatement_page(
+    def read(
+        self, connection: Connection, reach: Reach = EVERYTHING, ground: Ground = None
+    ) -> RestatementPage:
+        """Reads so much of the record as somebody may see."""
+        page = restatement_page(
             connection,
             periods=self.periods,
             neighbourhoods=[self.area] if self.area else [],
             cause=self.cause or None,
             after=self.after,
             limit=self.limit,
+            ground=ground,
+            officers=reach.persons is None,
+        )
+        if not reach.nobody:
+            return page
+        # Who corrected a figure, and the reason as typed, may name anybody.
+        return replace(
+            page, restatements=[replace(item, recorded_by="", why="") for item in page.restatements]
         )
 
 
@@ -242,7 +254,13 @@ def router(shelf: Shelf) -> APIRouter:
     )
     def restatements(request: Request) -> Response:
         question = asked(known(request.query_params.multi_items(), NAMES))
-        page, run = shelf.ask(lambda connection, _: (question.read(connection), unfinished(connection)))
+        reach, ground = reach_of(request), ground_of(request)
+        page, run = shelf.ask(
+            lambda connection, _: (
+                question.read(connection, reach, ground),
+                _by_whom(unfinished(connection), reach),
+            )
+        )
         _consulted(request, page)
         found = restatements_json(page, run, shelf.policies)
         return tagged(request, msgspec.json.encode(found), JSON)
@@ -251,11 +269,17 @@ def router(shelf: Shelf) -> APIRouter:
         given = known(request.query_params.multi_items(), NAMES)
         # A form sends what was left empty too.
         question = asked({name: text for name, text in given.items() if text})
+        reach, ground = reach_of(request), ground_of(request)
 
         def read(connection: Connection, now: int) -> tuple[RestatementPage, Run | None, dict[str, str]]:
             called = areas.names(connection, shelf.shown(now))
-            grounds = {name: text for (kind, name), text in called.items() if kind == Kind.NEIGHBOURHOOD}
-            return question.read(connection), unfinished(connection), grounds
+            grounds = {
+                name: text
+                for (kind, name), text in called.items()
+                if kind == Kind.NEIGHBOURHOOD and within(ground, name)
+            }
+            found = question.read(connection, reach, ground)
+            return found, _by_whom(unfinished(connection), reach), grounds
 
         page, run, grounds = shelf.ask(read)
         _consulted(request, page)
@@ -270,6 +294,14 @@ def _consulted(request: Request, page: RestatementPage) -> None:
     officers = {part.id for item in page.restatements for part in item.restated if part.scope == OFFICER}
     if officers:
         consulted(request).shown(request, "restatements", officers)
+
+
+def _by_whom(run: Run | None, reach: Reach) -> Run | None:
+    """A recompute that has not ended, without who began it for whoever sees no names."""
+    if run is None or not reach.nobody:
+        return run
+    start, end, _, done, parts = run
+    return start, end, "", done, parts
 
 
 def restatements_json(page: RestatementPage, run: Run | None, policies: Policies) -> RestatementsJson:

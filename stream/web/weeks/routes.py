@@ -24,7 +24,7 @@ from stream.core.calendar import Period, local_day
 from stream.core.summaries.counting import own_duties, team_list
 from stream.core.summaries.details import visit_list
 from stream.core.summaries.parts import answer as parts_answer
-from stream.core.summaries.parts import explained
+from stream.core.summaries.parts import explained, without_notes
 from stream.reports import force
 from stream.reports.bundle import files
 from stream.store import record
@@ -32,6 +32,7 @@ from stream.store.record import ANYBODY
 from stream.store.schema import SchemaError
 from stream.web import description as api
 from stream.web.access.consulted import consulted
+from stream.web.access.reach import ground_of, reach_of, within
 from stream.web.answering import JSON
 from stream.web.problems import ProblemError, bad, known
 from stream.web.weeks import duty_page, pages, strip
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from stream.core.facts import Duty
+    from stream.core.summaries.reduced import Hidden
     from stream.reports.force import NeighbourhoodLine
     from stream.store.reports import Reported
     from stream.web.weeks.shelf import Shelf
@@ -158,8 +160,7 @@ def _answers(routes: APIRouter, shelf: Shelf) -> None:
     )
     def week(request: Request) -> Response:
         given = known(request.query_params.multi_items(), ("number",))
-        found = shelf.summary(*_place(request), number_of(given))
-        _consulted(request, "weekly summary", found)
+        found = _seen(shelf, request, number_of(given), "weekly summary")
         return tagged(request, msgspec.json.encode(week_answer(found)), JSON)
 
     @routes.get(
@@ -171,6 +172,7 @@ def _answers(routes: APIRouter, shelf: Shelf) -> None:
         known(request.query_params.multi_items(), ())
         period = week_of(request.path_params["week"])
         lines, complete = shelf.force(period, whole=False)
+        lines = _own(lines, request)
         found = force_week_answer(period, lines, complete=complete)
         return tagged(request, msgspec.json.encode(found), JSON)
 
@@ -238,6 +240,7 @@ def _pages(routes: APIRouter, shelf: Shelf) -> None:
         given = known(request.query_params.multi_items(), ("sort",))
         period = week_of(request.path_params["week"])
         lines, complete = shelf.force(period, whole=True)
+        lines = _own(lines, request)
         sort = given.get("sort", "share")
         return html_answer(request, _side_by_side(period, lines, complete=complete, sort=sort))
 
@@ -245,7 +248,7 @@ def _pages(routes: APIRouter, shelf: Shelf) -> None:
     def duty(request: Request) -> Response:
         given = known(request.query_params.multi_items(), ("from", "to"))
         period = week_of(request.path_params["week"])
-        found, names = shelf.duty(period, request.path_params["dutyId"])
+        found, names = shelf.duty(period, request.path_params["dutyId"], reach_of(request))
         looking, why = consulted(request), consulted(request).reason(request)
         details = {"duty": found.duty.duty_id, "week": period.name}
         looking.shown(request, "duty", [found.duty.officer_id], why=why, details=details)
@@ -259,8 +262,8 @@ def _pages(routes: APIRouter, shelf: Shelf) -> None:
             found = explained(facts, shelf.policies, week.area_id, week.period, question)
         except ValueError as error:
             raise bad(str(error)) from None
-        answer = parts_answer(found, question, week.names)
         _about(request, "parts of a figure", facts.duties)
+        answer = without_notes(parts_answer(found, question, week.names), _hidden(shelf, request))
         return html_answer(request, pages.parts_page(answer, week, until=facts.until))
 
     @page("/weeks/{week}/{areaId:path}/visits/{priorityId:path}")
@@ -276,6 +279,7 @@ def _pages(routes: APIRouter, shelf: Shelf) -> None:
             )
         found = visit_list(facts, week.period, shelf.policies, priority, week.names)
         _about(request, "visits", facts.duties)
+        found = pages.visits_without(found, _hidden(shelf, request))
         return html_answer(request, pages.visits_page(found, which, week, (priority, name)))
 
     @page("/weeks/{week}/{areaId:path}/crewing")
@@ -286,6 +290,7 @@ def _pages(routes: APIRouter, shelf: Shelf) -> None:
             raise bad(f"hour={hour} must be from 0 to 23")
         week, found = shelf.crewing(*_place(request))
         consulted(request).shown(request, "crewing", [ANYBODY], details=_named(request))
+        found = pages.crewing_without(found, _hidden(shelf, request))
         return html_answer(request, pages.crewing_page(found, None if hour is None else int(hour), week))
 
     @page("/weeks/{week}/{areaId:path}/team")
@@ -296,16 +301,17 @@ def _pages(routes: APIRouter, shelf: Shelf) -> None:
         mine = {duty.officer_id for duty in own_duties(facts.duties, week.period, week.area_id)}
         chosen = {item.team for item in found.members if item.officer_id in mine}
         months = shelf.policies.at(found.as_of).team_months
-        members = {item.officer_id for item in found.members}
+        shown = None if reach_of(request).persons is None else mine
+        members = {item.officer_id for item in found.members} if shown is None else shown
         consulted(request).shown(request, "teams", members, details=_named(request))
-        return html_answer(request, pages.team_page(found, chosen, months, week))
+        return html_answer(request, pages.team_page(found, chosen, months, week, shown))
 
     for ending, media in FILES.items():
 
         def take(request: Request, ending: str = ending, media: str = media) -> Response:
             given = known(request.query_params.multi_items(), ("number",))
-            found = shelf.summary(*_place(request), number_of(given))
-            _consulted(request, f"weekly summary as {ending}", found, record.Kind.DISCLOSURE)
+            what = f"weekly summary as {ending}"
+            found = _seen(shelf, request, number_of(given), what, record.Kind.DISCLOSURE)
             [(name, body)] = files(found.summary, ["csv" if ending == "zip" else ending]).items()
             said = {"Content-Disposition": f"attachment; filename*=UTF-8''{quote(name)}"}
             if ending == "html":
@@ -318,22 +324,15 @@ def _pages(routes: APIRouter, shelf: Shelf) -> None:
     def neighbourhood(request: Request) -> Response:
         given = known(request.query_params.multi_items(), ("number",))
         period, area_id = _place(request)
-        found = shelf.summary(period, area_id, number_of(given))
-        _consulted(request, "weekly summary", found)
-        return html_answer(request, _summary(found, period, area_id))
-
-
-def _consulted(
-    request: Request, what: str, found: Reported, kind: record.Kind = record.Kind.CONSULTATION
-) -> None:
-    """Puts on record that a summary is shown, or taken away as a file; it names its officers."""
-    officers = {item.officer_id for item in found.summary.officers}
-    consulted(request).shown(request, what, officers, kind=kind, details=_named(request))
+        found = _seen(shelf, request, number_of(given), "weekly summary")
+        linked = reach_of(request).named(area_id)
+        return html_answer(request, _summary(found, period, area_id, linked=linked))
 
 
 def _about(request: Request, what: str, duties: Iterable[Duty]) -> None:
-    """Puts on record that something is shown of the officers of duties."""
-    officers = {duty.officer_id for duty in duties}
+    """Puts on record that something is shown of the officers of duties, of those whom whoever asks sees."""
+    reach = reach_of(request)
+    officers = {duty.officer_id for duty in duties if reach.duty(duty)}
     consulted(request).shown(request, what, officers, details=_named(request))
 
 
@@ -366,8 +365,38 @@ def _which(given: Mapping[str, str]) -> Which:
     return Which(None if length is None else int(length), "others" in given, "in_hours" in given)
 
 
-def _summary(found: Reported, period: Period, area_id: str) -> str:
-    """A neighbourhood's page with the strip above it."""
+def _seen(
+    shelf: Shelf,
+    request: Request,
+    number: int | None,
+    what: str,
+    kind: record.Kind = record.Kind.CONSULTATION,
+) -> Reported:
+    """The summary that a request asks for, as whoever asks may see it; on record before it is shown.
+
+    On record stand the officers themselves also where pseudonyms stand in their place.
+    """
+    period, area_id = _place(request)
+    whole, reach = shelf.summary(period, area_id, number), reach_of(request)
+    officers = {item.officer_id for item in whole.summary.officers}
+    said = what if reach.named(area_id) else f"{what}, with pseudonyms"
+    consulted(request).shown(request, said, officers, kind=kind, details=_named(request))
+    return shelf.seen(whole, period, area_id, reach)
+
+
+def _hidden(shelf: Shelf, request: Request) -> Hidden:
+    """Whom whoever asks is not to see in the week of a neighbourhood."""
+    return shelf.hidden(*_place(request), reach_of(request))
+
+
+def _own(lines: list[NeighbourhoodLine], request: Request) -> list[NeighbourhoodLine]:
+    """The neighbourhoods whose weeks whoever asks may see."""
+    reached = ground_of(request)
+    return [line for line in lines if within(reached, line.area_id)]
+
+
+def _summary(found: Reported, period: Period, area_id: str, *, linked: bool) -> str:
+    """A neighbourhood's page with the strip above it; its numbers lead on where the parts may be seen."""
     from stream.reports.page import html
 
     path = week_path(period.name, area_id)
@@ -387,7 +416,7 @@ def _summary(found: Reported, period: Period, area_id: str) -> str:
         strip.provenance(found, path),
         "This summary",
     )
-    return strip.under_bar(html(found.summary, WeekLinks(period.name, area_id)), top)
+    return strip.under_bar(html(found.summary, WeekLinks(period.name, area_id) if linked else None), top)
 
 
 def _side_by_side(period: Period, lines: list[NeighbourhoodLine], *, complete: bool, sort: str) -> str:

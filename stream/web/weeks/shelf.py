@@ -7,26 +7,31 @@ threads, a few at a time: whoever counts a week does not keep others from readin
 from __future__ import annotations
 
 import contextlib
+import secrets
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from stream.clock import UNKNOWN
 from stream.core.calendar import WEEK, Period
 from stream.core.explaining.wording import Named
+from stream.core.pseudonyms import Pseudonyms
 from stream.core.shares import NEIGHBOURHOOD, Figures
 from stream.core.summaries.counting import summarise
 from stream.core.summaries.details import crewed_hours, duty_by_stretch
 from stream.core.summaries.model import FormError
 from stream.core.summaries.parts import names_of
+from stream.core.summaries.reduced import Hidden, with_pseudonyms, without_others
 from stream.reports import force
 from stream.store import areas, reports
 from stream.store.policies import Known
 from stream.store.reading.explained import duty_from_database
 from stream.store.reading.instant import first_duty
 from stream.store.reading.live import present
+from stream.store.reading.scope import outside
 from stream.store.reading.summaries import facts_of, force_period, vehicles_of
 from stream.store.reports import Reported
+from stream.web.access.reach import EVERYTHING
 from stream.web.problems import ProblemError
 
 if TYPE_CHECKING:
@@ -45,6 +50,7 @@ if TYPE_CHECKING:
     from stream.store.reading.summaries import ForcePeriod
     from stream.store.reports import Entry
     from stream.store.schema import Connection
+    from stream.web.access.reach import Reach
 
     Found = TypeVar("Found")
 
@@ -56,6 +62,8 @@ WAITING = 16
 
 KEPT = 4_000
 """Of so many published reports what the force's page says is kept: they never change."""
+
+NOBODY = Hidden(frozenset())
 
 COUNTING = 1
 """So many of them may count: it is work for a processor, of which the live page wants its part."""
@@ -94,12 +102,17 @@ class Shelf:
     pool: Pool
     wall: Clock
     known: Known = field(default_factory=Known)
+    pseudonyms: Pseudonyms = field(init=False)
     _told: dict[str, NeighbourhoodLine] = field(default_factory=dict)
     _turn: threading.BoundedSemaphore = field(default_factory=lambda: threading.BoundedSemaphore(AT_ONCE))
     _queue: threading.BoundedSemaphore = field(default_factory=lambda: threading.BoundedSemaphore(WAITING))
     _counting: threading.BoundedSemaphore = field(
         default_factory=lambda: threading.BoundedSemaphore(COUNTING)
     )
+
+    def __post_init__(self) -> None:
+        # Without a key of the force's own pseudonyms last as long as this process.
+        self.pseudonyms = Pseudonyms(self.settings.pseudonym_key or secrets.token_hex(32))
 
     @property
     def policies(self) -> Policies:
@@ -165,6 +178,26 @@ class Shelf:
             [summary] = summarise(found, period, self.policies, [area_id])
         return Reported(summary)
 
+    def hidden(self, period: Period, area_id: str, reach: Reach) -> Hidden:
+        """Whom somebody is not to see in a neighbourhood's week; nobody where they see the whole force."""
+        if reach.persons is None:
+            return NOBODY
+        patches = sorted(reach.persons) if reach.named(area_id) else []
+        return Hidden(self.ask(lambda connection, _: outside(connection, patches, period.start, period.end)))
+
+    def seen(self, found: Reported, period: Period, area_id: str, reach: Reach) -> Reported:
+        """So much of a summary as somebody may see: with pseudonyms where they see no officers of it."""
+        if reach.persons is None:
+            return found
+        hidden = self.hidden(period, area_id, reach)
+        if reach.named(area_id):
+            return replace(found, summary=without_others(found.summary, hidden))
+        return replace(
+            found,
+            summary=with_pseudonyms(found.summary, hidden, self.pseudonyms),
+            later=tuple(replace(item, by="", why="") for item in found.later),
+        )
+
     def behind(self, period: Period, area_id: str) -> tuple[NeighbourhoodWeek, SummaryFacts]:
         """What a summary is counted from.
 
@@ -197,16 +230,18 @@ class Shelf:
         week, vehicles = self.ask(read)
         return week, crewed_hours(vehicles, period, area_id)
 
-    def duty(self, period: Period, duty_id: str) -> tuple[StretchedDuty, Named]:
+    def duty(self, period: Period, duty_id: str, reach: Reach = EVERYTHING) -> tuple[StretchedDuty, Named]:
         """A duty stretch by stretch, and the names of the areas in force at the period's end.
 
         Raises:
-            ProblemError: there is none of that name in the period.
+            ProblemError: there is none of that name in the period that may be seen.
         """
 
         def read(connection: Connection, now: int) -> tuple[Explainable, Named]:
             found = duty_from_database(connection, duty_id, period, now)
-            if found is None:
+            if found is None or not any(
+                duty.duty_id == duty_id and reach.duty(duty) for duty in found.duties
+            ):
                 raise _nothing("duty", duty_id, period)
             return found, Named(areas.names(connection, period.end - 1))
 

@@ -288,11 +288,13 @@ class Reach {
 
   private show(touched: readonly Touched[], when: string): void {
     const called = calling();
+    // Whoever sees no officers is told how many, a neighbourhood at a time: some may be in several.
     const officers = new Set(touched.flatMap((one) => one.officers));
+    const whose = officers.size ? `duties of ${count(officers.size, "officer")}` : "booked duties";
     const weeks = (one: Touched) => (one.weeks.length ? `, ${one.weeks.length === 1 ? "week" : "weeks"} ${one.weeks.join(", ")}` : "");
     this.element.replaceChildren(
-      h("p", {}, officers.size ? `${when} it affects duties of ${count(officers.size, "officer")} in ${count(touched.length, "neighbourhood")}:` : `${when} it affects no booked duties.`),
-      h("ul", {}, ...touched.slice(0, SHOWN).map((one) => h("li", {}, `${called(one.area_id)}: ${count(one.officers.length, "officer")}${weeks(one)}`))),
+      h("p", {}, touched.length ? `${when} it affects ${whose} in ${count(touched.length, "neighbourhood")}:` : `${when} it affects no booked duties.`),
+      h("ul", {}, ...touched.slice(0, SHOWN).map((one) => h("li", {}, `${called(one.area_id)}: ${count(one.officer_count, "officer")}${weeks(one)}`))),
     );
   }
 }
