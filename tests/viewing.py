@@ -8,17 +8,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import httpx
+from fastapi import Depends, FastAPI, Response
 
 from stream.settings import Settings
 from stream.store.pool import Pool
 from stream.web.access.consulted import Consulted
+from stream.web.access.door import Door
+from stream.web.access.rights import permit
 from stream.web.access.viewer import Grant, Loopback, Role, Viewer
 from stream.web.app import create_app
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterable, Iterator
 
-    from fastapi import FastAPI
     from starlette.requests import HTTPConnection
 
 
@@ -54,6 +56,18 @@ class Unrecorded(Consulted):
 
     def shown(self, *_: Any, **__: Any) -> None:
         """Nothing."""
+
+
+def ruled() -> FastAPI:
+    """An application without routes, which asks the table of rights, and where everybody sees everything."""
+    app = FastAPI(dependencies=[Depends(permit)])
+    app.add_middleware(Door, entrance=Loopback(), told=_nothing)
+    app.state.consulted = Unrecorded()
+    return app
+
+
+def _nothing(_error: Exception) -> Response:
+    return Response(status_code=500)
 
 
 @dataclass(slots=True)

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 from click.testing import CliRunner
-from fastapi import FastAPI
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -35,7 +34,7 @@ from stream.web.weeks.shelf import Shelf
 from tests.publics import World, summary, team
 from tests.shell.stored import POLICIES, empty, fill, migrated, put_in_force
 from tests.strategies import HOUR, many
-from tests.viewing import Unrecorded
+from tests.viewing import ruled
 from tests.worlds import wandering
 
 if TYPE_CHECKING:
@@ -217,8 +216,7 @@ def test_pages_and_commands_say_what_was_restated_since(
     settings = Settings(database=dsn, clock="wall")
     pool = Pool(settings)
     shelf = Shelf(settings, pool, lambda: OVER + 9 * HOUR)
-    app = FastAPI()
-    app.state.consulted = Unrecorded()
+    app = ruled()
     app.include_router(residents.router(residents.Residents(shelf)))
     app.include_router(restated.router(shelf))
 

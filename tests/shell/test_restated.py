@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 from click.testing import CliRunner
-from fastapi import FastAPI
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -30,10 +29,12 @@ from stream.web.weeks.restated import WORDS, place_of, place_words, router
 from stream.web.weeks.shelf import Shelf
 from tests.shell.stored import migrated
 from tests.strategies import many
-from tests.viewing import Unrecorded
+from tests.viewing import ruled
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+
+    from fastapi import FastAPI
 
     from stream.embedded import EmbeddedDatabase
     from stream.store.schema import Connection
@@ -54,8 +55,7 @@ def app(dsn: str) -> Iterator[FastAPI]:
     """The paths of the record over it."""
     settings = Settings(database=dsn, clock="events")
     pool = Pool(settings)
-    found = FastAPI()
-    found.state.consulted = Unrecorded()
+    found = ruled()
     found.include_router(router(Shelf(settings, pool, wall)))
     yield found
     pool.close()

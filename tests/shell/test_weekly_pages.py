@@ -14,7 +14,6 @@ from urllib.parse import parse_qsl, urlsplit
 
 import httpx
 import pytest
-from fastapi import FastAPI
 
 from stream.core.calendar import Period, rfc3339
 from stream.core.facts import StateReport
@@ -34,7 +33,7 @@ from stream.web.weeks.shelf import Shelf
 from tests.quarter import POLICIES
 from tests.shell.screen import Web
 from tests.shell.weekly_site import END, PUBLISHED_AT, WEEKS, WeeklySite, weekly_site
-from tests.viewing import Unrecorded
+from tests.viewing import ruled
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -546,8 +545,7 @@ def test_an_answer_asks_the_database_once(site: WeeklySite, tmp_path: Path, path
     settings = Settings(database=site.dsn, clock="events", postcodes=str(postcodes))
     pool = CountedPool(settings)
     shelf = Shelf(settings, pool, lambda: END)
-    app = FastAPI()
-    app.state.consulted = Unrecorded()
+    app = ruled()
     app.include_router(router(shelf))
     app.include_router(residents.router(residents.Residents(shelf)))
     app.include_router(restated.router(shelf))
