@@ -179,6 +179,7 @@ def test_every_writer_of_spreadsheets_is_known() -> None:
             writers.add(name)
         if any(FORM.search(each) for each in told):
             naming.add(name)
+    writers.discard("stream/pipeline/failures.py")  # it names the package, to say what installs it
     assert writers == set(WRITERS), "a new writer calls stream.core.spreadsheets.csv_text"
     assert naming == set(NAMING), "what leaves as CSV goes through stream.core.spreadsheets"
 
