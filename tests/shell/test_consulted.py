@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from stream.core.calendar import WEEK, Period
 from stream.settings import Settings
 from stream.store import record
 from stream.store.record import ANYBODY, Search
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from stream.embedded import EmbeddedDatabase
     from stream.store.record import Recorded
 
-WEEK = "2026-W47"
 INSPECTOR = somebody(Role.INSPECTOR)
 SERGEANT = somebody(Role.SERGEANT, ["N1"])
 AUDITOR = somebody(Role.AUDITOR)
@@ -169,8 +169,20 @@ def test_a_purpose_is_asked_for_and_goes_on_record(town: Town, asked: Asking) ->
         assert blank.status_code == 428
         given = asker.get(path, INSPECTOR, headers={"Patrol-Purpose": "a%20complaint%2C%20ref%20%C5%B4"})
         assert given.status_code == 200
-    [only] = on_record(town)
-    assert (only.what, only.why) == ("duty", "a complaint, ref Ŵ")
+        page = f"/weeks/{Period.around(WEEK, NOON).name}/duties/D-O1"
+        form = asker.get(page, headers={"Accept": "text/html"}).text
+        assert "Why do you look at this duty?" in form
+        assert "O1" not in form.replace("D-O1", "")
+        told = {"Origin": "http://localhost"}
+        again = asker.request("POST", page, data={"why": " "}, headers=told).text
+        assert "Why do you look at this duty?" in again
+        shown = asker.request("POST", page, data={"why": "<a visit>"}, headers=told)
+        assert (shown.status_code, "O1" in shown.text) == (200, True)
+        foreign = asker.request("POST", page, data={"why": "x"}, headers={"Origin": "http://elsewhere"})
+        assert foreign.status_code == 403
+    first, second = on_record(town)
+    assert (first.what, first.why) == ("duty", "a complaint, ref Ŵ")
+    assert (second.what, second.why) == ("duty", "<a visit>")
 
 
 def test_the_auditor_searches_the_record_and_is_on_record(asked: Asking, town: Town) -> None:

@@ -148,10 +148,18 @@ class Consulted:
         Raises:
             ProblemError: the settings want it said, and it is not.
         """
-        why = unquote(request.headers.get(PURPOSE, ""), errors="replace").strip()
-        if self.purpose == ASK and not why:
+        why = self.said(request)
+        if self.wanting(why):
             raise ProblemError(428, "PurposeNeeded", "say why you look at this: it goes on record")
-        return why or None
+        return why
+
+    def said(self, request: HTTPConnection) -> str | None:
+        """What a request says why it asks; None where it does not."""
+        return unquote(request.headers.get(PURPOSE, ""), errors="replace").strip() or None
+
+    def wanting(self, why: str | None) -> bool:
+        """Whether a purpose has to be said, and is not."""
+        return self.purpose == ASK and not why
 
 
 def whoever(request: HTTPConnection) -> tuple[str, str, str]:

@@ -206,6 +206,9 @@ ROUTES: Final[Mapping[tuple[str, str], Rule]] = {
     ("GET", "/weeks/{week}/duties/{dutyId:path}"): Rule(
         shows="a duty stretch by stretch", roles=TRACKS, scope=OWN_DUTIES
     ),
+    ("POST", "/weeks/{week}/duties/{dutyId:path}"): Rule(
+        shows="the same, with a purpose for the record", roles=TRACKS, scope=OWN_DUTIES
+    ),
     ("GET", "/weeks/{week}/{areaId:path}"): _of_week(
         "a weekly summary, with officers", SUMMARIES, f"{OWN_GROUND}; an analyst: with pseudonyms"
     ),

@@ -8,6 +8,7 @@ both.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import re
 from typing import TYPE_CHECKING, Annotated, Any
@@ -32,8 +33,10 @@ from stream.store.record import ANYBODY
 from stream.store.schema import SchemaError
 from stream.web import description as api
 from stream.web.access.consulted import consulted
+from stream.web.access.forms import form_of
 from stream.web.access.reach import ground_of, reach_of, within
 from stream.web.answering import JSON
+from stream.web.pages import refuse_foreign
 from stream.web.problems import ProblemError, bad, known
 from stream.web.weeks import duty_page, pages, strip
 from stream.web.weeks.answers import ForceWeekJson, WeekJson, force_week_answer, week_answer
@@ -244,15 +247,31 @@ def _pages(routes: APIRouter, shelf: Shelf) -> None:
         sort = given.get("sort", "share")
         return html_answer(request, _side_by_side(period, lines, complete=complete, sort=sort))
 
-    @page("/weeks/{week}/duties/{dutyId:path}")
-    def duty(request: Request) -> Response:
+    def duty_told(request: Request, why: str | None) -> Response:
         given = known(request.query_params.multi_items(), ("from", "to"))
         period = week_of(request.path_params["week"])
         found, names = shelf.duty(period, request.path_params["dutyId"], reach_of(request))
-        looking, why = consulted(request), consulted(request).reason(request)
+        looking = consulted(request)
+        if looking.wanting(why):
+            trail = [(f"All neighbourhoods, {period.name}", week_path(period.name))]
+            return html_answer(request, strip.render("purpose", trail=trail))
         details = {"duty": found.duty.duty_id, "week": period.name}
         looking.shown(request, "duty", [found.duty.officer_id], why=why, details=details)
         return html_answer(request, duty_page.duty_page(found, period, names, marked=_marked(given)))
+
+    @page("/weeks/{week}/duties/{dutyId:path}")
+    def duty(request: Request) -> Response:
+        return duty_told(request, consulted(request).said(request))
+
+    answered = paged(lambda request: duty_told(request, request.state.why or None))
+
+    @routes.post("/weeks/{week}/duties/{dutyId:path}", include_in_schema=False)
+    async def duty_with_purpose(request: Request) -> Response:
+        refuse_foreign(request.headers, json=False)
+        request.state.why = (await form_of(request)).one("why").strip()
+        return await asyncio.to_thread(answered, request)
+
+    PAGED.add(duty_with_purpose)
 
     @page("/weeks/{week}/{areaId:path}/parts")
     def parts(request: Request) -> Response:

@@ -49,6 +49,7 @@ export class Detail {
   private readonly list = byId("list-view");
   private readonly playback: Playback;
   private shown = "";
+  private readonly purposes = new Map<string, string>();
   private turn = 0;
   private timer = 0;
   private request: AbortController | null = null;
@@ -150,6 +151,26 @@ export class Detail {
       h("h2", { tabindex: "-1" }, title),
       verdict ? h("span", { class: "verdict" }, verdict) : null,
     );
+  }
+
+  /** Asks why a track is looked at, where the server wants that said: it goes on record. */
+  private purpose(name: string, show: (said: string) => void): void {
+    const words = h("input", { id: "purpose", type: "text", required: true, maxlength: 500, autocomplete: "off" });
+    const send = (event: Event) => {
+      event.preventDefault();
+      if (words.value.trim()) show(words.value.trim());
+    };
+    this.place.replaceChildren(
+      this.head(name, ""),
+      h(
+        "form",
+        { class: "empty", onsubmit: send },
+        h("p", {}, h("label", { for: "purpose" }, "Why do you look at this track? It goes on record.")),
+        h("p", {}, words),
+        h("p", {}, h("button", { type: "submit" }, "Show the track")),
+      ),
+    );
+    words.focus({ preventScroll: true });
   }
 
   private fail(error: unknown, again: () => void): void {
@@ -331,7 +352,18 @@ export class Detail {
       one = asked === undefined || asked === found.officer?.duty_id ? found.officer : null;
       const which = asked ?? one?.duty_id ?? found.duties[0]?.duty_id;
       if (!which) throw new ProblemError(404, `${found.name} has not been on duty`);
-      duty = await ask<DutyDetail>(dutyPath(id, which), { signal });
+      const why = this.purposes.get(dutyPath(id, which));
+      const headers: Record<string, string> = why ? { "Patrol-Purpose": encodeURIComponent(why) } : {};
+      try {
+        duty = await ask<DutyDetail>(dutyPath(id, which), { signal, headers });
+      } catch (error) {
+        if (!(error instanceof ProblemError && error.status === 428)) throw error;
+        if (turn === this.turn) this.purpose(found.name, (said) => {
+          this.purposes.set(dutyPath(id, which), said);
+          void this.officer(id, this.turn, true);
+        });
+        return;
+      }
     } catch (error) {
       if (turn !== this.turn) return;
       if (first || gone(error)) this.fail(error, () => void this.officer(id, turn, true));
