@@ -14,6 +14,7 @@ from geo.areas import Kind
 from geo.hours import OwnHours
 from stream.core.abstraction import abstraction
 from stream.core.crewing import crewing
+from stream.core.off_duty import in_duty
 from stream.core.quality.doubts import Doubts
 from stream.core.slices import up_to
 from stream.core.teams import teams
@@ -89,7 +90,9 @@ def sheets(found: CountedAccount, policies: Policies) -> dict[str, pa.Table]:
     crews = crewing(duties, found.stays, found.device_ids, places, min(first, until), until)
     members = teams(duties, policies.at(until), until, min(first, until), until)
     return {
-        "stays": stays_table(found.stays, found.device_ids, places),
+        "stays": stays_table(
+            in_duty(found.stays, slices, duties, found.device_ids), found.device_ids, places
+        ),
         "slices": slices_table(slices, duties, found.device_ids, places, policies, found.doubts, until=until),
         "shares": shares_table(found.figures, policies),
         "visits": visits_table(made),

@@ -111,6 +111,10 @@ def read_duty(
         doubts = doubts_of(connection, [key], numbered.device_ids)
         until = min(now, duty.until)
         fixes, ignored = _fixes(connection, duty, until, policies)
+    # Signed off within a duty is off duty (rule 11): what was reported then is not shown.
+    at = np.searchsorted(one.start, fixes.time, side="right") - 1
+    on_duty = (at >= 0) & (fixes.time <= one.end[at]) if len(one) else np.zeros(len(fixes), np.bool_)
+    fixes, ignored = take(fixes, on_duty), ignored[on_duty]
     places = numbered.places
     whole, unsure = whole_slices(one, [duty], places, policies, until=until)
     decides = decisive(whole, [duty], policies)

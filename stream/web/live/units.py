@@ -1,13 +1,14 @@
 """Devices on the map: as columns for the stream, and as GeoJSON.
 
 Values in, structs out. Times are RFC 3339 in UTC, but in columns, where they are whole milliseconds since
-1970.
+1970. A device has a position here only while it is allocated to an officer on duty, and only one reported
+since then: of any other it is said that it was heard, and not where.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import msgspec
 import numpy as np
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
     from stream.core.live.overview import Picture, Presence
     from stream.core.policy import Policies
 
+HEARD_ONLY: Final = "off duty: heard, not where"
+"""In the place of where a device is while nobody on duty has it."""
+
 DIGITS = 6
 """Decimals of degrees: a tenth of a metre."""
 
@@ -42,8 +46,8 @@ class UnitColumnsJson(msgspec.Struct, frozen=True):
     """Devices as columns: the same row of every column is one device."""
 
     ids: list[str]
-    lon: list[float]
-    lat: list[float]
+    lon: Annotated[list[float | None], Meta(description="null: off duty, so heard, and not said where.")]
+    lat: list[float | None]
     t_ms: list[int]
     heading: list[int | None]
     activity: list[Doing | None]
@@ -70,7 +74,7 @@ class HolderJson(msgspec.Struct, frozen=True):
 
 
 class UnitJson(msgspec.Struct, frozen=True):
-    """A device: its last position and who has it."""
+    """A device: its last position and who has it; off duty it is said to be heard, and not where."""
 
     device_id: str
     kind: DeviceKind
@@ -98,7 +102,10 @@ class UnitFeatureJson(msgspec.Struct, frozen=True, tag_field="type", tag="Featur
     """A device as GeoJSON."""
 
     id: str
-    geometry: PointJson
+    geometry: Annotated[
+        PointJson | None,
+        Meta(description="null: in no duty now, or nothing reported in it: heard, not where."),
+    ]
     properties: UnitJson
 
 
@@ -134,13 +141,14 @@ class ShownUnit:
     """A device on the map, as far as it is compared with what it was.
 
     Attributes:
+        lon, lat: degrees; None where it is off duty: then it is not said where it is.
         holders: those who have it now, by duty's number.
     """
 
     device_id: str
     time: int
-    lon: float
-    lat: float
+    lon: float | None
+    lat: float | None
     error_m: float | None
     speed_mps: float | None
     heading_deg: float | None
@@ -188,13 +196,14 @@ def called(duty: Duty) -> str:
     return duty.name or duty.officer_id
 
 
-def holders(duties: Sequence[Duty], now: int) -> dict[str, list[tuple[int, str]]]:
-    """By device: the duties to which it is allocated now, with what kind it is."""
-    found: dict[str, list[tuple[int, str]]] = {}
+def holders(duties: Sequence[Duty], now: int) -> dict[str, list[tuple[int, str, int]]]:
+    """By device: the duties to which it is allocated now, with what kind it is and since when."""
+    found: dict[str, list[tuple[int, str, int]]] = {}
     for number, duty in enumerate(duties):
         for item in duty.devices:
             if (item.start is None or item.start <= now) and (item.end is None or item.end > now):
-                found.setdefault(item.device_id, []).append((number, item.kind))
+                since = duty.start if item.start is None else max(duty.start, item.start)
+                found.setdefault(item.device_id, []).append((number, item.kind, since))
     return found
 
 
@@ -220,15 +229,18 @@ def units_of(picture: Picture, shown: Presence) -> dict[str, ShownUnit]:
         units.place.tolist(),
         strict=True,
     ):
+        own = held.get(device_id, ())
+        # Where somebody is outside a duty is nobody's business, a moment before it begins and signed off too.
+        on_duty = any(activity[number] != SIGNED_OFF and time >= since for number, _, since in own)
         found[device_id] = ShownUnit(
             device_id,
             time,
-            lon,
-            lat,
-            error,
-            speed,
-            heading,
-            place,
+            lon if on_duty else None,
+            lat if on_duty else None,
+            error if on_duty else None,
+            speed if on_duty else None,
+            heading if on_duty else None,
+            place if on_duty else UNKNOWN,
             tuple(
                 Holder(
                     (duty := picture.duties[number]).officer_id,
@@ -238,7 +250,7 @@ def units_of(picture: Picture, shown: Presence) -> dict[str, ShownUnit]:
                     activity_name(activity[number]),
                     state[number],
                 )
-                for number, kind in held.get(device_id, ())
+                for number, kind, _ in own
             ),
         )
     return found
@@ -285,6 +297,7 @@ def units_json(
         place = None if item.place == UNKNOWN else picture.places[item.place]
         owners = [duties[officer] for officer in item.officers]
         heard = picture.last_fix.get(item.device_id, item.time)
+        at = None if item.lon is None or item.lat is None else PointJson((item.lon, item.lat))
         unit = told(
             UnitJson,
             item,
@@ -294,8 +307,8 @@ def units_json(
             neighbourhood=None if place is None else place.neighbourhood,
             premises=None if place is None else place.premises,
             priorities=[] if place is None else list(place.priorities),
-            where=place_words(place, names),
+            where=HEARD_ONLY if at is None else place_words(place, names),
             state=state_words(policies, owners[0].start, item.state) if owners else None,
         )
-        features.append(UnitFeatureJson(item.device_id, PointJson((item.lon, item.lat)), unit))
+        features.append(UnitFeatureJson(item.device_id, at, unit))
     return UnitsJson(rfc3339(picture.as_of), features)

@@ -60,6 +60,13 @@ function tools(map: LiveMap): void {
   byId("map-tools").append(whole, trails);
 }
 
+/** Of devices that nobody on duty has it is said that they are heard, and not where. */
+function heardWords(): string {
+  const count = state.heardOnly.size;
+  const what = count === 1 ? "1 radio or vehicle is heard" : `${count} radios and vehicles are heard`;
+  return `${what} outside any duty: it is not shown where.`;
+}
+
 function legend(): void {
   const place = byId("legend");
   const palette = isDark() ? DARK : LIGHT;
@@ -93,6 +100,7 @@ function legend(): void {
         h("li", {}, h("span", { class: "cross", "aria-hidden": "true" }, ignoredPicture(palette)), "ignored: no movement explains it (rule 3)"),
       ),
       h("p", { class: "quiet" }, `Bluer: above ${promise(state.settings.target)}; redder: below. Paler units: not heard for a minute, for five.`),
+      h("p", { class: "quiet", id: "heard-only" }, heardWords()),
     ),
   );
   if (open) place.setAttribute("open", "");
@@ -133,6 +141,10 @@ async function loadAreas(map: LiveMap, tries = 0): Promise<void> {
 }
 
 function start(): void {
+  state.on(["units"], () => {
+    const note = document.getElementById("heard-only");
+    if (note) text(note, heardWords());
+  });
   startTrust();
   startAnswers();
   startList();

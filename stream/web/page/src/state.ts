@@ -28,6 +28,8 @@ class State {
   areas = new Map<string, PriorityArea>();
   alerts = new Map<string, Alert>();
   units = new Map<string, Unit>();
+  /** Devices that nobody on duty has: heard, and nobody is told where. */
+  heardOnly = new Set<string>();
   settings: Settings = NO_SETTINGS;
   fresh: Fresh | null = null;
   /** What the facts behind the figures are worth, as of some seconds ago; null while it is not known. */
@@ -98,6 +100,7 @@ class State {
     this.areas = new Map(live.priority_areas.map((item) => [item.id, item]));
     this.alerts = new Map(live.alerts.map((item) => [item.alert_id, item]));
     this.units = new Map();
+    this.heardOnly = new Set();
     this.moved(units);
     this.changed("figures", "areas", "alerts", "units");
   }
@@ -112,21 +115,31 @@ class State {
     const { ids, kind, lon, lat, t_ms, heading, activity, officers, names } = columns;
     for (let row = 0; row < ids.length; row++) {
       const id = ids[row] as string;
+      const [x, y] = [lon[row] ?? null, lat[row] ?? null];
+      if (x === null || y === null) {
+        this.heardOnly.add(id);
+        this.units.delete(id);
+        continue;
+      }
+      this.heardOnly.delete(id);
       let unit = this.units.get(id);
       if (!unit) {
         unit = { id, kind: 0, lon: 0, lat: 0, t: 0, heading: null, activity: null, officer: null, name: null };
         this.units.set(id, unit);
       }
       if (kind) unit.kind = kind[row] === "vehicle" ? 1 : 0;
-      unit.lon = lon[row] as number;
-      unit.lat = lat[row] as number;
+      unit.lon = x;
+      unit.lat = y;
       unit.t = t_ms[row] as number;
       unit.heading = heading[row] ?? null;
       unit.activity = activity[row] ?? null;
       if (officers) unit.officer = officers[row]?.[0] ?? null;
       if (names) unit.name = names[row] ?? null;
     }
-    for (const id of columns.gone ?? []) this.units.delete(id);
+    for (const id of columns.gone ?? []) {
+      this.units.delete(id);
+      this.heardOnly.delete(id);
+    }
     this.changed("units");
   }
 
