@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from ipaddress import IPv4Network, IPv6Network
 
+    from stream.core.keeping import Terms
     from stream.core.policy import Policies
 
 WALL, EVENTS = "wall", "events"
@@ -97,6 +98,10 @@ class Settings:
         signed_in_s: how long somebody stays signed in at most, seconds.
         idle_s: after how many seconds without use somebody is signed out; a wall display is not.
         mqtt_password: of the MQTT broker that ``patrol bridge`` reads.
+        keep_off_duty_h: how long positions outside duties are kept, hours.
+        keep_fixes_days: how long positions are kept, days.
+        keep_slices_days: how long slices, stays, bookings and states are kept, days.
+        retain_s: seconds between two looks for what is older than it may be, at least.
         pseudonym_key: the secret by which ids become pseudonyms for analysts; empty: there are none.
     """
 
@@ -159,6 +164,10 @@ class Settings:
     signed_in_s: float = 43_200.0
     idle_s: float = 3600.0
     mqtt_password: str = field(default="", repr=False)
+    keep_off_duty_h: float = 48.0
+    keep_fixes_days: int = 31
+    keep_slices_days: int = 400
+    retain_s: float = 21_600.0
     pseudonym_key: str = field(default="", repr=False)
 
     @property
@@ -252,6 +261,10 @@ SETTINGS: Mapping[str, str] = {
     "signed_in_s": "after how many seconds somebody has to sign in again, however active",
     "idle_s": "after how many seconds without use somebody is signed out; wall displays are not",
     "mqtt_password": "password for the MQTT broker of patrol bridge (or PATROL_MQTT_PASSWORD_FILE)",
+    "keep_off_duty_h": "hours for which positions outside duties are kept: so late a booking may claim them",
+    "keep_fixes_days": "days for which positions are kept; what was counted from them stays",
+    "keep_slices_days": "days for which slices, stays, bookings and states are kept; figures of weeks stay",
+    "retain_s": "seconds between two looks for what is older than it may be, to be deleted",
     "pseudonym_key": "secret by which ids become pseudonyms for analysts (or PATROL_PSEUDONYM_KEY_FILE)",
 }
 """Every setting with its meaning, as help and documentation print it."""
@@ -508,6 +521,20 @@ def _check_reached(values: Mapping[str, Any]) -> None:
         raise SettingsError(f"PATROL_{missing.upper()} is not set, and TLS needs both: {SETTINGS[missing]}")
 
 
+def terms_of(settings: Settings) -> Terms:
+    """How long what is kept.
+
+    Raises:
+        SettingsError: the settings contradict each other.
+    """
+    from stream.core.keeping import RetentionError, Terms
+
+    try:
+        return Terms(settings.keep_off_duty_h, settings.keep_fixes_days, settings.keep_slices_days)
+    except RetentionError as error:
+        raise SettingsError(str(error)) from None
+
+
 def _check_pseudonyms(key: str) -> None:
     """Checks the key of pseudonyms.
 
@@ -665,4 +692,6 @@ def _typed(given: Mapping[str, Any]) -> Settings:
     page = urlsplit(values.get("page") or "https://none")
     if page.scheme not in {"http", "https"} or not page.netloc or page.query or page.fragment:
         raise SettingsError(f"PATROL_PAGE={values['page']!r} is not an address: {SETTINGS['page']}")
-    return Settings(**values)
+    found = Settings(**values)
+    terms_of(found)
+    return found

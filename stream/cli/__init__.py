@@ -25,6 +25,7 @@ from stream.cli.public import postcode, public
 from stream.cli.recompute import recompute
 from stream.cli.report import report
 from stream.cli.restated import restatements
+from stream.cli.retain import hold, retain
 from stream.cli.roster import roster
 from stream.cli.serve import export, ingest, init, timers, up, worker
 from stream.cli.simulate import simulate
@@ -73,6 +74,8 @@ for command in (
     explain,
     teams,
     audit,
+    retain,
+    hold,
 ):
     patrol.add_command(command)
 

@@ -43,6 +43,9 @@ OFTEN_RESTS: Final = 4
 LONGEST: Final = 20
 """No pause is longer than so many times what is set: it may have been a server that took long."""
 
+FIRST_RETAIN_S: Final = 1800.0
+"""So long after its start a worker looks for the first time for what is older than it may be."""
+
 REPORTS_S, REPORTS_LAST_S = 5.0, 300.0
 """Seconds between two looks whether reports are due, and at most after work that failed."""
 
@@ -91,9 +94,9 @@ async def close(chore: Chore, settings: Settings, _send: Send, _counted: asyncio
     await _again("close", chore, settings.close_s, OFTEN_RESTS)
 
 
-async def _again(who: str, chore: Chore, every_s: float, rests: int = 0) -> None:
-    """Has a chore done every so often, or as much less often as it takes longer."""
-    pause = every_s
+async def _again(who: str, chore: Chore, every_s: float, rests: int = 0, *, begin: bool = False) -> None:
+    """Has a chore done every so often, or as much less often as it takes longer; at once, to begin with."""
+    pause = 0.0 if begin else every_s
     while True:
         await asyncio.sleep(pause)
         began = time.monotonic()
@@ -110,6 +113,12 @@ def _rest(every_s: float, rests: int, took_s: float) -> float:
 async def restate(chore: Chore, settings: Settings, _send: Send, _counted: asyncio.Event) -> None:
     """Has what later facts changed in settled weeks put on record, in a small part of the time."""
     await _again("restate", chore, settings.restate_s, RESTS)
+
+
+async def retain(chore: Chore, settings: Settings, _send: Send, _counted: asyncio.Event) -> None:
+    """Has what is older than it may be deleted, the first time half an hour after the start."""
+    await asyncio.sleep(min(settings.retain_s, FIRST_RETAIN_S))
+    await _again("retain", chore, settings.retain_s, RESTS, begin=True)
 
 
 async def report(timer: Timer, settings: Settings, _send: Send, _counted: asyncio.Event) -> None:

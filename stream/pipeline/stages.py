@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from stream import topics
 from stream.pipeline import batches, errands
-from stream.pipeline.chores import CLOSE, EXAMINE, JUDGE, RESTATE
+from stream.pipeline.chores import CLOSE, EXAMINE, JUDGE, RESTATE, RETAIN
 from stream.pipeline.publisher import Publisher
 from stream.pipeline.watcher import Watcher
 from stream.pipeline.weekly import Timer
@@ -156,6 +156,18 @@ ERRANDS: tuple[Errand, ...] = (
         ),
         RESTATE,
         errands.restate,
+    ),
+    Errand(
+        "retain",
+        "every PATROL_RETAIN_S: what is older than it may be → deleted, and that on record",
+        (
+            *("fix_open", "fix_chunk", "fix_row", "stay", "stay_end", "slice", "slice_end", "suspect"),
+            *("duty", "duty_revision", "allocation", "state", "doubt", "doubtful", "doubt_due"),
+            *("policy_outdated", "recomputed", "device_due", "restatement_due", "restatement", "restated"),
+            *("settled", "settled_week", "place", "kept_from", "deletion", "erased_hour"),
+        ),
+        RETAIN,
+        errands.retain,
     ),
     Errand(
         "report",

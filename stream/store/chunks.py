@@ -85,6 +85,36 @@ def remove(
     _write(connection, "fix_open", key[kept].astype(np.int32), [column[kept] for column in columns])
 
 
+def delete(connection: Connection, keys: NDArray[np.integer], hours: NDArray[np.int64]) -> int:
+    """Deletes all fixes of hours of devices; gives how many.
+
+    Args:
+        connection: in a transaction that holds the devices' growing ends.
+        keys: ``int[n]``.
+        hours: ``int64[n]``, their beginnings; no pair occurs twice.
+    """
+    return len(_take(connection, keys.astype(np.int64), hours)[0])
+
+
+def forget_ends(connection: Connection, keys: NDArray[np.integer], since: int) -> None:
+    """Has nothing left of devices that have no fix any more but stays from before a time, microseconds."""
+    if not len(keys):
+        return
+    some = literal(keys, "int4")
+    connection.execute(
+        f"delete from stay where device = any({some}) and start_at >= from_us(%s)".encode(), [since]
+    )
+    connection.execute(
+        f"update stay set end_at = from_us(%s) where device = any({some}) and end_at > from_us(%s)".encode(),
+        [since, since],
+    )
+    connection.execute(
+        "update stay_end e set stays = default, context = '', whole = true, newest = default, "
+        f"closed = coalesce((select fix_us(max(end_at)) from stay s where s.device = e.device), {-FOREVER}) "
+        f"where device = any({some})".encode()
+    )
+
+
 def _among(
     key: NDArray[np.int64], time: NDArray[np.int64], keys: NDArray[np.int64], times: NDArray[np.int64]
 ) -> NDArray[np.bool_]:
@@ -359,7 +389,7 @@ def span(connection: Connection) -> tuple[int, int] | None:
     [(newest,)] = connection.execute("select max(newest) from stay_end").fetchall()
     if newest is None or newest == -FOREVER:
         return None
-    days = _partitions(connection)
+    days = partitions(connection)
     [(oldest,)] = connection.execute(
         "select least((select min(at) from fix_open), (select fix_us(min(time)) from fix_row))"
     ).fetchall()
@@ -528,7 +558,7 @@ def _due(connection: Connection, worth: int, late: int) -> tuple[NDArray[np.int6
     device, hour, runs, fixes = np.array(found, np.int64).reshape(-1, 4).T
     days, day = np.unique(hour // DAY * DAY, return_inverse=True)
     waiting = np.bincount(day, fixes, minlength=len(days))
-    ready = np.array(_partitions(connection), np.int64)
+    ready = np.array(partitions(connection), np.int64)
     wanted = days[(waiting >= worth) & ~np.isin(days, ready)].tolist()
     made = [begins for begins in wanted if _make_partition(connection, begins)]
     ready = np.concatenate([ready, np.array(made, np.int64)])
@@ -536,7 +566,7 @@ def _due(connection: Connection, worth: int, late: int) -> tuple[NDArray[np.int6
     return np.unique(np.stack([hour[some], device[some]]), axis=1)[::-1], ready
 
 
-def _partitions(connection: Connection) -> list[int]:
+def partitions(connection: Connection) -> list[int]:
     """The beginnings of the days that have a partition, microseconds."""
     return [
         int(begins)
@@ -553,7 +583,7 @@ def _make_partition(connection: Connection, begins: int) -> bool:
 
     It waits for whoever has planned to read without it, and so could miss what is moved there.
     """
-    name = f"fix_chunk_{np.datetime64(begins, 'us').astype('datetime64[D]')}".replace("-", "")
+    name = _name_of(begins)
     try:
         with connection.transaction():
             connection.execute(f"set local lock_timeout = {PATIENCE_MS}".encode())
@@ -583,3 +613,71 @@ def _close(connection: Connection, part: NDArray[np.int64], ready: NDArray[np.in
             for table, which in (("fix_chunk", packed_), ("fix_open", ~packed_)):
                 _write(connection, table, key[which].astype(np.int32), [column[which] for column in columns])
     return int(part.shape[1])
+
+
+# ── deleting, when their time is over ─────────────────────────────────────────────────────────────────────
+
+
+def size_of(connection: Connection, day: int) -> int:
+    """Bytes of the partition of a day, with its index; 0 where there is none."""
+    [(found,)] = connection.execute(
+        "select coalesce(pg_total_relation_size(to_regclass(%s)), 0)", [_name_of(day)]
+    ).fetchall()
+    return int(found)
+
+
+def drop_day(
+    connection: Connection,
+    day: int,
+    device: NDArray[np.int64],
+    at: NDArray[np.int64],
+    patience_ms: int,
+) -> None:
+    """Drops the partition of a day, but for some runs, which are open again.
+
+    Args:
+        connection: in a transaction.
+        day: its beginning, microseconds.
+        device: ``int64[n]``, keys, of the runs that stay.
+        at: ``int64[n]``, their beginnings.
+        patience_ms: so long it waits for whoever reads.
+
+    Raises:
+        psycopg.errors.LockNotAvailable: somebody reads for longer; nothing is dropped.
+    """
+    connection.execute(f"set local lock_timeout = {patience_ms}".encode())
+    connection.execute("lock table fix_chunk in access exclusive mode")
+    if len(device):
+        connection.execute(
+            f"insert into fix_open select c.* from fix_chunk c join unnest({literal(device, 'int4')}, "
+            f"{literal(at)}) w (d, a) on c.device = w.d and c.at = w.a where c.at >= {day} "
+            f"and c.at < {day + DAY}".encode()
+        )
+    connection.execute(f"drop table {_name_of(day)}".encode())
+    connection.execute("set local lock_timeout = default")
+
+
+def _name_of(day: int) -> str:
+    return f"fix_chunk_{np.datetime64(day, 'us').astype('datetime64[D]')}".replace("-", "")
+
+
+def forget_context(connection: Connection, before: int) -> None:
+    """Has no growing end hold a fix from before a time, microseconds: the facts tell what is left.
+
+    Args:
+        connection: in a transaction in which nobody counts.
+        before: microseconds.
+    """
+    rows = connection.cursor(binary=True).execute("select device, substr(context, 1, 8) from stay_end")
+    some = [key for key, first in rows if first and int.from_bytes(first, "little", signed=True) < before]
+    connection.execute("update stay_end set context = '', whole = false where device = any(%s)", [some])
+
+
+def forget_old_ends(connection: Connection, before: int) -> None:
+    """Empties growing ends of which all is from before a time, microseconds, in the same way."""
+    connection.execute(
+        "update stay_end e set stays = default, context = '', whole = true, closed = coalesce("
+        f"(select fix_us(max(end_at)) from stay s where s.device = e.device), {-FOREVER}) "
+        f"where stays[cardinality(stays) - 1] <= {before} or (cardinality(stays) = 0 and closed <= {before} "
+        f"and closed > {-FOREVER} and newest <= {before})".encode()
+    )

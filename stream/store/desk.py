@@ -16,7 +16,7 @@ from geo.matching.history import FOREVER
 from stream.core.policy import Policies
 from stream.core.shares import TOTALS
 from stream.core.slices import HELD, KEYED, SPAN, Plan, plan
-from stream.store import areas, bookings, late, policies
+from stream.store import areas, bookings, kept, late, policies
 from stream.store.columns import IntegersDumper, IntegersLoader
 from stream.store.copies import MOST, Copies
 from stream.store.reading.instant import us
@@ -72,6 +72,7 @@ class Desk:
         busiest: how many duties were counted at once, at most.
         suspects: devices and hours that are marked as worth a look (``stream.store.doubts``).
         settled: before this time, microseconds, there are settled weeks, as ``open`` found it.
+        counted_from: nothing before this time is counted again (``stream.store.kept``), likewise.
     """
 
     def __init__(self, connection: Connection) -> None:
@@ -91,6 +92,7 @@ class Desk:
         self.busiest = 0
         self.suspects: set[tuple[int, int]] = set()
         self.settled = -FOREVER
+        self.counted_from = -FOREVER
         self._history: AreaHistory | None = None
         self._areas = ""
         self._stamp: int | None = None
@@ -124,7 +126,9 @@ class Desk:
             self.forget_bookings()
         areas.hold(self.connection)
         # One question for all: it is asked in every transaction.
-        newest, (edition, self.settled) = areas.newest_with(self.connection, policies.EDITION, late.SETTLED)
+        newest, (edition, self.settled, self.counted_from) = areas.newest_with(
+            self.connection, policies.EDITION, late.SETTLED, kept.COUNTED_FROM
+        )
         if edition != self.policies.edition:
             self.policies = policies.in_force(self.connection)
             self.forget_bookings()

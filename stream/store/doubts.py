@@ -24,6 +24,7 @@ from stream.core.stays import perhaps_faster, take
 from stream.store import late
 from stream.store.chunks import around
 from stream.store.columns import literal
+from stream.store.kept import COUNTED_FROM
 from stream.store.policies import in_force
 from stream.store.reading.instant import Numbered, fetch, read_duties, scalars, us
 from stream.store.schema import Lock, alone, lock
@@ -257,8 +258,10 @@ def _judge(connection: Connection, due: Sequence[int]) -> None:
     """Judges duties, and those that their devices' doubts reach into; the transaction sees one instant."""
     policies = in_force(connection)
     numbered = Numbered.of(connection)
+    due = _judged_still(connection, due)
     for some in _portions(connection, due):
         found, beside = _evidence(connection, numbered, some, policies)
+        beside = set(_judged_still(connection, sorted(beside)))
         if not beside <= set(some):
             found, _ = _evidence(connection, numbered, sorted(beside.union(some)), policies)
         _write(
@@ -266,6 +269,16 @@ def _judge(connection: Connection, due: Sequence[int]) -> None:
             found,
             doubts(found.duties, found.fixes, found.stays, found.slices, numbered.places, policies),
         )
+
+
+def _judged_still(connection: Connection, duties: Sequence[int]) -> list[int]:
+    """Those of some duties whose facts are still there: doubts of others stay as they were judged."""
+    return scalars(
+        connection,
+        "select duty from duty where duty = any(%s) "
+        f"and coalesce(until_at, end_at, 'infinity') > from_us({COUNTED_FROM}) order by duty",
+        [list(duties)],
+    )
 
 
 Interval: TypeAlias = tuple[int, int]

@@ -275,12 +275,25 @@ def count(desk: Desk, windows: TouchedWindows) -> Changes | None:
     doubts.mark_due(desk.connection, windows.keys)
     desk.refresh_officers(officers, counters, windows.since, windows.keys, windows.officers)
     windows = windows.only(desk.plans.find(windows.keys) >= 0)
+    windows = _not_before(desk, windows)
+    if not len(windows.keys):
+        return None
     desk.busiest = max(desk.busiest, len(windows.keys))
     booked = desk.plan(windows.keys)
     stays, devices = _stays_for(desk, booked, windows)
     if windows.moved is None:
         windows = replace(windows, watermark=_newest_starts(booked, stays))
     return _write(desk, windows, _counted(desk, booked, windows, stays, devices))
+
+
+def _not_before(desk: Desk, windows: TouchedWindows) -> TouchedWindows:
+    """Of duties begun before some facts were deleted, only what is counted from those that are there."""
+    if desk.counted_from == -FOREVER:
+        return windows
+    begun = np.array([desk.duties[key].start for key in windows.keys.tolist()], np.int64)
+    early = begun < desk.counted_from
+    windows = replace(windows, low=np.where(early, np.maximum(windows.low, desk.counted_from), windows.low))
+    return windows.only(windows.low < windows.high)
 
 
 def _counted(

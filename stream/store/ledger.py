@@ -40,6 +40,7 @@ has lost a partition without knowing it yet still writes facts, but under the sa
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
@@ -64,6 +65,8 @@ if TYPE_CHECKING:
     from stream.core.heard_frames import HeardFrame
     from stream.store.schema import Connection
     from stream.store.tracks import Changes
+
+log = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
 _Parted = TypeVar("_Parted", Batch, "Booked")
@@ -312,7 +315,9 @@ class Ledger:
             low, high = np.full(count, part.start, np.int64), np.full(count, part.end - 1, np.int64)
             batch, moved = Batch(part.devices, None, low, high), None
             if count:
-                moved = positions.count(self._desk, batch, gathering.lock(self._desk, batch)[1])
+                batch, ends = self._not_before(batch, gathering.lock(self._desk, batch)[1])
+            if len(batch.keys):
+                moved = positions.count(self._desk, batch, ends)
             changes = duties.count(self._desk, duties.again(self._desk, {*part.duties, *beside}, moved))
             if changes is not None:
                 note(self._desk, changes, limited)
@@ -437,12 +442,70 @@ class Ledger:
         free, ends = gathering.lock(self._desk, batch, wait)
         if not free.all():
             batch = batch.only(free)
+        batch, ends = self._not_before(batch, ends)
         if batch.fixes is None or not len(batch.keys):
             return free, self._count_locked(batch, ends)
         parts = gathering.portions(batch, ends, 2 * positions.widest_gap(self._desk.policies))
         if len(parts) == 1:
             return free, self._count_locked(batch, ends)
         return free, sum(self._count_locked(batch.only(which), ends.only(which)) for which in parts)
+
+    def _not_before(self, batch: Batch, ends: gathering.Ends) -> tuple[Batch, gathering.Ends]:
+        """What of a batch is counted: nothing from before facts were deleted (``stream.store.kept``)."""
+        since = self._desk.counted_from
+        if not len(batch.keys) or int(batch.low.min()) >= since:
+            return batch, ends
+        if batch.fixes is None:
+            batch = replace(batch, low=np.maximum(batch.low, since))
+            which = batch.low <= batch.high
+        else:
+            late_ = int((batch.fixes.time < since).sum())
+            log.info("%d positions came after the facts of their time had been deleted: not counted", late_)
+            fixes = take(batch.fixes, batch.fixes.time >= since)
+            bounds = offsets(fixes.device, len(batch.keys))
+            which = np.diff(bounds) > 0
+            low = batch.low.copy()
+            low[which] = fixes.time[bounds[:-1][which]]
+            batch = replace(batch, fixes=fixes, low=low)
+        return batch.only(which), ends.only(which)
+
+    def forget(self, keys: NDArray[np.int32], hours: NDArray[np.int64]) -> int:
+        """Deletes the positions of hours of devices, and counts what follows from that: unknown time.
+
+        Args:
+            keys: ``int32[n]``, the devices of the hours; whole hours of positions outside any duty.
+            hours: ``int64[n]``, their beginnings; no pair occurs twice.
+
+        Returns:
+            how many positions those were.
+
+        Raises:
+            psycopg.Error: the database refused or went away; nothing is deleted.
+        """
+        return self._attempt(lambda: self._forget(keys, hours))
+
+    def _forget(self, keys: NDArray[np.int32], hours: NDArray[np.int64]) -> int:
+        connection = self._connection
+        whose = np.unique(keys)
+        with connection.transaction():
+            self._desk.open()
+            first, last = np.full(len(whose), FOREVER, np.int64), np.full(len(whose), -FOREVER, np.int64)
+            at = np.searchsorted(whose, keys)
+            np.minimum.at(first, at, hours)
+            np.maximum.at(last, at, hours + chunks.HOUR)
+            batch = Batch(whose, None, first, last)
+            _, ends = gathering.lock(self._desk, batch)
+            gone = chunks.delete(connection, keys, hours)
+            around = chunks.around(connection, whose, first, last, before=1, after=1)
+            bounds = offsets(around.device, len(whose))
+            left = np.diff(bounds) > 0
+            chunks.forget_ends(connection, whose[~left], self._desk.counted_from)
+            batch, ends = batch.only(left), ends.only(left)
+            begin, behind = bounds[:-1][left], bounds[1:][left]
+            batch = replace(batch, low=around.time[begin], high=around.time[behind - 1])
+            self._count_locked(*self._not_before(batch, ends))
+        self._desk.forget()
+        return gone
 
     def _count_locked(self, batch: Batch, ends: gathering.Ends) -> int:
         """Steps 4 to 9 of devices that are locked; gives how many fixes were new or better."""
@@ -481,7 +544,9 @@ class Ledger:
         keys = dict(zip(devices, registry.devices(connection, devices).tolist(), strict=True))
         with connection.transaction():
             self._desk.open()
-            if wait is Wait.FIRST:
+            if self._desk.counted_from > -FOREVER:
+                batch = self._bookable(batch)
+            if wait is Wait.FIRST and len(batch):
                 first = batch.first().names(stored)
                 self._lock("stay_end", "device", (keys[name] for name in first[0]), wait=True)
                 self._lock("officer", "officer", (officers[name] for name in first[1]), wait=True)
@@ -520,6 +585,27 @@ class Ledger:
             if last and not len(rest):
                 self._record(frames)
         return Counted(duties=len(changed), states=len(new_states)), rest
+
+    def _bookable(self, batch: Booked) -> Booked:
+        """What of bookings and states is counted; revisions of duties begun before it are put on record only.
+
+        A duty that began before facts were deleted, or would begin then, stays as it was counted.
+        """
+        since = self._desk.counted_from
+        known = bookings.read_duties(self._connection, {duty.duty_id for duty in batch.duties})
+        begun = {name: duty.start for name, (_, _, duty) in known.items()}
+        early = [
+            duty for duty in batch.duties if min(duty.start, begun.get(duty.duty_id, duty.start)) < since
+        ]
+        if not early and all(state.time >= since for state in batch.states):
+            return batch
+        log.info("bookings or states came after the facts of their time had been deleted: not counted")
+        bookings.record_revisions(self._connection, early)
+        refused = {id(duty) for duty in early}
+        return Booked(
+            [duty for duty in batch.duties if id(duty) not in refused],
+            [state for state in batch.states if state.time >= since],
+        )
 
     def _lock(self, table: str, key: str, keys: Iterable[int], *, wait: bool = False) -> set[int]:
         """Locks rows in the order of their keys until the transaction ends; gives the keys of those locked.

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from geo.matching.history import FOREVER
+from geo.matching.history import FOREVER, UNKNOWN
 from stream.core.columns import ranges
 from stream.core.facts import SECOND
 from stream.core.stays import impossible, jumps, legs_to_stays, lost_legs, perhaps_faster, take
@@ -23,6 +23,7 @@ from stream.store.tracks import (
     STAYS,
     closed,
     concatenate,
+    firsts,
     pick,
     replace_closed,
     rewrite_ends,
@@ -146,15 +147,19 @@ def _write_stays(
 
     start, end = found.bounds[:-1], found.bounds[1:]
     low, high = window.low, window.high
+    at_first = (window.first == start) & ~found.more_before
     if again:
-        # Before a device's first fix and after its last one there is no stay, whatever the tables say.
-        low = np.where((window.first == start) & ~found.more_before, -FOREVER, low)
+        # Before a device's first fix and after its last one there is no stay, whatever the tables say; but
+        # what was counted from facts that are deleted by now stays.
+        low = np.where(at_first, np.minimum(low, desk.counted_from), low)
         high = np.where((window.last == end - 1) & ~found.more_after, FOREVER, high)
     with_end = ~found.more_after | (window.high >= ends.first)
     ask = np.flatnonzero((low <= ends.closed) & (ends.closed > -FOREVER))
     was = closed(desk.connection, STAYS, keys[ask], low[ask], high[ask])
     was = desk.with_numbers((ask[was[0]], *was[1:]), PLACE)
     old = concatenate(was, pick(ends.stays, with_end[ends.stays[0]]))
+    if desk.counted_from > -FOREVER:
+        new, low = _joined_to_the_past(ends, old, new, low, window.low, at_first)
     table = splice(old, new, low, high)
     gone, added = difference(old, table)
     differs = np.zeros(len(keys), np.bool_)
@@ -183,6 +188,41 @@ def _write_stays(
     # A window that ends before the closed stays do has left some of them unread.
     complete = with_end & ((high >= ends.closed) | (high >= ends.first))
     return Moved(int(found.changed.sum()), keys, ends.booked, window, watermark, table, complete, differs)
+
+
+def _joined_to_the_past(
+    ends: Ends,
+    old: Rows,
+    new: Rows,
+    low: NDArray[np.int64],
+    first: NDArray[np.int64],
+    at_first: NDArray[np.bool_],
+) -> tuple[Rows, NDArray[np.int64]]:
+    """New rows with what lies between a past whose facts are deleted and the first fix there is: unknown.
+
+    Args:
+        ends: growing ends of the devices.
+        old: rows from ``low`` on.
+        new: rows of the windows.
+        low: ``int64[n]``, from when on the old rows are replaced.
+        first: ``int64[n]``, times of the first fixes of the windows.
+        at_first: ``bool[n]``, whether these are the first fixes there are.
+
+    Returns:
+        the new rows, and ``low`` with them.
+    """
+    tracks = len(low)
+    reached = ends.closed.copy()
+    np.maximum.at(reached, ends.stays[0], ends.stays[2])
+    began = firsts(old, tracks)
+    joint = np.where(reached <= low, reached, np.where(began < low, low, FOREVER))
+    gap = np.flatnonzero(at_first & (joint > -FOREVER) & (joint < first))
+    if not len(gap):
+        return new, low
+    unknown = (gap.astype(np.int64), joint[gap], first[gap], np.full(len(gap), UNKNOWN, new[3].dtype))
+    low = low.copy()
+    low[gap] = joint[gap]
+    return concatenate(new, unknown), low
 
 
 def _write_fixes(desk: Desk, keys: NDArray[np.int32], found: Gathered) -> None:

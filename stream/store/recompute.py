@@ -27,6 +27,7 @@ from stream.core.shares import DOUBT_TOTALS, TOTALS, totals
 from stream.core.slices import Slices
 from stream.store import chunks, policies
 from stream.store.doubts import judge_due
+from stream.store.kept import COUNTED_FROM, gone_words, kept
 from stream.store.ledger import Chunk
 from stream.store.policies import COUNTED_TO
 from stream.store.reading.instant import fetch, read_duties, us
@@ -118,6 +119,10 @@ def plan(connection: Connection, start: int, end: int, officer_id: str | None = 
     """
     if officer_id is not None and not _officer_known(connection, officer_id):
         raise RecomputeError(f"there is no officer '{officer_id}' in the database: see the bookings")
+    gone = kept(connection).counted_from
+    if end <= gone:
+        raise RecomputeError(gone_words(gone))
+    start = max(start, gone)
     # The facts have a beginning and an end: time beyond them costs nothing.
     held = chunks.span(connection)
     first, last = held or (None, None)
@@ -145,7 +150,7 @@ def _plan(connection: Connection, start: int, end: int, most: int, officer_id: s
     duties = connection.execute(
         "select duty, officer from duty join officer using (officer) where start_at < from_us(%s) "
         "and (until_at > from_us(%s) or coalesce(end_at, 'infinity') > from_us(%s) "
-        "and start_at >= from_us(%s)) "
+        f"and start_at >= from_us(%s)) and start_at >= from_us({COUNTED_FROM}) "
         "and (%s::text is null or officer_id = %s) order by officer, start_at, duty",
         [end, start, start, start - most, officer_id, officer_id],
     ).fetchall()

@@ -58,6 +58,10 @@ class Lock(IntEnum):
     RECORD = 0x7061_7472_0030
     """Held to the end of a transaction that adds to the record: each entry follows the one before it. The
     trigger takes it (``record_chain`` in the migrations)."""
+    RETENTION = 0x7061_7472_0040
+    """Held by whoever deletes what is older than it may be."""
+    RETAINER = 0x7061_7472_0041
+    """Of the worker that does so over and over."""
     CLOSING = 0x7061_7472_0013
     """Held while hours of facts are closed: partitions are made by one process at a time."""
 

@@ -318,7 +318,7 @@ def test_a_wrong_clock_makes_no_partitions(connection: Connection) -> None:
 
 def partitions(connection: Connection) -> set[int]:
     """The days that have one."""
-    return set(chunks._partitions(connection))
+    return set(chunks.partitions(connection))
 
 
 def test_deleting_a_day_is_dropping_its_partition(connection: Connection) -> None:

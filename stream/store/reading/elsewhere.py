@@ -12,9 +12,12 @@ import numpy as np
 from stream.core.quality import elsewhere
 from stream.core.quality.tracks import Extent
 from stream.store.chunks import some_by_some
+from stream.store.reading.instant import fetch
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from numpy.typing import NDArray
 
     from geo.areas import AreaSet
     from geo.matching.places import Place
@@ -37,7 +40,10 @@ def all_far(connection: Connection, extent: Extent | None, start: int, until: in
     """
     if extent is None:
         return False
-    parts = []
+    gone, near = _erased(connection, [(start, until)])
+    if near.any():
+        return False
+    parts = [(gone, *_beyond(extent, near))]
     for fixes in some_by_some(connection, start, until - 1):
         within = (fixes.lon >= extent.west) & (fixes.lon <= extent.east)
         if (within & (fixes.lat >= extent.south) & (fixes.lat <= extent.north)).any():
@@ -54,8 +60,33 @@ def positions_nowhere(
     until: int,
 ) -> Positions:
     """All positions of the local days up to a time on which there are duties and nobody was in any area."""
-    known = Extent.of(item for _, item in versions) is not None
-    return _positions(connection, elsewhere.days_nowhere(slices, places, until) if known else [])
+    extent = Extent.of(item for _, item in versions)
+    if extent is None:
+        return _positions(connection, [])
+    days = elsewhere.days_nowhere(slices, places, until)
+    gone, near = _erased(connection, days)
+    return _joined([_positions(connection, days), (gone, *_beyond(extent, near))])
+
+
+def _erased(
+    connection: Connection, stretches: Sequence[tuple[int, int]]
+) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Hours of which positions were deleted, within stretches, and whether any of these lay near an area."""
+    found = [
+        row
+        for low, high in stretches
+        for row in fetch(
+            connection, "select at, near from erased_hour where at >= %s and at < %s order by at", [low, high]
+        )
+    ]
+    return np.array([at for at, _ in found], np.int64), np.array([near for _, near in found], np.bool_)
+
+
+def _beyond(extent: Extent, near: NDArray[np.bool_]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Coordinates in the place of deleted positions: in the midst of the areas, or on the other side."""
+    lon, lat = (extent.west + extent.east) / 2, (extent.south + extent.north) / 2
+    far = lon - 180 if lon > 0 else lon + 180
+    return np.where(near, lon, far), np.where(near, lat, -lat)
 
 
 def _positions(connection: Connection, stretches: Sequence[tuple[int, int]]) -> Positions:
