@@ -131,7 +131,7 @@ class _Stage:
         from stream.core.calendar import parse_time
         from stream.embedded import EmbeddedBroker, EmbeddedDatabase
         from stream.pipeline.processes import PARTS, start
-        from stream.settings import Settings
+        from stream.settings import DEMONSTRATION, Settings
         from stream.simulate import demo_force, simulate
         from stream.store import areas
         from stream.store.schema import connect
@@ -146,6 +146,7 @@ class _Stage:
             "session_s": 2.0,
             "publish_s": 1.0,
             "alert_priority_unvisited_s": UNVISITED_S,
+            "sign_in": DEMONSTRATION,
         }
         self.settings = Settings(**changed, partitions=4)
         initialise(self.settings)

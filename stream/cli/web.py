@@ -6,6 +6,7 @@ import contextlib
 import errno
 import logging
 import math
+import sys
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -137,7 +138,7 @@ def welcome(settings: Settings) -> None:
     ):
         require(connection)
         for line in first_lines(connection):
-            click.echo(line)
+            click.echo(line, err=not sys.stdout.isatty())  # whoever reads the address reads nothing else
 
 
 def _tell(failure: Exception | None) -> None:

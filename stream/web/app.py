@@ -26,6 +26,7 @@ from stream.web import description, health, pages
 from stream.web.access import audit, me
 from stream.web.access import routes as access
 from stream.web.access.consulted import Consulted
+from stream.web.access.demonstration import Demonstration
 from stream.web.access.door import Door
 from stream.web.access.rights import permit, settled
 from stream.web.access.sign_in import SignIn
@@ -100,6 +101,7 @@ def create_app(settings: Settings, *, now: Clock = wall, entrance: Entrance | No
     shelf = Shelf(settings, pool, now)
     sign_in = SignIn(settings, now)
     used = entrance is None and signs_in(settings)
+    shown = Demonstration(pool) if settings.sign_in == DEMONSTRATION else Loopback()
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -122,7 +124,7 @@ def create_app(settings: Settings, *, now: Clock = wall, entrance: Entrance | No
         lifespan=lifespan,
         dependencies=[Depends(permit)],
     )
-    app.add_middleware(Door, entrance=entrance or (sign_in if used else Loopback()), told=_told)
+    app.add_middleware(Door, entrance=entrance or (sign_in if used else shown), told=_told)
     app.add_middleware(pages.Heads)
     app.add_middleware(pages.Guard, tiles=settings.basemap)
     app.add_middleware(

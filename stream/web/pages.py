@@ -87,7 +87,7 @@ class Guard:
         self._headers = {
             "Content-Security-Policy": policy(tiles),
             "X-Content-Type-Options": "nosniff",
-            "Referrer-Policy": "no-referrer",
+            "Referrer-Policy": "same-origin",
             "Cross-Origin-Opener-Policy": "same-origin",
             "Cross-Origin-Resource-Policy": "same-origin",
             "Permissions-Policy": "geolocation=(), camera=(), microphone=()",

@@ -8,6 +8,7 @@ import msgspec
 from fastapi import APIRouter, Request, Response
 from msgspec import Meta
 
+from stream.web.access.demonstration import CHOICES
 from stream.web.access.reach import NOWHERE, reach
 from stream.web.access.rights import PAGES, ROUTES, allowed
 from stream.web.access.viewer import Role, viewer_of
@@ -34,6 +35,14 @@ class PageJson(msgspec.Struct, frozen=True):
     title: str
 
 
+class SeeAsJson(msgspec.Struct, frozen=True):
+    """Something that the demonstration shows the pages as."""
+
+    key: str
+    title: str
+    chosen: bool
+
+
 class MeJson(msgspec.Struct, frozen=True):
     """Who asks."""
 
@@ -46,10 +55,19 @@ class MeJson(msgspec.Struct, frozen=True):
     pages: Annotated[list[PageJson], Meta(description="Pages that may be opened, in the order of a menu.")]
     persons: Annotated[bool, Meta(description="Whether any officer's name or position may be seen.")]
     answers_alerts: Annotated[bool, Meta(description="Whether alerts may be acknowledged and put off.")]
+    administers: Annotated[bool, Meta(description="Whether they make accounts for others.")]
+    see_as: Annotated[
+        list[SeeAsJson], Meta(description="The demonstration's menu; empty where people sign in.")
+    ]
 
 
-def me_json(viewer: Viewer) -> MeJson:
-    """Who somebody is, and what they may open."""
+def me_json(viewer: Viewer, see_as: str = "") -> MeJson:
+    """Who somebody is, and what they may open.
+
+    Args:
+        viewer: whoever asks.
+        see_as: what they chose of the demonstration's menu; empty where there is none.
+    """
     found = reach(viewer.grants)
     return MeJson(
         viewer.account,
@@ -70,6 +88,8 @@ def me_json(viewer: Viewer) -> MeJson:
         ],
         not found.nobody,
         found.persons != NOWHERE,
+        viewer.means != "demonstration" and Role.ADMINISTRATOR in viewer.roles,
+        [SeeAsJson(key, item.title, key == see_as) for key, item in CHOICES.items()] if see_as else [],
     )
 
 
@@ -82,6 +102,6 @@ def router() -> APIRouter:
         known(request.query_params.multi_items(), ())
         viewer = viewer_of(request)
         assert viewer is not None  # the table of rights asks for one
-        return answer(me_json(viewer))
+        return answer(me_json(viewer, getattr(request.state, "see_as", "")))
 
     return routes

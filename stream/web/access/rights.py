@@ -120,6 +120,7 @@ ROUTES: Final[Mapping[tuple[str, str], Rule]] = {
             ("tokens/end", "ends one's own token"),
         )
     },
+    ("POST", "/see-as"): Rule(shows="chooses what the demonstration shows the pages as", scope="themselves"),
     ("GET", "/accounts"): Rule(shows="all accounts", roles=ADMINISTRATOR),
     ("POST", "/accounts"): Rule(shows="makes an account", roles=ADMINISTRATOR),
     ("GET", "/accounts/{name}"): Rule(

@@ -21,6 +21,8 @@ from stream.store import passwords, people, record
 from stream.store.passwords import PasswordError
 from stream.store.people import DAY_S, PeopleError, TooOftenError
 from stream.store.record import Kind, Outcome
+from stream.web.access.demonstration import CHOICES
+from stream.web.access.demonstration import COOKIE as SEE_AS
 from stream.web.access.forms import address_of, form_of, own_path, safe_way
 from stream.web.access.sign_in import BROWSER_COOKIE, COOKIE, SECRET
 from stream.web.access.viewer import viewer_of
@@ -305,6 +307,17 @@ def router(entrance: SignIn, *, used: bool) -> APIRouter:
         _no_cookie(found, COOKIE)
         return found
 
+    @routes.post("/see-as")
+    async def see_as(request: Request) -> Response:
+        if not getattr(request.state, "see_as", ""):
+            raise ProblemError(409, "Conflict", "only the demonstration shows the pages as others see them")
+        chosen = (await form_of(request)).one("as")
+        if chosen not in CHOICES:
+            raise ProblemError(400, "InvalidParameterValue", f"as must be one of {', '.join(CHOICES)}")
+        found = _go(root(request) + CHOICES[chosen].begin)
+        found.set_cookie(SEE_AS, chosen, path="/", httponly=True, samesite="strict")
+        return found
+
     # ── One's own account ─────────────────────────────────────────────────────────────────────────────────
 
     async def own(request: Request, told: Told | None = None, status: int = 200) -> Response:
@@ -329,6 +342,12 @@ def router(entrance: SignIn, *, used: bool) -> APIRouter:
 
     @routes.get("/account")
     async def own_account(request: Request) -> Response:
+        viewer = _viewer(request)
+        if viewer.means == "demonstration":
+            chosen = getattr(request.state, "see_as", "")
+            return _page(
+                "nobody", root=root(request), title="My account", choices=CHOICES, chosen=chosen, out=False
+            )
         return await own(request)
 
     @routes.post("/account/password")

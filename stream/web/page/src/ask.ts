@@ -27,9 +27,15 @@ export async function ask<T>(path: string, init: RequestInit = {}): Promise<T> {
     if (error instanceof DOMException && error.name === "AbortError") throw error;
     throw new ProblemError(0, "The server cannot be reached. Is patrol web running?");
   }
+  if (response.status === 401) signInAgain();
   const body: unknown = await response.json().catch(() => null);
   if (!response.ok) throw new ProblemError(response.status, said(body, response.status));
   return body as T;
+}
+
+/** Nobody is signed in any more: asked for anew, the page leads to the sign-in page and back. */
+function signInAgain(): void {
+  location.reload();
 }
 
 /** Sends JSON. */

@@ -11,6 +11,7 @@ import { attribute, byId, h, roving, rovingStop, text } from "./dom.ts";
 import { LONGEST_NAME, sign, signerName } from "./signer.ts";
 import { isDark, startTheme } from "./theme.ts";
 import { count, dayClock, dayYear, duration } from "./words.ts";
+import { startWho } from "./who.ts";
 
 const KINDS: Record<Kind, string> = { neighbourhood: "neighbourhoods", priority: "priority areas", premises: "premises" };
 const POLL_MS = 400;
@@ -515,6 +516,7 @@ function start(): void {
   });
   form.addEventListener("change", showPresent);
   void loadHistory();
+  void startWho();
   // For those who measure, from the browser's console or a test.
   Object.assign(window, { boundaries: { map } });
   void document.fonts.load('16px "Inter Variable"').finally(() => void loadAreas());

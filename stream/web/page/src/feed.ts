@@ -5,6 +5,7 @@
  * five seconds; the server sends one every second) it is opened anew, and a whole snapshot comes.
  */
 
+import { ask } from "./ask.ts";
 import type { Alert, ChangedAreas, ChangedShares, Pulse, Snapshot, UnitColumns } from "./types.ts";
 import { HERE } from "./here.ts";
 import { state } from "./state.ts";
@@ -53,7 +54,10 @@ export function connect(): void {
     on<Alert & News>("alert", (data) => state.alert(data));
     on<Pulse>("pulse", () => undefined);
     mine.addEventListener("error", () => {
-      if (mine === source && mine.readyState === EventSource.CLOSED) again();
+      if (mine !== source || mine.readyState !== EventSource.CLOSED) return;
+      again();
+      // Why it is closed, a stream does not say: where nobody is signed in any more, this question does.
+      void ask("/me").catch(() => undefined);
     });
   };
 

@@ -18,6 +18,7 @@ import { DARK, LIGHT } from "./palette.ts";
 import { startQuality } from "./quality.ts";
 import { startSigner } from "./signer.ts";
 import { state } from "./state.ts";
+import { startWho } from "./who.ts";
 import { isDark, scale, startTheme } from "./theme.ts";
 import { startViews, view } from "./views.ts";
 import { activityWords, percent, promise } from "./words.ts";
@@ -202,6 +203,7 @@ function start(): void {
     });
   }
   startQuality();
+  void startWho();
   connect();
   // For those who measure, from the browser's console or a test.
   Object.assign(window, { patrol: { state, map, traffic, percent } });
