@@ -421,7 +421,7 @@ def load(environment: Mapping[str, str] | None = None) -> Settings:
     Raises:
         SettingsError: an unknown setting in the file, or an invalid value.
     """
-    import tomllib
+    from stream.core.toml import TomlError, toml
 
     environment = os.environ if environment is None else environment
     names = {f"PATROL_{name.upper()}" for name in SETTINGS}
@@ -432,8 +432,8 @@ def load(environment: Mapping[str, str] | None = None) -> Settings:
     given: dict[str, Any] = {}
     if path := environment.get("PATROL_CONFIG"):
         try:
-            given = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            given = toml(Path(path).read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, TomlError) as error:
             raise SettingsError(f"PATROL_CONFIG={path}: {error}") from error
         unknown = sorted(set(given) - set(SETTINGS))
         if unknown:

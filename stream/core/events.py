@@ -644,9 +644,9 @@ def _diagnose(value: bytes | None, failures: Mapping[_Shape, Exception]) -> tupl
     except RecursionError:
         return Reason.NOT_JSON, "nested too deeply", None
     except msgspec.ValidationError as failure:  # JSON in form, but with a number that is too large
-        return Reason.BAD_VALUE, str(failure), None
+        return Reason.BAD_VALUE, _curt(str(failure)), None
     except msgspec.DecodeError as failure:
-        return Reason.NOT_JSON, str(failure), None
+        return Reason.NOT_JSON, _curt(str(failure)), None
     if not isinstance(found, dict):
         return Reason.NOT_JSON, "not a JSON object", None
     shape = min(failures, key=lambda shape: (shape.mark not in found, shape is _TRACCAR))

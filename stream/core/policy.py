@@ -8,7 +8,6 @@ at its start, so a later change never rewrites what was counted under an earlier
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Mapping  # noqa: TC003 -- msgspec reads the types of Policy's fields
 from dataclasses import dataclass, field, fields, replace
 from datetime import date, datetime, time
@@ -22,6 +21,7 @@ from geo.matching.history import FOREVER
 from stream.core.calendar import LOCAL, microseconds, moment
 from stream.core.events import UsableLimits, text_fault
 from stream.core.facts import LONGEST_DUTY_S, SECOND
+from stream.core.toml import TomlError, toml
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -348,8 +348,8 @@ def parse_policies(text: str) -> Policies:
         PolicyError: text that is not TOML, an unknown setting, an invalid value, or dates out of order.
     """
     try:
-        document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+        document = toml(text)
+    except TomlError as error:
         found = re.search(r"^\s*(\w+)\s*=\s*(\d+),(\d+)\s*(?:#|$)", text, re.MULTILINE | re.ASCII)
         hint = f"; write {found[1]} = {found[2]}.{found[3]}, with a point" if found else ""
         raise PolicyError(f"the policy file is not TOML: {error}{hint}") from error

@@ -16,7 +16,6 @@ import logging
 import re
 import smtplib
 import ssl
-import tomllib
 from contextlib import closing
 from dataclasses import dataclass
 from email.message import EmailMessage
@@ -42,6 +41,7 @@ from stream.core.explaining.wording import (
 from stream.core.facts import SECOND
 from stream.core.shares import MET, MISSED
 from stream.core.summaries.model import FormError, decode
+from stream.core.toml import TomlError, toml
 from stream.secret_files import current
 from stream.settings import STARTTLS, TLS, SettingsError, relay
 from stream.store import outbox
@@ -119,8 +119,8 @@ def read_mailing(path: str) -> Mailing:
         SettingsError: it cannot be read or is not valid; the message says where.
     """
     try:
-        given = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        given = toml(Path(path).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, TomlError) as error:
         raise SettingsError(f"mail file {path}: {error}") from error
     known: dict[str, Any] = {"from": "", "reply_to": "", "attach": False, "recipients": {}}
     for name, value in given.items():

@@ -55,7 +55,8 @@ def tried(name: str, found: Target, inputs: int, seed: int) -> int:
         except Exception as fault:
             faults += 1
             words = "".join(traceback.format_exception(fault))
-            print(f"FAULT, {name} --seed {call} --inputs 1: {words[-3000:]}", flush=True)
+            shown = words if len(words) < 3000 else f"{words[:1500]}\n[…]\n{words[-1500:]}"
+            print(f"FAULT, --of {name} --seed {call} --inputs 1: {shown}", flush=True)
             if faults >= MOST:
                 print(f"{name}: given up after {faults} faults")
                 break

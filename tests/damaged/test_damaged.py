@@ -6,8 +6,10 @@ import random
 
 import pytest
 
+from stream.core.toml import TomlError, toml
 from tests.damaged.mutating import damaged
 from tests.damaged.targets import Api, Areas, DamageError, Events, Rosters, Target, one_line
+from tests.shell.kafka import PROJECT
 
 CALLS = {Events: 8, Areas: 60, Rosters: 60}
 
@@ -40,3 +42,40 @@ def test_damage_is_told() -> None:
             one_line(text)
     assert damaged([b"abc", b"def"], random.Random(5)) == damaged([b"abc", b"def"], random.Random(5))
     assert len({damaged([b'{"a": 1}'], random.Random(seed)) for seed in range(50)}) > 25
+
+
+DEEP, LONG = b"[" * 600, b"9" * 5000
+FOUND: tuple[tuple[type[Areas | Events | Rosters], tuple[object, ...]], ...] = (
+    (Events, (DEEP + LONG + b"]" * 600, b'{"a":' * 300 + DEEP)),
+    (Rosters, ((".csv", b"a,b\n1,2\n", b"a = " + DEEP),)),
+    (Rosters, ((".csv", b"a,b\n1,2\n", b"a = " + LONG),)),
+    (Rosters, ((".csv", b"a,b\n1,2\n", b'"' + b"x" * 70_000 + b'" = 1'),)),
+    (Rosters, ((".csv", b"a," + b"x" * 70_000 + b"\n1,2\n", b'[columns]\nofficer_id = "c"\nstart = "d"\n'),)),
+)
+
+
+@pytest.mark.parametrize("number", range(len(FOUND)))
+def test_what_did_damage_once_is_refused_in_a_line(number: int) -> None:
+    """Inputs that once ended in a trace, or in a message as long as themselves, are refused in a line."""
+    kind, inputs = FOUND[number]
+    found: Target = kind()
+    try:
+        found.take(inputs)
+    finally:
+        found.close()
+
+
+@pytest.mark.parametrize(
+    "text", ["a = " + "[" * 600, "a = " + "9" * 5000, "a = ", "a = 2026-02-30", '"' * 70_000]
+)
+def test_whatever_is_wrong_with_toml_is_one_error(text: str) -> None:
+    """Nesting, numbers, days and quotes that nobody writes by hand: one kind of error, one line."""
+    with pytest.raises(TomlError) as refusal:
+        toml(text)
+    one_line(str(refusal.value), 300)
+
+
+def test_toml_is_read_in_one_place() -> None:
+    """Nothing but that place reads TOML, so that no file of settings ends a command with a trace."""
+    places = [path for path in (PROJECT / "stream").rglob("*.py") if "node_modules" not in path.parts]
+    assert [path.name for path in places if "tomllib" in path.read_text(encoding="utf-8")] == ["toml.py"]

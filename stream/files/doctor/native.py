@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import re
 import shlex
-import tomllib
 import zipfile
 import zlib
 from contextlib import closing, suppress
@@ -25,6 +24,7 @@ from geo.boundaries.reading import read_layer
 from stream.core.events import NEEDED, decode_duties, decode_states
 from stream.core.policy import Policies, PolicyError, limits, parse_policies
 from stream.core.times import EARLIEST
+from stream.core.toml import TomlError, toml
 from stream.files.doctor.coordinates import LOST_SIGN, in_britain, not_in_britain
 from stream.files.doctor.guess import listed
 from stream.files.doctor.names import plain_name
@@ -74,8 +74,8 @@ def look_at_toml(path: Path) -> Diagnosis | None:
     answer = Diagnosis(path.name, "unknown", "TOML")
     try:
         text = path.read_text(encoding="utf-8-sig")
-        tables = tomllib.loads(text)
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as failure:
+        tables = toml(text)
+    except (UnicodeDecodeError, TomlError) as failure:
         answer.faults = [f"not TOML: {failure}"]
         return answer
     quoted = shlex.quote(str(path))

@@ -7,7 +7,6 @@ position or a refusal with a reason.
 from __future__ import annotations
 
 import math
-import tomllib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Literal
 from zoneinfo import ZoneInfo
@@ -17,6 +16,7 @@ import msgspec
 from geo.boundaries.layer import printable
 from stream.core.calendar import rfc3339
 from stream.core.events import KNOT, says_fix, text_fault
+from stream.core.toml import TomlError, toml
 from stream.files.doctor.clocks import read_clock
 from stream.files.doctor.coordinates import (
     angle_of,
@@ -171,11 +171,11 @@ def parse_position_map(text: str) -> PositionMapping:
         PositionMapError: it is no TOML, or a key or value is not known.
     """
     try:
-        raw = tomllib.loads(text)
+        raw = toml(text)
         if isinstance(time := raw.get("positions", {}).get("time"), str):
             raw["positions"]["time"] = [time]
         mapping = msgspec.convert(raw, PositionMapping)
-    except tomllib.TOMLDecodeError as failure:
+    except TomlError as failure:
         raise PositionMapError(f"the mapping is not TOML: {failure}") from failure
     except (msgspec.ValidationError, AttributeError, TypeError) as failure:
         raise PositionMapError(f"the mapping cannot be used: {failure}") from failure

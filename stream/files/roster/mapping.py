@@ -8,7 +8,6 @@ from __future__ import annotations
 import csv
 import json
 import re
-import tomllib
 from difflib import get_close_matches
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -18,6 +17,7 @@ import msgspec
 
 from stream.core.events import text_fault
 from stream.core.spreadsheets import restored
+from stream.core.toml import TomlError, toml
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -207,6 +207,7 @@ _TABLES: Final[Mapping[str, type[msgspec.Struct]]] = MappingProxyType(
         "digits": IdDigits,
     }
 )
+LONGEST_QUOTED: Final = 60
 _NO_COLUMNS: Final = {"separators", "remove", "same"}
 """Keys of ``devices`` that name no columns."""
 _WORDS: Final = ("teams", "roles", "states", "shifts")
@@ -242,8 +243,8 @@ def parse_mapping(text: str) -> RosterMapping:
         RosterError: it is no TOML, has a key that is not known or a value that cannot be used.
     """
     try:
-        raw = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as failure:
+        raw = toml(text)
+    except TomlError as failure:
         raise RosterError(f"not TOML: {failure}") from None
     _know(raw, RosterMapping.__struct_fields__, "")
     for name, struct in _TABLES.items():
@@ -397,7 +398,12 @@ def _unknown(key: str, known: Iterable[str]) -> str:
     names = list(known)
     near = get_close_matches(key.lower(), names, 1, 0.6)
     hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(names)}"
-    return f"'{key}' is not known; {hint}"
+    return f"'{brief(key)}' is not known; {hint}"
+
+
+def brief(name: str) -> str:
+    """A name as messages quote it: those of damaged files may be as long as the file."""
+    return name if len(name) <= LONGEST_QUOTED else f"{name[:LONGEST_QUOTED]}…"
 
 
 def _listed(value: object) -> object:

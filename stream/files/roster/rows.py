@@ -20,7 +20,7 @@ from stream.core.facts import Allocation, Duty, StateReport
 from stream.core.policy import DEFAULT_STATES
 from stream.files.roster.devices import allocated, with_times
 from stream.files.roster.grid import unfolded
-from stream.files.roster.mapping import RosterError, own_names
+from stream.files.roster.mapping import RosterError, brief, own_names
 from stream.files.roster.state_words import state_of_words
 from stream.files.roster.times import (
     LocalTime,
@@ -198,11 +198,11 @@ def _columns(table: ForeignTable, mapping: RosterMapping) -> dict[str, tuple[int
         for name in names:
             if name not in exact and folded(name) not in places:
                 near = get_close_matches(folded(name), places, 1, 0.6)
-                hint = f"did you mean '{table.columns[places[near[0]]]}'? " if near else ""
+                hint = f"did you mean '{brief(table.columns[places[near[0]]])}'? " if near else ""
                 where = "no header was found; say rows.header" if table.header is None else "it has"
-                listed = ", ".join(table.columns[:40])
+                listed = ", ".join(map(brief, table.columns[:40]))
                 raise RosterError(
-                    f"{table.name}: {key} names the column '{name}', which is not there; "
+                    f"{table.name}: {key} names the column '{brief(name)}', which is not there; "
                     f"{hint}{where}: {listed}"
                 )
         found[key] = tuple(exact.get(name, places.get(folded(name), 0)) for name in names)

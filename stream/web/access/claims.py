@@ -6,7 +6,6 @@ It reads the file once and knows nothing of how the claims came. Whoever no line
 from __future__ import annotations
 
 import hashlib
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 
 from stream.core.grants import SCOPED, Grant, GrantError, Role, grant_of
+from stream.core.toml import TomlError, toml
 from stream.settings import SettingsError
 
 if TYPE_CHECKING:
@@ -78,12 +78,12 @@ class Roles:
     def __init__(self, path: str) -> None:
         try:
             content = Path(path).read_bytes().decode("utf-8-sig")
-            self.file = msgspec.convert(tomllib.loads(content), File)
+            self.file = msgspec.convert(toml(content), File)
         except OSError as error:
             raise SettingsError(f"PATROL_ROLES={path}: {error.strerror}") from error
         except UnicodeDecodeError as error:
             raise SettingsError(f"PATROL_ROLES={path}: it is not text in UTF-8: save it as UTF-8") from error
-        except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+        except (TomlError, msgspec.ValidationError) as error:
             raise SettingsError(f"PATROL_ROLES={path}: {error}") from error
         if "openid" not in self.file.scopes.split():
             raise SettingsError(f"PATROL_ROLES={path}: scopes must have openid among them")
