@@ -122,6 +122,7 @@ WRITERS = {
 """Modules that write files for spreadsheets through a library; all others call these."""
 
 NAMING = {
+    "stream/web/access/rights.py": "paths of a summary's files",
     "stream/cli/common.py": "hands tables to sheets/arrow.py",
     "stream/cli/files.py": "an option's value; the name of a file in a message",
     "stream/cli/report.py": "an option's values",
