@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
 import re
+import socket
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from argon2 import PasswordHasher
+from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from stream.cli import patrol
+from stream.cli.people import first_lines
+from stream.clock import wall
 from stream.core.facts import SECOND
 from stream.core.grants import Grant, Role, grants_of
 from stream.settings import LOCAL_ACCOUNTS, Settings
@@ -27,7 +35,7 @@ from tests.strategies import micros
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     import httpx
     from fastapi import FastAPI
@@ -346,9 +354,14 @@ def test_a_session_ends_when_it_is_not_used_and_in_any_case_after_its_time(house
     assert browser.get("/account").status_code == 200
     house.now += 50 * 60 * SECOND
     assert browser.get("/account").status_code == 200
-    for _ in range(3):
+    for minute in (25, 50, 75):  # what a page asks by itself
         house.now += 25 * 60 * SECOND
-        assert browser.head("/api/v1/stream").status_code == (200 if _ < 2 else 401)
+        assert browser.head("/api/v1/stream").status_code == (200 if minute < 60 else 401)
+    browser, _ = signed_in(house, "inspector")
+    for minute in (25, 50, 75):
+        house.now += 25 * 60 * SECOND
+        answer = browser.get("/api/v1/quality", headers={"Patrol-Unattended": "1"})
+        assert answer.status_code == (200 if minute < 60 else 401)
     browser, _ = signed_in(house, "inspector")
     for _ in range(23):
         house.now += 30 * 60 * SECOND
@@ -406,6 +419,93 @@ def test_passwords_do_not_come_in_the_clear(house: House) -> None:
         browser = house.browser(base=base)
         assert sign_in(browser, name, headers={"Origin": base}).status_code == status, base
         assert ("not reached over https" in browser.get("/sign-in").text) == (status == 403)
+
+
+# ── Any order ─────────────────────────────────────────────────────────────────────────────────────────────
+
+
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("in"), st.integers(0, 1), st.integers(0, 1)),
+        st.tuples(st.just("wrong"), st.integers(0, 1), st.integers(0, 1)),
+        st.tuples(st.sampled_from(["out", "ask", "others"]), st.integers(0, 1), st.just(0)),
+        st.tuples(st.sampled_from(["lock", "unlock", "roles", "close"]), st.just(0), st.integers(0, 1)),
+        st.tuples(st.just("wait"), st.sampled_from([10, 40, 70, 800]), st.just(0)),
+    ),
+    max_size=14,
+)
+"""What is done, in which of two browsers (or how many minutes pass), and to which of two accounts."""
+
+
+@given(STEPS)
+@settings(max_examples=25)
+def test_whoever_is_signed_in_is_as_a_small_model_says(
+    house: House, pair: tuple[str, str], steps: list[tuple[str, int, int]]
+) -> None:
+    """In any order of signing in and out, locking, other roles and waiting, a browser is who it should be."""
+    browsers = [house.browser("203.0.113.77"), house.browser("203.0.113.78")]
+    holds: list[tuple[int, int, int] | None] = [None, None]  # account, begun, used
+    locked = [False, False]
+    house.connection.execute("delete from access_attempt")
+    for name in pair:
+        people.unlock(house.connection, name)
+
+    def drop(of: Callable[[int], bool], but: int | None = None) -> None:
+        for at, held in enumerate(holds):
+            if held is not None and of(held[0]) and at != but:
+                holds[at] = None
+
+    for what, number, which in steps:
+        if what == "wait":
+            house.now += number * 60 * SECOND
+            house.connection.execute("delete from access_attempt")
+            for at, held in enumerate(holds):
+                if held and (house.now - held[2] > HOUR or house.now - held[1] >= 12 * HOUR):
+                    holds[at] = None
+        elif what == "in":
+            answer = sign_in(browsers[number], pair[which])
+            assert answer.status_code == (403 if locked[which] else 303)
+            if not locked[which]:
+                holds[number] = (which, house.now, house.now)
+        elif what == "wrong":
+            assert sign_in(browsers[number], pair[which], "not the password").status_code == 403
+        elif what == "out":
+            answer = browsers[number].post("/sign-out", headers=OURS)
+            assert answer.status_code == (401 if holds[number] is None else 303)
+            holds[number] = None
+        elif what == "others":
+            said = {"session": "others"}
+            answer = browsers[number].post("/account/sessions/end", data=said, headers=OURS)
+            if (held := holds[number]) is not None:
+                assert answer.status_code == 303
+                drop(lambda account, own=held[0]: account == own, but=number)  # type: ignore[misc]
+                holds[number] = (held[0], held[1], house.now)
+        elif what in ("lock", "roles", "close"):
+            if what == "lock":
+                people.lock(house.connection, pair[which], now=house.now)
+                locked[which] = True
+            elif what == "roles":
+                people.set_roles(house.connection, pair[which], [Grant(Role.GIS)])
+            else:
+                people.close_sessions(house.connection, account=pair[which])
+            drop(lambda account, gone=which: account == gone)  # type: ignore[misc]
+            house.now += 4 * SECOND  # from outside it holds within seconds
+        elif what == "unlock":
+            people.unlock(house.connection, pair[which])
+            locked[which] = False
+        for at, browser in enumerate(browsers):
+            answer = browser.get("/api/v1/me")
+            held = holds[at]
+            assert answer.status_code == (401 if held is None else 200), (what, number, which, at)
+            if held is not None:
+                assert answer.json()["account"] == pair[held[0]]
+                holds[at] = (held[0], held[1], house.now)
+
+
+@pytest.fixture(scope="module")
+def pair(house: House) -> tuple[str, str]:
+    """Two accounts."""
+    return house.account("gis"), house.account("gis")
 
 
 # ── Tokens ────────────────────────────────────────────────────────────────────────────────────────────────
@@ -591,3 +691,89 @@ def test_without_its_database_nobody_gets_in_and_health_still_answers(house: Hou
         assert answer.status_code == 503, path
         assert answer.json()["code"] == "NotReady"
         assert "127.0.0.1" not in answer.text
+
+
+def test_a_database_that_hangs_holds_nobody_up(house: House) -> None:
+    """Where the database takes a connection and says nothing, every request is told so."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        dsn = f"postgresql://127.0.0.1:{silent.getsockname()[1]}/none"
+        app = create_app(
+            Settings(
+                database=dsn,
+                sign_in=LOCAL_ACCOUNTS,
+                public_url=SITE,
+                database_connect_s=2,
+                database_answer_s=0.5,
+            )
+        )
+        client = house.browser(app=app)
+        client.cookies.set(COOKIE, "A" * 43, domain="patrol.test")
+        with ThreadPoolExecutor(8) as many:
+            answers = list(many.map(lambda _: client.get("/account"), range(24)))
+        assert {answer.status_code for answer in answers} == {503}
+        assert {answer.json()["detail"] for answer in answers} == {
+            "the database does not answer now; try again"
+        }
+        assert client.get("/healthz").status_code == 200
+
+
+# ── The keyboard ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+def run(house: House, *words: str) -> tuple[int, str]:
+    """What a command answers: its exit code and its output."""
+    done = CliRunner().invoke(patrol, words, env={"PATROL_DATABASE": house.dsn}, catch_exceptions=False)
+    return done.exit_code, done.output
+
+
+def test_accounts_are_kept_at_the_keyboard(house: House) -> None:
+    """`patrol people` does with accounts all that the page does, and says in a line what cannot be."""
+    code, said = run(house, "people", "add", "PC.Brown", "--shown", "PC Brown", "--role", "officer:1002")
+    assert code == 0
+    first = re.search(r"one-time password (\S+),", said)
+    assert first
+    house.now = wall()  # by which the command goes
+    assert "Choose a password" in sign_in(house.browser(), "pc.brown", first[1]).text
+    for words, expected in (
+        (("add", "pc.brown"), (1, "there is an account")),
+        (("add", "a b"), (1, "an account's name has")),
+        (("add", "x", "--role", "officer"), (1, "write officer:1001")),
+        (("add", "x", "--role", "king"), (1, "role 'king' does not exist")),
+        (("lock", "nobody"), (1, "there is no account 'nobody'")),
+        (("roles", "pc.brown", "--role", "sergeant:N1"), (0, "sergeant:N1")),
+        (("lock", "pc.brown"), (0, "locked")),
+        (("token", "pc.brown", "--for", "x", "--role", "sergeant"), (1, "is locked")),
+        (("unlock", "pc.brown"), (0, "not locked")),
+        (("token", "pc.brown", "--for", "x", "--role", "inspector"), (1, "has no role inspector")),
+        (("token", "pc.brown", "--for", "x", "--role", "sergeant"), (0, "patrol_")),
+        (("list",), (0, "pc.brown")),
+    ):
+        code, said = run(house, "people", *words)
+        assert (code, expected[1] in said) == (expected[0], True), (words, code, said)
+    code, said = run(house, "people", "list", "--json")
+    [row] = [item for item in json.loads(said) if item["name"] == "pc.brown"]
+    assert (row["roles"], row["tokens"], row["password"]) == (["sergeant:N1"], 1, "none")
+
+
+class Terminal(io.StringIO):
+    """An output that somebody looks at."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_the_first_password_is_shown_on_a_terminal_only(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the output goes elsewhere no account is made, and how to make one is said."""
+    with house.connection.transaction(force_rollback=True):
+        house.connection.execute("delete from access_account")
+        [line] = first_lines(house.connection)
+        assert "patrol people add NAME --role administrator" in line
+        assert people.nobody(house.connection)
+        monkeypatch.setattr(sys, "stdout", Terminal())
+        shown = first_lines(house.connection)
+        assert re.search(
+            r"sign in as admin with the one-time password (\w{5}-){3}\w{5} within 3 days", shown[0]
+        )
+        assert first_lines(house.connection) == []

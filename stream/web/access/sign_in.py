@@ -64,6 +64,8 @@ MOST_WAITING = 40
 
 BACKGROUND = frozenset({"/api/v1/stream"})
 """What a page asks by itself, which is no sign that somebody sits before it."""
+UNATTENDED = "patrol-unattended"
+"""The header by which a page says that nobody has touched it lately."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +115,8 @@ class SignIn:
         secret = secret_of(connection)
         if secret is None:
             return None
-        found = await self._found(secret, touch=path not in BACKGROUND)
+        touch = path not in BACKGROUND and UNATTENDED not in connection.headers
+        found = await self._found(secret, touch=touch)
         connection.scope.setdefault("state", {})["session"] = found.session
         return found.viewer
 

@@ -14,6 +14,20 @@ export class ProblemError extends Error {
 
 const BASE = `${HERE}/api/v1`;
 
+/** How long nobody may have touched the page before what it asks by itself is said to be just that. */
+const UNATTENDED_MS = 30_000;
+let touched = performance.now();
+for (const kind of ["pointerdown", "pointermove", "keydown", "wheel"]) {
+  window.addEventListener(kind, () => (touched = performance.now()), { capture: true, passive: true });
+}
+
+/** Headers that tell whether somebody sits before the page: whoever has left is signed out after a while. */
+function attended(init: RequestInit): Headers {
+  const headers = new Headers(init.headers);
+  if (performance.now() - touched > UNATTENDED_MS) headers.set("Patrol-Unattended", "1");
+  return headers;
+}
+
 /**
  * Asks the server and gives its answer.
  *
@@ -22,7 +36,7 @@ const BASE = `${HERE}/api/v1`;
 export async function ask<T>(path: string, init: RequestInit = {}): Promise<T> {
   let response: Response;
   try {
-    response = await fetch(`${BASE}${path}`, { credentials: "same-origin", ...init });
+    response = await fetch(`${BASE}${path}`, { credentials: "same-origin", ...init, headers: attended(init) });
   } catch (error) {
     if (error instanceof DOMException && error.name === "AbortError") throw error;
     throw new ProblemError(0, "The server cannot be reached. Is patrol web running?");
