@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -34,12 +35,18 @@ SETTINGS_HELP = "\b\nSettings:\n" + "\n".join(
 )
 
 
-def initialise(settings: Settings) -> list[str]:
-    """Makes topics and schema, or brings them up to date; says what was done, a line each."""
+def initialise(settings: Settings, roles: str = "") -> list[str]:
+    """Makes topics and schema, or brings them up to date; says what was done, a line each.
+
+    Args:
+        settings: Kafka and the database.
+        roles: how the names of roles begin that are to be made; those that are there get their grants anyway.
+    """
     import asyncio
 
     from stream.pipeline.starting import check_session
     from stream.store import areas
+    from stream.store import roles as store_roles
     from stream.store.policies import agreed
     from stream.store.reading.progress import days
     from stream.store.schema import connect, has_policies, migrate, suited
@@ -64,7 +71,13 @@ def initialise(settings: Settings) -> list[str]:
         areas.measure(connection)
         agreed(connection, settings)
         before = days(connection) if BOUNDS in applied else None
+        granted = [
+            f"database: {line}"
+            for prefix in sorted({*store_roles.prefixes(connection), *filter(None, [roles])})
+            for line in store_roles.grant(connection, prefix)
+        ]
     done += [f"database: applied {name}" for name in applied] or ["database: up to date"]
+    done += granted or (["database: roles have what they need, and no more"] if roles else [])
     if before:
         period = "--from {} --to {}".format(*before)
         done.append(f"database: figures counted before have no bounds until 'patrol recompute {period}'")
@@ -77,6 +90,7 @@ def missing(settings: Settings) -> list[str]:
 
     from stream.pipeline.lag import LagMeter
     from stream.pipeline.starting import check_kafka
+    from stream.store import roles
     from stream.store.schema import SchemaError, connect, require
     from stream.topics import TopicError, existing, specs
 
@@ -92,6 +106,9 @@ def missing(settings: Settings) -> list[str]:
             require(connection)
         except SchemaError as error:
             return [*found, str(error)]
+        for prefix in roles.prefixes(connection):
+            lines = roles.lacking(connection, prefix)
+            found += [f"database: to be done by 'patrol init': {line}" for line in lines]
         if absent:
             return found
         meter = LagMeter(settings)
@@ -114,12 +131,30 @@ BOUNDS = "0003_bounds.sql"
     help="Changes nothing: says what is missing, and what Kafka deleted before the database had it; exit 1 "
     "if there is anything.",
 )
+@click.option(
+    "--roles",
+    is_flag=False,
+    flag_value="patrol",
+    default="",
+    metavar="[PREFIX]",
+    help="Makes a role of the database for each kind of process (patrol_ingest, patrol_worker, patrol_web …) "
+    "and gives it what it needs and no more: make your logins members of them. Once they are there, each "
+    "'patrol init' keeps them right.",
+)
+@click.option("--grants", is_flag=True, help="Prints what each role may do, as deploy/roles.md has it.")
 @click.pass_context
-def init(context: click.Context, check: bool) -> None:
+def init(context: click.Context, check: bool, roles: str, grants: bool) -> None:
     """Creates topics and database schema, or brings them up to date; safe to repeat."""
+    if grants:
+        from stream.store.roles import document
+
+        click.echo(document(), nl=False)
+        return
+    if roles and not re.fullmatch("[a-z][a-z0-9_]{0,30}", roles):
+        raise click.BadParameter("use small letters, digits and underscores", param_hint="--roles")
     settings = load()
     settings.need("kafka", "database")
-    lines = missing(settings) if check else initialise(settings)
+    lines = missing(settings) if check else initialise(settings, roles)
     for line in lines or ["nothing is missing"]:
         click.echo(line)
     if settings.sign_in == LOCAL_ACCOUNTS and not check:

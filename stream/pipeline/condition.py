@@ -246,7 +246,7 @@ def _topics(meter: LagMeter, reaches: Mapping[tuple[str, int], Reach], prefix: s
 
 
 def _part(item: operations.ConnectedProcess) -> PartJson:
-    return PartJson(item.name, item.host, round(item.since_s, 1), 1, "–")
+    return PartJson(item.name, item.host, None if item.since_s is None else round(item.since_s, 1), 1, "–")
 
 
 def _processes(
@@ -270,7 +270,7 @@ def _processes(
         count = len(said["members"]) if said else len(here)
         if not (count or here):
             continue
-        since = max((item.since_s for item in here), default=None)
+        since = max((item.since_s for item in here if item.since_s is not None), default=None)
         hosts = ", ".join(sorted({item.host for item in here} - {""}))
         found.append(PartJson(part, hosts, since, count, _reads(said)))
     return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 
 NO, WRONG_USE, UNREACHED = 1, 2, 3
@@ -51,8 +52,13 @@ def missing_package(error: BaseException) -> str | None:
 
 def told(error: BaseException) -> str:
     """What went wrong, in one line."""
+    import psycopg
+    from aiokafka.errors import GroupAuthorizationFailedError as GroupRefused
     from aiokafka.errors import KafkaConnectionError
+    from aiokafka.errors import TopicAuthorizationFailedError as TopicRefused
+    from kafka.errors import GroupAuthorizationFailedError as OtherGroupRefused
     from kafka.errors import KafkaConnectionError as OtherKafkaConnectionError
+    from kafka.errors import TopicAuthorizationFailedError as OtherTopicRefused
 
     from geo.boundaries.layer import printable
 
@@ -65,6 +71,19 @@ def told(error: BaseException) -> str:
         # The clients' own messages are about sockets and address families.
         where = os.environ.get("PATROL_KAFKA", "the servers given")
         return f"Kafka cannot be reached at {where}: is it up, and is PATROL_KAFKA right?"
+    if isinstance(error, psycopg.errors.InsufficientPrivilege) and error.diag.message_primary:
+        return (
+            f"the database does not let this role do that ({error.diag.message_primary}): sign in as a "
+            "member of the role that may (deploy/roles.md), or have its owner run 'patrol init --roles'"
+        )
+    if isinstance(error, TopicRefused | OtherTopicRefused | GroupRefused | OtherGroupRefused):
+        what = "consumer group" if isinstance(error, GroupRefused | OtherGroupRefused) else "topic"
+        names = ", ".join(sorted(re.findall(r"[a-zA-Z0-9._-]*\.[a-zA-Z0-9._-]+", str(error)))) or "its own"
+        user = os.environ.get("PATROL_KAFKA_USER", "")
+        return (
+            f"Kafka does not let user {user or 'ANONYMOUS'} use the {what} {names}: give it the access that "
+            "deploy/README.md lists"
+        )
     return printable(" ".join(str(error).split()))
 
 
@@ -83,4 +102,5 @@ def exit_code(error: BaseException) -> int | None:
     if isinstance(error, unreached):
         return UNREACHED
     known = [getattr(sys.modules[module], name) for module, name in WRONG if module in sys.modules]
-    return WRONG_USE if isinstance(error, (*known, OSError)) or missing_package(error) else None
+    wrong = isinstance(error, (*known, psycopg.errors.InsufficientPrivilege, OSError))
+    return WRONG_USE if wrong or missing_package(error) else None

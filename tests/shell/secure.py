@@ -6,9 +6,13 @@ The certificates are made for each run; nothing of them outlives it.
 from __future__ import annotations
 
 import datetime
+import os
+import signal
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pytest
 import trustme
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
@@ -18,13 +22,12 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from stream.embedded import free_port
+from stream.embedded import Keeper, ThrowawayServer, _unprivileged, free_port
 from stream.kafka_security import Brokers
 from tests.shell.kafka import RealKafka
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
 KEY_PASSWORD = "opens the key"
 PROVIDERS = {
@@ -239,3 +242,77 @@ def change_password(administered: str, user: str, password: str) -> None:
             admin.alter_user_scram_credentials([each])
     finally:
         admin.close()
+
+
+PROGRAMS = Path("/usr/lib/postgresql/15/bin")
+"""Where Debian has a PostgreSQL that speaks TLS; the embedded one does not."""
+
+
+class TlsDatabase(ThrowawayServer):
+    """A PostgreSQL that others reach over TLS only, with passwords; tests administer it by its socket.
+
+    Args:
+        papers: where its certificate is made.
+    """
+
+    name = "database"
+    stop_signal = signal.SIGINT
+
+    def __init__(self, papers: Papers) -> None:
+        self.port = free_port()
+        self._papers = papers
+
+    def begin(self) -> None:
+        """Makes it where it is new, starts it and returns when it answers."""
+        if not PROGRAMS.is_dir():
+            pytest.skip("needs PostgreSQL 15 with TLS (Debian 12: apt-get install postgresql-15)")
+        user = _unprivileged()
+        if self.keeper is None:
+            self.keeper = Keeper("database", user)
+        folder, data = self.keeper.folder, self.keeper.folder / "data"
+        data.mkdir(mode=0o700)
+        names = self._papers.issue("database", "localhost", "127.0.0.1")
+        if user is not None:
+            os.chown(data, *user)
+        made = ("--auth=trust", "--username=postgres", "--encoding=UTF8", "--locale=C", "--no-sync")
+        self.keeper.ask("run", command=[str(PROGRAMS / "initdb"), "-D", str(data), *made], env={})
+        rules = "local all all trust\nhostssl all all 127.0.0.1/32 scram-sha-256\n"
+        for name, content in (
+            ("server.crt", Path(names[0]).read_bytes()),
+            ("server.key", Path(names[1]).read_bytes()),
+            ("data/pg_hba.conf", rules.encode()),
+        ):
+            path = folder / name
+            path.write_bytes(content)
+            path.chmod(0o600)
+            if user is not None:
+                os.chown(path, *user)
+        settings = {
+            "listen_addresses": "127.0.0.1",
+            "port": self.port,
+            "unix_socket_directories": folder,
+            "fsync": "off",
+            "timezone": "UTC",
+            "ssl": "on",
+            "ssl_cert_file": folder / "server.crt",
+            "ssl_key_file": folder / "server.key",
+        }
+        command = [str(PROGRAMS / "postgres"), "-D", str(data)]
+        for setting, value in settings.items():
+            command += ["-c", f"{setting}={value}"]
+        self.launch(command, lambda _: (data / "postmaster.pid").exists() and self._ready(data))
+
+    @staticmethod
+    def _ready(data: Path) -> bool:
+        return "ready" in (data / "postmaster.pid").read_text()
+
+    def dsn_of(self, database: str) -> str:
+        """By the socket, as its administrator."""
+        return f"postgresql://postgres@/{database}?host={self.folder}&port={self.port}"
+
+    def over_tls(self, user: str, password: str, database: str = "postgres", **changes: str) -> str:
+        """As a force's processes connect."""
+        words = {"sslmode": "verify-full", "sslrootcert": self._papers.authority()} | changes
+        host = words.pop("host", "localhost")
+        more = "&".join(f"{name}={value}" for name, value in words.items())
+        return f"postgresql://{user}:{password}@{host}:{self.port}/{database}?{more}"

@@ -70,12 +70,13 @@ class ConnectedProcess:
     Attributes:
         name: what it says that it is: ``patrol worker``.
         host: where it runs; empty: on the database's own machine.
-        since_s: for how long the oldest of its connections has been open, seconds.
+        since_s: for how long the oldest of its connections has been open, seconds; None: the server does not
+            tell this role.
     """
 
     name: str
     host: str
-    since_s: float
+    since_s: float | None
 
 
 def timers(connection: Connection) -> Timers:
@@ -127,9 +128,10 @@ def tables(connection: Connection) -> list[StoredTable]:
 def processes(connection: Connection) -> list[ConnectedProcess]:
     """The programs of this project that are connected now, but for this connection's own."""
     return [
-        ConnectedProcess(str(name), str(host), max(0.0, float(since)))
+        ConnectedProcess(str(name), str(host), None if since is None else max(0.0, float(since)))
         for name, host, since in connection.execute(
             "select split_part(application_name, ':', 1), coalesce(host(client_addr), ''), "
+            # Of other roles' connections the server tells only those who may see all statistics since when.
             "extract(epoch from max(now() - backend_start)) "
             "from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid() "
             "and application_name like 'patrol %' group by 1, 2 order by 1, 2"
