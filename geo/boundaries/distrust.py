@@ -43,7 +43,8 @@ def unpacked_archive(path: Path, limits: ReadingLimits) -> Iterator[Path | None]
             struct.error,
             OSError,
         ) as error:
-            raise AreaFileError(f"{path.name}: is a damaged archive ({error}); ask for it again") from error
+            said = str(error)[:160]  # a name in the archive may be as long as the archive
+            raise AreaFileError(f"{path.name}: is a damaged archive ({said}); ask for it again") from error
         yield folder
 
 

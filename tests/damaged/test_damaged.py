@@ -9,6 +9,7 @@ import pytest
 from stream.core.toml import TomlError, toml
 from tests.damaged.mutating import damaged
 from tests.damaged.targets import Api, Areas, DamageError, Events, Rosters, Target, one_line
+from tests.foreign_files import zip_bytes
 from tests.shell.kafka import PROJECT
 
 CALLS = {Events: 8, Areas: 60, Rosters: 60}
@@ -45,8 +46,19 @@ def test_damage_is_told() -> None:
 
 
 DEEP, LONG = b"[" * 600, b"9" * 5000
+
+
+def long_named_zip() -> bytes:
+    """An archive whose directory says another name than the file in it, whose name is very long."""
+    data = zip_bytes({"n" * 5000 + ".shp": b"x"})
+    head, tail = data.split(b"PK\x01\x02")
+    return head + b"PK\x01\x02" + tail.replace(b"nnnn", b"mmmm", 1)
+
+
 FOUND: tuple[tuple[type[Areas | Events | Rosters], tuple[object, ...]], ...] = (
     (Events, (DEEP + LONG + b"]" * 600, b'{"a":' * 300 + DEEP)),
+    (Areas, ((".zip", long_named_zip()),)),
+    (Rosters, ((".csv", long_named_zip(), b""),)),
     (Rosters, ((".csv", b"a,b\n1,2\n", b"a = " + DEEP),)),
     (Rosters, ((".csv", b"a,b\n1,2\n", b"a = " + LONG),)),
     (Rosters, ((".csv", b"a,b\n1,2\n", b'"' + b"x" * 70_000 + b'" = 1'),)),

@@ -457,7 +457,8 @@ def _telling_damage(name: str) -> Iterator[None]:
     try:
         yield
     except _PACKED as failure:
-        raise ForeignError(f"{name}: its compression is damaged ({failure}); copy it again") from failure
+        said = str(failure)[:160]  # a name in the archive may be as long as the archive
+        raise ForeignError(f"{name}: its compression is damaged ({said}); copy it again") from failure
 
 
 def _read(file: BinaryIO, size: int) -> bytes:
