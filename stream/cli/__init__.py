@@ -22,6 +22,7 @@ from stream.cli.files import account, replay
 from stream.cli.people import people
 from stream.cli.policy import policy
 from stream.cli.public import postcode, public
+from stream.cli.publish import publish
 from stream.cli.recompute import recompute
 from stream.cli.report import report
 from stream.cli.restated import restatements
@@ -76,6 +77,7 @@ for command in (
     audit,
     retain,
     hold,
+    publish,
 ):
     patrol.add_command(command)
 

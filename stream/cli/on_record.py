@@ -85,6 +85,7 @@ COMMANDS: Final[Mapping[str, Line | str]] = {
     "policy list": _NO_PERSON,
     "policy load": _SETTING,
     "postcode": _NO_PERSON,
+    "publish site": _PUBLICATION,
     "recompute": Line("alteration", about="officer"),
     "replay": Line("collection"),
     "report public": _PUBLICATION,

@@ -208,6 +208,21 @@ class Finder:
                 return answer(outcome=LookupOutcome.UNKNOWN, postcode=key)
         return answer(outcome=LookupOutcome.NO_POSTCODE, suggestions=alike)
 
+    def by_outward(self) -> tuple[list[Neighbourhood], dict[str, dict[str, int]]]:
+        """All postcodes by their first part: what a page needs that looks them up by itself.
+
+        Returns:
+            ``(neighbourhoods, parts)``: by the first part (``LE1``) and the rest (``1AA``) the place of the
+            neighbourhood in the list; -1 outside all of them, -2 where no position is published.
+        """
+        parts: dict[str, dict[str, int]] = {}
+        unplaced = np.isnan(self.postcodes.lon)
+        where = np.where(unplaced, -2, self._where)
+        for key, number in zip(self.postcodes.key.tolist(), where.tolist(), strict=True):
+            name = key.decode("ascii")
+            parts.setdefault(name[:-3], {})[name[-3:]] = number
+        return self._neighbourhoods, parts
+
     def _alike(self, key: str) -> tuple[str, ...]:
         """Known postcodes that differ from a text only in characters that are easily confused."""
         if not 5 <= len(key) <= 7:

@@ -297,6 +297,14 @@ def listing(connection: Connection, period: str) -> list[Entry]:
     )
 
 
+def months(connection: Connection) -> list[str]:
+    """The months of which any neighbourhood's report is published, the newest first."""
+    found = connection.execute(
+        r"select distinct period from report where period ~ '^\d{4}-\d\d$' order by period desc"
+    )
+    return [str(name) for (name,) in found.fetchall()]
+
+
 def editions(connection: Connection, period: str) -> list[Entry]:
     """All numbers of all neighbourhoods' reports of a period, in the order of their publication."""
     return _entries(connection, 'period = %s order by published_at, area_id collate "C", number', [period])

@@ -518,6 +518,7 @@ AT_THE_DATABASE = {
     "report publish": ["--week", "2026-W47"],
     "report public": ["--month", "2026-10", "--out", "out"],
     "postcode": ["LE1 1AA"],
+    "publish site": ["out"],
     "explain": ["--force", "--week", "2026-W47"],
     "teams": [],
     "dead-letters replay": ["--reason", "error_too_large"],

@@ -353,6 +353,7 @@ COMMANDS: Final[Mapping[str, CommandRule]] = {
     "postcode": CommandRule("anybody", names=False),
     "explain": CommandRule(SERGEANT_, names=True),
     "teams": CommandRule(SERGEANT_, names=True),
+    "publish site": CommandRule("press office", names=False),
     "audit head": CommandRule(AUDITOR_, names=False),
     "audit list": CommandRule(AUDITOR_, names=True),
     "audit search": CommandRule(AUDITOR_, names=True),
