@@ -90,6 +90,8 @@ class Settings:
         postcodes: the file of postcodes, for the finder.
         health_port: where processes without pages tell of themselves; 0: nowhere.
         health_host: the address at which they do.
+        unusual_readers, unusual_read: from how many accounts that opened one officer's pages on a day, and
+            officers whose pages one account opened, it is listed as unusual.
         purpose: ``ask``: whoever opens an officer's track says why.
         log: how log lines are written: ``plain``, or ``json``, an object a line.
         sign_in: how people sign in to the pages: ``local``, by accounts of the program's own; empty: not at
@@ -158,6 +160,8 @@ class Settings:
     tls_key: str = ""
     health_port: int = 0
     health_host: str = "127.0.0.1"
+    unusual_readers: int = 10
+    unusual_read: int = 40
     purpose: str = ""
     log: str = "plain"
     sign_in: str = ""
@@ -255,6 +259,8 @@ SETTINGS: Mapping[str, str] = {
     "tls_key": "for TLS without a proxy: the file of the certificate's private key, in PEM",
     "health_port": "port for /healthz, /readyz and /metrics of a process without pages; patrol up: ingest's",
     "health_host": "address of that port; 0.0.0.0 where Prometheus is on another machine, or in a container",
+    "unusual_readers": "from so many accounts that opened one officer on a day, it is listed as unusual",
+    "unusual_read": "from so many officers whose pages one account opened on a day, it is listed as unusual",
     "purpose": "ask: whoever opens an officer's track says why, for the record; empty: nobody is asked",
     "log": "how log lines are written: plain, or json (an object a line)",
     "sign_in": "how people sign in: local (accounts of its own); empty: not at all, on this machine only",

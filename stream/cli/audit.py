@@ -111,6 +111,40 @@ def _row(item: Recorded) -> tuple[str, ...]:
     )
 
 
+@audit.command(epilog="Example: patrol audit unusual --day 2026-11-23")
+@click.option("--day", metavar="DAY", help="A local day (default: yesterday).")
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+def unusual(day: str | None, *, as_json: bool) -> None:
+    """Looking that is worth a question: one officer opened by many, and many officers opened by one.
+
+    From how many on is said by PATROL_UNUSUAL_READERS and PATROL_UNUSUAL_READ. Lists are not counted. Exit 1:
+    there is some.
+    """
+    from datetime import timedelta
+
+    from stream.clock import wall
+    from stream.core.calendar import local_day
+    from stream.settings import load
+    from stream.store import record
+
+    first = local_day(wall()) - timedelta(days=1) if day is None else local_day(moment_option(day))
+    start, end = (moment_option(text.isoformat()) for text in (first, first + timedelta(days=1)))
+    settings = load()
+    with database("patrol audit unusual", settings, any_policy=True) as connection:
+        found = record.unusual(
+            connection, start, end, readers=settings.unusual_readers, read=settings.unusual_read
+        )
+    if as_json:
+        print_json([{"kind": item.kind, "who": item.who, "count": item.count} for item in found], indent=1)
+    elif not found:
+        click.echo(f"{first}: nothing unusual")
+    else:
+        rows = [(item.kind, item.who, str(item.count), ", ".join(item.whom)) for item in found]
+        print_table(("what", "who", "how many", "whom, or by whom"), rows, right=(2,))
+    if found:
+        raise click.exceptions.Exit(1)
+
+
 @audit.command(epilog="Example: patrol audit head")
 def head() -> None:
     """Prints the newest entry's number, hash and time, to be kept where whoever runs this cannot change it.

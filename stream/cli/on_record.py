@@ -59,6 +59,7 @@ COMMANDS: Final[Mapping[str, Line | str]] = {
     "audit head": _NO_PERSON,
     "audit list": Line("consultation"),
     "audit search": Line("consultation", about="about"),
+    "audit unusual": Line("consultation"),
     "audit verify": _NO_PERSON,
     "bridge": _PROCESS,
     "dead-letters list": _NO_PERSON,

@@ -294,6 +294,52 @@ def head(connection: Connection) -> Anchor | None:
     return None if found is None else Anchor(*found)
 
 
+@dataclass(frozen=True, slots=True)
+class Unusual:
+    """Looking that is worth a question, of a day.
+
+    Attributes:
+        kind: ``read by many``: so many accounts opened one officer's page or track; ``reads many``: one
+            account opened those of so many officers.
+        who: the officer's id, or the account.
+        count: of accounts, or of officers.
+        whom: some of them, sorted.
+    """
+
+    kind: str
+    who: str
+    count: int
+    whom: Sequence[str]
+
+
+PERSONAL: Final = ("officer", "duty")
+"""What is on record under these names was about one person; lists are not counted."""
+
+
+def unusual(connection: Connection, start: int, end: int, *, readers: int, read: int) -> list[Unusual]:
+    """Looking within a day that is worth a question, the most first.
+
+    Args:
+        connection: to the database.
+        start: microseconds.
+        end: exclusive.
+        readers: from so many accounts on it is told that one officer was looked at.
+        read: from so many officers on it is told that one account looked at them.
+    """
+    values = {"start": start, "end": end, "what": list(PERSONAL), "readers": readers, "read": read}
+    rows = connection.execute(
+        "with looks as (select distinct account, officer from record_entry, unnest(about) as officer "
+        "where at >= from_us(%(start)s) and at < from_us(%(end)s) and kind = 'consultation' "
+        "and what = any(%(what)s) and officer <> '*') "
+        "select 'read by many', officer, count(*), (array_agg(account order by account))[:8] from looks "
+        "group by officer having count(*) >= %(readers)s union all "
+        "select 'reads many', account, count(*), (array_agg(officer order by officer))[:8] from looks "
+        "group by account having count(*) >= %(read)s order by 1, 3 desc, 2",
+        values,
+    ).fetchall()
+    return [Unusual(*row) for row in rows]
+
+
 # ── Verifying ─────────────────────────────────────────────────────────────────────────────────────────────
 
 _START: Final = bytes(32)

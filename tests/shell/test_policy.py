@@ -543,6 +543,7 @@ WITHOUT_POLICY = {
     "audit list": "reads the record",
     "audit search": "reads the record",
     "audit head": "reads the record",
+    "audit unusual": "reads the record",
     "audit verify": "reads the record",
     "policy load": "is the one way to change what counts",
 }

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stream.cli import patrol
+from stream.core.calendar import rfc3339
 from stream.store import record
 from stream.store.record import ANYBODY, Anchor, Entry, Kind, Outcome, Search
 from stream.store.schema import connect
@@ -325,3 +326,21 @@ def test_the_record_is_searched_and_verified_by_commands(
     assert (answer["whole"], answer["entries"], answer["anchors"]) == (False, 5, 2)
     kept.write_text("nothing of the kind")
     assert "no line of 'patrol audit head'" in run(server, "audit", "verify", "--heads", str(kept), code=2)
+
+
+def test_unusual_looking_is_listed_by_day(server: str, connection: Connection) -> None:
+    """An officer opened by many and an account that opened many are listed, from the settings' numbers on."""
+    for number in range(10):
+        record.add(connection, entry("officer", f"reader {number}", about=("1001",)))
+    for _ in range(30):
+        record.add(connection, entry("duty", "often", about=("1002",)))
+    for number in range(40):
+        record.add(connection, entry("officer", "curious", about=(f"{2000 + number}",)))
+    record.add(connection, entry("live page", "lists", about=tuple(f"{number}" for number in range(99))))
+    day = rfc3339(record.search(connection, Search())[0].at)
+    found = json.loads(run(server, "audit", "unusual", "--day", day, "--json", code=1))
+    assert [(item["kind"], item["who"], item["count"]) for item in found] == [
+        ("read by many", "1001", 10),
+        ("reads many", "curious", 40),
+    ]
+    assert "nothing unusual" in run(server, "audit", "unusual", "--day", "2001-01-01")

@@ -361,6 +361,7 @@ COMMANDS: Final[Mapping[str, CommandRule]] = {
     "audit head": CommandRule(AUDITOR_, names=False),
     "audit list": CommandRule(AUDITOR_, names=True),
     "audit search": CommandRule(AUDITOR_, names=True),
+    "audit unusual": CommandRule(AUDITOR_, names=True),
     "audit verify": CommandRule(AUDITOR_, names=False),
 }
 """By command, with its group before it."""
