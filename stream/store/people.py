@@ -21,6 +21,8 @@ from stream.core.calendar import microseconds, moment
 from stream.core.facts import SECOND
 from stream.core.grants import Grant, Role
 from stream.store import passwords
+from stream.store.schema import Lock
+from stream.store.schema import lock as wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
@@ -317,6 +319,7 @@ def set_roles(connection: Connection, name: str, grants: Sequence[Grant]) -> Non
         PeopleError: there is no such account, or nobody would administer the others.
     """
     with connection.transaction():
+        wait_for(connection, Lock.PEOPLE)
         key = _key(connection, name)
         administers = _administers(_grants_of(connection, key))
         _write_grants(connection, key, grants)
@@ -345,6 +348,7 @@ def lock(connection: Connection, name: str, *, now: int) -> None:
         PeopleError: there is no such account, or nobody would administer the others.
     """
     with connection.transaction():
+        wait_for(connection, Lock.PEOPLE)
         key = _key(connection, name)
         connection.execute(
             "update access_account set locked_at = coalesce(locked_at, %s), ticket = null, "
@@ -396,7 +400,7 @@ def first_administrator(connection: Connection, *, now: int, by: str) -> tuple[s
         its name and one-time password; None where there is an account.
     """
     with connection.transaction():
-        connection.execute("lock table access_account in share row exclusive mode")
+        wait_for(connection, Lock.PEOPLE)
         if connection.execute("select 1 from access_account limit 1").fetchone() is not None:
             return None
         first = add(connection, "admin", "Administrator", [Grant(Role.ADMINISTRATOR)], by=by, now=now)
@@ -422,13 +426,11 @@ def _administers(grants: Collection[Grant]) -> bool:
 
 
 def _administered(connection: Connection) -> None:
-    """Looks whether somebody can still administer the accounts.
+    """Looks whether somebody can still administer the accounts; one at a time does (``Lock.PEOPLE``).
 
     Raises:
         PeopleError: nobody could.
     """
-    # Two who lock each other at once are told apart: the second sees what the first did.
-    connection.execute("lock table access_account in share row exclusive mode")
     left = connection.execute(
         "select 1 from access_account join access_grant using (account) "
         "where role = %s and locked_at is null limit 1",

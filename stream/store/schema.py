@@ -62,6 +62,8 @@ class Lock(IntEnum):
     """Held by whoever deletes what is older than it may be."""
     RETAINER = 0x7061_7472_0041
     """Of the worker that does so over and over."""
+    PEOPLE = 0x7061_7472_0030
+    """Held while it may be that nobody is left to administer accounts: two who lock each other are told."""
     CLOSING = 0x7061_7472_0013
     """Held while hours of facts are closed: partitions are made by one process at a time."""
 

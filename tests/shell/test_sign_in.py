@@ -668,6 +668,29 @@ def test_signing_in_and_what_is_done_to_accounts_is_on_record(house: House) -> N
     assert record.verify(house.connection).broken is None
 
 
+def test_two_administrators_do_not_lock_each_other(house: House) -> None:
+    """Of two who lock each other at the same time one is told that nobody would be left."""
+    house.connection.execute("delete from access_grant where role = 'administrator'")
+    names = [house.account("administrator"), house.account("administrator")]
+
+    def lock(name: str) -> str:
+        with connect(house.dsn) as connection:
+            try:
+                people.lock(connection, name, now=house.now)
+            except people.PeopleError as error:
+                return str(error)
+            return ""
+
+    with ThreadPoolExecutor(2) as both:
+        said = list(both.map(lock, names))
+    assert sorted(said) == [
+        "",
+        "nobody would be left to administer accounts: make another administrator first",
+    ]
+    for name in names:
+        people.unlock(house.connection, name)
+
+
 # ── A database that does not answer ───────────────────────────────────────────────────────────────────────
 
 
