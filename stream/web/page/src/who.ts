@@ -12,8 +12,9 @@ export async function startWho(): Promise<void> {
   } catch {
     return; // the rest of the page says what is wrong
   }
-  if (me.see_as.length) byId("who").replaceChildren(menu(me));
-  else if (me.signed_in) byId("who").replaceChildren(...own(me));
+  if (!me.see_as.length && !me.signed_in) return;
+  byId("who").replaceChildren(...(me.see_as.length ? [menu(me)] : own(me)));
+  document.body.dataset["who"] = "";
 }
 
 /** "See it as": choosing shows the page as that role sees it. */
