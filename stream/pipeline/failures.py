@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import sys
 
 NO, WRONG_USE, UNREACHED = 1, 2, 3
@@ -78,7 +77,8 @@ def told(error: BaseException) -> str:
         )
     if isinstance(error, TopicRefused | OtherTopicRefused | GroupRefused | OtherGroupRefused):
         what = "consumer group" if isinstance(error, GroupRefused | OtherGroupRefused) else "topic"
-        names = ", ".join(sorted(re.findall(r"[a-zA-Z0-9._-]*\.[a-zA-Z0-9._-]+", str(error)))) or "its own"
+        given = [str(item) for arg in error.args for item in ([arg] if isinstance(arg, str) else arg or ())]
+        names = ", ".join(sorted(given)) or "of its own"
         user = os.environ.get("PATROL_KAFKA_USER", "")
         return (
             f"Kafka does not let user {user or 'ANONYMOUS'} use the {what} {names}: give it the access that "

@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import NewTopic
+from aiokafka.errors import KafkaError
 from kafka import KafkaAdminClient, KafkaConsumer
 
 from stream import topics
 from stream.cli import main
 from stream.files.replay import Sender
 from stream.kafka_security import AccessError, Brokers, access, access_now, options, rotating
+from stream.pipeline.failures import told
 from stream.secret_files import Secret
 from stream.settings import SettingsError, load
 from stream.store.policies import agreed
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 pytestmark = pytest.mark.kafka
-PASSWORDS = {"patrol": "Zq-patrol", "other": "Zq-other"}
+PASSWORDS = {"patrol": "Zq-patrol", "other": "Zq-other", "nobody": "Zq-nobody"}
 BOUND_S = 30.0
 """What no refusal may take; those of clients that hang take for ever."""
 
@@ -241,6 +243,30 @@ def test_each_command_says_at_once_that_it_is_refused(
     assert leaving.value.code == (3 if words == "status" else 2), said
     assert "Zq" not in said.err + said.out
     assert "Traceback" not in said.err
+
+
+def test_what_a_user_may_not_use_is_named(
+    kafka: SecureKafka, monkeypatch: pytest.MonkeyPatch, no_settings: None
+) -> None:
+    """A topic or group that a user may not use is told with its name, the user's, and what to do."""
+    where = kafka.brokers("users", user="nobody", password=PASSWORDS["nobody"])
+    monkeypatch.setenv("PATROL_KAFKA_USER", "nobody")
+    asyncio.run(topics.ensure_topics(kafka.bootstrap, [NewTopic("closed", 1, 1)]))
+
+    async def send() -> None:
+        async with AIOKafkaProducer(**options(where)) as producer:
+            await producer.send_and_wait("closed", b"value")
+
+    async def read() -> None:
+        async with AIOKafkaConsumer(**options(where), group_id="closed-group") as consumer:
+            consumer.subscribe(["closed"])
+            await consumer.getone()
+
+    for work, named in ((send, "the topic closed: "), (read, "the consumer group closed-group: ")):
+        with pytest.raises(KafkaError) as caught:
+            asyncio.run(work())
+        assert told(caught.value).startswith(f"Kafka does not let user nobody use {named}"), caught.value
+    assert "closed" not in asyncio.run(topics.existing(where))
 
 
 def test_a_new_password_is_taken_at_the_next_connection(kafka: SecureKafka, tmp_path: Path) -> None:
