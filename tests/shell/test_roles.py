@@ -12,7 +12,8 @@ from click.testing import CliRunner
 
 from stream.cli import patrol
 from stream.cli.serve import initialise
-from stream.embedded import EmbeddedDatabase, free_port
+from stream.embedded import EmbeddedBroker, EmbeddedDatabase, free_port
+from stream.pipeline.failures import exit_code, told
 from stream.store import roles
 from stream.store.roles import GRANTS, LETTERS, ROLES, document, grant, lacking, missing_lines, named, objects
 from stream.store.schema import connect, migrate
@@ -165,6 +166,44 @@ def test_grants_are_mended_and_nothing_is_said_where_all_is_right(owned: Connect
         ]
     )
     assert grant(owned) == []
+
+
+def test_init_makes_roles_keeps_them_and_says_what_is_missing(
+    owned: Connection, server: EmbeddedDatabase, embedded_broker: EmbeddedBroker
+) -> None:
+    """Roles of another prefix are made once; each init mends their grants, and --check only names them."""
+    given = {
+        "PATROL_KAFKA": embedded_broker.bootstrap,
+        "PATROL_TOPIC_PREFIX": "roles.",
+        "PATROL_DATABASE": server.dsn_of("roles"),
+        "PATROL_PARTITIONS": "1",
+    }
+    said = invoke(["init", "--roles", "leics"], given)
+    assert "database: role leics_ingest: made" in said
+    assert "database: roles have what they need, and no more" in invoke(["init", "--roles", "leics"], given)
+    owned.execute("revoke select on duty from leics_web")
+    line = "role leics_web: select on duty granted"
+    checked = CliRunner().invoke(patrol, ["init", "--check"], env=given)
+    assert (checked.exit_code, checked.output) == (1, f"database: to be done by 'patrol init': {line}\n")
+    assert f"database: {line}" in invoke(["init"], given).splitlines()
+    assert CliRunner().invoke(patrol, ["init", "--check"], env=given).exit_code == 0
+    assert CliRunner().invoke(patrol, ["init", "--roles", "Leics; drop"], env=given).exit_code == 2
+    owned.execute(
+        "drop owned by leics_ingest, leics_worker, leics_web, leics_reader, leics_operator, leics_retention"
+    )
+
+
+def test_what_a_role_may_not_do_is_told_in_one_line(owned: Connection) -> None:
+    """A command whose role may not do something says what it was and where to look; so does making roles."""
+    for statement, table in (("delete from duty", "table duty"), ("create role more", "create role")):
+        owned.execute("set role patrol_web")
+        with pytest.raises(psycopg.errors.InsufficientPrivilege) as caught:
+            owned.execute(statement.encode())
+        owned.execute("reset role")
+        assert exit_code(caught.value) == 2
+        assert table in told(caught.value)
+        assert "deploy/roles.md" in told(caught.value)
+        assert "\n" not in told(caught.value)
 
 
 def test_a_day_is_made_by_whoever_owns_nothing(owned: Connection) -> None:
