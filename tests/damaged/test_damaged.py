@@ -59,6 +59,7 @@ FOUND: tuple[tuple[type[Areas | Events | Rosters], tuple[object, ...]], ...] = (
     (Events, (DEEP + LONG + b"]" * 600, b'{"a":' * 300 + DEEP)),
     (Areas, ((".zip", long_named_zip()),)),
     (Rosters, ((".csv", long_named_zip(), b""),)),
+    (Rosters, ((".csv", b"officer_id,date,start,end\n1,2,3,4," + LONG + b"\n", b""),)),
     (Rosters, ((".csv", b"a,b\n1,2\n", b"a = " + DEEP),)),
     (Rosters, ((".csv", b"a,b\n1,2\n", b"a = " + LONG),)),
     (Rosters, ((".csv", b"a,b\n1,2\n", b'"' + b"x" * 70_000 + b'" = 1'),)),

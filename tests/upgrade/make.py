@@ -63,12 +63,17 @@ def restored(database: str, backup: Path) -> None:
     subprocess.run([tool, "--exit-on-error", "--no-owner", "--dbname", database, backup], check=True)
 
 
-def accounted(folder: Path) -> list[str]:
-    """What ``patrol account`` is told to count all of it from files, which are written into a folder."""
+def accounted(folder: Path, first: int | None = None) -> list[str]:
+    """What ``patrol account`` is told to count all of it from files, which are written into a folder.
+
+    Args:
+        folder: one that is there.
+        first: only so many messages.
+    """
     home = {topics.DUTY_BOOKINGS: "duties", topics.DUTY_STATES: "states"}
     lines: dict[str, list[bytes]] = {name: [] for name in ("positions", "duties", "states")}
     story = json.loads((BEFORE / "story.json").read_text(encoding="utf-8"))
-    for line in (BEFORE / "messages.jsonl").read_text(encoding="utf-8").splitlines():
+    for line in (BEFORE / "messages.jsonl").read_text(encoding="utf-8").splitlines()[:first]:
         topic, value, *_ = json.loads(line)
         lines[home.get(topic, "positions")].append(value.encode("latin-1") + b"\n")
     words = ["account", "--until", story["until"]]
