@@ -183,6 +183,7 @@ def _database(found: Condition, connection: Connection, *, live: bool) -> list[o
         TimerJson("devices' days are looked at", None, timers.devices_due, Lock.EXAMINER in held),
         TimerJson("hours that are over are closed", None, 0, Lock.CLOSER in held),
         TimerJson("later facts are put on record", None, timers.facts_due, Lock.RESTATER in held),
+        TimerJson("what is older than it may be is deleted", None, 0, Lock.RETAINER in held),
     ]
     found.tables = [
         TableJson(item.name, item.rows, item.size, item.parts)

@@ -432,7 +432,7 @@ def test_the_command_refuses_an_open_address(site: Site) -> None:
     )
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
-    assert "no access control yet" in done.stderr
+    assert "nobody has to sign in" in done.stderr
 
 
 def test_a_page_from_elsewhere_cannot_ask_under_its_own_name(client: httpx.Client) -> None:
