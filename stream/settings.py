@@ -421,6 +421,30 @@ def read_policies(path: str) -> Policies:
         raise SettingsError(f"policy file {path}: {error}") from error
 
 
+_OF_A_PORT = r"PORT_[0-9]+_(?:TCP|UDP|SCTP)"
+_INJECTED = tuple(
+    (re.compile(rf"PATROL(?:_[A-Z0-9_]+)?_(?:{name})"), re.compile(value))
+    for name, value in (
+        (
+            rf"PORT|{_OF_A_PORT}",
+            r"(?:tcp|udp|sctp)://(?:[0-9.]+|\[[0-9a-fA-F:.]+\]|[0-9a-fA-F:]+):[0-9]+",
+        ),
+        (rf"SERVICE_PORT(?:_[A-Z0-9_]+)?|{_OF_A_PORT}_PORT", r"[0-9]+"),
+        (rf"SERVICE_HOST|{_OF_A_PORT}_ADDR", r"[0-9.]+|[0-9a-fA-F:.]*:[0-9a-fA-F:.]*"),
+        (rf"{_OF_A_PORT}_PROTO", r"tcp|udp|sctp"),
+    )
+)
+
+
+def injected(name: str, value: str) -> bool:
+    """Whether a variable is what Kubernetes and Docker links tell of a service called ``patrol-…``.
+
+    ``PATROL_WEB_PORT=tcp://10.0.0.7:80`` is no setting, nor is ``PATROL_HEALTH_PORT`` with such a value.
+    Both name and value have to be of that form, so that a mistyped setting is still told.
+    """
+    return any(names.fullmatch(name) and values.fullmatch(value) for names, values in _INJECTED)
+
+
 def load(environment: Mapping[str, str] | None = None) -> Settings:
     """Settings from the environment and the file that it names.
 
@@ -429,7 +453,8 @@ def load(environment: Mapping[str, str] | None = None) -> Settings:
     """
     from stream.core.toml import TomlError, toml
 
-    environment = os.environ if environment is None else environment
+    given_all = os.environ if environment is None else environment
+    environment = {name: value for name, value in given_all.items() if not injected(name, value)}
     names = {f"PATROL_{name.upper()}" for name in SETTINGS}
     allowed = names | {f"{name}_FILE" for name in names} | {"PATROL_CONFIG"}
     for name in sorted(environment):

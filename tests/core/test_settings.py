@@ -235,3 +235,50 @@ def test_a_file_without_an_end_is_no_secret(tmp_path: Path) -> None:
     (tmp_path / "secret").symlink_to("/dev/zero")
     with pytest.raises(SettingsError, match="is longer than a setting can be"):
         load({"PATROL_DATABASE_FILE": str(tmp_path / "secret")})
+
+
+WORDS = st.text(st.sampled_from("ABCXYZ019"), min_size=1, max_size=6)
+SERVICES = st.lists(WORDS, max_size=3).map(lambda words: "_".join(["PATROL", *words]))
+
+
+@given(
+    service=st.one_of(SERVICES, st.sampled_from(["PATROL_HEALTH", "PATROL_WEB", "PATROL_KAFKA"])),
+    address=st.one_of(st.ip_addresses(v=4).map(str), st.ip_addresses(v=6).map(lambda at: f"[{at}]")),
+    port=st.integers(1, 65535),
+    named=WORDS,
+    protocol=st.sampled_from(["tcp", "udp", "sctp"]),
+)
+def test_what_kubernetes_tells_of_services_is_no_setting(
+    service: str, address: str, port: int, named: str, protocol: str
+) -> None:
+    """A service called patrol-anything ends no process by the variables that Kubernetes injects for it."""
+    url = f"{protocol}://{address}:{port}"
+    begin = f"{service}_PORT_{port}_{protocol.upper()}"
+    variables = {
+        f"{service}_SERVICE_HOST": address.strip("[]"),
+        f"{service}_SERVICE_PORT": str(port),
+        f"{service}_SERVICE_PORT_{named}": str(port),
+        f"{service}_PORT": url,
+        begin: url,
+        f"{begin}_PROTO": protocol,
+        f"{begin}_PORT": str(port),
+        f"{begin}_ADDR": address.strip("[]"),
+    }
+    assert load({**variables, "PATROL_PARTITIONS": "3"}) == Settings(partitions=3)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PATROL_HELTH_PORT", "9101"),
+        ("PATROL_WEB_PORT", "8080"),
+        ("PATROL_WEB_PORT", "tcp://web:8080"),
+        ("PATROL_WEB_SERVICE_HOST", "web"),
+        ("PATROL_KAFKA_SERVICE", "10.0.0.1"),
+        ("PATROL_WEB_PORT_80_TCP_PROTO", "http"),
+    ],
+)
+def test_a_mistyped_setting_is_still_told(name: str, value: str) -> None:
+    """A variable that only resembles what Kubernetes injects is an unknown setting."""
+    with pytest.raises(SettingsError, match=f"unknown setting {name};"):
+        load({name: value})

@@ -36,6 +36,7 @@ ENDING = ["init", "patrol"]
 """Those that do one thing and end."""
 DOCKERFILE = (PROJECT / "deploy" / "Dockerfile").read_text()
 LOCKS = ["requirements.lock", "deploy/requirements.lock", "deploy/spark.lock"]
+DEPLOY_LOCKS = sorted((PROJECT / "deploy").glob("*.lock"))
 IMAGES = {"worker": "deploy/worker.lock", "web": "deploy/requirements.lock"}
 """What is installed into each image, which is a target of the Dockerfile."""
 
@@ -342,7 +343,9 @@ def normal(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-@pytest.mark.parametrize("lock", [*LOCKS, "deploy/worker.lock", "deploy/build.lock"])
+@pytest.mark.parametrize(
+    "lock", [*LOCKS, "deploy/worker.lock", "deploy/build.lock", "deploy/kubernetes.lock"]
+)
 def test_lock_has_hashes_and_no_address(lock: str) -> None:
     """A lock holds an exact version and hashes of every package, and nothing of where it was made."""
     for pin, entry in pins(lock).items():
