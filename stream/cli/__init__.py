@@ -20,6 +20,7 @@ from stream.cli.doctor import doctor
 from stream.cli.explain import explain, teams
 from stream.cli.files import account, replay
 from stream.cli.people import people
+from stream.cli.person import person
 from stream.cli.policy import policy
 from stream.cli.public import postcode, public
 from stream.cli.publish import publish
@@ -78,6 +79,7 @@ for command in (
     retain,
     hold,
     publish,
+    person,
 ):
     patrol.add_command(command)
 

@@ -81,6 +81,8 @@ COMMANDS: Final[Mapping[str, Line | str]] = {
     "people roles": _ACCOUNT,
     "people token": _ACCOUNT,
     "people unlock": _ACCOUNT,
+    "person erase": Line("erasure", about="officer_id"),
+    "person export": Line("disclosure", about="officer_id"),
     "policy check": _FILES,
     "policy diff": _NO_PERSON,
     "policy list": _NO_PERSON,

@@ -109,6 +109,8 @@ GRANTS: Final[Mapping[str, Mapping[str, str]]] = {
     "kept_from": _EVERYBODY | {WORKER: "rw", RETENTION: "rw"},
     "deletion": _SHOWN | {WORKER: "ra", RETENTION: "ra"},
     "erased_hour": _SHOWN | {WORKER: "raw", RETENTION: "raw"},
+    # Names are erased by the tables' owner, who may do anything.
+    "erased_person": _all("worker reader operator"),
     # What was told, and what became of it.
     "alert": _all("reader operator", worker="rawd", web="rw"),
     "alert_watch": _all("reader operator web", worker="raw"),
@@ -155,6 +157,7 @@ GRANTS: Final[Mapping[str, Mapping[str, str]]] = {
                 "access_token_token",
                 "hold_hold",
                 "deletion_deletion",
+                "erased_person_person",
             ),
         )
     },

@@ -43,8 +43,8 @@ TABLES = (
     "restated, restatement, area, area_version, place, fix_row, fix_open, fix_chunk, allocation, state, "
     "stay, stay_end, slice, slice_end, duty_revision, duty, officer, device, frame_offset, policy_outdated, "
     "suspect, doubt_due, doubt, doubtful, heard, heard_offset, device_day, device_due, device_seen, "
-    "device_day_basis, hold, deletion, erased_hour, settled, settled_week, restatement_due, recomputed, "
-    "recompute_run, recompute_part"
+    "device_day_basis, hold, deletion, erased_person, erased_hour, settled, settled_week, "
+    "restatement_due, recomputed, recompute_run, recompute_part"
 )
 
 
