@@ -51,7 +51,7 @@ import psycopg
 from geo.matching.history import FOREVER
 from stream.core.columns import in_time_order, offsets
 from stream.core.stays import in_order, take
-from stream.store import bookings, chunks, doubts, duties, gathering, heard, late, persons, positions
+from stream.store import bookings, chunks, doubts, duties, gathering, heard, late, positions, veils
 from stream.store.desk import Desk
 from stream.store.gathering import Batch, Wait, with_device
 from stream.store.schema import Lock, lock
@@ -538,7 +538,7 @@ class Ledger:
             last: whether nothing but this is left.
         """
         connection, registry = self._connection, self._desk.registry
-        batch = Booked(*persons.veiled(connection, batch.duties, batch.states))
+        batch = Booked(*veils.veiled(connection, batch.duties, batch.states))
         stored = bookings.read_duties(connection, {duty.duty_id for duty in batch.duties})
         devices, names = batch.names(stored)
         officers = registry.officers(connection, names)
@@ -546,7 +546,7 @@ class Ledger:
         with connection.transaction():
             self._desk.open()
             # Whose name was erased a moment ago is left, and counted under the pseudonym next time.
-            batch = Booked(*persons.veiled(connection, batch.duties, batch.states))
+            batch = Booked(*veils.veiled(connection, batch.duties, batch.states))
             if self._desk.counted_from > -FOREVER:
                 batch = self._bookable(batch)
             if wait is Wait.FIRST and len(batch):

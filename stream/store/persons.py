@@ -12,7 +12,7 @@ import base64
 import hashlib
 import re
 import secrets
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -26,11 +26,10 @@ from stream.store import areas, chunks
 from stream.store.holds import holding
 from stream.store.reading.instant import fetch, instant, us
 from stream.store.reports import counted
+from stream.store.veils import digest_of, pseudonym_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from stream.core.facts import Duty, Fixes, StateReport
+    from stream.core.facts import Fixes
     from stream.store.schema import Connection
 
 HELD: Final = {
@@ -150,7 +149,7 @@ def erase(connection: Connection, officer_id: str, *, why: str, by: str, now: in
         raise PersonError("erasing needs a reason: write who asked for it, and when")
     with connection.transaction():
         areas.hold(connection, publishing=True)
-        known = _pseudonym(connection, officer_id)
+        known = pseudonym_of(connection, officer_id)
         if standing := holding(connection, officer_id):
             raise PersonError(
                 f"duty {standing[0].duty_id} is on hold ({standing[0].why}): "
@@ -183,7 +182,7 @@ def erase(connection: Connection, officer_id: str, *, why: str, by: str, now: in
             connection.execute(
                 "insert into erased_person (salt, digest, pseudonym, why, erased_by) values (%s, %s, "
                 "%s, %s, %s)",
-                [salt, _digest(salt, officer_id), pseudonym, why, by],
+                [salt, digest_of(salt, officer_id), pseudonym, why, by],
             )
         said = {"id": officer_id, "new": pseudonym}
         for statement in _RENAMED:
@@ -242,49 +241,3 @@ def _without(value: Any, pattern: re.Pattern[str], pseudonym: str) -> Any:
     if isinstance(value, dict):
         return {name: _without(item, pattern, pseudonym) for name, item in value.items()}
     return value
-
-
-def _digest(salt: bytes, officer_id: str) -> bytes:
-    return hashlib.sha256(salt + officer_id.encode()).digest()
-
-
-def _pseudonym(connection: Connection, officer_id: str) -> str | None:
-    """What stands in the place of an officer's id, if it was erased."""
-    return _veil(_erased(connection), officer_id)
-
-
-def _erased(connection: Connection) -> list[tuple[bytes, bytes, str]]:
-    return [
-        (bytes(salt), bytes(digest), str(pseudonym))
-        for salt, digest, pseudonym in connection.execute(
-            "select salt, digest, pseudonym from erased_person"
-        ).fetchall()
-    ]
-
-
-def _veil(erased: Sequence[tuple[bytes, bytes, str]], officer_id: str) -> str | None:
-    return next((new for salt, digest, new in erased if _digest(salt, officer_id) == digest), None)
-
-
-def veiled(
-    connection: Connection, duties: Sequence[Duty], states: Sequence[StateReport]
-) -> tuple[list[Duty], list[StateReport]]:
-    """Bookings and states as they are counted: of officers who were erased, under their pseudonyms."""
-    erased = _erased(connection)
-    if not erased:
-        return list(duties), list(states)
-    new = {
-        name: pseudonym
-        for name in {*(duty.officer_id for duty in duties), *(item.officer_id for item in states)}
-        if (pseudonym := _veil(erased, name)) is not None
-    }
-    return (
-        [
-            replace(duty, officer_id=new[duty.officer_id], name=None) if duty.officer_id in new else duty
-            for duty in duties
-        ],
-        [
-            replace(item, officer_id=new[item.officer_id]) if item.officer_id in new else item
-            for item in states
-        ],
-    )
