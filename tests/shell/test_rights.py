@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
 import click
+import msgspec
 import pytest
 from fastapi import APIRouter, FastAPI
 from fastapi.routing import iter_route_contexts
@@ -14,11 +16,16 @@ from starlette.staticfiles import StaticFiles
 
 from stream.cli import patrol
 from stream.settings import Settings
+from stream.web import description
 from stream.web.access.document import committed, document
+from stream.web.access.fields import FIELDS, Says, says
 from stream.web.access.rights import COMMANDS, EVENTS, PAGES, ROUTES, RightsError, allowed, settled
 from stream.web.access.viewer import Role
 from stream.web.app import create_app
+from stream.web.live.figures import FreshJson, LiveJson
+from stream.web.live.officers import NeighbourhoodJson
 from stream.web.live.pulse import EVENTS_SENT
+from stream.web.live.quality import QualityJson
 from tests.shell.town import MINUTE, NOON, Town, duty, town_called
 from tests.viewing import Asking, Chosen, asking, everyone, somebody
 
@@ -181,6 +188,87 @@ def test_a_route_that_is_not_in_the_table_does_not_start() -> None:
 def test_every_event_of_the_stream_is_in_the_table() -> None:
     """As many kinds of events are ruled as are described, and each is sent by that name."""
     assert len(EVENTS) == len(EVENTS_SENT)
+
+
+def types_of(kind: Any, found: dict[str, set[str]]) -> dict[str, set[str]]:
+    """The structs in a type, with their fields, and those in theirs."""
+    if isinstance(kind, type) and (issubclass(kind, msgspec.Struct) or dataclasses.is_dataclass(kind)):
+        if kind.__name__ not in found:
+            hints = get_type_hints(kind, include_extras=True)
+            names = [name for name in hints if not name.startswith("_")]
+            found[kind.__name__] = set(names)
+            for name in names:
+                types_of(hints[name], found)
+        return found
+    for part in get_args(kind):
+        types_of(part, found)
+    return found
+
+
+def answered() -> dict[str, set[str]]:
+    """All types of all answers, events and problems with their fields."""
+    found: dict[str, set[str]] = {}
+    for described, also in description._OPERATIONS.values():
+        for response in described["responses"].values():
+            for content in response["content"].values():
+                types_of(content["schema"], found)
+        for kind in also:
+            types_of(kind, found)
+    return found
+
+
+def test_every_field_of_every_answer_is_classified(client: Asking) -> None:
+    """What a field says of a person stands in the table, once; a field that is new is missed there."""
+    found = answered()
+    assert found.keys() == FIELDS.keys()
+    for name, fields in found.items():
+        classified = [field for group in FIELDS[name].values() for field in group]
+        assert sorted(classified) == sorted(fields), name
+
+    class New(FreshJson, frozen=True):
+        """With a field more."""
+
+        whose: str
+
+    assert "whose" in types_of(New, {})["New"]
+    with pytest.raises(KeyError, match="New"):
+        says("New", "whose")
+
+
+def personal(value: Any) -> Iterator[tuple[str, str, Any]]:
+    """Each field in an answer that says something of a person, and what it holds."""
+    if isinstance(value, list | tuple):
+        for item in value:
+            yield from personal(item)
+    elif isinstance(value, msgspec.Struct) or dataclasses.is_dataclass(value):
+        name = type(value).__name__
+        for field in FIELDS[name][Says.NOTHING]:
+            yield from personal(getattr(value, field))
+        about = getattr(value, "scope", "officer") in ("officer", "duty", "device")
+        for kind in (Says.IDENTITY, Says.DEVICE, Says.DOING, Says.STAFF, *([Says.SCOPED] if about else [])):
+            for field in FIELDS[name].get(kind, ()):
+                yield name, field, getattr(value, field)
+
+
+@pytest.mark.parametrize("role", [Role.ANALYST, Role.DISPLAY])
+def test_viewers_without_persons_get_no_field_that_says_something_of_one(
+    client: Asking, entrance: Chosen, role: Role
+) -> None:
+    """Fields that say who, which device or where are empty, or not there, in all live answers."""
+    asked_for = {
+        "/api/v1/live": LiveJson,
+        "/api/v1/quality": QualityJson,
+        "/api/v1/neighbourhoods/N1": NeighbourhoodJson,
+    }
+    for path, kind in asked_for.items():
+        told_of = {}
+        for who in (everyone()[Role.INSPECTOR], everyone()[role]):
+            answer = client.get(path, who)
+            assert answer.status_code == 200, path
+            found = personal(msgspec.json.decode(answer.content, type=kind))
+            told_of[who.account] = [item for item in found if item[2] not in ("", None, [], ())]
+        assert told_of[f"a-{role}"] == [], path
+    assert told_of["a-inspector"]
 
 
 def commands(group: click.Group, before: str = "") -> Iterator[str]:

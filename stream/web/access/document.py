@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from stream.web.access.fields import FIELDS, Says
 from stream.web.access.rights import COMMANDS, EVENTS, MOUNTS, PAGES, ROUTES, WORDS
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def committed() -> Path:
 
 def document() -> str:
     """The document."""
-    return "\n".join((HEAD, *_routes(), *_events(), *_pages(), *_commands()))
+    return "\n".join((HEAD, *_routes(), *_events(), *_pages(), *_fields(), *_commands()))
 
 
 def _table(*heads: str) -> Iterator[str]:
@@ -76,6 +77,23 @@ def _pages() -> Iterator[str]:
     yield from _table("page", "title", "to")
     for path, (title, ruled) in PAGES.items():
         yield f"| `{path}` | {title} | {_who(ROUTES['GET', ruled])} |"
+    yield ""
+
+
+def _fields() -> Iterator[str]:
+    yield "## Fields that say something of a person"
+    yield ""
+    yield "All other fields of all answers say nothing of one. A field that stands in no list does not leave."
+    yield ""
+    yield from _table("what they say", "fields")
+    for kind in Says:
+        named = [
+            f"`{name.removesuffix('Json')}.{field}`"
+            for name, found in FIELDS.items()
+            for field in sorted(found.get(kind, ()))
+        ]
+        if kind is not Says.NOTHING:
+            yield f"| {kind} | {', '.join(named)} |"
     yield ""
 
 
