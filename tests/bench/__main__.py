@@ -18,6 +18,7 @@ ALL = (
     "pages",
     "figures",
     "reports",
+    "rights",
     "screen",
     "start",
 )

@@ -208,7 +208,8 @@ FIELDS: Final[dict[str, dict[Says, frozenset[str]]]] = {
     # Who asks, and the record of it
     "GrantJson": _of("role neighbourhoods", identity="officer"),
     "PageJson": _of("path title"),
-    "MeJson": _of("signed_in grants pages persons answers_alerts", staff="account name"),
+    "SeeAsJson": _of("key title chosen"),
+    "MeJson": _of("signed_in grants pages persons answers_alerts administers see_as", staff="account name"),
     "EntryJson": _of(
         "entry at kind what outcome means hash db_role",
         staff="account source",
