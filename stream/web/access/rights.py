@@ -286,9 +286,9 @@ PAGES: Final[Mapping[str, tuple[str, str]]] = {
     "/": ("Live", "/page"),
     "/weeks": ("Weeks", "/weeks"),
     "/restatements": ("Restatements", "/restatements"),
+    "/boundaries": ("Boundaries", "/boundaries"),
     "/months": ("Months for residents", "/months"),
     "/postcode": ("Postcodes", "/postcode"),
-    "/boundaries": ("Boundaries", "/boundaries"),
     "/record": ("The record", "/record"),
     "/looked": ("Who looked at you", "/looked"),
 }

@@ -8,6 +8,7 @@ import { Pager } from "./pager.ts";
 import { LONGEST_NAME, sign, signerName } from "./signer.ts";
 import { state } from "./state.ts";
 import { clock, count, duration, ms, since, waiting } from "./words.ts";
+import { noAreas } from "./mine.ts";
 
 const SNOOZES = [15, 30, 60];
 const CLEARED_MS = 10 * 60_000;
@@ -64,7 +65,7 @@ class Row {
       this.when,
       {
         open,
-        acknowledged: `${open} · seen by ${item.acknowledged?.by ?? ""} at ${clock(item.acknowledged?.at)}`,
+        acknowledged: `${open} · seen${item.acknowledged?.by ? ` by ${item.acknowledged.by}` : ""} at ${clock(item.acknowledged?.at)}`,
         snoozed: `${open} · snoozed until ${clock(item.snoozed_until)}`,
         cleared: `cleared at ${clock(item.cleared)}, after ${duration((ms(item.cleared) - ms(item.since)) / 1000)}`,
       }[stand],
@@ -261,7 +262,7 @@ export function startAreas(): void {
     pager.refresh();
     const open = all.filter((item) => item.in_hours).length;
     text(byId("areas-count"), all.length ? `${open} in their hours` : "");
-    list.dataset["said"] = !state.known ? state.absence : all.length ? "" : "No priority areas are published.";
+    list.dataset["said"] = !state.known ? state.absence : all.length ? "" : noAreas("priority areas");
     attribute(list, "data-empty", all.length === 0 || null);
   };
   const calmly = new Calm(list, () => show());

@@ -6,6 +6,7 @@ import { attribute, byId, h, text } from "./dom.ts";
 import { byNeed } from "./list.ts";
 import { state } from "./state.ts";
 import { allOnBreak, clock, clockS, count, day, duration, heading, headingWords, ms, noFigure, noFigureWords, nobodyOnPatch, percent, promise, since, verdictClass, waiting, willMiss } from "./words.ts";
+import { noAreas } from "./mine.ts";
 
 /** How many lines of names a card has room for, whatever the type's size; and how many names are tried. */
 const LINES = 4;
@@ -176,7 +177,7 @@ export function startAnswers(): void {
           ? "Every neighbourhood with officers on duty has somebody on patch."
           : ordered.length
             ? "Nobody is on duty."
-            : "No neighbourhoods are published yet.",
+            : noAreas("neighbourhoods"),
     );
     const booked = ordered.filter((one) => one.officers_on_duty > 0);
     const early = booked.filter((one) => one.outlook === "too_early").length;
@@ -202,7 +203,7 @@ export function startAnswers(): void {
             ? booked.length
               ? "Nothing can be projected yet."
               : "Nobody is on duty."
-            : "No neighbourhoods are published yet.",
+            : noAreas("neighbourhoods"),
       undecided ? `${below.length || "None"} below ${promise(target)} so far${below.length ? ":" : "."}` : "",
     );
   });
@@ -217,7 +218,7 @@ export function startAnswers(): void {
       all.length ? String(waits.length) : "–",
       waits.length ? "bad" : all.length ? "good" : "doubt",
       waits.map((area) => ({ words: area.name, detail: waiting(area, state.now), href: `#/p/${encodeURIComponent(area.id)}` })),
-      all.length ? `${open} of ${all.length} are in their hours now; none waits too long.` : "No priority areas are published.",
+      all.length ? `${open} of ${all.length} are in their hours now; none waits too long.` : noAreas("priority areas"),
     );
   };
   state.on(["areas"], visits);

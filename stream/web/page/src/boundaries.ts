@@ -8,7 +8,7 @@ import { ProblemError, ask, tell } from "./ask.ts";
 import type { Areas, CheckResult, Diff, History, Job, JobName, Kind, Outcome, Publish, TakeBack, Touched, TouchedFrom, Version } from "./types.ts";
 import { BoundaryMap } from "./boundary_map.ts";
 import { attribute, byId, h, roving, rovingStop, text } from "./dom.ts";
-import { LONGEST_NAME, sign, signerName } from "./signer.ts";
+import { LONGEST_NAME, isSignedIn, sign, signerName } from "./signer.ts";
 import { isDark, startTheme } from "./theme.ts";
 import { count, dayClock, dayYear, duration } from "./words.ts";
 import { startWho } from "./who.ts";
@@ -303,12 +303,12 @@ class Reach {
 // ── Publication ─────────────────────────────────────────────────────────────────────────────────────────────
 
 function byField(): HTMLElement {
-  return h("label", {}, "Your name ", h("input", { name: "by", type: "text", required: true, maxlength: LONGEST_NAME, autocomplete: "off", value: signerName() }));
+  return h("label", {}, "Your name ", h("input", { name: "by", type: "text", required: true, maxlength: LONGEST_NAME, autocomplete: "off", value: signerName(), ...(isSignedIn() ? { readonly: "" } : {}) }));
 }
 
 function keepName(form: HTMLFormElement): string {
   const name = String(new FormData(form).get("by") ?? "").trim();
-  if (name) sign(name);
+  if (name && !isSignedIn()) sign(name);
   return name;
 }
 

@@ -330,7 +330,7 @@ export class Detail {
       found.hours.length ? h("section", { class: "block" }, h("h3", {}, "The shift, hour by hour"), hours(found.hours, share.target), key()) : null,
       h(
         "section",
-        { class: "block" },
+        { class: "block of-persons" },
         h("h3", {}, "Officers"),
         sorted.length
           ? h("ul", { class: "officers-list" }, ...sorted.map((one) => officerRow(one, from, to)))

@@ -7,6 +7,7 @@ import { Keyed, attribute, byId, h, roving, rovingStop, text } from "./dom.ts";
 import { Pager } from "./pager.ts";
 import { state } from "./state.ts";
 import { allOnBreak, away, count, duration, heading, headingWords, mayMiss, minutes, ms, noFigure, nobodyWords, percent, promise, verdictClass, willMiss } from "./words.ts";
+import { noAreas } from "./mine.ts";
 
 const WHERES = 2;
 
@@ -119,7 +120,7 @@ export function startList(): void {
     list.dataset["said"] = !state.known
       ? state.absence
       : all.size === 0
-        ? "No neighbourhoods are published yet. GIS staff publish them on the boundary page."
+        ? noAreas("neighbourhoods", " GIS staff publish them on the boundary page.")
         : items.length === 0
           ? `No neighbourhood is called “${find.value.trim()}”.`
           : "";

@@ -52,7 +52,7 @@ function startMap(): LiveMap | null {
 }
 
 function tools(map: LiveMap): void {
-  const trails = h("button", { type: "button", class: "tool", "aria-pressed": "false", title: "Where the units came from, since this page was opened (10 minutes at most)" }, "Trails");
+  const trails = h("button", { type: "button", class: "tool of-persons", "aria-pressed": "false", title: "Where the units came from, since this page was opened (10 minutes at most)" }, "Trails");
   trails.addEventListener("click", () => {
     map.setTrails(!map.trails);
     attribute(trails, "aria-pressed", String(map.trails));

@@ -29,6 +29,7 @@ import type { Way } from "./track.ts";
 import { linesOf, Trail, TRAIL_POINTS } from "./trail.ts";
 import { UnitsLayer } from "./units_layer.ts";
 import { activityWords, ago, clockS, duration, noFigure, nobodyOnPatch, percent, since, verdictClass, waiting } from "./words.ts";
+import { wholeForce } from "./mine.ts";
 
 declare const MAP_WORKER: string;
 
@@ -336,10 +337,12 @@ export class LiveMap {
         !share || share.share === null
           ? share
             ? noFigure(share)
-            : "no duty"
+            : wholeForce()
+              ? "no duty"
+              : ""
           : `${percent(share.share, share.target)} ${share.verdict ?? ""}`;
       const name = share?.name ?? item.properties.name;
-      const lines = [name, figure, ...(nobody ? ["nobody on patch"] : [])];
+      const lines = [name, ...(figure ? [figure] : []), ...(nobody ? ["nobody on patch"] : [])];
       const point = this.point("neighbourhood", id);
       features.push(
         feature(

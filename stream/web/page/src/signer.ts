@@ -5,12 +5,25 @@ import { byId, h } from "./dom.ts";
 const KEY = "patrol.name";
 export const LONGEST_NAME = "80";
 const listeners = new Set<() => void>();
+/** The name of whoever signed in: what is done is signed with it, and with no other. */
+let own = "";
 
 // A name that an earlier page kept for good belongs to whoever sat here then.
 localStorage.removeItem(KEY);
 
 export function signerName(): string {
-  return sessionStorage.getItem(KEY) ?? "";
+  return own || (sessionStorage.getItem(KEY) ?? "");
+}
+
+/** From now on everything is signed with the name of whoever signed in. */
+export function signAs(name: string): void {
+  own = name;
+  for (const one of listeners) one();
+}
+
+/** Whether somebody signed in, whose name is the only one there is. */
+export function isSignedIn(): boolean {
+  return own !== "";
 }
 
 /** Keeps a name; an empty one is forgotten. */
@@ -26,6 +39,11 @@ export function startSigner(): void {
   const place = byId("signer");
   let changing = false;
   const show = () => {
+    if (own) {
+      changing = false;
+      place.replaceChildren("signing as ", h("b", {}, own));
+      return;
+    }
     if (changing) return;
     const name = signerName();
     const change = h("button", { type: "button", class: "plain", onclick: open }, name ? "change" : "give your name");

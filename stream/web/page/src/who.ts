@@ -3,6 +3,7 @@
 import { ask } from "./ask.ts";
 import { byId, h } from "./dom.ts";
 import { HERE } from "./here.ts";
+import { settle } from "./mine.ts";
 import type { Me } from "./types.ts";
 
 export async function startWho(): Promise<void> {
@@ -12,6 +13,7 @@ export async function startWho(): Promise<void> {
   } catch {
     return; // the rest of the page says what is wrong
   }
+  settle(me);
   if (!me.see_as.length && !me.signed_in) return;
   byId("who").replaceChildren(...(me.see_as.length ? [menu(me)] : own(me)));
   document.body.dataset["who"] = "";
