@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis import GenerationMode
 from schemathesis.checks import CHECKS
-from schemathesis.core.result import Ok
 
 from stream.core.facts import SECOND
 from stream.pipeline.processes import command
 from stream.pipeline.watcher import Watcher
 from stream.settings import Settings
 from stream.store.schema import connect
-from stream.web.description import committed
+from tests.described import JUDGED_BY_SCHEMA, OPERATIONS
 from tests.shell.town import MINUTE, NOON, Town, duty
 
 if TYPE_CHECKING:
@@ -36,18 +33,6 @@ FREE = ("/items", "/boundaries/check")
 """Paths where what is right cannot be told by a schema alone: which vertex of a box comes first, that whoever
 lets an error pass says who and why; that a limit above the most is cut, as OGC API Features wants; that every
 field of a form is text. What may be asked there has tests of its own."""
-
-JUDGED_BY_SCHEMA = ("positive_data_acceptance", "negative_data_rejection")
-
-SKIPPED = ("/api/v1/stream",)
-"""The stream has no end; test_live_api.py reads it."""
-
-SCHEMA = schemathesis.openapi.from_dict(json.loads(committed().read_text(encoding="utf-8")))
-OPERATIONS = {
-    operation.label: operation
-    for operation in (found.ok() for found in SCHEMA.get_all_operations() if isinstance(found, Ok))
-    if operation.path not in SKIPPED
-}
 
 
 def wrong_ways(raw: Mapping[str, Any]) -> bool:

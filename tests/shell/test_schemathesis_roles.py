@@ -17,7 +17,7 @@ from stream.settings import Settings
 from stream.web.access.rights import ROUTES, allowed
 from stream.web.access.viewer import Role
 from stream.web.app import create_app
-from tests.shell.test_schemathesis import JUDGED_BY_SCHEMA, OPERATIONS
+from tests.described import JUDGED_BY_SCHEMA, OPERATIONS
 from tests.shell.town import MINUTE, NOON, duty, town_called
 from tests.viewing import Chosen, everyone, somebody
 
