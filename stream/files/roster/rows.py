@@ -606,7 +606,8 @@ def _known(text: str, name: str, digits: int) -> str:
 def _refuse_shifted(extra: Sequence[Cell]) -> None:
     if extra:
         raise RefusedRowError(
-            "shifted", f"there are more cells than columns ({brief(shown(extra[:3]))}): a separator inside a text?"
+            "shifted",
+            f"there are more cells than columns ({brief(shown(extra[:3]))}): a separator inside a text?",
         )
 
 
