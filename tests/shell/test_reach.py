@@ -244,10 +244,11 @@ def test_nobody_outside_the_scope_is_in_any_answer(site: Site) -> None:
             assert told == [], (who.grants, path)
     # The search would find them: who sees everything is told of everybody.
     nobody = Reach(frozenset(), frozenset(), frozenset())
-    gone = site.world.where[LOOSE] - {NEWEST}  # nobody's device, of which only the newest is ever told
-    told_of = site.world.foreign(nobody).keys() - gone
+    nowhere = site.world.where[LOOSE]  # a device that nobody has is heard, and it is not told where
+    told_of = site.world.foreign(nobody).keys() - nowhere
     missing = [text for text in told_of if text.encode() not in everything]
     assert missing == []
+    assert [text for text in nowhere if text.encode() in everything] == []
 
 
 def test_everything_inside_the_scope_is_as_whoever_sees_everything_sees_it(site: Site) -> None:
