@@ -227,3 +227,16 @@ def test_an_officer_sees_who_looked_at_them(asked: Asking, town: Town) -> None:
     page = asked.get("/looked", FIRST, headers={"Accept": "text/html"}).text
     assert INSPECTOR.account in page
     assert asked.get("/api/v1/me/looked", INSPECTOR).status_code == 404
+
+
+def test_what_is_changed_on_a_page_is_on_record(asked: Asking, town: Town) -> None:
+    """Boundaries taken back on the page are on record, with why, before it is done."""
+    body = {"kind": "premises", "by": "Ann", "why": "the wrong file"}
+    asked.entrance.who = somebody(Role.GIS)
+    answer = asked.request(
+        "POST", "/api/v1/boundaries/take-back", json=body, headers={"Origin": "http://localhost"}
+    )
+    assert answer.status_code in (200, 409)
+    [only] = on_record(town)
+    assert (only.kind, only.what, only.why) == ("setting", "boundaries taken back", "the wrong file")
+    assert json.loads(only.details)["kind"] == "premises"

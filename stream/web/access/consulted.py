@@ -93,6 +93,17 @@ class Consulted:
         with self.pool.connection() as connection:
             record.add(connection, entry)
 
+    async def changes(
+        self, request: HTTPConnection, what: str, why: str | None, details: Mapping[str, Detail]
+    ) -> None:
+        """Puts on record that somebody changes settings, before it is done.
+
+        Raises:
+            psycopg.Error: it could not be put there: change nothing.
+            SchemaError: run ``patrol init`` first.
+        """
+        await asyncio.to_thread(self.shown, request, what, kind=Kind.SETTING, why=why, details=details)
+
     async def opened(
         self,
         request: HTTPConnection,

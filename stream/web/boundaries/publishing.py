@@ -32,6 +32,7 @@ from stream.store import areas as tables
 from stream.store.publications import PublicationError, publish, withdraw
 from stream.store.records import records, touched
 from stream.web import description as api
+from stream.web.access.consulted import consulted
 from stream.web.access.reach import name_of, reach_of
 from stream.web.answering import answer
 from stream.web.boundaries.jobs import RUNNING, JobJson, Jobs, checking
@@ -41,6 +42,7 @@ from stream.web.problems import ProblemError, bad, known
 
 if TYPE_CHECKING:
     from stream.store.publications import Publication
+    from stream.store.record import Detail
     from stream.store.schema import Connection
 
 JOB_ID = api.in_path("jobId", "The job's id.")
@@ -206,6 +208,9 @@ def router(desk: Jobs) -> APIRouter:
         if checked.stops or checked.areas is None:
             raise ProblemError(409, "Errors", "the file has errors: correct it, or accept them and say why")
         found = checked.areas
+        details: dict[str, Detail] = {"file": job.file, "sha256": job.sha256, "from": said.start}
+        details["by"] = name_of(request, said.by)
+        await consulted(request).changes(request, "boundaries published", said.why or None, details)
 
         def work(connection: Connection) -> Publication:
             job.step = "publishing: recounting what it affects"
@@ -247,6 +252,8 @@ def router(desk: Jobs) -> APIRouter:
     )
     async def take_back(request: Request) -> Response:
         said = await body_of(request, TakeBack)
+        details: dict[str, Detail] = {"kind": said.kind or "any", "by": name_of(request, said.by)}
+        await consulted(request).changes(request, "boundaries taken back", said.why or None, details)
 
         def work(connection: Connection) -> Publication:
             return withdraw(
