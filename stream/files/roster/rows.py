@@ -607,7 +607,7 @@ def _refuse_shifted(extra: Sequence[Cell]) -> None:
     if extra:
         raise RefusedRowError(
             "shifted",
-            f"there are more cells than columns ({brief(shown(extra[:3]))}): a separator inside a text?",
+            f"there are more cells than columns ({shown(extra[:3])}): a separator inside a text?",
         )
 
 

@@ -336,8 +336,8 @@ def _carried(day: date, clock: int) -> tuple[date, int]:
 
 
 def shown(cells: Sequence[Cell]) -> str:
-    """Cells as a message shows them."""
-    return ", ".join(f"'{cell}'" for cell in cells)
+    """Cells as a message shows them: those of damaged files may be as long as the file."""
+    return ", ".join(f"'{text[:60]}…'" if len(text) > 60 else f"'{text}'" for text in map(str, cells))
 
 
 # --- Durations -------------------------------------------------------------------------------------------
