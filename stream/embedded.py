@@ -127,7 +127,7 @@ class ThrowawayServer:
 
     name: str = "server"
     stop_signal = signal.SIGTERM
-    patience_s = START_PATIENCE_S
+    patience_s: float = START_PATIENCE_S
     keeper: Keeper | None = None
     _pid: int | None = None
 

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
 WALL, EVENTS = "wall", "events"
 FORWARDED, X_FORWARDED_FOR = "forwarded", "x-forwarded-for"
-LOCAL_ACCOUNTS, DEMONSTRATION = "local", "demonstration"
-SIGN_INS = ("", LOCAL_ACCOUNTS, DEMONSTRATION)
+LOCAL_ACCOUNTS, OPENID, DEMONSTRATION = "local", "openid", "demonstration"
+SIGN_INS = ("", LOCAL_ACCOUNTS, OPENID, DEMONSTRATION)
 """What PATROL_SIGN_IN may say."""
 
 
@@ -97,6 +97,10 @@ class Settings:
         sign_in: how people sign in to the pages: ``local``, by accounts of the program's own; empty: not at
             all, and then they answer on this machine only; ``demonstration``: nobody signs in, and a menu
             shows the pages as each role sees them.
+        openid_issuer: of ``openid``: the provider's name for itself, an address.
+        openid_client, openid_secret: what it calls this program, and what it shares with it; no secret: a
+            public client.
+        roles: the file that says who gets which role, by the provider's claims.
         signed_in_s: how long somebody stays signed in at most, seconds.
         idle_s: after how many seconds without use somebody is signed out; a wall display is not.
         mqtt_password: of the MQTT broker that ``patrol bridge`` reads.
@@ -165,6 +169,10 @@ class Settings:
     purpose: str = ""
     log: str = "plain"
     sign_in: str = ""
+    openid_issuer: str = ""
+    openid_client: str = ""
+    openid_secret: str = field(default="", repr=False)
+    roles: str = ""
     signed_in_s: float = 43_200.0
     idle_s: float = 3600.0
     mqtt_password: str = field(default="", repr=False)
@@ -263,7 +271,11 @@ SETTINGS: Mapping[str, str] = {
     "unusual_read": "from so many officers whose pages one account opened on a day, it is listed as unusual",
     "purpose": "ask: whoever opens an officer's track says why, for the record; empty: nobody is asked",
     "log": "how log lines are written: plain, or json (an object a line)",
-    "sign_in": "how people sign in: local (accounts of its own); empty: not at all, on this machine only",
+    "sign_in": "how people sign in: openid (a provider), local (accounts of its own); empty: not at all",
+    "openid_issuer": "the OpenID provider's issuer, for example https://id.force.example/realms/force",
+    "openid_client": "what the OpenID provider calls this program, its client id",
+    "openid_secret": "the secret that the provider shares with this client (or PATROL_OPENID_SECRET_FILE)",
+    "roles": "a TOML file that says who gets which role, by the provider's claims (deploy/README.md)",
     "signed_in_s": "after how many seconds somebody has to sign in again, however active",
     "idle_s": "after how many seconds without use somebody is signed out; wall displays are not",
     "mqtt_password": "password for the MQTT broker of patrol bridge (or PATROL_MQTT_PASSWORD_FILE)",
@@ -669,6 +681,34 @@ def unprotected(settings: Settings) -> list[str]:
     return found
 
 
+def _check_openid(values: Mapping[str, Any]) -> None:
+    """Checks what is said of an OpenID provider.
+
+    Raises:
+        SettingsError: a part is missing, or the issuer is no address of https.
+    """
+    from urllib.parse import urlsplit
+
+    if values.get("sign_in", "") != OPENID:
+        return
+    for name in ("public_url", "openid_issuer", "openid_client", "roles"):
+        if not values.get(name):
+            raise SettingsError(
+                f"PATROL_{name.upper()} is not set, and PATROL_SIGN_IN=openid needs it: {SETTINGS[name]}"
+            )
+    try:
+        issuer = urlsplit(values["openid_issuer"])
+        host = issuer.hostname or ""
+    except ValueError:
+        issuer, host = urlsplit(""), ""
+    plain = issuer.scheme == "http" and host in ("localhost", "127.0.0.1", "::1")
+    if not host or issuer.query or issuer.fragment or not (issuer.scheme == "https" or plain):
+        raise SettingsError(
+            f"PATROL_OPENID_ISSUER={values['openid_issuer']!r} is not an address of https: "
+            f"{SETTINGS['openid_issuer']}"
+        )
+
+
 def _typed(given: Mapping[str, Any]) -> Settings:
     from urllib.parse import urlsplit
 
@@ -711,7 +751,8 @@ def _typed(given: Mapping[str, Any]) -> Settings:
     if values.get("log", "plain") not in ("plain", "json"):
         raise SettingsError(f"PATROL_LOG={values['log']!r}: write plain or json")
     if values.get("sign_in", "") not in SIGN_INS:
-        raise SettingsError(f"PATROL_SIGN_IN={values['sign_in']!r}: write local, or leave it empty")
+        raise SettingsError(f"PATROL_SIGN_IN={values['sign_in']!r}: write openid or local, or leave it empty")
+    _check_openid(values)
     if values.get("smtp"):
         relay(values["smtp"])
     if values.get("pseudonym_key"):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from stream.settings import check_files, load, unprotected
+from stream.settings import LOCAL_ACCOUNTS, check_files, load, unprotected
 
 if TYPE_CHECKING:
     import asyncio
@@ -221,7 +221,7 @@ def web(host: str, port: int, wait: bool, openapi: bool, rights: bool) -> None:
     agree(settings)
     refuse_pooler(settings)
     certificate = certificate_of(settings)
-    if signs_in(settings):
+    if settings.sign_in == LOCAL_ACCOUNTS:
         welcome(settings)
     app = create_app(settings)
     start_logging(settings.log)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 from contextlib import asynccontextmanager
+from functools import partial
 from http import HTTPStatus
 from importlib.metadata import version
 from typing import TYPE_CHECKING
@@ -18,7 +19,7 @@ from fastapi import Depends, FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 
 from stream.clock import wall
-from stream.settings import DEMONSTRATION, SettingsError, trusted_networks
+from stream.settings import DEMONSTRATION, OPENID, SettingsError, trusted_networks
 from stream.store.bounded import NoAnswerError
 from stream.store.pool import Pool
 from stream.store.schema import SchemaError
@@ -28,6 +29,7 @@ from stream.web.access import routes as access
 from stream.web.access.consulted import Consulted
 from stream.web.access.demonstration import Demonstration
 from stream.web.access.door import Door
+from stream.web.access.provided import add_routes, provided_of
 from stream.web.access.rights import permit, settled
 from stream.web.access.sign_in import SignIn
 from stream.web.access.viewer import Loopback
@@ -102,6 +104,9 @@ def create_app(settings: Settings, *, now: Clock = wall, entrance: Entrance | No
     sign_in = SignIn(settings, now)
     used = entrance is None and signs_in(settings)
     shown = Demonstration(pool) if settings.sign_in == DEMONSTRATION else Loopback()
+    provided = provided_of(settings, sign_in) if used and settings.sign_in == OPENID else None
+    if provided is not None:
+        sign_in.used = provided.seen
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -109,6 +114,8 @@ def create_app(settings: Settings, *, now: Clock = wall, entrance: Entrance | No
             sign_in.start()
         yield
         await pulse.close()
+        if provided is not None:
+            await provided.close()
         sign_in.close()
         pool.close()
         desk.close()
@@ -126,7 +133,7 @@ def create_app(settings: Settings, *, now: Clock = wall, entrance: Entrance | No
     )
     app.add_middleware(Door, entrance=entrance or (sign_in if used else shown), told=_told)
     app.add_middleware(pages.Heads)
-    app.add_middleware(pages.Guard, tiles=settings.basemap)
+    app.add_middleware(pages.Guard, tiles=settings.basemap, forms=settings.openid_issuer if provided else "")
     app.add_middleware(
         Reached,
         public=public,
@@ -144,7 +151,14 @@ def create_app(settings: Settings, *, now: Clock = wall, entrance: Entrance | No
     app.include_router(restated.router(shelf))
     app.include_router(residents.router(residents.Residents(shelf)))
     app.include_router(pages.router(settings))
-    app.include_router(access.router(sign_in, used=used))
+    app.include_router(
+        access.router(
+            sign_in,
+            used=used,
+            more=partial(add_routes, provided),
+            leaves=None if provided is None else provided.leaves,
+        )
+    )
     app.mount("/static", pages.static())
 
     @app.get("/api", include_in_schema=False)

@@ -31,14 +31,14 @@ MISSING = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Patrol 
 <p>The figures are at <a href="/api/v1/live">/api/v1/live</a>.</html>"""
 
 
-def policy(tiles: str = "") -> str:
+def policy(tiles: str = "", forms: str = "") -> str:
     """The content security policy: everything from here, and map tiles from where the settings say.
 
     Args:
         tiles: a raster tile address, or anything else.
+        forms: an address to whose host a form may lead: the OpenID provider's, where people sign out.
     """
-    parts = urlsplit(tiles)
-    origin = f" {parts.scheme}://{parts.netloc}" if parts.scheme in ("http", "https") and parts.netloc else ""
+    origin, elsewhere = _origin(tiles), _origin(forms)
     return "; ".join(
         (
             "default-src 'self'",
@@ -47,10 +47,16 @@ def policy(tiles: str = "") -> str:
             "worker-src 'self'",
             "object-src 'none'",
             "base-uri 'none'",
-            "form-action 'self'",
+            f"form-action 'self'{elsewhere}",
             "frame-ancestors 'none'",
         )
     )
+
+
+def _origin(address: str) -> str:
+    """An address's origin behind a space; empty: it has none."""
+    parts = urlsplit(address)
+    return f" {parts.scheme}://{parts.netloc}" if parts.scheme in ("http", "https") and parts.netloc else ""
 
 
 class Heads:
@@ -82,10 +88,10 @@ class Heads:
 class Guard:
     """Adds the headers to every answer; a long-lived stream passes through as it is."""
 
-    def __init__(self, app: ASGIApp, tiles: str = "") -> None:
+    def __init__(self, app: ASGIApp, tiles: str = "", forms: str = "") -> None:
         self._app = app
         self._headers = {
-            "Content-Security-Policy": policy(tiles),
+            "Content-Security-Policy": policy(tiles, forms),
             "X-Content-Type-Options": "nosniff",
             "Referrer-Policy": "same-origin",
             "Cross-Origin-Opener-Policy": "same-origin",

@@ -137,8 +137,11 @@ def test_nothing_but_its_health_answers_whoever_is_not_signed_in(house: House) -
     paths = {re.sub(r"\{[^}]*\}", "x", path) for path in all_paths(house.app.routes)}
     free = {"/healthz", "/sign-in", "/sign-in/style.css"}
     assert free < paths
+    provider_s = {"/sign-in/provider", "/sign-in/provider/back", "/sign-out/provider"}
+    assert {browser.get(path).status_code for path in provider_s} == {404}
     for path in sorted(
-        paths - free - {"/static", "/sign-in/password"} | {"/nothing", "/healthz/", "/sign-in/../api/v1/live"}
+        paths - free - provider_s - {"/static", "/sign-in/password"}
+        | {"/nothing", "/healthz/", "/sign-in/../api/v1/live"}
     ):
         answer = browser.get(path)
         assert answer.status_code == 401, path

@@ -35,6 +35,7 @@ FREE_FOLDERS = tuple(f"{path}/" for path in MOUNTS)
 """So do the files that pages are made of: programs and drawings, and nothing about anybody."""
 
 SIGN_IN = "/sign-in"
+PROVIDER_TELLS = "/sign-out/provider"
 REALM = 'realm="Patrol Visibility", charset="UTF-8"'
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 RECHECK_S = 5.0
@@ -81,6 +82,8 @@ class Door:
             if scope["method"] not in SAFE and (viewer is None or viewer.means != "token"):
                 # A browser sends a cookie along whoever asks it to, and always says who did.
                 cookie = viewer is None or scope["state"].get("session") is not None
+                # What the provider itself sends is signed, and no browser's.
+                cookie = cookie and path != PROVIDER_TELLS
                 refuse_foreign(request.headers, json=False, named=cookie)
         except (ProblemError, psycopg.Error, SchemaError) as error:
             await self._told(error)(scope, receive, send)

@@ -226,7 +226,7 @@ class Provider:
         got = await self._redeem("refresh_token", refresh_token=refresh)
         tokens = await self._tokens({"refresh_token": refresh, **got}, None)
         if tokens.claims is not None and tokens.claims["sub"] != subject:
-            raise TokenError("the sign-in provider told of another person")
+            raise ProviderError("the sign-in provider told of another person")
         return tokens
 
     async def sign_out_address(self, id_token: str, after: str) -> str | None:

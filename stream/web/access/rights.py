@@ -109,6 +109,12 @@ ROUTES: Final[Mapping[tuple[str, str], Rule]] = {
     ("GET", "/sign-in/style.css"): Rule(shows="its style", open=True),
     ("POST", "/sign-in"): Rule(shows="signs in", open=True),
     ("POST", "/sign-in/password"): Rule(shows="chooses a password after a one-time password", open=True),
+    ("GET", "/sign-in/provider"): Rule(shows="the way to the OpenID provider's page", open=True),
+    ("GET", "/sign-in/provider/back"): Rule(shows="signs in with what the provider gave", open=True),
+    ("GET", "/sign-out/provider"): Rule(shows="the way back after signing out at the provider", open=True),
+    ("POST", "/sign-out/provider"): Rule(
+        shows="signs out whom the provider's signed message names", open=True
+    ),
     ("POST", "/sign-out"): Rule(shows="signs out", scope="themselves"),
     ("GET", "/account"): Rule(shows="one's own account, sessions and tokens", scope="themselves"),
     **{

@@ -29,7 +29,7 @@ from stream.web.access.viewer import viewer_of
 from stream.web.problems import ProblemError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping
 
     from jinja2 import Environment
 
@@ -111,12 +111,21 @@ def _no_cookie(response: Response, name: str) -> None:
     response.set_cookie(name, "", max_age=0, path="/", secure=True, httponly=True, samesite="lax")
 
 
-def router(entrance: SignIn, *, used: bool) -> APIRouter:
+def router(
+    entrance: SignIn,
+    *,
+    used: bool,
+    more: Callable[[APIRouter, Callable[..., Response]], None],
+    leaves: Callable[[Session, str], Awaitable[str | None]] | None = None,
+) -> APIRouter:
     """The pages of signing in.
 
     Args:
         entrance: reads and changes accounts.
         used: whether people sign in at all.
+        more: adds the paths of an OpenID provider, which may show the sign-in page.
+        leaves: where people sign in at a provider: where a browser goes to sign out there, of a session and
+            its secret.
     """
     routes = APIRouter(include_in_schema=False)
     settings = entrance.settings
@@ -187,12 +196,14 @@ def router(entrance: SignIn, *, used: bool) -> APIRouter:
             told = Told("This page was not reached over https: nobody can sign in here.", wrong=True)
         return _page(
             "sign_in", status=status, root=root(request), back=back, told=told, name=name,
-            used=used, title="Sign in", out="out" in request.query_params,
+            used=used, provider=leaves is not None, title="Sign in", out="out" in request.query_params,
         )  # fmt: skip
 
     def refuse_unused() -> None:
         if not used:
             raise ProblemError(409, "Conflict", "nobody signs in here: PATROL_SIGN_IN is not set")
+        if leaves is not None:
+            raise ProblemError(409, "Conflict", "people sign in at their provider: no password is taken here")
 
     @routes.post("/sign-in")
     async def sign_in(request: Request) -> Response:
@@ -294,16 +305,20 @@ def router(entrance: SignIn, *, used: bool) -> APIRouter:
             _cookie(found, BROWSER_COOKIE, signed.browser, days=BROWSER_DAYS)
         return found
 
+    more(routes, asked)
+
     @routes.post("/sign-out")
     async def sign_out(request: Request) -> Response:
-        session = _session(request)
+        session, to = _session(request), None
+        if leaves is not None:
+            to = await leaves(session, request.cookies.get(COOKIE, ""))
         await change(
             request,
             "signed out",
             lambda connection: people.close_sessions(connection, digest=session.digest),
             kind=Kind.SIGN_IN,
         )
-        found = _go(f"{root(request)}/sign-in?out")
+        found = _go(to or f"{root(request)}/sign-in?out")
         _no_cookie(found, COOKIE)
         return found
 

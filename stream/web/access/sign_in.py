@@ -100,6 +100,8 @@ class SignIn:
         self._asking: dict[tuple[str, bool], asyncio.Future[_Known]] = {}
         self._edition = 0
         self._away: tuple[float, Exception] = (0.0, NoAnswerError())
+        self.used: Callable[[Session, str], None] | None = None
+        """Told of a session's use, with its secret, every few seconds at most."""
 
     # ── Who asks ──────────────────────────────────────────────────────────────────────────────────────────
 
@@ -156,6 +158,8 @@ class SignIn:
                 lambda connection: people.session(connection, secret, now=now, idle_s=idle_s, touch=touch)
             )
             person = None if session is None else session.person
+            if session is not None and self.used is not None:
+                self.used(session, secret)
         means = "token" if session is None else "session"
         viewer = None if person is None else Viewer(person.account, person.shown, person.grants, means)
         found = _Known(viewer, session, now, touch)
