@@ -128,6 +128,7 @@ NAMING = {
     "stream/cli/report.py": "an option's values",
     "stream/cli/simulate.py": "names of files in a message",
     "stream/core/quality/wording.py": "the name of a file in a sentence",
+    "stream/files/person.py": "calls csv_text",
     "stream/files/doctor/diagnosis.py": "a command to be typed",
     "stream/files/doctor/native.py": "reads; a command to be typed",
     "stream/files/sheets/arrow.py": "writes the tables of an account, defused as Arrow arrays",

@@ -397,7 +397,8 @@ def test_a_difference_names_the_ground_the_officers_and_the_weeks(served: Patrol
     assert f"A → B: {size / 1e6:.3f} km²" in html
     assert not re.search(r"<script|src=|https?://", html)
     told = served("areas", "diff", "1", "2", "--json").json
-    assert told["touched"] == [{"area_id": "A", "officers": ["1001"], "weeks": ["2026-W24"]}]
+    touched = {"area_id": "A", "officers": ["1001"], "weeks": ["2026-W24"], "officer_count": 1}
+    assert told["touched"] == [touched]
     assert served("areas", "diff", "2", "published", "--json").json["ground"] == []
 
 

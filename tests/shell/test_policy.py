@@ -522,6 +522,12 @@ AT_THE_DATABASE = {
     "explain": ["--force", "--week", "2026-W47"],
     "teams": [],
     "dead-letters replay": ["--reason", "error_too_large"],
+    "retain": [],
+    "hold add": ["D1", "--why", "a complaint"],
+    "hold list": [],
+    "hold release": ["1", "--why", "closed"],
+    "person export": ["O1", "--out", "held"],
+    "person erase": ["O1", "--why", "request 17", "--yes"],
 }
 """Commands that meet the database, and words that make each do its work."""
 
@@ -545,6 +551,10 @@ WITHOUT_POLICY = {
     "audit head": "reads the record",
     "audit unusual": "reads the record",
     "audit verify": "reads the record",
+    **{
+        f"people {name}": "is about accounts"
+        for name in ("add", "list", "lock", "password", "roles", "token", "unlock")
+    },
     "policy load": "is the one way to change what counts",
 }
 """The others, and why a policy in the shell does not concern them."""

@@ -77,7 +77,7 @@ Next = Annotated[
 ]
 
 
-class RecordJson(msgspec.Struct, frozen=True):
+class EntriesJson(msgspec.Struct, frozen=True):
     """Entries of the record, the newest first."""
 
     entries: list[EntryJson]
@@ -178,12 +178,12 @@ def router(pool: Pool) -> APIRouter:
     @routes.get(
         "/api/v1/record",
         tags=["record"],
-        **operation("record", "Who did what about whom", RecordJson, PARAMETERS),
+        **operation("record", "Who did what about whom", EntriesJson, PARAMETERS),
     )
     def entries(request: Request) -> Response:
         given = known(request.query_params.multi_items(), (*ASKED, "limit", "before"))
         found, following = read(request, given)
-        return answer(RecordJson([entry_json(item) for item in found], following))
+        return answer(EntriesJson([entry_json(item) for item in found], following))
 
     @routes.get(
         "/api/v1/me/looked",

@@ -216,7 +216,7 @@ FIELDS: Final[dict[str, dict[Says, frozenset[str]]]] = {
         identity="about",
         words="why details",
     ),
-    "RecordJson": _of("entries next"),
+    "EntriesJson": _of("entries next"),
     "LookJson": _of("at kind what outcome", staff="account", words="why"),
     "LookedJson": _of("looks next"),
     # Health, and what goes wrong
