@@ -22,8 +22,10 @@ WRONG = (
 
 EXTRAS = {
     "authlib": "web",
+    "authlib": "web",
     "babel": "reports",
     "convertbng": "areas",
+    "cryptography": "web",
     "fastapi": "web",
     "fontpkg_inter": "reports",
     "httpx2": "web",

@@ -136,6 +136,8 @@ GRANTS: Final[Mapping[str, Mapping[str, str]]] = {
     "access_token": _all(web="raw", operator="raw"),
     "access_browser": _all(web="rawd", operator="rd"),
     "access_attempt": _all(web="rawd", operator="rawd"),
+    "access_provided": _all(web="rawd"),
+    "access_message": _all(web="rad"),
     # Views: readable names for what may be read anyway.
     **dict.fromkeys(("policy", "policy_span", "policy_state"), _EVERYBODY),
     **dict.fromkeys(
