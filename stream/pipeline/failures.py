@@ -22,7 +22,6 @@ WRONG = (
 
 EXTRAS = {
     "authlib": "web",
-    "authlib": "web",
     "babel": "reports",
     "convertbng": "areas",
     "cryptography": "web",

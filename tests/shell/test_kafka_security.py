@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import shlex
 import sys
 import time
@@ -235,6 +236,10 @@ def test_each_command_says_at_once_that_it_is_refused(
         migrate(connection)
         agreed(connection, load())
     monkeypatch.setattr(sys, "argv", ["patrol", *shlex.split(words.replace("ROW", str(row)))])
+    # What an earlier command of this process set up writes to a standard error that is closed by now.
+    for logger in (logging.root, *logging.root.manager.loggerDict.values()):
+        if isinstance(logger, logging.Logger):
+            monkeypatch.setattr(logger, "handlers", [])
     with pytest.raises(SystemExit) as leaving:
         main()
     said = capsys.readouterr()
